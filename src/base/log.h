@@ -1,0 +1,18 @@
+// Logging to standard error, one line an event. The library behind it is seen by log.cc alone; a message is
+// made with fmt at the call site:  LogInfo(fmt::format("loaded {} tensors", n));
+// Control characters in messages are escaped, so that text from outside cannot forge lines.
+#pragma once
+
+#include <string_view>
+
+namespace dray {
+
+enum class LogLevel { kDebug, kInfo, kWarning, kError, kOff };
+
+void SetLogLevel(LogLevel level);
+void LogDebug(std::string_view message);
+void LogInfo(std::string_view message);
+void LogWarning(std::string_view message);
+void LogError(std::string_view message);
+
+}  // namespace dray

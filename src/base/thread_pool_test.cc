@@ -1,0 +1,61 @@
+#include "base/thread_pool.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <thread>
+#include <vector>
+
+namespace dray {
+namespace {
+
+TEST(ThreadPoolTest, EveryThreadRunsOncePerRegion) {
+  for (int num_threads : {1, 2, 5}) {
+    ThreadPool pool(num_threads);
+    std::vector<std::atomic<int>> calls(num_threads);
+    for (int round = 0; round < 500; ++round) {
+      pool.Run([&](int thread_idx) { ++calls[thread_idx]; });
+    }
+    for (auto& count : calls) EXPECT_EQ(count, 500);
+  }
+}
+
+TEST(ThreadPoolTest, WakesThreadsThatFellAsleep) {
+  ThreadPool pool(3);
+  std::atomic<int> calls{0};
+  for (int round = 0; round < 5; ++round) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    pool.Run([&](int) { ++calls; });
+  }
+  EXPECT_EQ(calls, 15);
+}
+
+TEST(ThreadPoolTest, BarrierSeparatesPhases) {
+  ThreadPool pool(4);
+  std::atomic<int> first{0};
+  std::atomic<int> wrong{0};
+  pool.Run([&](int) {
+    for (int phase = 1; phase <= 100; ++phase) {
+      ++first;
+      pool.Barrier();
+      if (first != 4 * phase) ++wrong;
+      pool.Barrier();
+    }
+  });
+  EXPECT_EQ(wrong, 0);
+}
+
+TEST(ThreadPoolTest, SharesCoverEverythingOnce) {
+  ThreadPool pool(3);
+  int64_t next = 0;
+  for (int i = 0; i < 3; ++i) {
+    const auto [begin, end] = pool.Share(10, i);
+    EXPECT_EQ(begin, next);
+    next = end;
+  }
+  EXPECT_EQ(next, 10);
+}
+
+}  // namespace
+}  // namespace dray
