@@ -1,0 +1,94 @@
+#include "tensor/buffer.h"
+
+#include <fmt/format.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdlib>
+
+#include "base/checked_math.h"
+
+namespace dray {
+namespace {
+
+constexpr size_t kHugePageBytes = size_t{2} << 20;
+constexpr size_t kAlignment = 64;  // one cache line, one AVX-512 register
+
+// Small buffers come from the heap, large ones from the kernel, aligned so that huge pages fit.
+class HostMemory final : public Allocator {
+ public:
+  Device device() const override { return {DeviceKind::kCpu, 0}; }
+
+  Result<Buffer> Allocate(size_t size_bytes) override {
+    if (size_bytes == 0) return Buffer();
+    void* data =
+        size_bytes < kHugePageBytes ? AllocateSmall(size_bytes) : AllocateLarge(size_bytes);
+    if (data == nullptr) {
+      return Status(StatusCode::kResourceExhausted,
+                    fmt::format("no memory for {} bytes: use a smaller model, dtype or KV cache",
+                                size_bytes));
+    }
+    return Adopt(data, size_bytes);
+  }
+
+ private:
+  static void* AllocateSmall(size_t size_bytes) {
+    void* data = std::aligned_alloc(kAlignment, RoundUp(size_bytes, kAlignment));
+    if (data != nullptr) std::fill_n(static_cast<std::byte*>(data), size_bytes, std::byte{0});
+    return data;
+  }
+
+  // Maps one huge page more than wanted and gives the unaligned ends back.
+  static void* AllocateLarge(size_t size_bytes) {
+    if (size_bytes > SIZE_MAX / 2) return nullptr;
+    const size_t wanted = RoundUp(size_bytes, kHugePageBytes);
+    const size_t mapped = wanted + kHugePageBytes;
+    void* raw = ::mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (raw == MAP_FAILED) return nullptr;
+    const auto begin = reinterpret_cast<uintptr_t>(raw);
+    const uintptr_t aligned = RoundUp<uintptr_t>(begin, kHugePageBytes);
+    if (aligned > begin) ::munmap(raw, aligned - begin);
+    const uintptr_t end = begin + mapped;
+    if (end > aligned + wanted)
+      ::munmap(reinterpret_cast<void*>(aligned + wanted), end - aligned - wanted);
+    ::madvise(reinterpret_cast<void*>(aligned), wanted, MADV_HUGEPAGE);
+    return reinterpret_cast<void*>(aligned);
+  }
+
+  void Free(void* data, size_t size_bytes) noexcept override {
+    if (size_bytes < kHugePageBytes) {
+      std::free(data);
+    } else {
+      ::munmap(data, RoundUp(size_bytes, kHugePageBytes));
+    }
+  }
+};
+
+}  // namespace
+
+Buffer Allocator::Adopt(void* data, size_t size_bytes) { return Buffer(this, data, size_bytes); }
+
+Buffer::Buffer(Buffer&& other) noexcept
+    : allocator_(std::exchange(other.allocator_, nullptr)),
+      data_(std::exchange(other.data_, nullptr)),
+      size_bytes_(std::exchange(other.size_bytes_, 0)) {}
+
+Buffer& Buffer::operator=(Buffer&& other) noexcept {
+  std::swap(allocator_, other.allocator_);
+  std::swap(data_, other.data_);
+  std::swap(size_bytes_, other.size_bytes_);
+  return *this;
+}
+
+Buffer::~Buffer() {
+  if (allocator_ != nullptr) allocator_->Free(data_, size_bytes_);
+}
+
+Allocator& HostAllocator() {
+  static HostMemory* memory =
+      new HostMemory;  // never destroyed: buffers may outlive static objects
+  return *memory;
+}
+
+}  // namespace dray
