@@ -1,0 +1,154 @@
+// The request schema: one row for each number and each list of SamplingParams.
+#include "sampling/params.h"
+
+#include <fmt/format.h>
+
+#include <string_view>
+
+namespace dray::sampling {
+namespace {
+
+constexpr double kMaxInt32 = 2147483647.0;
+
+enum class LowerBound { kIncluded, kExcluded };
+
+// One number: how to read it and the range it must lie in. An absent optional reads as its minimum.
+struct NumberRule {
+  std::string_view name;
+  double (*value)(const SamplingParams&);
+  double min;
+  double (*max)(const ParamLimits&);
+  LowerBound lower_bound = LowerBound::kIncluded;
+};
+
+using P = SamplingParams;
+using L = ParamLimits;
+
+const NumberRule kNumberRules[] = {
+    {"temperature", [](const P& p) { return p.temperature; }, 0, [](const L&) { return 100.0; }},
+    {"top_k", [](const P& p) { return static_cast<double>(p.top_k); }, -1,
+     [](const L&) { return kMaxInt32; }},
+    {"top_p", [](const P& p) { return p.top_p; }, 0, [](const L&) { return 1.0; }},
+    {"min_p", [](const P& p) { return p.min_p; }, 0, [](const L&) { return 1.0; }},
+    {"typical_p", [](const P& p) { return p.typical_p; }, 0, [](const L&) { return 1.0; },
+     LowerBound::kExcluded},
+    {"repetition_penalty", [](const P& p) { return p.repetition_penalty; }, 0.01,
+     [](const L&) { return 100.0; }},
+    {"presence_penalty", [](const P& p) { return p.presence_penalty; }, -2,
+     [](const L&) { return 2.0; }},
+    {"frequency_penalty", [](const P& p) { return p.frequency_penalty; }, -2,
+     [](const L&) { return 2.0; }},
+    {"max_new_tokens", [](const P& p) { return static_cast<double>(p.max_new_tokens); }, 1,
+     [](const L& l) { return static_cast<double>(l.max_new_tokens); }},
+    {"min_new_tokens", [](const P& p) { return static_cast<double>(p.min_new_tokens); }, 0,
+     [](const L& l) { return static_cast<double>(l.max_new_tokens); }},
+    {"n", [](const P& p) { return static_cast<double>(p.n); }, 1,
+     [](const L& l) { return static_cast<double>(l.max_n); }},
+    {"num_logprobs", [](const P& p) { return static_cast<double>(p.num_logprobs.value_or(0)); }, 0,
+     [](const L& l) { return static_cast<double>(l.max_logprobs); }},
+    {"prompt_logprobs",
+     [](const P& p) { return static_cast<double>(p.prompt_logprobs.value_or(0)); }, 0,
+     [](const L& l) { return static_cast<double>(l.max_logprobs); }},
+};
+
+// One list: how many entries it may have.
+struct ListRule {
+  std::string_view name;
+  size_t (*size)(const SamplingParams&);
+  int64_t (*max)(const ParamLimits&);
+};
+
+const ListRule kListRules[] = {
+    {"stop_strings", [](const P& p) { return p.stop_strings.size(); },
+     [](const L& l) { return l.max_stop_strings; }},
+    {"stop_token_ids", [](const P& p) { return p.stop_token_ids.size(); },
+     [](const L& l) { return l.max_stop_token_ids; }},
+    {"bad_words", [](const P& p) { return p.bad_words.size(); },
+     [](const L& l) { return l.max_bad_words; }},
+    {"logit_bias", [](const P& p) { return p.logit_bias.size(); },
+     [](const L& l) { return l.max_logit_bias; }},
+};
+
+constexpr double kMaxLogitBias = 100;
+
+template <typename... Args>
+Status Invalid(fmt::format_string<Args...> format, Args&&... args) {
+  return Status(StatusCode::kInvalidArgument, fmt::format(format, std::forward<Args>(args)...));
+}
+
+Status CheckNumbers(const SamplingParams& params, const ParamLimits& limits) {
+  for (const NumberRule& rule : kNumberRules) {
+    const double value = rule.value(params);
+    const double max = rule.max(limits);
+    const bool excluded = rule.lower_bound == LowerBound::kExcluded;
+    // Written so that NaN fails it.
+    if ((excluded ? value > rule.min : value >= rule.min) && value <= max) continue;
+    return Invalid("parameter \"{}\" is {}; it must be {} {} and at most {}", rule.name, value,
+                   excluded ? "above" : "at least", rule.min, max);
+  }
+  return OkStatus();
+}
+
+Status CheckLists(const SamplingParams& params, const ParamLimits& limits) {
+  for (const ListRule& rule : kListRules) {
+    const size_t size = rule.size(params);
+    if (size <= static_cast<size_t>(rule.max(limits))) continue;
+    return Invalid("parameter \"{}\" has {} entries; at most {} are allowed", rule.name, size,
+                   rule.max(limits));
+  }
+  return OkStatus();
+}
+
+Status CheckTokenId(std::string_view name, int32_t id, const ParamLimits& limits) {
+  if (id >= 0 && id < limits.vocab_size) return OkStatus();
+  return Invalid("parameter \"{}\" holds token id {}; ids of this model are from 0 to {}", name, id,
+                 limits.vocab_size - 1);
+}
+
+Status CheckEntries(const SamplingParams& params, const ParamLimits& limits) {
+  for (const std::string& stop : params.stop_strings) {
+    if (!stop.empty() && stop.size() <= static_cast<size_t>(limits.max_stop_string_bytes)) continue;
+    return Invalid("parameter \"stop_strings\" holds a string of {} bytes; each must have 1 to {}",
+                   stop.size(), limits.max_stop_string_bytes);
+  }
+  for (const int32_t id : params.stop_token_ids) {
+    DRAY_RETURN_IF_ERROR(CheckTokenId("stop_token_ids", id, limits));
+  }
+  for (const std::vector<int32_t>& word : params.bad_words) {
+    if (word.empty() || word.size() > static_cast<size_t>(limits.max_bad_word_tokens)) {
+      return Invalid("parameter \"bad_words\" holds a word of {} tokens; each must have 1 to {}",
+                     word.size(), limits.max_bad_word_tokens);
+    }
+    for (const int32_t id : word) DRAY_RETURN_IF_ERROR(CheckTokenId("bad_words", id, limits));
+  }
+  for (const LogitBias& entry : params.logit_bias) {
+    DRAY_RETURN_IF_ERROR(CheckTokenId("logit_bias", entry.token_id, limits));
+    if (entry.bias >= -kMaxLogitBias && entry.bias <= kMaxLogitBias) continue;
+    return Invalid("parameter \"logit_bias\" gives token {} a bias of {}; it must be from {} to {}",
+                   entry.token_id, entry.bias, -kMaxLogitBias, kMaxLogitBias);
+  }
+  return OkStatus();
+}
+
+}  // namespace
+
+Status Validate(const SamplingParams& params, const ParamLimits& limits) {
+  DRAY_RETURN_IF_ERROR(CheckNumbers(params, limits));
+  DRAY_RETURN_IF_ERROR(CheckLists(params, limits));
+  DRAY_RETURN_IF_ERROR(CheckEntries(params, limits));
+  if (params.min_new_tokens > params.max_new_tokens) {
+    return Invalid("parameter \"min_new_tokens\" is {}; it must be at most max_new_tokens, {}",
+                   params.min_new_tokens, params.max_new_tokens);
+  }
+  // Neither factor can overflow: both passed their own limits.
+  if (params.n * params.max_new_tokens > limits.max_total_new_tokens) {
+    return Invalid(
+        "parameters \"n\" {} and \"max_new_tokens\" {} ask for {} tokens; their product must be at "
+        "most {}",
+        params.n, params.max_new_tokens, params.n * params.max_new_tokens,
+        limits.max_total_new_tokens);
+  }
+  return OkStatus();
+}
+
+}  // namespace dray::sampling

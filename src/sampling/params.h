@@ -1,0 +1,99 @@
+// How one request wants its tokens chosen, and the one place that says which values are allowed.
+// Every API dialect fills this struct and calls Validate; no other code checks ranges.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+
+namespace dray::sampling {
+
+// Added to one token's logit before anything else happens to it.
+struct LogitBias {
+  int32_t token_id = 0;
+  double bias = 0;
+};
+
+// Numbers are kept as wide as JSON can bring them, so that a wrong value reaches Validate
+// unwrapped.
+struct SamplingParams {
+  // False: greedy, the token of the highest logit, the lowest id on a tie.
+  bool do_sample = false;
+  // Below kGreedyTemperature sampling is greedy.
+  double temperature = 1.0;
+  // Keep the k likeliest tokens; 0 and -1 keep all.
+  int64_t top_k = 0;
+  // Keep the likeliest tokens until their probabilities reach top_p; 1 keeps all, 0 keeps one.
+  double top_p = 1.0;
+  // Keep tokens of at least min_p times the likeliest token's probability; 0 keeps all.
+  double min_p = 0.0;
+  // Keep the tokens whose surprise is nearest the distribution's entropy, up to this mass; 1 keeps
+  // all.
+  double typical_p = 1.0;
+  // Over prompt and generated tokens; positive logits are divided by it, others multiplied. 1 is
+  // none.
+  double repetition_penalty = 1.0;
+  // Over generated tokens only: subtracted once if the token occurred, and once for each
+  // occurrence.
+  double presence_penalty = 0.0;
+  double frequency_penalty = 0.0;
+  // Absent: the caller picks one, and reports it.
+  std::optional<uint64_t> seed;
+
+  // Text that ends the sequence. It is left out of the output unless include_stop_str_in_output.
+  std::vector<std::string> stop_strings;
+  bool include_stop_str_in_output = false;
+  // Tokens that end the sequence, besides the model's end tokens.
+  std::vector<int32_t> stop_token_ids;
+  // The model's end tokens do not end the sequence.
+  bool ignore_eos = false;
+  // Token sequences that must not be completed.
+  std::vector<std::vector<int32_t>> bad_words;
+  std::vector<LogitBias> logit_bias;
+
+  // End tokens and stop tokens are masked until so many tokens are generated.
+  int64_t min_new_tokens = 0;
+  int64_t max_new_tokens = 30;
+  // Samples of the same prompt.
+  int64_t n = 1;
+  // Absent: no log-probabilities. Else each token's own, and those of so many likeliest tokens.
+  std::optional<int64_t> num_logprobs;
+  // The same for the tokens of the prompt.
+  std::optional<int64_t> prompt_logprobs;
+};
+
+// At lower temperatures float arithmetic would overflow; the limit of sampling as it goes to 0 is
+// greedy.
+inline constexpr double kGreedyTemperature = 1e-5;
+
+inline bool IsGreedy(const SamplingParams& params) {
+  return !params.do_sample || params.temperature < kGreedyTemperature;
+}
+
+// What a server allows. Each default has room for real use and bounds the work one request can
+// cause.
+struct ParamLimits {
+  // The model's, from the caller; ids must be in [0, vocab_size).
+  int64_t vocab_size = 0;
+  // Context length less prompt tokens, or a lower cap.
+  int64_t max_new_tokens = 0;
+  // For n * max_new_tokens.
+  int64_t max_total_new_tokens = int64_t{1} << 20;
+  int64_t max_n = 16;
+  int64_t max_logprobs = 20;
+  int64_t max_stop_strings = 16;
+  int64_t max_stop_string_bytes = 256;
+  int64_t max_stop_token_ids = 256;
+  int64_t max_bad_words = 256;
+  int64_t max_bad_word_tokens = 64;
+  int64_t max_logit_bias = 1024;
+};
+
+// kInvalidArgument for the first parameter out of range; the message names it, its value and its
+// range.
+Status Validate(const SamplingParams& params, const ParamLimits& limits);
+
+}  // namespace dray::sampling

@@ -1,0 +1,180 @@
+#include "sampling/params.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <functional>
+#include <limits>
+
+namespace dray::sampling {
+namespace {
+
+ParamLimits TestLimits() {
+  ParamLimits limits;
+  limits.vocab_size = 100;
+  limits.max_new_tokens = 1000;
+  return limits;
+}
+
+struct NumberCase {
+  const char* name;
+  std::function<void(SamplingParams&, double)> set;
+  double least;
+  double most;
+  double below;
+  double above;
+};
+
+// Just under, at and just over each limit.
+TEST(ParamsTest, NumbersMustLieInTheirRange) {
+  const auto whole = [](double value) { return static_cast<int64_t>(value); };
+  const NumberCase cases[] = {
+      {"temperature", [](auto& p, double v) { p.temperature = v; }, 0, 100, -1e-9, 100.001},
+      {"top_k", [&](auto& p, double v) { p.top_k = whole(v); }, -1, 2147483647, -2, 2147483648.0},
+      {"top_p", [](auto& p, double v) { p.top_p = v; }, 0, 1, -1e-9, 1.000001},
+      {"min_p", [](auto& p, double v) { p.min_p = v; }, 0, 1, -1e-9, 1.000001},
+      {"typical_p", [](auto& p, double v) { p.typical_p = v; }, 1e-9, 1, 0, 1.000001},
+      {"repetition_penalty", [](auto& p, double v) { p.repetition_penalty = v; }, 0.01, 100, 0.0099,
+       100.1},
+      {"presence_penalty", [](auto& p, double v) { p.presence_penalty = v; }, -2, 2, -2.01, 2.01},
+      {"frequency_penalty", [](auto& p, double v) { p.frequency_penalty = v; }, -2, 2, -2.01, 2.01},
+      {"max_new_tokens", [&](auto& p, double v) { p.max_new_tokens = whole(v); }, 1, 1000, 0, 1001},
+      {"min_new_tokens",
+       [&](auto& p, double v) {
+         p.min_new_tokens = whole(v);
+         p.max_new_tokens = 1000;
+       },
+       0, 1000, -1, 1001},
+      {"n", [&](auto& p, double v) { p.n = whole(v); }, 1, 16, 0, 17},
+      {"num_logprobs", [&](auto& p, double v) { p.num_logprobs = whole(v); }, 0, 20, -1, 21},
+      {"prompt_logprobs", [&](auto& p, double v) { p.prompt_logprobs = whole(v); }, 0, 20, -1, 21},
+  };
+  for (const NumberCase& c : cases) {
+    const auto check = [&](double value) {
+      SamplingParams params;
+      c.set(params, value);
+      return Validate(params, TestLimits());
+    };
+    EXPECT_TRUE(check(c.least).ok()) << c.name << check(c.least).ToString();
+    EXPECT_TRUE(check(c.most).ok()) << c.name << check(c.most).ToString();
+    for (const double wrong : {c.below, c.above}) {
+      const Status status = check(wrong);
+      EXPECT_EQ(status.code(), StatusCode::kInvalidArgument) << c.name << " " << wrong;
+      EXPECT_NE(status.message().find(c.name), std::string::npos) << status.message();
+    }
+  }
+}
+
+TEST(ParamsTest, RefusesNumbersThatAreNone) {
+  for (const double wrong : {std::nan(""), HUGE_VAL, -HUGE_VAL}) {
+    for (double SamplingParams::*field :
+         {&SamplingParams::temperature, &SamplingParams::top_p, &SamplingParams::min_p,
+          &SamplingParams::typical_p, &SamplingParams::repetition_penalty,
+          &SamplingParams::presence_penalty, &SamplingParams::frequency_penalty}) {
+      SamplingParams params;
+      params.*field = wrong;
+      EXPECT_FALSE(Validate(params, TestLimits()).ok()) << wrong;
+    }
+    SamplingParams params;
+    params.logit_bias = {{3, wrong}};
+    EXPECT_FALSE(Validate(params, TestLimits()).ok()) << wrong;
+  }
+}
+
+TEST(ParamsTest, RefusesExtremeIntegersWithoutOverflow) {
+  for (const int64_t wrong :
+       {std::numeric_limits<int64_t>::min(), std::numeric_limits<int64_t>::max()}) {
+    for (int64_t SamplingParams::*field :
+         {&SamplingParams::top_k, &SamplingParams::n, &SamplingParams::max_new_tokens,
+          &SamplingParams::min_new_tokens}) {
+      SamplingParams params;
+      params.*field = wrong;
+      EXPECT_FALSE(Validate(params, TestLimits()).ok()) << wrong;
+    }
+  }
+}
+
+struct ListCase {
+  const char* name;
+  std::function<void(SamplingParams&, size_t)> resize;
+  size_t most;
+};
+
+TEST(ParamsTest, ListsHaveCaps) {
+  const ListCase cases[] = {
+      {"stop_strings", [](auto& p, size_t n) { p.stop_strings.assign(n, "x"); }, 16},
+      {"stop_token_ids", [](auto& p, size_t n) { p.stop_token_ids.assign(n, 1); }, 256},
+      {"bad_words", [](auto& p, size_t n) { p.bad_words.assign(n, {1}); }, 256},
+      {"bad_words", [](auto& p, size_t n) { p.bad_words = {std::vector<int32_t>(n, 1)}; }, 64},
+      {"logit_bias",
+       [](auto& p, size_t n) {
+         p.logit_bias.assign(n, {1, 0.5});
+       },
+       1024},
+      {"stop_strings", [](auto& p, size_t n) { p.stop_strings = {std::string(n, 'x')}; }, 256},
+  };
+  for (const ListCase& c : cases) {
+    SamplingParams params;
+    c.resize(params, c.most);
+    EXPECT_TRUE(Validate(params, TestLimits()).ok()) << c.name;
+    c.resize(params, c.most + 1);
+    const Status status = Validate(params, TestLimits());
+    EXPECT_EQ(status.code(), StatusCode::kInvalidArgument) << c.name;
+    EXPECT_NE(status.message().find(c.name), std::string::npos) << status.message();
+  }
+}
+
+TEST(ParamsTest, TokenIdsMustExist) {
+  for (const int32_t wrong : {-1, 100, std::numeric_limits<int32_t>::min()}) {
+    SamplingParams stop, bad, bias;
+    stop.stop_token_ids = {5, wrong};
+    bad.bad_words = {{5}, {6, wrong}};
+    bias.logit_bias = {{wrong, 1.0}};
+    for (const SamplingParams& params : {stop, bad, bias}) {
+      EXPECT_EQ(Validate(params, TestLimits()).code(), StatusCode::kInvalidArgument) << wrong;
+    }
+  }
+}
+
+TEST(ParamsTest, EmptyStringsAndWordsAreRefused) {
+  SamplingParams params;
+  params.stop_strings = {""};
+  EXPECT_FALSE(Validate(params, TestLimits()).ok());
+  params.stop_strings.clear();
+  params.bad_words = {{}};
+  EXPECT_FALSE(Validate(params, TestLimits()).ok());
+}
+
+TEST(ParamsTest, ParametersMustAgree) {
+  SamplingParams params;
+  params.min_new_tokens = 31;
+  EXPECT_EQ(Validate(params, TestLimits()).message(),
+            "parameter \"min_new_tokens\" is 31; it must be at most max_new_tokens, 30");
+  params = {};
+  params.n = 10;
+  params.max_new_tokens = 100;
+  ParamLimits limits = TestLimits();
+  limits.max_total_new_tokens = 1000;
+  EXPECT_TRUE(Validate(params, limits).ok());
+  limits.max_total_new_tokens = 999;
+  EXPECT_FALSE(Validate(params, limits).ok());
+}
+
+TEST(ParamsTest, MessageNamesParameterValueAndRange) {
+  SamplingParams params;
+  params.temperature = 101;
+  EXPECT_EQ(Validate(params, TestLimits()).message(),
+            "parameter \"temperature\" is 101; it must be at least 0 and at most 100");
+}
+
+TEST(ParamsTest, VeryLowTemperatureIsGreedy) {
+  SamplingParams params;
+  EXPECT_TRUE(IsGreedy(params));
+  params.do_sample = true;
+  EXPECT_FALSE(IsGreedy(params));
+  params.temperature = 0;
+  EXPECT_TRUE(IsGreedy(params));
+}
+
+}  // namespace
+}  // namespace dray::sampling
