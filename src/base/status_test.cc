@@ -30,12 +30,7 @@ TEST(StatusTest, ResultHoldsMoveOnlyValues) {
 }
 
 TEST(StatusDeathTest, ReadingAnErrorsValueIsABug) {
-  EXPECT_DEATH(
-      {
-        auto result = Half(1);
-        (void)*result;
-      },
-      "odd");
+  EXPECT_DEATH({ auto result = Half(1); (void)*result; }, "odd");
 }
 
 }  // namespace

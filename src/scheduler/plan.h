@@ -1,0 +1,51 @@
+// What the scheduler and the engine tell each other about one step.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/ids.h"
+
+namespace dray::scheduler {
+
+// Whether a step's last token of a sequence is the last one known, so that its logits give a new
+// token.
+enum class Sampling { kNo, kYes };
+
+// The tokens [first_token, first_token + num_tokens) of one sequence are to be computed. Position p
+// of the sequence lives in slot p % block_size of block block_table[p / block_size].
+struct PlanEntry {
+  SequenceId id;
+  int64_t first_token = 0;
+  int64_t num_tokens = 0;
+  std::span<const BlockId> block_table;  // covers every position up to the last one of this step
+  Sampling sampling = Sampling::kNo;
+};
+
+// Block `from`'s bytes are to be copied to block `to`.
+struct BlockCopy {
+  BlockId from;
+  BlockId to;
+};
+
+// One step: first the copies, in their order, then all entries as one ragged batch.
+struct Plan {
+  std::vector<PlanEntry> entries;  // in order of arrival
+  std::vector<BlockCopy> block_copies;
+  std::vector<SequenceId> preempted;  // lost their blocks; they come back by themselves
+  int64_t num_tokens = 0;             // of all entries
+
+  bool empty() const { return entries.empty(); }
+};
+
+enum class Outcome { kGoesOn, kFinished };
+
+// What came of a plan entry that samples.
+struct SequenceResult {
+  SequenceId id;
+  int64_t num_new_tokens = 1;  // at least 1; with the earlier ones at most max_new_tokens
+  Outcome outcome = Outcome::kGoesOn;
+};
+
+}  // namespace dray::scheduler

@@ -1,0 +1,384 @@
+#include "scheduler/scheduler.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "base/checked_math.h"
+
+namespace dray::scheduler {
+namespace {
+
+template <typename... Args>
+Status Refuse(StatusCode code, fmt::format_string<Args...> format, Args&&... args) {
+  return Status(code, fmt::format(format, std::forward<Args>(args)...));
+}
+
+Status CheckOptions(const SchedulerOptions& options) {
+  const struct {
+    const char* name;
+    int64_t value;
+    int64_t min;
+  } rules[] = {
+      {"num_blocks", options.num_blocks, 1},
+      {"block_size", options.block_size, 1},
+      {"max_sequences", options.max_sequences, 1},
+      {"max_batch_tokens", options.max_batch_tokens, options.max_sequences},
+      {"max_prefill_chunk_tokens", options.max_prefill_chunk_tokens, 1},
+      {"max_waiting", options.max_waiting, 1},
+  };
+  for (const auto& rule : rules) {
+    if (rule.value >= rule.min) continue;
+    return Refuse(StatusCode::kInvalidArgument, "scheduler option {} is {}; it must be at least {}",
+                  rule.name, rule.value, rule.min);
+  }
+  return OkStatus();
+}
+
+}  // namespace
+
+Result<Scheduler> Scheduler::Create(const SchedulerOptions& options) {
+  DRAY_RETURN_IF_ERROR(CheckOptions(options));
+  return Scheduler(options);
+}
+
+Scheduler::Scheduler(const SchedulerOptions& options)
+    : options_(options), pool_(options.num_blocks) {}
+
+int64_t Scheduler::BlocksFor(int64_t num_tokens) const {
+  return DivideRoundUp<int64_t>(num_tokens, options_.block_size);
+}
+
+int64_t Scheduler::OutstandingBlocks(const Sequence& sequence) const {
+  const int64_t held = static_cast<int64_t>(sequence.blocks.size());
+  return std::max<int64_t>(0, BlocksFor(sequence.num_known() + 1) - held);
+}
+
+Status Scheduler::Add(const SequenceSpec& spec) {
+  if (spec.num_prompt_tokens < 1 || spec.max_new_tokens < 1) {
+    return Refuse(StatusCode::kInvalidArgument,
+                  "a prompt of {} tokens and max_new_tokens {}: each must be at least 1",
+                  spec.num_prompt_tokens, spec.max_new_tokens);
+  }
+  if (Contains(spec.id)) {
+    return Refuse(StatusCode::kInvalidArgument, "sequence id {} is in use", spec.id.value());
+  }
+  const int64_t capacity = int64_t{options_.num_blocks} * options_.block_size;
+  if (spec.num_prompt_tokens > capacity ||
+      spec.max_new_tokens > capacity - spec.num_prompt_tokens) {
+    return Refuse(
+        StatusCode::kInvalidArgument,
+        "a prompt of {} tokens and max_new_tokens {} do not fit the KV cache of {} tokens; "
+        "shorten the prompt, lower max_new_tokens or give the cache more memory",
+        spec.num_prompt_tokens, spec.max_new_tokens, capacity);
+  }
+  if (draining_) {
+    return Refuse(StatusCode::kUnavailable, "the model is draining; send the request elsewhere");
+  }
+  if (waiting_.size() >= options_.max_waiting) {
+    return Refuse(StatusCode::kUnavailable,
+                  "{} sequences are waiting, which is the limit; try again later", waiting_.size());
+  }
+  const SequenceIndex index = NewSequence(spec.id, spec.num_prompt_tokens, spec.max_new_tokens);
+  table_[index].order.arrival = table_[index].order.serial;
+  waiting_.InsertFromBack(table_, index);
+  return OkStatus();
+}
+
+Status Scheduler::Fork(SequenceId parent, SequenceId child) {
+  const auto found = index_of_.find(parent);
+  if (found == index_of_.end()) {
+    return Refuse(StatusCode::kNotFound, "there is no sequence {} to fork", parent.value());
+  }
+  if (Contains(child)) {
+    return Refuse(StatusCode::kInvalidArgument, "sequence id {} is in use", child.value());
+  }
+  const SequenceIndex parent_index = found->second;
+  const SequenceIndex index = NewSequence(child, table_[parent_index].num_prompt_tokens,
+                                          table_[parent_index].max_new_tokens);
+  table_[index].order.arrival = table_[parent_index].order.arrival;
+  table_[index].parent = ParentLink{parent, table_[parent_index].order.serial};
+  waiting_.InsertFromFront(table_, index);
+  return OkStatus();
+}
+
+SequenceIndex Scheduler::NewSequence(SequenceId id, int64_t num_prompt_tokens,
+                                     int64_t max_new_tokens) {
+  if (unused_.empty()) {
+    unused_.push_back(static_cast<SequenceIndex>(table_.size()));
+    table_.emplace_back();
+  }
+  const SequenceIndex index = unused_.back();
+  unused_.pop_back();
+  Sequence& sequence = table_[index];
+  sequence.id = id;
+  sequence.state = SequenceState::kWaiting;
+  sequence.order.serial = next_serial_++;
+  sequence.parent.reset();
+  sequence.num_prompt_tokens = num_prompt_tokens;
+  sequence.max_new_tokens = max_new_tokens;
+  sequence.num_generated = sequence.num_computed = sequence.num_scheduled = 0;
+  // So that neither growth nor a plan's view of the table ever meets a reallocation.
+  sequence.blocks.reserve(static_cast<size_t>(BlocksFor(num_prompt_tokens + max_new_tokens)));
+  index_of_.emplace(id, index);
+  return index;
+}
+
+bool Scheduler::Cancel(SequenceId id) {
+  const auto found = index_of_.find(id);
+  if (found == index_of_.end()) return false;
+  const SequenceIndex index = found->second;
+  Sequence& sequence = table_[index];
+  (sequence.state == SequenceState::kRunning ? running_ : waiting_).Remove(table_, index);
+  if (sequence.num_scheduled > 0) {
+    // The step in flight reads and writes its blocks; Update frees them.
+    sequence.state = SequenceState::kCancelled;
+    index_of_.erase(found);
+    return true;
+  }
+  Forget(index);
+  return true;
+}
+
+// Frees the table's entry, which is in no queue any more.
+void Scheduler::Forget(SequenceIndex index) {
+  Sequence& sequence = table_[index];
+  ReleaseBlocks(sequence);
+  if (sequence.state != SequenceState::kCancelled) index_of_.erase(sequence.id);
+  sequence.state = SequenceState::kUnused;
+  sequence.num_scheduled = 0;
+  unused_.push_back(index);
+}
+
+void Scheduler::ReleaseBlocks(Sequence& sequence) {
+  for (const BlockId block : sequence.blocks) pool_.Release(block);
+  sequence.blocks.clear();
+}
+
+const Plan& Scheduler::Schedule() {
+  DRAY_CHECK(!in_flight_);
+  plan_.entries.clear();
+  plan_.block_copies.clear();
+  plan_.preempted.clear();
+  plan_.num_tokens = 0;
+  entry_indexes_.clear();
+  ScheduleRunning();
+  // What was just preempted must not come straight back, nor a newcomer take its blocks.
+  if (plan_.preempted.empty()) AdmitWaiting();
+  in_flight_ = !plan_.empty();
+  return plan_;
+}
+
+void Scheduler::ScheduleRunning() {
+  int64_t num_decodes = 0;
+  for (SequenceIndex i = running_.front(); i != kNoSequence; i = table_[i].next) {
+    num_decodes += table_[i].num_pending() == 1 ? 1 : 0;
+  }
+  int64_t prefill_budget = options_.max_batch_tokens - num_decodes;
+  // Those preempted on the way are behind the sequence at hand, so they have no entry in the plan
+  // yet.
+  for (SequenceIndex i = running_.front(); i != kNoSequence; i = table_[i].next) {
+    Sequence& sequence = table_[i];
+    const bool is_decode = sequence.num_pending() == 1;
+    const int64_t wanted =
+        is_decode
+            ? 1
+            : std::min({sequence.num_pending(), options_.max_prefill_chunk_tokens, prefill_budget});
+    if (wanted == 0) continue;
+    const int64_t granted = GrowBlocks(sequence, wanted);
+    if (granted == 0) continue;
+    if (!is_decode) prefill_budget -= granted;
+    AddEntry(i, granted);
+  }
+}
+
+// Gives the sequence blocks for up to `num_tokens` more tokens, and returns for how many it has
+// them. Takes blocks from later arrivals only if there would be none at all.
+int64_t Scheduler::GrowBlocks(Sequence& sequence, int64_t num_tokens) {
+  const auto room = [&] {
+    return static_cast<int64_t>(sequence.blocks.size()) * options_.block_size -
+           sequence.num_computed;
+  };
+  while (room() < num_tokens) {
+    if (const auto block = pool_.Allocate()) {
+      sequence.blocks.push_back(*block);
+    } else if (room() > 0 || !PreemptBehind(sequence.order)) {
+      break;
+    }
+  }
+  return std::min(num_tokens, room());
+}
+
+bool Scheduler::PreemptBehind(const Order& order) {
+  const SequenceIndex last = running_.back();
+  if (!(order < table_[last].order)) return false;
+  plan_.preempted.push_back(table_[last].id);
+  Preempt(last);
+  return true;
+}
+
+void Scheduler::Preempt(SequenceIndex index) {
+  Sequence& sequence = table_[index];
+  ReleaseBlocks(sequence);
+  sequence.num_computed = 0;
+  sequence.num_scheduled = 0;
+  running_.Remove(table_, index);
+  sequence.state = SequenceState::kWaiting;
+  waiting_.InsertFromFront(table_, index);
+  ++num_preemptions_;
+}
+
+void Scheduler::AddEntry(SequenceIndex index, int64_t num_tokens) {
+  Sequence& sequence = table_[index];
+  // Shared blocks are full and lie before the tokens to compute; only exclusive ones are written.
+  DRAY_DCHECK(pool_.num_holders(sequence.blocks[sequence.num_computed / options_.block_size]) == 1);
+  sequence.num_scheduled = num_tokens;
+  plan_.entries.push_back(
+      {.id = sequence.id,
+       .first_token = sequence.num_computed,
+       .num_tokens = num_tokens,
+       .block_table = sequence.blocks,
+       .sampling = num_tokens == sequence.num_pending() ? Sampling::kYes : Sampling::kNo});
+  plan_.num_tokens += num_tokens;
+  entry_indexes_.push_back(index);
+}
+
+void Scheduler::AdmitWaiting() {
+  if (waiting_.empty()) return;
+  // Blocks that running sequences are about to need are not given to newcomers, who would only be
+  // preempted.
+  int64_t num_outstanding = 0;
+  for (SequenceIndex i = running_.front(); i != kNoSequence; i = table_[i].next) {
+    num_outstanding += OutstandingBlocks(table_[i]);
+  }
+  SequenceIndex i = waiting_.front();
+  while (i != kNoSequence && running_.size() < options_.max_sequences &&
+         plan_.num_tokens < options_.max_batch_tokens) {
+    const SequenceIndex next = table_[i].next;
+    const PromptSource source = FindPromptSource(table_[i]);
+    // A fork whose parent is still at the prompt lets others pass: it waits for the parent, not for
+    // its turn.
+    if (source.kind != PromptSource::kNotYet) {
+      if (!Admit(i, source, num_outstanding)) return;
+      num_outstanding += OutstandingBlocks(table_[i]);
+    }
+    i = next;
+  }
+}
+
+Scheduler::PromptSource Scheduler::FindPromptSource(const Sequence& sequence) const {
+  if (!sequence.parent) return {};
+  const auto found = index_of_.find(sequence.parent->id);
+  if (found == index_of_.end()) return {};
+  const Sequence& parent = table_[found->second];
+  if (parent.order.serial != sequence.parent->serial) return {};
+  if (parent.num_computed < parent.num_prompt_tokens) return {PromptSource::kNotYet, &parent};
+  return {PromptSource::kReady, &parent};
+}
+
+// Starts a waiting sequence if its known tokens and the next will fit beside what is outstanding.
+bool Scheduler::Admit(SequenceIndex index, const PromptSource& source, int64_t num_outstanding) {
+  Sequence& sequence = table_[index];
+  // The last known token is always computed: its logits are what the sequence is after.
+  const int64_t num_shared = source.kind == PromptSource::kReady
+                                 ? std::min(sequence.num_prompt_tokens, sequence.num_known() - 1)
+                                 : 0;
+  const int64_t num_new_blocks =
+      BlocksFor(sequence.num_known() + 1) - num_shared / options_.block_size;
+  if (num_new_blocks > pool_.num_free() - num_outstanding) return false;
+  waiting_.Remove(table_, index);
+  sequence.state = SequenceState::kRunning;
+  running_.InsertFromBack(table_, index);
+  if (num_shared > 0) SharePrompt(sequence, *source.parent, num_shared);
+  const int64_t wanted = std::min({sequence.num_pending(), options_.max_prefill_chunk_tokens,
+                                   options_.max_batch_tokens - plan_.num_tokens});
+  const int64_t granted = GrowBlocks(sequence, wanted);
+  DRAY_CHECK(granted == wanted);
+  AddEntry(index, granted);
+  return true;
+}
+
+// The child takes the parent's first `num_tokens` as computed: whole blocks are shared, and a
+// partial last one, which both would write to, is copied.
+void Scheduler::SharePrompt(Sequence& child, const Sequence& parent, int64_t num_tokens) {
+  const int64_t num_whole = num_tokens / options_.block_size;
+  for (int64_t i = 0; i < num_whole; ++i) {
+    pool_.Share(parent.blocks[i]);
+    child.blocks.push_back(parent.blocks[i]);
+  }
+  if (num_tokens % options_.block_size != 0) {
+    const auto copy = pool_.Allocate();
+    DRAY_CHECK(copy.has_value());
+    child.blocks.push_back(*copy);
+    plan_.block_copies.push_back({.from = parent.blocks[num_whole], .to = *copy});
+  }
+  child.num_computed = num_tokens;
+}
+
+std::span<const SequenceId> Scheduler::Update(std::span<const SequenceResult> results) {
+  DRAY_CHECK(in_flight_);
+  in_flight_ = false;
+  ended_.clear();
+  size_t num_used = 0;
+  for (size_t i = 0; i < entry_indexes_.size(); ++i) {
+    const PlanEntry& entry = plan_.entries[i];
+    const SequenceIndex index = entry_indexes_[i];
+    Sequence& sequence = table_[index];
+    const SequenceResult* result = nullptr;
+    if (entry.sampling == Sampling::kYes) {
+      DRAY_CHECK(num_used < results.size() && results[num_used].id == entry.id);
+      result = &results[num_used++];
+    }
+    if (sequence.state == SequenceState::kCancelled) {
+      Forget(index);
+      continue;
+    }
+    sequence.num_computed += sequence.num_scheduled;
+    sequence.num_scheduled = 0;
+    if (result == nullptr) continue;
+    DRAY_CHECK(result->num_new_tokens >= 1 &&
+               result->num_new_tokens <= sequence.max_new_tokens - sequence.num_generated);
+    sequence.num_generated += result->num_new_tokens;
+    if (result->outcome == Outcome::kGoesOn && sequence.num_generated < sequence.max_new_tokens) {
+      continue;
+    }
+    ended_.push_back(sequence.id);
+    running_.Remove(table_, index);
+    Forget(index);
+  }
+  DRAY_CHECK(num_used == results.size());
+  return ended_;
+}
+
+void Scheduler::PreemptAll() {
+  if (in_flight_) {
+    for (const SequenceIndex index : entry_indexes_) {
+      if (table_[index].state == SequenceState::kCancelled) Forget(index);
+    }
+    in_flight_ = false;
+  }
+  while (!running_.empty()) Preempt(running_.back());
+}
+
+Status Scheduler::CheckIntegrity() const {
+  DRAY_RETURN_IF_ERROR(pool_.CheckIntegrity());
+  std::vector<int32_t> num_holders(static_cast<size_t>(pool_.num_blocks()), 0);
+  for (const Sequence& sequence : table_) {
+    for (const BlockId block : sequence.blocks) ++num_holders[block.value()];
+    const bool may_hold =
+        sequence.state == SequenceState::kRunning || sequence.state == SequenceState::kCancelled;
+    if (!may_hold && !sequence.blocks.empty()) {
+      return Refuse(StatusCode::kInternal, "sequence {} holds {} blocks but does not run",
+                    sequence.id.value(), sequence.blocks.size());
+    }
+  }
+  for (int32_t i = 0; i < pool_.num_blocks(); ++i) {
+    if (num_holders[i] == pool_.num_holders(BlockId(i))) continue;
+    return Refuse(StatusCode::kInternal, "block {} counts {} holders, but {} tables hold it", i,
+                  pool_.num_holders(BlockId(i)), num_holders[i]);
+  }
+  return OkStatus();
+}
+
+}  // namespace dray::scheduler

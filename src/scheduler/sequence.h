@@ -1,0 +1,79 @@
+// What the scheduler remembers of one sequence, and the ordered queue that links sequences without
+// allocating. Internal to this folder.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "base/ids.h"
+
+namespace dray::scheduler {
+
+// Index of a Sequence in the scheduler's table.
+using SequenceIndex = int32_t;
+inline constexpr SequenceIndex kNoSequence = -1;
+
+enum class SequenceState {
+  kUnused,     // the table's entry is free
+  kWaiting,    // holds no blocks
+  kRunning,    // holds blocks
+  kCancelled,  // holds the blocks of the step in flight until that ends
+};
+
+// Who comes first. A fork has its parent's arrival: its request has waited that long already.
+struct Order {
+  uint64_t arrival = 0;
+  uint64_t serial = 0;  // unique
+  auto operator<=>(const Order&) const = default;
+};
+
+// The sequence that a fork may share prompt blocks with. The serial tells it from a later user of
+// its id.
+struct ParentLink {
+  SequenceId id;
+  uint64_t serial = 0;
+};
+
+struct Sequence {
+  SequenceId id;
+  SequenceState state = SequenceState::kUnused;
+  Order order;
+  std::optional<ParentLink> parent;
+  int64_t num_prompt_tokens = 0;
+  int64_t max_new_tokens = 0;
+  int64_t num_generated = 0;
+  int64_t num_computed = 0;   // tokens whose keys and values are in `blocks`
+  int64_t num_scheduled = 0;  // more of them, when the step in flight ends
+  std::vector<BlockId> blocks;
+  SequenceIndex previous = kNoSequence;
+  SequenceIndex next = kNoSequence;
+
+  int64_t num_known() const { return num_prompt_tokens + num_generated; }
+  int64_t num_pending() const { return num_known() - num_computed; }
+};
+
+// A list of sequences in ascending Order, linked through `previous` and `next` of the table's
+// entries; a sequence is in at most one queue.
+class SequenceQueue {
+ public:
+  SequenceIndex front() const { return front_; }
+  SequenceIndex back() const { return back_; }
+  int64_t size() const { return size_; }
+  bool empty() const { return size_ == 0; }
+
+  // Looks for the place from the front, or from the back: whichever the caller knows to be near.
+  void InsertFromFront(std::vector<Sequence>& table, SequenceIndex index);
+  void InsertFromBack(std::vector<Sequence>& table, SequenceIndex index);
+  void Remove(std::vector<Sequence>& table, SequenceIndex index);
+
+ private:
+  void InsertBefore(std::vector<Sequence>& table, SequenceIndex index, SequenceIndex next);
+
+  SequenceIndex front_ = kNoSequence;
+  SequenceIndex back_ = kNoSequence;
+  int64_t size_ = 0;
+};
+
+}  // namespace dray::scheduler
