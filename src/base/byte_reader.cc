@@ -20,16 +20,17 @@ Status ByteReader::Skip(size_t size) { return ReadBytes(size).status(); }
 
 Status ByteReader::Seek(size_t offset) {
   if (offset > bytes_.size()) {
-    return {StatusCode::kCorrupt, fmt::format("{}: offset {} lies beyond its {} bytes", what_, offset,
-                                              bytes_.size())};
+    return {StatusCode::kCorrupt,
+            fmt::format("{}: offset {} lies beyond its {} bytes", what_, offset, bytes_.size())};
   }
   offset_ = offset;
   return OkStatus();
 }
 
 Status ByteReader::Missing(size_t wanted) const {
-  return {StatusCode::kCorrupt, fmt::format("{}: {} bytes wanted at offset {}, but only {} are left", what_,
-                                            wanted, offset_, remaining())};
+  return {StatusCode::kCorrupt,
+          fmt::format("{}: {} bytes wanted at offset {}, but only {} are left", what_, wanted,
+                      offset_, remaining())};
 }
 
 }  // namespace dray

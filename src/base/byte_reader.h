@@ -1,5 +1,5 @@
-// The one way to read untrusted bytes: every read is checked against what is left, and a failed read says
-// where it was and how much was missing. Little-endian, as all our file formats are.
+// The one way to read untrusted bytes: every read is checked against what is left, and a failed
+// read says where it was and how much was missing. Little-endian, as all our file formats are.
 #pragma once
 
 #include <cstddef>
@@ -16,15 +16,15 @@ namespace dray {
 class ByteReader {
  public:
   // `what` names the source in errors ("model.safetensors header"); both must outlive the reader.
-  ByteReader(std::span<const std::byte> bytes, std::string_view what) : bytes_(bytes), what_(what) {}
+  ByteReader(std::span<const std::byte> bytes, std::string_view what)
+      : bytes_(bytes), what_(what) {}
 
   size_t offset() const { return offset_; }
   size_t remaining() const { return bytes_.size() - offset_; }
 
   // The next sizeof(T) bytes as a little-endian number.
   template <typename T>
-    requires std::is_arithmetic_v<T>
-  Result<T> Read() {
+  requires std::is_arithmetic_v<T> Result<T> Read() {
     if (remaining() < sizeof(T)) return Missing(sizeof(T));
     T value;
     std::memcpy(&value, bytes_.data() + offset_, sizeof(T));

@@ -5,11 +5,14 @@
 #include <algorithm>
 #include <cmath>
 #include <fstream>
-#include <sstream>
+#include <optional>
+#include <string>
 
 #if defined(__x86_64__)
 #include <cpuid.h>
 #endif
+
+#include "base/parse_number.h"
 
 namespace dray {
 namespace {
@@ -18,7 +21,7 @@ CpuFeatures Detect() {
   CpuFeatures features;
 #if defined(__x86_64__)
   __builtin_cpu_init();
-  // __builtin_cpu_supports also asks the operating system (XGETBV) whether it saves the wide registers.
+  // __builtin_cpu_supports also asks the operating system whether it saves the wide registers.
   features.avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   features.avx512 = features.avx2 && __builtin_cpu_supports("avx512f") &&
                     __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
@@ -34,17 +37,21 @@ CpuFeatures Detect() {
   return features;
 }
 
-// Processors that the cgroup's quota grants (version 2, then version 1), or a large number without one.
+// Processors that the cgroup's quota grants (version 2, then 1), or a large number without one.
 double CgroupQuota() {
   constexpr double kNoQuota = 1e9;
   std::string quota;
   double period = 0;
   std::ifstream v2("/sys/fs/cgroup/cpu.max");
-  if (v2 >> quota >> period) return quota == "max" || period <= 0 ? kNoQuota : std::atof(quota.c_str()) / period;
+  if (v2 >> quota >> period) {
+    const std::optional<double> granted = ParseDouble(quota);  // none for "max"
+    return granted && period > 0 ? *granted / period : kNoQuota;
+  }
   double quota_us = -1;
   std::ifstream v1_quota("/sys/fs/cgroup/cpu/cpu.cfs_quota_us");
   std::ifstream v1_period("/sys/fs/cgroup/cpu/cpu.cfs_period_us");
-  if (v1_quota >> quota_us && v1_period >> period && quota_us > 0 && period > 0) return quota_us / period;
+  if (v1_quota >> quota_us && v1_period >> period && quota_us > 0 && period > 0)
+    return quota_us / period;
   return kNoQuota;
 }
 

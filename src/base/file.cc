@@ -34,13 +34,15 @@ Status OsError(const std::filesystem::path& path, const char* what) {
   return {code, fmt::format("{}: {}: {}", path.string(), what, std::strerror(error))};
 }
 
-// O_NONBLOCK so that a FIFO in a model directory cannot hang the open; it has no effect on regular files.
+// O_NONBLOCK so that a FIFO in a model directory cannot hang the open; it has no effect on regular
+// files.
 Result<size_t> RegularFileSize(const std::filesystem::path& path, const Descriptor& fd) {
   if (fd.get() < 0) return OsError(path, "cannot open");
   struct stat info {};
   if (::fstat(fd.get(), &info) != 0) return OsError(path, "cannot stat");
   if (!S_ISREG(info.st_mode)) {
-    return Status(StatusCode::kInvalidArgument, fmt::format("{}: not a regular file", path.string()));
+    return Status(StatusCode::kInvalidArgument,
+                  fmt::format("{}: not a regular file", path.string()));
   }
   return static_cast<size_t>(info.st_size);
 }
@@ -54,8 +56,8 @@ Result<std::string> ReadFile(const std::filesystem::path& path, uint64_t max_byt
   DRAY_ASSIGN_OR_RETURN(size_t size, RegularFileSize(path, fd));
   if (size > max_bytes) {
     return Status(StatusCode::kResourceExhausted,
-                  fmt::format("{}: {} bytes, above the limit of {} for this kind of file", path.string(),
-                              size, max_bytes));
+                  fmt::format("{}: {} bytes, above the limit of {} for this kind of file",
+                              path.string(), size, max_bytes));
   }
   std::string content(size, '\0');
   size_t done = 0;

@@ -1,5 +1,5 @@
-// Files: read whole with a size limit, or mapped read-only with a way to give pages back once their bytes
-// have been used.
+// Files: read whole with a size limit, or mapped read-only with a way to give pages back once their
+// bytes have been used.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +12,8 @@
 
 namespace dray {
 
-// The file's content; kResourceExhausted if it is larger than `max_bytes`. Only regular files are read.
+// The file's content; kResourceExhausted if it is larger than `max_bytes`. Only regular files are
+// read.
 Result<std::string> ReadFile(const std::filesystem::path& path, uint64_t max_bytes);
 
 // A regular file, mapped read-only. Movable; the mapping ends with the object.
@@ -31,8 +32,8 @@ class MappedFile {
 
   // Asks the kernel to read `range` (a part of bytes()) soon.
   void WillNeed(std::span<const std::byte> range) const;
-  // Takes the pages that lie wholly inside `range` out of this process; reading them again is allowed, and
-  // reads the file.
+  // Takes the pages that lie wholly inside `range` out of this process; reading them again is
+  // allowed, and reads the file.
   void Release(std::span<const std::byte> range) const;
 
  private:

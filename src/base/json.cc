@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "base/check.h"
+#include "base/parse_number.h"
 
 namespace dray {
 namespace {
@@ -17,9 +18,12 @@ size_t Utf8SequenceLength(std::string_view text) {
   const unsigned char lead = byte(0);
   if (lead < 0x80) return 1;
   size_t length = 0;
-  if (lead >= 0xC2 && lead <= 0xDF) length = 2;
-  else if (lead >= 0xE0 && lead <= 0xEF) length = 3;
-  else if (lead >= 0xF0 && lead <= 0xF4) length = 4;
+  if (lead >= 0xC2 && lead <= 0xDF)
+    length = 2;
+  else if (lead >= 0xE0 && lead <= 0xEF)
+    length = 3;
+  else if (lead >= 0xF0 && lead <= 0xF4)
+    length = 4;
   if (length == 0 || text.size() < length) return 0;
   for (size_t i = 1; i < length; ++i) {
     if ((byte(i) & 0xC0) != 0x80) return 0;
@@ -32,14 +36,29 @@ size_t Utf8SequenceLength(std::string_view text) {
 
 void WriteEscape(char c, std::string& out) {
   switch (c) {
-    case '"': out += "\\\""; return;
-    case '\\': out += "\\\\"; return;
-    case '\n': out += "\\n"; return;
-    case '\r': out += "\\r"; return;
-    case '\t': out += "\\t"; return;
-    case '\b': out += "\\b"; return;
-    case '\f': out += "\\f"; return;
-    default: out += fmt::format("\\u{:04x}", static_cast<unsigned>(static_cast<unsigned char>(c)));
+    case '"':
+      out += "\\\"";
+      return;
+    case '\\':
+      out += "\\\\";
+      return;
+    case '\n':
+      out += "\\n";
+      return;
+    case '\r':
+      out += "\\r";
+      return;
+    case '\t':
+      out += "\\t";
+      return;
+    case '\b':
+      out += "\\b";
+      return;
+    case '\f':
+      out += "\\f";
+      return;
+    default:
+      out += fmt::format("\\u{:04x}", static_cast<unsigned>(static_cast<unsigned char>(c)));
   }
 }
 
@@ -131,7 +150,7 @@ Json::Json(uint64_t value) {
 
 // Through the shortest decimal form, so that 0.1f is written as 0.1 and not as 0.10000000149011612.
 Json::Json(float value) : value_(static_cast<double>(value)) {
-  if (std::isfinite(value)) value_ = std::stod(fmt::format("{}", value));
+  if (std::isfinite(value)) value_ = ParseDouble(fmt::format("{}", value)).value_or(value);
 }
 
 std::string_view Json::KindName() const {
@@ -149,7 +168,8 @@ std::optional<int64_t> Json::AsInt64() const {
   if (const int64_t* value = std::get_if<int64_t>(&value_)) return *value;
   if (const double* value = std::get_if<double>(&value_)) {
     constexpr double kExact = 9007199254740992.0;  // 2^53: whole doubles below it are exact
-    if (std::abs(*value) <= kExact && std::trunc(*value) == *value) return static_cast<int64_t>(*value);
+    if (std::abs(*value) <= kExact && std::trunc(*value) == *value)
+      return static_cast<int64_t>(*value);
   }
   return std::nullopt;
 }

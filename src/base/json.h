@@ -1,5 +1,5 @@
-// JSON as a plain value. The parser behind it (json_parse.cc) is an outside library's event parser; it is
-// iterative, so depth costs no stack, and it checks UTF-8. Members keep the file's order.
+// JSON as a plain value. The parser behind it (json_parse.cc) is an outside library's event parser;
+// it is iterative, so depth costs no stack, and it checks UTF-8. Members keep the file's order.
 #pragma once
 
 #include <cstddef>
@@ -32,22 +32,25 @@ class Json {
   using Member = std::pair<std::string, Json>;
   using Object = std::vector<Member>;
 
-  Json() = default;                                          // null
-  Json(std::nullptr_t) {}                                    // NOLINT(google-explicit-constructor)
-  Json(bool value) : value_(value) {}                        // NOLINT(google-explicit-constructor)
-  Json(int value) : value_(static_cast<int64_t>(value)) {}   // NOLINT(google-explicit-constructor)
-  Json(int64_t value) : value_(value) {}                     // NOLINT(google-explicit-constructor)
-  Json(uint64_t value);                                      // NOLINT(google-explicit-constructor)
-  Json(double value) : value_(value) {}                      // NOLINT(google-explicit-constructor)
-  Json(float value);                                         // NOLINT(google-explicit-constructor)
-  Json(const char* value) : value_(std::string(value)) {}    // NOLINT(google-explicit-constructor)
-  Json(std::string_view value) : value_(std::string(value)) {}  // NOLINT(google-explicit-constructor)
-  Json(std::string value) : value_(std::move(value)) {}      // NOLINT(google-explicit-constructor)
-  Json(Array value) : value_(std::move(value)) {}            // NOLINT(google-explicit-constructor)
-  Json(Object value) : value_(std::move(value)) {}           // NOLINT(google-explicit-constructor)
+  Json() = default;                                         // null
+  Json(std::nullptr_t) {}                                   // NOLINT(google-explicit-constructor)
+  Json(bool value) : value_(value) {}                       // NOLINT(google-explicit-constructor)
+  Json(int value) : value_(static_cast<int64_t>(value)) {}  // NOLINT(google-explicit-constructor)
+  Json(int64_t value) : value_(value) {}                    // NOLINT(google-explicit-constructor)
+  Json(uint64_t value);                                     // NOLINT(google-explicit-constructor)
+  Json(double value) : value_(value) {}                     // NOLINT(google-explicit-constructor)
+  Json(float value);                                        // NOLINT(google-explicit-constructor)
+  Json(const char* value) : value_(std::string(value)) {}   // NOLINT(google-explicit-constructor)
+  Json(std::string_view value)
+      : value_(std::string(value)) {}                    // NOLINT(google-explicit-constructor)
+  Json(std::string value) : value_(std::move(value)) {}  // NOLINT(google-explicit-constructor)
+  Json(Array value) : value_(std::move(value)) {}        // NOLINT(google-explicit-constructor)
+  Json(Object value) : value_(std::move(value)) {}       // NOLINT(google-explicit-constructor)
 
   static Json MakeArray() { return Json(Array{}); }
-  static Json MakeObject(std::initializer_list<Member> members = {}) { return Json(Object(members)); }
+  static Json MakeObject(std::initializer_list<Member> members = {}) {
+    return Json(Object(members));
+  }
 
   // One JSON document, with nothing but white space around it. Errors name the byte offset.
   static Result<Json> Parse(std::string_view text, const JsonLimits& limits = {});
@@ -62,8 +65,8 @@ class Json {
   // "null", "boolean", "number", "string", "array" or "object", for error messages.
   std::string_view KindName() const;
 
-  // The value if it has that kind. Integers beyond int64 are doubles; a double that is whole and within
-  // 2^53 also reads as an integer (1e3, 4.0).
+  // The value if it has that kind. Integers beyond int64 are doubles; a double that is whole and
+  // within 2^53 also reads as an integer (1e3, 4.0).
   std::optional<bool> AsBool() const;
   std::optional<int64_t> AsInt64() const;
   std::optional<double> AsDouble() const;
@@ -80,8 +83,8 @@ class Json {
   // Appends an element; *this must be an array.
   void Append(Json value);
 
-  // Compact text, or pretty with `indent` spaces a level. Doubles in their shortest exact form; NaN and
-  // infinities, which JSON lacks, become null. Bytes that are not UTF-8 become U+FFFD.
+  // Compact text, or pretty with `indent` spaces a level. Doubles in their shortest exact form; NaN
+  // and infinities, which JSON lacks, become null. Bytes that are not UTF-8 become U+FFFD.
   std::string Dump(int indent = 0) const;
 
   bool operator==(const Json&) const = default;

@@ -120,15 +120,18 @@ Result<Json> Json::Parse(std::string_view text, const JsonLimits& limits) {
   const size_t used = parser.write_some(false, text.data(), text.size(), ec);
   if (!parser.handler().duplicate().empty()) {
     return Status(StatusCode::kInvalidArgument,
-                  fmt::format("JSON: the key \"{}\" stands twice in one object", parser.handler().duplicate()));
+                  fmt::format("JSON: the key \"{}\" stands twice in one object",
+                              parser.handler().duplicate()));
   }
   if (!ec && used < text.size()) ec = bj::error::extra_data;
   if (ec == bj::error::too_deep) {
-    return Status(StatusCode::kInvalidArgument,
-                  fmt::format("JSON: nested deeper than {} levels at byte {}", limits.max_depth, used));
+    return Status(
+        StatusCode::kInvalidArgument,
+        fmt::format("JSON: nested deeper than {} levels at byte {}", limits.max_depth, used));
   }
   if (ec) {
-    return Status(StatusCode::kInvalidArgument, fmt::format("JSON: {} at byte {}", ec.message(), used));
+    return Status(StatusCode::kInvalidArgument,
+                  fmt::format("JSON: {} at byte {}", ec.message(), used));
   }
   return parser.handler().Take();
 }

@@ -14,7 +14,8 @@ Json MustParse(std::string_view text) {
 }
 
 TEST(JsonTest, ReadsEveryKind) {
-  const Json value = MustParse(R"( {"a": [1, -2.5, true, null, "x\u00e9\n"], "b": {"c": 18446744073709551615}} )");
+  const Json value =
+      MustParse(R"( {"a": [1, -2.5, true, null, "x\u00e9\n"], "b": {"c": 18446744073709551615}} )");
   const Json::Array& a = *value.Find("a")->AsArray();
   EXPECT_EQ(a[0].AsInt64(), 1);
   EXPECT_FALSE(a[1].AsInt64().has_value());
@@ -32,8 +33,8 @@ TEST(JsonTest, WholeDoublesReadAsIntegers) {
 }
 
 TEST(JsonTest, RefusesBrokenText) {
-  for (const char* text : {"", "{", "[1,]", "{\"a\":1,}", "01", "nul", "\"\xff\"", "1 2", "{\"a\" 1}",
-                           "[1e999]x", "\"\\ud800x\""}) {
+  for (const char* text : {"", "{", "[1,]", "{\"a\":1,}", "01", "nul", "\"\xff\"", "1 2",
+                           "{\"a\" 1}", "[1e999]x", "\"\\ud800x\""}) {
     EXPECT_FALSE(Json::Parse(text).ok()) << text;
   }
 }
@@ -58,7 +59,11 @@ TEST(JsonTest, DumpsCompactAndPretty) {
   EXPECT_EQ(value.Dump(), "{\"text\":\"a\\\"\\n\\u0001\",\"list\":[1,0.1,null]}");
   EXPECT_EQ(Json::MakeObject({{"a", Json::Array{1}}, {"b", Json::MakeArray()}}).Dump(2),
             "{\n  \"a\": [\n    1\n  ],\n  \"b\": []\n}");
-  EXPECT_EQ(Json("a\xff" "b").Dump(), "\"a\xEF\xBF\xBD" "b\"");
+  EXPECT_EQ(Json("a\xff"
+                 "b")
+                .Dump(),
+            "\"a\xEF\xBF\xBD"
+            "b\"");
 }
 
 TEST(JsonTest, DumpAndParseAreInverse) {

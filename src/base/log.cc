@@ -39,11 +39,21 @@ void Write(spdlog::level::level_enum level, std::string_view message) {
 
 void SetLogLevel(LogLevel level) {
   switch (level) {
-    case LogLevel::kDebug: Logger().set_level(spdlog::level::debug); break;
-    case LogLevel::kInfo: Logger().set_level(spdlog::level::info); break;
-    case LogLevel::kWarning: Logger().set_level(spdlog::level::warn); break;
-    case LogLevel::kError: Logger().set_level(spdlog::level::err); break;
-    case LogLevel::kOff: Logger().set_level(spdlog::level::off); break;
+    case LogLevel::kDebug:
+      Logger().set_level(spdlog::level::debug);
+      break;
+    case LogLevel::kInfo:
+      Logger().set_level(spdlog::level::info);
+      break;
+    case LogLevel::kWarning:
+      Logger().set_level(spdlog::level::warn);
+      break;
+    case LogLevel::kError:
+      Logger().set_level(spdlog::level::err);
+      break;
+    case LogLevel::kOff:
+      Logger().set_level(spdlog::level::off);
+      break;
   }
 }
 

@@ -1,6 +1,6 @@
-// Logging to standard error, one line an event. The library behind it is seen by log.cc alone; a message is
-// made with fmt at the call site:  LogInfo(fmt::format("loaded {} tensors", n));
-// Control characters in messages are escaped, so that text from outside cannot forge lines.
+// Logging to standard error, one line an event. The library behind it is seen by log.cc alone; a
+// message is made with fmt at the call site:  LogInfo(fmt::format("loaded {} tensors", n)); Control
+// characters in messages are escaped, so that text from outside cannot forge lines.
 #pragma once
 
 #include <string_view>

@@ -70,11 +70,16 @@ Result<std::string> Unescape(std::string_view text, size_t line) {
       continue;
     }
     const char c = text[++i];
-    if (c == 'n') out += '\n';
-    else if (c == 't') out += '\t';
-    else if (c == 'r') out += '\r';
-    else if (c == 'f') out += '\f';
-    else if (c != 'u') out += c;
+    if (c == 'n')
+      out += '\n';
+    else if (c == 't')
+      out += '\t';
+    else if (c == 'r')
+      out += '\r';
+    else if (c == 'f')
+      out += '\f';
+    else if (c != 'u')
+      out += c;
     else {
       uint32_t code = 0;
       const char* begin = text.data() + i + 1;
@@ -92,8 +97,10 @@ Result<std::string> Unescape(std::string_view text, size_t line) {
 // Where the key ends: the first separator that no backslash escapes.
 size_t KeyEnd(std::string_view text) {
   for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '\\') ++i;
-    else if (text[i] == '=' || text[i] == ':' || IsBlank(text[i])) return i;
+    if (text[i] == '\\')
+      ++i;
+    else if (text[i] == '=' || text[i] == ':' || IsBlank(text[i]))
+      return i;
   }
   return text.size();
 }
@@ -106,11 +113,13 @@ Result<Properties> ParseProperties(std::string_view text) {
     const std::string_view whole = line.text;
     const size_t key_end = KeyEnd(whole);
     std::string_view value = TrimLeft(whole.substr(key_end));
-    if (!value.empty() && (value.front() == '=' || value.front() == ':')) value = TrimLeft(value.substr(1));
+    if (!value.empty() && (value.front() == '=' || value.front() == ':'))
+      value = TrimLeft(value.substr(1));
     while (!value.empty() && IsBlank(value.back())) value.remove_suffix(1);
     DRAY_ASSIGN_OR_RETURN(std::string key, Unescape(whole.substr(0, key_end), line.number));
     if (key.empty()) {
-      return Status(StatusCode::kInvalidArgument, fmt::format("line {}: the key is missing", line.number));
+      return Status(StatusCode::kInvalidArgument,
+                    fmt::format("line {}: the key is missing", line.number));
     }
     DRAY_ASSIGN_OR_RETURN(properties[key], Unescape(value, line.number));
   }

@@ -1,5 +1,5 @@
-// Java .properties text, as serving.properties uses it: `key = value`, `key: value` or `key value`, # and !
-// comments, backslash escapes (\n, \t, \uXXXX, escaped separators) and line continuation.
+// Java .properties text, as serving.properties uses it: `key = value`, `key: value` or `key value`,
+// # and ! comments, backslash escapes (\n, \t, \uXXXX, escaped separators) and line continuation.
 #pragma once
 
 #include <map>

@@ -1,6 +1,6 @@
-// Errors as values. Anything that a user, a file, the network or a peer can cause is returned as a Status
-// or a Result<T>; only bugs end in DRAY_CHECK (base/check.h). A message names the value, the limit and the
-// next step.
+// Errors as values. Anything that a user, a file, the network or a peer can cause is returned as a
+// Status or a Result<T>; only bugs end in DRAY_CHECK (base/check.h). A message names the value, the
+// limit and the next step.
 #pragma once
 
 #include <optional>
@@ -56,8 +56,8 @@ inline Status OkStatus() { return {}; }
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : value_(std::move(value)) {}               // NOLINT(google-explicit-constructor)
-  Result(Status status) : status_(std::move(status)) {        // NOLINT(google-explicit-constructor)
+  Result(T value) : value_(std::move(value)) {}         // NOLINT(google-explicit-constructor)
+  Result(Status status) : status_(std::move(status)) {  // NOLINT(google-explicit-constructor)
     if (status_.ok()) DieOnErrorAccess(status_);
   }
 
@@ -92,9 +92,9 @@ class [[nodiscard]] Result {
 #define DRAY_CONCAT(a, b) DRAY_CONCAT_INNER(a, b)
 
 // Returns from the enclosing function if the expression yields an error.
-#define DRAY_RETURN_IF_ERROR(expr)              \
-  do {                                          \
-    ::dray::Status dray_status_ = (expr);       \
+#define DRAY_RETURN_IF_ERROR(expr)               \
+  do {                                           \
+    ::dray::Status dray_status_ = (expr);        \
     if (!dray_status_.ok()) return dray_status_; \
   } while (false)
 

@@ -30,7 +30,12 @@ TEST(StatusTest, ResultHoldsMoveOnlyValues) {
 }
 
 TEST(StatusDeathTest, ReadingAnErrorsValueIsABug) {
-  EXPECT_DEATH({ auto result = Half(1); (void)*result; }, "odd");
+  EXPECT_DEATH(
+      {
+        auto result = Half(1);
+        (void)*result;
+      },
+      "odd");
 }
 
 }  // namespace

@@ -20,8 +20,8 @@ void Pause() {
 #endif
 }
 
-// How long a waiting thread spins before it sleeps. Operations of one step follow each other within some
-// tens of microseconds; waking a sleeping thread costs about 50.
+// How long a waiting thread spins before it sleeps. Operations of one step follow each other within
+// some tens of microseconds; waking a sleeping thread costs about 50.
 constexpr auto kSpin = std::chrono::microseconds(200);
 
 // Waits until `word` differs from `old`: spins for kSpin, then sleeps on the word's futex.
@@ -41,7 +41,8 @@ void PinTo(std::thread& thread, int cpu) {
   cpu_set_t set;
   CPU_ZERO(&set);
   CPU_SET(cpu, &set);
-  pthread_setaffinity_np(thread.native_handle(), sizeof(set), &set);  // advice: a failure does no harm
+  pthread_setaffinity_np(thread.native_handle(), sizeof(set),
+                         &set);  // advice: a failure does no harm
 }
 
 }  // namespace
@@ -59,7 +60,8 @@ struct ThreadPool::State {
 };
 
 ThreadPool::ThreadPool(int num_threads)
-    : num_threads_(num_threads > 0 ? num_threads : UsableCpuCount()), state_(std::make_unique<State>()) {
+    : num_threads_(num_threads > 0 ? num_threads : UsableCpuCount()),
+      state_(std::make_unique<State>()) {
   const std::vector<int> cpus = AllowedCpus();
   for (int i = 1; i < num_threads_; ++i) {
     state_->workers.emplace_back([this, i] {
@@ -69,7 +71,8 @@ ThreadPool::ThreadPool(int num_threads)
         ++seen;
         if (state_->stop) return;
         state_->region(state_->context, i);
-        if (state_->pending.fetch_sub(1, std::memory_order_acq_rel) == 1) state_->pending.notify_one();
+        if (state_->pending.fetch_sub(1, std::memory_order_acq_rel) == 1)
+          state_->pending.notify_one();
       }
     });
     if (num_threads_ <= static_cast<int>(cpus.size())) PinTo(state_->workers.back(), cpus[i]);

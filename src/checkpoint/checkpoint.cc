@@ -1,0 +1,171 @@
+#include "checkpoint/checkpoint.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "checkpoint/safetensors.h"
+
+namespace dray::checkpoint {
+namespace {
+
+namespace fs = std::filesystem;
+
+Result<struct stat> StatFile(const fs::path& path) {
+  struct stat info {};
+  if (::stat(path.c_str(), &info) == 0) return info;
+  return Status(StatusCode::kIo,
+                fmt::format("{}: cannot stat: {}", path.string(), std::strerror(errno)));
+}
+
+int64_t ModifiedNs(const struct stat& info) {
+  return int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + info.st_mtim.tv_nsec;
+}
+
+template <typename T>
+const T* FindByName(const std::vector<T>& sorted, std::string_view name) {
+  const auto it = std::lower_bound(sorted.begin(), sorted.end(), name,
+                                   [](const T& item, std::string_view n) { return item.name < n; });
+  return it != sorted.end() && it->name == name ? &*it : nullptr;
+}
+
+template <typename T>
+void SortByName(std::vector<T>& items) {
+  std::sort(items.begin(), items.end(), [](const T& a, const T& b) { return a.name < b.name; });
+}
+
+Status TwiceError(std::string_view name, const MappedFile& first, const MappedFile& second) {
+  return {StatusCode::kCorrupt,
+          fmt::format("{}: tensor {} is in {} too; which of the two is meant is unknown",
+                      first.path().string(), Quoted(name), second.path().string())};
+}
+
+}  // namespace
+
+Result<Checkpoint> Checkpoint::Open(const fs::path& dir, const OpenOptions& options) {
+  DRAY_ASSIGN_OR_RETURN(const WeightFiles weights, FindWeightFiles(dir));
+  if (options.forbid_pickle && weights.format == WeightFormat::kTorch) {
+    return Status(
+        StatusCode::kUnsupported,
+        fmt::format(
+            "{}: its weights are torch .bin files, which are switched off here; convert them "
+            "to safetensors",
+            dir.string()));
+  }
+  Checkpoint checkpoint;
+  checkpoint.format_ = weights.format;
+  for (const fs::path& path : weights.files) DRAY_RETURN_IF_ERROR(checkpoint.OpenFile(path));
+  DRAY_RETURN_IF_ERROR(checkpoint.SortAndCheckNames());
+  DRAY_RETURN_IF_ERROR(checkpoint.CheckAgainstIndex(weights));
+  return checkpoint;
+}
+
+Status Checkpoint::OpenFile(const fs::path& path) {
+  if (format_ == WeightFormat::kTorch) {
+    return {StatusCode::kUnsupported,
+            fmt::format("{}: torch files are not read yet; convert them to safetensors",
+                        path.string())};
+  }
+  DRAY_ASSIGN_OR_RETURN(MappedFile mapped, MappedFile::Open(path));
+  DRAY_ASSIGN_OR_RETURN(const struct stat info, StatFile(path));
+  files_.push_back(
+      std::make_unique<File>(File{std::move(mapped), info.st_dev, info.st_ino, ModifiedNs(info)}));
+  DRAY_ASSIGN_OR_RETURN(FileContent content, ReadSafetensors(files_.back()->mapped));
+  std::move(content.tensors.begin(), content.tensors.end(), std::back_inserter(tensors_));
+  std::move(content.unreadable.begin(), content.unreadable.end(), std::back_inserter(unreadable_));
+  return OkStatus();
+}
+
+Status Checkpoint::SortAndCheckNames() {
+  SortByName(tensors_);
+  SortByName(unreadable_);
+  for (size_t i = 1; i < tensors_.size(); ++i) {
+    const TensorSource& a = tensors_[i - 1];
+    const TensorSource& b = tensors_[i];
+    if (a.name == b.name) return TwiceError(a.name, *a.file, *b.file);
+  }
+  for (size_t i = 0; i < unreadable_.size(); ++i) {
+    const UnreadableTensor& a = unreadable_[i];
+    if (const TensorSource* b = Find(a.name)) return TwiceError(a.name, *a.file, *b->file);
+    if (i == 0) continue;
+    const UnreadableTensor& before = unreadable_[i - 1];
+    if (a.name == before.name) return TwiceError(a.name, *before.file, *a.file);
+  }
+  return OkStatus();
+}
+
+// Every tensor of the index must be where the index says. Tensors that it does not list are kept,
+// as the transformers library keeps them.
+Status Checkpoint::CheckAgainstIndex(const WeightFiles& weights) const {
+  if (!weights.index) return OkStatus();
+  for (const auto& [tensor, file_name] : weights.index->weight_map) {
+    const MappedFile* file = nullptr;
+    if (const auto* readable = Find(tensor)) file = readable->file;
+    if (const auto* unreadable = FindByName(unreadable_, tensor)) file = unreadable->file;
+    if (file != nullptr && file->path().filename() == file_name) continue;
+    return {StatusCode::kCorrupt,
+            fmt::format("{}: tensor {} should be in {}, but {}", weights.index_path.string(),
+                        Quoted(tensor), file_name,
+                        file == nullptr ? std::string("no shard has it")
+                                        : "it is in " + file->path().filename().string())};
+  }
+  return OkStatus();
+}
+
+const TensorSource* Checkpoint::Find(std::string_view name) const {
+  return FindByName(tensors_, name);
+}
+
+Result<const TensorSource*> Checkpoint::Require(std::string_view name) const {
+  if (const TensorSource* tensor = Find(name)) return tensor;
+  if (const auto* unreadable = FindByName(unreadable_, name)) {
+    return Status(StatusCode::kUnsupported,
+                  fmt::format("{}: tensor {}: {}", unreadable->file->path().string(), Quoted(name),
+                              unreadable->reason));
+  }
+  const fs::path& first = files_.front()->mapped.path();
+  const std::string where =
+      files_.size() == 1 ? first.string()
+                         : fmt::format("{} and {} more files", first.string(), files_.size() - 1);
+  return Status(StatusCode::kNotFound,
+                fmt::format("{}: tensor {} is missing; there are {} others", where, Quoted(name),
+                            tensors_.size() + unreadable_.size()));
+}
+
+bool Checkpoint::Contains(std::string_view name) const {
+  return Find(name) != nullptr || FindByName(unreadable_, name) != nullptr;
+}
+
+std::vector<fs::path> Checkpoint::files() const {
+  std::vector<fs::path> paths;
+  for (const auto& file : files_) paths.push_back(file->mapped.path());
+  return paths;
+}
+
+uint64_t Checkpoint::total_bytes() const {
+  uint64_t total = 0;
+  for (const auto& file : files_) total += file->mapped.bytes().size();
+  return total;
+}
+
+Status Checkpoint::CheckUnchanged() const {
+  for (const auto& file : files_) {
+    const fs::path& path = file->mapped.path();
+    DRAY_ASSIGN_OR_RETURN(const struct stat info, StatFile(path));
+    const bool same = info.st_dev == file->device && info.st_ino == file->inode &&
+                      static_cast<uint64_t>(info.st_size) == file->mapped.bytes().size() &&
+                      ModifiedNs(info) == file->modified_ns;
+    if (!same) {
+      return {StatusCode::kCorrupt,
+              fmt::format("{}: the file changed while it was loaded; load the model again",
+                          path.string())};
+    }
+  }
+  return OkStatus();
+}
+
+}  // namespace dray::checkpoint

@@ -1,0 +1,89 @@
+// A directory of Hugging Face weight files as one list of named tensors. The files are mapped and
+// only their headers are read; whoever loads the weights decides which bytes to touch, and when to
+// let go of them. Names mean nothing here: which tensors a model needs is for its caller to say.
+//
+// What is believed and what is checked: a file's size when it is opened bounds every range that is
+// handed out, so no tensor reaches beyond the mapping. A file that somebody truncates *afterwards*
+// makes the kernel raise SIGBUS on access, which no check can prevent and which we do not catch:
+// model directories must not be written to while they load. CheckUnchanged(), called when the load
+// is done, finds files that were replaced, rewritten or resized meanwhile.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/file.h"
+#include "base/status.h"
+#include "checkpoint/tensor_source.h"
+#include "checkpoint/weight_files.h"
+
+namespace dray::checkpoint {
+
+struct OpenOptions {
+  // Refuse directories that hold their weights as torch .bin files only. (Those are read by a
+  // restricted reader that runs no code, but an operator may want one format less to trust.)
+  bool forbid_pickle = false;
+};
+
+class Checkpoint {
+ public:
+  // Finds the weights of `dir`, the first of: model.safetensors, model.safetensors.index.json,
+  // pytorch_model.bin, pytorch_model.bin.index.json, the only *.safetensors file, the only *.bin
+  // file. Maps the files and checks their headers whole. kNotFound if there are none or a shard is
+  // missing, kCorrupt or kInvalidArgument naming the file and the tensor or field if one is
+  // unsound.
+  static Result<Checkpoint> Open(const std::filesystem::path& dir, const OpenOptions& options = {});
+
+  Checkpoint(Checkpoint&&) noexcept = default;
+  Checkpoint& operator=(Checkpoint&&) noexcept = default;
+
+  // The tensor of that name; null if there is none, or if it is one of unreadable(). The pointer
+  // lives as long as the checkpoint (moving it included).
+  const TensorSource* Find(std::string_view name) const;
+  // The same for tensors that the model cannot do without: kNotFound, or kUnsupported with the
+  // reason.
+  Result<const TensorSource*> Require(std::string_view name) const;
+  // Whether any file has a tensor of that name, readable or not: for optional tensors ask this,
+  // then Require, so that one that dray cannot read is not mistaken for an absent one.
+  bool Contains(std::string_view name) const;
+
+  // Sorted by name.
+  std::span<const TensorSource> tensors() const { return tensors_; }
+  std::span<const UnreadableTensor> unreadable() const { return unreadable_; }
+
+  // The weight files in the order of their names, without the index.
+  std::vector<std::filesystem::path> files() const;
+  // Their sizes together.
+  uint64_t total_bytes() const;
+  // "safetensors" or "torch".
+  std::string_view format() const { return Name(format_); }
+
+  // kCorrupt, naming the file, if one of the files has been replaced, resized or written to since
+  // Open.
+  Status CheckUnchanged() const;
+
+ private:
+  struct File {
+    MappedFile mapped;
+    uint64_t device = 0;  // the rest identifies the file's state at Open
+    uint64_t inode = 0;
+    int64_t modified_ns = 0;
+  };
+
+  Checkpoint() = default;
+  Status OpenFile(const std::filesystem::path& path);
+  Status SortAndCheckNames();
+  Status CheckAgainstIndex(const WeightFiles& weights) const;
+
+  WeightFormat format_ = WeightFormat::kSafetensors;
+  std::vector<std::unique_ptr<File>> files_;
+  std::vector<TensorSource> tensors_;
+  std::vector<UnreadableTensor> unreadable_;
+};
+
+}  // namespace dray::checkpoint

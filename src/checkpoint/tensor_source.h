@@ -1,0 +1,55 @@
+// What a weight file says of one tensor: its name, its format, its layout and where its bytes are
+// mapped. Separate from checkpoint.h so that the readers of the two file formats need not know the
+// directory logic.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/file.h"
+#include "tensor/tensor.h"
+
+namespace dray::checkpoint {
+
+// One tensor of a mapped file. Every element that shape and strides reach lies inside the file as
+// it was when it was opened. `data` need not be aligned for `dtype`: copy elements with memcpy.
+struct TensorSource {
+  std::string name;
+  DType dtype = DType::kF32;
+  Shape shape;
+  std::array<int64_t, Shape::kMaxRank>
+      strides{};                     // in elements, never negative; [0, rank) are in use
+  const std::byte* data = nullptr;   // of element [0, ..., 0]
+  const MappedFile* file = nullptr;  // for WillNeed and Release; the Checkpoint owns it
+
+  // Row-major without gaps. Always so in safetensors; torch files may hold views.
+  bool IsDense() const;
+  // The elements' bytes in row-major order; the tensor must be dense.
+  std::span<const std::byte> bytes() const;
+};
+
+// A tensor that is in the file and is described soundly, but that dray cannot represent.
+struct UnreadableTensor {
+  std::string name;
+  std::string reason;  // "its dtype is F8_E4M3, ..."
+  const MappedFile* file = nullptr;
+};
+
+// What one weight file holds.
+struct FileContent {
+  std::vector<TensorSource> tensors;
+  std::vector<UnreadableTensor> unreadable;
+};
+
+// Row-major strides of `shape`, in elements.
+std::array<int64_t, Shape::kMaxRank> DenseStrides(const Shape& shape);
+
+// `name` in double quotes for an error message: control characters escaped, long names cut.
+std::string Quoted(std::string_view name);
+
+}  // namespace dray::checkpoint

@@ -1,0 +1,53 @@
+#include "checkpoint/untrusted_json.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace dray::checkpoint {
+namespace {
+
+// About a quarter of a million tensors in one file, at eight values each; 80 MB when parsed.
+constexpr size_t kMaxJsonValues = 2'000'000;
+
+}  // namespace
+
+Result<Json> ParseUntrustedJson(std::string_view text, std::string_view what) {
+  const auto separators = static_cast<size_t>(std::count_if(
+      text.begin(), text.end(), [](char c) { return c == ',' || c == '[' || c == '{'; }));
+  if (separators > kMaxJsonValues) {
+    return Status(StatusCode::kResourceExhausted,
+                  fmt::format("{}: more than {} JSON values", what, kMaxJsonValues));
+  }
+  Result<Json> json = Json::Parse(text, {.duplicates = JsonDuplicates::kRefuse});
+  if (!json.ok())
+    return Status(StatusCode::kCorrupt, fmt::format("{}: {}", what, json.status().message()));
+  if (!json->is_object()) {
+    return Status(StatusCode::kCorrupt,
+                  fmt::format("{}: it is a {}, not an object", what, json->KindName()));
+  }
+  return json;
+}
+
+bool IsSaneName(std::string_view name) {
+  return !name.empty() && std::none_of(name.begin(), name.end(), [](char c) {
+    return static_cast<unsigned char>(c) < 0x20 || c == 0x7F;
+  });
+}
+
+Status CheckNotGitLfsPointer(const MappedFile& file) {
+  constexpr std::string_view kStart = "version https://git-lfs.github.com/spec/";
+  const auto bytes = file.bytes();
+  if (bytes.size() < kStart.size() ||
+      std::memcmp(bytes.data(), kStart.data(), kStart.size()) != 0) {
+    return OkStatus();
+  }
+  return {StatusCode::kInvalidArgument,
+          fmt::format(
+              "{}: this is a Git LFS pointer, not the weights; run \"git lfs pull\" in the model's "
+              "directory",
+              file.path().string())};
+}
+
+}  // namespace dray::checkpoint

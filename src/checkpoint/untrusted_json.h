@@ -1,0 +1,25 @@
+// Checks that weight files and shard indexes share: JSON whose parsed form cannot dwarf its text,
+// sane names, and files that are not what their name says.
+#pragma once
+
+#include <string_view>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/status.h"
+
+namespace dray::checkpoint {
+
+// A JSON object in which no key stands twice. The number of values is capped before anything is
+// parsed, because "[0,0,0,..." takes twenty times its size in memory. `what` names the source in
+// errors.
+Result<Json> ParseUntrustedJson(std::string_view text, std::string_view what);
+
+// Not empty, and free of control characters: what a tensor or a file may be called.
+bool IsSaneName(std::string_view name);
+
+// A clone made without Git LFS holds small text files in place of the weights; says so if `file` is
+// one.
+Status CheckNotGitLfsPointer(const MappedFile& file);
+
+}  // namespace dray::checkpoint

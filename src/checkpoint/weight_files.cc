@@ -1,0 +1,113 @@
+#include "checkpoint/weight_files.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <string>
+
+namespace dray::checkpoint {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Candidate {
+  WeightFormat format;
+  std::string_view extension;
+  std::string_view single;
+  std::string_view index;
+};
+constexpr std::array kCandidates = {
+    Candidate{WeightFormat::kSafetensors, ".safetensors", "model.safetensors",
+              "model.safetensors.index.json"},
+    Candidate{WeightFormat::kTorch, ".bin", "pytorch_model.bin", "pytorch_model.bin.index.json"},
+};
+
+// What trainers leave beside the weights under the same extension.
+constexpr std::array kNotWeights = {"training_args.bin", "optimizer.bin", "scheduler.bin"};
+
+bool Exists(const fs::path& path) {
+  std::error_code error;
+  return fs::exists(path, error);
+}
+
+Result<WeightFiles> FromIndex(const fs::path& dir, const Candidate& candidate) {
+  WeightFiles weights{
+      .format = candidate.format, .files = {}, .index_path = dir / candidate.index, .index = {}};
+  DRAY_ASSIGN_OR_RETURN(weights.index, ReadShardIndex(weights.index_path));
+  for (const std::string& name : weights.index->files) {
+    weights.files.push_back(dir / name);
+    if (!Exists(weights.files.back())) {
+      return Status(
+          StatusCode::kNotFound,
+          fmt::format("{}: the shard {} is missing; download the model again, or restore the file",
+                      weights.index_path.string(), name));
+    }
+  }
+  return weights;
+}
+
+// The regular files of `dir` with that extension that may be weights, sorted by name.
+Result<std::vector<fs::path>> FilesWithExtension(const fs::path& dir, std::string_view extension) {
+  std::vector<fs::path> found;
+  std::error_code error;
+  for (fs::directory_iterator it(dir, error), end; !error && it != end; it.increment(error)) {
+    std::error_code unreadable;
+    if (it->path().extension() != extension || !it->is_regular_file(unreadable)) continue;
+    if (std::find(kNotWeights.begin(), kNotWeights.end(), it->path().filename()) !=
+        kNotWeights.end())
+      continue;
+    found.push_back(it->path());
+  }
+  if (error) {
+    return Status(
+        error == std::errc::no_such_file_or_directory ? StatusCode::kNotFound : StatusCode::kIo,
+        fmt::format("{}: cannot list the directory: {}", dir.string(), error.message()));
+  }
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+Status Ambiguous(const fs::path& dir, const std::vector<fs::path>& files,
+                 const Candidate& candidate) {
+  return {StatusCode::kInvalidArgument,
+          fmt::format("{}: {} weight files ({}, {}, ...) but neither {} nor {}; keep one file, or "
+                      "add the index",
+                      dir.string(), files.size(), files[0].filename().string(),
+                      files[1].filename().string(), candidate.single, candidate.index)};
+}
+
+}  // namespace
+
+std::string_view Name(WeightFormat format) {
+  return format == WeightFormat::kSafetensors ? "safetensors" : "torch";
+}
+
+Result<WeightFiles> FindWeightFiles(const fs::path& dir) {
+  for (const Candidate& candidate : kCandidates) {
+    if (Exists(dir / candidate.single)) {
+      return WeightFiles{.format = candidate.format,
+                         .files = {dir / candidate.single},
+                         .index_path = {},
+                         .index = {}};
+    }
+    if (Exists(dir / candidate.index)) return FromIndex(dir, candidate);
+  }
+  for (const Candidate& candidate : kCandidates) {
+    DRAY_ASSIGN_OR_RETURN(std::vector<fs::path> files,
+                          FilesWithExtension(dir, candidate.extension));
+    if (files.size() > 1) return Ambiguous(dir, files, candidate);
+    if (files.size() == 1) {
+      return WeightFiles{
+          .format = candidate.format, .files = std::move(files), .index_path = {}, .index = {}};
+    }
+  }
+  return Status(
+      StatusCode::kNotFound,
+      fmt::format(
+          "{}: no weights: neither model.safetensors nor pytorch_model.bin, nor an index of "
+          "either (*.index.json), nor a single *.safetensors or *.bin file",
+          dir.string()));
+}
+
+}  // namespace dray::checkpoint

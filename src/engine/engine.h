@@ -1,0 +1,108 @@
+// The engine as the rest of the server sees it: token ids in, token events out. It knows no text;
+// stop strings and detokenisation belong to serving/.
+//
+// Threads: Submit, Cancel, stats and limits may be called from any thread. Events of one request
+// arrive in order on the engine's own thread; a sink must return quickly and must not call back
+// into the engine, except Cancel.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/status.h"
+#include "sampling/params.h"
+
+namespace dray::engine {
+
+struct GenerateRequest {
+  // At least one token; ids below the model's vocabulary size.
+  std::vector<int32_t> prompt;
+  // Stop strings and include_stop_str_in_output are ignored here.
+  sampling::SamplingParams params;
+};
+
+struct TokenLogProb {
+  int32_t id = 0;
+  float log_prob = 0;
+};
+
+// Why a sequence ended.
+enum class FinishReason { kLength, kEosToken, kStopToken };
+
+// The prompt has been read; only for requests with prompt_logprobs. log_probs[i] belongs to prompt
+// token i + 1: the first has none. tops[i] are the likeliest tokens at that place, if asked for.
+struct PromptEvent {
+  std::vector<float> log_probs;
+  std::vector<std::vector<TokenLogProb>> tops;
+};
+
+// One new token of sequence `sequence_idx` (0 <= sequence_idx < n).
+struct TokenEvent {
+  int sequence_idx = 0;
+  TokenLogProb token;
+  std::vector<TokenLogProb> tops;
+};
+
+// One sequence has ended; the end or stop token, if any, came as the TokenEvent before.
+struct SequenceEndEvent {
+  int sequence_idx = 0;
+  FinishReason reason = FinishReason::kLength;
+};
+
+// The request is over, with an error or (ok) because its last sequence ended. Always the last
+// event, exactly one for each accepted request, also for a cancelled one (kCancelled).
+struct RequestEndEvent {
+  Status status;
+};
+
+using Event = std::variant<PromptEvent, TokenEvent, SequenceEndEvent, RequestEndEvent>;
+
+// Receives the events of one request.
+class EventSink {
+ public:
+  virtual ~EventSink() = default;
+  virtual void OnEvent(Event event) = 0;
+};
+
+// What a request may ask of this engine.
+struct EngineLimits {
+  int64_t vocab_size = 0;
+  // Prompt and new tokens together.
+  int64_t max_context_tokens = 0;
+};
+
+struct EngineStats {
+  int64_t running_sequences = 0;
+  int64_t waiting_sequences = 0;
+  int64_t free_blocks = 0;
+  int64_t total_blocks = 0;
+  uint64_t steps = 0;
+  uint64_t prompt_tokens = 0;
+  uint64_t generated_tokens = 0;
+  uint64_t preemptions = 0;
+};
+
+class Engine {
+ public:
+  virtual ~Engine() = default;
+
+  // Accepts the request and returns its id, or refuses it: kInvalidArgument (parameters, or it can
+  // never fit), kUnavailable (queue full, or draining). A refused request causes no event.
+  virtual Result<RequestId> Submit(GenerateRequest request, std::shared_ptr<EventSink> sink) = 0;
+  // Ends the request soon, with a RequestEndEvent of kCancelled; nothing happens if it is over
+  // already.
+  virtual void Cancel(RequestId id) = 0;
+  // Refuses new requests from now on; accepted ones go on. Returns at once.
+  virtual void BeginDrain() = 0;
+
+  virtual EngineLimits limits() const = 0;
+  virtual EngineStats stats() const = 0;
+  // False once the engine's thread has failed in a way that it could not contain.
+  virtual bool healthy() const = 0;
+};
+
+}  // namespace dray::engine

@@ -1,0 +1,207 @@
+// The one public table of operations. A backend owns a device's memory and runs every operation on
+// it; engine, model and sampling code see only this class, so a second device is a second
+// implementation.
+//
+// Pointers in argument structs are addresses of the backend's device. Activations are f32,
+// row-major; a stride is the distance between rows in elements. Operations run in the order of the
+// calls; on devices that run behind the caller, CopyToHost waits.
+//
+// Numbers: sums are accumulated in f32, in an order fixed by the shapes of weights and context
+// alone. A row's result is bitwise the same whatever other rows share the call, however a prompt is
+// cut into calls, and however many threads there are.
+//
+// Threads: one caller at a time.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/status.h"
+#include "kernels/weight_matrix.h"
+#include "tensor/buffer.h"
+#include "tensor/dtype.h"
+
+namespace dray::kernels {
+
+// Element-wise functions of the feed-forward layer. kGelu is the exact form (erf), kGeluTanh the
+// tanh approximation.
+enum class Activation : uint8_t { kNone, kRelu, kGelu, kGeluTanh, kSilu };
+
+enum class NormKind : uint8_t {
+  kLayerNorm,  // (x - mean) / sqrt(variance + eps) * weight + bias
+  kRmsNorm,    // x / sqrt(mean(x^2) + eps) * weight
+};
+
+// Which dimensions of a head are rotated together: (i, i + rotary_dim / 2), or (2i, 2i + 1).
+enum class RopeStyle : uint8_t { kHalf, kInterleaved };
+
+// Whether an operation replaces its output or adds to it.
+enum class WriteMode : uint8_t { kOverwrite, kAdd };
+
+// out[t, :] (=|+=) row ids[t] of the table.
+struct EmbedArgs {
+  const WeightMatrix* table = nullptr;  // [num_rows, hidden]
+  const int32_t* ids = nullptr;         // [num_tokens], each in [0, num_rows)
+  int64_t num_tokens = 0;
+  float* out = nullptr;  // [num_tokens, hidden]
+  WriteMode mode = WriteMode::kOverwrite;
+};
+
+// Normalises `groups` consecutive vectors of `cols` elements in each row; `out` may be `x`.
+struct NormArgs {
+  NormKind kind = NormKind::kLayerNorm;
+  const float* x = nullptr;
+  int64_t x_stride = 0;
+  float* out = nullptr;
+  int64_t out_stride = 0;
+  int64_t rows = 0;
+  int64_t groups = 1;
+  int64_t cols = 0;
+  const float* weight = nullptr;  // [cols]; null: all one
+  const float* bias = nullptr;    // [cols]; null: all zero
+  float eps = 1e-5f;
+};
+
+// out[m, :] (=|+=) activation(x[m, :] * weight^T + bias). `out` must not overlap `x`.
+struct LinearArgs {
+  const WeightMatrix* weight = nullptr;  // [out_features, in_features]
+  const float* x = nullptr;              // [rows, in_features]
+  int64_t x_stride = 0;
+  int64_t rows = 0;
+  const float* bias = nullptr;  // [out_features]; null: none
+  Activation activation = Activation::kNone;
+  WriteMode mode = WriteMode::kOverwrite;
+  float* out = nullptr;  // [rows, out_features]
+  int64_t out_stride = 0;
+};
+
+// out[m, i] = activation(x[m, i]) * x[m, width + i], 0 <= i < width; `out` may be `x`.
+struct GatedActivationArgs {
+  Activation activation = Activation::kSilu;
+  const float* x = nullptr;  // [rows, 2 * width]: gates, then values
+  int64_t x_stride = 0;
+  float* out = nullptr;  // [rows, width]
+  int64_t out_stride = 0;
+  int64_t rows = 0;
+  int64_t width = 0;
+};
+
+// One layer's part of the paged cache. A block holds block_size tokens of every key/value head.
+// Keys lie with the token innermost, so that scores of neighbouring tokens are one vector; values
+// with the head dimension innermost.
+struct KvLayer {
+  void* keys = nullptr;       // [num_blocks, num_kv_heads, head_dim, block_size]
+  void* values = nullptr;     // [num_blocks, num_kv_heads, block_size, head_dim]
+  DType dtype = DType::kF32;  // f32, f16 or bf16
+  int64_t num_kv_heads = 0;
+  int64_t head_dim = 0;
+  int64_t block_size = 0;
+};
+
+// Rotates queries in place and rotated keys and values into the cache.
+struct RopeAndCacheArgs {
+  float* qkv = nullptr;  // [num_tokens, (num_heads + 2 * num_kv_heads) * head_dim]: q heads, k
+                         // heads, v heads
+  int64_t qkv_stride = 0;
+  int64_t num_tokens = 0;
+  int64_t num_heads = 0;
+  RopeStyle style = RopeStyle::kHalf;
+  int64_t rotary_dim = 0;  // even; 0: no rotation. Dimensions from rotary_dim on pass through.
+  const float* cos_sin =
+      nullptr;  // [table_rows, rotary_dim]: rotary_dim / 2 cosines, then as many sines
+  const int32_t* table_rows = nullptr;  // [num_tokens]: each token's row of cos_sin
+  const int32_t* slots = nullptr;       // [num_tokens]: block id * block_size + offset in the block
+  KvLayer cache;
+};
+
+// The rows of one sequence in a ragged batch.
+struct AttentionSequence {
+  int32_t first_row = 0;  // of q and out
+  int32_t num_rows = 0;   // new tokens: positions context_tokens - num_rows ... context_tokens - 1
+  int32_t context_tokens = 0;  // tokens in the cache, the new ones included
+  int32_t table_offset = 0;    // where this sequence's block ids start in block_tables
+};
+
+// Causal attention of new tokens over their sequence's cache; keys and values of the new tokens are
+// already there.
+struct AttentionArgs {
+  const float* q = nullptr;  // [rows, num_heads * head_dim]
+  int64_t q_stride = 0;
+  float* out = nullptr;  // [rows, num_heads * head_dim]
+  int64_t out_stride = 0;
+  int64_t num_heads =
+      0;  // a multiple of cache.num_kv_heads; query head h reads key head h / (ratio)
+  KvLayer cache;
+  const AttentionSequence* sequences = nullptr;  // [num_sequences]
+  int64_t num_sequences = 0;
+  const int32_t* block_tables = nullptr;
+  float scale = 1.0f;
+  const float* alibi_slopes =
+      nullptr;         // [num_heads]; adds slope * key position to a score; null: none
+  int64_t window = 0;  // a token sees the last `window` tokens, itself included; 0: all
+};
+
+// out[i, :] = x[rows[i], :]
+struct GatherRowsArgs {
+  const float* x = nullptr;
+  int64_t x_stride = 0;
+  const int32_t* rows = nullptr;  // [num_rows]
+  int64_t num_rows = 0;
+  int64_t cols = 0;
+  float* out = nullptr;  // [num_rows, cols], dense
+};
+
+// Copies whole blocks within one layer's cache, for sequences that part from a shared block.
+struct CopyBlocksArgs {
+  KvLayer cache;
+  const int32_t* from = nullptr;  // host memory, [num_copies]
+  const int32_t* to = nullptr;    // host memory, [num_copies]
+  int64_t num_copies = 0;
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+
+  // For people and reports: "cpu avx512-bf16, 2 threads".
+  virtual std::string Describe() const = 0;
+  // The instruction set or device generation that really runs: "avx2", "sm_90".
+  virtual std::string_view isa() const = 0;
+  virtual Allocator& allocator() = 0;
+
+  // Copies between the host and this device's memory.
+  virtual void CopyFromHost(void* device_dst, const void* host_src, size_t bytes) = 0;
+  virtual void CopyToHost(void* host_dst, const void* device_src, size_t bytes) = 0;
+
+  // The best storage format of this backend for weights that a checkpoint holds as `dtype`.
+  virtual WeightFormat NativeFormat(DType dtype) const = 0;
+  virtual Result<WeightMatrix> AllocateMatrix(const MatrixSpec& spec) = 0;
+  // Converts a block of host rows into rows [first_row, first_row + source.rows) of `matrix`.
+  virtual void PackRows(WeightMatrix& matrix, int64_t first_row, const SourceRows& source) = 0;
+
+  virtual void Embed(const EmbedArgs& args) = 0;
+  virtual void Norm(const NormArgs& args) = 0;
+  virtual void Linear(const LinearArgs& args) = 0;
+  virtual void GatedActivation(const GatedActivationArgs& args) = 0;
+  virtual void RopeAndCache(const RopeAndCacheArgs& args) = 0;
+  virtual void Attention(const AttentionArgs& args) = 0;
+  virtual void GatherRows(const GatherRowsArgs& args) = 0;
+  virtual void CopyBlocks(const CopyBlocksArgs& args) = 0;
+  // Copies within the device.
+  virtual void Copy(void* dst, const void* src, size_t bytes) = 0;
+};
+
+struct CpuBackendOptions {
+  int num_threads = 0;  // 0: one for each processor that this process may use
+  // "", or one of portable, avx2, avx512, avx512-bf16; empty asks the environment (DRAY_ISA), then
+  // the processor.
+  std::string isa;
+};
+
+// The host's processors. kUnsupported, naming what there is, if a forced instruction set is unknown
+// or missing.
+Result<std::unique_ptr<Backend>> MakeCpuBackend(const CpuBackendOptions& options);
+
+}  // namespace dray::kernels

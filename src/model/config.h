@@ -1,0 +1,106 @@
+// What a decoder is: every choice and size that the forward pass needs, resolved from a family's
+// config.json. Nothing here names a family; two families that compute the same have equal
+// configurations.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "kernels/backend.h"
+#include "tensor/dtype.h"
+
+namespace dray::model {
+
+using kernels::Activation;
+using kernels::NormKind;
+using kernels::RopeStyle;
+
+// Where a layer's norms stand.
+enum class NormPlacement : uint8_t {
+  kPre,   // x + f(norm(x))
+  kPost,  // norm(x + f(x))
+};
+
+// How attention and feed-forward are joined in a layer.
+enum class ResidualForm : uint8_t {
+  kSequential,        // x += attention(norm1 x); x += ffn(norm2 x)
+  kParallelOneNorm,   // n = norm1 x; x += attention(n) + ffn(n)
+  kParallelTwoNorms,  // x += attention(norm1 x) + ffn(norm2 x)
+};
+
+enum class PositionKind : uint8_t { kNone, kLearned, kRotary, kAlibi };
+
+// How rotary frequencies are stretched beyond the trained context.
+enum class RopeScaling : uint8_t { kNone, kLinear, kDynamic, kLlama3, kYarn };
+
+struct RopeConfig {
+  RopeStyle style = RopeStyle::kHalf;
+  int64_t dim = 0;  // even, <= head_dim
+  double base = 10000.0;
+  RopeScaling scaling = RopeScaling::kNone;
+  double factor = 1.0;
+  int64_t original_max_positions = 0;  // the context that the unscaled model was trained for
+  double low_freq_factor = 1.0;        // llama3
+  double high_freq_factor = 4.0;       // llama3
+  double beta_fast = 32.0;             // yarn
+  double beta_slow = 1.0;              // yarn
+  bool truncate = true;                // yarn: correction range rounded to whole dimensions
+  double attention_factor = 1.0;       // cosines and sines are multiplied by it
+};
+
+struct DecoderConfig {
+  std::string family;  // for people: "llama", "gpt_neox"
+  int64_t vocab_size = 0;
+  int64_t hidden = 0;
+  int64_t embed_dim = 0;  // width of the token table; != hidden means projections in and out
+  int64_t num_layers = 0;
+  int64_t num_heads = 0;
+  int64_t num_kv_heads = 0;
+  int64_t head_dim = 0;
+  int64_t ffn = 0;
+  // Prompt and new tokens together may not exceed it.
+  int64_t max_positions = 0;
+
+  NormKind norm = NormKind::kLayerNorm;
+  float norm_eps = 1e-5f;
+  bool norm_affine = true;  // norms have weights
+  bool norm_bias = true;    // and biases
+  NormPlacement norm_placement = NormPlacement::kPre;
+  ResidualForm residual = ResidualForm::kSequential;
+  bool residual_after_norm =
+      false;  // the residual stream is the norm's output (BLOOM's post-layernorm residual)
+  bool embedding_norm = false;
+  bool final_norm = true;
+  bool qk_norm = false;  // RMS norm of each query and key head before rotation
+
+  PositionKind position = PositionKind::kRotary;
+  int64_t position_offset = 0;  // learned: position p reads row p + offset
+  RopeConfig rope;
+
+  // One per layer: scores are multiplied by it.
+  std::vector<float> attention_scale;
+  // One per layer: 0, or how many tokens back a token sees, itself included.
+  std::vector<int64_t> window;
+
+  Activation activation = Activation::kGelu;
+  bool gated = false;  // activation(gate x) * (up x)
+  bool qkv_bias = false;
+  bool attention_out_bias = false;
+  bool ffn_bias = false;
+  bool tied_head = false;
+  bool head_bias = false;
+
+  // What the configuration says the weights are; the files may say otherwise.
+  std::optional<DType> dtype;
+  // Tokens that end a sequence, from generation_config.json, else config.json.
+  std::vector<int32_t> eos_token_ids;
+  std::optional<int32_t> bos_token_id;
+
+  int64_t query_width() const { return num_heads * head_dim; }
+  int64_t kv_width() const { return num_kv_heads * head_dim; }
+  int64_t qkv_width() const { return query_width() + 2 * kv_width(); }
+};
+
+}  // namespace dray::model
