@@ -8,7 +8,7 @@ namespace dray {
 namespace {
 
 std::filesystem::path WriteSample(const std::string& name, const std::string& content) {
-  const auto path = std::filesystem::path(testing::TempDir()) / name;
+  auto path = std::filesystem::path(testing::TempDir()) / name;
   std::ofstream(path, std::ios::binary) << content;
   return path;
 }

@@ -107,7 +107,7 @@ class Writer {
   void NewLine(int level) {
     if (indent_ == 0) return;
     out_ += '\n';
-    out_.append(static_cast<size_t>(indent_ * level), ' ');
+    out_.append(static_cast<size_t>(indent_) * static_cast<size_t>(level), ' ');
   }
 
   void WriteArray(const Json::Array& array, int level) {

@@ -16,10 +16,12 @@ using ErrorCode = bj::error_code;
 // Receives the parser's events and builds the value. Open containers wait on a stack.
 class Builder {
  public:
+  // NOLINTBEGIN(readability-identifier-naming): names that the event parser prescribes.
   static constexpr size_t max_object_size = static_cast<size_t>(-1);
   static constexpr size_t max_array_size = static_cast<size_t>(-1);
   static constexpr size_t max_key_size = static_cast<size_t>(-1);
   static constexpr size_t max_string_size = static_cast<size_t>(-1);
+  // NOLINTEND(readability-identifier-naming)
 
   explicit Builder(JsonDuplicates duplicates) : duplicates_(duplicates) {}
 
