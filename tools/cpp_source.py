@@ -1,0 +1,79 @@
+"""What the checks of this folder know about C++ text: it without comments and literals, and its
+functions. No compiler: the checks must run in a second, on files that do not compile yet too."""
+
+import re
+from pathlib import Path
+
+# A raw string, an ordinary literal or a comment, whichever begins first.
+_OPAQUE = re.compile(
+    r'R"(?P<delim>[^()\s\\]{0,16})\((?:.|\n)*?\)(?P=delim)"'
+    r'|"(?:[^"\\\n]|\\.)*"'
+    r"|(?<![0-9a-fA-F])'(?:[^'\\\n]|\\.)+'"
+    r'|//(?:[^\n\\]|\\.|\\\n)*'
+    r'|/\*(?:.|\n)*?\*/')
+
+
+def blank(text, keep_strings=False):
+    """`text` with comments and literals replaced by spaces; line numbers stay."""
+
+    def replace(match):
+        found = match.group(0)
+        is_comment = found.startswith('/')
+        if keep_strings and not is_comment:
+            return found
+        return re.sub(r'[^\n]', ' ', found)
+
+    return _OPAQUE.sub(replace, text)
+
+
+def line_of(text, offset):
+    return text.count('\n', 0, offset) + 1
+
+
+_DIRECTIVE = re.compile(r'^[ \t]*#(?:[^\n\\]|\\\n|\\.)*', re.M)
+_BEFORE_HEAD = re.compile(r'(?:\s|\b(?:public|protected|private)\s*:(?!:))*')
+_CONTAINER = re.compile(r'\b(?:namespace|class|struct|union|enum)\b|\bextern\s*$')
+
+
+def functions(text):
+    """(first line, last line, head) of each function body outside other functions."""
+    text = _DIRECTIVE.sub(lambda m: re.sub(r'[^\n]', ' ', m.group(0)), blank(text))
+    found = []
+    stack = []  # per open brace: 'container', 'function' or 'other'
+    start = None
+    head_begin = 0
+    for match in re.finditer(r'[{};]', text):
+        mark = match.group(0)
+        if mark == '{':
+            head = text[head_begin:match.start()]
+            kind = _kind(head) if all(k == 'container' for k in stack) else 'other'
+            stack.append(kind)
+            if kind == 'function':
+                begin = _BEFORE_HEAD.match(head).end()
+                start = head_begin + begin, ' '.join(head[begin:].split())
+        elif mark == '}' and stack:
+            if stack.pop() == 'function':
+                found.append((line_of(text, start[0]), line_of(text, match.start()), start[1]))
+        head_begin = match.end()
+    return found
+
+
+def _kind(head):
+    """What the brace after `head`, at namespace or class scope, opens."""
+    without_templates = re.sub(r'\btemplate\s*<[^{}()]*>', ' ', head)
+    has_parameters = ')' in re.sub(r'\balignas\s*\([^()]*\)|\b__attribute__\s*\(\([^()]*\)\)', ' ',
+                                   without_templates)
+    if has_parameters and not re.search(r'=\s*$', without_templates):
+        return 'function'
+    if _CONTAINER.search(without_templates) and '=' not in without_templates:
+        return 'container'
+    return 'other'
+
+
+def source_files(root, folders, suffixes):
+    """Files below root/folder for each of `folders` whose name ends with one of `suffixes`, sorted."""
+    files = []
+    for folder in folders:
+        files += [p for p in (Path(root) / folder).rglob('*')
+                  if p.name.endswith(tuple(suffixes)) and p.is_file()]
+    return sorted(files)

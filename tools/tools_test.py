@@ -1,0 +1,191 @@
+#!/usr/bin/env python3
+"""Proof that each check of this folder passes what is right and fails what is wrong."""
+
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+TOOLS = Path(__file__).resolve().parent
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(TOOLS))
+from cpp_source import blank, functions  # noqa: E402
+
+GOOD_TREE = {
+    'docs/architecture.md': '''
+<!-- layers:begin -->
+| folder | what | uses |
+| --- | --- | --- |
+| `base/` | errors | nothing |
+| `tensor/` | shapes | base |
+| `kernels/` | arithmetic | base, tensor |
+| `cli/` | wiring | all |
+<!-- layers:end -->
+''',
+    'src/base/CMakeLists.txt': 'dray_library(NAME base SRCS a.cc)',
+    'src/base/a.h': '#pragma once\n#include <vector>\n',
+    'src/tensor/CMakeLists.txt': 'dray_library(\n  NAME tensor\n  SRCS t.cc  # x\n  DEPS base)',
+    'src/tensor/t.cc': '// #include "cli/main.h"\n#include "base/a.h"\nint F() { return 1; }\n',
+    'src/kernels/CMakeLists.txt': 'dray_library(NAME kernels SRCS k.cc DEPS tensor LIBS fmt::fmt)',
+    'src/kernels/k.cc': '#include "base/a.h"\n',  # reached through tensor
+    'src/cli/CMakeLists.txt': 'dray_library(NAME cli SRCS main.cc DEPS kernels)',
+    'src/cli/main.cc': '#include "kernels/k.h"\nint main() { return 0; }\n',
+}
+
+
+def run_check(check, changes=None):
+    """(exit status, output) of a check on GOOD_TREE with `changes` (path: text; None removes)."""
+    tree = {**GOOD_TREE, **(changes or {})}
+    with tempfile.TemporaryDirectory() as root:
+        for name, text in tree.items():
+            if text is not None:
+                path = Path(root) / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text)
+        done = subprocess.run([sys.executable, '-B', TOOLS / check, '--root', root], text=True,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT)
+    return done.returncode, done.stdout
+
+
+class CheckTest(unittest.TestCase):
+    def assert_passes(self, check, changes=None):
+        self.assertEqual(run_check(check, changes), (0, ''))
+
+    def assert_fails(self, check, changes, *words):
+        status, output = run_check(check, changes)
+        self.assertEqual(status, 1, output)
+        self.assertEqual(len(output.splitlines()), 1, output)
+        for word in words:
+            self.assertIn(word, output)
+
+
+class LayersTest(CheckTest):
+    def test_a_good_tree_passes(self):
+        self.assert_passes('check_layers')
+
+    def test_an_include_upwards_fails(self):
+        self.assert_fails('check_layers', {'src/base/b.cc': '\n#include "tensor/t.h"\n'},
+                          'src/base/b.cc:2', 'base may not include tensor')
+
+    def test_tests_keep_to_the_table_too(self):
+        self.assert_fails('check_layers', {'src/base/b_test.cc': '#include "tensor/t.h"\n'},
+                          'base may not include tensor')
+
+    def test_an_include_by_dots_fails(self):
+        self.assert_fails('check_layers', {'src/tensor/b.cc': '#include "../base/a.h"\n'}, 'goes up')
+
+    def test_an_include_without_folder_fails(self):
+        self.assert_fails('check_layers', {'src/base/b.cc': '#include "a.h"\n'},
+                          'does not begin with a folder')
+
+    def test_our_header_in_angles_fails(self):
+        self.assert_fails('check_layers', {'src/tensor/b.cc': '#include <base/a.h>\n'}, 'is ours')
+
+    def test_deps_that_the_table_forbids_fail(self):
+        self.assert_fails('check_layers',
+                          {'src/base/CMakeLists.txt': 'dray_library(NAME base SRCS a.cc DEPS cli)',
+                           'src/cli/CMakeLists.txt': 'dray_library(NAME cli SRCS main.cc DEPS kernels)'},
+                          'base may not have cli in DEPS')
+
+    def test_deps_that_do_not_cover_the_includes_fail(self):
+        self.assert_fails('check_layers',
+                          {'src/tensor/CMakeLists.txt': 'dray_library(NAME tensor SRCS t.cc)',
+                           'src/kernels/k.cc': ''},
+                          'src/tensor', 'sources include base, DEPS lacks it')
+
+    def test_a_folder_without_row_fails(self):
+        self.assert_fails('check_layers', {'src/extra/x.h': '#pragma once\n'}, 'src/extra', 'no row')
+
+    def test_a_cycle_in_the_table_fails(self):
+        table = GOOD_TREE['docs/architecture.md'].replace('| errors | nothing', '| errors | base')
+        self.assert_fails('check_layers', {'docs/architecture.md': table}, 'uses itself')
+
+    def test_a_page_without_table_fails(self):
+        status, output = run_check('check_layers', {'docs/architecture.md': 'words\n'})
+        self.assertEqual(status, 1)
+        self.assertIn('no table', output)
+
+
+class SizesTest(CheckTest):
+    LONG_FILE = {'src/base/long.cc': '// line\n' * 501}
+    LONG_FUNCTION = {'src/base/long.cc': 'int F() {\n' + '  ++x;\n' * 79 + '}\n'}
+
+    def test_a_good_tree_passes(self):
+        self.assert_passes('check_sizes')
+
+    def test_a_file_and_a_function_at_the_limit_pass(self):
+        self.assert_passes('check_sizes', {'src/base/a.cc': '// line\n' * 500})
+        self.assert_passes('check_sizes', {'src/base/a.cc': 'int F() {\n' + '  ++x;\n' * 78 + '}\n'})
+
+    def test_long_files_fail(self):
+        self.assert_fails('check_sizes', self.LONG_FILE, 'src/base/long.cc', '501 lines')
+
+    def test_long_functions_fail(self):
+        self.assert_fails('check_sizes', self.LONG_FUNCTION, 'src/base/long.cc:1', '81 lines')
+        body = '    x = 1\n' * 80
+        self.assert_fails('check_sizes', {'tools/t.py': f'def f():\n{body}'}, 'tools/t.py:1', '81 lines')
+
+    def test_an_exception_needs_a_reason_and_a_need(self):
+        listed = {'tools/size_exceptions.txt': '# note\nsrc/base/long.cc: a table of data\n'}
+        self.assert_passes('check_sizes', {**self.LONG_FILE, **listed})
+        self.assert_fails('check_sizes', listed, 'needs no exception')
+        status, output = run_check('check_sizes', {
+            **self.LONG_FILE, 'tools/size_exceptions.txt': 'src/base/long.cc\n'})
+        self.assertEqual(status, 1)
+        self.assertIn('no reason', output)
+
+
+class CallsTest(CheckTest):
+    def test_a_good_tree_passes(self):
+        self.assert_passes('check_calls')
+
+    def test_each_forbidden_call_fails(self):
+        for call in ('std::stoi(s)', 'atoi(s)', 'std::strtoul (s, 0, 10)', 'sprintf(b, "x")',
+                     'alloca(n)', '::system("ls")', 'popen("ls", "r")', 'sscanf(s, "%d", &i)'):
+            self.assert_fails('check_calls', {'src/base/b.cc': f'void F() {{\n  {call};\n}}\n'},
+                              'src/base/b.cc:2', '()')
+
+    def test_words_that_only_look_like_calls_pass(self):
+        self.assert_passes('check_calls', {
+            'src/base/b.cc': '// atoi(s)\nauto s = "system(1)";\nint snprintf(int);\n'
+                             'void F() { m.system(1); m->system(1); atom.store(1); }\n'})
+
+
+class CppSourceTest(unittest.TestCase):
+    def test_blank_keeps_lines_and_code(self):
+        text = 'a; // {\nb("{\\"}"); /* {\n */ c(R"x({)" )x"); d = \'{\'; e = 1\'000;'
+        blanked = blank(text)
+        self.assertEqual(blanked.count('\n'), text.count('\n'))
+        self.assertNotIn('{', blanked)
+        for word in ('a;', 'b(', 'c(', 'd =', "e = 1'000;"):
+            self.assertIn(word, blanked)
+
+    def test_functions_are_found_where_they_stand(self):
+        text = '''namespace a {
+class [[nodiscard]] B {
+ public:
+  int Get() const { return v_; }
+ private:
+  int v_ = {};
+};
+constexpr int kTable[] = {
+    1, 2,
+};
+#define MACRO(x) \\
+  if (x) {
+template <typename T>
+T B::F(int a,
+       int b) {
+  auto g = [&] {
+    for (;;) {}
+  };
+}
+}  // namespace a
+'''
+        self.assertEqual([(first, last) for first, last, _ in functions(text)], [(4, 4), (13, 19)])
+
+
+if __name__ == '__main__':
+    unittest.main()
