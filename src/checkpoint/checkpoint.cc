@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "checkpoint/safetensors.h"
+#include "checkpoint/torch_file.h"
 
 namespace dray::checkpoint {
 namespace {
@@ -65,16 +66,15 @@ Result<Checkpoint> Checkpoint::Open(const fs::path& dir, const OpenOptions& opti
 }
 
 Status Checkpoint::OpenFile(const fs::path& path) {
-  if (format_ == WeightFormat::kTorch) {
-    return {StatusCode::kUnsupported,
-            fmt::format("{}: torch files are not read yet; convert them to safetensors",
-                        path.string())};
-  }
   DRAY_ASSIGN_OR_RETURN(MappedFile mapped, MappedFile::Open(path));
   DRAY_ASSIGN_OR_RETURN(const struct stat info, StatFile(path));
   files_.push_back(
       std::make_unique<File>(File{std::move(mapped), info.st_dev, info.st_ino, ModifiedNs(info)}));
-  DRAY_ASSIGN_OR_RETURN(FileContent content, ReadSafetensors(files_.back()->mapped));
+  const MappedFile& file = files_.back()->mapped;
+  const auto read = format_ == WeightFormat::kTorch ? ReadTorchFile : ReadSafetensors;
+  DRAY_ASSIGN_OR_RETURN(FileContent content, read(file.bytes(), path.string()));
+  for (TensorSource& tensor : content.tensors) tensor.file = &file;
+  for (UnreadableTensor& tensor : content.unreadable) tensor.file = &file;
   std::move(content.tensors.begin(), content.tensors.end(), std::back_inserter(tensors_));
   std::move(content.unreadable.begin(), content.unreadable.end(), std::back_inserter(unreadable_));
   return OkStatus();

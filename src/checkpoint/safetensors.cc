@@ -62,13 +62,13 @@ struct Entry {
 
 class Reader {
  public:
-  explicit Reader(const MappedFile& file) : file_(file) {}
+  Reader(std::span<const std::byte> bytes, const std::string& path) : bytes_(bytes), path_(path) {}
 
   Result<FileContent> Read();
 
  private:
   Status Corrupt(std::string_view what) const {
-    return {StatusCode::kCorrupt, fmt::format("{}: {}", file_.path().string(), what)};
+    return {StatusCode::kCorrupt, fmt::format("{}: {}", path_, what)};
   }
   Status Corrupt(const Entry& entry, std::string_view what) const {
     return Corrupt(fmt::format("tensor {}: {}", Quoted(entry.name), what));
@@ -83,14 +83,14 @@ class Reader {
   Status CheckTiling(std::vector<Entry>& entries) const;
   void Place(const Entry& entry, FileContent& content) const;
 
-  const MappedFile& file_;
+  std::span<const std::byte> bytes_;
+  const std::string& path_;
   std::span<const std::byte> data_;  // what follows the header
 };
 
 Result<std::string_view> Reader::HeaderText() {
-  const std::string what = file_.path().string();
-  DRAY_RETURN_IF_ERROR(CheckNotGitLfsPointer(file_));
-  ByteReader reader(file_.bytes(), what);
+  DRAY_RETURN_IF_ERROR(CheckNotGitLfsPointer(bytes_, path_));
+  ByteReader reader(bytes_, path_);
   DRAY_ASSIGN_OR_RETURN(const uint64_t size, reader.Read<uint64_t>());
   if (size > kMaxHeaderBytes) {
     return Corrupt(fmt::format("header length {} is above the format's limit of {} bytes", size,
@@ -98,11 +98,11 @@ Result<std::string_view> Reader::HeaderText() {
   }
   if (size > reader.remaining()) {
     return Corrupt(fmt::format("header length {} is beyond the end of the file, which has {} bytes",
-                               size, file_.bytes().size()));
+                               size, bytes_.size()));
   }
   DRAY_ASSIGN_OR_RETURN(const std::string_view text, reader.ReadText(size));
   if (text.empty() || text.front() != '{') return Corrupt("header does not start with '{'");
-  data_ = file_.bytes().subspan(reader.offset());
+  data_ = bytes_.subspan(reader.offset());
   return text;
 }
 
@@ -224,12 +224,12 @@ void Reader::Place(const Entry& entry, FileContent& content) const {
   if (!entry.format->dtype) {
     content.unreadable.push_back(
         {name, fmt::format("its dtype is {}, which dray does not read", entry.format->name),
-         &file_});
+         nullptr});
   } else if (entry.dims.size() > Shape::kMaxRank) {
     content.unreadable.push_back({name,
                                   fmt::format("it has {} dimensions, and dray reads at most {}",
                                               entry.dims.size(), int{Shape::kMaxRank}),
-                                  &file_});
+                                  nullptr});
   } else {
     const Shape shape{std::span(entry.dims)};
     content.tensors.push_back({.name = name,
@@ -237,14 +237,13 @@ void Reader::Place(const Entry& entry, FileContent& content) const {
                                .shape = shape,
                                .strides = DenseStrides(shape),
                                .data = data_.data() + entry.begin,
-                               .file = &file_});
+                               .file = nullptr});
   }
 }
 
 Result<FileContent> Reader::Read() {
   DRAY_ASSIGN_OR_RETURN(const std::string_view text, HeaderText());
-  DRAY_ASSIGN_OR_RETURN(const Json header,
-                        ParseUntrustedJson(text, file_.path().string() + ": header"));
+  DRAY_ASSIGN_OR_RETURN(const Json header, ParseUntrustedJson(text, path_ + ": header"));
   std::vector<Entry> entries;
   for (const Json::Member& member : *header.AsObject()) {
     if (member.first == kMetadataKey) {
@@ -263,6 +262,8 @@ Result<FileContent> Reader::Read() {
 
 }  // namespace
 
-Result<FileContent> ReadSafetensors(const MappedFile& file) { return Reader(file).Read(); }
+Result<FileContent> ReadSafetensors(std::span<const std::byte> bytes, const std::string& path) {
+  return Reader(bytes, path).Read();
+}
 
 }  // namespace dray::checkpoint

@@ -3,14 +3,18 @@
 // (no expansion bombs), no hole and no tail (no second file hidden in it).
 #pragma once
 
-#include "base/file.h"
+#include <cstddef>
+#include <span>
+#include <string>
+
 #include "base/status.h"
 #include "checkpoint/tensor_source.h"
 
 namespace dray::checkpoint {
 
-// The tensors of `file`, in the order of their bytes; they point into its mapping. Reads the header
-// alone. Errors name the file and the tensor or field.
-Result<FileContent> ReadSafetensors(const MappedFile& file);
+// The tensors of the file whose bytes are `bytes`, in the order of their places; they point into
+// `bytes`, and their `file` is left null. Reads the header alone. Errors start with `path` and name
+// the tensor or field.
+Result<FileContent> ReadSafetensors(std::span<const std::byte> bytes, const std::string& path);
 
 }  // namespace dray::checkpoint

@@ -25,7 +25,7 @@ struct TensorSource {
   std::array<int64_t, Shape::kMaxRank>
       strides{};                     // in elements, never negative; [0, rank) are in use
   const std::byte* data = nullptr;   // of element [0, ..., 0]
-  const MappedFile* file = nullptr;  // for WillNeed and Release; the Checkpoint owns it
+  const MappedFile* file = nullptr;  // for WillNeed and Release
 
   // Row-major without gaps. Always so in safetensors; torch files may hold views.
   bool IsDense() const;

@@ -36,9 +36,8 @@ bool IsSaneName(std::string_view name) {
   });
 }
 
-Status CheckNotGitLfsPointer(const MappedFile& file) {
+Status CheckNotGitLfsPointer(std::span<const std::byte> bytes, std::string_view path) {
   constexpr std::string_view kStart = "version https://git-lfs.github.com/spec/";
-  const auto bytes = file.bytes();
   if (bytes.size() < kStart.size() ||
       std::memcmp(bytes.data(), kStart.data(), kStart.size()) != 0) {
     return OkStatus();
@@ -47,7 +46,7 @@ Status CheckNotGitLfsPointer(const MappedFile& file) {
           fmt::format(
               "{}: this is a Git LFS pointer, not the weights; run \"git lfs pull\" in the model's "
               "directory",
-              file.path().string())};
+              path)};
 }
 
 }  // namespace dray::checkpoint

@@ -2,9 +2,10 @@
 // sane names, and files that are not what their name says.
 #pragma once
 
+#include <cstddef>
+#include <span>
 #include <string_view>
 
-#include "base/file.h"
 #include "base/json.h"
 #include "base/status.h"
 
@@ -20,6 +21,6 @@ bool IsSaneName(std::string_view name);
 
 // A clone made without Git LFS holds small text files in place of the weights; says so if `file` is
 // one.
-Status CheckNotGitLfsPointer(const MappedFile& file);
+Status CheckNotGitLfsPointer(std::span<const std::byte> bytes, std::string_view path);
 
 }  // namespace dray::checkpoint
