@@ -1,0 +1,159 @@
+// One client connection: reads requests, calls handlers, sends answers, in that order, one request
+// at a time.
+//
+// Threads: everything private runs on the connection's strand; the Post methods may be called from
+// any thread. The object lives as long as one of its asynchronous operations, or an unfinished
+// exchange, does.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/strand.hpp>
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "http/exchange.h"
+#include "http/request_parser.h"
+#include "http/server.h"
+
+namespace dray::http {
+
+class Connection;
+
+// What the connections of one server share.
+struct ServerState {
+  ServerOptions options;
+  Router router;
+  std::atomic<bool> draining{false};
+  std::atomic<uint64_t> requests{0};
+  std::atomic<uint64_t> cancelled{0};
+  std::atomic<uint64_t> handler_exceptions{0};
+  std::atomic<uint64_t> reading_body_bytes{0};
+
+  std::mutex mutex;
+  // A connection has ended, or the last request in flight has.
+  std::condition_variable changed;
+  int64_t requests_in_flight = 0;
+  std::unordered_map<Connection*, std::weak_ptr<Connection>> connections;
+
+  // Those that are still alive.
+  std::vector<std::shared_ptr<Connection>> Connections();
+  Response MakeError(int status, const std::string& message, const Request* request) const;
+};
+
+class Connection : public std::enable_shared_from_this<Connection> {
+ public:
+  using Strand = boost::asio::strand<boost::asio::io_context::executor_type>;
+  using Socket = boost::asio::basic_stream_socket<boost::asio::ip::tcp, Strand>;
+
+  Connection(Socket socket, std::shared_ptr<ServerState> server);
+  ~Connection();
+
+  // kRefuse: answers 503 to nothing yet asked, and closes.
+  enum class Admission { kServe, kRefuse };
+  void Start(Admission admission);
+
+  // For exchanges; ignored unless `id` is the current exchange.
+  void PostResponse(uint64_t id, Response response);
+  void PostError(uint64_t id, int status, std::string message);
+  void PostHead(uint64_t id, ResponseHead head);
+  void PostBytes(uint64_t id, std::string bytes);
+  void PostEnd(uint64_t id);
+  void PostAbort(uint64_t id);
+
+  // For the server: closes if no request has begun.
+  void PostCloseIdle();
+  // Answers 503 if no answer has begun, or breaks the answer off; then closes.
+  void PostStop();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  using Timer = boost::asio::basic_waitable_timer<Clock, boost::asio::wait_traits<Clock>, Strand>;
+  enum class Stage {
+    kReading,    // a request, or waiting for one
+    kHandling,   // its handler owes us (more of) the answer
+    kFlushing,   // the answer is whole, the client has not taken all of it
+    kLingering,  // our end is closed, the client's is not
+    kClosed,
+  };
+
+  void Read();
+  void OnRead(const boost::system::error_code& error, size_t size);
+  void ProcessInput();
+  void CheckBodyRate();
+  void ChargeBody();
+  void ReleaseBody();
+  void Dispatch();
+  void CallHandler(Request request);
+  void Refuse(int status, const std::string& message);
+
+  void QueueResponse(Response response);
+  void QueueHead(ResponseHead head);
+  void QueueEnd();
+  void Flush();
+  void OnWritten(const boost::system::error_code& error, size_t size);
+  void OnFlushed();
+
+  void FinishExchange(Exchange::Outcome outcome);
+  void Linger();
+  void Close();
+  // Close with a reset, so that the client cannot take a broken stream for a whole one.
+  void Reset();
+
+  void UpdateDeadline();
+  void WaitForDeadline();
+  void OnDeadline();
+
+  // Runs `action` on the strand if exchange `id` is still the current one.
+  template <typename Action>
+  void PostFor(uint64_t id, Action action);
+
+  const std::shared_ptr<ServerState> server_;
+  const Timeouts timeouts_;
+  Socket socket_;
+  Timer timer_;
+  RequestParser parser_;
+  Stage stage_ = Stage::kReading;
+
+  std::array<char, 16 * 1024> read_buffer_;
+  // Read, and not yet parsed.
+  std::string input_;
+  bool reading_ = false;
+  bool continue_sent_ = false;
+  uint64_t charged_body_bytes_ = 0;
+
+  // `writing_` from `written_` on is with the socket, `output_` waits behind it.
+  std::string output_;
+  std::string writing_;
+  size_t written_ = 0;
+  bool close_after_ = false;
+
+  // The current exchange; `head_request_`, ... are its request's.
+  uint64_t exchange_id_ = 0;
+  bool in_exchange_ = false;
+  std::weak_ptr<Exchange> exchange_;
+  bool head_queued_ = false;
+  bool head_request_ = false;
+  int minor_version_ = 1;
+
+  bool first_request_ = true;
+  Clock::time_point request_start_;
+  Clock::time_point body_start_;
+  Clock::time_point last_input_;
+  Clock::time_point last_output_;
+  Clock::time_point linger_start_;
+  Clock::time_point deadline_ = Clock::time_point::max();
+  // When the pending timer fires; max: none is pending.
+  Clock::time_point timer_at_ = Clock::time_point::max();
+};
+
+}  // namespace dray::http

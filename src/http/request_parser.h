@@ -1,0 +1,101 @@
+// The HTTP/1.x request grammar as a pure state machine: bytes in, one Request or one refusal out.
+// It is separate from the sockets so that it can be tested at every split and fuzzed. It is ours,
+// and not a library's, because it must be strict: where two parsers on one road read a request
+// differently, one request can be smuggled inside another, so whatever is ambiguous (bare LF,
+// folded lines, space before a colon, two lengths, chunk extensions) is refused, and every limit
+// holds while bytes arrive.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "http/request.h"
+
+namespace dray::http {
+
+struct ParserLimits {
+  // Over these: 414.
+  size_t max_target_bytes = 8 * 1024;
+  // Over these: 431. The block counts every byte before the body.
+  size_t max_header_block_bytes = 32 * 1024;
+  size_t max_header_line_bytes = 8 * 1024;
+  size_t max_headers = 100;
+  // Over these: 413.
+  uint64_t max_body_bytes = uint64_t{64} << 20;
+  size_t max_chunks = 65536;
+  // Over this: 400.
+  size_t max_query_parameters = 1000;
+};
+
+class RequestParser {
+ public:
+  explicit RequestParser(const ParserLimits& limits) : limits_(limits) {}
+
+  // Takes bytes up to the end of the request or to the first error, and returns how many it took.
+  size_t Consume(std::string_view bytes);
+
+  // No byte of a request has come yet.
+  bool idle() const { return state_ == State::kRequestLine && head_bytes_ == 0; }
+  // The header block is complete and accepted.
+  bool head_done() const { return state_ > State::kHeaders; }
+  bool done() const { return state_ == State::kDone; }
+  bool failed() const { return state_ == State::kFailed; }
+  // The client waits for "100 Continue" before it sends the body; valid once head_done().
+  bool expects_continue() const { return expects_continue_; }
+  // What the request's version and Connection field ask for; valid once head_done().
+  bool keep_alive() const { return keep_alive_; }
+  uint64_t body_bytes() const { return request_.body.size(); }
+
+  // Once failed(): the status to answer with, and why.
+  int error_status() const { return error_status_; }
+  const std::string& error_message() const { return error_message_; }
+
+  // Once done(): the request; the parser is then ready for the next one.
+  Request Take();
+
+ private:
+  enum class State {
+    kRequestLine,
+    kHeaders,
+    kFixedBody,
+    kChunkSize,
+    kChunkData,
+    kChunkEnd,
+    kTrailers,
+    kDone,
+    kFailed,
+  };
+
+  size_t ConsumeLine(std::string_view bytes);
+  size_t ConsumeBody(std::string_view bytes);
+  void OnLine(std::string_view line);
+  void OnRequestLine(std::string_view line);
+  void OnTarget(std::string_view target);
+  void OnHeaderLine(std::string_view line);
+  void OnHeadEnd();
+  void OnChunkSizeLine(std::string_view line);
+  void CheckLineSizes();
+  void ReadConnection();
+  void ReadFraming();
+  void ReadHost();
+  void Fail(int status, std::string message);
+
+  ParserLimits limits_;
+  State state_ = State::kRequestLine;
+  Request request_;
+  // The line so far, without its CRLF.
+  std::string line_;
+  bool carriage_return_ = false;
+  size_t head_bytes_ = 0;
+  size_t num_chunks_ = 0;
+  uint64_t body_left_ = 0;
+  bool chunked_ = false;
+  bool expects_continue_ = false;
+  bool keep_alive_ = false;
+  int error_status_ = 0;
+  std::string error_message_;
+};
+
+}  // namespace dray::http

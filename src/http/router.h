@@ -1,0 +1,39 @@
+// Which handler answers which method and path.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "http/request.h"
+#include "http/responder.h"
+
+namespace dray::http {
+
+class Router {
+ public:
+  // `pattern` is a path whose segments are text or {name}, which matches one segment that is not
+  // empty. `method` is one method, or "*" for all that no other route of the pattern names. Earlier
+  // patterns go first.
+  void Add(std::string_view method, std::string_view pattern, Handler handler);
+
+  struct Match {
+    // Null: nothing matches, see `allow`.
+    const Handler* handler = nullptr;
+    std::vector<Request::Parameter> parameters;
+    // The methods that the path would take, separated by ", "; empty if there is no such path.
+    std::string allow;
+  };
+  // `path` is percent-encoded, as it came.
+  Match Find(std::string_view method, std::string_view path) const;
+
+ private:
+  struct Route {
+    std::string method;
+    std::vector<std::string> segments;
+    Handler handler;
+  };
+  std::vector<Route> routes_;
+};
+
+}  // namespace dray::http

@@ -1,0 +1,91 @@
+// The HTTP server: listens, reads requests under limits, calls the route's handler, sends its
+// answer.
+//
+// Threads: owns `num_threads` threads, on which handlers and their cancel callbacks run; a handler
+// must not block them. Start, Drain and Stop belong to one thread of the owner; the rest may be
+// called from any thread.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/status.h"
+#include "http/request_parser.h"
+#include "http/response.h"
+#include "http/router.h"
+
+namespace dray::http {
+
+// How long each stage of a connection may last.
+struct Timeouts {
+  // From a request's first byte (on a new connection: from its start) to the end of its headers.
+  std::chrono::milliseconds header{10'000};
+  // Between two pieces of a body.
+  std::chrono::milliseconds body_idle{10'000};
+  // Without a request.
+  std::chrono::milliseconds keep_alive{75'000};
+  // While the client takes nothing of what it is to be sent.
+  std::chrono::milliseconds send_stall{30'000};
+  // Between our end of a connection and the client's, so that it can read the last answer.
+  std::chrono::milliseconds linger{2'000};
+};
+
+struct ServerOptions {
+  std::string host = "127.0.0.1";
+  // 0: any free port, see Server::port().
+  uint16_t port = 8080;
+  int num_threads = 2;
+  ParserLimits limits;
+  Timeouts timeouts;
+  // Connections over this get a 503.
+  int max_connections = 1024;
+  // After `body_idle`, a body that comes more slowly is refused.
+  uint64_t min_body_bytes_per_second = 500;
+  // Of one streamed answer, waiting to be sent; over it the client counts as gone.
+  size_t max_unsent_bytes = size_t{1} << 20;
+  // Of requests whose bodies are being read, over all connections; over it they get a 503.
+  uint64_t max_total_body_bytes = uint64_t{512} << 20;
+  // The body and headers of errors that the server itself answers. `request` is null if it could
+  // not be read.
+  std::function<Response(int status, const std::string& message, const Request* request)>
+      make_error;
+};
+
+struct ServerStats {
+  int64_t connections = 0;
+  int64_t requests_in_flight = 0;
+  uint64_t requests = 0;
+  uint64_t cancelled = 0;
+  // Exceptions that escaped a handler; each is a bug.
+  uint64_t handler_exceptions = 0;
+};
+
+class Server {
+ public:
+  // Listens and begins to serve. kIo if the address cannot be used; the message names it.
+  static Result<std::unique_ptr<Server>> Start(ServerOptions options, Router router);
+
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+  // Stops first, if nobody has.
+  ~Server();
+
+  uint16_t port() const;
+  ServerStats stats() const;
+
+  // Takes no more connections and refuses new requests with 503, then waits for the requests in
+  // flight. True if all were answered before `timeout`; the others go on until Stop.
+  bool Drain(std::chrono::milliseconds timeout);
+  // Cancels what is still in flight, closes every connection and ends the threads.
+  void Stop();
+
+ private:
+  class Impl;
+  explicit Server(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace dray::http
