@@ -98,12 +98,21 @@ class Writer {
     } else if (value.is_int()) {
       out_ += fmt::format("{}", *value.AsInt64());
     } else {
-      const double number = *value.AsDouble();
-      out_ += std::isfinite(number) ? fmt::format("{}", number) : "null";
+      WriteDouble(*value.AsDouble());
     }
   }
 
  private:
+  void WriteDouble(double number) {
+    if (!std::isfinite(number)) {
+      out_ += "null";
+    } else if (number == 0 && std::signbit(number)) {
+      out_ += "-0.0";  // "-0" would be read as an integer, which has no negative zero
+    } else {
+      out_ += fmt::format("{}", number);
+    }
+  }
+
   void NewLine(int level) {
     if (indent_ == 0) return;
     out_ += '\n';

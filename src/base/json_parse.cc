@@ -6,6 +6,7 @@
 #include <boost/json/src.hpp>
 
 #include "base/json.h"
+#include "base/parse_number.h"
 
 namespace dray {
 namespace {
@@ -57,10 +58,18 @@ class Builder {
     return true;
   }
 
-  bool on_number_part(bj::string_view, ErrorCode&) { return true; }
-  bool on_int64(int64_t value, bj::string_view, ErrorCode&) { return Add(Json(value)); }
-  bool on_uint64(uint64_t value, bj::string_view, ErrorCode&) { return Add(Json(value)); }
-  bool on_double(double value, bj::string_view, ErrorCode&) { return Add(Json(value)); }
+  bool on_number_part(bj::string_view part, ErrorCode&) {
+    text_.append(part.data(), part.size());
+    return true;
+  }
+  bool on_int64(int64_t value, bj::string_view, ErrorCode&) { return AddNumber(Json(value)); }
+  bool on_uint64(uint64_t value, bj::string_view, ErrorCode&) { return AddNumber(Json(value)); }
+  // The library's own value may be off in its last digit, so the text is read again. Where it is
+  // beyond a double's range, the library's infinity or zero stands.
+  bool on_double(double value, bj::string_view part, ErrorCode&) {
+    text_.append(part.data(), part.size());
+    return AddNumber(Json(ParseDouble(text_).value_or(value)));
+  }
   bool on_bool(bool value, ErrorCode&) { return Add(Json(value)); }
   bool on_null(ErrorCode&) { return Add(Json()); }
   bool on_comment_part(bj::string_view, ErrorCode&) { return true; }
@@ -79,6 +88,11 @@ class Builder {
     Json done = std::move(stack_.back());
     stack_.pop_back();
     return Add(std::move(done));
+  }
+
+  bool AddNumber(Json value) {
+    text_.clear();
+    return Add(std::move(value));
   }
 
   bool Add(Json value) {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <string>
 
 namespace dray {
@@ -30,6 +31,16 @@ TEST(JsonTest, ReadsEveryKind) {
 TEST(JsonTest, WholeDoublesReadAsIntegers) {
   EXPECT_EQ(MustParse("1e3").AsInt64(), 1000);
   EXPECT_FALSE(MustParse("1e30").AsInt64().has_value());
+}
+
+TEST(JsonTest, DoublesAreTheNearestToTheirText) {
+  EXPECT_EQ(MustParse("18446744305775901615407370955161").AsDouble(), 0x1.d1a94a8248af2p+103);
+  EXPECT_EQ(MustParse("1.8446744305775902e+31").AsDouble(), 0x1.d1a94a8248af2p+103);
+  const Json list = MustParse("[0.1, 1e-7, 1e999, 2.5e-324]");
+  EXPECT_EQ((*list.AsArray())[0].AsDouble(), 0.1);
+  EXPECT_EQ((*list.AsArray())[1].AsDouble(), 1e-7);
+  EXPECT_EQ((*list.AsArray())[2].AsDouble(), std::numeric_limits<double>::infinity());
+  EXPECT_EQ((*list.AsArray())[3].AsDouble(), std::numeric_limits<double>::denorm_min());
 }
 
 TEST(JsonTest, RefusesBrokenText) {
@@ -64,6 +75,12 @@ TEST(JsonTest, DumpsCompactAndPretty) {
                 .Dump(),
             "\"a\xEF\xBF\xBD"
             "b\"");
+}
+
+TEST(JsonTest, NegativeZeroKeepsItsSign) {
+  EXPECT_EQ(Json(-0.0).Dump(), "-0.0");
+  EXPECT_EQ(MustParse("-0e32").Dump(), "-0.0");
+  EXPECT_EQ(MustParse("-0.0").Dump(), "-0.0");
 }
 
 TEST(JsonTest, DumpAndParseAreInverse) {
