@@ -38,6 +38,9 @@ enum class RopeScaling : uint8_t { kNone, kLinear, kDynamic, kLlama3, kYarn };
 struct RopeConfig {
   RopeStyle style = RopeStyle::kHalf;
   int64_t dim = 0;  // even, <= head_dim
+  // Pair i turns by base^(-2i / exponent_dim). It is dim, or dim - 1 where a configuration asks for
+  // an odd number of dimensions, of which the last is then rotated as well.
+  int64_t exponent_dim = 0;
   double base = 10000.0;
   RopeScaling scaling = RopeScaling::kNone;
   double factor = 1.0;
@@ -48,6 +51,8 @@ struct RopeConfig {
   double beta_slow = 1.0;              // yarn
   bool truncate = true;                // yarn: correction range rounded to whole dimensions
   double attention_factor = 1.0;       // cosines and sines are multiplied by it
+
+  bool operator==(const RopeConfig&) const = default;
 };
 
 struct DecoderConfig {
@@ -60,7 +65,9 @@ struct DecoderConfig {
   int64_t num_kv_heads = 0;
   int64_t head_dim = 0;
   int64_t ffn = 0;
-  // Prompt and new tokens together may not exceed it.
+  // Prompt and new tokens together may not exceed it: rows of a learned position table, else the
+  // context that the configuration claims (families/rope_config.h has the rules for stretched
+  // rope).
   int64_t max_positions = 0;
 
   NormKind norm = NormKind::kLayerNorm;
@@ -94,9 +101,11 @@ struct DecoderConfig {
 
   // What the configuration says the weights are; the files may say otherwise.
   std::optional<DType> dtype;
-  // Tokens that end a sequence, from generation_config.json, else config.json.
+  // Tokens that end a sequence, from generation_config.json, else config.json, else the family's.
   std::vector<int32_t> eos_token_ids;
   std::optional<int32_t> bos_token_id;
+
+  bool operator==(const DecoderConfig&) const = default;
 
   int64_t query_width() const { return num_heads * head_dim; }
   int64_t kv_width() const { return num_kv_heads * head_dim; }

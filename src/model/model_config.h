@@ -2,7 +2,9 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
 
+#include "base/json.h"
 #include "base/status.h"
 #include "model/config.h"
 #include "model/family_spec.h"
@@ -13,6 +15,11 @@ struct ModelDescription {
   const FamilySpec* family = nullptr;
   DecoderConfig config;
 };
+
+// The same from parsed files; `generation_config` is null if there is no such file. `where` stands
+// before the files' names in errors: a directory with its slash, or nothing.
+Result<ModelDescription> DescribeModel(const std::string& where, const Json& config,
+                                       const Json& generation_config);
 
 // Refuses, naming file, key and value: unknown model types, absent or absurd sizes, keys that would
 // change the result and are not supported. Keys that nobody knows are named in a warning.

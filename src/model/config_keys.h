@@ -1,0 +1,134 @@
+// Keys of config.json that no family reads, sorted into what they mean for dray: data, kept apart
+// from the code that uses it.
+#pragma once
+
+#include <array>
+#include <string_view>
+
+namespace dray::model {
+
+// Endings of architecture names whose head is no language model's.
+inline constexpr std::array<std::string_view, 8> kOtherHeads = {
+    "ForSequenceClassification", "ForTokenClassification",
+    "ForQuestionAnswering",      "ForMaskedLM",
+    "ForMultipleChoice",         "ForNextSentencePrediction",
+    "ForImageClassification",    "RewardModel",
+};
+
+inline constexpr std::array<std::string_view, 3> kQuantizationKeys = {
+    "quantization_config", "compression_config", "quantization"};
+
+// They change the model unless false.
+inline constexpr std::array<std::string_view, 2> kFalseKeys = {"is_encoder_decoder",
+                                                               "add_cross_attention"};
+
+// They change the model unless absent or null: mixtures of experts, capped or scaled logits, layers
+// that differ from each other.
+inline constexpr std::array<std::string_view, 16> kAbsentKeys = {
+    "attn_logit_softcapping",
+    "final_logit_softcapping",
+    "logit_scale",
+    "logits_scaling",
+    "embedding_multiplier",
+    "residual_multiplier",
+    "attention_multiplier",
+    "query_pre_attn_scalar",
+    "n_routed_experts",
+    "num_experts",
+    "num_experts_per_tok",
+    "num_local_experts",
+    "moe_intermediate_size",
+    "per_layer_config",
+    "text_config",
+    "vision_config",
+};
+
+// They are known to leave a forward pass as it is: training, tools, generation defaults, forms of
+// the same sums. Sorted.
+inline constexpr std::array<std::string_view, 83> kHarmlessKeys = {
+    "activation_dropout",
+    "attention_dropout",
+    "attention_probs_dropout_prob",
+    "attention_softmax_in_fp32",
+    "attn_pdrop",
+    "bad_words_ids",
+    "begin_suppress_tokens",
+    "bias_dropout_fusion",
+    "chunk_size_feed_forward",
+    "classifier_dropout",
+    "cross_attention_hidden_size",
+    "decoder_start_token_id",
+    "diversity_penalty",
+    "do_sample",
+    "dropout",
+    "early_stopping",
+    "embd_pdrop",
+    "encoder_no_repeat_ngram_size",
+    "exponential_decay_length_penalty",
+    "finetuning_task",
+    "forced_bos_token_id",
+    "forced_eos_token_id",
+    "gradient_checkpointing",
+    "hidden_dropout",
+    "hidden_dropout_prob",
+    "id2label",
+    "init_std",
+    "initializer_range",
+    "is_decoder",
+    "label2id",
+    "layerdrop",
+    "length_penalty",
+    "masked_softmax_fusion",
+    "max_length",
+    "max_sequence_length",
+    "min_length",
+    "model_max_length",
+    "n_ctx",
+    "name_or_path",
+    "no_repeat_ngram_size",
+    "num_beam_groups",
+    "num_beams",
+    "num_labels",
+    "num_return_sequences",
+    "offset_alibi",
+    "output_attentions",
+    "output_hidden_states",
+    "output_past",
+    "output_scores",
+    "pad_token_id",
+    "prefix",
+    "pretraining_tp",
+    "problem_type",
+    "remove_invalid_values",
+    "repetition_penalty",
+    "resid_pdrop",
+    "return_dict",
+    "return_dict_in_generate",
+    "sep_token_id",
+    "skip_bias_add",
+    "skip_bias_add_qkv",
+    "slow_but_exact",
+    "summary_activation",
+    "summary_first_dropout",
+    "summary_proj_to_labels",
+    "summary_type",
+    "summary_use_proj",
+    "suppress_tokens",
+    "task_specific_params",
+    "temperature",
+    "tf_legacy_loss",
+    "tie_encoder_decoder",
+    "tie_last_hidden_states",
+    "tokenizer_class",
+    "top_k",
+    "top_p",
+    "torchscript",
+    "transformers_version",
+    "typical_p",
+    "unk_token_id",
+    "use_bfloat16",
+    "use_cache",
+    "use_return_dict",
+};
+
+}  // namespace dray::model

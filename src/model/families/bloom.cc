@@ -1,0 +1,86 @@
+// BLOOM: no positions but ALiBi, a norm after the token table, query/key/value rows stored head by
+// head.
+#include "model/families/families.h"
+#include "model/families/family_config.h"
+
+namespace dray::model {
+namespace {
+
+constexpr SizeKeys kSizes = {
+    .hidden = {"hidden_size", "n_embed"},
+    .num_layers = {"n_layer", "num_hidden_layers"},
+    .num_heads = {"n_head", "num_attention_heads"},
+    .default_vocab = 250880,
+    .default_hidden = 64,
+    .default_layers = 2,
+    .default_heads = 8,
+};
+
+// ALiBi has no table that could end. seq_length is what the model was trained with, and stands only
+// in some files; every published BLOOM was trained with 2048.
+constexpr int64_t kTrainedContext = 2048;
+
+Result<DecoderConfig> ReadConfig(ConfigReader& reader) {
+  DecoderConfig config;
+  DRAY_RETURN_IF_ERROR(ReadSizes(reader, kSizes, config));
+  DRAY_RETURN_IF_ERROR(SetHeadDim(reader, kSizes, config));
+  DRAY_ASSIGN_OR_RETURN(config.max_positions,
+                        reader.Int("seq_length", 1, kMaxPositions, kTrainedContext));
+  config.ffn = 4 * config.hidden;
+  DRAY_RETURN_IF_ERROR(reader.RefuseUnless("n_inner", config.ffn));
+  DRAY_RETURN_IF_ERROR(ReadNormEps(reader, "layer_norm_epsilon", 1e-5, config));
+  DRAY_ASSIGN_OR_RETURN(config.residual_after_norm,
+                        reader.Bool("apply_residual_connection_post_layernorm", false));
+  DRAY_ASSIGN_OR_RETURN(config.tied_head, reader.Bool("tie_word_embeddings", true));
+  config.activation = Activation::kGeluTanh;
+  config.embedding_norm = true;
+  config.position = PositionKind::kAlibi;
+  config.qkv_bias = true;
+  config.attention_out_bias = true;
+  config.ffn_bias = true;
+  SetPlainAttention(config);
+  config.bos_token_id = 1;
+  config.eos_token_ids = {2};
+  return config;
+}
+
+using X = Extent;
+using R = ShardRule;
+constexpr Part kWhole = Part::kWhole;
+constexpr Transform kPerHead = Transform::kPerHeadQkv;
+
+constexpr WeightRow kWeights[] = {
+    {Slot::kTokenEmbedding, "word_embeddings.weight", X::kVocab, X::kEmbedDim, R::kVocab},
+    {Slot::kEmbeddingNormWeight, "word_embeddings_layernorm.weight", X::kHidden, X::kNone,
+     R::kReplicate},
+    {Slot::kEmbeddingNormBias, "word_embeddings_layernorm.bias", X::kHidden, X::kNone,
+     R::kReplicate},
+    {Slot::kAttentionNormWeight, "h.{}.input_layernorm.weight", X::kHidden, X::kNone,
+     R::kReplicate},
+    {Slot::kAttentionNormBias, "h.{}.input_layernorm.bias", X::kHidden, X::kNone, R::kReplicate},
+    {Slot::kQkv, "h.{}.self_attention.query_key_value.weight", X::kQkv, X::kHidden,
+     R::kColumnByHead, kWhole, kPerHead},
+    {Slot::kQkvBias, "h.{}.self_attention.query_key_value.bias", X::kQkv, X::kNone,
+     R::kColumnByHead, kWhole, kPerHead},
+    {Slot::kAttentionOut, "h.{}.self_attention.dense.weight", X::kHidden, X::kQuery, R::kRow},
+    {Slot::kAttentionOutBias, "h.{}.self_attention.dense.bias", X::kHidden, X::kNone, R::kOnce},
+    {Slot::kFfnNormWeight, "h.{}.post_attention_layernorm.weight", X::kHidden, X::kNone,
+     R::kReplicate},
+    {Slot::kFfnNormBias, "h.{}.post_attention_layernorm.bias", X::kHidden, X::kNone, R::kReplicate},
+    {Slot::kFfnIn, "h.{}.mlp.dense_h_to_4h.weight", X::kFfn, X::kHidden, R::kColumn},
+    {Slot::kFfnInBias, "h.{}.mlp.dense_h_to_4h.bias", X::kFfn, X::kNone, R::kColumn},
+    {Slot::kFfnOut, "h.{}.mlp.dense_4h_to_h.weight", X::kHidden, X::kFfn, R::kRow},
+    {Slot::kFfnOutBias, "h.{}.mlp.dense_4h_to_h.bias", X::kHidden, X::kNone, R::kOnce},
+    {Slot::kFinalNormWeight, "ln_f.weight", X::kHidden, X::kNone, R::kReplicate},
+    {Slot::kFinalNormBias, "ln_f.bias", X::kHidden, X::kNone, R::kReplicate},
+    {Slot::kHead, "lm_head.weight", X::kVocab, X::kEmbedDim, R::kVocab, kWhole, Transform::kNone,
+     HasUntiedHead},
+};
+
+constexpr std::string_view kPrefixes[] = {"transformer."};
+
+}  // namespace
+
+constinit const FamilySpec kBloomFamily = {"bloom", ReadConfig, kWeights, kPrefixes};
+
+}  // namespace dray::model

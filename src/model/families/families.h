@@ -1,0 +1,18 @@
+// The families, one source file for each checkpoint layout; family_registry.cc lists them.
+#pragma once
+
+#include "model/family_spec.h"
+
+namespace dray::model {
+
+extern const FamilySpec kBloomFamily;
+extern const FamilySpec kGpt2Family;
+extern const FamilySpec kGptJFamily;
+extern const FamilySpec kGptNeoxFamily;
+extern const FamilySpec kLlamaFamily;
+extern const FamilySpec kMistralFamily;
+extern const FamilySpec kOptFamily;
+extern const FamilySpec kQwen2Family;
+extern const FamilySpec kQwen3Family;
+
+}  // namespace dray::model

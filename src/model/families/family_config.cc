@@ -1,0 +1,94 @@
+#include "model/families/family_config.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <cmath>
+#include <utility>
+
+namespace dray::model {
+namespace {
+
+// The tanh forms differ only in how far sqrt(2 / pi) is written out.
+constexpr std::array<std::pair<std::string_view, Activation>, 10> kActivations = {{
+    {"gelu", Activation::kGelu},
+    {"gelu_python", Activation::kGelu},
+    {"gelu_new", Activation::kGeluTanh},
+    {"gelu_fast", Activation::kGeluTanh},
+    {"gelu_accurate", Activation::kGeluTanh},
+    {"gelu_pytorch_tanh", Activation::kGeluTanh},
+    {"gelu_python_tanh", Activation::kGeluTanh},
+    {"relu", Activation::kRelu},
+    {"silu", Activation::kSilu},
+    {"swish", Activation::kSilu},
+}};
+
+}  // namespace
+
+Status ReadSizes(ConfigReader& reader, const SizeKeys& keys, DecoderConfig& config) {
+  DRAY_ASSIGN_OR_RETURN(config.vocab_size,
+                        reader.Int("vocab_size", 1, kMaxVocab, keys.default_vocab));
+  DRAY_ASSIGN_OR_RETURN(config.hidden, reader.Int(keys.hidden, 1, kMaxHidden, keys.default_hidden));
+  DRAY_ASSIGN_OR_RETURN(config.num_layers,
+                        reader.Int(keys.num_layers, 1, kMaxLayers, keys.default_layers));
+  DRAY_ASSIGN_OR_RETURN(config.num_heads,
+                        reader.Int(keys.num_heads, 1, kMaxHeads, keys.default_heads));
+  config.embed_dim = config.hidden;
+  config.num_kv_heads = config.num_heads;
+  return OkStatus();
+}
+
+Status SetHeadDim(const ConfigReader& reader, const SizeKeys& keys, DecoderConfig& config) {
+  if (config.hidden % config.num_heads != 0) {
+    return reader.Refuse(keys.num_heads.key,
+                         fmt::format("{} heads do not divide the hidden size of {}",
+                                     config.num_heads, config.hidden));
+  }
+  config.head_dim = config.hidden / config.num_heads;
+  if (config.head_dim > kMaxHeadDim) {
+    return reader.Refuse(keys.num_heads.key,
+                         fmt::format("heads would have {} dimensions; the limit is {}",
+                                     config.head_dim, kMaxHeadDim));
+  }
+  return OkStatus();
+}
+
+Status ReadNormEps(ConfigReader& reader, std::string_view key, double default_value,
+                   DecoderConfig& config) {
+  config.norm_eps = static_cast<float>(default_value);
+  if (!reader.Has(key)) return OkStatus();
+  DRAY_ASSIGN_OR_RETURN(const double eps, reader.Double(key, 0.0, 1.0));
+  config.norm_eps = static_cast<float>(eps);
+  return OkStatus();
+}
+
+Status ReadActivation(ConfigReader& reader, std::string_view key, std::string_view default_name,
+                      DecoderConfig& config) {
+  DRAY_ASSIGN_OR_RETURN(const std::string name, reader.String(key, default_name));
+  std::string known;
+  for (const auto& [candidate, activation] : kActivations) {
+    if (name == candidate) {
+      config.activation = activation;
+      return OkStatus();
+    }
+    known += (known.empty() ? "" : ", ") + std::string(candidate);
+  }
+  const Status status = reader.Refuse(
+      key, fmt::format("dray does not compute that activation; it computes {}", known));
+  return {StatusCode::kUnsupported, status.message()};
+}
+
+void SetPlainAttention(DecoderConfig& config) {
+  const double scale = 1.0 / std::sqrt(static_cast<double>(config.head_dim));
+  const auto layers = static_cast<size_t>(config.num_layers);
+  config.attention_scale.assign(layers, static_cast<float>(scale));
+  config.window.assign(layers, 0);
+}
+
+bool HasUntiedHead(const DecoderConfig& config) { return !config.tied_head; }
+bool HasHeadBias(const DecoderConfig& config) { return config.head_bias; }
+bool HasQkvBias(const DecoderConfig& config) { return config.qkv_bias; }
+bool HasAttentionOutBias(const DecoderConfig& config) { return config.attention_out_bias; }
+bool HasFfnBias(const DecoderConfig& config) { return config.ffn_bias; }
+
+}  // namespace dray::model

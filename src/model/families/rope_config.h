@@ -1,0 +1,32 @@
+// Reading rotary parameters, in both spellings: rope_theta with rope_scaling {type | rope_type,
+// ...}, and rope_parameters {rope_theta, rope_type, partial_rotary_factor, ...}. One place for
+// every family that rotates.
+#pragma once
+
+#include <string_view>
+
+#include "base/status.h"
+#include "model/config.h"
+#include "model/config_reader.h"
+
+namespace dray::model {
+
+// How a family spells its base and its share of rotated dimensions outside the nested object.
+struct RopeKeys {
+  std::string_view base = "rope_theta";
+  std::string_view fraction;  // empty: every dimension of a head is rotated
+  double default_fraction = 1.0;
+};
+
+// Fills config.rope from `reader`; config.head_dim must be set. Sets config.max_positions from
+// max_position_embeddings (`default_max_positions` where absent) by these rules:
+// - plain and llama3: max_position_embeddings;
+// - linear and dynamic: factor times it, as it is the unscaled model's context;
+// - yarn: the larger of it and factor * original_max_position_embeddings, since files hold either
+// the
+//   unscaled or the scaled context.
+// Refuses types other than default, linear, dynamic, llama3 and yarn by name.
+Status ReadRope(ConfigReader& reader, const RopeKeys& keys, int64_t default_max_positions,
+                DecoderConfig& config);
+
+}  // namespace dray::model
