@@ -1,0 +1,295 @@
+// Attention: cuts a ragged batch into tiles of queries and their context into chunks, hands both to
+// threads as they come free, and merges chunks in ascending order.
+//
+// A tile is up to kMaxQueries queries of one sequence that share a key head: some rows times some
+// of the heads of its group. If there are enough tiles for the threads, one thread does all chunks
+// of a tile; else (few heads, long contexts) every chunk is a piece of work of its own, whose
+// partial result waits in scratch until all are there. The arithmetic is the same in both.
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <limits>
+
+#include "base/checked_math.h"
+#include "kernels/cpu/cpu_backend.h"
+
+namespace dray::kernels {
+namespace {
+
+// Less than this many tiles for each thread, and chunks are split among threads as well.
+constexpr int64_t kTilesPerThread = 4;
+
+// How one sequence is cut.
+struct SequencePlan {
+  int64_t first_tile = 0;  // number of tiles before this sequence
+  int64_t row_tiles = 0;
+  int64_t rows_per_tile = 0;
+  int64_t max_chunks = 0;
+};
+
+// The heads of one group are cut into equal pieces of at most kMaxQueries.
+struct HeadPieces {
+  int64_t group = 1;
+  int64_t count = 1;
+
+  explicit HeadPieces(const AttentionArgs& args)
+      : group(args.num_heads / args.cache.num_kv_heads),
+        count(DivideRoundUp<int64_t>(group, kMaxQueries)) {}
+  int64_t Begin(int64_t piece) const { return group * piece / count; }
+  int64_t largest() const { return DivideRoundUp(group, count); }
+};
+
+SequencePlan PlanSequence(const AttentionArgs& args, const AttentionSequence& sequence) {
+  SequencePlan plan;
+  plan.rows_per_tile = std::max<int64_t>(1, kMaxQueries / HeadPieces(args).largest());
+  plan.row_tiles = DivideRoundUp<int64_t>(sequence.num_rows, plan.rows_per_tile);
+  plan.max_chunks = DivideRoundUp<int64_t>(sequence.context_tokens, kChunkTokens);
+  return plan;
+}
+
+// One tile: its queries, and what each of them sees.
+struct Tile {
+  const AttentionArgs* args = nullptr;
+  const AttentionSequence* sequence = nullptr;
+  int64_t kv_head = 0;
+  int64_t first_head = 0, num_heads = 0;
+  int64_t first_row = 0, num_rows = 0;  // within the sequence
+
+  // The positions that row `row` of the sequence sees.
+  Range Visible(int64_t row) const {
+    const int64_t end = sequence->context_tokens - sequence->num_rows + row + 1;
+    return {args->window > 0 ? std::max<int64_t>(0, end - args->window) : 0, end};
+  }
+  // Chunks that any row sees.
+  Range Chunks() const {
+    return {Visible(first_row).begin / kChunkTokens,
+            (Visible(first_row + num_rows - 1).end - 1) / kChunkTokens + 1};
+  }
+  // Rows that see something of a chunk: their positions ascend, so they are neighbours.
+  Range RowsOf(int64_t chunk) const {
+    Range rows{first_row, first_row + num_rows};
+    while (rows.begin < rows.end && Visible(rows.begin).end <= chunk * kChunkTokens) ++rows.begin;
+    while (rows.end > rows.begin && Visible(rows.end - 1).begin >= (chunk + 1) * kChunkTokens) {
+      --rows.end;
+    }
+    return rows;
+  }
+  int64_t num_queries() const { return num_rows * num_heads; }
+};
+
+// The queries of `rows` of a tile against one chunk.
+AttentionChunkTask ChunkTask(const Tile& tile, Range rows, int64_t chunk, float* scores) {
+  const AttentionArgs& args = *tile.args;
+  AttentionChunkTask task;
+  task.cache = &args.cache;
+  task.block_table = args.block_tables + tile.sequence->table_offset;
+  task.kv_head = tile.kv_head;
+  task.scale = args.scale;
+  task.scores = scores;
+  for (int64_t r = rows.begin; r < rows.end; ++r) {
+    const Range visible = tile.Visible(r);
+    for (int64_t h = tile.first_head; h < tile.first_head + tile.num_heads; ++h) {
+      const int i = task.num_queries++;
+      task.q[i] = args.q + (tile.sequence->first_row + r) * args.q_stride + h * args.cache.head_dim;
+      task.begin[i] = std::max(visible.begin, chunk * kChunkTokens);
+      task.end[i] = std::min(visible.end, (chunk + 1) * kChunkTokens);
+      task.slope[i] = args.alibi_slopes != nullptr ? args.alibi_slopes[h] : 0.0f;
+    }
+  }
+  return task;
+}
+
+// Floats of a partial result of `queries` queries, in whole cache lines.
+int64_t PartialFloats(int64_t queries, int64_t head_dim) {
+  return RoundUp<int64_t>(queries * (head_dim + 2), 16);
+}
+
+AttentionPartial PartialAt(float* memory, int64_t queries) {
+  return {memory, memory + queries, memory + 2 * queries};
+}
+
+// One call of Attention.
+class AttentionCall {
+ public:
+  AttentionCall(const AttentionArgs& args, const IsaKernels& isa)
+      : args_(args), isa_(isa), pieces_(args) {
+    queries_per_tile_ = pieces_.largest() * std::max<int64_t>(1, kMaxQueries / pieces_.largest());
+    partial_floats_ = PartialFloats(queries_per_tile_, args.cache.head_dim);
+  }
+
+  int64_t plan_bytes() const {
+    return RoundUp<int64_t>(args_.num_sequences * static_cast<int64_t>(sizeof(SequencePlan)), 64);
+  }
+  int64_t thread_bytes() const {
+    return (kMaxQueries * kChunkTokens + 2 * partial_floats_) * static_cast<int64_t>(sizeof(float));
+  }
+
+  // Fills the plan and decides whether chunks are split; `plans` has plan_bytes().
+  void Plan(SequencePlan* plans, int num_threads) {
+    plans_ = plans;
+    int64_t context_tokens = 0;
+    for (int64_t s = 0; s < args_.num_sequences; ++s) {
+      plans[s] = PlanSequence(args_, args_.sequences[s]);
+      plans[s].first_tile = num_tiles_;
+      num_tiles_ += plans[s].row_tiles * args_.cache.num_kv_heads * pieces_.count;
+      max_chunks_ = std::max(max_chunks_, plans[s].max_chunks);
+      context_tokens += args_.sequences[s].context_tokens;
+    }
+    split_chunks_ =
+        num_threads > 1 && max_chunks_ > 1 && num_tiles_ < kTilesPerThread * num_threads;
+    // Little to do: not worth waking the others.
+    constexpr int64_t kWorthWaking = 16 << 10;
+    alone_ = context_tokens * num_tiles_ * args_.cache.head_dim <
+             kWorthWaking * std::max<int64_t>(1, args_.num_sequences);
+  }
+  bool alone() const { return alone_; }
+  int64_t partial_bytes() const {
+    return split_chunks_
+               ? num_tiles_ * max_chunks_ * partial_floats_ * static_cast<int64_t>(sizeof(float))
+               : 0;
+  }
+
+  // The part of one thread; `barrier` waits for all of them.
+  template <typename Barrier>
+  void Run(float* thread_memory, float* partials, const Barrier& barrier) {
+    float* scores = thread_memory;
+    float* work = scores + kMaxQueries * kChunkTokens;
+    if (!split_chunks_) {
+      // Later tiles of a prompt see more, so they go first.
+      for (int64_t i; (i = next_.fetch_add(1, std::memory_order_relaxed)) < num_tiles_;) {
+        WholeTile(TileAt(num_tiles_ - 1 - i), scores, work);
+      }
+      return;
+    }
+    for (int64_t i;
+         (i = next_.fetch_add(1, std::memory_order_relaxed)) < num_tiles_ * max_chunks_;) {
+      OneChunk(TileAt(i / max_chunks_), i % max_chunks_, scores, partials + i * partial_floats_);
+    }
+    barrier();
+    for (int64_t i; (i = next_merge_.fetch_add(1, std::memory_order_relaxed)) < num_tiles_;) {
+      MergeTile(TileAt(i), partials + i * max_chunks_ * partial_floats_, work);
+    }
+  }
+
+ private:
+  Tile TileAt(int64_t index) const {
+    const SequencePlan* plan =
+        std::upper_bound(plans_, plans_ + args_.num_sequences, index,
+                         [](int64_t i, const SequencePlan& p) { return i < p.first_tile; }) -
+        1;
+    const int64_t in_sequence = index - plan->first_tile;
+    const int64_t heads = args_.cache.num_kv_heads * pieces_.count;
+    const int64_t head = in_sequence % heads, row_tile = in_sequence / heads;
+    Tile tile;
+    tile.args = &args_;
+    tile.sequence = args_.sequences + (plan - plans_);
+    tile.kv_head = head / pieces_.count;
+    const int64_t piece = head % pieces_.count;
+    tile.first_head = tile.kv_head * pieces_.group + pieces_.Begin(piece);
+    tile.num_heads = pieces_.Begin(piece + 1) - pieces_.Begin(piece);
+    tile.first_row = row_tile * plan->rows_per_tile;
+    tile.num_rows =
+        std::min<int64_t>(plan->rows_per_tile, tile.sequence->num_rows - tile.first_row);
+    return tile;
+  }
+
+  void ComputeChunk(const Tile& tile, Range rows, int64_t chunk, float* scores,
+                    const AttentionPartial& out) const {
+    const AttentionChunkTask task = ChunkTask(tile, rows, chunk, scores);
+    isa_.attention_chunk[CacheFormat(args_.cache.dtype)](task, out);
+  }
+
+  AttentionPartial Fresh(const Tile& tile, float* memory) const {
+    const int64_t queries = tile.num_queries();
+    const AttentionPartial total = PartialAt(memory, queries);
+    std::fill_n(memory, partial_floats_, 0.0f);
+    std::fill_n(total.max, queries, -std::numeric_limits<float>::infinity());
+    return total;
+  }
+
+  // Merges a chunk that `rows` of the tile saw.
+  void Merge(const Tile& tile, Range rows, const AttentionPartial& chunk,
+             const AttentionPartial& total) const {
+    const int64_t head_dim = args_.cache.head_dim;
+    const int64_t skip = (rows.begin - tile.first_row) * tile.num_heads;
+    const AttentionPartial into{total.max + skip, total.sum + skip, total.values + skip * head_dim};
+    isa_.attention_merge(static_cast<int>((rows.end - rows.begin) * tile.num_heads), head_dim,
+                         chunk, into);
+  }
+
+  void WriteOut(const Tile& tile, const AttentionPartial& total) const {
+    const int64_t head_dim = args_.cache.head_dim;
+    for (int64_t i = 0; i < tile.num_queries(); ++i) {
+      const int64_t row = tile.sequence->first_row + tile.first_row + i / tile.num_heads;
+      float* out =
+          args_.out + row * args_.out_stride + (tile.first_head + i % tile.num_heads) * head_dim;
+      const float inverse = 1.0f / total.sum[i];
+      for (int64_t d = 0; d < head_dim; ++d) out[d] = total.values[i * head_dim + d] * inverse;
+    }
+  }
+
+  void WholeTile(const Tile& tile, float* scores, float* work) const {
+    const AttentionPartial total = Fresh(tile, work);
+    const Range chunks = tile.Chunks();
+    for (int64_t c = chunks.begin; c < chunks.end; ++c) {
+      const Range rows = tile.RowsOf(c);
+      const AttentionPartial chunk = PartialAt(work + partial_floats_, tile.num_queries());
+      ComputeChunk(tile, rows, c, scores, chunk);
+      Merge(tile, rows, chunk, total);
+    }
+    WriteOut(tile, total);
+  }
+
+  void OneChunk(const Tile& tile, int64_t chunk, float* scores, float* partial) const {
+    const Range chunks = tile.Chunks();
+    if (chunk < chunks.begin || chunk >= chunks.end) return;
+    ComputeChunk(tile, tile.RowsOf(chunk), chunk, scores, PartialAt(partial, tile.num_queries()));
+  }
+
+  void MergeTile(const Tile& tile, float* partials, float* work) const {
+    const AttentionPartial total = Fresh(tile, work);
+    const Range chunks = tile.Chunks();
+    for (int64_t c = chunks.begin; c < chunks.end; ++c) {
+      Merge(tile, tile.RowsOf(c), PartialAt(partials + c * partial_floats_, tile.num_queries()),
+            total);
+    }
+    WriteOut(tile, total);
+  }
+
+  const AttentionArgs& args_;
+  const IsaKernels& isa_;
+  HeadPieces pieces_;
+  int64_t queries_per_tile_ = 0;
+  int64_t partial_floats_ = 0;
+  const SequencePlan* plans_ = nullptr;
+  int64_t num_tiles_ = 0;
+  int64_t max_chunks_ = 0;
+  bool split_chunks_ = false;
+  bool alone_ = false;
+  std::atomic<int64_t> next_{0};
+  std::atomic<int64_t> next_merge_{0};
+};
+
+}  // namespace
+
+void CpuBackend::Attention(const AttentionArgs& args) {
+  AttentionCall call(args, isa_);
+  auto* plans =
+      reinterpret_cast<SequencePlan*>(attention_plan_.Get(static_cast<size_t>(call.plan_bytes())));
+  call.Plan(plans, pool_.num_threads());
+  const int64_t thread_bytes = call.thread_bytes();
+  std::byte* memory = attention_.Get(
+      static_cast<size_t>(thread_bytes * pool_.num_threads() + call.partial_bytes()));
+  auto* partials = reinterpret_cast<float*>(memory + thread_bytes * pool_.num_threads());
+  const auto floats = [&](int thread_idx) {
+    return reinterpret_cast<float*>(memory + thread_bytes * thread_idx);
+  };
+  if (call.alone()) {
+    call.Run(floats(0), partials, [] {});
+    return;
+  }
+  pool_.Run(
+      [&](int thread_idx) { call.Run(floats(thread_idx), partials, [&] { pool_.Barrier(); }); });
+}
+
+}  // namespace dray::kernels

@@ -1,0 +1,238 @@
+// Attention against softmax in double precision, and the bitwise independence of a row from tiles,
+// chunks of a prompt, batches and threads.
+#include <cmath>
+#include <numeric>
+
+#include "kernels/cpu/kernel_test_util.h"
+
+namespace dray::kernels {
+namespace {
+
+class AttentionTest : public IsaTest {};
+DRAY_FOR_EVERY_ISA(AttentionTest);
+
+struct Setup {
+  int64_t num_heads = 4, num_kv_heads = 4, head_dim = 20, block_size = 16;
+  DType dtype = DType::kF32;
+  bool alibi = false;
+  int64_t window = 0;
+};
+
+// A cache in which sequences own scattered blocks; unused slots hold NaN, which must never show.
+class Scene {
+ public:
+  Scene(Backend& backend, const Setup& setup, std::vector<int64_t> contexts)
+      : setup_(setup), contexts_(std::move(contexts)) {
+    int64_t blocks = 0;
+    for (const int64_t c : contexts_) {
+      offsets_.push_back(static_cast<int32_t>(blocks));
+      blocks += (c + setup.block_size - 1) / setup.block_size;
+    }
+    table_.resize(static_cast<size_t>(blocks));
+    std::iota(table_.rbegin(), table_.rend(), 0);  // in descending order
+    const int64_t elements = blocks * setup.num_kv_heads * setup.head_dim * setup.block_size;
+    keys_.assign(static_cast<size_t>(elements), NAN);
+    values_.assign(static_cast<size_t>(elements), NAN);
+    if (setup.dtype != DType::kF32) FillNaN16();
+    slopes_ = RandomFloats(setup.num_heads, 11);
+    for (size_t s = 0; s < contexts_.size(); ++s) WriteSequence(backend, static_cast<int64_t>(s));
+  }
+
+  // The last `rows[s]` tokens of each sequence, cut to `context[s]` tokens, in one call.
+  std::vector<float> Run(Backend& backend, const std::vector<int64_t>& which,
+                         const std::vector<int64_t>& rows, const std::vector<int64_t>& context) {
+    const int64_t width = setup_.num_heads * setup_.head_dim;
+    std::vector<AttentionSequence> sequences;
+    std::vector<float> q;
+    for (size_t i = 0; i < which.size(); ++i) {
+      const auto s = static_cast<size_t>(which[i]);
+      sequences.push_back({static_cast<int32_t>(q.size() / static_cast<size_t>(width)),
+                           static_cast<int32_t>(rows[i]), static_cast<int32_t>(context[i]),
+                           offsets_[s]});
+      const std::vector<float>& all = queries_[s];
+      q.insert(q.end(), all.begin() + (context[i] - rows[i]) * width,
+               all.begin() + context[i] * width);
+    }
+    std::vector<float> out(q.size(), NAN);
+    AttentionArgs args;
+    args.q = q.data();
+    args.q_stride = width;
+    args.out = out.data();
+    args.out_stride = width;
+    args.num_heads = setup_.num_heads;
+    args.cache = cache();
+    args.sequences = sequences.data();
+    args.num_sequences = static_cast<int64_t>(sequences.size());
+    args.block_tables = table_.data();
+    args.scale = scale();
+    args.alibi_slopes = setup_.alibi ? slopes_.data() : nullptr;
+    args.window = setup_.window;
+    backend.Attention(args);
+    return out;
+  }
+
+  // The exact output of one row of one head.
+  std::vector<double> Reference(int64_t sequence, int64_t row, int64_t head) const {
+    const auto s = static_cast<size_t>(sequence);
+    const int64_t dim = setup_.head_dim, kv = head / (setup_.num_heads / setup_.num_kv_heads);
+    const int64_t first = setup_.window > 0 ? std::max<int64_t>(0, row + 1 - setup_.window) : 0;
+    const float* q = queries_[s].data() + (row * setup_.num_heads + head) * dim;
+    std::vector<double> scores;
+    for (int64_t t = first; t <= row; ++t) {
+      double dot = 0;
+      for (int64_t d = 0; d < dim; ++d) dot += double{q[d]} * Held(keys_of_[s], t, kv, d);
+      scores.push_back(
+          dot * scale() +
+          (setup_.alibi ? slopes_[static_cast<size_t>(head)] * static_cast<double>(t) : 0.0));
+    }
+    const double max = *std::max_element(scores.begin(), scores.end());
+    double sum = 0;
+    std::vector<double> out(static_cast<size_t>(dim));
+    for (int64_t t = first; t <= row; ++t) {
+      const double p = std::exp(scores[static_cast<size_t>(t - first)] - max);
+      sum += p;
+      for (int64_t d = 0; d < dim; ++d) {
+        out[static_cast<size_t>(d)] += p * Held(values_of_[s], t, kv, d);
+      }
+    }
+    for (double& v : out) v /= sum;
+    return out;
+  }
+
+  const Setup& setup() const { return setup_; }
+
+ private:
+  float scale() const { return 1.0f / std::sqrt(static_cast<float>(setup_.head_dim)); }
+  KvLayer cache() {
+    return {keys_.data(),        values_.data(),  setup_.dtype,
+            setup_.num_kv_heads, setup_.head_dim, setup_.block_size};
+  }
+  void FillNaN16() {  // all ones is NaN in f16 and bf16 alike
+    for (auto* data : {&keys_, &values_}) {
+      std::memset(data->data(), 0xFF, data->size() * sizeof(float));
+    }
+  }
+  float Held(const std::vector<float>& rows, int64_t t, int64_t kv, int64_t d) const {
+    const float v = rows[static_cast<size_t>((t * setup_.num_kv_heads + kv) * setup_.head_dim + d)];
+    if (setup_.dtype == DType::kF16) return F16ToF32(F32ToF16(v));
+    return setup_.dtype == DType::kBF16 ? BF16ToF32(F32ToBF16(v)) : v;
+  }
+
+  // Keys and values through RopeAndCache without rotation.
+  void WriteSequence(Backend& backend, int64_t s) {
+    const int64_t tokens = contexts_[static_cast<size_t>(s)];
+    const int64_t kv_width = setup_.num_kv_heads * setup_.head_dim;
+    const auto seed = static_cast<uint32_t>(100 * s);
+    queries_.push_back(RandomFloats(tokens * setup_.num_heads * setup_.head_dim, seed, 3.0f));
+    keys_of_.push_back(RandomFloats(tokens * kv_width, seed + 1, 2.0f));
+    values_of_.push_back(RandomFloats(tokens * kv_width, seed + 2));
+    std::vector<float> kv(static_cast<size_t>(2 * tokens * kv_width));
+    std::vector<int32_t> slots;
+    for (int64_t t = 0; t < tokens; ++t) {
+      const auto bytes = static_cast<size_t>(kv_width) * sizeof(float);
+      std::memcpy(kv.data() + 2 * t * kv_width, keys_of_.back().data() + t * kv_width, bytes);
+      std::memcpy(kv.data() + (2 * t + 1) * kv_width, values_of_.back().data() + t * kv_width,
+                  bytes);
+      const int64_t block =
+          table_[static_cast<size_t>(offsets_[static_cast<size_t>(s)] + t / setup_.block_size)];
+      slots.push_back(static_cast<int32_t>(block * setup_.block_size + t % setup_.block_size));
+    }
+    RopeAndCacheArgs args;
+    args.qkv = kv.data();
+    args.qkv_stride = 2 * kv_width;
+    args.num_tokens = tokens;
+    args.slots = slots.data();
+    args.cache = cache();
+    backend.RopeAndCache(args);
+  }
+
+  Setup setup_;
+  std::vector<int64_t> contexts_;
+  std::vector<int32_t> offsets_, table_;
+  std::vector<float> keys_, values_, slopes_;
+  std::vector<std::vector<float>> queries_, keys_of_, values_of_;
+};
+
+// A whole prompt of each context against the reference.
+void CheckAgainstReference(Backend& backend, const Setup& setup, int64_t context) {
+  Scene scene(backend, setup, {context});
+  const std::vector<float> out = scene.Run(backend, {0}, {context}, {context});
+  for (int64_t row = 0; row < context; row += 1 + row / 8) {
+    for (int64_t h = 0; h < setup.num_heads; ++h) {
+      const std::vector<double> expected = scene.Reference(0, row, h);
+      for (int64_t d = 0; d < setup.head_dim; ++d) {
+        const float got =
+            out[static_cast<size_t>((row * setup.num_heads + h) * setup.head_dim + d)];
+        // A score s errs by about head_dim roundings of sum |q k| <= 6 head_dim, scaled by
+        // 1/sqrt(head_dim) (and some of |slope * position|); exp turns that into a relative error
+        // of each weight, and values are at most one.
+        const double dim = static_cast<double>(setup.head_dim);
+        const double score_error = kRounding * (dim * 6 * std::sqrt(dim) + 4.0 * double(row));
+        ASSERT_NEAR(got, expected[static_cast<size_t>(d)], 2 * score_error + 64 * kRounding)
+            << Name(setup.dtype) << " dim " << setup.head_dim << " row " << row << " head " << h;
+      }
+    }
+  }
+}
+
+TEST_P(AttentionTest, MatchesDoublePrecision) {
+  for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
+    CheckAgainstReference(*backend_, {4, 4, 20, 16, dtype}, 300);
+    CheckAgainstReference(*backend_, {6, 2, 12, 32, dtype}, 77);
+    CheckAgainstReference(*backend_, {3, 1, 128, 48, dtype}, 65);
+    CheckAgainstReference(*backend_, {40, 2, 16, 16, dtype}, 33);  // more heads than one tile holds
+  }
+  CheckAgainstReference(*backend_, {2, 2, 80, 32}, 530);
+  CheckAgainstReference(*backend_, {2, 1, 256, 32}, 1);
+  CheckAgainstReference(*backend_, {1, 1, 1, 16}, 40);
+}
+
+TEST_P(AttentionTest, AlibiAndWindowMatch) {
+  for (const int64_t window : {0, 1, 5, 100, 257}) {
+    CheckAgainstReference(*backend_, {4, 2, 24, 32, DType::kF32, true, window}, 600);
+  }
+}
+
+// Rows [context - rows, context) of a full prompt's output.
+std::vector<float> LastRows(const std::vector<float>& full, int64_t rows, int64_t context,
+                            int64_t width) {
+  return {full.begin() + (context - rows) * width, full.begin() + context * width};
+}
+
+void CheckIndependence(const std::string& isa, const Setup& setup) {
+  const auto one = MakeTestBackend(isa, 1), three = MakeTestBackend(isa, 3);
+  const int64_t kLong = 700, kShort = 41;
+  Scene scene(*one, setup, {kLong, kShort});
+  const int64_t width = setup.num_heads * setup.head_dim;
+  const std::vector<float> full = scene.Run(*one, {0}, {kLong}, {kLong});
+  EXPECT_TRUE(SameBits(scene.Run(*three, {0}, {kLong}, {kLong}), full)) << "threads";
+  // Decoding, with all of the chunks of few heads spread over threads, and pieces of a prompt.
+  for (const int64_t context : {1, 16, 255, 256, 257, 511, 700}) {
+    for (const int64_t rows : {1, 2, 7, 40, 300}) {
+      if (rows > context) continue;
+      const std::vector<float> expected = LastRows(full, rows, context, width);
+      EXPECT_TRUE(SameBits(scene.Run(*one, {0}, {rows}, {context}), expected)) << context;
+      EXPECT_TRUE(SameBits(scene.Run(*three, {0}, {rows}, {context}), expected)) << context;
+      std::vector<float> batch = scene.Run(*three, {1, 0}, {3, rows}, {kShort, context});
+      batch.erase(batch.begin(), batch.begin() + 3 * width);
+      EXPECT_TRUE(SameBits(batch, expected)) << context << " in a batch";
+    }
+  }
+}
+
+TEST_P(AttentionTest, ARowIsTheSameBitsHoweverItIsComputed) {
+  for (const DType dtype : {DType::kF32, DType::kBF16}) {
+    CheckIndependence(GetParam(), {2, 2, 20, 16, dtype});
+    CheckIndependence(GetParam(), {6, 1, 40, 32, dtype, true});
+    CheckIndependence(GetParam(), {2, 1, 32, 32, dtype, false, 130});
+  }
+}
+
+TEST_P(AttentionTest, EmptyBatches) {
+  Scene scene(*backend_, {}, {5});
+  EXPECT_TRUE(scene.Run(*backend_, {}, {}, {}).empty());
+  EXPECT_TRUE(scene.Run(*backend_, {0}, {0}, {5}).empty());
+}
+
+}  // namespace
+}  // namespace dray::kernels

@@ -1,0 +1,119 @@
+// The backend's memory, copies and the operations that are only split by rows. Linear, Attention
+// and packing have files of their own.
+#include "kernels/cpu/cpu_backend.h"
+
+#include <fmt/format.h>
+
+#include <cstring>
+#include <optional>
+#include <utility>
+
+#include "base/checked_math.h"
+#include "kernels/cpu/dispatch.h"
+
+namespace dray::kernels {
+namespace {
+
+constexpr int64_t kFloat = sizeof(float);
+
+// Bytes that PanelLayout(...).storage_bytes() would need, or nothing if that exceeds int64.
+std::optional<int64_t> StorageBytes(const MatrixSpec& spec) {
+  constexpr int64_t kLargest = int64_t{1} << 40;
+  if (spec.rows < 0 || spec.cols < 0 || spec.rows > kLargest || spec.cols > kLargest) return {};
+  const auto elements = CheckedMul(RoundUp(spec.rows, kPanelRows), RoundUp(spec.cols, kPadK));
+  const auto bytes = elements ? CheckedMul(*elements, int64_t{4}) : std::nullopt;
+  if (!bytes || !CheckedAdd(*bytes, kReadAhead)) return {};
+  return PanelLayout(spec.format, spec.rows, spec.cols).storage_bytes();
+}
+
+}  // namespace
+
+std::string CpuBackend::Describe() const {
+  return fmt::format("cpu {}, {} thread{}", isa_.name, pool_.num_threads(),
+                     pool_.num_threads() == 1 ? "" : "s");
+}
+
+void CpuBackend::CopyFromHost(void* device_dst, const void* host_src, size_t bytes) {
+  if (bytes > 0) std::memcpy(device_dst, host_src, bytes);
+}
+
+void CpuBackend::CopyToHost(void* host_dst, const void* device_src, size_t bytes) {
+  if (bytes > 0) std::memcpy(host_dst, device_src, bytes);
+}
+
+WeightFormat CpuBackend::NativeFormat(DType dtype) const {
+  switch (dtype) {
+    case DType::kBF16:
+      return WeightFormat::kBF16;
+    case DType::kF16:
+      return WeightFormat::kF16;
+    default:
+      return WeightFormat::kF32;
+  }
+}
+
+Result<WeightMatrix> CpuBackend::AllocateMatrix(const MatrixSpec& spec) {
+  const std::optional<int64_t> bytes = StorageBytes(spec);
+  if (!bytes) {
+    return Status(StatusCode::kInvalidArgument,
+                  fmt::format("a matrix of {} x {} is not addressable", spec.rows, spec.cols));
+  }
+  DRAY_ASSIGN_OR_RETURN(Buffer storage, HostAllocator().Allocate(static_cast<size_t>(*bytes)));
+  return WeightMatrix(spec, std::move(storage));
+}
+
+void CpuBackend::Norm(const NormArgs& args) {
+  Split(args.rows, 2 * args.rows * args.groups * args.cols * kFloat,
+        [&](Range rows) { isa_.norm(args, rows); });
+}
+
+void CpuBackend::GatedActivation(const GatedActivationArgs& args) {
+  // exp costs about as much as some thirty loads
+  Split(args.rows, 8 * args.rows * args.width * kFloat,
+        [&](Range rows) { isa_.gated_activation(args, rows); });
+}
+
+void CpuBackend::RopeAndCache(const RopeAndCacheArgs& args) {
+  const int64_t width = (args.num_heads + 2 * args.cache.num_kv_heads) * args.cache.head_dim;
+  const auto kernel = isa_.rope_and_cache[CacheFormat(args.cache.dtype)];
+  Split(args.num_tokens, 4 * args.num_tokens * width * kFloat,
+        [&](Range tokens) { kernel(args, tokens); });
+}
+
+void CpuBackend::GatherRows(const GatherRowsArgs& args) {
+  const auto bytes = static_cast<size_t>(args.cols) * sizeof(float);
+  Split(args.num_rows, 2 * args.num_rows * args.cols * kFloat, [&](Range rows) {
+    for (int64_t r = rows.begin; r < rows.end; ++r) {
+      std::memcpy(args.out + r * args.cols, args.x + args.rows[r] * args.x_stride, bytes);
+    }
+  });
+}
+
+void CpuBackend::CopyBlocks(const CopyBlocksArgs& args) {
+  const KvLayer& cache = args.cache;
+  const auto bytes = static_cast<size_t>(cache.num_kv_heads * cache.head_dim * cache.block_size) *
+                     SizeOf(cache.dtype);
+  // One after the other: a later copy may read what an earlier one wrote.
+  for (int64_t i = 0; i < args.num_copies; ++i) {
+    for (void* base : {cache.keys, cache.values}) {
+      auto* blocks = static_cast<std::byte*>(base);
+      std::memmove(blocks + args.to[i] * bytes, blocks + args.from[i] * bytes, bytes);
+    }
+  }
+}
+
+void CpuBackend::Copy(void* dst, const void* src, size_t bytes) {
+  if (bytes > 0) std::memmove(dst, src, bytes);
+}
+
+Result<std::unique_ptr<Backend>> MakeCpuBackend(const CpuBackendOptions& options) {
+  if (options.num_threads < 0) {
+    return Status(StatusCode::kInvalidArgument,
+                  fmt::format("num_threads is {}; use 0 for one per processor, or at least 1",
+                              options.num_threads));
+  }
+  DRAY_ASSIGN_OR_RETURN(const IsaKernels* isa, SelectIsa(options.isa));
+  return std::unique_ptr<Backend>(std::make_unique<CpuBackend>(*isa, options.num_threads));
+}
+
+}  // namespace dray::kernels

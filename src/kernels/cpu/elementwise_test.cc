@@ -1,0 +1,277 @@
+// Norms, gated activations, rotation, cache writes, copies, and the approximations under them.
+#include <cmath>
+#include <limits>
+
+#include "kernels/cpu/kernel_test_util.h"
+
+namespace dray::kernels {
+namespace {
+
+class ElementwiseTest : public IsaTest {
+ protected:
+  const IsaKernels& Kernels() const { return **SelectIsa(GetParam()); }
+};
+DRAY_FOR_EVERY_ISA(ElementwiseTest);
+
+using Map = void (*)(const float*, float*, int64_t);
+
+// The largest error over a range, in units in the last place of the exact result.
+double WorstUlp(Map map, double (*exact)(double), float from, float to) {
+  constexpr int64_t kPoints = 100003;
+  std::vector<float> x(kPoints), y(kPoints);
+  for (int64_t i = 0; i < kPoints; ++i) {
+    x[static_cast<size_t>(i)] =
+        from + (to - from) * static_cast<float>(i) / static_cast<float>(kPoints - 1);
+  }
+  map(x.data(), y.data(), kPoints);
+  double worst = 0;
+  for (size_t i = 0; i < x.size(); ++i) {
+    const double expected = exact(x[i]);
+    const float near = static_cast<float>(expected);
+    const double ulp =
+        std::abs(static_cast<double>(std::nextafter(near, 2 * near + 1e-30f)) - near);
+    worst = std::max(worst, std::abs(y[i] - expected) / ulp);
+  }
+  return worst;
+}
+
+TEST_P(ElementwiseTest, ExpTanhErfAreWithinAFewUlp) {
+  EXPECT_LE(WorstUlp(Kernels().exp, std::exp, -87.0f, 88.0f), 2.0);
+  EXPECT_LE(WorstUlp(Kernels().exp, std::exp, -1.0f, 1.0f), 2.0);
+  EXPECT_LE(WorstUlp(Kernels().tanh, std::tanh, -10.0f, 10.0f), 3.0);
+  EXPECT_LE(WorstUlp(Kernels().tanh, std::tanh, -0.7f, 0.7f), 3.0);
+  EXPECT_LE(WorstUlp(Kernels().erf, std::erf, -5.0f, 5.0f), 3.0);
+  EXPECT_LE(WorstUlp(Kernels().erf, std::erf, -1.1f, 1.1f), 3.0);
+}
+
+TEST_P(ElementwiseTest, ApproximationsAtTheirEnds) {
+  const float infinity = std::numeric_limits<float>::infinity();
+  const float x[] = {0.0f, -0.0f, -infinity, infinity, -1000.0f, 1000.0f, NAN};
+  float e[7], t[7], f[7];
+  Kernels().exp(x, e, 7);
+  Kernels().tanh(x, t, 7);
+  Kernels().erf(x, f, 7);
+  EXPECT_EQ(e[0], 1.0f);
+  EXPECT_EQ(e[2], 0.0f);
+  EXPECT_EQ(e[4], 0.0f);
+  EXPECT_GT(e[5], 1e38f);
+  EXPECT_TRUE(std::isnan(e[6]));
+  for (const float* y : {t, f}) {
+    EXPECT_EQ(y[0], 0.0f);
+    EXPECT_EQ(y[2], -1.0f);
+    EXPECT_EQ(y[3], 1.0f);
+    EXPECT_TRUE(std::isnan(y[6]));
+  }
+}
+
+TEST_P(ElementwiseTest, NormMatchesDoublePrecision) {
+  for (const NormKind kind : {NormKind::kLayerNorm, NormKind::kRmsNorm}) {
+    for (const int64_t cols : {1, 7, 16, 83, 1000}) {
+      constexpr int64_t kRows = 5, kGroups = 3;
+      const int64_t stride = kGroups * cols + 2;
+      std::vector<float> x = RandomFloats(kRows * stride, 1);
+      for (float& v : x) v += 3.0f;  // a mean far from zero shows one-pass variances
+      const std::vector<float> weight = RandomFloats(cols, 2), bias = RandomFloats(cols, 3);
+      std::vector<float> out(x.size());
+      NormArgs args;
+      args.kind = kind;
+      args.x = x.data();
+      args.x_stride = stride;
+      args.out = out.data();
+      args.out_stride = stride;
+      args.rows = kRows;
+      args.groups = kGroups;
+      args.cols = cols;
+      args.weight = weight.data();
+      args.bias = kind == NormKind::kLayerNorm ? bias.data() : nullptr;
+      backend_->Norm(args);
+      for (int64_t r = 0; r < kRows; ++r) {
+        for (int64_t g = 0; g < kGroups; ++g) {
+          const auto base = static_cast<size_t>(r * stride + g * cols);
+          double mean = 0, variance = 0;
+          for (int64_t c = 0; c < cols; ++c) mean += x[base + static_cast<size_t>(c)];
+          mean = kind == NormKind::kLayerNorm ? mean / static_cast<double>(cols) : 0.0;
+          for (int64_t c = 0; c < cols; ++c) {
+            variance += std::pow(x[base + static_cast<size_t>(c)] - mean, 2);
+          }
+          const double scale = 1 / std::sqrt(variance / static_cast<double>(cols) + 1e-5);
+          for (int64_t c = 0; c < cols; ++c) {
+            const auto i = static_cast<size_t>(c);
+            double y = (x[base + i] - mean) * scale * weight[i];
+            if (args.bias != nullptr) y += bias[i];
+            // The mean carries some roundings of values up to 4, stretched by the scale.
+            ASSERT_NEAR(out[base + i], y, kRounding * (16 * 4 * scale + 16));
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_P(ElementwiseTest, NormInPlaceWithoutWeightsAndAlone) {
+  const std::vector<float> x = RandomFloats(40 * 700, 4);
+  std::vector<float> out = x, alone(700);
+  NormArgs args;
+  args.x = out.data();
+  args.x_stride = 700;
+  args.out = out.data();
+  args.out_stride = 700;
+  args.rows = 40;
+  args.cols = 700;
+  backend_->Norm(args);
+  args.x = x.data() + 33 * 700;
+  args.out = alone.data();
+  args.rows = 1;
+  backend_->Norm(args);
+  EXPECT_EQ(std::memcmp(alone.data(), out.data() + 33 * 700, 700 * sizeof(float)), 0);
+}
+
+TEST_P(ElementwiseTest, GatedActivation) {
+  constexpr int64_t kRows = 3, kWidth = 37, kStride = 80;
+  const std::vector<float> x = RandomFloats(kRows * kStride, 5, 8.0f);
+  std::vector<float> out = x;  // in place
+  GatedActivationArgs args;
+  args.x = out.data();
+  args.x_stride = kStride;
+  args.out = out.data();
+  args.out_stride = kStride;
+  args.rows = kRows;
+  args.width = kWidth;
+  backend_->GatedActivation(args);
+  for (size_t r = 0; r < kRows; ++r) {
+    for (size_t i = 0; i < kWidth; ++i) {
+      const double gate = x[r * kStride + i];
+      const double y = gate / (1 + std::exp(-gate)) * x[r * kStride + kWidth + i];
+      EXPECT_NEAR(out[r * kStride + i], y, kRounding * 8 * (1 + std::abs(y)));
+    }
+  }
+}
+
+// The element (token slot, head, dimension) of a cache.
+float CacheElement(const KvLayer& cache, bool key, int64_t slot, int64_t head, int64_t d) {
+  const int64_t base =
+      (slot / cache.block_size * cache.num_kv_heads + head) * cache.head_dim * cache.block_size;
+  const int64_t offset = slot % cache.block_size;
+  const int64_t i = base + (key ? d * cache.block_size + offset : offset * cache.head_dim + d);
+  const void* data = key ? cache.keys : cache.values;
+  if (cache.dtype == DType::kF32) return static_cast<const float*>(data)[i];
+  const uint16_t bits = static_cast<const uint16_t*>(data)[i];
+  return cache.dtype == DType::kF16 ? F16ToF32(bits) : BF16ToF32(bits);
+}
+
+float RoundToCache(DType dtype, float v) {
+  if (dtype == DType::kF32) return v;
+  return dtype == DType::kF16 ? F16ToF32(F32ToF16(v)) : BF16ToF32(F32ToBF16(v));
+}
+
+struct RopeCase {
+  RopeStyle style;
+  int64_t head_dim, rotary_dim;
+  DType dtype;
+};
+
+void CheckRope(Backend& backend, const RopeCase& c) {
+  constexpr int64_t kTokens = 6, kHeads = 4, kKvHeads = 2, kBlock = 16, kBlocks = 3;
+  const int64_t stride = (kHeads + 2 * kKvHeads) * c.head_dim + 1;
+  const std::vector<float> before = RandomFloats(kTokens * stride, 6);
+  std::vector<float> qkv = before;
+  const std::vector<float> cos_sin = RandomFloats(9 * std::max<int64_t>(1, c.rotary_dim), 7);
+  const int32_t table_rows[kTokens] = {8, 0, 3, 3, 1, 2};
+  const int32_t slots[kTokens] = {47, 0, 16, 17, 30, 5};
+  const size_t cache_floats = kBlocks * kKvHeads * static_cast<size_t>(c.head_dim) * kBlock;
+  std::vector<float> keys(cache_floats), values(cache_floats);
+  RopeAndCacheArgs args;
+  args.qkv = qkv.data();
+  args.qkv_stride = stride;
+  args.num_tokens = kTokens;
+  args.num_heads = kHeads;
+  args.style = c.style;
+  args.rotary_dim = c.rotary_dim;
+  args.cos_sin = cos_sin.data();
+  args.table_rows = table_rows;
+  args.slots = slots;
+  args.cache = {keys.data(), values.data(), c.dtype, kKvHeads, c.head_dim, kBlock};
+  backend.RopeAndCache(args);
+
+  const int64_t half = c.rotary_dim / 2;
+  for (int64_t t = 0; t < kTokens; ++t) {
+    for (int64_t h = 0; h < kHeads + 2 * kKvHeads; ++h) {
+      const float* x = before.data() + t * stride + h * c.head_dim;
+      const float* table = cos_sin.data() + table_rows[t] * c.rotary_dim;
+      for (int64_t d = 0; d < c.head_dim; ++d) {
+        double y = x[d];
+        if (d < c.rotary_dim && h < kHeads + kKvHeads) {
+          const bool is_half = c.style == RopeStyle::kHalf;
+          const int64_t pair = is_half ? d % half : d / 2;
+          const bool second = is_half ? d >= half : d % 2 == 1;
+          const double a = x[is_half ? pair : 2 * pair],
+                       b = x[is_half ? pair + half : 2 * pair + 1];
+          const double cosine = table[pair], sine = table[half + pair];
+          y = second ? b * cosine + a * sine : a * cosine - b * sine;
+        }
+        const double tolerance = 4 * kRounding;
+        if (h < kHeads) {
+          ASSERT_NEAR(qkv[static_cast<size_t>(t * stride + h * c.head_dim + d)], y, tolerance);
+          continue;
+        }
+        const bool is_key = h < kHeads + kKvHeads;
+        const float got = CacheElement(args.cache, is_key, slots[t], (h - kHeads) % kKvHeads, d);
+        // One rounding of the cache's format more: 8 bits in bf16, 11 in f16.
+        const double cache_rounding = c.dtype == DType::kF32   ? 0.0
+                                      : c.dtype == DType::kF16 ? 1.0 / (1 << 11)
+                                                               : 1.0 / (1 << 8);
+        ASSERT_NEAR(got, y, tolerance + cache_rounding * std::abs(y));
+        if (!is_key) {
+          ASSERT_EQ(got, RoundToCache(c.dtype, x[d]));
+        }
+      }
+    }
+  }
+}
+
+TEST_P(ElementwiseTest, RopeRotatesAndFillsTheCache) {
+  for (const RopeStyle style : {RopeStyle::kHalf, RopeStyle::kInterleaved}) {
+    for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
+      CheckRope(*backend_, {style, 20, 20, dtype});
+      CheckRope(*backend_, {style, 64, 24, dtype});  // part of a head
+      CheckRope(*backend_, {style, 12, 0, dtype});   // no rotation
+      CheckRope(*backend_, {style, 80, 80, dtype});
+    }
+  }
+}
+
+TEST_P(ElementwiseTest, GatherRowsAndCopies) {
+  const std::vector<float> x = RandomFloats(10 * 9, 8);
+  const int32_t rows[] = {9, 0, 9};
+  std::vector<float> out(3 * 7);
+  backend_->GatherRows({x.data(), 9, rows, 3, 7, out.data()});
+  for (size_t i = 0; i < 3; ++i) {
+    for (size_t c = 0; c < 7; ++c) {
+      EXPECT_EQ(out[i * 7 + c], x[static_cast<size_t>(rows[i]) * 9 + c]);
+    }
+  }
+  std::vector<float> copy(out.size()), back(out.size());
+  backend_->CopyFromHost(copy.data(), out.data(), out.size() * sizeof(float));
+  backend_->CopyToHost(back.data(), copy.data(), out.size() * sizeof(float));
+  EXPECT_EQ(back, out);
+}
+
+TEST_P(ElementwiseTest, CopyBlocks) {
+  constexpr size_t kBlockFloats = 2 * 3 * 16;
+  std::vector<float> keys = RandomFloats(4 * kBlockFloats, 9),
+                     values = RandomFloats(4 * kBlockFloats, 10);
+  const std::vector<float> old_keys = keys, old_values = values;
+  const int32_t from[] = {1, 0}, to[] = {3, 2};
+  backend_->CopyBlocks({{keys.data(), values.data(), DType::kF32, 2, 3, 16}, from, to, 2});
+  for (size_t i = 0; i < 2; ++i) {
+    for (size_t j = 0; j < kBlockFloats; ++j) {
+      EXPECT_EQ(keys[static_cast<size_t>(to[i]) * kBlockFloats + j],
+                old_keys[static_cast<size_t>(from[i]) * kBlockFloats + j]);
+      EXPECT_EQ(values[static_cast<size_t>(to[i]) * kBlockFloats + j],
+                old_values[static_cast<size_t>(from[i]) * kBlockFloats + j]);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace dray::kernels

@@ -1,0 +1,252 @@
+// Attention of up to kMaxQueries queries against one chunk of one sequence's cache, and the merge
+// of chunks.
+//
+// What fixes a query's bits: a score is one accumulator over ascending head dimensions; a weighted
+// value is one accumulator over exactly the tokens that the query sees, ascending; maximum and sum
+// are taken over lanes that are the token's position modulo 16. Queries only share loads.
+#include <cstdint>
+
+#include "kernels/cpu/isa/math.h"
+#include "kernels/cpu/isa/ops.h"
+#include "kernels/cpu/isa/vec.h"
+
+namespace dray::kernels::DRAY_ISA {
+namespace {
+
+#define DRAY_INLINE __attribute__((always_inline)) inline
+
+constexpr float kMinusInfinity = -__builtin_inff();
+
+// The most queries that one pass of a loop serves, so that two token vectors (or two value vectors)
+// for each stay in registers.
+constexpr int kPassQueries = kAccumulators >= 16 ? 8 : kAccumulators >= 4 ? 2 : 1;
+
+int64_t MinBegin(const AttentionChunkTask& task) {
+  int64_t least = task.begin[0];
+  for (int i = 1; i < task.num_queries; ++i) least = task.begin[i] < least ? task.begin[i] : least;
+  return least;
+}
+int64_t MaxEnd(const AttentionChunkTask& task) {
+  int64_t most = task.end[0];
+  for (int i = 1; i < task.num_queries; ++i) most = task.end[i] > most ? task.end[i] : most;
+  return most;
+}
+
+// Where this sequence's tokens lie in the cache, for one key head.
+template <typename Format>
+struct Pages {
+  using Type = typename Format::Type;
+  const AttentionChunkTask& task;
+
+  int64_t HeadBase(int64_t token) const {
+    const KvLayer& c = *task.cache;
+    return (int64_t{task.block_table[token / c.block_size]} * c.num_kv_heads + task.kv_head) *
+           c.head_dim * c.block_size;
+  }
+  // Key dimension 0 of `token`, a multiple of 16; dimensions lie block_size apart, tokens adjacent.
+  const Type* Key(int64_t token) const {
+    return static_cast<const Type*>(task.cache->keys) + HeadBase(token) +
+           token % task.cache->block_size;
+  }
+  const Type* Value(int64_t token) const {
+    return static_cast<const Type*>(task.cache->values) + HeadBase(token) +
+           token % task.cache->block_size * task.cache->head_dim;
+  }
+};
+
+// Scores of kQueries queries for kVecs vectors of 16 tokens: scaled, with ALiBi, not yet masked.
+template <typename Format, int kQueries, int kVecs>
+void ScoreTile(const AttentionChunkTask& task, int first_query, int64_t token, int64_t chunk) {
+  const Pages<Format> pages{task};
+  const typename Format::Type* keys[kVecs];
+  for (int v = 0; v < kVecs; ++v) keys[v] = pages.Key(token + v * kLanes);
+  const float* q[kQueries];
+  for (int i = 0; i < kQueries; ++i) q[i] = task.q[first_query + i];
+  Vec acc[kQueries][kVecs];
+  for (auto& row : acc) {
+    for (Vec& a : row) a = Zero();
+  }
+  const int64_t head_dim = task.cache->head_dim, stride = task.cache->block_size;
+  for (int64_t d = 0; d < head_dim; ++d) {
+    Vec k[kVecs];
+    for (int v = 0; v < kVecs; ++v) k[v] = Format::LoadVec(keys[v] + d * stride);
+    for (int i = 0; i < kQueries; ++i) {
+      const Vec qd = Set1(q[i][d]);
+      for (int v = 0; v < kVecs; ++v) acc[i][v] = Fma(k[v], qd, acc[i][v]);
+    }
+  }
+  for (int i = 0; i < kQueries; ++i) {
+    const Vec slope = Set1(task.slope[first_query + i]);
+    float* scores = task.scores + (first_query + i) * kChunkTokens + (token - chunk);
+    for (int v = 0; v < kVecs; ++v) {
+      const Vec position = Set1(static_cast<float>(token + v * kLanes)) + Iota();
+      Store(scores + v * kLanes, Fma(acc[i][v], Set1(task.scale), slope * position));
+    }
+  }
+}
+
+template <typename Format, int kQueries>
+void ScoreQueries(const AttentionChunkTask& task, int first_query, int64_t begin, int64_t end,
+                  int64_t chunk) {
+  int64_t token = begin;
+  for (; token + kLanes < end; token += 2 * kLanes) {
+    ScoreTile<Format, kQueries, 2>(task, first_query, token, chunk);
+  }
+  if (token < end) ScoreTile<Format, kQueries, 1>(task, first_query, token, chunk);
+}
+
+// Calls f.template operator()<n>(first) for groups of 8, 4, 2 and 1 queries that cover all.
+template <int kGroup = kPassQueries, typename Function>
+void ForQueryGroups(int first, int num_queries, const Function& f) {
+  for (; num_queries - first >= kGroup; first += kGroup) f.template operator()<kGroup>(first);
+  if constexpr (kGroup > 1) ForQueryGroups<kGroup / 2>(first, num_queries, f);
+}
+
+// Scores of [begin, end) become exp(score - max); what lies outside, within whole vectors, zero.
+void Softmax(float* scores, int64_t begin, int64_t end, int64_t chunk, float& max, float& sum) {
+  const int64_t first = begin / kLanes * kLanes;
+  const Vec from = Set1(static_cast<float>(begin - chunk)),
+            to = Set1(static_cast<float>(end - chunk));
+  const Vec outside = Set1(kMinusInfinity);
+  Vec max_vec = outside;
+  for (int64_t t = first; t < end; t += kLanes) {
+    float* s = scores + (t - chunk);
+    const Vec lane = Iota() + Set1(static_cast<float>(t - chunk));
+    const Vec v = IfLess(lane, from, outside, IfLess(lane, to, Load(s), outside));
+    Store(s, v);
+    max_vec = Max(max_vec, v);
+  }
+  max = MaxOf(max_vec);
+  const Vec shift = Set1(max);
+  Vec sum_vec = Zero();
+  for (int64_t t = first; t < end; t += kLanes) {
+    const Vec e = Exp(Load(scores + (t - chunk)) - shift);
+    Store(scores + (t - chunk), e);
+    sum_vec = sum_vec + e;
+  }
+  sum = Sum(sum_vec);
+}
+
+// values[query][d ...] += weights * V over tokens [begin, end), for kVecs vectors of dimensions.
+template <typename Format, int kQueries, int kVecs>
+void ValueTile(const AttentionChunkTask& task, int first_query, Range tokens, int64_t chunk,
+               int64_t d, float* values) {
+  const Pages<Format> pages{task};
+  const int64_t head_dim = task.cache->head_dim, block_size = task.cache->block_size;
+  const int64_t left = head_dim - d;
+  const bool partial = left < kVecs * kLanes;
+  Vec acc[kQueries][kVecs];
+  for (int i = 0; i < kQueries; ++i) {
+    for (int v = 0; v < kVecs; ++v) {
+      acc[i][v] = LoadUpTo(values + i * head_dim + d + v * kLanes, left - v * kLanes);
+    }
+  }
+  for (int64_t t = tokens.begin; t < tokens.end;) {
+    const int64_t block_end = (t / block_size + 1) * block_size;
+    const int64_t end = block_end < tokens.end ? block_end : tokens.end;
+    const typename Format::Type* row = pages.Value(t) + d;
+    const float* weights = task.scores + first_query * kChunkTokens + (t - chunk);
+    for (; t < end; ++t, row += head_dim, ++weights) {
+      Vec value[kVecs];
+      for (int v = 0; v < kVecs; ++v) {
+        value[v] = partial ? LoadFirst<Format>(row + v * kLanes, left - v * kLanes)
+                           : Format::LoadVec(row + v * kLanes);
+      }
+      for (int i = 0; i < kQueries; ++i) {
+        const Vec w = Set1(weights[i * kChunkTokens]);
+        for (int v = 0; v < kVecs; ++v) acc[i][v] = Fma(value[v], w, acc[i][v]);
+      }
+    }
+  }
+  for (int i = 0; i < kQueries; ++i) {
+    for (int v = 0; v < kVecs; ++v) {
+      StoreUpTo(values + i * head_dim + d + v * kLanes, acc[i][v], left - v * kLanes);
+    }
+  }
+}
+
+template <typename Format, int kQueries>
+void ValueQueries(const AttentionChunkTask& task, int first_query, Range tokens, int64_t chunk,
+                  float* values) {
+  if (tokens.begin >= tokens.end) return;
+  // As many vectors of dimensions as the registers hold: whole cache rows for a single query.
+  constexpr int kVecs = kAccumulators / kQueries >= 8   ? 8
+                        : kAccumulators / kQueries >= 4 ? 4
+                        : kAccumulators / kQueries >= 2 ? 2
+                                                        : 1;
+  const int64_t head_dim = task.cache->head_dim;
+  values += first_query * head_dim;
+  int64_t d = 0;
+  for (; d + kVecs * kLanes <= head_dim; d += kVecs * kLanes) {
+    ValueTile<Format, kQueries, kVecs>(task, first_query, tokens, chunk, d, values);
+  }
+  for (; d < head_dim; d += kLanes) {
+    ValueTile<Format, kQueries, 1>(task, first_query, tokens, chunk, d, values);
+  }
+}
+
+// Tokens that all queries see are read once for a group; what is before and after, query by query.
+template <typename Format>
+void WeighValues(const AttentionChunkTask& task, int64_t chunk, float* values) {
+  int64_t shared_begin = task.begin[0], shared_end = task.end[0];
+  for (int i = 1; i < task.num_queries; ++i) {
+    if (task.begin[i] > shared_begin) shared_begin = task.begin[i];
+    if (task.end[i] < shared_end) shared_end = task.end[i];
+  }
+  if (shared_end < shared_begin) shared_end = shared_begin;
+  for (int i = 0; i < task.num_queries; ++i) {
+    const int64_t end = task.end[i] < shared_begin ? task.end[i] : shared_begin;
+    ValueQueries<Format, 1>(task, i, {task.begin[i], end}, chunk, values);
+  }
+  ForQueryGroups(0, task.num_queries, [&]<int kGroup>(int first) {
+    ValueQueries<Format, kGroup>(task, first, {shared_begin, shared_end}, chunk, values);
+  });
+  for (int i = 0; i < task.num_queries; ++i) {
+    const int64_t begin = task.begin[i] > shared_end ? task.begin[i] : shared_end;
+    ValueQueries<Format, 1>(task, i, {begin, task.end[i]}, chunk, values);
+  }
+}
+
+}  // namespace
+
+template <typename Format>
+void AttendChunk(const AttentionChunkTask& task, const AttentionPartial& out) {
+  const int64_t begin = MinBegin(task), end = MaxEnd(task);
+  const int64_t chunk = begin / kChunkTokens * kChunkTokens;
+  const int64_t first = begin / kLanes * kLanes;
+  ForQueryGroups(0, task.num_queries, [&]<int kGroup>(int query) {
+    ScoreQueries<Format, kGroup>(task, query, first, end, chunk);
+  });
+  for (int i = 0; i < task.num_queries; ++i) {
+    Softmax(task.scores + i * kChunkTokens, task.begin[i], task.end[i], chunk, out.max[i],
+            out.sum[i]);
+  }
+  const int64_t count = task.num_queries * task.cache->head_dim;
+  for (int64_t i = 0; i < count; ++i) out.values[i] = 0.0f;
+  WeighValues<Format>(task, chunk, out.values);
+}
+
+template void AttendChunk<F32>(const AttentionChunkTask&, const AttentionPartial&);
+template void AttendChunk<F16>(const AttentionChunkTask&, const AttentionPartial&);
+template void AttendChunk<BF16>(const AttentionChunkTask&, const AttentionPartial&);
+
+void MergeChunk(int num_queries, int64_t head_dim, const AttentionPartial& chunk,
+                const AttentionPartial& into) {
+  for (int i = 0; i < num_queries; ++i) {
+    const float max = into.max[i] > chunk.max[i] ? into.max[i] : chunk.max[i];
+    float shifts[kLanes] = {into.max[i] - max, chunk.max[i] - max};
+    Store(shifts, Exp(Load(shifts)));
+    const Vec old_scale = Set1(shifts[0]), new_scale = Set1(shifts[1]);
+    into.max[i] = max;
+    into.sum[i] = into.sum[i] * shifts[0] + chunk.sum[i] * shifts[1];
+    float* to = into.values + i * head_dim;
+    const float* from = chunk.values + i * head_dim;
+    for (int64_t d = 0; d < head_dim; d += kLanes) {
+      const int64_t n = head_dim - d;
+      const Vec sum = Fma(LoadUpTo(from + d, n), new_scale, LoadUpTo(to + d, n) * old_scale);
+      StoreUpTo(to + d, sum, n);
+    }
+  }
+}
+
+}  // namespace dray::kernels::DRAY_ISA

@@ -1,0 +1,25 @@
+// The table of one instruction set.
+#include "kernels/cpu/isa/ops.h"
+#include "kernels/cpu/isa/vec.h"
+
+namespace dray::kernels::DRAY_ISA {
+
+extern const IsaKernels kKernels;
+constinit const IsaKernels kKernels = {
+    .name = kIsaName,
+    .max_linear_rows = kMaxLinearRows,
+    .activation_bytes = {4, 4, kHasBF16Dot ? 2 : 4},
+    .pack_activations = {PackActivationsF32, PackActivationsF32, PackActivationsBF16},
+    .linear = {LinearF32, LinearF16, LinearBF16},
+    .norm = NormRows,
+    .gated_activation = GatedActivationRows,
+    .rope_and_cache = {RopeAndCacheTokens<F32>, RopeAndCacheTokens<F16>, RopeAndCacheTokens<BF16>},
+    .attention_chunk = {AttendChunk<F32>, AttendChunk<F16>, AttendChunk<BF16>},
+    .attention_merge = MergeChunk,
+    .activate = ActivateArray,
+    .exp = ExpArray,
+    .erf = ErfArray,
+    .tanh = TanhArray,
+};
+
+}  // namespace dray::kernels::DRAY_ISA

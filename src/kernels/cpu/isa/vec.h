@@ -1,0 +1,67 @@
+// Sixteen floats at once, whatever the registers hold: the only thing that differs between
+// instruction sets. Every .cc file of this folder is compiled once for each set, with its flags and
+// with DRAY_ISA defined as the name of its namespace.
+//
+// Rules for these files: everything lives in namespace dray::kernels::DRAY_ISA, and nothing of the
+// standard library is called. An inline function of a shared header that one of these files
+// instantiates could be the copy that the linker keeps for the whole program, with instructions
+// that the processor may lack.
+//
+// Arithmetic is the same in all sets (also the tree of Sum), but Fma rounds once only where the
+// hardware has it. Contraction by the compiler is off, so a formula rounds alike wherever it is
+// inlined.
+//
+//   IfLess(a, b, x, y)   per lane: a < b ? x : y
+//   Max, Min             the second operand if either is NaN
+//   Pow2FromBits(t)      2^n per lane where t = n + 1.5 * 2^23 (so that n is in the low bits)
+//   LoadPartial(p, n)    lanes from n on are zero and not read, 0 < n <= 16
+#pragma once
+
+#if defined(__AVX512F__)
+#include "kernels/cpu/isa/vec_avx512.h"
+#elif defined(__AVX2__)
+#include "kernels/cpu/isa/vec_avx2.h"
+#else
+#include "kernels/cpu/isa/vec_portable.h"
+#endif
+
+namespace dray::kernels::DRAY_ISA {
+
+inline constexpr int kLanes = 16;
+
+// Formats of weights and of the paged cache: one trait each, so that loops are written once.
+struct F32 {
+  using Type = float;
+  static Vec LoadVec(const float* p) { return Load(p); }
+  static void StoreVec(float* p, Vec a) { Store(p, a); }
+};
+struct F16 {
+  using Type = uint16_t;
+  static Vec LoadVec(const uint16_t* p) { return LoadF16(p); }
+  static void StoreVec(uint16_t* p, Vec a) { StoreF16(p, a); }
+};
+struct BF16 {
+  using Type = uint16_t;
+  static Vec LoadVec(const uint16_t* p) { return LoadBF16(p); }
+  static void StoreVec(uint16_t* p, Vec a) { StoreBF16(p, a); }
+};
+
+// The first n (0 < n <= 16) elements, the others zero; reads nothing behind them.
+template <typename Format>
+Vec LoadFirst(const typename Format::Type* p, int64_t n) {
+  if (n >= kLanes) return Format::LoadVec(p);
+  typename Format::Type lanes[kLanes] = {};
+  for (int64_t i = 0; i < n; ++i) lanes[i] = p[i];
+  return Format::LoadVec(lanes);
+}
+
+inline Vec LoadUpTo(const float* p, int64_t n) { return n >= kLanes ? Load(p) : LoadPartial(p, n); }
+inline void StoreUpTo(float* p, Vec a, int64_t n) {
+  if (n >= kLanes) {
+    Store(p, a);
+  } else {
+    StorePartial(p, a, n);
+  }
+}
+
+}  // namespace dray::kernels::DRAY_ISA

@@ -1,0 +1,131 @@
+// Sixteen floats in one AVX-512 register; with the BF16 extension also its dot product of pairs.
+// Included through vec.h only.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+
+namespace dray::kernels::DRAY_ISA {
+
+#ifdef __AVX512BF16__
+inline constexpr char kIsaName[] = "avx512-bf16";
+inline constexpr bool kHasBF16Dot = true;
+#else
+inline constexpr char kIsaName[] = "avx512";
+inline constexpr bool kHasBF16Dot = false;
+#endif
+inline constexpr int kAccumulators = 24;
+inline constexpr int kMaxLinearRows = 12;
+
+struct Vec {
+  __m512 v;
+};
+
+inline Vec Set1(float x) { return {_mm512_set1_ps(x)}; }
+inline Vec Zero() { return {_mm512_setzero_ps()}; }
+inline Vec Iota() { return {_mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)}; }
+
+inline Vec Load(const float* p) { return {_mm512_loadu_ps(p)}; }
+inline void Store(float* p, Vec a) { _mm512_storeu_ps(p, a.v); }
+
+inline Vec operator+(Vec a, Vec b) { return {_mm512_add_ps(a.v, b.v)}; }
+inline Vec operator-(Vec a, Vec b) { return {_mm512_sub_ps(a.v, b.v)}; }
+inline Vec operator*(Vec a, Vec b) { return {_mm512_mul_ps(a.v, b.v)}; }
+inline Vec operator/(Vec a, Vec b) { return {_mm512_div_ps(a.v, b.v)}; }
+inline Vec Fma(Vec a, Vec b, Vec c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
+
+// The forms with a full mask: g++ 12 warns about an undefined operand inside the plain ones.
+inline Vec Max(Vec a, Vec b) { return {_mm512_maskz_max_ps(0xFFFF, a.v, b.v)}; }
+inline Vec Min(Vec a, Vec b) { return {_mm512_maskz_min_ps(0xFFFF, a.v, b.v)}; }
+inline Vec IfLess(Vec a, Vec b, Vec x, Vec y) {
+  return {_mm512_mask_blend_ps(_mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ), y.v, x.v)};
+}
+
+inline Vec Abs(Vec a) {
+  return {_mm512_castsi512_ps(
+      _mm512_and_epi32(_mm512_castps_si512(a.v), _mm512_set1_epi32(0x7FFFFFFF)))};
+}
+inline Vec CopySign(Vec magnitude, Vec sign) {
+  return {_mm512_or_ps(magnitude.v, _mm512_and_ps(_mm512_set1_ps(-0.0f), sign.v))};
+}
+inline Vec Pow2FromBits(Vec a) {
+  return {_mm512_castsi512_ps(
+      _mm512_add_epi32(_mm512_maskz_slli_epi32(0xFFFF, _mm512_castps_si512(a.v), 23),
+                       _mm512_set1_epi32(0x3F800000)))};
+}
+
+inline __m128 Quarter(Vec a, int i) {
+  alignas(64) float lanes[16];
+  _mm512_store_ps(lanes, a.v);
+  return _mm_load_ps(lanes + 4 * i);
+}
+inline float Sum(Vec a) {
+  // The same tree in every vec_*.h: halves, quarters, then pairs two apart.
+  const __m128 s = _mm_add_ps(_mm_add_ps(Quarter(a, 0), Quarter(a, 2)),
+                              _mm_add_ps(Quarter(a, 1), Quarter(a, 3)));
+  const __m128 t = _mm_add_ps(s, _mm_movehl_ps(s, s));
+  return _mm_cvtss_f32(_mm_add_ss(t, _mm_shuffle_ps(t, t, 1)));
+}
+inline float MaxOf(Vec a) {
+  const __m128 q = _mm_max_ps(_mm_max_ps(Quarter(a, 0), Quarter(a, 2)),
+                              _mm_max_ps(Quarter(a, 1), Quarter(a, 3)));
+  const __m128 t = _mm_max_ps(q, _mm_movehl_ps(q, q));
+  return _mm_cvtss_f32(_mm_max_ss(t, _mm_shuffle_ps(t, t, 1)));
+}
+
+inline __m256i LoadHalves(const uint16_t* p) {
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+}
+inline Vec LoadBF16(const uint16_t* p) {
+  const __m512i wide = _mm512_maskz_cvtepu16_epi32(0xFFFF, LoadHalves(p));
+  return {_mm512_castsi512_ps(_mm512_maskz_slli_epi32(0xFFFF, wide, 16))};
+}
+inline Vec LoadF16(const uint16_t* p) { return {_mm512_maskz_cvtph_ps(0xFFFF, LoadHalves(p))}; }
+// Integer arithmetic also where the processor converts by itself: its instruction flushes
+// subnormals.
+inline void StoreBF16(uint16_t* p, Vec a) {
+  const __m512i bits = _mm512_castps_si512(a.v);
+  const __m512i odd =
+      _mm512_and_epi32(_mm512_maskz_srli_epi32(0xFFFF, bits, 16), _mm512_set1_epi32(1));
+  const __m512i rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7FFF)));
+  const __mmask16 is_nan = _mm512_cmp_ps_mask(a.v, a.v, _CMP_UNORD_Q);
+  const __m512i fixed = _mm512_mask_or_epi32(rounded, is_nan, bits, _mm512_set1_epi32(0x400000));
+  const __m512i high = _mm512_maskz_srli_epi32(0xFFFF, fixed, 16);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_maskz_cvtepi32_epi16(0xFFFF, high));
+}
+inline void StoreF16(uint16_t* p, Vec a) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p),
+                      _mm512_maskz_cvtps_ph(0xFFFF, a.v, _MM_FROUND_TO_NEAREST_INT));
+}
+
+inline __m512i LoadPairs(const void* p) { return _mm512_load_si512(p); }
+inline Vec LoadBF16First(const void* p) {
+  return {_mm512_castsi512_ps(_mm512_maskz_slli_epi32(0xFFFF, LoadPairs(p), 16))};
+}
+inline Vec LoadBF16Second(const void* p) {
+  return {_mm512_castsi512_ps(
+      _mm512_and_epi32(LoadPairs(p), _mm512_set1_epi32(static_cast<int>(0xFFFF0000u))))};
+}
+
+#ifdef __AVX512BF16__
+// acc + first(weights) * first(x) + second(weights) * second(x) for sixteen pairs of bf16 weights
+// and one pair of activations.
+inline Vec DotBF16(Vec acc, __m512i weights, int32_t x_pair) {
+  return {_mm512_dpbf16_ps(acc.v, (__m512bh)weights, (__m512bh)_mm512_set1_epi32(x_pair))};
+}
+#endif
+
+inline __mmask16 MaskBelow(int64_t n) { return static_cast<__mmask16>((1u << n) - 1u); }
+inline Vec LoadPartial(const float* p, int64_t n) {
+  return {_mm512_maskz_loadu_ps(MaskBelow(n), p)};
+}
+inline void StorePartial(float* p, Vec a, int64_t n) {
+  _mm512_mask_storeu_ps(p, MaskBelow(n), a.v);
+}
+
+inline void PrefetchNear(const void* p) { __builtin_prefetch(p, 0, 3); }
+inline void PrefetchFar(const void* p) { __builtin_prefetch(p, 0, 2); }
+inline void PrefetchForWrite(const void* p) { __builtin_prefetch(p, 1, 3); }
+
+}  // namespace dray::kernels::DRAY_ISA

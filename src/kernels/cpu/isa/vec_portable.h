@@ -1,0 +1,152 @@
+// Sixteen floats in plain C++ (vector extensions of the compiler): the definition of what the other
+// vec_*.h files do in one or two registers.
+//
+// Included through vec.h only, which explains the rules.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#include "tensor/dtype.h"
+
+namespace dray::kernels::DRAY_ISA {
+
+inline constexpr char kIsaName[] = "portable";
+// How many Vec accumulators fit the registers beside operands, and the rows of a Linear block.
+inline constexpr int kAccumulators = 3;
+inline constexpr int kMaxLinearRows = 3;
+inline constexpr bool kHasBF16Dot = false;
+
+struct Vec {
+  typedef float Quad __attribute__((vector_size(16)));
+  typedef int32_t IntQuad __attribute__((vector_size(16)));
+  Quad q[4];
+};
+
+inline Vec Set1(float x) {
+  const Vec::Quad q = {x, x, x, x};
+  return {{q, q, q, q}};
+}
+inline Vec Zero() { return Set1(0.0f); }
+inline Vec Iota() {
+  constexpr float kLaneNumbers[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  Vec r;
+  std::memcpy(&r, kLaneNumbers, sizeof(r));
+  return r;
+}
+
+inline Vec Load(const float* p) {
+  Vec r;
+  std::memcpy(&r, p, sizeof(r));
+  return r;
+}
+inline void Store(float* p, Vec a) { std::memcpy(p, &a, sizeof(a)); }
+
+inline Vec operator+(Vec a, Vec b) {
+  for (int i = 0; i < 4; ++i) a.q[i] += b.q[i];
+  return a;
+}
+inline Vec operator-(Vec a, Vec b) {
+  for (int i = 0; i < 4; ++i) a.q[i] -= b.q[i];
+  return a;
+}
+inline Vec operator*(Vec a, Vec b) {
+  for (int i = 0; i < 4; ++i) a.q[i] *= b.q[i];
+  return a;
+}
+inline Vec operator/(Vec a, Vec b) {
+  for (int i = 0; i < 4; ++i) a.q[i] /= b.q[i];
+  return a;
+}
+inline Vec Fma(Vec a, Vec b, Vec c) { return a * b + c; }
+
+inline Vec IfLess(Vec a, Vec b, Vec x, Vec y) {
+  for (int i = 0; i < 4; ++i) x.q[i] = a.q[i] < b.q[i] ? x.q[i] : y.q[i];
+  return x;
+}
+inline Vec Max(Vec a, Vec b) { return IfLess(b, a, a, b); }
+inline Vec Min(Vec a, Vec b) { return IfLess(a, b, a, b); }
+
+inline Vec Abs(Vec a) {
+  for (int i = 0; i < 4; ++i) a.q[i] = (Vec::Quad)((Vec::IntQuad)a.q[i] & 0x7FFFFFFF);
+  return a;
+}
+inline Vec CopySign(Vec magnitude, Vec sign) {
+  for (int i = 0; i < 4; ++i) {
+    magnitude.q[i] = (Vec::Quad)((Vec::IntQuad)magnitude.q[i] |
+                                 ((Vec::IntQuad)sign.q[i] & static_cast<int32_t>(0x80000000u)));
+  }
+  return magnitude;
+}
+inline Vec Pow2FromBits(Vec a) {
+  for (int i = 0; i < 4; ++i) {
+    a.q[i] = (Vec::Quad)(((Vec::IntQuad)a.q[i] << 23) + 0x3F800000);
+  }
+  return a;
+}
+
+inline float Sum(Vec a) {
+  const Vec::Quad s = (a.q[0] + a.q[2]) + (a.q[1] + a.q[3]);
+  return (s[0] + s[2]) + (s[1] + s[3]);
+}
+inline float MaxOf(Vec a) {
+  float lanes[16];
+  Store(lanes, a);
+  float max = lanes[0];
+  for (float x : lanes) max = x > max ? x : max;
+  return max;
+}
+
+inline Vec LoadBF16(const uint16_t* p) {
+  float lanes[16];
+  for (int i = 0; i < 16; ++i) lanes[i] = BF16ToF32(p[i]);
+  return Load(lanes);
+}
+inline Vec LoadF16(const uint16_t* p) {
+  float lanes[16];
+  for (int i = 0; i < 16; ++i) lanes[i] = F16ToF32(p[i]);
+  return Load(lanes);
+}
+inline void StoreBF16(uint16_t* p, Vec a) {
+  float lanes[16];
+  Store(lanes, a);
+  for (int i = 0; i < 16; ++i) p[i] = F32ToBF16(lanes[i]);
+}
+inline void StoreF16(uint16_t* p, Vec a) {
+  float lanes[16];
+  Store(lanes, a);
+  for (int i = 0; i < 16; ++i) p[i] = F32ToF16(lanes[i]);
+}
+
+// Sixteen pairs of bf16: the first, and the second, of each pair.
+inline Vec LoadBF16First(const void* p) {
+  uint32_t pairs[16];
+  std::memcpy(pairs, p, sizeof(pairs));
+  for (uint32_t& pair : pairs) pair <<= 16;
+  Vec r;
+  std::memcpy(&r, pairs, sizeof(r));
+  return r;
+}
+inline Vec LoadBF16Second(const void* p) {
+  uint32_t pairs[16];
+  std::memcpy(pairs, p, sizeof(pairs));
+  for (uint32_t& pair : pairs) pair &= 0xFFFF0000u;
+  Vec r;
+  std::memcpy(&r, pairs, sizeof(r));
+  return r;
+}
+
+inline Vec LoadPartial(const float* p, int64_t n) {
+  float lanes[16] = {};
+  std::memcpy(lanes, p, static_cast<size_t>(n) * sizeof(float));
+  return Load(lanes);
+}
+inline void StorePartial(float* p, Vec a, int64_t n) {
+  std::memcpy(p, &a, static_cast<size_t>(n) * sizeof(float));
+}
+
+inline void PrefetchNear(const void* p) { __builtin_prefetch(p, 0, 3); }
+inline void PrefetchFar(const void* p) { __builtin_prefetch(p, 0, 2); }
+inline void PrefetchForWrite(const void* p) { __builtin_prefetch(p, 1, 3); }
+
+}  // namespace dray::kernels::DRAY_ISA

@@ -1,0 +1,103 @@
+// What one instruction set provides: the inner part of each operation, for one thread. The files
+// under isa/ fill one such table for each set; the backend splits the work and calls them.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/backend.h"
+#include "kernels/cpu/panel_layout.h"
+
+namespace dray::kernels {
+
+// Half-open.
+struct Range {
+  int64_t begin = 0;
+  int64_t end = 0;
+};
+
+// How rows of a Linear call are cut into equal blocks of at most `max_rows`.
+struct RowBlocks {
+  int64_t rows = 0;
+  int64_t count = 0;
+
+  RowBlocks(int64_t num_rows, int64_t max_rows)
+      : rows(num_rows), count((num_rows + max_rows - 1) / max_rows) {}
+  int64_t Begin(int64_t block) const { return rows * block / count; }
+};
+
+// Activations into the form that panel_layout.h describes.
+struct PackActivationsTask {
+  const float* x = nullptr;
+  int64_t x_stride = 0;
+  int64_t cols = 0;
+  int64_t padded_cols = 0;
+  RowBlocks blocks{0, 1};
+  std::byte* out = nullptr;
+};
+
+struct LinearTask {
+  const LinearArgs* args = nullptr;
+  PanelLayout layout{WeightFormat::kF32, 0, 0};
+  RowBlocks blocks{0, 1};
+  const std::byte* activations = nullptr;
+};
+
+// Queries (pairs of a row and a head) of one sequence that share a key head, against one chunk of
+// its context. Chunks begin at multiples of kChunkTokens, and each has its own maximum, sum and
+// weighted values, merged in ascending order: so a query's arithmetic does not depend on what is
+// computed beside it, nor on who computes it.
+inline constexpr int64_t kChunkTokens = 256;
+inline constexpr int kMaxQueries = 16;
+
+// What queries have gathered: of one chunk, or of all chunks so far.
+struct AttentionPartial {
+  float* max = nullptr;     // [queries]
+  float* sum = nullptr;     // [queries]: of exp(score - max)
+  float* values = nullptr;  // [queries, head_dim]: sum of exp(score - max) * value
+};
+
+struct AttentionChunkTask {
+  const KvLayer* cache = nullptr;
+  const int32_t* block_table = nullptr;  // of the sequence
+  int64_t kv_head = 0;
+  int num_queries = 0;
+  const float* q[kMaxQueries];
+  // Absolute positions that each query sees in this chunk, at least one each; both ascending.
+  int64_t begin[kMaxQueries];
+  int64_t end[kMaxQueries];
+  float slope[kMaxQueries];  // ALiBi; zero without it
+  float scale = 1.0f;
+  float* scores = nullptr;  // scratch, [kMaxQueries, kChunkTokens], 64-byte aligned
+};
+
+// Indexed by WeightFormat, and by CacheFormat(dtype) for the cache: f32, f16, bf16.
+inline constexpr int kNumFormats = 3;
+
+inline int CacheFormat(DType dtype) {
+  return dtype == DType::kF32 ? 0 : dtype == DType::kF16 ? 1 : 2;
+}
+
+struct IsaKernels {
+  const char* name;
+  int max_linear_rows;
+  // Bytes of one activation in packed form.
+  int activation_bytes[kNumFormats];
+
+  void (*pack_activations[kNumFormats])(const PackActivationsTask& task, Range blocks);
+  void (*linear[kNumFormats])(const LinearTask& task, Range panels);
+  void (*norm)(const NormArgs& args, Range rows);
+  void (*gated_activation)(const GatedActivationArgs& args, Range rows);
+  void (*rope_and_cache[kNumFormats])(const RopeAndCacheArgs& args, Range tokens);
+  void (*attention_chunk[kNumFormats])(const AttentionChunkTask& task, const AttentionPartial& out);
+  // Adds the next chunk to what `into` holds; at first max is -infinity, the rest zero.
+  void (*attention_merge)(int num_queries, int64_t head_dim, const AttentionPartial& chunk,
+                          const AttentionPartial& into);
+  // out[i] = activation(x[i]); for tests of the approximations.
+  void (*activate)(Activation activation, const float* x, float* out, int64_t count);
+  // e^x, erf(x) and tanh(x) as the operations use them; for tests.
+  void (*exp)(const float* x, float* out, int64_t count);
+  void (*erf)(const float* x, float* out, int64_t count);
+  void (*tanh)(const float* x, float* out, int64_t count);
+};
+
+}  // namespace dray::kernels

@@ -1,0 +1,161 @@
+// Linear against sums in double precision, and the bitwise independence that the engine relies on.
+#include <cmath>
+
+#include "kernels/cpu/kernel_test_util.h"
+
+namespace dray::kernels {
+namespace {
+
+class LinearTest : public IsaTest {};
+DRAY_FOR_EVERY_ISA(LinearTest);
+
+double ReferenceActivation(Activation activation, double x) {
+  switch (activation) {
+    case Activation::kNone:
+      return x;
+    case Activation::kRelu:
+      return std::max(0.0, x);
+    case Activation::kGelu:
+      return 0.5 * x * (1.0 + std::erf(x / std::sqrt(2.0)));
+    case Activation::kGeluTanh:
+      return 0.5 * x * (1.0 + std::tanh(std::sqrt(2.0 / M_PI) * (x + 0.044715 * x * x * x)));
+    case Activation::kSilu:
+      return x / (1.0 + std::exp(-x));
+  }
+  return x;
+}
+
+struct Case {
+  int64_t rows = 1, out = 1, in = 1;
+  WeightFormat format = WeightFormat::kF32;
+  Activation activation = Activation::kNone;
+  WriteMode mode = WriteMode::kOverwrite;
+  bool with_bias = true;
+};
+
+// Runs one case with strides wider than the rows, so that neighbours show if they are touched.
+void Check(Backend& backend, const Case& c) {
+  const TestMatrix matrix = MakeMatrix(backend, {c.out, c.in, c.format}, 1);
+  const int64_t x_stride = c.in + 3, out_stride = c.out + 5;
+  const std::vector<float> x = RandomFloats(c.rows * x_stride, 2);
+  const std::vector<float> bias = RandomFloats(c.out, 3);
+  const std::vector<float> before = RandomFloats(c.rows * out_stride, 4);
+  std::vector<float> out = before;
+  LinearArgs args;
+  args.weight = &matrix.packed;
+  args.x = x.data();
+  args.x_stride = x_stride;
+  args.rows = c.rows;
+  args.bias = c.with_bias ? bias.data() : nullptr;
+  args.activation = c.activation;
+  args.mode = c.mode;
+  args.out = out.data();
+  args.out_stride = out_stride;
+  backend.Linear(args);
+
+  for (int64_t r = 0; r < c.rows; ++r) {
+    for (int64_t n = 0; n < out_stride; ++n) {
+      const size_t at = static_cast<size_t>(r * out_stride + n);
+      if (n >= c.out) {
+        ASSERT_EQ(out[at], before[at]) << "touched behind row " << r;
+        continue;
+      }
+      double sum = 0, magnitude = 0;
+      for (int64_t k = 0; k < c.in; ++k) {
+        const float value = x[static_cast<size_t>(r * x_stride + k)];
+        const double a = c.format == WeightFormat::kBF16 ? RoundTo(c.format, value) : value;
+        const double product = a * matrix.values[static_cast<size_t>(n * c.in + k)];
+        sum += product;
+        magnitude += std::abs(product);
+      }
+      if (c.with_bias) sum += bias[static_cast<size_t>(n)];
+      double expected = ReferenceActivation(c.activation, sum);
+      if (c.mode == WriteMode::kAdd) expected += before[at];
+      // Each of K additions and products rounds once, relative to a partial sum that is at most
+      // `magnitude`; activations stretch that by at most 1.13 and add some roundings of their own.
+      const double tolerance =
+          kRounding * (1.2 * (2.0 * static_cast<double>(c.in) + 2) * magnitude +
+                       16 * (std::abs(sum) + std::abs(expected) + 1));
+      ASSERT_NEAR(out[at], expected, tolerance)
+          << Name(c.format) << " rows " << c.rows << " out " << c.out << " in " << c.in << " at "
+          << r << "," << n;
+    }
+  }
+}
+
+TEST_P(LinearTest, MatchesDoublePrecisionOnOddShapes) {
+  for (const WeightFormat format : kAllFormats) {
+    for (const int64_t rows : {1, 2, 3, 5, 11, 12, 13, 29})
+      Check(*backend_, {rows, 75, 83, format});
+    Check(*backend_, {1, 1, 1, format});
+    Check(*backend_, {4, 419, 31, format});
+    Check(*backend_, {7, 33, 1, format});
+    Check(*backend_, {513, 40, 50, format});
+  }
+}
+
+TEST_P(LinearTest, AppliesBiasActivationAndAdd) {
+  for (const Activation activation : {Activation::kNone, Activation::kRelu, Activation::kGelu,
+                                      Activation::kGeluTanh, Activation::kSilu}) {
+    for (const WriteMode mode : {WriteMode::kOverwrite, WriteMode::kAdd}) {
+      for (const bool with_bias : {false, true}) {
+        Check(*backend_, {3, 45, 64, WeightFormat::kF32, activation, mode, with_bias});
+      }
+    }
+  }
+}
+
+TEST_P(LinearTest, NoRowsIsNoWork) {
+  const TestMatrix matrix = MakeMatrix(*backend_, {8, 8, WeightFormat::kF32}, 1);
+  LinearArgs args;
+  args.weight = &matrix.packed;
+  backend_->Linear(args);
+}
+
+std::vector<float> RunLinear(Backend& backend, const WeightMatrix& weight, const float* x,
+                             int64_t rows) {
+  std::vector<float> out(static_cast<size_t>(rows * weight.rows()));
+  LinearArgs args;
+  args.weight = &weight;
+  args.x = x;
+  args.x_stride = weight.cols();
+  args.rows = rows;
+  args.activation = Activation::kGelu;
+  args.out = out.data();
+  args.out_stride = weight.rows();
+  backend.Linear(args);
+  return out;
+}
+
+TEST_P(LinearTest, ARowIsTheSameBitsInAnyBatch) {
+  constexpr int64_t kRows = 61, kOut = 301, kIn = 1003;
+  for (const WeightFormat format : kAllFormats) {
+    const TestMatrix matrix = MakeMatrix(*backend_, {kOut, kIn, format}, 5);
+    const std::vector<float> x = RandomFloats(kRows * kIn, 6);
+    const std::vector<float> all = RunLinear(*backend_, matrix.packed, x.data(), kRows);
+    for (int64_t rows = 1; rows <= 30; ++rows) {
+      const int64_t first = (rows * 7) % (kRows - rows);
+      const std::vector<float> some =
+          RunLinear(*backend_, matrix.packed, x.data() + first * kIn, rows);
+      ASSERT_EQ(std::memcmp(some.data(), all.data() + first * kOut, some.size() * sizeof(float)), 0)
+          << Name(format) << ", " << rows << " rows";
+    }
+  }
+}
+
+TEST_P(LinearTest, TheNumberOfThreadsDoesNotShow) {
+  for (const WeightFormat format : kAllFormats) {
+    const TestMatrix matrix = MakeMatrix(*backend_, {500, 700, format}, 7);
+    for (const int64_t rows : {1, 40}) {
+      const std::vector<float> x = RandomFloats(rows * 700, 8);
+      const std::vector<float> two = RunLinear(*backend_, matrix.packed, x.data(), rows);
+      for (const int threads : {1, 3, 5}) {
+        const auto other = MakeTestBackend(GetParam(), threads);
+        EXPECT_TRUE(SameBits(RunLinear(*other, matrix.packed, x.data(), rows), two)) << threads;
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace dray::kernels

@@ -1,0 +1,147 @@
+// Packing and reading back: every source format and stride, parts of panels, the tied embedding.
+#include <numeric>
+
+#include "kernels/cpu/kernel_test_util.h"
+
+namespace dray::kernels {
+namespace {
+
+class PackTest : public IsaTest {
+ protected:
+  // All rows of a matrix, through Embed.
+  std::vector<float> Unpack(const WeightMatrix& matrix) {
+    std::vector<int32_t> ids(static_cast<size_t>(matrix.rows()));
+    std::iota(ids.begin(), ids.end(), 0);
+    std::vector<float> out(static_cast<size_t>(matrix.rows() * matrix.cols()));
+    EmbedArgs args;
+    args.table = &matrix;
+    args.ids = ids.data();
+    args.num_tokens = matrix.rows();
+    args.out = out.data();
+    backend_->Embed(args);
+    return out;
+  }
+};
+DRAY_FOR_EVERY_ISA(PackTest);
+
+// Values as a tensor of `dtype`, and what they are after the rounding to it.
+std::vector<std::byte> Encode(DType dtype, const std::vector<float>& values) {
+  std::vector<std::byte> bytes(values.size() * SizeOf(dtype));
+  for (size_t i = 0; i < values.size(); ++i) {
+    std::byte* p = bytes.data() + i * SizeOf(dtype);
+    const double wide = values[i];
+    const uint16_t half = dtype == DType::kF16 ? F32ToF16(values[i]) : F32ToBF16(values[i]);
+    if (dtype == DType::kF32) {
+      std::memcpy(p, &values[i], 4);
+    } else if (dtype == DType::kF64) {
+      std::memcpy(p, &wide, 8);
+    } else {
+      std::memcpy(p, &half, 2);
+    }
+  }
+  return bytes;
+}
+
+float RoundToDType(DType dtype, float value) {
+  if (dtype == DType::kF16) return F16ToF32(F32ToF16(value));
+  if (dtype == DType::kBF16) return BF16ToF32(F32ToBF16(value));
+  return value;
+}
+
+TEST_P(PackTest, EverySourceAndStrideComesBackExactly) {
+  for (const auto& [rows, cols] : {std::pair<int64_t, int64_t>{1, 1}, {70, 97}, {64, 128}}) {
+    const std::vector<float> values = RandomFloats(rows * cols, 1);
+    std::vector<float> transposed(values.size());
+    for (int64_t r = 0; r < rows; ++r) {
+      for (int64_t c = 0; c < cols; ++c) {
+        transposed[static_cast<size_t>(c * rows + r)] = values[static_cast<size_t>(r * cols + c)];
+      }
+    }
+    for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16, DType::kF64}) {
+      for (const WeightFormat format : kAllFormats) {
+        std::vector<float> expected = values;
+        for (float& v : expected) v = RoundTo(format, RoundToDType(dtype, v));
+        for (const bool is_transposed : {false, true}) {
+          const auto bytes = Encode(dtype, is_transposed ? transposed : values);
+          WeightMatrix matrix = std::move(backend_->AllocateMatrix({rows, cols, format})).value();
+          backend_->PackRows(matrix, 0,
+                             {bytes.data(), dtype, rows, cols, is_transposed ? 1 : cols,
+                              is_transposed ? rows : 1});
+          EXPECT_EQ(Unpack(matrix), expected)
+              << Name(dtype) << " to " << Name(format) << (is_transposed ? ", transposed" : "");
+        }
+      }
+    }
+  }
+}
+
+TEST_P(PackTest, PanelsFillFromManyParts) {
+  constexpr int64_t kRows = 180, kCols = 77;
+  const std::vector<float> values = RandomFloats(kRows * kCols, 2);
+  for (const WeightFormat format : kAllFormats) {
+    WeightMatrix matrix = std::move(backend_->AllocateMatrix({kRows, kCols, format})).value();
+    for (int64_t part = 8; part >= 0; --part) {  // heads of 20 rows, in any order
+      backend_->PackRows(matrix, part * 20,
+                         {values.data() + part * 20 * kCols, DType::kF32, 20, kCols, kCols, 1});
+    }
+    std::vector<float> expected = values;
+    for (float& v : expected) v = RoundTo(format, v);
+    EXPECT_EQ(Unpack(matrix), expected) << Name(format);
+  }
+}
+
+TEST_P(PackTest, AllocatedMatrixIsZeroAndReadableBehindItsEnd) {
+  const WeightMatrix matrix =
+      std::move(backend_->AllocateMatrix({40, 50, WeightFormat::kBF16})).value();
+  EXPECT_EQ(Unpack(matrix), std::vector<float>(40 * 50, 0.0f));
+  EXPECT_EQ(matrix.size_bytes(), size_t{64 * 64 * 2 + (16 << 10)});
+}
+
+TEST_P(PackTest, ImpossibleMatricesAreErrors) {
+  const auto matrix = backend_->AllocateMatrix({int64_t{1} << 39, int64_t{1} << 39});
+  ASSERT_FALSE(matrix.ok());
+  EXPECT_EQ(matrix.status().code(), StatusCode::kInvalidArgument);
+  EXPECT_FALSE(backend_->AllocateMatrix({-1, 4}).ok());
+}
+
+TEST_P(PackTest, EmbedAddsWhenAsked) {
+  const TestMatrix table = MakeMatrix(*backend_, {419, 52, WeightFormat::kF16}, 3);
+  const std::vector<int32_t> ids = {418, 0, 17, 17};
+  const std::vector<float> before = RandomFloats(4 * 52, 4);
+  std::vector<float> out = before;
+  EmbedArgs args;
+  args.table = &table.packed;
+  args.ids = ids.data();
+  args.num_tokens = 4;
+  args.out = out.data();
+  args.mode = WriteMode::kAdd;
+  backend_->Embed(args);
+  for (size_t t = 0; t < 4; ++t) {
+    for (size_t c = 0; c < 52; ++c) {
+      EXPECT_EQ(out[t * 52 + c],
+                before[t * 52 + c] + table.values[static_cast<size_t>(ids[t]) * 52 + c]);
+    }
+  }
+}
+
+TEST_P(PackTest, OneMatrixServesEmbeddingAndHead) {
+  const TestMatrix table = MakeMatrix(*backend_, {45, 64, WeightFormat::kBF16}, 5);
+  std::vector<float> one_hot(64, 0.0f), column(45);
+  one_hot[37] = 1.0f;
+  LinearArgs args;
+  args.weight = &table.packed;
+  args.x = one_hot.data();
+  args.x_stride = 64;
+  args.rows = 1;
+  args.out = column.data();
+  args.out_stride = 45;
+  backend_->Linear(args);
+  const std::vector<float> rows = Unpack(table.packed);
+  for (size_t r = 0; r < 45; ++r) {
+    EXPECT_EQ(column[r], table.values[r * 64 + 37]);
+    EXPECT_EQ(rows[r * 64 + 37], table.values[r * 64 + 37]);
+  }
+}
+
+}  // namespace
+}  // namespace dray::kernels
