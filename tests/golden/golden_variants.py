@@ -6,7 +6,7 @@ torch_dtype, n_embed, ...); it is committed as config.v4.json. config.json besid
 transformers 5 writes for the same model (rope_parameters, dtype, ...). Both must load identically.
 
 Storage keys of a variant:
-  storage   safetensors | safetensors-sharded | bin | bin-sharded
+  storage   safetensors | safetensors-sharded | bin | bin-sharded | bin-legacy (torch before 1.6, no zip)
   dtype     float32 | bfloat16 | float16: how the file stores the weights (goldens: upcast to float32)
   rename    list of (from, to) prefixes applied to the tensor names, as other hub files spell them
   head      tied models only: whether the file also holds lm_head.weight
@@ -173,6 +173,9 @@ VARIANTS = [
             storage="bin", head=True, extras="attn.masked_bias"),
     Variant("gpt2-unscaled", gpt2(scale_attn_weights=False, activation_function="relu", n_inner=49),
             storage="safetensors-sharded", head=True),
+    Variant("gpt2-bin-legacy", gpt2(n_layer=3, n_head=6), storage="bin-legacy", head=True,
+            rename=NO_TRANSFORMER, extras="attn.masked_bias",
+            note="the file as torch wrote it before 1.6: one pickle after another, no zip"),
     # OPT
     Variant("opt", opt(num_hidden_layers=3), storage="bin-sharded",
             rename=[("model.decoder.", "decoder.")]),

@@ -126,21 +126,21 @@ def make_views(tensors):
     return out
 
 
-def save_file(tensors, path):
+def save_file(tensors, path, legacy=False):
     if path.suffix == ".safetensors":
         copies = {name: value.clone().contiguous() for name, value in tensors.items()}
         safetensors.torch.save_file(copies, path, metadata={"format": "pt"})
     else:
-        torch.save(tensors, path)
+        torch.save(tensors, path, _use_new_zipfile_serialization=not legacy)
 
 
 def save_weights(variant, tensors, out):
-    kind, _, sharded = variant.storage.partition("-")
+    kind, _, form = variant.storage.partition("-")
     stem, ext = ("model", ".safetensors") if kind == "safetensors" else ("pytorch_model", ".bin")
     if variant.views:
         tensors = make_views(tensors)
-    if not sharded:
-        save_file(tensors, out / f"{stem}{ext}")
+    if form != "sharded":
+        save_file(tensors, out / f"{stem}{ext}", legacy=form == "legacy")
         return
     shards, index = 3, {"metadata": {"total_size": 0}, "weight_map": {}}
     names = list(tensors)
