@@ -216,6 +216,32 @@ TEST_F(SchedulerTest, NobodyPassesTheFirstInLine) {
   EXPECT_EQ(Step(), (Rows{{2, 0, 8, false}, {3, 0, 1, true}}));
 }
 
+TEST_F(SchedulerTest, NewcomersLeaveBlocksThatAreAboutToBeNeeded) {
+  SchedulerOptions options = SmallOptions();
+  options.num_blocks = 4;
+  Start(options);
+  ASSERT_TRUE(Add(1, 12, 4).ok());
+  ASSERT_TRUE(Add(2, 1, 1).ok());
+  EXPECT_EQ(Step(), (Rows{{1, 0, 8, false}}));
+  EXPECT_EQ(scheduler_->blocks().num_free(), 2);
+}
+
+TEST_F(SchedulerTest, LongStretchIsShortenedToTheFreeBlocksBeforeAnyoneIsPreempted) {
+  SchedulerOptions options = SmallOptions();
+  options.num_blocks = 4;
+  options.max_prefill_chunk_tokens = 16;
+  Start(options);
+  ASSERT_TRUE(Add(1, 4, 12).ok());
+  ASSERT_TRUE(Add(2, 4, 12).ok());
+  Plan();
+  const SequenceResult results[] = {{SequenceId(1), 11}, {SequenceId(2), 1}};
+  scheduler_->Update(results);
+  EXPECT_EQ(Step(), (Rows{{1, 4, 8, false}}));
+  EXPECT_EQ(scheduler_->num_running(), 2);
+  EXPECT_EQ(Step(), (Rows{{1, 12, 3, true}}));
+  EXPECT_EQ(Preempted(), (Ids{2}));
+}
+
 TEST_F(SchedulerTest, LatestArrivalIsPreemptedAndComesBackWithItsTokens) {
   SchedulerOptions options = SmallOptions();
   options.num_blocks = 4;
