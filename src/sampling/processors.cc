@@ -1,0 +1,106 @@
+#include "sampling/processors.h"
+
+#include <algorithm>
+#include <limits>
+
+namespace dray::sampling {
+namespace {
+
+constexpr float kMasked = -std::numeric_limits<float>::infinity();
+
+// A prompt may hold ids beyond the logits' row: some checkpoints' vocabularies are larger than
+// their output.
+bool InRow(int32_t token_id, std::span<const float> logits) {
+  return token_id >= 0 && static_cast<size_t>(token_id) < logits.size();
+}
+
+void ApplyPenalties(const SamplingParams& params, const TokenHistory& history,
+                    std::span<float> logits) {
+  const auto repetition = static_cast<float>(params.repetition_penalty);
+  const auto frequency = static_cast<float>(params.frequency_penalty);
+  const auto presence = static_cast<float>(params.presence_penalty);
+  for (const TokenHistory::Occurrence& occurrence : history.occurrences()) {
+    if (!InRow(occurrence.token_id, logits)) continue;
+    float& logit = logits[occurrence.token_id];
+    if (repetition != 1.0f) logit = logit < 0 ? logit * repetition : logit / repetition;
+    if (occurrence.num_generated == 0) continue;
+    logit -= frequency * static_cast<float>(occurrence.num_generated) + presence;
+  }
+}
+
+// Masks the last token of each bad word whose other tokens the sequence ends with.
+void MaskBadWords(const SamplingParams& params, const TokenHistory& history,
+                  std::span<const int32_t> end_tokens, std::span<float> logits) {
+  for (const std::vector<int32_t>& word : params.bad_words) {
+    const size_t prefix_size = word.size() - 1;
+    const std::span<const int32_t> tail = history.tail();
+    if (prefix_size > tail.size() || !InRow(word.back(), logits)) continue;
+    if (!std::equal(word.begin(), word.end() - 1, tail.end() - prefix_size)) continue;
+    // An end token alone is no word: without it the sequence could not end.
+    if (prefix_size == 0 &&
+        std::find(end_tokens.begin(), end_tokens.end(), word.back()) != end_tokens.end()) {
+      continue;
+    }
+    logits[word.back()] = kMasked;
+  }
+}
+
+}  // namespace
+
+TokenHistory::TokenHistory(const SamplingParams& params, std::span<const int32_t> prompt)
+    : counts_prompt_(params.repetition_penalty != 1.0),
+      counts_generated_(counts_prompt_ || params.presence_penalty != 0 ||
+                        params.frequency_penalty != 0) {
+  if (counts_prompt_) {
+    std::vector<int32_t> sorted(prompt.begin(), prompt.end());
+    std::sort(sorted.begin(), sorted.end());
+    sorted.erase(std::unique(sorted.begin(), sorted.end()), sorted.end());
+    for (const int32_t id : sorted) occurrences_.push_back({id, 0});
+  }
+  if (counts_generated_) {
+    // Most sequences end early; longer ones let the vector double.
+    constexpr int64_t kReserve = 1024;
+    const auto more = static_cast<size_t>(std::min(params.max_new_tokens, kReserve));
+    occurrences_.reserve(occurrences_.size() + more);
+  }
+  for (const std::vector<int32_t>& word : params.bad_words) {
+    tail_size_ = std::max(tail_size_, word.size() - 1);
+  }
+  tail_.reserve(tail_size_ + 1);
+  const size_t kept = std::min(tail_size_, prompt.size());
+  tail_.assign(prompt.end() - static_cast<std::ptrdiff_t>(kept), prompt.end());
+}
+
+void TokenHistory::Append(int32_t token_id) {
+  ++num_generated_;
+  if (counts_generated_) Count(token_id);
+  if (tail_size_ == 0) return;
+  if (tail_.size() == tail_size_) tail_.erase(tail_.begin());
+  tail_.push_back(token_id);
+}
+
+void TokenHistory::Count(int32_t token_id) {
+  const auto place =
+      std::lower_bound(occurrences_.begin(), occurrences_.end(), token_id,
+                       [](const Occurrence& o, int32_t id) { return o.token_id < id; });
+  if (place != occurrences_.end() && place->token_id == token_id) {
+    ++place->num_generated;
+  } else {
+    occurrences_.insert(place, {token_id, 1});
+  }
+}
+
+void ProcessLogits(const SamplingParams& params, const TokenHistory& history,
+                   std::span<const int32_t> end_tokens, std::span<float> logits) {
+  for (const LogitBias& entry : params.logit_bias) {
+    if (InRow(entry.token_id, logits)) logits[entry.token_id] += static_cast<float>(entry.bias);
+  }
+  ApplyPenalties(params, history, logits);
+  MaskBadWords(params, history, end_tokens, logits);
+  if (history.num_generated() >= params.min_new_tokens) return;
+  for (const int32_t id : end_tokens) {
+    if (InRow(id, logits)) logits[id] = kMasked;
+  }
+}
+
+}  // namespace dray::sampling

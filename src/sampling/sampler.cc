@@ -1,0 +1,70 @@
+#include "sampling/sampler.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "sampling/philox.h"
+
+namespace dray::sampling {
+namespace {
+
+Status NotNumbers() {
+  return Status(StatusCode::kInternal,
+                "the model's logits hold NaN or infinity; its weights or number format overflow");
+}
+
+}  // namespace
+
+Sampler::Sampler(const SamplerSpec& spec)
+    : params_(spec.params),
+      seed_(spec.seed),
+      sample_index_(spec.sample_index),
+      history_(params_, spec.prompt) {
+  if (!params_.ignore_eos) {
+    end_tokens_.assign(spec.eos_token_ids.begin(), spec.eos_token_ids.end());
+  }
+  num_eos_ = end_tokens_.size();
+  end_tokens_.insert(end_tokens_.end(), params_.stop_token_ids.begin(),
+                     params_.stop_token_ids.end());
+}
+
+Result<SampledToken> Sampler::Choose(std::span<float> logits, SamplingWorkspace& workspace) const {
+  SampledToken chosen;
+  if (params_.num_logprobs) workspace.model_logits.assign(logits.begin(), logits.end());
+  ProcessLogits(params_, history_, end_tokens_, logits);
+  const float max = MaxLogit(logits);
+  if (std::isnan(max) || max == std::numeric_limits<float>::infinity()) return NotNumbers();
+  if (max == -std::numeric_limits<float>::infinity()) {
+    return Status(
+        StatusCode::kInvalidArgument,
+        "no token is left to choose; allow more with \"bad_words\" or \"min_new_tokens\"");
+  }
+  if (IsGreedy(params_)) {
+    chosen.token_id = IndexOf(logits, max);
+  } else {
+    SelectCandidates(params_, max, logits, workspace);
+    const double uniform =
+        UniformDraw(seed_, static_cast<uint64_t>(history_.num_generated()), sample_index_);
+    chosen.token_id = PickCandidate(workspace.candidates, uniform);
+  }
+  if (params_.num_logprobs) {
+    chosen.logprob = ComputeLogprobs(workspace.model_logits, chosen.token_id, *params_.num_logprobs,
+                                     workspace.top);
+    chosen.top = workspace.top;
+  }
+  return chosen;
+}
+
+FinishReason Sampler::Append(int32_t token_id) {
+  history_.Append(token_id);
+  const auto found = std::find(end_tokens_.begin(), end_tokens_.end(), token_id);
+  if (found != end_tokens_.end()) {
+    const bool is_eos = static_cast<size_t>(found - end_tokens_.begin()) < num_eos_;
+    return is_eos ? FinishReason::kEosToken : FinishReason::kStopToken;
+  }
+  return history_.num_generated() >= params_.max_new_tokens ? FinishReason::kLength
+                                                            : FinishReason::kNone;
+}
+
+}  // namespace dray::sampling
