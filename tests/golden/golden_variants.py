@@ -160,6 +160,7 @@ def qwen3(**changes):
 
 
 NO_TRANSFORMER = [("transformer.", "")]
+EMBED_OUT = [("lm_head.", "embed_out.")]  # files say embed_out, transformers 5 says lm_head in memory
 YARN = {"rope_type": "yarn", "factor": 8.0, "original_max_position_embeddings": 64}
 LLAMA3 = {"factor": 8.0, "high_freq_factor": 4.0, "low_freq_factor": 1.0,
           "original_max_position_embeddings": 64, "rope_type": "llama3"}
@@ -173,7 +174,7 @@ VARIANTS = [
             storage="bin", head=True, extras="attn.masked_bias"),
     Variant("gpt2-unscaled", gpt2(scale_attn_weights=False, activation_function="relu", n_inner=49),
             storage="safetensors-sharded", head=True),
-    Variant("gpt2-bin-legacy", gpt2(n_layer=3, n_head=6), storage="bin-legacy", head=True,
+    Variant("gpt2-bin-legacy", gpt2(n_layer=3, n_head=6), storage="bin-legacy",
             rename=NO_TRANSFORMER, extras="attn.masked_bias",
             note="the file as torch wrote it before 1.6: one pickle after another, no zip"),
     # OPT
@@ -191,16 +192,18 @@ VARIANTS = [
     Variant("gptj-full-rotary", gptj(rotary_dim=12, n_embd=36, n_inner=81, activation_function="gelu"),
             note="rotary_dim equals head_dim"),
     # GPT-NeoX
-    Variant("gpt_neox", gpt_neox(), storage="safetensors-sharded", extras="neox"),
+    Variant("gpt_neox", gpt_neox(), storage="safetensors-sharded", extras="neox", rename=EMBED_OUT),
     Variant("gpt_neox-sequential", gpt_neox(use_parallel_residual=False, attention_bias=False,
                                             hidden_act="gelu_new", hidden_size=60,
                                             num_attention_heads=5, rotary_pct=1.0,
-                                            rotary_emb_base=5000, num_hidden_layers=3)),
+                                            rotary_emb_base=5000, num_hidden_layers=3),
+            rename=EMBED_OUT),
     Variant("gpt_neox-odd-rotary", gpt_neox(hidden_size=60, hidden_act="gelu_fast"), storage="bin",
+            rename=EMBED_OUT,
             note="int(20 * 0.25) = 5 is odd: transformers rotates 6 dimensions (pairs i, i+3) with "
                  "exponents 0, 2/5, 4/5"),
     Variant("gpt_neox-rope-linear", gpt_neox(hidden_size=48, rotary_pct=0.5,
-                                             rope_scaling={"type": "linear", "factor": 4.0})),
+                                             rope_scaling={"type": "linear", "factor": 4.0}), rename=EMBED_OUT),
     # BLOOM
     Variant("bloom", bloom(), rename=NO_TRANSFORMER, note="the hub's spelling, n_embed"),
     Variant("bloom-6-heads", bloom(n_embed=36, num_attention_heads=6), storage="bin-sharded", head=True),
