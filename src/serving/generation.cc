@@ -1,0 +1,198 @@
+// See generation.h. Text goes token, text stream, stop checker; a token's text is what comes out at
+// the far end.
+#include "serving/generation.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace dray::serving {
+namespace {
+
+FinishReason Converted(engine::FinishReason reason) {
+  switch (reason) {
+    case engine::FinishReason::kLength:
+      return FinishReason::kLength;
+    case engine::FinishReason::kEosToken:
+      return FinishReason::kEosToken;
+    case engine::FinishReason::kStopToken:
+      break;
+  }
+  return FinishReason::kStopSequence;
+}
+
+bool Contains(const std::vector<int32_t>& ids, int32_t id) {
+  return std::find(ids.begin(), ids.end(), id) != ids.end();
+}
+
+}  // namespace
+
+std::string_view ToString(FinishReason reason) {
+  switch (reason) {
+    case FinishReason::kLength:
+      return "length";
+    case FinishReason::kEosToken:
+      return "eos_token";
+    case FinishReason::kStopSequence:
+      break;
+  }
+  return "stop_sequence";
+}
+
+Generation::Generation(Setup setup)
+    : setup_(std::move(setup)),
+      num_prompt_tokens_(static_cast<int64_t>(setup_.prompt.size())),
+      num_open_(setup_.params.n),
+      last_event_(Clock::now()) {
+  const auto stop_text = setup_.params.include_stop_str_in_output ? sampling::StopText::kInclude
+                                                                  : sampling::StopText::kExclude;
+  for (int64_t i = 0; i < setup_.params.n; ++i) {
+    sequences_.push_back({.stream = setup_.codec->NewStream(setup_.special_tokens),
+                          .stop_checker = {setup_.params.stop_strings, stop_text}});
+  }
+  ++*setup_.in_flight;
+}
+
+void Generation::OnEvent(engine::Event event) {
+  last_event_ = Clock::now();
+  begun_ = true;
+  std::visit(
+      [this](const auto& typed) {
+        using T = std::decay_t<decltype(typed)>;
+        if constexpr (std::is_same_v<T, engine::PromptEvent>) OnPrompt(typed);
+        if constexpr (std::is_same_v<T, engine::TokenEvent>) OnToken(typed);
+        if constexpr (std::is_same_v<T, engine::SequenceEndEvent>) OnSequenceEnd(typed);
+        if constexpr (std::is_same_v<T, engine::RequestEndEvent>) OnRequestEnd(typed);
+      },
+      event);
+}
+
+void Generation::OnPrompt(const engine::PromptEvent& event) {
+  PromptEvent out;
+  for (size_t i = 0; i < setup_.prompt.size(); ++i) {
+    const int32_t id = setup_.prompt[i];
+    TextToken token{.id = id,
+                    .text = setup_.codec->TokenText(id),
+                    .log_prob = std::nullopt,
+                    .special = setup_.codec->IsSpecial(id),
+                    .tops = {}};
+    if (i > 0 && i <= event.log_probs.size()) token.log_prob = event.log_probs[i - 1];
+    if (i > 0 && i <= event.tops.size()) token.tops = Tops(event.tops[i - 1]);
+    out.tokens.push_back(std::move(token));
+  }
+  Deliver(std::move(out));
+}
+
+void Generation::OnToken(const engine::TokenEvent& event) {
+  Sequence& sequence = sequences_.at(static_cast<size_t>(event.sequence_idx));
+  // The engine runs on for a moment after a stop string was found.
+  if (sequence.ended) return;
+  const int32_t id = event.token.id;
+  ++sequence.num_tokens;
+  TextToken token{.id = id,
+                  .text = std::string(sequence.stop_checker.Push(sequence.stream->Push(id))),
+                  .log_prob = std::nullopt,
+                  .special = setup_.codec->IsSpecial(id),
+                  .tops = Tops(event.tops)};
+  if (setup_.params.num_logprobs) token.log_prob = event.token.log_prob;
+  const bool held = MayBeLast(sequence, token);
+  SequenceEvent out{.sequence_idx = event.sequence_idx,
+                    .tokens = std::exchange(sequence.held, {}),
+                    .finish = std::nullopt,
+                    .tail_text = {}};
+  (held || sequence.stop_checker.stopped() ? sequence.held : out.tokens)
+      .push_back(std::move(token));
+  if (!out.tokens.empty()) Deliver(std::move(out));
+  if (sequence.stop_checker.stopped()) EndSequence(event.sequence_idx, FinishReason::kStopSequence);
+}
+
+bool Generation::MayBeLast(const Sequence& sequence, const TextToken& token) const {
+  // A token without text costs nobody anything by waiting, and an end token is mostly one.
+  return token.text.empty() || token.special ||
+         sequence.num_tokens >= setup_.params.max_new_tokens ||
+         Contains(setup_.eos_token_ids, token.id) ||
+         Contains(setup_.params.stop_token_ids, token.id);
+}
+
+void Generation::OnSequenceEnd(const engine::SequenceEndEvent& event) {
+  EndSequence(event.sequence_idx, Converted(event.reason));
+}
+
+void Generation::EndSequence(int sequence_idx, FinishReason reason) {
+  Sequence& sequence = sequences_.at(static_cast<size_t>(sequence_idx));
+  if (std::exchange(sequence.ended, true)) return;
+  SequenceEvent out{.sequence_idx = sequence_idx,
+                    .tokens = std::exchange(sequence.held, {}),
+                    .finish = reason,
+                    .tail_text = {}};
+  if (!sequence.stop_checker.stopped()) {
+    std::string tail(sequence.stop_checker.Push(sequence.stream->Flush()));
+    tail += sequence.stop_checker.Flush();
+    if (sequence.stop_checker.stopped()) out.finish = FinishReason::kStopSequence;
+    (out.tokens.empty() ? out.tail_text : out.tokens.back().text) += tail;
+  }
+  Deliver(std::move(out));
+  if (--num_open_ > 0) return;
+  Deliver(EndEvent{OkStatus()});
+  finished_ = true;
+  setup_.sink.reset();
+  // A stop string is an end that the engine cannot see.
+  const bool runs_on = std::any_of(sequences_.begin(), sequences_.end(),
+                                   [](const Sequence& one) { return one.stop_checker.stopped(); });
+  if (runs_on) Cancel(OkStatus());
+}
+
+void Generation::OnRequestEnd(const engine::RequestEndEvent& event) {
+  Status status = event.status;
+  {
+    const std::lock_guard lock(mutex_);
+    over_ = true;
+    if (status.code() == StatusCode::kCancelled && cancel_reason_) status = *cancel_reason_;
+  }
+  --*setup_.in_flight;
+  if (finished_) return;
+  if (status.ok()) {
+    status = Status(StatusCode::kInternal, "the engine ended a request before its sequences");
+  }
+  Deliver(EndEvent{std::move(status)});
+  finished_ = true;
+  setup_.sink.reset();
+}
+
+void Generation::Deliver(TextEvent event) {
+  if (!finished_) setup_.sink->OnEvent(std::move(event));
+}
+
+std::vector<TopToken> Generation::Tops(const std::vector<engine::TokenLogProb>& tops) const {
+  std::vector<TopToken> out;
+  out.reserve(tops.size());
+  for (const engine::TokenLogProb& top : tops) {
+    out.push_back({top.id, setup_.codec->TokenText(top.id), top.log_prob});
+  }
+  return out;
+}
+
+void Generation::SetId(RequestId id) {
+  const std::lock_guard lock(mutex_);
+  id_ = id;
+  if (cancel_reason_ && !over_) setup_.engine->Cancel(id);
+}
+
+void Generation::Cancel(Status reason) {
+  // The engine outlives this lock: it ends with an event that waits for it.
+  const std::lock_guard lock(mutex_);
+  if (over_ || cancel_reason_) return;
+  cancel_reason_ = std::move(reason);
+  if (id_) setup_.engine->Cancel(*id_);
+}
+
+void Generation::CancelIfLate(Clock::time_point now, std::chrono::milliseconds first_limit,
+                              std::chrono::milliseconds next_limit) {
+  const auto limit = begun_ ? next_limit : first_limit;
+  if (over_ || now - last_event_.load() < limit) return;
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(limit).count();
+  Cancel(Status(StatusCode::kDeadlineExceeded, fmt::format("Time out in: {}", seconds)));
+}
+
+}  // namespace dray::serving

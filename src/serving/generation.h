@@ -1,0 +1,89 @@
+// One accepted request on its way: token events come in from the engine, text events go out. Stop
+// strings are found here, because the engine knows no text.
+//
+// Threads: OnEvent on the engine's thread alone; Cancel and the rest from any thread.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "engine/engine.h"
+#include "sampling/stop_checker.h"
+#include "serving/text_codec.h"
+#include "serving/text_events.h"
+
+namespace dray::serving {
+
+class Generation final : public engine::EventSink {
+ public:
+  struct Setup {
+    engine::Engine* engine = nullptr;
+    const TextCodec* codec = nullptr;
+    std::shared_ptr<TextSink> sink;
+    sampling::SamplingParams params;
+    std::vector<int32_t> prompt;
+    SpecialTokens special_tokens = SpecialTokens::kSkip;
+    // The model's end tokens.
+    std::vector<int32_t> eos_token_ids;
+    // Requests in flight; one less once this one is over.
+    std::shared_ptr<std::atomic<int64_t>> in_flight;
+  };
+  explicit Generation(Setup setup);
+
+  void OnEvent(engine::Event event) override;
+
+  // The engine took the request under this id.
+  void SetId(RequestId id);
+  // Ends the request soon; its EndEvent carries `reason`. Nothing happens if it is over already.
+  void Cancel(Status reason);
+
+  using Clock = std::chrono::steady_clock;
+  // Cancels if nothing came for so long: before the first event, or between two.
+  void CancelIfLate(Clock::time_point now, std::chrono::milliseconds first_limit,
+                    std::chrono::milliseconds next_limit);
+  bool over() const { return over_; }
+
+  int64_t num_prompt_tokens() const { return num_prompt_tokens_; }
+  // The one that was used: the request's own or, for sampling without one, a random one.
+  std::optional<uint64_t> seed() const { return setup_.params.seed; }
+
+ private:
+  struct Sequence {
+    std::unique_ptr<TextStream> stream;
+    sampling::StopChecker stop_checker;
+    int64_t num_tokens = 0;
+    // The last token, if it may be the sequence's last: then it must go out together with the end.
+    std::vector<TextToken> held = {};
+    bool ended = false;
+  };
+
+  void OnPrompt(const engine::PromptEvent& event);
+  void OnToken(const engine::TokenEvent& event);
+  void OnSequenceEnd(const engine::SequenceEndEvent& event);
+  void OnRequestEnd(const engine::RequestEndEvent& event);
+  void EndSequence(int sequence_idx, FinishReason reason);
+  void Deliver(TextEvent event);
+  bool MayBeLast(const Sequence& sequence, const TextToken& token) const;
+  std::vector<TopToken> Tops(const std::vector<engine::TokenLogProb>& tops) const;
+
+  // Fixed after construction, but for `sink`, which the engine's thread lets go at the end.
+  Setup setup_;
+  const int64_t num_prompt_tokens_;
+  std::vector<Sequence> sequences_;
+  int64_t num_open_ = 0;
+  bool finished_ = false;
+
+  std::atomic<bool> over_{false};
+  std::atomic<bool> begun_{false};
+  std::atomic<Clock::time_point> last_event_;
+  std::mutex mutex_;
+  std::optional<RequestId> id_;
+  std::optional<Status> cancel_reason_;
+};
+
+}  // namespace dray::serving

@@ -1,0 +1,44 @@
+// What serving needs of a tokenizer. An interface, so that the road from text to text can be tested
+// without one.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+
+namespace dray::serving {
+
+// Whether special tokens (end of text, padding, ...) show in decoded text.
+enum class SpecialTokens { kSkip, kKeep };
+
+// Turns the tokens of one sequence into text, as they come.
+class TextStream {
+ public:
+  virtual ~TextStream() = default;
+  // The text that this token adds: whole characters, maybe none yet.
+  virtual std::string Push(int32_t id) = 0;
+  // The rest, at the sequence's end; unfinished characters become U+FFFD.
+  virtual std::string Flush() = 0;
+};
+
+// Threads: any, at the same time.
+class TextCodec {
+ public:
+  virtual ~TextCodec() = default;
+
+  // With the tokens that the model expects around a prompt, or without.
+  virtual Result<std::vector<int32_t>> EncodePrompt(std::string_view text) const = 0;
+  virtual Result<std::vector<int32_t>> EncodePlain(std::string_view text) const = 0;
+  // One token by itself.
+  virtual std::string TokenText(int32_t id) const = 0;
+  virtual bool IsSpecial(int32_t id) const = 0;
+  virtual std::unique_ptr<TextStream> NewStream(SpecialTokens special_tokens) const = 0;
+  // At least as many bytes of text as one token can stand for.
+  virtual size_t max_token_bytes() const = 0;
+};
+
+}  // namespace dray::serving
