@@ -2,9 +2,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 
+#include "base/log.h"
 #include "model/config_keys.h"
 #include "model/config_testing.h"
+#include "model/rope.h"
 
 namespace dray::model {
 namespace {
@@ -150,6 +153,48 @@ TEST(ConfigRefusalTest, NullsAndNeutralValuesPass) {
                   .ok());
 }
 
+constexpr std::string_view kPublished[] = {
+    kGpt2Json,      kOpt125mJson,   kOpt350mJson,   kGptJ6bJson,  kPythia1_4bJson,
+    kNeox20bJson,   kBloom560mJson, kLlama2Json,    kLlama31Json, kLlama32Json,
+    kTinyLlamaJson, kMistral01Json, kMistral03Json, kQwen25Json,  kQwen3Json};
+
+// Every key of every configuration, and every rope parameter, with values that no reader expects:
+// each is a model or an error that names the file, never more.
+TEST(ConfigRefusalTest, AnyValueIsAModelOrAnError) {
+  const Json values =
+      MustParse(R"([null, true, -1, 0, 1, 3, 0.5, 1e-310, 1e308, 9000000000000000000,
+      "", "yarn", "dynamic", [], [null], {}, {"type": "yarn", "factor": 1e6, "beta_fast": 1e-310,
+      "mscale": 1e308, "mscale_all_dim": 1e308}, {"rope_type": "dynamic", "factor": 1e300},
+      {"rope_type": "llama3", "factor": 1, "low_freq_factor": 1e-6, "high_freq_factor": 1e6}])");
+  SetLogLevel(LogLevel::kOff);
+  for (const std::string_view text : kPublished) {
+    Json base = MustParse(text);
+    for (const char* key : {"rope_scaling", "rope_parameters", "head_dim", "layer_types"}) {
+      if (base.Find(key) == nullptr) base.Set(key, nullptr);
+    }
+    for (const auto& [key, old] : *base.AsObject()) {
+      for (const Json& value : *values.AsArray()) {
+        Json changed = base;
+        changed.Set(key, value);
+        const auto model = Describe(changed);
+        if (!model.ok()) {
+          EXPECT_TRUE(model.status().message().starts_with("config.json")) << key;
+          continue;
+        }
+        const DecoderConfig& config = model->config;
+        EXPECT_EQ(config.num_heads % config.num_kv_heads, 0) << key;
+        EXPECT_LE(config.rope.dim, config.head_dim) << key;
+        if (config.position == PositionKind::kRotary) {
+          for (const float frequency : InverseFrequencies(config.rope, config.max_positions)) {
+            EXPECT_TRUE(std::isfinite(frequency)) << key << " " << value.Dump();
+          }
+        }
+      }
+    }
+  }
+  SetLogLevel(LogLevel::kWarning);
+}
+
 TEST(ConfigRefusalTest, UnknownKeysAreWarnedOf) {
   testing::internal::CaptureStderr();
   ASSERT_TRUE(Describe(With(kLlama2Json, R"({"surprise": 1, "nothing": null, "_note": 1,
@@ -163,10 +208,7 @@ TEST(ConfigRefusalTest, UnknownKeysAreWarnedOf) {
 
 TEST(ConfigRefusalTest, PublishedConfigurationsAreQuiet) {
   testing::internal::CaptureStderr();
-  for (const std::string_view text :
-       {kGpt2Json, kOpt125mJson, kOpt350mJson, kGptJ6bJson, kPythia1_4bJson, kNeox20bJson,
-        kBloom560mJson, kLlama2Json, kLlama31Json, kLlama32Json, kTinyLlamaJson, kMistral01Json,
-        kMistral03Json, kQwen25Json, kQwen3Json}) {
+  for (const std::string_view text : kPublished) {
     EXPECT_TRUE(Describe(MustParse(text)).ok()) << text;
   }
   EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
