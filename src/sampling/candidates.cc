@@ -5,6 +5,7 @@
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <numeric>
 
 #include "base/check.h"
 
@@ -17,25 +18,28 @@ bool RanksBefore(const Ranked& a, const Ranked& b) {
   return a.key != b.key ? a.key > b.key : a.token_id < b.token_id;
 }
 
-// The k-th largest logit, 1 <= k <= logits.size().
-float KthLargest(std::span<const float> logits, size_t k, std::vector<float>& values) {
+// The k-th largest logit, 1 <= k <= logits.size(). `scratch` holds as many values as there are
+// logits.
+float KthLargest(std::span<const float> logits, size_t k, std::span<float> scratch) {
   // A heap of the k largest costs one comparison for nearly every logit while k is small.
   constexpr size_t kLargestHeap = 256;
   if (k > kLargestHeap) {
-    values.assign(logits.begin(), logits.end());
-    const auto kth = values.begin() + static_cast<std::ptrdiff_t>(k - 1);
-    std::nth_element(values.begin(), kth, values.end(), std::greater<>());
+    std::copy(logits.begin(), logits.end(), scratch.begin());
+    const auto end = scratch.begin() + static_cast<std::ptrdiff_t>(logits.size());
+    const auto kth = scratch.begin() + static_cast<std::ptrdiff_t>(k - 1);
+    std::nth_element(scratch.begin(), kth, end, std::greater<>());
     return *kth;
   }
-  values.assign(logits.begin(), logits.begin() + static_cast<std::ptrdiff_t>(k));
-  std::make_heap(values.begin(), values.end(), std::greater<>());
+  const std::span<float> heap = scratch.first(k);
+  std::copy(logits.begin(), logits.begin() + static_cast<std::ptrdiff_t>(k), heap.begin());
+  std::make_heap(heap.begin(), heap.end(), std::greater<>());
   for (const float logit : logits.subspan(k)) {
-    if (!(logit > values.front())) continue;
-    std::pop_heap(values.begin(), values.end(), std::greater<>());
-    values.back() = logit;
-    std::push_heap(values.begin(), values.end(), std::greater<>());
+    if (!(logit > heap.front())) continue;
+    std::pop_heap(heap.begin(), heap.end(), std::greater<>());
+    heap.back() = logit;
+    std::push_heap(heap.begin(), heap.end(), std::greater<>());
   }
-  return values.front();
+  return heap.front();
 }
 
 // Moves a pivot's place in the order to where it would be sorted to, what ranks before it to the
@@ -83,10 +87,43 @@ Ranked FindBoundary(std::span<Ranked> items, double target) {
   return items.back();
 }
 
-double TotalWeight(const std::vector<Candidate>& candidates) {
-  double total = 0;
-  for (const Candidate& candidate : candidates) total += candidate.weight;
-  return total;
+// The last candidate, in the order of `rank`, of the shortest beginning that holds this share of
+// the weight. Keys must not be positive. Only the candidates in whose range of keys the share is
+// reached are ranked one by one.
+template <typename Rank>
+Ranked FindCut(double share, Rank rank, SamplingWorkspace& workspace) {
+  constexpr size_t kNumRanges = 256;
+  constexpr float kRangesPerUnit = 8;
+  const auto range_of = [](float key) {
+    return static_cast<size_t>(std::min(-key * kRangesPerUnit, kNumRanges - 1.0f));
+  };
+  double weights[kNumRanges] = {};
+  for (const Candidate& c : workspace.candidates()) weights[range_of(rank(c).key)] += c.weight;
+  // Summed up in the same order as here, so that the share, below 1, is reached at the last range
+  // with weight.
+  const double target = share * std::accumulate(std::begin(weights), std::end(weights), 0.0);
+  size_t range = 0;
+  double before = 0;
+  while (weights[range] == 0 || before + weights[range] < target) before += weights[range++];
+  Ranked* const ranked = workspace.ranked_buffer.data();
+  size_t num_ranked = 0;
+  for (const Candidate& c : workspace.candidates()) {
+    ranked[num_ranked] = rank(c);
+    num_ranked += range_of(ranked[num_ranked].key) == range ? 1 : 0;
+  }
+  return FindBoundary({ranked, num_ranked}, target - before);
+}
+
+template <typename Keep>
+void KeepIf(Keep keep, SamplingWorkspace& workspace) {
+  Candidate* const candidates = workspace.candidate_buffer.data();
+  size_t num_kept = 0;
+  for (size_t i = 0; i < workspace.num_candidates; ++i) {
+    const Candidate candidate = candidates[i];
+    candidates[num_kept] = candidate;
+    num_kept += keep(candidate) ? 1 : 0;
+  }
+  workspace.num_candidates = num_kept;
 }
 
 void CollectCandidates(const SamplingParams& params, std::span<const float> logits,
@@ -96,63 +133,61 @@ void CollectCandidates(const SamplingParams& params, std::span<const float> logi
     const float kth = KthLargest(logits, static_cast<size_t>(params.top_k), workspace.values);
     least = std::max(least, kth);
   }
-  std::vector<Candidate>& candidates = workspace.candidates;
-  candidates.clear();
+  Candidate* const candidates = workspace.candidate_buffer.data();
+  float* const weights = workspace.values.data();
+  size_t n = 0;
   for (size_t i = 0; i < logits.size(); ++i) {
-    if (logits[i] >= least) candidates.push_back({static_cast<int32_t>(i), logits[i], 0});
+    candidates[n] = {static_cast<int32_t>(i), logits[i], 0};
+    weights[n] = logits[i];
+    n += logits[i] >= least ? 1 : 0;
   }
-  // A loop of its own, which vectorizes.
-  for (Candidate& candidate : candidates) {
-    candidate.weight = ExpOfNonPositive(candidate.logit);
-  }
+  ExpAll({weights, n});
+  for (size_t i = 0; i < n; ++i) candidates[i].weight = weights[i];
+  workspace.num_candidates = n;
 }
 
 void KeepTopP(double top_p, SamplingWorkspace& workspace) {
-  std::vector<Candidate>& candidates = workspace.candidates;
-  workspace.ranked.clear();
-  for (const Candidate& c : candidates) workspace.ranked.push_back({c.logit, c.token_id, c.weight});
-  const Ranked last = FindBoundary(workspace.ranked, top_p * TotalWeight(candidates));
-  std::erase_if(candidates, [&](const Candidate& c) {
-    return RanksBefore(last, {c.logit, c.token_id, c.weight});
-  });
+  const auto rank = [](const Candidate& c) { return Ranked{c.logit, c.token_id, c.weight}; };
+  const Ranked last = FindCut(top_p, rank, workspace);
+  KeepIf([&](const Candidate& c) { return !RanksBefore(last, rank(c)); }, workspace);
 }
 
 // The largest weight is 1: no cut takes the likeliest token but typical-p, which is last.
 void KeepMinP(double min_p, SamplingWorkspace& workspace) {
   const auto least = static_cast<float>(min_p);
-  std::erase_if(workspace.candidates, [=](const Candidate& c) { return c.weight < least; });
+  KeepIf([=](const Candidate& c) { return c.weight >= least; }, workspace);
 }
 
 void KeepTypical(double typical_p, SamplingWorkspace& workspace) {
-  std::vector<Candidate>& candidates = workspace.candidates;
-  const double total = TotalWeight(candidates);
-  // A token's surprise, -log p, is log(total) - logit. The entropy is the mean surprise, so the
-  // logarithm drops out of their difference.
-  double mean_logit = 0;
-  for (const Candidate& c : candidates) {
-    if (c.weight > 0) mean_logit += static_cast<double>(c.weight) * c.logit / total;
+  // A token's surprise, -log p, is log(total weight) - logit. The entropy is the mean surprise, so
+  // the logarithm drops out of their difference.
+  double total = 0;
+  double weighted_logits = 0;
+  for (const Candidate& c : workspace.candidates()) {
+    if (c.weight == 0) continue;
+    total += c.weight;
+    weighted_logits += static_cast<double>(c.weight) * c.logit;
   }
+  const auto mean_logit = static_cast<float>(weighted_logits / total);
   const auto rank = [mean_logit](const Candidate& c) {
-    return Ranked{-std::abs(static_cast<float>(mean_logit - c.logit)), c.token_id, c.weight};
+    return Ranked{-std::abs(mean_logit - c.logit), c.token_id, c.weight};
   };
-  workspace.ranked.clear();
-  for (const Candidate& c : candidates) workspace.ranked.push_back(rank(c));
-  const float least = FindBoundary(workspace.ranked, typical_p * total).key;
-  std::erase_if(candidates, [&](const Candidate& c) { return rank(c).key < least; });
+  const float least = FindCut(typical_p, rank, workspace).key;
+  KeepIf([&](const Candidate& c) { return rank(c).key >= least; }, workspace);
 }
 
 }  // namespace
 
-void SamplingWorkspace::Reserve(size_t vocab) {
-  candidates.reserve(vocab);
-  model_logits.reserve(vocab);
-  ranked.reserve(vocab);
-  values.reserve(vocab);
+void SamplingWorkspace::Grow(size_t vocab) {
+  if (vocab <= candidate_buffer.size()) return;
+  candidate_buffer.resize(vocab);
+  ranked_buffer.resize(vocab);
+  values.resize(vocab);
 }
 
 void SelectCandidates(const SamplingParams& params, float max, std::span<float> logits,
                       SamplingWorkspace& workspace) {
-  workspace.Reserve(logits.size());
+  workspace.Grow(logits.size());
   const auto temperature = static_cast<float>(params.temperature);
   for (float& logit : logits) logit = (logit - max) / temperature;
   CollectCandidates(params, logits, workspace);

@@ -21,24 +21,30 @@ struct Candidate {
 // vocabulary's size on first use and allocates nothing after that.
 class SamplingWorkspace {
  public:
-  // Makes room for rows of `vocab` logits.
-  void Reserve(size_t vocab);
+  // What SelectCandidates left, by ascending token id.
+  std::span<const Candidate> candidates() const {
+    return std::span(candidate_buffer).first(num_candidates);
+  }
 
-  std::vector<Candidate> candidates;  // by ascending token id
-  std::vector<TokenLogprob> top;
-  std::vector<float> model_logits;
-
-  // For the cuts: what is compared, with the weight to be summed up.
+  // The rest is for the functions of this folder. Buffers are of the vocabulary's size, in use up
+  // to a count of their own: so what stays is moved up without branches, which would be guessed
+  // wrong half of the time.
   struct Ranked {
     float key = 0;
     int32_t token_id = 0;
     float weight = 0;
   };
-  std::vector<Ranked> ranked;
+  void Grow(size_t vocab);
+
+  std::vector<Candidate> candidate_buffer;
+  size_t num_candidates = 0;
+  std::vector<Ranked> ranked_buffer;  // what a cut compares, with the weight to be summed up
   std::vector<float> values;
+  std::vector<float> model_logits;
+  std::vector<TokenLogprob> top;
 };
 
-// Fills workspace.candidates from `logits` (vocab), which are divided by the temperature in place
+// Fills workspace.candidates() from `logits` (vocab), which are divided by the temperature in place
 // and whose maximum must be finite. Masked tokens (minus infinity) are no candidates; at least one
 // token remains. Where cuts meet ties, all tokens as likely as the last one that top-k or typical-p
 // keep are kept; top-p keeps those of lower id.

@@ -15,7 +15,7 @@ std::vector<int32_t> Select(const SamplingParams& params, std::vector<float> log
                             SamplingWorkspace& workspace) {
   SelectCandidates(params, MaxLogit(logits), logits, workspace);
   std::vector<int32_t> ids;
-  for (const Candidate& candidate : workspace.candidates) ids.push_back(candidate.token_id);
+  for (const Candidate& candidate : workspace.candidates()) ids.push_back(candidate.token_id);
   return ids;
 }
 
@@ -64,7 +64,7 @@ TEST(CandidatesTest, HugeLogitsAndLowTemperatureStayFinite) {
   params.temperature = 2e-5;
   SamplingWorkspace workspace;
   EXPECT_EQ(Select(params, {3e38f, -3e38f, 3e38f}, workspace), (Ids{0, 2}));
-  EXPECT_EQ(workspace.candidates[0].weight, 1.0f);
+  EXPECT_EQ(workspace.candidates()[0].weight, 1.0f);
 }
 
 // The definitions with a full sort.

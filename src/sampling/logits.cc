@@ -12,6 +12,31 @@ namespace {
 // vectorizes.
 constexpr size_t kNumLanes = 16;
 
+// exp(x) = 2^n exp(r) with n = round(x / ln 2) and |r| <= ln(2) / 2, where a polynomial of degree
+// six suffices. ln 2 is subtracted in two parts, the first exact in few bits, so that r keeps its
+// precision.
+inline float Exp(float x) {
+  constexpr float kLeast = -87.0f;
+  constexpr float kLog2E = 1.44269504f;
+  constexpr float kLn2High = 0.693359375f;
+  constexpr float kLn2Low = -2.12194440e-4f;
+  constexpr float kRoundToWhole =
+      12582912.0f;  // 1.5 * 2^23: adding it leaves no bits for a fraction
+  const float clamped = x > kLeast ? x : kLeast;
+  const float shifted = clamped * kLog2E + kRoundToWhole;
+  const float n = shifted - kRoundToWhole;
+  const float r = (clamped - n * kLn2High) - n * kLn2Low;
+  float p = 1.0f / 720;
+  p = p * r + 1.0f / 120;
+  p = p * r + 1.0f / 24;
+  p = p * r + 1.0f / 6;
+  p = p * r + 0.5f;
+  p = p * r + 1.0f;
+  p = p * r + 1.0f;
+  const auto power = static_cast<uint32_t>(static_cast<int32_t>(n) + 127) << 23;
+  return x > kLeast ? p * std::bit_cast<float>(power) : 0.0f;
+}
+
 }  // namespace
 
 float MaxLogit(std::span<const float> logits) {
@@ -41,45 +66,27 @@ int32_t IndexOf(std::span<const float> logits, float max) {
   return static_cast<int32_t>(std::find(logits.begin(), logits.end(), max) - logits.begin());
 }
 
-// exp(x) = 2^n exp(r) with n = round(x / ln 2) and |r| <= ln(2) / 2, where a polynomial of degree
-// six suffices. ln 2 is subtracted in two parts, the first exact in few bits, so that r keeps its
-// precision.
-float ExpOfNonPositive(float x) {
-  constexpr float kLog2E = 1.44269504f;
-  constexpr float kLn2High = 0.693359375f;
-  constexpr float kLn2Low = -2.12194440e-4f;
-  constexpr float kRoundToWhole =
-      12582912.0f;  // 1.5 * 2^23: adding it leaves no bits for a fraction
-  const float clamped = x > -87.0f ? x : -87.0f;
-  const float shifted = clamped * kLog2E + kRoundToWhole;
-  const float n = shifted - kRoundToWhole;
-  const float r = (clamped - n * kLn2High) - n * kLn2Low;
-  float p = 1.0f / 720;
-  p = p * r + 1.0f / 120;
-  p = p * r + 1.0f / 24;
-  p = p * r + 1.0f / 6;
-  p = p * r + 0.5f;
-  p = p * r + 1.0f;
-  p = p * r + 1.0f;
-  const auto power = static_cast<uint32_t>(static_cast<int32_t>(n) + 127) << 23;
-  return x > -87.0f ? p * std::bit_cast<float>(power) : 0.0f;
+float ExpOfNonPositive(float x) { return Exp(x); }
+
+void ExpAll(std::span<float> values) {
+  for (float& value : values) value = Exp(value);
 }
 
 double SumOfExp(std::span<const float> logits, float max) {
   // Floats are added in short runs only, and the runs in double: the error stays near that of one
   // float addition.
   constexpr size_t kRun = 256;
+  float values[kRun];
   double sum = 0;
   for (size_t begin = 0; begin < logits.size(); begin += kRun) {
-    const size_t end = std::min(begin + kRun, logits.size());
+    const size_t size = std::min(kRun, logits.size() - begin);
+    for (size_t i = 0; i < size; ++i) values[i] = logits[begin + i] - max;
+    std::fill(values + size, values + kRun, -std::numeric_limits<float>::infinity());
+    ExpAll(values);
     float lanes[kNumLanes] = {};
-    size_t i = begin;
-    for (; i + kNumLanes <= end; i += kNumLanes) {
-      for (size_t lane = 0; lane < kNumLanes; ++lane) {
-        lanes[lane] += ExpOfNonPositive(logits[i + lane] - max);
-      }
+    for (size_t i = 0; i < kRun; i += kNumLanes) {
+      for (size_t lane = 0; lane < kNumLanes; ++lane) lanes[lane] += values[i + lane];
     }
-    for (; i < end; ++i) lanes[0] += ExpOfNonPositive(logits[i] - max);
     for (const float lane : lanes) sum += lane;
   }
   return sum;

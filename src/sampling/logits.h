@@ -22,9 +22,11 @@ float MaxLogit(std::span<const float> logits);
 // The token of the largest logit, the lowest id on a tie; `max` as MaxLogit gave it, and not NaN.
 int32_t IndexOf(std::span<const float> logits, float max);
 
-// exp(x) for x <= 0 with a relative error below 3e-7, and 0 below -87; compilers turn loops of it
-// into vectors.
+// exp(x) for x <= 0 with a relative error below 3e-7, and 0 below -87.
 float ExpOfNonPositive(float x);
+
+// The same for each value in place, several at once.
+void ExpAll(std::span<float> values);
 
 // The sum of exp(logit - max), in double; `max` finite.
 double SumOfExp(std::span<const float> logits, float max);

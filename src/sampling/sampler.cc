@@ -46,7 +46,7 @@ Result<SampledToken> Sampler::Choose(std::span<float> logits, SamplingWorkspace&
     SelectCandidates(params_, max, logits, workspace);
     const double uniform =
         UniformDraw(seed_, static_cast<uint64_t>(history_.num_generated()), sample_index_);
-    chosen.token_id = PickCandidate(workspace.candidates, uniform);
+    chosen.token_id = PickCandidate(workspace.candidates(), uniform);
   }
   if (params_.num_logprobs) {
     chosen.logprob = ComputeLogprobs(workspace.model_logits, chosen.token_id, *params_.num_logprobs,

@@ -124,7 +124,7 @@ TEST_F(GoldenTest, ProbabilitiesAgree) {
     const std::vector<float> expected = Row(*golden_case.Find("expected"));
     const std::vector<double> probabilities = Softmax(expected);
     double total = 0;
-    for (const Candidate& candidate : workspace.candidates) total += candidate.weight;
+    for (const Candidate& candidate : workspace.candidates()) total += candidate.weight;
     // A float logit is wrong by up to 6e-8 of its size, and so, relatively, is the probability made
     // from it.
     float size = 1;
@@ -132,7 +132,7 @@ TEST_F(GoldenTest, ProbabilitiesAgree) {
       size = logit == kMasked ? size : std::max(size, std::abs(logit));
     const double tolerance = 2e-7 * size;
     std::vector<bool> kept(expected.size(), false);
-    for (const Candidate& candidate : workspace.candidates) {
+    for (const Candidate& candidate : workspace.candidates()) {
       kept[candidate.token_id] = true;
       // Logits of size 1000, as a low temperature makes them, carry an absolute error of 6e-5 in
       // float.
