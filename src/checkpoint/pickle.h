@@ -61,7 +61,7 @@ class PickleDocument {
   std::span<const PickleValue> persistent_ids() const { return persistent_ids_; }
 
  private:
-  friend class PickleMachine;
+  friend class PickleStack;
 
   std::vector<std::string_view> texts_;  // views of the file
   std::vector<std::vector<PickleValue>> nodes_;

@@ -91,6 +91,9 @@ class Reader {
 Result<std::string_view> Reader::HeaderText() {
   DRAY_RETURN_IF_ERROR(CheckNotGitLfsPointer(bytes_, path_));
   ByteReader reader(bytes_, path_);
+  if (bytes_.size() < sizeof(uint64_t)) {
+    return Corrupt(fmt::format("{} bytes are too few for a header length", bytes_.size()));
+  }
   DRAY_ASSIGN_OR_RETURN(const uint64_t size, reader.Read<uint64_t>());
   if (size > kMaxHeaderBytes) {
     return Corrupt(fmt::format("header length {} is above the format's limit of {} bytes", size,
