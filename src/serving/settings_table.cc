@@ -1,0 +1,236 @@
+// The table of known keys, and how each value is read.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <limits>
+
+#include "base/parse_number.h"
+#include "serving/settings.h"
+
+namespace dray::serving {
+namespace {
+
+using S = Settings;
+using Scope = Setting::Scope;
+using Text = std::string_view;
+
+constexpr int64_t kNoLimit = std::numeric_limits<int64_t>::max();
+constexpr int64_t kMaxSeconds = 365 * 24 * 3600;
+
+Status MustBe(std::string what) { return Status(StatusCode::kInvalidArgument, std::move(what)); }
+
+Status SetCount(int64_t& out, Text text, int64_t min, int64_t max = kNoLimit) {
+  const auto value = ParseInt64(text);
+  if (!value || *value < min || *value > max) {
+    if (max == kNoLimit) return MustBe(fmt::format("it must be a whole number from {} up", min));
+    return MustBe(fmt::format("it must be a whole number from {} to {}", min, max));
+  }
+  out = *value;
+  return OkStatus();
+}
+
+// 4096, 512K, 100MiB, 8G: all in powers of 1024.
+Status SetBytes(int64_t& out, Text text, int64_t min) {
+  int64_t unit = 1;
+  for (const Text suffix : {Text("iB"), Text("B")}) {
+    if (text.ends_with(suffix)) {
+      text.remove_suffix(suffix.size());
+      break;
+    }
+  }
+  constexpr std::array<std::pair<char, int>, 4> kUnits = {
+      {{'K', 10}, {'M', 20}, {'G', 30}, {'T', 40}}};
+  for (const auto& [letter, bits] : kUnits) {
+    if (text.empty() || text.back() != letter) continue;
+    text.remove_suffix(1);
+    unit = int64_t{1} << bits;
+    break;
+  }
+  const auto value = ParseInt64(text);
+  int64_t bytes = 0;
+  if (!value || __builtin_mul_overflow(*value, unit, &bytes) || bytes < min) {
+    return MustBe(
+        fmt::format("it must be a number of bytes, at least {}, such as 4294967296 or 4GiB", min));
+  }
+  out = bytes;
+  return OkStatus();
+}
+
+Status SetBool(bool& out, Text text) {
+  const auto value = ParseBool(text);
+  if (!value) return MustBe("it must be true or false");
+  out = *value;
+  return OkStatus();
+}
+
+Status SetText(std::string& out, Text text) {
+  if (text.empty()) return MustBe("it must not be empty");
+  out = text;
+  return OkStatus();
+}
+
+struct DTypeName {
+  Text spelling;
+  Text name;
+};
+constexpr DTypeName kDTypeNames[] = {
+    {"auto", "auto"}, {"fp32", "fp32"}, {"float32", "fp32"},  {"fp16", "fp16"}, {"float16", "fp16"},
+    {"half", "fp16"}, {"bf16", "bf16"}, {"bfloat16", "bf16"}, {"int8", "int8"},
+};
+
+Status SetDType(std::string& out, Text text, Text allowed) {
+  for (const DTypeName& entry : kDTypeNames) {
+    if (entry.spelling != text || allowed.find(entry.name) == Text::npos) continue;
+    out = entry.name;
+    return OkStatus();
+  }
+  return MustBe(fmt::format("it must be one of {}", allowed));
+}
+
+Status SetFormatter(OutputFormat& out, Text text) {
+  if (text == "json") {
+    out = OutputFormat::kJson;
+  } else if (text == "jsonlines") {
+    out = OutputFormat::kJsonLines;
+  } else if (text == "sse") {
+    out = OutputFormat::kServerSentEvents;
+  } else {
+    return MustBe("it must be one of json, jsonlines, sse");
+  }
+  return OkStatus();
+}
+
+// "http://host:port", the port being optional.
+Status SetAddress(S& settings, Text text) {
+  constexpr Text kScheme = "http://";
+  if (!text.starts_with(kScheme)) {
+    return Status(StatusCode::kUnsupported,
+                  "only http:// addresses can be served; put a TLS proxy before dray for https");
+  }
+  text.remove_prefix(kScheme.size());
+  if (text.ends_with('/')) text.remove_suffix(1);
+  const size_t colon = text.rfind(':');
+  const bool has_port = colon != Text::npos && text.find(']', colon) == Text::npos;
+  Text host = has_port ? text.substr(0, colon) : text;
+  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+  if (host.empty()) return MustBe("it must be http://HOST:PORT");
+  int64_t port = settings.port;
+  if (has_port) DRAY_RETURN_IF_ERROR(SetCount(port, text.substr(colon + 1), 0, 65535));
+  settings.host = host;
+  settings.port = static_cast<uint16_t>(port);
+  return OkStatus();
+}
+
+Status SetPort(S& settings, Text text) {
+  int64_t port = 0;
+  DRAY_RETURN_IF_ERROR(SetCount(port, text, 0, 65535));
+  settings.port = static_cast<uint16_t>(port);
+  return OkStatus();
+}
+
+Status SetHttpThreads(S& settings, Text text) {
+  DRAY_RETURN_IF_ERROR(SetCount(settings.http_threads, text, 0, 64));
+  // 0 asks for the default, as in DJLServing.
+  if (settings.http_threads == 0) settings.http_threads = S().http_threads;
+  return OkStatus();
+}
+
+// What --enable-streaming takes: true, false, and an old third value.
+Status SetStreaming(bool& out, Text text) {
+  if (text == "huggingface") {
+    out = true;
+    return OkStatus();
+  }
+  return SetBool(out, text);
+}
+
+constexpr Setting kSettings[] = {
+    {"option.model_id", "model-id", "FOLDER", "",
+     "The folder of the checkpoint: config.json, weights and tokenizer.", Scope::kModel, "",
+     "HF_MODEL_ID", [](S& s, Text v) { return SetText(s.model_id, v); }},
+    {"model_name", "model-name", "NAME", "the last part of the model's folder",
+     "The model's name in /predictions/NAME.", Scope::kModel, "option.modelName", "",
+     [](S& s, Text v) { return SetText(s.model_name, v); }},
+    {"option.tokenizer", "tokenizer", "FOLDER", "the model's folder",
+     "Where the tokenizer's files are.", Scope::kModel, "", "",
+     [](S& s, Text v) { return SetText(s.tokenizer, v); }},
+    {"option.dtype", "dtype", "TYPE", "auto",
+     "How weights are kept and computed: auto (as in the checkpoint), fp32, fp16, bf16, int8.",
+     Scope::kModel, "option.data_type", "",
+     [](S& s, Text v) { return SetDType(s.dtype, v, "auto, fp32, fp16, bf16, int8"); }},
+    {"option.forbid_pickle", "forbid-pickle", "BOOL", "false",
+     "Refuse checkpoints in torch's pickle format; only safetensors are read.", Scope::kModel, "",
+     "", [](S& s, Text v) { return SetBool(s.forbid_pickle, v); }},
+    {"option.threads", "threads", "N", "0",
+     "Processor threads that compute; 0: all that this process may use.", Scope::kModel, "", "",
+     [](S& s, Text v) { return SetCount(s.threads, v, 0, 1024); }},
+    {"option.max_model_len", "max-model-len", "TOKENS", "0",
+     "Prompt and new tokens of one sequence; 0: what the model allows.", Scope::kModel,
+     "option.n_positions option.max_tokens", "",
+     [](S& s, Text v) { return SetCount(s.max_model_len, v, 0, 1 << 30); }},
+    {"option.max_rolling_batch_size", "max-rolling-batch-size", "N", "32",
+     "Sequences that are computed together.", Scope::kModel, "", "MAX_BATCH_SIZE",
+     [](S& s, Text v) { return SetCount(s.max_rolling_batch_size, v, 1, 65536); }},
+    {"option.max_rolling_batch_prefill_tokens", "max-rolling-batch-prefill-tokens", "TOKENS", "0",
+     "Prompt tokens that one step computes; 0: the engine's own choice.", Scope::kModel, "",
+     "MAX_BATCH_PREFILL_TOKENS",
+     [](S& s, Text v) { return SetCount(s.max_rolling_batch_prefill_tokens, v, 0, 1 << 30); }},
+    {"option.kv_cache_bytes", "kv-cache-bytes", "BYTES", "0",
+     "Memory for keys and values, e.g. 4GiB; 0: what the batch can use, within what is free.",
+     Scope::kModel, "", "", [](S& s, Text v) { return SetBytes(s.kv_cache_bytes, v, 0); }},
+    {"option.kv_cache_dtype", "kv-cache-dtype", "TYPE", "auto",
+     "How keys and values are kept: auto (follows dtype), fp32, fp16, bf16.", Scope::kModel, "", "",
+     [](S& s, Text v) { return SetDType(s.kv_cache_dtype, v, "auto, fp32, fp16, bf16"); }},
+    {"option.block_size", "block-size", "TOKENS", "0",
+     "Tokens in one block of the key/value cache; 0: the engine's own choice.", Scope::kModel, "",
+     "", [](S& s, Text v) { return SetCount(s.block_size, v, 0, 1024); }},
+    {"job_queue_size", "job-queue-size", "N", "1000",
+     "Requests that may wait; further ones are refused with 503.", Scope::kModel, "",
+     "MAX_CONCURRENT_REQUESTS",
+     [](S& s, Text v) { return SetCount(s.job_queue_size, v, 0, 1 << 24); }},
+    {"option.predict_timeout", "predict-timeout", "SECONDS", "120",
+     "How long a request may wait for its first token.", Scope::kModel, "",
+     "PREDICT_TIMEOUT SAGEMAKER_MODEL_SERVER_TIMEOUT_SECONDS SAGEMAKER_MODEL_SERVER_TIMEOUT",
+     [](S& s, Text v) { return SetCount(s.predict_timeout_s, v, 1, kMaxSeconds); }},
+    {"chunked_read_timeout", "chunked-read-timeout", "SECONDS", "120",
+     "How long a request may wait between two tokens.", Scope::kServer, "", "",
+     [](S& s, Text v) { return SetCount(s.chunked_read_timeout_s, v, 1, kMaxSeconds); }},
+    {"option.output_formatter", "output-formatter", "FORMAT", "by the request's \"stream\"",
+     "How answers are written, whatever the request asks for: json, jsonlines, sse.", Scope::kModel,
+     "", "", [](S& s, Text v) { return SetFormatter(s.output_formatter, v); }},
+    {"option.enable_streaming", "enable-streaming", "BOOL", "false",
+     "Stream answers to requests that do not say whether they want it.", Scope::kModel, "", "",
+     [](S& s, Text v) { return SetStreaming(s.enable_streaming, v); }},
+    {"inference_address", "inference-address", "URL", "http://127.0.0.1:8080",
+     "Where to listen, http://HOST:PORT.", Scope::kServer, "", "", SetAddress},
+    {"host", "host", "HOST", "127.0.0.1", "The address to listen on; 0.0.0.0 for every interface.",
+     Scope::kServer, "", "", [](S& s, Text v) { return SetText(s.host, v); }},
+    {"port", "port", "PORT", "8080", "The port to listen on; 0 for any free one.", Scope::kServer,
+     "", "SAGEMAKER_BIND_TO_PORT", SetPort},
+    {"number_of_netty_threads", "http-threads", "N", "0",
+     "Threads that read requests and write answers; 0: two.", Scope::kServer, "", "",
+     SetHttpThreads},
+    {"max_connections", "max-connections", "N", "1024",
+     "Connections at a time; further ones are refused with 503.", Scope::kServer, "", "",
+     [](S& s, Text v) { return SetCount(s.max_connections, v, 1, 1 << 20); }},
+    {"max_request_size", "max-request-size", "BYTES", "64MiB",
+     "The largest body of a request; larger ones are refused with 413.", Scope::kServer, "",
+     "SAGEMAKER_MAX_REQUEST_SIZE",
+     [](S& s, Text v) { return SetBytes(s.max_request_bytes, v, 1); }},
+    {"allow_multi_status", "allow-multi-status", "BOOL", "false",
+     "Answer /ping with 207 while a model is being loaded.", Scope::kServer, "", "",
+     [](S& s, Text v) { return SetBool(s.allow_multi_status, v); }},
+    {"request_id_header_key", "request-id-header", "NAME", "x-request-id",
+     "The request header whose value is taken as the request's id.", Scope::kServer, "", "",
+     [](S& s, Text v) { return SetText(s.request_id_header, v); }},
+    {"drain_timeout", "drain-timeout", "SECONDS", "25",
+     "How long a server that was told to end goes on with what it has begun.", Scope::kServer, "",
+     "", [](S& s, Text v) { return SetCount(s.drain_timeout_s, v, 0, kMaxSeconds); }},
+};
+
+}  // namespace
+
+std::span<const Setting> SettingTable() { return kSettings; }
+
+}  // namespace dray::serving
