@@ -69,6 +69,7 @@ TEST(LogitsTest, TopOfTiesIsByLowestId) {
   std::vector<TokenLogprob> top;
   ComputeLogprobs(std::vector<float>{1, 2, 2, 1, 2, 1}, 0, 4, top);
   std::vector<int32_t> ids;
+  ids.reserve(top.size());
   for (const TokenLogprob& entry : top) ids.push_back(entry.token_id);
   EXPECT_EQ(ids, (std::vector<int32_t>{1, 2, 4, 0}));
 }

@@ -57,7 +57,7 @@ std::string_view StopChecker::Push(std::string_view piece) {
     return buffer_;
   }
   num_output_ = buffer_.size() - NumHeldBack();
-  return std::string_view(buffer_).substr(0, num_output_);
+  return std::string_view{buffer_}.substr(0, num_output_);
 }
 
 std::string_view StopChecker::Flush() {

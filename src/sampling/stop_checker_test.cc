@@ -69,7 +69,7 @@ std::string Reference(const std::string& text, const Strings& stops, StopText mo
   for (size_t end = 1; end <= text.size(); ++end) {
     size_t longest = 0;
     for (const std::string& stop : stops) {
-      if (std::string_view(text).substr(0, end).ends_with(stop)) {
+      if (std::string_view{text}.substr(0, end).ends_with(stop)) {
         longest = std::max(longest, stop.size());
       }
     }
@@ -98,7 +98,7 @@ TEST(StopCheckerTest, OutputIsTheSameHoweverTheTextIsCut) {
       output += checker.Push(text.substr(begin, length));
       begin += length;
       // What is not output yet is the beginning of some stop string.
-      const std::string_view fed = std::string_view(text).substr(0, begin);
+      const std::string_view fed = std::string_view{text}.substr(0, begin);
       if (!checker.stopped() && output.size() < fed.size()) {
         const std::string_view held = fed.substr(output.size());
         EXPECT_TRUE(std::any_of(stops.begin(), stops.end(),
