@@ -128,7 +128,8 @@ TEST(CandidatesTest, CutsAgreeWithFullSorting) {
   SamplingWorkspace workspace;
   for (int round = 0; round < 300; ++round) {
     const auto share = [&] { return std::uniform_real_distribution<>(0.001, 0.999)(random); };
-    std::normal_distribution<float> normal(0, round % 3 == 0 ? 0.3f : 3.0f);
+    constexpr float kScales[] = {3.0f, 0.3f, 0.01f};  // the last: all in one range of keys
+    std::normal_distribution<float> normal(0, kScales[round % 3]);
     std::vector<float> logits(1 + random() % 3000);
     for (float& logit : logits) {
       logit = normal(random);
