@@ -1,0 +1,158 @@
+#include "tokenizer/tokenizer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "tokenizer/tokenizer_parts.h"
+#include "tokenizer/utf8.h"
+
+namespace dray::tokenizer {
+
+std::optional<int32_t> FindToken(const TokenizerParts& parts, std::string_view token) {
+  const auto added = parts.added_tokens.Find(token);
+  return added ? added : parts.model->vocab().Find(token);
+}
+
+Result<std::unique_ptr<Tokenizer>> BuildTokenizer(TokenizerParts parts) {
+  parts.added_tokens.Finish();
+  const int32_t id_end = std::max(parts.model->vocab().id_end(), parts.added_tokens.id_end());
+  if (parts.post_processor.max_id() >= id_end) {
+    return Status(
+        StatusCode::kCorrupt,
+        fmt::format("post_processor: adds the id {}, but the largest id of the vocabulary is {}",
+                    parts.post_processor.max_id(), id_end - 1));
+  }
+  return std::unique_ptr<Tokenizer>(
+      new Tokenizer(std::make_unique<const TokenizerParts>(std::move(parts))));
+}
+
+Tokenizer::Tokenizer(std::unique_ptr<const TokenizerParts> parts) : parts_(std::move(parts)) {}
+
+Tokenizer::~Tokenizer() = default;
+
+int32_t Tokenizer::vocab_size() const {
+  return std::max(parts_->model->vocab().id_end(), parts_->added_tokens.id_end());
+}
+
+std::optional<int32_t> Tokenizer::bos_id() const { return parts_->bos_id; }
+std::optional<int32_t> Tokenizer::eos_id() const { return parts_->eos_id; }
+
+std::optional<int32_t> Tokenizer::TokenId(std::string_view token) const {
+  return FindToken(*parts_, token);
+}
+
+std::optional<std::string_view> Tokenizer::TokenText(int32_t id) const {
+  if (const std::string* added = parts_->added_tokens.Text(id)) return *added;
+  return parts_->model->vocab().Text(id);
+}
+
+bool Tokenizer::IsSpecial(int32_t id) const { return parts_->added_tokens.IsSpecial(id); }
+
+Result<std::vector<int32_t>> Tokenizer::Encode(std::string_view text,
+                                               const EncodeOptions& options) const {
+  if (text.size() > kMaxTextBytes) {
+    return Status(
+        StatusCode::kResourceExhausted,
+        fmt::format("the text has {} bytes, above the limit of {}", text.size(), kMaxTextBytes));
+  }
+  std::vector<int32_t> ids;
+  if (IsValidUtf8(text)) {
+    DRAY_RETURN_IF_ERROR(EncodeText(text, ids));
+  } else {
+    const std::string repaired = ReplaceInvalidUtf8(text);
+    DRAY_RETURN_IF_ERROR(EncodeText(repaired, ids));
+  }
+  return parts_->post_processor.Apply(
+      std::move(ids), options.add_special_tokens ? AddSpecialTokens::kYes : AddSpecialTokens::kNo);
+}
+
+Status Tokenizer::EncodeText(std::string_view text, std::vector<int32_t>& ids) const {
+  std::vector<AddedSplit> splits;
+  parts_->added_tokens.Split(AddedTokens::Stage::kRaw, text, splits);
+  for (const AddedSplit& split : splits) {
+    if (split.id) {
+      ids.push_back(*split.id);
+      continue;
+    }
+    const std::string_view part = text.substr(split.begin, split.end - split.begin);
+    DRAY_RETURN_IF_ERROR(EncodeBetween(part, split.begin == 0, ids));
+  }
+  return OkStatus();
+}
+
+// A text between added tokens: normalize, look for added tokens again, cut, and give to the model.
+Status Tokenizer::EncodeBetween(std::string_view text, bool at_start,
+                                std::vector<int32_t>& ids) const {
+  OwnedPiece owned;
+  Piece whole{text, DecodeChar(text, 0).bytes, at_start};
+  if (!parts_->normalizer.empty()) {
+    owned = {std::string(text), whole.origin, at_start};
+    DRAY_RETURN_IF_ERROR(parts_->normalizer.Apply(owned));
+    whole = owned.View();
+  }
+  std::vector<AddedSplit> splits;
+  parts_->added_tokens.Split(AddedTokens::Stage::kNormalized, whole.text, splits);
+  std::vector<std::string_view> words;
+  for (const AddedSplit& split : splits) {
+    if (split.id) {
+      ids.push_back(*split.id);
+      continue;
+    }
+    Pieces pieces;
+    pieces.list.push_back(whole.Slice(split.begin, split.end));
+    DRAY_RETURN_IF_ERROR(parts_->pre_tokenizer.Apply(pieces));
+    words.clear();
+    words.reserve(pieces.list.size());
+    for (const Piece& piece : pieces.list) words.push_back(piece.text);
+    DRAY_RETURN_IF_ERROR(parts_->model->Encode(words, ids));
+  }
+  return OkStatus();
+}
+
+std::string Tokenizer::Decode(std::span<const int32_t> ids, const DecodeOptions& options) const {
+  StreamDecoder stream(*this, options);
+  std::string text;
+  for (const int32_t id : ids) text += stream.Push(id);
+  text += stream.Finish();
+  return text;
+}
+
+// The end of the chain: the text that has not been handed out yet.
+struct StreamDecoder::State : public TokenSink {
+  State(const Tokenizer& used, const DecodeOptions& how)
+      : tokenizer(used), options(how), stages(used.parts_->decoder.NewStages(*this)) {}
+
+  void Token(std::string_view token) override { text += token; }
+  void Part(std::string_view part) override { text += part; }
+  void Finish() override {}
+
+  TokenSink& first() { return stages.empty() ? *this : *stages.back(); }
+
+  const Tokenizer& tokenizer;
+  DecodeOptions options;
+  std::string text;
+  std::vector<std::unique_ptr<TokenSink>> stages;
+};
+
+StreamDecoder::StreamDecoder(const Tokenizer& tokenizer, const DecodeOptions& options)
+    : state_(std::make_unique<State>(tokenizer, options)) {}
+StreamDecoder::StreamDecoder(StreamDecoder&&) noexcept = default;
+StreamDecoder& StreamDecoder::operator=(StreamDecoder&&) noexcept = default;
+StreamDecoder::~StreamDecoder() = default;
+
+std::string StreamDecoder::Push(int32_t id) {
+  const auto token = state_->tokenizer.TokenText(id);
+  if (!token) return {};
+  if (state_->options.skip_special_tokens && state_->tokenizer.IsSpecial(id)) return {};
+  state_->first().Token(*token);
+  return std::exchange(state_->text, {});
+}
+
+std::string StreamDecoder::Finish() {
+  state_->first().Finish();
+  return std::exchange(state_->text, {});
+}
+
+}  // namespace dray::tokenizer

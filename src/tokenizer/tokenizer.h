@@ -1,0 +1,98 @@
+// Text to token ids and back, as Hugging Face's tokenizers do it for the same files. A Tokenizer
+// never changes after Load and may be used from any number of threads at once.
+//
+//   auto tokenizer = Tokenizer::Load("/models/gpt2");
+//   auto ids = (*tokenizer)->Encode("Hello", {});
+//   StreamDecoder stream(**tokenizer, {});
+//   for (int32_t id : *ids) out << stream.Push(id);
+//   out << stream.Finish();
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+
+namespace dray::tokenizer {
+
+struct EncodeOptions {
+  bool add_special_tokens = true;  // begin and end of sequence, as the tokenizer's files say
+};
+
+struct DecodeOptions {
+  bool skip_special_tokens = true;  // leave special tokens out of the text
+};
+
+struct TokenizerParts;
+
+class Tokenizer {
+ public:
+  // Reads tokenizer.json, or else vocab.json and merges.txt, of a model's folder, with the facts of
+  // tokenizer_config.json and its like. Errors name the file, the field and the value; what dray
+  // does not know is kUnsupported, never guessed.
+  static Result<std::unique_ptr<Tokenizer>> Load(const std::filesystem::path& model_dir);
+  // From the text of a tokenizer.json alone.
+  static Result<std::unique_ptr<Tokenizer>> FromJson(std::string_view tokenizer_json);
+
+  ~Tokenizer();
+
+  // The ids of `text`. Bytes that are not UTF-8 count as U+FFFD. Errors: text above kMaxTextBytes,
+  // or one that this tokenizer cannot encode (no unknown token, a pattern that takes too many
+  // steps).
+  Result<std::vector<int32_t>> Encode(std::string_view text, const EncodeOptions& options) const;
+  // The text of `ids`, always UTF-8. Ids without a token count as nothing.
+  std::string Decode(std::span<const int32_t> ids, const DecodeOptions& options) const;
+
+  // The id of a token's text, among added tokens and then the vocabulary.
+  std::optional<int32_t> TokenId(std::string_view token) const;
+  // A token's text as the vocabulary has it ("\u0120the", "<0x0A>"), or nothing if no token has the
+  // id.
+  std::optional<std::string_view> TokenText(int32_t id) const;
+  // Whether DecodeOptions::skip_special_tokens leaves this id out.
+  bool IsSpecial(int32_t id) const;
+
+  // One past the largest id. Ids below it may have holes.
+  int32_t vocab_size() const;
+  // Begin and end of sequence, if the files name them.
+  std::optional<int32_t> bos_id() const;
+  std::optional<int32_t> eos_id() const;
+
+  static constexpr size_t kMaxTextBytes = 256 << 20;
+
+ private:
+  friend class StreamDecoder;
+  friend Result<std::unique_ptr<Tokenizer>> BuildTokenizer(TokenizerParts parts);
+  explicit Tokenizer(std::unique_ptr<const TokenizerParts> parts);
+
+  Status EncodeText(std::string_view text, std::vector<int32_t>& ids) const;
+  Status EncodeBetween(std::string_view text, bool at_start, std::vector<int32_t>& ids) const;
+
+  std::unique_ptr<const TokenizerParts> parts_;
+};
+
+// Decodes ids one at a time: the pieces, joined, are what Decode gives for all of them, and each is
+// whole characters. One per stream, used by one thread at a time; the tokenizer must outlive it.
+class StreamDecoder {
+ public:
+  StreamDecoder(const Tokenizer& tokenizer, const DecodeOptions& options);
+  StreamDecoder(StreamDecoder&&) noexcept;
+  StreamDecoder& operator=(StreamDecoder&&) noexcept;
+  ~StreamDecoder();
+
+  // The text that is certain after this id; often empty in the middle of a character.
+  std::string Push(int32_t id);
+  // What is still held back. Call once, last.
+  std::string Finish();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace dray::tokenizer

@@ -1,0 +1,37 @@
+// What a tokenizer is made of, between the loaders that read it from files and the Tokenizer that
+// runs it.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tokenizer/added_tokens.h"
+#include "tokenizer/decoder.h"
+#include "tokenizer/model.h"
+#include "tokenizer/normalizer.h"
+#include "tokenizer/post_processor.h"
+#include "tokenizer/pre_tokenizer.h"
+#include "tokenizer/tokenizer.h"
+
+namespace dray::tokenizer {
+
+struct TokenizerParts {
+  Normalizer normalizer;
+  PreTokenizer pre_tokenizer;
+  std::unique_ptr<const Model> model;
+  PostProcessor post_processor;
+  Decoder decoder;
+  AddedTokens added_tokens;
+  std::optional<int32_t> bos_id;
+  std::optional<int32_t> eos_id;
+};
+
+// The id of a token's text, among added tokens and then the vocabulary.
+std::optional<int32_t> FindToken(const TokenizerParts& parts, std::string_view token);
+
+// Checks that the parts fit together.
+Result<std::unique_ptr<Tokenizer>> BuildTokenizer(TokenizerParts parts);
+
+}  // namespace dray::tokenizer
