@@ -1,0 +1,158 @@
+#include "cli/tokenize_command.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <istream>
+#include <iterator>
+#include <ostream>
+#include <vector>
+
+#include "base/json.h"
+#include "base/parse_number.h"
+#include "base/status.h"
+#include "tokenizer/tokenizer.h"
+
+namespace dray::cli {
+namespace {
+
+using tokenizer::Tokenizer;
+using Ids = std::vector<int32_t>;
+
+int Fail(const Status& status, std::ostream& err) {
+  err << "dray tokenize: " << status.message() << "\n";
+  return 1;
+}
+
+Result<int32_t> CheckId(std::optional<int64_t> id, std::string_view shown) {
+  if (id && *id >= 0 && *id <= INT32_MAX) return static_cast<int32_t>(*id);
+  return Status(StatusCode::kInvalidArgument, fmt::format("{} is not a token id", shown));
+}
+
+Result<Ids> IdsFromJson(const Json& json) {
+  const Json::Array* array = json.AsArray();
+  if (array == nullptr) {
+    return Status(StatusCode::kInvalidArgument,
+                  fmt::format("expected a JSON array of token ids, got a {}", json.KindName()));
+  }
+  Ids ids;
+  ids.reserve(array->size());
+  for (const Json& element : *array) {
+    DRAY_ASSIGN_OR_RETURN(const int32_t id,
+                          CheckId(element.AsInt64(), element.Dump().substr(0, 40)));
+    ids.push_back(id);
+  }
+  return ids;
+}
+
+// Ids as a person types them: digits with anything of ", []" and white space between.
+Result<Ids> IdsFromText(std::string_view text) {
+  constexpr std::string_view kBetween = " ,[]\t\r\n";
+  Ids ids;
+  while (true) {
+    const size_t begin = text.find_first_not_of(kBetween);
+    if (begin == std::string_view::npos) return ids;
+    text.remove_prefix(begin);
+    const size_t end = std::min(text.find_first_of(kBetween), text.size());
+    const std::string_view word = text.substr(0, end);
+    DRAY_ASSIGN_OR_RETURN(const int32_t id, CheckId(ParseInt64(word), fmt::format("\"{}\"", word)));
+    ids.push_back(id);
+    text.remove_prefix(end);
+  }
+}
+
+Json ToJson(const Ids& ids) {
+  Json array = Json::MakeArray();
+  for (const int32_t id : ids) array.Append(Json(int64_t{id}));
+  return array;
+}
+
+class Command {
+ public:
+  Command(const TokenizeOptions& options, const Tokenizer& tokenizer, std::ostream& out)
+      : options_(options), tokenizer_(tokenizer), out_(out) {}
+
+  // One line of JSON in, one out.
+  Status RunLine(const std::string& line) {
+    DRAY_ASSIGN_OR_RETURN(const Json json, Json::Parse(line));
+    if (options_.direction == TokenizeDirection::kDecode) {
+      DRAY_ASSIGN_OR_RETURN(const Ids ids, IdsFromJson(json));
+      out_ << Json(Decode(ids)).Dump() << "\n" << std::flush;
+      return OkStatus();
+    }
+    const std::string* text = json.AsString();
+    if (text == nullptr) {
+      return {StatusCode::kInvalidArgument,
+              fmt::format("expected a JSON string, got a {}", json.KindName())};
+    }
+    DRAY_ASSIGN_OR_RETURN(const Ids ids, Encode(*text));
+    out_ << ToJson(ids).Dump() << "\n" << std::flush;
+    return OkStatus();
+  }
+
+  Status RunText(const std::string& text) {
+    if (options_.direction == TokenizeDirection::kDecode) {
+      DRAY_ASSIGN_OR_RETURN(const Ids ids, IdsFromText(text));
+      out_ << Decode(ids) << "\n";
+      return OkStatus();
+    }
+    DRAY_ASSIGN_OR_RETURN(const Ids ids, Encode(text));
+    ShowTokens(ids);
+    return OkStatus();
+  }
+
+ private:
+  Result<Ids> Encode(const std::string& text) const {
+    return tokenizer_.Encode(text, {.add_special_tokens = options_.add_special_tokens});
+  }
+  std::string Decode(const Ids& ids) const {
+    return tokenizer_.Decode(ids, {.skip_special_tokens = options_.skip_special_tokens});
+  }
+
+  // Each token as the vocabulary has it, and the text that is certain once it is there.
+  void ShowTokens(const Ids& ids) {
+    size_t width = 5;
+    for (const int32_t id : ids) width = std::max(width, fmt::format("{}", id).size());
+    tokenizer::StreamDecoder stream(tokenizer_, {.skip_special_tokens = false});
+    out_ << fmt::format("{:>6}  {:>{}}  {:<24}  {}\n", "place", "id", width, "token", "text");
+    for (size_t i = 0; i < ids.size(); ++i) {
+      std::string text = stream.Push(ids[i]);
+      if (i + 1 == ids.size()) text += stream.Finish();
+      const std::string_view token = tokenizer_.TokenText(ids[i]).value_or("");
+      out_ << fmt::format("{:>6}  {:>{}}  {:<24}  {}{}\n", i, ids[i], width, Json(token).Dump(),
+                          Json(text).Dump(), tokenizer_.IsSpecial(ids[i]) ? "  special" : "");
+    }
+    out_ << fmt::format("{} token{}\n", ids.size(), ids.size() == 1 ? "" : "s");
+  }
+
+  const TokenizeOptions& options_;
+  const Tokenizer& tokenizer_;
+  std::ostream& out_;
+};
+
+}  // namespace
+
+int RunTokenize(const TokenizeOptions& options, std::istream& in, std::ostream& out,
+                std::ostream& err) {
+  const auto tokenizer = Tokenizer::Load(options.model_dir);
+  if (!tokenizer.ok()) return Fail(tokenizer.status(), err);
+  Command command(options, **tokenizer, out);
+  if (options.format == TokenizeFormat::kTable) {
+    const std::string text =
+        options.text ? *options.text : std::string(std::istreambuf_iterator<char>(in), {});
+    const Status status = command.RunText(text);
+    return status.ok() ? 0 : Fail(status, err);
+  }
+  if (options.text) {
+    const Status status = command.RunLine(*options.text);
+    return status.ok() ? 0 : Fail(status, err);
+  }
+  std::string line;
+  for (size_t number = 1; std::getline(in, line); ++number) {
+    const Status status = command.RunLine(line);
+    if (!status.ok()) return Fail(status.WithPrefix(fmt::format("line {}", number)), err);
+  }
+  return 0;
+}
+
+}  // namespace dray::cli

@@ -1,0 +1,257 @@
+#include "tokenizer/tokenizer.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <fstream>
+#include <string>
+#include <thread>
+
+namespace dray::tokenizer {
+namespace {
+
+using Ids = std::vector<int32_t>;
+
+std::unique_ptr<Tokenizer> Make(const std::string& json) {
+  auto tokenizer = Tokenizer::FromJson(json);
+  EXPECT_TRUE(tokenizer.ok()) << tokenizer.status().message();
+  return tokenizer.ok() ? std::move(tokenizer).value() : nullptr;
+}
+
+Ids Encode(const Tokenizer& tokenizer, std::string_view text) {
+  const auto ids = tokenizer.Encode(text, {});
+  EXPECT_TRUE(ids.ok()) << ids.status().message();
+  return ids.ok() ? *ids : Ids{};
+}
+
+constexpr std::string_view kModel =
+    R"("model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "c": 2, "ab": 3, "abc": 4, "<u>": 5},
+       "merges": [["a", "b"], ["ab", "c"]], "unk_token": "<u>"})";
+
+std::string File(std::string_view fields) {
+  return "{" + std::string(fields) + (fields.empty() ? "" : ", ") + std::string(kModel) + "}";
+}
+
+TEST(TokenizerTest, MergesByRankFromTheLeft) {
+  const auto tokenizer = Make(File(""));
+  EXPECT_EQ(Encode(*tokenizer, "abcab"), (Ids{4, 3}));
+  EXPECT_EQ(Encode(*tokenizer, "axb"), (Ids{0, 5, 1}));
+  EXPECT_EQ(Encode(*tokenizer, "xx"), (Ids{5, 5}));
+  EXPECT_EQ(Encode(*tokenizer, ""), Ids{});
+  EXPECT_EQ(tokenizer->Decode(Ids{4, 3}, {}), "abc ab");
+  EXPECT_EQ(tokenizer->vocab_size(), 6);
+  EXPECT_EQ(tokenizer->TokenId("abc"), 4);
+  EXPECT_EQ(tokenizer->TokenText(3), "ab");
+  EXPECT_FALSE(tokenizer->TokenText(6).has_value());
+  EXPECT_FALSE(tokenizer->TokenText(-1).has_value());
+}
+
+// Words above the scanning limit go through the heap: the same ids.
+TEST(TokenizerTest, LongWordsMergeAsShortOnes) {
+  const auto whole = Make(File(""));
+  const auto cut = Make(File(R"j("pre_tokenizer": {"type": "Split", "pattern": {"Regex": "(?<=c)"},
+                                  "behavior": "Isolated", "invert": false})j"));
+  std::string text;
+  for (int i = 0; i < 300; ++i) text += i % 3 == 0 ? "abc" : i % 3 == 1 ? "bac" : "aac";
+  EXPECT_EQ(Encode(*whole, text), Encode(*cut, text));
+}
+
+TEST(TokenizerTest, BytesThatAreNoTextCountAsReplacementCharacters) {
+  const auto tokenizer = Make(File(""));
+  EXPECT_EQ(Encode(*tokenizer,
+                   "a\xFF"
+                   "b"),
+            Encode(*tokenizer,
+                   "a\xEF\xBF\xBD"
+                   "b"));
+}
+
+TEST(TokenizerTest, AddedTokensMatchLeftmostLongest) {
+  const auto tokenizer = Make(File(R"("added_tokens": [
+      {"id": 6, "content": "ab", "normalized": false, "special": true},
+      {"id": 7, "content": "abca", "normalized": false, "special": false},
+      {"id": 99, "content": "bb", "single_word": true, "normalized": false, "special": false}])"));
+  EXPECT_EQ(Encode(*tokenizer, "cab"), (Ids{2, 3}));  // "ab" is a token of the model: keeps its id
+  EXPECT_EQ(Encode(*tokenizer, "abcab"), (Ids{6, 1}));  // the longer wins; ids are given in order
+  EXPECT_EQ(Encode(*tokenizer, "bb abb"), (Ids{7, 5, 3, 1}));
+  EXPECT_EQ(tokenizer->Decode(Ids{3, 6}, {}), "abca");
+  EXPECT_TRUE(tokenizer->IsSpecial(3));
+  EXPECT_FALSE(tokenizer->IsSpecial(6));
+}
+
+struct Refusal {
+  std::string file;
+  std::string part_of_message;
+};
+
+TEST(TokenizerTest, RefusalsNameTheField) {
+  const Refusal refusals[] = {
+      {"[]", "must be an object"},
+      {"{}", "\"model\" is missing"},
+      {R"({"model": {"type": "Magic"}})", "model.type: \"Magic\" is not one of BPE"},
+      {R"({"version": "2.0"})", "version"},
+      {File(R"("normalizer": {"type": "Rot13"})"), "normalizer.type: \"Rot13\""},
+      {File(
+           R"("normalizer": {"type": "Sequence", "normalizers": [{"type": "NFC"}, {"type": "X"}]})"),
+       "normalizer.normalizers[1].type: \"X\""},
+      {File(R"("normalizer": {"type": "Replace", "pattern": {"Regex": "("}, "content": ""})"),
+       "normalizer.pattern: the pattern does not compile"},
+      {File(R"("normalizer": {"type": "Precompiled", "precompiled_charsmap": "AAA"})"),
+       "precompiled_charsmap"},
+      {File(R"("normalizer": {"type": "Precompiled", "precompiled_charsmap": "/////w=="})"),
+       "declares a trie of 4294967295 bytes"},
+      {File(R"("pre_tokenizer": {"type": "UnicodeScripts"})"), "pre_tokenizer.type"},
+      {File(R"("pre_tokenizer": {"type": "Metaspace", "replacement": "__"})"),
+       "must be one character"},
+      {File(
+           R"("pre_tokenizer": {"type": "Split", "pattern": {"String": "a"}, "behavior": "Melted"})"),
+       "\"Melted\" is not one of Removed"},
+      {File(R"("decoder": {"type": "Nope"})"), "decoder.type: \"Nope\""},
+      {File(R"("post_processor": {"type": "Nope"})"), "post_processor.type: \"Nope\""},
+      {File(R"("post_processor": {"type": "BertProcessing", "sep": ["x", 77], "cls": ["y", 1]})"),
+       "adds the id 77, but the largest id of the vocabulary is 5"},
+      {File(R"("post_processor": {"type": "TemplateProcessing", "special_tokens": {},
+              "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}]})"),
+       "\"<s>\" is missing"},
+      {R"({"model": {"type": "BPE", "vocab": {"a": -1}, "merges": []}})", "the id of \"a\" is -1"},
+      {R"({"model": {"type": "BPE", "vocab": {"a": 4000000}, "merges": []}})", "0..3999999"},
+      {R"({"model": {"type": "BPE", "vocab": {"a": 0}, "merges": ["a b c"]}})", "not two tokens"},
+      {R"({"model": {"type": "BPE", "vocab": {"a": 0}, "merges": [["a", "b"]]}})",
+       "merges[0] needs the token \"b\""},
+      {R"({"model": {"type": "BPE", "vocab": {"a": 0}, "merges": [], "dropout": 0.1}})",
+       "model.dropout"},
+      {R"({"model": {"type": "Unigram", "vocab": [["a", 0]], "unk_id": 1}})", "model.unk_id"},
+      {R"({"model": {"type": "WordPiece", "vocab": {}}})", "\"unk_token\" is missing"},
+  };
+  for (const Refusal& refusal : refusals) {
+    const auto tokenizer = Tokenizer::FromJson(refusal.file);
+    ASSERT_FALSE(tokenizer.ok()) << refusal.file;
+    EXPECT_NE(tokenizer.status().message().find(refusal.part_of_message), std::string::npos)
+        << tokenizer.status().message() << "\nwanted: " << refusal.part_of_message;
+  }
+}
+
+TEST(TokenizerTest, TextsThatGrowTooMuchAreRefused) {
+  const auto tokenizer = Make(File(R"("normalizer": {"type": "Sequence", "normalizers": [
+      {"type": "Replace", "pattern": {"String": "a"}, "content": "aaaaaaaaaa"},
+      {"type": "Replace", "pattern": {"String": "a"}, "content": "aaaaaaaaaa"}]})"));
+  EXPECT_TRUE(tokenizer->Encode("aa", {}).ok());
+  const auto refused = tokenizer->Encode(std::string(200000, 'a'), {});
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.status().code(), StatusCode::kResourceExhausted);
+}
+
+TEST(TokenizerTest, UnknownCharactersNeedAnUnknownToken) {
+  const auto tokenizer =
+      Make(R"({"model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "?"}})");
+  EXPECT_EQ(Encode(*tokenizer, "a"), Ids{0});
+  const auto refused = tokenizer->Encode("b", {});
+  ASSERT_FALSE(refused.ok());
+  EXPECT_NE(refused.status().message().find("unk_token \"?\""), std::string::npos);
+}
+
+TEST(TokenizerTest, OneTokenizerServesManyThreads) {
+  const auto tokenizer = Make(File(R"("pre_tokenizer": {"type": "Whitespace"})"));
+  std::string text;
+  for (int i = 0; i < 2000; ++i) text += i % 2 == 0 ? "abc " : "cab ";
+  const Ids expected = Encode(*tokenizer, text);
+  std::vector<std::thread> threads;
+  std::vector<Ids> results(4);
+  for (Ids& result : results) {
+    threads.emplace_back([&] { result = *tokenizer->Encode(text, {}); });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (const Ids& result : results) EXPECT_EQ(result, expected);
+}
+
+// Repetitive texts that make careless matching quadratic.
+TEST(TokenizerTest, WorkIsBoundedOnRepetitiveText) {
+  const auto tokenizer = Make(File(R"("added_tokens": [
+      {"id": 6, "content": " ", "rstrip": true, "lstrip": true, "normalized": false, "special": false},
+      {"id": 7, "content": "aaaaaaaaaaaaaaaaaaaaaaab", "normalized": false, "special": false}])"));
+  const auto start = std::chrono::steady_clock::now();
+  EXPECT_TRUE(tokenizer->Encode(std::string(1 << 20, 'a'), {}).ok());
+  EXPECT_TRUE(tokenizer->Encode(std::string(1 << 20, ' '), {}).ok());
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(20));
+}
+
+TEST(StreamDecoderTest, NeverGivesHalfACharacter) {
+  const auto tokenizer = Make(R"({"decoder": {"type": "ByteLevel"},
+      "model": {"type": "BPE", "vocab": {"ð": 0, "Ł": 1, "ĺ": 2, "Ģ": 3, "a": 4}, "merges": []}})");
+  StreamDecoder stream(*tokenizer, {});
+  EXPECT_EQ(stream.Push(4), "a");
+  EXPECT_EQ(stream.Push(0), "");
+  EXPECT_EQ(stream.Push(1), "");
+  EXPECT_EQ(stream.Push(2), "");
+  EXPECT_EQ(stream.Push(3), "😀");
+  EXPECT_EQ(stream.Push(0), "");
+  EXPECT_EQ(stream.Push(4),
+            "\xEF\xBF\xBD"
+            "a");
+  EXPECT_EQ(stream.Push(0), "");
+  EXPECT_EQ(stream.Finish(), "\xEF\xBF\xBD");
+}
+
+TEST(StreamDecoderTest, ByteRunsWaitForTheirEnd) {
+  const auto tokenizer = Make(R"({"decoder": {"type": "Sequence", "decoders": [
+      {"type": "Replace", "pattern": {"String": "▁"}, "content": " "}, {"type": "ByteFallback"},
+      {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 1, "stop": 0}]},
+      "model": {"type": "BPE", "vocab": {"▁a": 0, "<0xC3>": 1, "<0xA9>": 2, "▁": 3}, "merges": []}})");
+  StreamDecoder stream(*tokenizer, {});
+  EXPECT_EQ(stream.Push(0), "a");  // the first blank is stripped
+  EXPECT_EQ(stream.Push(0), " a");
+  EXPECT_EQ(stream.Push(1), "");
+  EXPECT_EQ(stream.Push(2), "");
+  EXPECT_EQ(stream.Push(3), "é ");
+  EXPECT_EQ(stream.Push(1), "");
+  EXPECT_EQ(stream.Finish(), "\xEF\xBF\xBD");
+}
+
+class ModelDirTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    dir_ = std::filesystem::path(testing::TempDir()) /
+           ("dray_tokenizer_" +
+            std::string(testing::UnitTest::GetInstance()->current_test_info()->name()));
+    std::filesystem::remove_all(dir_);
+    std::filesystem::create_directories(dir_);
+  }
+  void TearDown() override { std::filesystem::remove_all(dir_); }
+  void Write(const char* name, std::string_view text) { std::ofstream(dir_ / name) << text; }
+
+  std::filesystem::path dir_;
+};
+
+TEST_F(ModelDirTest, ReadsVocabAndMerges) {
+  Write("vocab.json", R"({"a": 0, "b": 1, "ab": 2, "Ġ": 3, "<e>": 4})");
+  Write("merges.txt", "#version: 0.2\na b\n");
+  Write("tokenizer_config.json", R"({"bos_token": "<e>", "eos_token": {"content": "<e>"},
+                                     "add_bos_token": true, "unk_token": "<e>"})");
+  auto tokenizer = Tokenizer::Load(dir_);
+  ASSERT_TRUE(tokenizer.ok()) << tokenizer.status().message();
+  EXPECT_EQ(Encode(**tokenizer, "ab a<e>"), (Ids{4, 2, 3, 0, 4}));
+  EXPECT_EQ((*tokenizer)->bos_id(), 4);
+  EXPECT_EQ((*tokenizer)->eos_id(), 4);
+  EXPECT_EQ((*tokenizer)->Decode(Ids{4, 2, 3, 0}, {}), "ab a");
+}
+
+TEST_F(ModelDirTest, ErrorsNameTheFile) {
+  auto nothing = Tokenizer::Load(dir_);
+  ASSERT_FALSE(nothing.ok());
+  EXPECT_EQ(nothing.status().code(), StatusCode::kNotFound);
+  EXPECT_NE(nothing.status().message().find("neither tokenizer.json nor vocab.json"),
+            std::string::npos);
+  Write("tokenizer.json", "{\"model\": 7}");
+  auto bad = Tokenizer::Load(dir_);
+  ASSERT_FALSE(bad.ok());
+  EXPECT_NE(bad.status().message().find("tokenizer.json: model: must be an object"),
+            std::string::npos);
+  Write("tokenizer_config.json", "{\"add_bos_token\": 1}");
+  auto config = Tokenizer::Load(dir_);
+  ASSERT_FALSE(config.ok());
+  EXPECT_NE(config.status().message().find("tokenizer_config.json: add_bos_token"),
+            std::string::npos);
+}
+
+}  // namespace
+}  // namespace dray::tokenizer

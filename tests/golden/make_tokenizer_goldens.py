@@ -1,0 +1,96 @@
+#!/usr/bin/env python3
+"""Writes tests/golden/tokenizers/: one folder a tokenizer, with its files and the ids and texts expected.
+
+Made with tokenizers 0.23.3, transformers 5.23.0 and sentencepiece 0.2.3:
+    tests/golden/make_tokenizer_goldens.py [--out tests/golden/tokenizers] [name ...]
+"""
+
+import argparse
+import json
+import pathlib
+import random
+
+import tokenizers
+
+from tokenizer_text import fixed_lines, hard_lines
+from tokenizer_variants import LARGE_VARIANTS, VARIANTS, gpt2
+
+CASE_BYTES = 2500
+
+
+def write_json(path, value):
+    path.write_text(json.dumps(value, ensure_ascii=True, separators=(',', ':')) + '\n')
+
+
+def write_cases(folder, encode, decode):
+    """`cases.json`: texts with their ids, and those ids' texts; then random ids' texts."""
+    cases = []
+    for text in fixed_lines() + hard_lines(CASE_BYTES, seed=7, max_pieces=12):
+        ids = encode(text, True)
+        cases.append({'text': text, 'ids': ids, 'plain_ids': encode(text, False),
+                      'decoded': decode(ids, False), 'skipped': decode(ids, True)})
+    rng = random.Random(3)
+    size = max(max(case['ids'], default=0) for case in cases) + 1
+    random_ids = []
+    for length in [1, 2, 3, 5, 8, 13, 40]:
+        for _ in range(4):
+            ids = [rng.randrange(size + 2) for _ in range(length)]
+            random_ids.append({'ids': ids, 'decoded': decode(ids, False), 'skipped': decode(ids, True)})
+    write_json(folder / 'cases.json', {'texts': cases, 'random_ids': random_ids})
+
+
+def write_variant(build, out):
+    folder = out / build.__name__
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer = build()
+    state = json.loads(tokenizer.to_str())
+    if build.__name__ in ('gpt2', 'bloom'):  # the older spelling of merges
+        state['model']['merges'] = [' '.join(merge) for merge in state['model']['merges']]
+    write_json(folder / 'tokenizer.json', state)
+    tokenizer = tokenizers.Tokenizer.from_file(str(folder / 'tokenizer.json'))
+    write_cases(folder, lambda text, add: tokenizer.encode(text, add_special_tokens=add).ids,
+                lambda ids, skip: tokenizer.decode(ids, skip_special_tokens=skip))
+
+
+def write_opt(out):
+    """vocab.json and merges.txt, with the small files that OPT has beside them."""
+    from transformers import AutoTokenizer
+    folder = out / 'opt'
+    folder.mkdir(parents=True, exist_ok=True)
+    model = json.loads(gpt2().to_str())['model']
+    texts = sorted(model['vocab'], key=model['vocab'].get)[1:]
+    vocab = {text: i for i, text in enumerate(['<s>', '<pad>', '</s>', '<unk>'] + texts)}
+    write_json(folder / 'vocab.json', vocab)
+    merges = ''.join(' '.join(merge) + '\n' for merge in model['merges'])
+    (folder / 'merges.txt').write_text('#version: 0.2\n' + merges)
+
+    def token(text):
+        return {'__type': 'AddedToken', 'content': text, 'lstrip': False, 'normalized': True, 'rstrip': False,
+                'single_word': False}
+    write_json(folder / 'tokenizer_config.json', {
+        'errors': 'replace', 'unk_token': token('</s>'), 'bos_token': token('</s>'),
+        'eos_token': token('</s>'), 'pad_token': token('<pad>'), 'add_prefix_space': False,
+        'add_bos_token': True, 'tokenizer_class': 'GPT2Tokenizer'})
+    write_json(folder / 'config.json', {'model_type': 'opt'})
+    write_json(folder / 'added_tokens.json', {'Madeup Token': len(vocab)})
+    auto = AutoTokenizer.from_pretrained(str(folder))
+    write_cases(folder, lambda text, add: auto(text, add_special_tokens=add)['input_ids'],
+                lambda ids, skip: auto.decode(ids, skip_special_tokens=skip))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    default = pathlib.Path(__file__).parent / 'tokenizers'
+    parser.add_argument('--out', type=pathlib.Path, default=default)
+    parser.add_argument('--large', action='store_true', help='also those that are not committed')
+    parser.add_argument('names', nargs='*')
+    args = parser.parse_args()
+    for build in VARIANTS + (LARGE_VARIANTS if args.large else []):
+        if not args.names or build.__name__ in args.names:
+            write_variant(build, args.out)
+    if not args.names or 'opt' in args.names:
+        write_opt(args.out)
+
+
+if __name__ == '__main__':
+    main()
