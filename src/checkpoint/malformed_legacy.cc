@@ -111,12 +111,6 @@ void AddOtherFiles(Cases& cases) {
   cases.push_back({"torch_safetensors", SafetensorsFile("{}", ""), "torch.save did not write it"});
 }
 
-std::string LegacyWithState(const PickleWriter& state_dict) {
-  LegacySpec spec;
-  spec.state_dict = state_dict.bytes();
-  return spec.Bytes();
-}
-
 // Archives as other writers than torch make them.
 std::vector<WellFormedFile> WellFormedZips() {
   ZipSpec plain = SoundTorchZip();
@@ -185,8 +179,6 @@ std::vector<WellFormedFile> WellFormedTorchFiles() {
       {"python2_strings",
        TorchZipWithPickle(PickleWriter().Proto().Raw("}U\x01w").Rebuild({}).Raw("s.").bytes())});
   files.push_back({"legacy", LegacySpec().Bytes()});
-  PickleWriter without_view = Pickle().Raw("}").Text("w").Rebuild({}).Raw("s.");
-  files.push_back({"legacy_short_ids", LegacyWithState(without_view)});
   return files;
 }
 

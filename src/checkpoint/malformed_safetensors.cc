@@ -156,8 +156,7 @@ void AddWrongKinds(Cases& cases) {
     for (const auto& [kind, value] : kinds) {
       cases.push_back({fmt::format("{}_is_{}", field, kind), File({info(value)}, 4), expected});
     }
-    const std::string twice = info("") + ",\"" + field + "\":1,\"" + field + "\":2";
-    cases.push_back({field + "_twice", File({"\"t\":{\"" + field + "\":1,\"" + field + "\":1}"}, 4),
+    cases.push_back({field + "_twice", File({fmt::format(R"("t":{{"{0}":1,"{0}":1}})", field)}, 4),
                      "stands twice"});
   }
   for (const auto& [kind, value] : kinds) {
@@ -223,6 +222,7 @@ void AddRanges(Cases& cases) {
   add("empty_hole", {a(0, 4), Tensor("e", "U8", "[0]", 5, 5)}, 6, "leaving a hole");
   add("empty_inside", {a(0, 4), Tensor("e", "U8", "[0]", 2, 2)}, 4, "overlapping");
   std::vector<std::string> bomb;
+  bomb.reserve(1000);
   for (int i = 0; i < 1000; ++i)
     bomb.push_back(Tensor(fmt::format("t{}", i), "U8", "[4096]", 0, 4096));
   add("expansion_bomb", bomb, 4096, "overlapping");
