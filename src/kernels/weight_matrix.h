@@ -24,7 +24,8 @@ struct MatrixSpec {
 };
 
 // Rows of a checkpoint's tensor in host memory: element (r, c) is at data[r * row_stride + c *
-// col_stride], counted in elements of `dtype` (f32, f16, bf16 or f64).
+// col_stride], counted in elements of `dtype` (f32, f16, bf16 or f64). `data` may be
+// unaligned, as files may be.
 struct SourceRows {
   const void* data = nullptr;
   DType dtype = DType::kF32;

@@ -1,0 +1,329 @@
+#include "model/loader.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace dray::model {
+namespace {
+
+using checkpoint::Checkpoint;
+using checkpoint::TensorSource;
+using kernels::SourceRows;
+
+// Rows are packed in pieces of about so many bytes before their pages are given back: large enough
+// that the threads are busy, small against any model.
+constexpr int64_t kPieceBytes = int64_t{16} << 20;
+
+// A run of a slot's rows and the rows of a tensor that fill it.
+struct RowRun {
+  int64_t slot_row = 0;
+  int64_t source_row = 0;
+  int64_t count = 0;
+};
+
+std::string TensorName(std::string_view prefix, const WeightRow& row, int64_t layer) {
+  std::string name = std::string(prefix) + std::string(row.name);
+  const size_t place = name.find("{}");
+  if (place != std::string::npos) name.replace(place, 2, std::to_string(layer));
+  return name;
+}
+
+// The head stands outside the base model, so its names carry no prefix.
+bool TakesPrefix(const WeightRow& row) {
+  return row.slot != Slot::kHead && row.slot != Slot::kHeadBias;
+}
+
+bool IsPresent(const WeightRow& row, const DecoderConfig& config) {
+  return row.present == nullptr || row.present(config);
+}
+
+std::vector<std::string_view> Prefixes(const FamilySpec& family) {
+  std::vector<std::string_view> prefixes(family.prefixes.begin(), family.prefixes.end());
+  prefixes.push_back("");
+  return prefixes;
+}
+
+// Names `prefix` + row, tried for every prefix; the one that exists, or an error that lists what
+// was tried.
+Result<const TensorSource*> FindTensor(const FamilySpec& family, const WeightRow& row,
+                                       int64_t layer, const Checkpoint& checkpoint) {
+  if (!TakesPrefix(row)) return checkpoint.Require(TensorName("", row, layer));
+  std::string tried;
+  for (const std::string_view prefix : Prefixes(family)) {
+    const std::string name = TensorName(prefix, row, layer);
+    if (checkpoint.Contains(name)) return checkpoint.Require(name);
+    tried += (tried.empty() ? "" : " or ") + name;
+  }
+  return Status(
+      StatusCode::kNotFound,
+      fmt::format(
+          "the checkpoint has no tensor {}, which a {} model of this config.json needs: check that "
+          "config.json and the weight files belong together",
+          tried, family.model_type));
+}
+
+Shape ExpectedShape(const WeightRow& row, const DecoderConfig& config) {
+  const int64_t rows = ExtentOf(row.rows, config);
+  if (row.cols == Extent::kNone) return {rows};
+  const int64_t cols = ExtentOf(row.cols, config);
+  return row.transform == Transform::kTranspose ? Shape{cols, rows} : Shape{rows, cols};
+}
+
+Status CheckTensor(const WeightRow& row, const TensorSource& source, const DecoderConfig& config) {
+  const Shape expected = ExpectedShape(row, config);
+  if (!(source.shape == expected)) {
+    return {StatusCode::kInvalidArgument,
+            fmt::format("tensor {} has shape {}, but config.json makes it {}", source.name,
+                        source.shape.ToString(), expected.ToString())};
+  }
+  if (!IsWeightType(source.dtype) && source.dtype != DType::kF64) {
+    return {StatusCode::kUnsupported,
+            fmt::format("tensor {} is stored as {}: weights must be f32, f16, bf16 or f64",
+                        source.name, Name(source.dtype))};
+  }
+  return OkStatus();
+}
+
+// Where the first row of a part lies in its slot.
+int64_t FirstSlotRow(Part part, const DecoderConfig& config) {
+  switch (part) {
+    case Part::kKey:
+      return config.query_width();
+    case Part::kValue:
+      return config.query_width() + config.kv_width();
+    case Part::kUp:
+      return config.ffn;
+    default:
+      return 0;
+  }
+}
+
+int64_t SlotRows(Slot slot, const WeightRow& row, const DecoderConfig& config) {
+  if (slot == Slot::kQkv || slot == Slot::kQkvBias) return config.qkv_width();
+  if (slot == Slot::kFfnIn || slot == Slot::kFfnInBias)
+    return config.gated ? 2 * config.ffn : config.ffn;
+  return ExtentOf(row.rows, config);
+}
+
+// Which rows of the tensor go where: one run, or for per-head storage three for each head.
+std::vector<RowRun> RowRuns(const WeightRow& row, const DecoderConfig& config) {
+  const int64_t first = FirstSlotRow(row.part, config);
+  if (row.transform != Transform::kPerHeadQkv) return {{first, 0, ExtentOf(row.rows, config)}};
+  std::vector<RowRun> runs;
+  for (int64_t part = 0; part < 3; ++part) {
+    for (int64_t head = 0; head < config.num_heads; ++head) {
+      runs.push_back({(part * config.num_heads + head) * config.head_dim,
+                      (head * 3 + part) * config.head_dim, config.head_dim});
+    }
+  }
+  return runs;
+}
+
+// The tensor seen as [rows, cols] of the slot, whatever its storage.
+SourceRows AsRows(const TensorSource& source, Transform transform) {
+  SourceRows rows;
+  rows.data = source.data;
+  rows.dtype = source.dtype;
+  const bool is_vector = source.shape.rank() == 1;
+  const int row_axis = transform == Transform::kTranspose ? 1 : 0;
+  rows.rows = source.shape[row_axis];
+  rows.row_stride = source.strides[row_axis];
+  rows.cols = is_vector ? 1 : source.shape[1 - row_axis];
+  rows.col_stride = is_vector ? 1 : source.strides[1 - row_axis];
+  return rows;
+}
+
+SourceRows Slice(const SourceRows& all, int64_t first_row, int64_t count) {
+  SourceRows part = all;
+  part.data = static_cast<const std::byte*>(all.data) +
+              static_cast<size_t>(first_row * all.row_stride) * SizeOf(all.dtype);
+  part.rows = count;
+  return part;
+}
+
+// The bytes that `rows` spans in its file.
+std::span<const std::byte> Span(const SourceRows& rows) {
+  const int64_t last = (rows.rows - 1) * rows.row_stride + (rows.cols - 1) * rows.col_stride;
+  return {static_cast<const std::byte*>(rows.data),
+          static_cast<size_t>(last + 1) * SizeOf(rows.dtype)};
+}
+
+template <typename T>
+T ReadUnaligned(const SourceRows& rows, int64_t row) {
+  T value;
+  std::memcpy(&value,
+              static_cast<const std::byte*>(rows.data) +
+                  static_cast<size_t>(row * rows.row_stride) * sizeof(T),
+              sizeof(T));
+  return value;
+}
+
+float ReadElement(const SourceRows& rows, int64_t row) {
+  switch (rows.dtype) {
+    case DType::kF16:
+      return F16ToF32(ReadUnaligned<uint16_t>(rows, row));
+    case DType::kBF16:
+      return BF16ToF32(ReadUnaligned<uint16_t>(rows, row));
+    case DType::kF64:
+      return static_cast<float>(ReadUnaligned<double>(rows, row));
+    default:
+      return ReadUnaligned<float>(rows, row);
+  }
+}
+
+class Loader {
+ public:
+  Loader(const ModelDescription& model, kernels::Backend& backend, const LoadOptions& options,
+         kernels::WeightFormat format)
+      : config_(model.config),
+        backend_(backend),
+        options_(options),
+        format_(format),
+        weights_(model.config.num_layers) {}
+
+  Result<Weights> Load(const std::vector<PlannedTensor>& plan) {
+    for (const PlannedTensor& tensor : plan)
+      total_bytes_ += Span(AsRows(*tensor.source, Transform::kNone)).size();
+    for (size_t i = 0; i < plan.size(); ++i) {
+      const PlannedTensor& tensor = plan[i];
+      if (i + 1 < plan.size()) Prefetch(*plan[i + 1].source);
+      Status status = IsMatrixSlot(tensor.row->slot) ? LoadMatrix(tensor) : LoadVectorPart(tensor);
+      DRAY_RETURN_IF_ERROR(status.WithPrefix(tensor.source->name));
+      done_bytes_ += Span(AsRows(*tensor.source, Transform::kNone)).size();
+      if (options_.progress) options_.progress(done_bytes_, total_bytes_);
+    }
+    DRAY_RETURN_IF_ERROR(FlushVector());
+    return std::move(weights_);
+  }
+
+ private:
+  static void Prefetch(const TensorSource& source) {
+    source.file->WillNeed(Span(AsRows(source, Transform::kNone)));
+  }
+
+  Status LoadMatrix(const PlannedTensor& tensor) {
+    DRAY_RETURN_IF_ERROR(FlushVector());
+    const WeightRow& row = *tensor.row;
+    kernels::WeightMatrix* matrix = weights_.MutableMatrix(row.slot, tensor.layer);
+    if (matrix == nullptr) {
+      const kernels::MatrixSpec spec = {SlotRows(row.slot, row, config_),
+                                        ExtentOf(row.cols, config_), format_};
+      DRAY_ASSIGN_OR_RETURN(auto made, backend_.AllocateMatrix(spec));
+      weights_.SetMatrix(row.slot, tensor.layer, std::move(made));
+      matrix = weights_.MutableMatrix(row.slot, tensor.layer);
+    }
+    const SourceRows all = AsRows(*tensor.source, row.transform);
+    for (const RowRun& run : RowRuns(row, config_)) {
+      PackInPieces(*matrix, run, all, *tensor.source);
+    }
+    tensor.source->file->Release(Span(all));
+    return OkStatus();
+  }
+
+  // A transposed tensor's rows interleave over all of its pages, so it is packed in one piece.
+  void PackInPieces(kernels::WeightMatrix& matrix, const RowRun& run, const SourceRows& all,
+                    const TensorSource& source) {
+    const bool interleaved = all.row_stride < all.col_stride;
+    const int64_t row_bytes = all.cols * static_cast<int64_t>(SizeOf(all.dtype));
+    const int64_t piece =
+        interleaved ? run.count : std::max<int64_t>(32, kPieceBytes / row_bytes / 32 * 32);
+    for (int64_t done = 0; done < run.count; done += piece) {
+      const SourceRows rows = Slice(all, run.source_row + done, std::min(piece, run.count - done));
+      backend_.PackRows(matrix, run.slot_row + done, rows);
+      if (!interleaved && piece < run.count) source.file->Release(Span(rows));
+    }
+  }
+
+  // Vectors are gathered on the host until all parts of a slot are there, then copied to the
+  // device.
+  Status LoadVectorPart(const PlannedTensor& tensor) {
+    if (tensor.row->slot != vector_slot_ || tensor.layer != vector_layer_) {
+      DRAY_RETURN_IF_ERROR(FlushVector());
+      vector_slot_ = tensor.row->slot;
+      vector_layer_ = tensor.layer;
+      vector_.assign(static_cast<size_t>(SlotRows(tensor.row->slot, *tensor.row, config_)), 0.0f);
+    }
+    const SourceRows all = AsRows(*tensor.source, Transform::kNone);
+    for (const RowRun& run : RowRuns(*tensor.row, config_)) {
+      for (int64_t i = 0; i < run.count; ++i) {
+        vector_[static_cast<size_t>(run.slot_row + i)] = ReadElement(all, run.source_row + i);
+      }
+    }
+    return OkStatus();
+  }
+
+  Status FlushVector() {
+    if (vector_.empty()) return OkStatus();
+    DRAY_ASSIGN_OR_RETURN(auto tensor, Tensor::Make(backend_.allocator(), DType::kF32,
+                                                    {static_cast<int64_t>(vector_.size())}));
+    backend_.CopyFromHost(tensor.as<float>(), vector_.data(), vector_.size() * sizeof(float));
+    weights_.SetVector(vector_slot_, vector_layer_, std::move(tensor));
+    vector_.clear();
+    vector_layer_ = kNoLayer - 1;
+    return OkStatus();
+  }
+
+  const DecoderConfig& config_;
+  kernels::Backend& backend_;
+  const LoadOptions& options_;
+  kernels::WeightFormat format_;
+  Weights weights_;
+  Slot vector_slot_{};
+  int64_t vector_layer_ = kNoLayer - 1;
+  std::vector<float> vector_;
+  uint64_t done_bytes_ = 0;
+  uint64_t total_bytes_ = 0;
+};
+
+}  // namespace
+
+Result<std::vector<PlannedTensor>> PlanTensors(const ModelDescription& model,
+                                               const Checkpoint& checkpoint) {
+  std::vector<PlannedTensor> plan;
+  const auto add = [&](const WeightRow& row, int64_t layer) -> Status {
+    if (!IsPresent(row, model.config)) return OkStatus();
+    DRAY_ASSIGN_OR_RETURN(const TensorSource* source,
+                          FindTensor(*model.family, row, layer, checkpoint));
+    DRAY_RETURN_IF_ERROR(CheckTensor(row, *source, model.config));
+    plan.push_back({&row, layer, source});
+    return OkStatus();
+  };
+  for (const WeightRow& row : model.family->weights) {
+    if (row.slot < kFirstLayerSlot) DRAY_RETURN_IF_ERROR(add(row, kNoLayer));
+  }
+  for (int64_t layer = 0; layer < model.config.num_layers; ++layer) {
+    for (const WeightRow& row : model.family->weights) {
+      if (row.slot >= kFirstLayerSlot) DRAY_RETURN_IF_ERROR(add(row, layer));
+    }
+  }
+  return plan;
+}
+
+kernels::WeightFormat AutomaticFormat(const std::vector<PlannedTensor>& plan,
+                                      const kernels::Backend& backend) {
+  std::array<int64_t, 16> elements{};
+  for (const PlannedTensor& tensor : plan) {
+    if (IsMatrixSlot(tensor.row->slot)) {
+      elements[static_cast<size_t>(tensor.source->dtype)] += tensor.source->shape.elements();
+    }
+  }
+  const auto most = std::max_element(elements.begin(), elements.end()) - elements.begin();
+  return backend.NativeFormat(static_cast<DType>(most));
+}
+
+Result<Weights> LoadWeights(const ModelDescription& model, const Checkpoint& checkpoint,
+                            kernels::Backend& backend, const LoadOptions& options) {
+  DRAY_ASSIGN_OR_RETURN(const auto plan, PlanTensors(model, checkpoint));
+  const auto format = options.format.value_or(AutomaticFormat(plan, backend));
+  DRAY_ASSIGN_OR_RETURN(Weights weights, Loader(model, backend, options, format).Load(plan));
+  DRAY_RETURN_IF_ERROR(checkpoint.CheckUnchanged());
+  return weights;
+}
+
+}  // namespace dray::model

@@ -1,0 +1,46 @@
+// Fills a model's weights from a checkpoint: every byte is read once, packed into the kernels'
+// form, and its pages are given back, so that peak memory is the packed weights plus one piece of a
+// tensor.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+
+#include "base/status.h"
+#include "checkpoint/checkpoint.h"
+#include "kernels/backend.h"
+#include "model/model_config.h"
+#include "model/weights.h"
+
+namespace dray::model {
+
+struct LoadOptions {
+  // How matrices are stored; absent: what the checkpoint holds, in the backend's best form for it.
+  std::optional<kernels::WeightFormat> format;
+  // Called as loading goes on, with the bytes of the checkpoint's tensors done and their total.
+  std::function<void(uint64_t done_bytes, uint64_t total_bytes)> progress;
+};
+
+// One tensor of a checkpoint and its place: a row of the family's table for one layer.
+struct PlannedTensor {
+  const WeightRow* row = nullptr;
+  int64_t layer = kNoLayer;
+  const checkpoint::TensorSource* source = nullptr;
+};
+
+// Finds every tensor that the family's table wants, under any of the family's prefixes, and checks
+// formats and shapes. Refuses, naming the tensor: absent ones, wrong shapes, formats that are no
+// weights.
+Result<std::vector<PlannedTensor>> PlanTensors(const ModelDescription& model,
+                                               const checkpoint::Checkpoint& checkpoint);
+
+// The format that LoadOptions::format absent stands for: that of most bytes of the planned
+// matrices.
+kernels::WeightFormat AutomaticFormat(const std::vector<PlannedTensor>& plan,
+                                      const kernels::Backend& backend);
+
+Result<Weights> LoadWeights(const ModelDescription& model, const checkpoint::Checkpoint& checkpoint,
+                            kernels::Backend& backend, const LoadOptions& options);
+
+}  // namespace dray::model
