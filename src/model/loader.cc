@@ -179,12 +179,10 @@ float ReadElement(const SourceRows& rows, int64_t row) {
 
 class Loader {
  public:
-  Loader(const ModelDescription& model, kernels::Backend& backend, const LoadOptions& options,
-         kernels::WeightFormat format)
+  Loader(const ModelDescription& model, kernels::Backend& backend, const LoadOptions& options)
       : config_(model.config),
         backend_(backend),
         options_(options),
-        format_(format),
         weights_(model.config.num_layers) {}
 
   Result<Weights> Load(const std::vector<PlannedTensor>& plan) {
@@ -213,7 +211,7 @@ class Loader {
     kernels::WeightMatrix* matrix = weights_.MutableMatrix(row.slot, tensor.layer);
     if (matrix == nullptr) {
       const kernels::MatrixSpec spec = {SlotRows(row.slot, row, config_),
-                                        ExtentOf(row.cols, config_), format_};
+                                        ExtentOf(row.cols, config_), options_.format};
       DRAY_ASSIGN_OR_RETURN(auto made, backend_.AllocateMatrix(spec));
       weights_.SetMatrix(row.slot, tensor.layer, std::move(made));
       matrix = weights_.MutableMatrix(row.slot, tensor.layer);
@@ -272,7 +270,6 @@ class Loader {
   const DecoderConfig& config_;
   kernels::Backend& backend_;
   const LoadOptions& options_;
-  kernels::WeightFormat format_;
   Weights weights_;
   Slot vector_slot_{};
   int64_t vector_layer_ = kNoLayer - 1;
@@ -317,11 +314,10 @@ kernels::WeightFormat AutomaticFormat(const std::vector<PlannedTensor>& plan,
   return backend.NativeFormat(static_cast<DType>(most));
 }
 
-Result<Weights> LoadWeights(const ModelDescription& model, const Checkpoint& checkpoint,
-                            kernels::Backend& backend, const LoadOptions& options) {
-  DRAY_ASSIGN_OR_RETURN(const auto plan, PlanTensors(model, checkpoint));
-  const auto format = options.format.value_or(AutomaticFormat(plan, backend));
-  DRAY_ASSIGN_OR_RETURN(Weights weights, Loader(model, backend, options, format).Load(plan));
+Result<Weights> LoadWeights(const ModelDescription& model, const std::vector<PlannedTensor>& plan,
+                            const Checkpoint& checkpoint, kernels::Backend& backend,
+                            const LoadOptions& options) {
+  DRAY_ASSIGN_OR_RETURN(Weights weights, Loader(model, backend, options).Load(plan));
   DRAY_RETURN_IF_ERROR(checkpoint.CheckUnchanged());
   return weights;
 }

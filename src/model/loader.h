@@ -5,7 +5,6 @@
 
 #include <cstdint>
 #include <functional>
-#include <optional>
 
 #include "base/status.h"
 #include "checkpoint/checkpoint.h"
@@ -16,8 +15,8 @@
 namespace dray::model {
 
 struct LoadOptions {
-  // How matrices are stored; absent: what the checkpoint holds, in the backend's best form for it.
-  std::optional<kernels::WeightFormat> format;
+  // How matrices are stored.
+  kernels::WeightFormat format = kernels::WeightFormat::kF32;
   // Called as loading goes on, with the bytes of the checkpoint's tensors done and their total.
   std::function<void(uint64_t done_bytes, uint64_t total_bytes)> progress;
 };
@@ -35,12 +34,13 @@ struct PlannedTensor {
 Result<std::vector<PlannedTensor>> PlanTensors(const ModelDescription& model,
                                                const checkpoint::Checkpoint& checkpoint);
 
-// The format that LoadOptions::format absent stands for: that of most bytes of the planned
-// matrices.
+// The backend's best format for what most bytes of the planned matrices are.
 kernels::WeightFormat AutomaticFormat(const std::vector<PlannedTensor>& plan,
                                       const kernels::Backend& backend);
 
-Result<Weights> LoadWeights(const ModelDescription& model, const checkpoint::Checkpoint& checkpoint,
-                            kernels::Backend& backend, const LoadOptions& options);
+// Loads what `plan` lists; `checkpoint` is the one that it was made from.
+Result<Weights> LoadWeights(const ModelDescription& model, const std::vector<PlannedTensor>& plan,
+                            const checkpoint::Checkpoint& checkpoint, kernels::Backend& backend,
+                            const LoadOptions& options);
 
 }  // namespace dray::model

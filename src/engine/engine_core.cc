@@ -1,0 +1,277 @@
+#include "engine/engine_core.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <random>
+#include <utility>
+
+#include "base/check.h"
+#include "base/checked_math.h"
+#include "engine/cache_size.h"
+#include "sampling/log_softmax.h"
+
+namespace dray::engine {
+namespace {
+
+// Logits are computed for as many rows at once as fit this many bytes, on the device and on the
+// host: enough for the head's weights to be shared by many rows, small beside any model.
+constexpr int64_t kLogitsBytes = int64_t{16} << 20;
+
+uint64_t RandomSeed() {
+  static std::random_device device;
+  return (static_cast<uint64_t>(device()) << 32) | device();
+}
+
+}  // namespace
+
+Result<std::unique_ptr<EngineCore>> EngineCore::Make(LoadedModel& model,
+                                                     const EngineOptions& options) {
+  DRAY_ASSIGN_OR_RETURN(const CacheSize size, ChooseCacheSize(model, options));
+  const model::DecoderConfig& config = model.description.config;
+  const int64_t max_batch_tokens = std::max(options.max_batch_tokens, options.max_sequences);
+  DRAY_ASSIGN_OR_RETURN(
+      auto scheduler,
+      scheduler::Scheduler::Create({.num_blocks = static_cast<int32_t>(size.spec.num_blocks),
+                                    .block_size = options.block_size,
+                                    .max_batch_tokens = max_batch_tokens,
+                                    .max_sequences = options.max_sequences,
+                                    .max_prefill_chunk_tokens = options.max_prefill_chunk_tokens,
+                                    .max_waiting = std::numeric_limits<int32_t>::max()}));
+  DRAY_ASSIGN_OR_RETURN(auto cache, model::KvCache::Make(*model.backend, config, size.spec));
+  const int64_t row_bytes = config.vocab_size * static_cast<int64_t>(sizeof(float));
+  const int64_t logit_rows =
+      std::clamp<int64_t>(kLogitsBytes / row_bytes, 1, options.max_sequences);
+  std::unique_ptr<EngineCore> core(new EngineCore(
+      model, std::move(scheduler), std::move(cache),
+      {.vocab_size = config.vocab_size, .max_context_tokens = size.max_context_tokens},
+      logit_rows));
+  const int64_t blocks_per_sequence =
+      DivideRoundUp<int64_t>(size.max_context_tokens, options.block_size) + 1;
+  DRAY_ASSIGN_OR_RETURN(
+      core->decoder_,
+      model::Decoder::Make(config, model.weights, *model.backend,
+                           {.max_batch_tokens = max_batch_tokens,
+                            .max_sequences = options.max_sequences,
+                            .max_logit_rows = logit_rows,
+                            .max_table_entries = blocks_per_sequence * options.max_sequences}));
+  return core;
+}
+
+EngineCore::EngineCore(LoadedModel& model, scheduler::Scheduler scheduler, model::KvCache cache,
+                       const EngineLimits& limits, int64_t max_logit_rows)
+    : model_(model),
+      scheduler_(std::move(scheduler)),
+      cache_(std::move(cache)),
+      limits_(limits),
+      max_logit_rows_(max_logit_rows) {
+  logits_.resize(static_cast<size_t>(max_logit_rows * limits.vocab_size));
+}
+
+Status EngineCore::Validate(const GenerateRequest& request) const {
+  const auto prompt_tokens = static_cast<int64_t>(request.prompt.size());
+  if (prompt_tokens == 0)
+    return {StatusCode::kInvalidArgument, "the prompt has no tokens: send at least one"};
+  if (prompt_tokens >= limits_.max_context_tokens) {
+    return {StatusCode::kInvalidArgument,
+            fmt::format("the prompt has {} tokens, but prompt and new tokens together may have {}: "
+                        "shorten or truncate it",
+                        prompt_tokens, limits_.max_context_tokens)};
+  }
+  for (const int32_t id : request.prompt) {
+    if (id < 0 || id >= limits_.vocab_size) {
+      return {StatusCode::kInvalidArgument,
+              fmt::format("prompt token {} is not in the model's vocabulary of {}", id,
+                          limits_.vocab_size)};
+    }
+  }
+  sampling::ParamLimits limits;
+  limits.vocab_size = limits_.vocab_size;
+  limits.max_new_tokens = limits_.max_context_tokens - prompt_tokens;
+  return Validate(request.params, limits);
+}
+
+void EngineCore::Add(RequestId id, GenerateRequest generate, std::shared_ptr<EventSink> sink) {
+  auto owned = std::make_unique<Request>();
+  Request& request = *owned;
+  request.id = id;
+  request.params = std::move(generate.params);
+  request.sink = std::move(sink);
+  request.num_prompt_tokens = static_cast<int64_t>(generate.prompt.size());
+  requests_.emplace(id, std::move(owned));
+  counters_.prompt_tokens += generate.prompt.size();
+
+  const uint64_t seed = request.params.seed ? *request.params.seed : RandomSeed();
+  const SequenceId parent = AddSequence(request, 0, generate.prompt, seed);
+  Status status = scheduler_.Add({.id = parent,
+                                  .num_prompt_tokens = request.num_prompt_tokens,
+                                  .max_new_tokens = request.params.max_new_tokens});
+  for (int64_t i = 1; status.ok() && i < request.params.n; ++i) {
+    const SequenceId child = AddSequence(request, static_cast<int>(i), generate.prompt, seed);
+    status = scheduler_.Fork(parent, child);
+  }
+  if (!status.ok()) End(id, status);
+}
+
+SequenceId EngineCore::AddSequence(Request& request, int sequence_idx,
+                                   const std::vector<int32_t>& prompt, uint64_t seed) {
+  const SequenceId id(next_sequence_id_++);
+  auto sequence = std::make_unique<Sequence>();
+  sequence->id = id;
+  sequence->request = &request;
+  sequence->sequence_idx = sequence_idx;
+  sequence->num_prompt_tokens = request.num_prompt_tokens;
+  sequence->tokens.reserve(prompt.size() + static_cast<size_t>(request.params.max_new_tokens));
+  sequence->tokens = prompt;
+  sequence->sampler = std::make_unique<sampling::Sampler>(
+      request.params, seed, sequence_idx, prompt, model_.description.config.eos_token_ids,
+      limits_.vocab_size);
+  sequences_.emplace(id, std::move(sequence));
+  request.sequences.push_back(id);
+  ++request.num_open_sequences;
+  return id;
+}
+
+void EngineCore::End(RequestId id, const Status& status) {
+  const auto it = requests_.find(id);
+  if (it == requests_.end()) return;
+  const std::unique_ptr<Request> request = std::move(it->second);
+  requests_.erase(it);
+  for (const SequenceId sequence : request->sequences) {
+    scheduler_.Cancel(sequence);
+    sequences_.erase(sequence);
+  }
+  request->sink->OnEvent(RequestEndEvent{status});
+}
+
+void EngineCore::EndAll(const Status& status) {
+  while (!requests_.empty()) End(requests_.begin()->first, status);
+}
+
+bool EngineCore::Step() {
+  const scheduler::Plan& plan = scheduler_.Schedule();
+  if (plan.empty()) return false;
+  CopyBlocks(plan);
+  Clear(batch_);
+  for (const scheduler::PlanEntry& entry : plan.entries) {
+    AppendEntry(entry, static_cast<int32_t>(cache_.spec().block_size), *sequences_.at(entry.id),
+                batch_);
+  }
+  decoder_->Forward(batch_.ragged, cache_);
+  ScorePrompts();
+  Sample();
+  ++counters_.steps;
+  for (const SequenceId ended : scheduler_.Update(results_)) CloseSequence(ended);
+  return true;
+}
+
+void EngineCore::CopyBlocks(const scheduler::Plan& plan) {
+  if (plan.block_copies.empty()) return;
+  copy_from_.clear();
+  copy_to_.clear();
+  for (const scheduler::BlockCopy& copy : plan.block_copies) {
+    copy_from_.push_back(copy.from.value());
+    copy_to_.push_back(copy.to.value());
+  }
+  for (int64_t layer = 0; layer < model_.description.config.num_layers; ++layer) {
+    model_.backend->CopyBlocks({.cache = cache_.Layer(layer),
+                                .from = copy_from_.data(),
+                                .to = copy_to_.data(),
+                                .num_copies = static_cast<int64_t>(copy_from_.size())});
+  }
+}
+
+template <typename Visit>
+void EngineCore::ForEachLogits(std::span<const WantedRow> wanted, const Visit& visit) {
+  const auto vocab = static_cast<size_t>(limits_.vocab_size);
+  while (!wanted.empty()) {
+    const auto now = wanted.first(std::min(wanted.size(), static_cast<size_t>(max_logit_rows_)));
+    wanted = wanted.subspan(now.size());
+    logit_rows_.clear();
+    for (const WantedRow& row : now) logit_rows_.push_back(row.row);
+    const auto logits = std::span(logits_).first(now.size() * vocab);
+    decoder_->Logits(logit_rows_, logits);
+    for (size_t i = 0; i < now.size(); ++i) visit(now[i], logits.subspan(i * vocab, vocab));
+  }
+}
+
+void EngineCore::ScorePrompts() {
+  ForEachLogits(batch_.prompt_scores, [&](const WantedRow& wanted, std::span<float> logits) {
+    Request& request = *wanted.sequence->request;
+    const int32_t next = wanted.sequence->tokens[static_cast<size_t>(wanted.position + 1)];
+    sampling::LogSoftmax(logits);
+    request.prompt_scores.log_probs.push_back(logits[static_cast<size_t>(next)]);
+    std::vector<TokenLogProb> tops;
+    for (const sampling::ScoredToken& top :
+         sampling::TopTokens(logits, *request.params.prompt_logprobs)) {
+      tops.push_back({top.id, top.log_prob});
+    }
+    request.prompt_scores.tops.push_back(std::move(tops));
+  });
+}
+
+void EngineCore::Sample() {
+  results_.clear();
+  ForEachLogits(batch_.samples, [&](const WantedRow& wanted, std::span<float> logits) {
+    results_.push_back(TakeToken(wanted, logits));
+  });
+}
+
+scheduler::SequenceResult EngineCore::TakeToken(const WantedRow& wanted, std::span<float> logits) {
+  Sequence& sequence = *wanted.sequence;
+  Request& request = *sequence.request;
+  if (sequence.sequence_idx == 0 && request.params.prompt_logprobs &&
+      wanted.position == request.num_prompt_tokens - 1) {
+    request.sink->OnEvent(std::move(request.prompt_scores));
+  }
+  const sampling::SampledToken& sampled = sequence.sampler->Sample(logits);
+  TokenEvent event{
+      .sequence_idx = sequence.sequence_idx, .token = {sampled.id, sampled.log_prob}, .tops = {}};
+  for (const sampling::ScoredToken& top : sampled.tops)
+    event.tops.push_back({top.id, top.log_prob});
+  sequence.tokens.push_back(sampled.id);
+  ++counters_.generated_tokens;
+  request.sink->OnEvent(std::move(event));
+
+  scheduler::SequenceResult result{.id = sequence.id};
+  const auto end = [&](FinishReason reason) {
+    result.outcome = scheduler::Outcome::kFinished;
+    request.sink->OnEvent(SequenceEndEvent{sequence.sequence_idx, reason});
+  };
+  const auto& stops = request.params.stop_token_ids;
+  const auto generated = static_cast<int64_t>(sequence.tokens.size()) - sequence.num_prompt_tokens;
+  if (!request.params.ignore_eos && IsEndToken(sampled.id)) {
+    end(FinishReason::kEosToken);
+  } else if (std::find(stops.begin(), stops.end(), sampled.id) != stops.end()) {
+    end(FinishReason::kStopToken);
+  } else if (generated >= request.params.max_new_tokens) {
+    end(FinishReason::kLength);
+  }
+  return result;
+}
+
+bool EngineCore::IsEndToken(int32_t id) const {
+  const auto& ends = model_.description.config.eos_token_ids;
+  return std::find(ends.begin(), ends.end(), id) != ends.end();
+}
+
+void EngineCore::CloseSequence(SequenceId id) {
+  const auto it = sequences_.find(id);
+  DRAY_CHECK(it != sequences_.end());
+  Request& request = *it->second->request;
+  sequences_.erase(it);
+  std::erase(request.sequences, id);
+  if (--request.num_open_sequences == 0) End(request.id, OkStatus());
+}
+
+EngineStats EngineCore::stats() const {
+  EngineStats stats = counters_;
+  stats.running_sequences = scheduler_.num_running();
+  stats.waiting_sequences = scheduler_.num_waiting();
+  stats.free_blocks = scheduler_.blocks().num_free();
+  stats.total_blocks = scheduler_.blocks().num_blocks();
+  stats.preemptions = static_cast<uint64_t>(scheduler_.num_preemptions());
+  return stats;
+}
+
+}  // namespace dray::engine

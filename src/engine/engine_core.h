@@ -1,0 +1,84 @@
+// The engine without threads: requests in, one step after another, events out through the requests'
+// sinks. TokenEngine (token_engine.h) drives it from its own thread; tests drive it directly.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "engine/engine.h"
+#include "engine/engine_options.h"
+#include "engine/loaded_model.h"
+#include "engine/sequence.h"
+#include "engine/step_batch.h"
+#include "model/decoder.h"
+#include "model/kv_cache.h"
+#include "scheduler/scheduler.h"
+
+namespace dray::engine {
+
+class EngineCore {
+ public:
+  // `model` must outlive the core. kInvalidArgument or kResourceExhausted, naming the option, if
+  // the cache cannot hold one sequence of max_context_tokens.
+  static Result<std::unique_ptr<EngineCore>> Make(LoadedModel& model, const EngineOptions& options);
+
+  // What is wrong with a request, whoever asks; thread-safe.
+  Status Validate(const GenerateRequest& request) const;
+  // Takes a validated request; its RequestEndEvent is certain from now on.
+  void Add(RequestId id, GenerateRequest request, std::shared_ptr<EventSink> sink);
+  // Ends a request with `status`, if it is still there.
+  void End(RequestId id, const Status& status);
+  void EndAll(const Status& status);
+  // Runs one step; false if there was nothing to do.
+  bool Step();
+
+  bool idle() const { return requests_.empty(); }
+  EngineLimits limits() const { return limits_; }
+  EngineStats stats() const;
+  // Of the cache's blocks against all sequences; for tests.
+  Status CheckIntegrity() const { return scheduler_.CheckIntegrity(); }
+
+ private:
+  EngineCore(LoadedModel& model, scheduler::Scheduler scheduler, model::KvCache cache,
+             const EngineLimits& limits, int64_t max_logit_rows);
+
+  SequenceId AddSequence(Request& request, int sequence_idx, const std::vector<int32_t>& prompt,
+                         uint64_t seed);
+  void CopyBlocks(const scheduler::Plan& plan);
+  void ScorePrompts();
+  void Sample();
+  // Appends the sampled token to its sequence and tells the sink; what the scheduler is to know of
+  // it.
+  scheduler::SequenceResult TakeToken(const WantedRow& wanted, std::span<float> logits);
+  bool IsEndToken(int32_t id) const;
+  void CloseSequence(SequenceId id);
+  // Calls visit(wanted, logits of its row) for all rows, computing as many at once as the decoder
+  // allows.
+  template <typename Visit>
+  void ForEachLogits(std::span<const WantedRow> wanted, const Visit& visit);
+
+  LoadedModel& model_;
+  scheduler::Scheduler scheduler_;
+  model::KvCache cache_;
+  EngineLimits limits_;
+  int64_t max_logit_rows_;
+  std::unique_ptr<model::Decoder> decoder_;
+
+  std::unordered_map<RequestId, std::unique_ptr<Request>> requests_;
+  std::unordered_map<SequenceId, std::unique_ptr<Sequence>> sequences_;
+  uint64_t next_sequence_id_ = 1;
+  EngineStats counters_;
+
+  // Reused from step to step.
+  StepBatch batch_;
+  std::vector<scheduler::SequenceResult> results_;
+  std::vector<int32_t> logit_rows_;
+  std::vector<float> logits_;
+  std::vector<int32_t> copy_from_;
+  std::vector<int32_t> copy_to_;
+};
+
+}  // namespace dray::engine

@@ -1,0 +1,49 @@
+// What an operator can set about an engine, with the defaults that fit a laptop.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "kernels/weight_matrix.h"
+#include "tensor/dtype.h"
+
+namespace dray::engine {
+
+struct EngineOptions {
+  // Tokens of a step. 512 keeps the arithmetic units busy while a step stays short enough for
+  // decodes beside it.
+  int64_t max_batch_tokens = 512;
+  // Tokens of one prompt that a step takes.
+  int64_t max_prefill_chunk_tokens = 512;
+  // Sequences that are computed together.
+  int64_t max_sequences = 64;
+  // Requests that wait before Submit refuses.
+  int64_t max_waiting = 1000;
+  // Prompt and new tokens of one sequence; 0: what the model allows.
+  int64_t max_context_tokens = 0;
+  // Memory for keys and values; 0: enough for max_sequences of max_context_tokens, but at most a
+  // quarter of the memory that is free once the weights are loaded.
+  int64_t kv_cache_bytes = 0;
+  // Tokens in a block of the cache; a multiple of 16. 32 keys of one head dimension are two AVX-512
+  // registers.
+  int32_t block_size = 32;
+  // How keys and values are stored; absent: f32 beside f32 weights, else the weights' 16-bit
+  // format.
+  std::optional<DType> kv_dtype;
+};
+
+struct LoadModelOptions {
+  std::filesystem::path model_dir;
+  // How weights are stored and computed; absent: as the checkpoint holds them.
+  std::optional<kernels::WeightFormat> format;
+  int num_threads = 0;  // 0: one for each processor that this process may use
+  std::string isa;      // "": DRAY_ISA, else the best there is
+  bool forbid_pickle = false;
+  // Called while weights are read, with the bytes done and their total.
+  std::function<void(uint64_t done_bytes, uint64_t total_bytes)> progress;
+};
+
+}  // namespace dray::engine

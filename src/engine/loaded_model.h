@@ -1,0 +1,29 @@
+// A model in memory and the backend that computes it: what an engine runs.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/status.h"
+#include "engine/engine_options.h"
+#include "kernels/backend.h"
+#include "model/model_config.h"
+#include "model/weights.h"
+
+namespace dray::engine {
+
+struct LoadedModel {
+  std::unique_ptr<kernels::Backend> backend;
+  model::ModelDescription description;
+  model::Weights weights;
+  kernels::WeightFormat format = kernels::WeightFormat::kF32;
+  // For reports.
+  std::string checkpoint_format;
+  uint64_t checkpoint_bytes = 0;
+  double load_seconds = 0;
+};
+
+// Reads config.json and the weight files of the directory.
+Result<std::unique_ptr<LoadedModel>> LoadModel(const LoadModelOptions& options);
+
+}  // namespace dray::engine

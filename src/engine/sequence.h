@@ -1,0 +1,36 @@
+// What the engine remembers of a request and of each of its sequences. Internal to this folder.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "base/ids.h"
+#include "engine/engine.h"
+#include "sampling/params.h"
+#include "sampling/sampler.h"
+
+namespace dray::engine {
+
+struct Request {
+  RequestId id;
+  sampling::SamplingParams params;
+  std::shared_ptr<EventSink> sink;
+  PromptEvent prompt_scores;
+  int64_t num_prompt_tokens = 0;
+  int64_t num_open_sequences = 0;
+  std::vector<SequenceId> sequences;
+
+  int64_t num_prompt_scores() const { return static_cast<int64_t>(prompt_scores.log_probs.size()); }
+};
+
+struct Sequence {
+  SequenceId id;
+  Request* request = nullptr;
+  int sequence_idx = 0;
+  int64_t num_prompt_tokens = 0;
+  std::vector<int32_t> tokens;  // prompt, then generated
+  std::unique_ptr<sampling::Sampler> sampler;
+};
+
+}  // namespace dray::engine

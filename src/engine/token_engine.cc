@@ -1,0 +1,173 @@
+// Threads: owns one, which alone touches the EngineCore's state. Submit, Cancel and the getters may
+// be called from any thread: they validate, write to the inbox, and read what the engine's thread
+// last published.
+#include "engine/token_engine.h"
+
+#include <fmt/format.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <exception>
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "base/log.h"
+#include "engine/engine_core.h"
+
+namespace dray::engine {
+namespace {
+
+struct Submission {
+  RequestId id;
+  GenerateRequest request;
+  std::shared_ptr<EventSink> sink;
+};
+
+class TokenEngine final : public Engine {
+ public:
+  TokenEngine(std::unique_ptr<LoadedModel> model, std::unique_ptr<EngineCore> core,
+              int64_t max_waiting)
+      : model_(std::move(model)),
+        core_(std::move(core)),
+        max_waiting_(max_waiting),
+        published_(core_->stats()) {
+    thread_ = std::thread([this] { Loop(); });
+  }
+
+  ~TokenEngine() override {
+    {
+      const std::lock_guard lock(mutex_);
+      stopping_ = true;
+    }
+    wake_.notify_one();
+    thread_.join();
+  }
+
+  Result<RequestId> Submit(GenerateRequest request, std::shared_ptr<EventSink> sink) override {
+    DRAY_RETURN_IF_ERROR(core_->Validate(request));
+    const std::lock_guard lock(mutex_);
+    if (draining_ || stopping_)
+      return Status(StatusCode::kUnavailable, "the server is shutting down");
+    if (!healthy_)
+      return Status(StatusCode::kUnavailable, "the engine has failed: see the server's log");
+    const int64_t waiting =
+        published_.waiting_sequences + static_cast<int64_t>(submissions_.size());
+    if (waiting >= max_waiting_) {
+      return Status(
+          StatusCode::kUnavailable,
+          fmt::format(
+              "{} requests are waiting already, the limit of this model's queue: try again later",
+              waiting));
+    }
+    const RequestId id(next_request_id_++);
+    submissions_.push_back({id, std::move(request), std::move(sink)});
+    wake_.notify_one();
+    return id;
+  }
+
+  void Cancel(RequestId id) override {
+    {
+      const std::lock_guard lock(mutex_);
+      cancellations_.push_back(id);
+    }
+    wake_.notify_one();
+  }
+
+  void BeginDrain() override {
+    const std::lock_guard lock(mutex_);
+    draining_ = true;
+  }
+
+  EngineLimits limits() const override { return core_->limits(); }
+
+  EngineStats stats() const override {
+    const std::lock_guard lock(mutex_);
+    return published_;
+  }
+
+  bool healthy() const override { return healthy_; }
+
+ private:
+  void Loop() {
+    while (TakeInbox()) {
+      try {
+        core_->Step();
+      } catch (const std::exception& error) {
+        // Nothing in a step throws but the allocator; whoever is in flight is told, and the engine
+        // goes on.
+        LogError(fmt::format("engine step failed: {}", error.what()));
+        core_->EndAll({StatusCode::kInternal, fmt::format("the step failed: {}", error.what())});
+      }
+    }
+    healthy_ = false;
+    core_->EndAll({StatusCode::kCancelled, "the server is shutting down"});
+  }
+
+  // Moves what has arrived into the core; sleeps while there is nothing to do. False when it is
+  // time to stop.
+  bool TakeInbox() {
+    {
+      std::unique_lock lock(mutex_);
+      published_ = core_->stats();
+      const auto something = [&] {
+        return stopping_ || !submissions_.empty() || !cancellations_.empty();
+      };
+      if (core_->idle()) wake_.wait(lock, something);
+      std::swap(submissions_, taken_submissions_);
+      std::swap(cancellations_, taken_cancellations_);
+      // Counted as waiting until the next publication, so that the queue's limit holds meanwhile.
+      published_.waiting_sequences += static_cast<int64_t>(taken_submissions_.size());
+      if (stopping_) return EndTaken();
+    }
+    for (Submission& taken : taken_submissions_) {
+      core_->Add(taken.id, std::move(taken.request), std::move(taken.sink));
+    }
+    for (const RequestId id : taken_cancellations_) {
+      core_->End(id, {StatusCode::kCancelled, "the request was cancelled"});
+    }
+    taken_submissions_.clear();
+    taken_cancellations_.clear();
+    return true;
+  }
+
+  bool EndTaken() {
+    for (Submission& taken : taken_submissions_) {
+      taken.sink->OnEvent(RequestEndEvent{{StatusCode::kCancelled, "the server is shutting down"}});
+    }
+    taken_submissions_.clear();
+    return false;
+  }
+
+  std::unique_ptr<LoadedModel> model_;
+  std::unique_ptr<EngineCore> core_;
+  const int64_t max_waiting_;
+  std::atomic<bool> healthy_{true};
+
+  mutable std::mutex mutex_;
+  std::condition_variable wake_;
+  // Guarded by mutex_.
+  std::vector<Submission> submissions_;
+  std::vector<RequestId> cancellations_;
+  EngineStats published_;
+  uint64_t next_request_id_ = 1;
+  bool draining_ = false;
+  bool stopping_ = false;
+
+  // The engine thread's own.
+  std::vector<Submission> taken_submissions_;
+  std::vector<RequestId> taken_cancellations_;
+  std::thread thread_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Engine>> StartEngine(std::unique_ptr<LoadedModel> model,
+                                            const EngineOptions& options) {
+  DRAY_ASSIGN_OR_RETURN(auto core, EngineCore::Make(*model, options));
+  return std::unique_ptr<Engine>(
+      std::make_unique<TokenEngine>(std::move(model), std::move(core), options.max_waiting));
+}
+
+}  // namespace dray::engine

@@ -1,0 +1,17 @@
+// The Engine that serves: an EngineCore on a thread of its own.
+#pragma once
+
+#include <memory>
+
+#include "engine/engine.h"
+#include "engine/engine_options.h"
+#include "engine/loaded_model.h"
+
+namespace dray::engine {
+
+// Starts the engine's thread. Destroying the engine ends every open request with kCancelled and
+// joins the thread.
+Result<std::unique_ptr<Engine>> StartEngine(std::unique_ptr<LoadedModel> model,
+                                            const EngineOptions& options);
+
+}  // namespace dray::engine
