@@ -108,6 +108,7 @@ class TokenEngine final : public Engine {
   // Moves what has arrived into the core; sleeps while there is nothing to do. False when it is
   // time to stop.
   bool TakeInbox() {
+    bool stopping = false;
     {
       std::unique_lock lock(mutex_);
       published_ = core_->stats();
@@ -119,7 +120,7 @@ class TokenEngine final : public Engine {
       std::swap(cancellations_, taken_cancellations_);
       // Counted as waiting until the next publication, so that the queue's limit holds meanwhile.
       published_.waiting_sequences += static_cast<int64_t>(taken_submissions_.size());
-      if (stopping_) return EndTaken();
+      stopping = stopping_;
     }
     for (Submission& taken : taken_submissions_) {
       core_->Add(taken.id, std::move(taken.request), std::move(taken.sink));
@@ -129,15 +130,7 @@ class TokenEngine final : public Engine {
     }
     taken_submissions_.clear();
     taken_cancellations_.clear();
-    return true;
-  }
-
-  bool EndTaken() {
-    for (Submission& taken : taken_submissions_) {
-      taken.sink->OnEvent(RequestEndEvent{{StatusCode::kCancelled, "the server is shutting down"}});
-    }
-    taken_submissions_.clear();
-    return false;
+    return !stopping;
   }
 
   std::unique_ptr<LoadedModel> model_;
