@@ -1,0 +1,36 @@
+// The small model that is part of the program, so that `dray serve demo` works on a machine that has nothing else.
+#pragma once
+
+#include <filesystem>
+#include <utility>
+
+#include "base/status.h"
+
+namespace dray::cli {
+
+// What people type for it in place of a directory.
+inline constexpr const char* kDemoModelName = "demo";
+
+// The demo model's files in a directory of their own, removed with the object.
+class DemoModel {
+ public:
+  // Writes the files below the system's folder for temporary files (TMPDIR).
+  static Result<DemoModel> Extract();
+
+  DemoModel(DemoModel&& other) noexcept : dir_(std::exchange(other.dir_, {})) {}
+  DemoModel& operator=(DemoModel&& other) noexcept {
+    std::swap(dir_, other.dir_);
+    return *this;
+  }
+  DemoModel(const DemoModel&) = delete;
+  DemoModel& operator=(const DemoModel&) = delete;
+  ~DemoModel();
+
+  const std::filesystem::path& dir() const { return dir_; }
+
+ private:
+  explicit DemoModel(std::filesystem::path dir) : dir_(std::move(dir)) {}
+  std::filesystem::path dir_;
+};
+
+}  // namespace dray::cli

@@ -1,0 +1,111 @@
+#include "cli/inspect_command.h"
+
+#include <fmt/format.h>
+#include <fmt/ostream.h>
+
+#include <algorithm>
+#include <ostream>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "checkpoint/checkpoint.h"
+#include "cli/human.h"
+#include "model/loader.h"
+#include "model/model_config.h"
+#include "model/weights.h"
+
+namespace dray::cli {
+namespace {
+
+using model::DecoderConfig;
+using model::PlannedTensor;
+
+std::string_view PositionName(model::PositionKind kind) {
+  switch (kind) {
+    case model::PositionKind::kNone: return "none";
+    case model::PositionKind::kLearned: return "learned";
+    case model::PositionKind::kRotary: return "rotary";
+    case model::PositionKind::kAlibi: return "ALiBi";
+  }
+  return "";
+}
+
+uint64_t Bytes(const checkpoint::TensorSource& tensor) {
+  return static_cast<uint64_t>(tensor.shape.elements()) * SizeOf(tensor.dtype);
+}
+
+void PrintConfig(const DecoderConfig& config, std::ostream& out) {
+  fmt::print(out, "family        {}\n", config.family);
+  fmt::print(out, "layers        {} of width {}, feed-forward {}{}\n", config.num_layers, config.hidden, config.ffn,
+             config.gated ? " (gated)" : "");
+  fmt::print(out, "attention     {} heads of {}, {} key/value heads\n", config.num_heads, config.head_dim,
+             config.num_kv_heads);
+  fmt::print(out, "positions     {}, up to {} tokens\n", PositionName(config.position), config.max_positions);
+  fmt::print(out, "vocabulary    {}{}\n", config.vocab_size, config.tied_head ? ", head tied to the embedding" : "");
+}
+
+// Tensors in storage form: two rows of the plan may name one tensor (a tied head), which counts once.
+struct Totals {
+  int64_t parameters = 0;
+  uint64_t bytes = 0;
+};
+
+Totals Count(const std::vector<PlannedTensor>& plan) {
+  Totals totals;
+  std::set<const checkpoint::TensorSource*> seen;
+  for (const PlannedTensor& tensor : plan) {
+    if (!seen.insert(tensor.source).second) continue;
+    totals.parameters += tensor.source->shape.elements();
+    totals.bytes += Bytes(*tensor.source);
+  }
+  return totals;
+}
+
+void PrintTensors(const std::vector<PlannedTensor>& plan, std::ostream& out) {
+  size_t width = 6;
+  for (const PlannedTensor& tensor : plan) width = std::max(width, tensor.source->name.size());
+  fmt::print(out, "\n{:<{}}  {:<14} {:<5} {:>10}  goes to\n", "tensor", width, "shape", "type", "size");
+  for (const PlannedTensor& tensor : plan) {
+    fmt::print(out, "{:<{}}  {:<14} {:<5} {:>10}  {}\n", tensor.source->name, width, tensor.source->shape.ToString(),
+               Name(tensor.source->dtype), HumanBytes(Bytes(*tensor.source)), Name(tensor.row->slot));
+  }
+}
+
+void PrintUnused(const std::vector<PlannedTensor>& plan, const checkpoint::Checkpoint& checkpoint, std::ostream& out) {
+  std::set<const checkpoint::TensorSource*> used;
+  for (const PlannedTensor& tensor : plan) used.insert(tensor.source);
+  std::vector<std::string_view> unused;
+  for (const auto& tensor : checkpoint.tensors()) {
+    if (!used.contains(&tensor)) unused.push_back(tensor.name);
+  }
+  if (unused.empty()) return;
+  fmt::print(out, "\nnot used by this family:");
+  for (const std::string_view name : unused) fmt::print(out, " {}", name);
+  fmt::print(out, "\n");
+}
+
+Status Inspect(const InspectOptions& options, std::ostream& out) {
+  DRAY_ASSIGN_OR_RETURN(const auto description, model::ReadModelDescription(options.model_dir));
+  DRAY_ASSIGN_OR_RETURN(const auto checkpoint, checkpoint::Checkpoint::Open(options.model_dir));
+  DRAY_ASSIGN_OR_RETURN(const auto plan, model::PlanTensors(description, checkpoint));
+  const Totals totals = Count(plan);
+  PrintConfig(description.config, out);
+  fmt::print(out, "parameters    {} ({})\n", totals.parameters, HumanCount(totals.parameters));
+  fmt::print(out, "weights       {} in {} {} file{}\n", HumanBytes(totals.bytes), checkpoint.files().size(),
+             checkpoint.format(), checkpoint.files().size() == 1 ? "" : "s");
+  if (options.tensors == TensorTable::kShow) PrintTensors(plan, out);
+  PrintUnused(plan, checkpoint, out);
+  return OkStatus();
+}
+
+}  // namespace
+
+int RunInspect(const InspectOptions& options, std::ostream& out, std::ostream& err) {
+  const Status status = Inspect(options, out);
+  if (status.ok()) return 0;
+  fmt::print(err, "dray inspect: {}\n", status.message());
+  return 1;
+}
+
+}  // namespace dray::cli
