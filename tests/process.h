@@ -1,0 +1,51 @@
+// A child process whose output can be read line by line: the dray program under test.
+#pragma once
+
+#include <sys/types.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace dray::testing {
+
+struct ProcessResult {
+  int exit_code = -1;  // -signal if a signal ended it
+  std::string output;  // standard output
+  std::string errors;  // standard error
+};
+
+class Process {
+ public:
+  // argv[0] is the program's path. Standard error joins standard output.
+  explicit Process(const std::vector<std::string>& argv);
+  Process(const Process&) = delete;
+  Process& operator=(const Process&) = delete;
+  // Kills it if it still runs.
+  ~Process();
+
+  // The next line of output, without its end; nothing at the end of output or after `timeout_ms`.
+  std::optional<std::string> ReadLine(int timeout_ms = 60'000);
+  // Reads lines until one contains `text`, and returns it.
+  std::optional<std::string> ReadUntil(const std::string& text, int timeout_ms = 60'000);
+  void Signal(int signal) const;
+  // Reads the rest of the output and waits for the end: the exit code, or -signal. Kills it after
+  // `timeout_ms`.
+  int Wait(int timeout_ms = 60'000);
+  // Everything that was printed so far.
+  const std::string& output() const { return output_; }
+  pid_t pid() const { return pid_; }
+
+ private:
+  bool Fill(int timeout_ms);
+
+  pid_t pid_ = -1;
+  int out_fd_ = -1;
+  size_t read_to_ = 0;
+  std::string output_;
+};
+
+// Runs a program to its end, with `input` as its standard input.
+ProcessResult RunProcess(const std::vector<std::string>& argv, const std::string& input = "");
+
+}  // namespace dray::testing
