@@ -40,7 +40,8 @@ struct PromptEvent {
   std::vector<std::vector<TokenLogProb>> tops;
 };
 
-// One new token of sequence `sequence_idx` (0 <= sequence_idx < n).
+// One new token of sequence `sequence_idx` (0 <= sequence_idx < n). Its log-probability is 0 unless
+// num_logprobs asks for it.
 struct TokenEvent {
   int sequence_idx = 0;
   TokenLogProb token;

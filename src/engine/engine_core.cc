@@ -3,13 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
+#include <optional>
 #include <random>
 #include <utility>
 
 #include "base/check.h"
 #include "base/checked_math.h"
 #include "engine/cache_size.h"
-#include "sampling/log_softmax.h"
+#include "sampling/logits.h"
 
 namespace dray::engine {
 namespace {
@@ -21,6 +23,27 @@ constexpr int64_t kLogitsBytes = int64_t{16} << 20;
 uint64_t RandomSeed() {
   static std::random_device device;
   return (static_cast<uint64_t>(device()) << 32) | device();
+}
+
+std::vector<TokenLogProb> Converted(std::span<const sampling::TokenLogprob> tops) {
+  std::vector<TokenLogProb> converted;
+  converted.reserve(tops.size());
+  for (const auto& top : tops) converted.push_back({top.token_id, top.logprob});
+  return converted;
+}
+
+std::optional<FinishReason> Converted(sampling::FinishReason reason) {
+  switch (reason) {
+    case sampling::FinishReason::kNone:
+      return std::nullopt;
+    case sampling::FinishReason::kEosToken:
+      return FinishReason::kEosToken;
+    case sampling::FinishReason::kStopToken:
+      return FinishReason::kStopToken;
+    case sampling::FinishReason::kLength:
+      return FinishReason::kLength;
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -124,8 +147,11 @@ SequenceId EngineCore::AddSequence(Request& request, int sequence_idx,
   sequence->tokens.reserve(prompt.size() + static_cast<size_t>(request.params.max_new_tokens));
   sequence->tokens = prompt;
   sequence->sampler = std::make_unique<sampling::Sampler>(
-      request.params, seed, sequence_idx, prompt, model_.description.config.eos_token_ids,
-      limits_.vocab_size);
+      sampling::SamplerSpec{.params = request.params,
+                            .eos_token_ids = model_.description.config.eos_token_ids,
+                            .prompt = prompt,
+                            .seed = seed,
+                            .sample_index = static_cast<uint32_t>(sequence_idx)});
   sequences_.emplace(id, std::move(sequence));
   request.sequences.push_back(id);
   ++request.num_open_sequences;
@@ -199,60 +225,45 @@ void EngineCore::ScorePrompts() {
   ForEachLogits(batch_.prompt_scores, [&](const WantedRow& wanted, std::span<float> logits) {
     Request& request = *wanted.sequence->request;
     const int32_t next = wanted.sequence->tokens[static_cast<size_t>(wanted.position + 1)];
-    sampling::LogSoftmax(logits);
-    request.prompt_scores.log_probs.push_back(logits[static_cast<size_t>(next)]);
-    std::vector<TokenLogProb> tops;
-    for (const sampling::ScoredToken& top :
-         sampling::TopTokens(logits, *request.params.prompt_logprobs)) {
-      tops.push_back({top.id, top.log_prob});
-    }
-    request.prompt_scores.tops.push_back(std::move(tops));
+    request.prompt_scores.log_probs.push_back(
+        sampling::ComputeLogprobs(logits, next, *request.params.prompt_logprobs, tops_));
+    request.prompt_scores.tops.push_back(Converted(tops_));
   });
 }
 
 void EngineCore::Sample() {
   results_.clear();
+  failures_.clear();
   ForEachLogits(batch_.samples, [&](const WantedRow& wanted, std::span<float> logits) {
-    results_.push_back(TakeToken(wanted, logits));
+    results_.push_back({.id = wanted.sequence->id});
+    const Status status = TakeToken(wanted, logits, results_.back());
+    if (!status.ok()) failures_.emplace_back(wanted.sequence->request->id, status);
   });
+  // Only now: rows of the same request may have followed.
+  for (const auto& [id, status] : failures_) End(id, status);
 }
 
-scheduler::SequenceResult EngineCore::TakeToken(const WantedRow& wanted, std::span<float> logits) {
+Status EngineCore::TakeToken(const WantedRow& wanted, std::span<float> logits,
+                             scheduler::SequenceResult& result) {
   Sequence& sequence = *wanted.sequence;
   Request& request = *sequence.request;
   if (sequence.sequence_idx == 0 && request.params.prompt_logprobs &&
       wanted.position == request.num_prompt_tokens - 1) {
     request.sink->OnEvent(std::move(request.prompt_scores));
   }
-  const sampling::SampledToken& sampled = sequence.sampler->Sample(logits);
-  TokenEvent event{
-      .sequence_idx = sequence.sequence_idx, .token = {sampled.id, sampled.log_prob}, .tops = {}};
-  for (const sampling::ScoredToken& top : sampled.tops)
-    event.tops.push_back({top.id, top.log_prob});
-  sequence.tokens.push_back(sampled.id);
+  DRAY_ASSIGN_OR_RETURN(const sampling::SampledToken sampled,
+                        sequence.sampler->Choose(logits, sampling_workspace_));
+  sequence.tokens.push_back(sampled.token_id);
   ++counters_.generated_tokens;
-  request.sink->OnEvent(std::move(event));
-
-  scheduler::SequenceResult result{.id = sequence.id};
-  const auto end = [&](FinishReason reason) {
+  request.sink->OnEvent(TokenEvent{.sequence_idx = sequence.sequence_idx,
+                                   .token = {sampled.token_id, sampled.logprob.value_or(0.0f)},
+                                   .tops = Converted(sampled.top)});
+  const auto reason = Converted(sequence.sampler->Append(sampled.token_id));
+  if (reason) {
     result.outcome = scheduler::Outcome::kFinished;
-    request.sink->OnEvent(SequenceEndEvent{sequence.sequence_idx, reason});
-  };
-  const auto& stops = request.params.stop_token_ids;
-  const auto generated = static_cast<int64_t>(sequence.tokens.size()) - sequence.num_prompt_tokens;
-  if (!request.params.ignore_eos && IsEndToken(sampled.id)) {
-    end(FinishReason::kEosToken);
-  } else if (std::find(stops.begin(), stops.end(), sampled.id) != stops.end()) {
-    end(FinishReason::kStopToken);
-  } else if (generated >= request.params.max_new_tokens) {
-    end(FinishReason::kLength);
+    request.sink->OnEvent(SequenceEndEvent{sequence.sequence_idx, *reason});
   }
-  return result;
-}
-
-bool EngineCore::IsEndToken(int32_t id) const {
-  const auto& ends = model_.description.config.eos_token_ids;
-  return std::find(ends.begin(), ends.end(), id) != ends.end();
+  return OkStatus();
 }
 
 void EngineCore::CloseSequence(SequenceId id) {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <span>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "engine/engine.h"
@@ -50,10 +51,10 @@ class EngineCore {
   void CopyBlocks(const scheduler::Plan& plan);
   void ScorePrompts();
   void Sample();
-  // Appends the sampled token to its sequence and tells the sink; what the scheduler is to know of
-  // it.
-  scheduler::SequenceResult TakeToken(const WantedRow& wanted, std::span<float> logits);
-  bool IsEndToken(int32_t id) const;
+  // Appends the sampled token to its sequence and tells the sink; says in `result` whether it was
+  // the last. An error ends the request.
+  Status TakeToken(const WantedRow& wanted, std::span<float> logits,
+                   scheduler::SequenceResult& result);
   void CloseSequence(SequenceId id);
   // Calls visit(wanted, logits of its row) for all rows, computing as many at once as the decoder
   // allows.
@@ -75,6 +76,9 @@ class EngineCore {
   // Reused from step to step.
   StepBatch batch_;
   std::vector<scheduler::SequenceResult> results_;
+  std::vector<std::pair<RequestId, Status>> failures_;
+  sampling::SamplingWorkspace sampling_workspace_;
+  std::vector<sampling::TokenLogprob> tops_;
   std::vector<int32_t> logit_rows_;
   std::vector<float> logits_;
   std::vector<int32_t> copy_from_;
