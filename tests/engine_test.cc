@@ -108,7 +108,8 @@ TEST_F(EngineTest, LogProbabilitiesAreThoseOfTheGoldenLogits) {
 
 TEST_F(EngineTest, PromptScoresSurviveChunkingAndPreemption) {
   auto whole = MakeCore();
-  GenerateRequest request = MakeRequest(Prompt(64).ids, 8);
+  // Two fit at their prompts' length, not at their ends, so that one is preempted.
+  GenerateRequest request = MakeRequest(Prompt(33).ids, 60);
   request.params.prompt_logprobs = 0;
   const auto expected = Run(*whole, request)->Prompts();
 

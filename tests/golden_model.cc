@@ -50,7 +50,7 @@ GoldenModel ReadGoldenModel(const std::string& variant) {
   const Json json = Json::Parse(ReadFile(golden.dir / "golden.json", 1 << 24).value()).value();
   golden.min_margin = *json.Find("min_margin")->AsDouble();
   const MappedFile file = MappedFile::Open(golden.dir / "golden.safetensors").value();
-  const auto content = checkpoint::ReadSafetensors(file).value();
+  const auto content = checkpoint::ReadSafetensors(file.bytes(), "golden.safetensors").value();
   for (const Json& prompt : *json.Find("prompts")->AsArray()) {
     GoldenPrompt one;
     one.ids = Ints(*prompt.Find("ids"));

@@ -111,7 +111,7 @@ Status EngineCore::Validate(const GenerateRequest& request) const {
   sampling::ParamLimits limits;
   limits.vocab_size = limits_.vocab_size;
   limits.max_new_tokens = limits_.max_context_tokens - prompt_tokens;
-  return Validate(request.params, limits);
+  return sampling::Validate(request.params, limits);
 }
 
 void EngineCore::Add(RequestId id, GenerateRequest generate, std::shared_ptr<EventSink> sink) {

@@ -32,18 +32,18 @@ struct EngineOptions {
   int32_t block_size = 32;
   // How keys and values are stored; absent: f32 beside f32 weights, else the weights' 16-bit
   // format.
-  std::optional<DType> kv_dtype;
+  std::optional<DType> kv_dtype = std::nullopt;
 };
 
 struct LoadModelOptions {
   std::filesystem::path model_dir;
   // How weights are stored and computed; absent: as the checkpoint holds them.
-  std::optional<kernels::WeightFormat> format;
+  std::optional<kernels::WeightFormat> format = std::nullopt;
   int num_threads = 0;  // 0: one for each processor that this process may use
-  std::string isa;      // "": DRAY_ISA, else the best there is
+  std::string isa = {};      // "": DRAY_ISA, else the best there is
   bool forbid_pickle = false;
   // Called while weights are read, with the bytes done and their total.
-  std::function<void(uint64_t done_bytes, uint64_t total_bytes)> progress;
+  std::function<void(uint64_t done_bytes, uint64_t total_bytes)> progress = nullptr;
 };
 
 }  // namespace dray::engine

@@ -27,8 +27,8 @@ struct RowRun {
   int64_t count = 0;
 };
 
-std::string TensorName(std::string_view prefix, const WeightRow& row, int64_t layer) {
-  std::string name = std::string(prefix) + std::string(row.name);
+std::string TensorName(std::string_view prefix, std::string_view pattern, int64_t layer) {
+  std::string name = std::string(prefix) + std::string(pattern);
   const size_t place = name.find("{}");
   if (place != std::string::npos) name.replace(place, 2, std::to_string(layer));
   return name;
@@ -43,29 +43,35 @@ bool IsPresent(const WeightRow& row, const DecoderConfig& config) {
   return row.present == nullptr || row.present(config);
 }
 
-std::vector<std::string_view> Prefixes(const FamilySpec& family) {
-  std::vector<std::string_view> prefixes(family.prefixes.begin(), family.prefixes.end());
-  prefixes.push_back("");
-  return prefixes;
+// The names that a row's tensor may have, most usual first.
+std::vector<std::string> CandidateNames(const FamilySpec& family, const WeightRow& row,
+                                        int64_t layer) {
+  std::vector<std::string> names;
+  std::string_view rest = row.name;
+  while (!rest.empty()) {
+    const size_t end = std::min(rest.find('|'), rest.size());
+    const std::string_view name = rest.substr(0, end);
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+    if (TakesPrefix(row)) {
+      for (const auto prefix : family.prefixes) names.push_back(TensorName(prefix, name, layer));
+    }
+    names.push_back(TensorName("", name, layer));
+  }
+  return names;
 }
 
-// Names `prefix` + row, tried for every prefix; the one that exists, or an error that lists what
-// was tried.
+// The first candidate that exists, or an error that lists them all.
 Result<const TensorSource*> FindTensor(const FamilySpec& family, const WeightRow& row,
                                        int64_t layer, const Checkpoint& checkpoint) {
-  if (!TakesPrefix(row)) return checkpoint.Require(TensorName("", row, layer));
-  std::string tried;
-  for (const std::string_view prefix : Prefixes(family)) {
-    const std::string name = TensorName(prefix, row, layer);
+  const std::vector<std::string> names = CandidateNames(family, row, layer);
+  for (const std::string& name : names) {
     if (checkpoint.Contains(name)) return checkpoint.Require(name);
-    tried += (tried.empty() ? "" : " or ") + name;
   }
-  return Status(
-      StatusCode::kNotFound,
-      fmt::format(
-          "the checkpoint has no tensor {}, which a {} model of this config.json needs: check that "
-          "config.json and the weight files belong together",
-          tried, family.model_type));
+  return Status(StatusCode::kNotFound,
+                fmt::format("{}: no tensor is called {}, which a {} model of this config.json "
+                            "needs: check that config.json and the weight files belong together",
+                            checkpoint.files().front().parent_path().string(),
+                            fmt::join(names, " or "), family.model_type));
 }
 
 Shape ExpectedShape(const WeightRow& row, const DecoderConfig& config) {

@@ -18,7 +18,7 @@ struct LoadOptions {
   // How matrices are stored.
   kernels::WeightFormat format = kernels::WeightFormat::kF32;
   // Called as loading goes on, with the bytes of the checkpoint's tensors done and their total.
-  std::function<void(uint64_t done_bytes, uint64_t total_bytes)> progress;
+  std::function<void(uint64_t done_bytes, uint64_t total_bytes)> progress = nullptr;
 };
 
 // One tensor of a checkpoint and its place: a row of the family's table for one layer.
