@@ -17,9 +17,11 @@ Result<DemoModel> DemoModel::Extract() {
   const auto parent = std::filesystem::temp_directory_path(error);
   std::string pattern = (error ? std::filesystem::path("/tmp") : parent) / "dray-demo-XXXXXX";
   if (::mkdtemp(pattern.data()) == nullptr) {
-    return Status(StatusCode::kIo, fmt::format("cannot make a folder like {} for the demo model: {}; set TMPDIR to a "
-                                               "folder that can be written to",
-                                               pattern, std::strerror(errno)));
+    return Status(
+        StatusCode::kIo,
+        fmt::format("cannot make a folder like {} for the demo model: {}; set TMPDIR to a "
+                    "folder that can be written to",
+                    pattern, std::strerror(errno)));
   }
   DemoModel demo{std::filesystem::path(pattern)};
   for (const EmbeddedFile& file : EmbeddedDemoFiles()) {
@@ -27,7 +29,9 @@ Result<DemoModel> DemoModel::Extract() {
     std::ofstream out(path, std::ios::binary);
     out.write(file.content.data(), static_cast<std::streamsize>(file.content.size()));
     out.close();
-    if (!out) return Status(StatusCode::kIo, fmt::format("cannot write {}: is the disk full?", path.string()));
+    if (!out)
+      return Status(StatusCode::kIo,
+                    fmt::format("cannot write {}: is the disk full?", path.string()));
   }
   return demo;
 }

@@ -1,4 +1,5 @@
-// The small model that is part of the program, so that `dray serve demo` works on a machine that has nothing else.
+// The small model that is part of the program, so that `dray serve demo` works on a machine that
+// has nothing else.
 #pragma once
 
 #include <filesystem>

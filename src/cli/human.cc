@@ -14,7 +14,8 @@ std::string Scaled(double value, const std::array<std::string_view, 5>& units) {
     value /= 1000.0;
     ++unit;
   }
-  return unit == 0 ? fmt::format("{:.0f} {}", value, units[0]) : fmt::format("{:.2f} {}", value, units[unit]);
+  return unit == 0 ? fmt::format("{:.0f} {}", value, units[0])
+                   : fmt::format("{:.2f} {}", value, units[unit]);
 }
 
 }  // namespace

@@ -23,10 +23,14 @@ using model::PlannedTensor;
 
 std::string_view PositionName(model::PositionKind kind) {
   switch (kind) {
-    case model::PositionKind::kNone: return "none";
-    case model::PositionKind::kLearned: return "learned";
-    case model::PositionKind::kRotary: return "rotary";
-    case model::PositionKind::kAlibi: return "ALiBi";
+    case model::PositionKind::kNone:
+      return "none";
+    case model::PositionKind::kLearned:
+      return "learned";
+    case model::PositionKind::kRotary:
+      return "rotary";
+    case model::PositionKind::kAlibi:
+      return "ALiBi";
   }
   return "";
 }
@@ -37,15 +41,18 @@ uint64_t Bytes(const checkpoint::TensorSource& tensor) {
 
 void PrintConfig(const DecoderConfig& config, std::ostream& out) {
   fmt::print(out, "family        {}\n", config.family);
-  fmt::print(out, "layers        {} of width {}, feed-forward {}{}\n", config.num_layers, config.hidden, config.ffn,
-             config.gated ? " (gated)" : "");
-  fmt::print(out, "attention     {} heads of {}, {} key/value heads\n", config.num_heads, config.head_dim,
-             config.num_kv_heads);
-  fmt::print(out, "positions     {}, up to {} tokens\n", PositionName(config.position), config.max_positions);
-  fmt::print(out, "vocabulary    {}{}\n", config.vocab_size, config.tied_head ? ", head tied to the embedding" : "");
+  fmt::print(out, "layers        {} of width {}, feed-forward {}{}\n", config.num_layers,
+             config.hidden, config.ffn, config.gated ? " (gated)" : "");
+  fmt::print(out, "attention     {} heads of {}, {} key/value heads\n", config.num_heads,
+             config.head_dim, config.num_kv_heads);
+  fmt::print(out, "positions     {}, up to {} tokens\n", PositionName(config.position),
+             config.max_positions);
+  fmt::print(out, "vocabulary    {}{}\n", config.vocab_size,
+             config.tied_head ? ", head tied to the embedding" : "");
 }
 
-// Tensors in storage form: two rows of the plan may name one tensor (a tied head), which counts once.
+// Tensors in storage form: two rows of the plan may name one tensor (a tied head), which counts
+// once.
 struct Totals {
   int64_t parameters = 0;
   uint64_t bytes = 0;
@@ -65,14 +72,17 @@ Totals Count(const std::vector<PlannedTensor>& plan) {
 void PrintTensors(const std::vector<PlannedTensor>& plan, std::ostream& out) {
   size_t width = 6;
   for (const PlannedTensor& tensor : plan) width = std::max(width, tensor.source->name.size());
-  fmt::print(out, "\n{:<{}}  {:<14} {:<5} {:>10}  goes to\n", "tensor", width, "shape", "type", "size");
+  fmt::print(out, "\n{:<{}}  {:<14} {:<5} {:>10}  goes to\n", "tensor", width, "shape", "type",
+             "size");
   for (const PlannedTensor& tensor : plan) {
-    fmt::print(out, "{:<{}}  {:<14} {:<5} {:>10}  {}\n", tensor.source->name, width, tensor.source->shape.ToString(),
-               Name(tensor.source->dtype), HumanBytes(Bytes(*tensor.source)), Name(tensor.row->slot));
+    fmt::print(out, "{:<{}}  {:<14} {:<5} {:>10}  {}\n", tensor.source->name, width,
+               tensor.source->shape.ToString(), Name(tensor.source->dtype),
+               HumanBytes(Bytes(*tensor.source)), Name(tensor.row->slot));
   }
 }
 
-void PrintUnused(const std::vector<PlannedTensor>& plan, const checkpoint::Checkpoint& checkpoint, std::ostream& out) {
+void PrintUnused(const std::vector<PlannedTensor>& plan, const checkpoint::Checkpoint& checkpoint,
+                 std::ostream& out) {
   std::set<const checkpoint::TensorSource*> used;
   for (const PlannedTensor& tensor : plan) used.insert(tensor.source);
   std::vector<std::string_view> unused;
@@ -92,8 +102,9 @@ Status Inspect(const InspectOptions& options, std::ostream& out) {
   const Totals totals = Count(plan);
   PrintConfig(description.config, out);
   fmt::print(out, "parameters    {} ({})\n", totals.parameters, HumanCount(totals.parameters));
-  fmt::print(out, "weights       {} in {} {} file{}\n", HumanBytes(totals.bytes), checkpoint.files().size(),
-             checkpoint.format(), checkpoint.files().size() == 1 ? "" : "s");
+  fmt::print(out, "weights       {} in {} {} file{}\n", HumanBytes(totals.bytes),
+             checkpoint.files().size(), checkpoint.format(),
+             checkpoint.files().size() == 1 ? "" : "s");
   if (options.tensors == TensorTable::kShow) PrintTensors(plan, out);
   PrintUnused(plan, checkpoint, out);
   return OkStatus();
