@@ -1,0 +1,143 @@
+// The dray program: commands, their flags, exit codes. Each command's work is in a file of its own.
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <filesystem>
+#include <iostream>
+#include <iterator>
+#include <optional>
+#include <string>
+
+#include "base/log.h"
+#include "cli/generate_command.h"
+#include "cli/inspect_command.h"
+#include "cli/serve_command.h"
+#include "cli/shutdown.h"
+#include "cli/tokenize_command.h"
+
+namespace dray::cli {
+namespace {
+
+void AddServe(CLI::App& app, ModelArguments& arguments) {
+  CLI::App* command = app.add_subcommand("serve", "Answer generation requests over HTTP");
+  AddModelOptions(*command, FlagScope::kModelAndServer, arguments);
+}
+
+void AddGenerate(CLI::App& app, GenerateOptions& options) {
+  CLI::App* command = app.add_subcommand("generate", "Continue one prompt on the terminal");
+  AddModelOptions(*command, FlagScope::kModel, options.model);
+  auto& request = options.request;
+  auto& params = request.params;
+  const auto add = [&](const std::string& flag, auto& value, const std::string& help) {
+    return command->add_option(flag, value, help)->group("Request");
+  };
+  add("-p,--prompt", request.text, "The text to continue; without it, standard input");
+  add("-n,--max-new-tokens", request.max_new_tokens, "At most so many tokens");
+  add("--temperature", params.temperature, "Sample, with the logits divided by this")
+      ->each([&](const std::string&) { params.do_sample = true; });
+  add("--top-k", params.top_k, "Sample among the so many likeliest tokens");
+  add("--top-p", params.top_p, "Sample among the likeliest tokens up to this probability");
+  add("--min-p", params.min_p,
+      "Sample among tokens of at least this share of the likeliest one's probability");
+  add("--repetition-penalty", params.repetition_penalty, "Above 1: repeat less");
+  add("--seed", params.seed, "Makes sampling repeatable");
+  add("--stop", params.stop_strings, "Text that ends the answer; may be given several times")
+      ->allow_extra_args(false);
+  add("--samples", params.n, "So many answers to the prompt");
+  command->add_flag("--sample", params.do_sample, "Sample rather than take the likeliest token")
+      ->group("Request");
+  command->add_flag("--ignore-eos", params.ignore_eos, "Go on after the model's end token")
+      ->group("Request");
+}
+
+void AddInspect(CLI::App& app, std::string& model, InspectOptions& options) {
+  CLI::App* command = app.add_subcommand("inspect", "Show what a model folder holds");
+  command->add_option("model", model, "Folder of the model, or: demo")
+      ->required()
+      ->type_name("MODEL");
+  command->add_flag_callback(
+      "--summary", [&] { options.tensors = TensorTable::kHide; }, "Without the tensor table");
+}
+
+void AddTokenize(CLI::App& app, std::string& model, TokenizeOptions& options) {
+  CLI::App* command = app.add_subcommand("tokenize", "Show a text's tokens");
+  command->add_option("model", model, "Folder of the model, or: demo")
+      ->required()
+      ->type_name("MODEL");
+  command->add_option("text", options.text, "The text; without it, standard input")
+      ->type_name("TEXT");
+  command->add_flag_callback(
+      "--jsonl", [&] { options.format = TokenizeFormat::kJsonl; },
+      "One JSON string a line in, one JSON array of ids a line out");
+  command->add_flag_callback(
+      "--decode", [&] { options.direction = TokenizeDirection::kDecode; }, "Ids to text instead");
+  command->add_flag_callback(
+      "--no-special-tokens", [&] { options.add_special_tokens = false; },
+      "Without begin and end tokens");
+  command->add_flag_callback(
+      "--skip-special-tokens", [&] { options.skip_special_tokens = true; },
+      "Decoding: leave special tokens out");
+}
+
+// The folder of a command that takes no settings; extracts the demo model if that is meant.
+Result<std::filesystem::path> ModelFolder(const std::string& model,
+                                          std::optional<DemoModel>& demo) {
+  if (model != kDemoModelName || std::filesystem::is_directory(model))
+    return std::filesystem::path(model);
+  DRAY_ASSIGN_OR_RETURN(demo, DemoModel::Extract());
+  return demo->dir();
+}
+
+int Fail(const char* command, const Status& status) {
+  std::cerr << "dray " << command << ": " << status.message() << "\n";
+  return 1;
+}
+
+int Main(int argc, char** argv) {
+  CLI::App app(
+      "dray serves large language models: a Hugging Face checkpoint in, tokens out over HTTP.");
+  app.require_subcommand(1);
+  app.set_version_flag("--version", DRAY_VERSION);
+  ModelArguments serve;
+  GenerateOptions generate;
+  InspectOptions inspect;
+  TokenizeOptions tokenize;
+  std::string model;
+  AddServe(app, serve);
+  AddGenerate(app, generate);
+  AddInspect(app, model, inspect);
+  AddTokenize(app, model, tokenize);
+  CLI11_PARSE(app, argc, argv);
+
+  std::optional<DemoModel> demo;
+  if (app.got_subcommand("serve")) {
+    BlockShutdownSignals();
+    return RunServe(serve, std::cout, std::cerr);
+  }
+  if (app.got_subcommand("generate")) {
+    if (generate.request.text.empty()) {
+      generate.request.text.assign(std::istreambuf_iterator<char>(std::cin), {});
+    }
+    // Loading is told by the progress line; what remains of the log are warnings.
+    if (::isatty(STDERR_FILENO) == 1) SetLogLevel(LogLevel::kWarning);
+    return RunGenerate(generate, std::cout, std::cerr);
+  }
+  const char* command = app.got_subcommand("inspect") ? "inspect" : "tokenize";
+  const auto folder = ModelFolder(model, demo);
+  if (!folder.ok()) return Fail(command, folder.status());
+  if (app.got_subcommand("inspect")) {
+    inspect.model_dir = *folder;
+    return RunInspect(inspect, std::cout, std::cerr);
+  }
+  tokenize.model_dir = *folder;
+  return RunTokenize(tokenize, std::cin, std::cout, std::cerr);
+}
+
+}  // namespace
+}  // namespace dray::cli
+
+int main(int argc, char** argv) {
+  std::signal(SIGPIPE, SIG_IGN);
+  return dray::cli::Main(argc, argv);
+}

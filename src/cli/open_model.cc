@@ -1,0 +1,82 @@
+#include "cli/open_model.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "base/log.h"
+#include "cli/human.h"
+#include "cli/progress.h"
+#include "engine/token_engine.h"
+#include "serving/tokenizer_codec.h"
+#include "tokenizer/tokenizer.h"
+
+namespace dray::cli {
+namespace {
+
+using kernels::WeightFormat;
+
+Result<std::optional<WeightFormat>> ParseFormat(const std::string& dtype) {
+  if (dtype == "auto") return std::optional<WeightFormat>();
+  if (dtype == "fp32") return std::optional(WeightFormat::kF32);
+  if (dtype == "fp16") return std::optional(WeightFormat::kF16);
+  if (dtype == "bf16") return std::optional(WeightFormat::kBF16);
+  return Status(
+      StatusCode::kUnsupported,
+      fmt::format("dtype {} cannot be computed by this version: use auto, fp32, fp16 or bf16",
+                  dtype));
+}
+
+engine::EngineOptions MakeEngineOptions(const serving::Settings& settings) {
+  engine::EngineOptions options;
+  options.max_sequences = settings.max_rolling_batch_size;
+  options.max_waiting = settings.job_queue_size;
+  options.max_context_tokens = settings.max_model_len;
+  options.kv_cache_bytes = settings.kv_cache_bytes;
+  if (settings.max_rolling_batch_prefill_tokens > 0) {
+    options.max_batch_tokens = settings.max_rolling_batch_prefill_tokens;
+    options.max_prefill_chunk_tokens = settings.max_rolling_batch_prefill_tokens;
+  }
+  if (settings.block_size > 0) options.block_size = static_cast<int32_t>(settings.block_size);
+  if (settings.kv_cache_dtype != "auto") options.kv_dtype = ParseDType(settings.kv_cache_dtype);
+  return options;
+}
+
+void LogModel(const engine::LoadedModel& model, const std::string& name) {
+  LogInfo(fmt::format("{}: {} {}, {} parameters, {} as {}, loaded in {:.2f} s, {}", name,
+                      model.description.config.family, model.checkpoint_format,
+                      HumanCount(model.weights.num_parameters()),
+                      HumanBytes(model.weights.size_bytes()), Name(model.format),
+                      model.load_seconds, model.backend->Describe()));
+}
+
+}  // namespace
+
+Result<std::shared_ptr<serving::Model>> OpenModel(const ResolvedModel& resolved) {
+  const serving::Settings& settings = resolved.settings;
+  engine::LoadModelOptions load;
+  load.model_dir = resolved.model_dir;
+  load.num_threads = static_cast<int>(settings.threads);
+  load.forbid_pickle = settings.forbid_pickle;
+  DRAY_ASSIGN_OR_RETURN(load.format, ParseFormat(settings.dtype));
+  // The tokenizer first: it is small, and a wrong one is told before gigabytes are read.
+  DRAY_ASSIGN_OR_RETURN(auto tokenizer, tokenizer::Tokenizer::Load(resolved.tokenizer_dir));
+  std::unique_ptr<engine::LoadedModel> model;
+  {
+    ProgressLine line;
+    load.progress = [&](uint64_t done, uint64_t total) { line.Update(done, total); };
+    DRAY_ASSIGN_OR_RETURN(model, engine::LoadModel(load));
+  }
+  LogModel(*model, settings.model_name);
+  serving::ModelOptions options = serving::MakeModelOptions(settings);
+  options.name = settings.model_name;
+  options.eos_token_ids = model->description.config.eos_token_ids;
+  DRAY_ASSIGN_OR_RETURN(auto engine,
+                        engine::StartEngine(std::move(model), MakeEngineOptions(settings)));
+  return std::make_shared<serving::Model>(std::move(options), std::move(engine),
+                                          serving::MakeTokenizerCodec(std::move(tokenizer)));
+}
+
+}  // namespace dray::cli
