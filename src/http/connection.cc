@@ -47,6 +47,7 @@ void Connection::Start(Admission admission) {
 
 void Connection::Read() {
   if (reading_ || stage_ == Stage::kClosed) return;
+  if (input_ended_) return Close();
   if (stage_ != Stage::kLingering && input_.size() >= kMaxReadAheadBytes) return;
   reading_ = true;
   socket_.async_read_some(
@@ -57,6 +58,12 @@ void Connection::Read() {
 void Connection::OnRead(const boost::system::error_code& error, size_t size) {
   reading_ = false;
   if (stage_ == Stage::kClosed) return;
+  // All of the answer may be sent already, its completion still queued behind this call; if the
+  // client has gone, writing says so.
+  if (error == asio::error::eof && stage_ == Stage::kFlushing) {
+    input_ended_ = true;
+    return;
+  }
   // A client that closes its end has gone: nobody is there to read an answer.
   if (error) return Close();
   if (stage_ != Stage::kLingering) {

@@ -128,6 +128,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // Read, and not yet parsed.
   std::string input_;
   bool reading_ = false;
+  // The client has closed its end while the last answer was on its way to it.
+  bool input_ended_ = false;
   bool continue_sent_ = false;
   uint64_t charged_body_bytes_ = 0;
 
