@@ -95,6 +95,11 @@ class LayersTest(CheckTest):
                            'src/kernels/k.cc': ''},
                           'src/tensor', 'sources include base, DEPS lacks it')
 
+    def test_a_folder_of_headers_alone_needs_no_deps(self):
+        self.assert_passes('check_layers', {
+            'src/base/CMakeLists.txt': None,
+            'src/tensor/CMakeLists.txt': 'dray_library(NAME tensor SRCS t.cc)'})
+
     def test_a_folder_without_row_fails(self):
         self.assert_fails('check_layers', {'src/extra/x.h': '#pragma once\n'}, 'src/extra', 'no row')
 
