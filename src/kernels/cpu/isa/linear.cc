@@ -19,6 +19,7 @@ namespace {
 struct StepF32 {
   static constexpr int kStepsPerLine = 16;
   static constexpr int kActivationBytes = 4;  // of one step
+  static constexpr int kTemporaries = 0;      // vectors beside accumulators and operands
   template <int kRows, int kHalves>
   static DRAY_INLINE void Run(const std::byte* w, const std::byte* x, Vec (&acc)[kRows][kHalves]) {
     Vec weights[kHalves];
@@ -37,6 +38,7 @@ template <typename Widen>
 struct StepWiden {
   static constexpr int kStepsPerLine = 8;
   static constexpr int kActivationBytes = 8;
+  static constexpr int kTemporaries = 1;
   template <int kRows, int kHalves>
   static DRAY_INLINE void Run(const std::byte* w, const std::byte* x, Vec (&acc)[kRows][kHalves]) {
     for (int k = 0; k < 2; ++k) {
@@ -70,6 +72,7 @@ using StepF16 = StepWiden<WidenF16>;
 struct StepBF16 {
   static constexpr int kStepsPerLine = 16;
   static constexpr int kActivationBytes = 4;
+  static constexpr int kTemporaries = 0;
   template <int kRows, int kHalves>
   static DRAY_INLINE void Run(const std::byte* w, const std::byte* x, Vec (&acc)[kRows][kHalves]) {
     __m512i weights[kHalves];
@@ -129,7 +132,7 @@ DRAY_INLINE void Tile(const std::byte* w, const std::byte* x, int64_t x_lines, N
 template <typename Step, int kRows, Source kSource>
 void PanelBlock(const std::byte* w, const std::byte* x, int64_t x_lines, NextPanel next,
                 float* acc_out) {
-  if constexpr (2 * kRows <= kAccumulators) {
+  if constexpr (2 * kRows + Step::kTemporaries <= kAccumulators) {
     Tile<Step, kRows, 2, kSource>(w, x, x_lines, next, acc_out);
   } else {
     Tile<Step, kRows, 1, kSource>(w, x, x_lines, next, acc_out);

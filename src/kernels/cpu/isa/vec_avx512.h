@@ -15,7 +15,7 @@ inline constexpr bool kHasBF16Dot = true;
 inline constexpr char kIsaName[] = "avx512";
 inline constexpr bool kHasBF16Dot = false;
 #endif
-inline constexpr int kAccumulators = 24;
+inline constexpr int kAccumulators = 25;
 inline constexpr int kMaxLinearRows = 12;
 
 struct Vec {

@@ -12,7 +12,8 @@
 namespace dray::kernels::DRAY_ISA {
 
 inline constexpr char kIsaName[] = "portable";
-// How many Vec accumulators fit the registers beside operands, and the rows of a Linear block.
+// How many Vec accumulators and temporaries fit the registers beside operands, and the rows of a
+// Linear block.
 inline constexpr int kAccumulators = 3;
 inline constexpr int kMaxLinearRows = 3;
 inline constexpr bool kHasBF16Dot = false;

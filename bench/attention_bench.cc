@@ -1,0 +1,126 @@
+// How near is attention to the machine's limits? Decoding is judged by the bytes of keys and values
+// that it reads, prompts by their multiply-and-adds (causal: half of the square).
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <numeric>
+#include <vector>
+
+#include "kernels/backend.h"
+#include "machine_limits.h"
+
+namespace dray::bench {
+namespace {
+
+struct Options {
+  std::string isa;
+  int threads = 0;
+  int64_t block_size = 32;
+};
+
+struct Case {
+  const char* name;
+  DType dtype;
+  int64_t heads, kv_heads, head_dim, context, rows, sequences;
+};
+
+void Measure(kernels::Backend& backend, MachineLimits& limits, const Options& options,
+             const Case& c) {
+  const int64_t blocks_each = (c.context + options.block_size - 1) / options.block_size;
+  const int64_t blocks = blocks_each * c.sequences;
+  // Enough layers that no pass finds the former one's cache lines.
+  const auto block_bytes =
+      static_cast<int64_t>(SizeOf(c.dtype)) * c.kv_heads * c.head_dim * options.block_size;
+  const int64_t layers =
+      std::clamp<int64_t>((int64_t{256} << 20) / (2 * blocks * block_bytes), 1, 64);
+  const auto half = static_cast<size_t>(layers * blocks * block_bytes);
+  Buffer keys = std::move(HostAllocator().Allocate(half)).value();
+  Buffer values = std::move(HostAllocator().Allocate(half)).value();
+  std::fill_n(reinterpret_cast<uint8_t*>(keys.data()), half, uint8_t{0x3C});
+  std::fill_n(reinterpret_cast<uint8_t*>(values.data()), half, uint8_t{0x3C});
+  std::vector<int32_t> table(static_cast<size_t>(blocks));
+  std::iota(table.begin(), table.end(), 0);
+  std::vector<kernels::AttentionSequence> sequences;
+  for (int64_t s = 0; s < c.sequences; ++s) {
+    sequences.push_back({static_cast<int32_t>(s * c.rows), static_cast<int32_t>(c.rows),
+                         static_cast<int32_t>(c.context), static_cast<int32_t>(s * blocks_each)});
+  }
+  const int64_t width = c.heads * c.head_dim;
+  std::vector<float> q(static_cast<size_t>(c.sequences * c.rows * width), 0.1f), out(q.size());
+  kernels::AttentionArgs args;
+  args.q = q.data();
+  args.q_stride = width;
+  args.out = out.data();
+  args.out_stride = width;
+  args.num_heads = c.heads;
+  args.sequences = sequences.data();
+  args.num_sequences = c.sequences;
+  args.block_tables = table.data();
+  args.scale = 0.1f;
+  const auto pass = [&] {
+    const auto start = std::chrono::steady_clock::now();
+    for (int64_t l = 0; l < layers; ++l) {
+      args.cache = {keys.data() + l * blocks * block_bytes,
+                    values.data() + l * blocks * block_bytes,
+                    c.dtype,
+                    c.kv_heads,
+                    c.head_dim,
+                    options.block_size};
+      backend.Attention(args);
+    }
+    return SecondsSince(start) / static_cast<double>(layers);
+  };
+  pass();
+  const double bytes = static_cast<double>(c.sequences * c.context * c.kv_heads * c.head_dim * 2) *
+                       static_cast<double>(SizeOf(c.dtype));
+  const double seen = static_cast<double>(c.rows) *
+                      (static_cast<double>(c.context) - 0.5 * static_cast<double>(c.rows - 1));
+  const double macs = 2.0 * static_cast<double>(c.sequences * width) * seen;
+  std::vector<double> seconds, memory, compute;
+  for (int i = 0; i < 5; ++i) {
+    const double bandwidth = limits.ReadBandwidth();
+    const double rate = limits.F32Rate();
+    const double t = pass();
+    seconds.push_back(t);
+    memory.push_back(bytes / bandwidth / t);
+    compute.push_back(macs / rate / t);
+  }
+  fmt::print("{:<34} {:>9.1f} us  {:>6.1f} GB/s ({:.2f})  {:>6.1f} GMAC/s ({:.2f})\n",
+             fmt::format("{} {}", c.name, Name(c.dtype)), Median(seconds) * 1e6,
+             bytes / Median(seconds) * 1e-9, Median(memory), macs / Median(seconds) * 1e-9,
+             Median(compute));
+}
+
+int Main(int argc, char** argv) {
+  Options options;
+  CLI::App app("Share of the machine's limits that Attention reaches");
+  app.add_option("--isa", options.isa, "portable, avx2, avx512, avx512-bf16; empty: the best");
+  app.add_option("--threads", options.threads, "0: one per processor");
+  app.add_option("--block-size", options.block_size, "tokens in a cache block");
+  CLI11_PARSE(app, argc, argv);
+  auto backend = kernels::MakeCpuBackend({options.threads, options.isa});
+  if (!backend.ok()) {
+    fmt::print(stderr, "{}\n", backend.status().ToString());
+    return 1;
+  }
+  fmt::print("{}; shares of read bandwidth and of the f32 FMA rate\n", (*backend)->Describe());
+  MachineLimits limits(options.threads);
+  for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
+    for (const Case& c : {
+             Case{"decode 16 heads x 128, 2048", dtype, 16, 16, 128, 2048, 1, 1},
+             Case{"decode 8 x (32/8 x 128), 1024", dtype, 32, 8, 128, 1024, 1, 8},
+             Case{"decode 2/1 heads x 128, 16384", dtype, 2, 1, 128, 16384, 1, 1},
+             Case{"prompt 16 x 128, 512", dtype, 16, 16, 128, 512, 512, 1},
+             Case{"prompt 32/8 x 128, 1024", dtype, 32, 8, 128, 1024, 1024, 1},
+             Case{"prompt 32 x 64, 2048", dtype, 32, 32, 64, 2048, 2048, 1},
+         }) {
+      Measure(**backend, limits, options, c);
+    }
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace dray::bench
+
+int main(int argc, char** argv) { return dray::bench::Main(argc, argv); }

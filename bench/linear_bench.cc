@@ -1,0 +1,132 @@
+// How near is Linear to the machine's limits? Runs the chain of all linear layers of a 1.3 B model
+// (distinct weights, far larger than the caches) for several numbers of rows, and prints tokens a
+// second and the share of the floor: the larger of the time to read the weights once and the time
+// of the arithmetic.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <vector>
+
+#include "kernels/backend.h"
+#include "machine_limits.h"
+
+namespace dray::bench {
+namespace {
+
+using kernels::Backend;
+using kernels::LinearArgs;
+using kernels::WeightFormat;
+using kernels::WeightMatrix;
+
+struct Options {
+  std::string isa, format = "bf16";
+  int threads = 0, layers = 6, repeats = 5;
+  std::vector<int> rows = {1, 2, 4, 8, 12, 16, 32, 64, 128, 512};
+};
+
+struct Chain {
+  std::vector<WeightMatrix> matrices;
+  int64_t weights = 0;  // elements
+  int64_t bytes = 0;
+};
+
+// Fills pages with small numbers without the cost of packing.
+void Fill(WeightMatrix& matrix) {
+  auto* words = reinterpret_cast<uint16_t*>(matrix.data());
+  for (size_t i = 0; i < matrix.size_bytes() / 2; ++i) {
+    words[i] = static_cast<uint16_t>(0x3000 + i % 64);
+  }
+}
+
+Chain MakeChain(Backend& backend, const Options& options, WeightFormat format) {
+  constexpr int64_t kHidden = 2048, kFfn = 8192, kVocab = 50272;
+  Chain chain;
+  const auto add = [&](int64_t rows, int64_t cols) {
+    chain.matrices.push_back(std::move(backend.AllocateMatrix({rows, cols, format})).value());
+    Fill(chain.matrices.back());
+    chain.weights += rows * cols;
+    chain.bytes += rows * cols * (format == WeightFormat::kF32 ? 4 : 2);
+  };
+  for (int layer = 0; layer < options.layers; ++layer) {
+    add(3 * kHidden, kHidden);
+    add(kHidden, kHidden);
+    add(kFfn, kHidden);
+    add(kHidden, kFfn);
+  }
+  add(kVocab, kHidden);
+  return chain;
+}
+
+double RunChain(Backend& backend, const Chain& chain, int64_t rows, const std::vector<float>& x,
+                std::vector<float>& out) {
+  const auto start = std::chrono::steady_clock::now();
+  for (const WeightMatrix& matrix : chain.matrices) {
+    LinearArgs args;
+    args.weight = &matrix;
+    args.x = x.data();
+    args.x_stride = matrix.cols();
+    args.rows = rows;
+    args.out = out.data();
+    args.out_stride = matrix.rows();
+    backend.Linear(args);
+  }
+  return SecondsSince(start);
+}
+
+void Measure(Backend& backend, const Options& options, WeightFormat format) {
+  const Chain chain = MakeChain(backend, options, format);
+  MachineLimits limits(options.threads);
+  const int64_t most = *std::max_element(options.rows.begin(), options.rows.end());
+  std::vector<float> x(static_cast<size_t>(most) * 8192, 0.01f);
+  std::vector<float> out(static_cast<size_t>(most) * 50272);
+  fmt::print("{}: {} weights of {}, {:.2f} GB\n", backend.Describe(), chain.weights,
+             kernels::Name(format), static_cast<double>(chain.bytes) * 1e-9);
+  fmt::print("{:>5} {:>9} {:>9} {:>8} {:>8} {:>7} {:>7}\n", "rows", "ms", "tok/s", "GB/s", "GMAC/s",
+             "memory", "compute");
+  for (const int rows : options.rows) {
+    RunChain(backend, chain, rows, x, out);
+    std::vector<double> seconds, memory_share, compute_share;
+    for (int i = 0; i < options.repeats; ++i) {
+      const double bandwidth_before = limits.ReadBandwidth();
+      const double rate = format == WeightFormat::kBF16 && limits.BF16Rate() > 0 ? limits.BF16Rate()
+                                                                                 : limits.F32Rate();
+      const double t = RunChain(backend, chain, rows, x, out);
+      const double bandwidth = 0.5 * (bandwidth_before + limits.ReadBandwidth());
+      seconds.push_back(t);
+      memory_share.push_back(static_cast<double>(chain.bytes) / bandwidth / t);
+      compute_share.push_back(static_cast<double>(chain.weights * rows) / rate / t);
+    }
+    const double t = Median(seconds);
+    fmt::print("{:>5} {:>9.2f} {:>9.1f} {:>8.1f} {:>8.0f} {:>7.2f} {:>7.2f}\n", rows, t * 1e3,
+               rows / t, static_cast<double>(chain.bytes) / t * 1e-9,
+               static_cast<double>(chain.weights * rows) / t * 1e-9, Median(memory_share),
+               Median(compute_share));
+  }
+}
+
+int Main(int argc, char** argv) {
+  Options options;
+  CLI::App app("Share of the machine's limits that Linear reaches");
+  app.add_option("--isa", options.isa, "portable, avx2, avx512, avx512-bf16; empty: the best");
+  app.add_option("--format", options.format, "f32, f16 or bf16");
+  app.add_option("--threads", options.threads, "0: one per processor");
+  app.add_option("--layers", options.layers, "layers of 24; fewer need less memory");
+  app.add_option("--repeats", options.repeats, "passes for each median");
+  app.add_option("--rows", options.rows, "numbers of rows")->delimiter(',');
+  CLI11_PARSE(app, argc, argv);
+  auto backend = kernels::MakeCpuBackend({options.threads, options.isa});
+  if (!backend.ok()) {
+    fmt::print(stderr, "{}\n", backend.status().ToString());
+    return 1;
+  }
+  for (const WeightFormat format : {WeightFormat::kF32, WeightFormat::kF16, WeightFormat::kBF16}) {
+    if (options.format == kernels::Name(format)) Measure(**backend, options, format);
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace dray::bench
+
+int main(int argc, char** argv) { return dray::bench::Main(argc, argv); }

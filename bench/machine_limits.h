@@ -1,0 +1,40 @@
+// What this machine can do at most, measured: the yardstick that benchmarks print beside their own
+// figures. On shared machines limits change from minute to minute, so measure them in turn with the
+// thing that is judged.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <vector>
+
+#include "base/thread_pool.h"
+#include "tensor/buffer.h"
+
+namespace dray::bench {
+
+inline double SecondsSince(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+double Median(std::vector<double> values);
+
+// Reads memory as fast as all threads together can, with plain vector loads and the prefetch
+// distance that suits this processor best.
+class MachineLimits {
+ public:
+  // `num_threads` as ThreadPool takes it.
+  explicit MachineLimits(int num_threads);
+
+  // Bytes a second, of one pass over a buffer far larger than the caches.
+  double ReadBandwidth();
+  // Multiply-and-adds a second (each two operations) of f32 FMA, or of bf16 pair products, from
+  // registers; zero if the processor has none of the kind.
+  double F32Rate();
+  double BF16Rate();
+
+ private:
+  ThreadPool pool_;
+  Buffer buffer_;
+};
+
+}  // namespace dray::bench
