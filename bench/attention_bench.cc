@@ -32,7 +32,8 @@ void Measure(kernels::Backend& backend, MachineLimits& limits, const Options& op
   const auto block_bytes =
       static_cast<int64_t>(SizeOf(c.dtype)) * c.kv_heads * c.head_dim * options.block_size;
   const int64_t layers =
-      std::clamp<int64_t>((int64_t{256} << 20) / (2 * blocks * block_bytes), 1, 64);
+      c.rows > 1 ? 2
+                 : std::clamp<int64_t>((int64_t{256} << 20) / (2 * blocks * block_bytes), 1, 64);
   const auto half = static_cast<size_t>(layers * blocks * block_bytes);
   Buffer keys = std::move(HostAllocator().Allocate(half)).value();
   Buffer values = std::move(HostAllocator().Allocate(half)).value();
@@ -58,7 +59,7 @@ void Measure(kernels::Backend& backend, MachineLimits& limits, const Options& op
   args.block_tables = table.data();
   args.scale = 0.1f;
   const auto pass = [&] {
-    const auto start = std::chrono::steady_clock::now();
+    const Stopwatch watch;
     for (int64_t l = 0; l < layers; ++l) {
       args.cache = {keys.data() + l * blocks * block_bytes,
                     values.data() + l * blocks * block_bytes,
@@ -68,7 +69,7 @@ void Measure(kernels::Backend& backend, MachineLimits& limits, const Options& op
                     options.block_size};
       backend.Attention(args);
     }
-    return SecondsSince(start) / static_cast<double>(layers);
+    return watch.Seconds() / static_cast<double>(layers);
   };
   pass();
   const double bytes = static_cast<double>(c.sequences * c.context * c.kv_heads * c.head_dim * 2) *
@@ -97,6 +98,8 @@ int Main(int argc, char** argv) {
   app.add_option("--isa", options.isa, "portable, avx2, avx512, avx512-bf16; empty: the best");
   app.add_option("--threads", options.threads, "0: one per processor");
   app.add_option("--block-size", options.block_size, "tokens in a cache block");
+  app.add_flag_callback("--processor-time", Stopwatch::UseProcessorTime,
+                        "of one thread, for busy machines; use with --threads 1");
   CLI11_PARSE(app, argc, argv);
   auto backend = kernels::MakeCpuBackend({options.threads, options.isa});
   if (!backend.ok()) {

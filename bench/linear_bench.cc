@@ -60,7 +60,7 @@ Chain MakeChain(Backend& backend, const Options& options, WeightFormat format) {
 
 double RunChain(Backend& backend, const Chain& chain, int64_t rows, const std::vector<float>& x,
                 std::vector<float>& out) {
-  const auto start = std::chrono::steady_clock::now();
+  const Stopwatch watch;
   for (const WeightMatrix& matrix : chain.matrices) {
     LinearArgs args;
     args.weight = &matrix;
@@ -71,7 +71,7 @@ double RunChain(Backend& backend, const Chain& chain, int64_t rows, const std::v
     args.out_stride = matrix.rows();
     backend.Linear(args);
   }
-  return SecondsSince(start);
+  return watch.Seconds();
 }
 
 void Measure(Backend& backend, const Options& options, WeightFormat format) {
@@ -114,6 +114,8 @@ int Main(int argc, char** argv) {
   app.add_option("--layers", options.layers, "layers of 24; fewer need less memory");
   app.add_option("--repeats", options.repeats, "passes for each median");
   app.add_option("--rows", options.rows, "numbers of rows")->delimiter(',');
+  app.add_flag_callback("--processor-time", Stopwatch::UseProcessorTime,
+                        "of one thread, for busy machines; use with --threads 1");
   CLI11_PARSE(app, argc, argv);
   auto backend = kernels::MakeCpuBackend({options.threads, options.isa});
   if (!backend.ok()) {

@@ -2,6 +2,8 @@
 // function attributes and chosen at run time.
 #include "machine_limits.h"
 
+#include <time.h>
+
 #include <algorithm>
 #include <atomic>
 
@@ -38,7 +40,8 @@ DRAY_AVX512 float FmaAvx512() {
   __m512 acc[12], x = _mm512_set1_ps(0.5f), y = _mm512_set1_ps(0.25f);
   for (auto& a : acc) a = x;
   for (int64_t i = 0; i < kIterations; ++i) {
-    for (auto& a : acc) asm volatile("vfmadd231ps %1, %2, %0" : "+v"(a) : "v"(x), "v"(y));
+#pragma GCC unroll 12
+    for (auto& a : acc) a = _mm512_fmadd_ps(x, y, a);
   }
   for (int i = 1; i < 12; ++i) acc[0] = _mm512_add_ps(acc[0], acc[i]);
   return acc[0][0];
@@ -48,7 +51,8 @@ __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16"))) float D
   __m512 acc[12], x = _mm512_set1_ps(0.5f), y = _mm512_set1_ps(0.25f);
   for (auto& a : acc) a = x;
   for (int64_t i = 0; i < kIterations; ++i) {
-    for (auto& a : acc) asm volatile("vdpbf16ps %1, %2, %0" : "+v"(a) : "v"(x), "v"(y));
+#pragma GCC unroll 12
+    for (auto& a : acc) a = _mm512_dpbf16_ps(a, (__m512bh)x, (__m512bh)y);
   }
   for (int i = 1; i < 12; ++i) acc[0] = _mm512_add_ps(acc[0], acc[i]);
   return acc[0][0];
@@ -58,7 +62,8 @@ __attribute__((target("avx2,fma"))) float FmaAvx2() {
   __m256 acc[12], x = _mm256_set1_ps(0.5f), y = _mm256_set1_ps(0.25f);
   for (auto& a : acc) a = x;
   for (int64_t i = 0; i < kIterations; ++i) {
-    for (auto& a : acc) asm volatile("vfmadd231ps %1, %2, %0" : "+x"(a) : "x"(x), "x"(y));
+#pragma GCC unroll 12
+    for (auto& a : acc) a = _mm256_fmadd_ps(x, y, a);
   }
   for (int i = 1; i < 12; ++i) acc[0] = _mm256_add_ps(acc[0], acc[i]);
   return acc[0][0];
@@ -72,7 +77,17 @@ float ReadPortable(const char* p, int64_t bytes) {
   return static_cast<float>(acc);
 }
 
+bool use_processor_time = false;
+
 }  // namespace
+
+void Stopwatch::UseProcessorTime() { use_processor_time = true; }
+
+double Stopwatch::Now() {
+  timespec now{};
+  clock_gettime(use_processor_time ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC, &now);
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+}
 
 double Median(std::vector<double> values) {
   std::sort(values.begin(), values.end());
@@ -93,20 +108,20 @@ double MachineLimits::ReadBandwidth() {
 #if defined(__x86_64__)
   if (DetectCpuFeatures().avx512) read = &ReadAvx512;
 #endif
-  const auto start = std::chrono::steady_clock::now();
+  const Stopwatch watch;
   pool_.Run([&](int thread_idx) {
     const auto [begin, end] = pool_.Share(kBufferBytes / 4096, thread_idx);
     sink = read(reinterpret_cast<const char*>(buffer_.data()) + begin * 4096, (end - begin) * 4096);
   });
-  return kBufferBytes / SecondsSince(start);
+  return kBufferBytes / watch.Seconds();
 }
 
 namespace {
 
 double Rate(ThreadPool& pool, float (*loop)(), double per_iteration) {
-  const auto start = std::chrono::steady_clock::now();
+  const Stopwatch watch;
   pool.Run([&](int) { sink = loop(); });
-  return per_iteration * 12 * kIterations * pool.num_threads() / SecondsSince(start);
+  return per_iteration * 12 * kIterations * pool.num_threads() / watch.Seconds();
 }
 
 }  // namespace

@@ -3,7 +3,6 @@
 // thing that is judged.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <vector>
 
@@ -12,9 +11,18 @@
 
 namespace dray::bench {
 
-inline double SecondsSince(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
+// Seconds of the wall, or of this process's processor time: with one thread the latter also means
+// something while others use the machine.
+class Stopwatch {
+ public:
+  static void UseProcessorTime();
+  Stopwatch() : start_(Now()) {}
+  double Seconds() const { return Now() - start_; }
+
+ private:
+  static double Now();
+  double start_;
+};
 
 double Median(std::vector<double> values);
 

@@ -28,9 +28,9 @@ void Measure(kernels::Backend& backend, MachineLimits& limits, const Case& c) {
   std::vector<double> seconds, bandwidth;
   for (int i = 0; i < 4; ++i) {
     bandwidth.push_back(limits.ReadBandwidth());
-    const auto start = std::chrono::steady_clock::now();
+    const Stopwatch watch;
     backend.PackRows(matrix, 0, rows);
-    if (i > 0) seconds.push_back(SecondsSince(start));
+    if (i > 0) seconds.push_back(watch.Seconds());
   }
   // A line that is written is read first.
   const double traffic = static_cast<double>(source.size() + 2 * matrix.size_bytes());

@@ -83,6 +83,7 @@ AttentionChunkTask ChunkTask(const Tile& tile, Range rows, int64_t chunk, float*
   AttentionChunkTask task;
   task.cache = &args.cache;
   task.block_table = args.block_tables + tile.sequence->table_offset;
+  task.context_tokens = tile.sequence->context_tokens;
   task.kv_head = tile.kv_head;
   task.scale = args.scale;
   task.scores = scores;

@@ -59,6 +59,7 @@ struct AttentionPartial {
 struct AttentionChunkTask {
   const KvLayer* cache = nullptr;
   const int32_t* block_table = nullptr;  // of the sequence
+  int64_t context_tokens = 0;  // of the sequence: what may be prefetched
   int64_t kv_head = 0;
   int num_queries = 0;
   const float* q[kMaxQueries];

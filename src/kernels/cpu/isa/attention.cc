@@ -34,30 +34,48 @@ int64_t MaxEnd(const AttentionChunkTask& task) {
 
 // Where this sequence's tokens lie in the cache, for one key head.
 template <typename Format>
-struct Pages {
+class Pages {
+ public:
   using Type = typename Format::Type;
-  const AttentionChunkTask& task;
+  explicit Pages(const AttentionChunkTask& chunk_task) : task_(chunk_task) {}
 
-  int64_t HeadBase(int64_t token) const {
-    const KvLayer& c = *task.cache;
-    return (int64_t{task.block_table[token / c.block_size]} * c.num_kv_heads + task.kv_head) *
-           c.head_dim * c.block_size;
-  }
   // Key dimension 0 of `token`, a multiple of 16; dimensions lie block_size apart, tokens adjacent.
   const Type* Key(int64_t token) const {
-    return static_cast<const Type*>(task.cache->keys) + HeadBase(token) +
-           token % task.cache->block_size;
+    return static_cast<const Type*>(task_.cache->keys) + HeadBase(token) +
+           token % task_.cache->block_size;
   }
   const Type* Value(int64_t token) const {
-    return static_cast<const Type*>(task.cache->values) + HeadBase(token) +
-           token % task.cache->block_size * task.cache->head_dim;
+    return static_cast<const Type*>(task_.cache->values) + HeadBase(token) + OffsetInBlock(token);
   }
+  // What lies where the values of `token` do, but among the keys.
+  const Type* KeysBeside(int64_t token) const {
+    return static_cast<const Type*>(task_.cache->keys) + HeadBase(token) + OffsetInBlock(token);
+  }
+
+ private:
+  int64_t OffsetInBlock(int64_t token) const {
+    return token % task_.cache->block_size * task_.cache->head_dim;
+  }
+  int64_t HeadBase(int64_t token) const {
+    const KvLayer& c = *task_.cache;
+    return (int64_t{task_.block_table[token / c.block_size]} * c.num_kv_heads + task_.kv_head) *
+           c.head_dim * c.block_size;
+  }
+
+  const AttentionChunkTask& task_;
 };
+
+template <typename Type>
+DRAY_INLINE void PrefetchElements(const Type* p, int count) {
+  for (int i = 0; i * 64 < count * static_cast<int>(sizeof(Type)); ++i) {
+    PrefetchFar(reinterpret_cast<const char*>(p) + i * 64);
+  }
+}
 
 // Scores of kQueries queries for kVecs vectors of 16 tokens: scaled, with ALiBi, not yet masked.
 template <typename Format, int kQueries, int kVecs>
 void ScoreTile(const AttentionChunkTask& task, int first_query, int64_t token, int64_t chunk) {
-  const Pages<Format> pages{task};
+  const Pages<Format> pages(task);
   const typename Format::Type* keys[kVecs];
   for (int v = 0; v < kVecs; ++v) keys[v] = pages.Key(token + v * kLanes);
   const float* q[kQueries];
@@ -67,9 +85,13 @@ void ScoreTile(const AttentionChunkTask& task, int first_query, int64_t token, i
     for (Vec& a : row) a = Zero();
   }
   const int64_t head_dim = task.cache->head_dim, stride = task.cache->block_size;
+  const typename Format::Type* values = pages.Value(token);
   for (int64_t d = 0; d < head_dim; ++d) {
+    // The values of these tokens come next; the first group of queries fetches them into L2.
+    if (first_query == 0) PrefetchElements(values + d * kVecs * kLanes, kVecs * kLanes);
     Vec k[kVecs];
     for (int v = 0; v < kVecs; ++v) k[v] = Format::LoadVec(keys[v] + d * stride);
+#pragma GCC unroll 8
     for (int i = 0; i < kQueries; ++i) {
       const Vec qd = Set1(q[i][d]);
       for (int v = 0; v < kVecs; ++v) acc[i][v] = Fma(k[v], qd, acc[i][v]);
@@ -127,16 +149,18 @@ void Softmax(float* scores, int64_t begin, int64_t end, int64_t chunk, float& ma
   sum = Sum(sum_vec);
 }
 
-// values[query][d ...] += weights * V over tokens [begin, end), for kVecs vectors of dimensions.
-template <typename Format, int kQueries, int kVecs>
+// values[query][d ...] += weights * V over tokens [begin, end), for kVecs vectors of dimensions, of
+// which the last may be partial.
+template <typename Format, int kQueries, int kVecs, bool kPartial>
 void ValueTile(const AttentionChunkTask& task, int first_query, Range tokens, int64_t chunk,
                int64_t d, float* values) {
-  const Pages<Format> pages{task};
+  const Pages<Format> pages(task);
   const int64_t head_dim = task.cache->head_dim, block_size = task.cache->block_size;
-  const int64_t left = head_dim - d;
-  const bool partial = left < kVecs * kLanes;
+  const int64_t left = kPartial ? head_dim - d : kVecs * kLanes;
   Vec acc[kQueries][kVecs];
+#pragma GCC unroll 8
   for (int i = 0; i < kQueries; ++i) {
+#pragma GCC unroll 8
     for (int v = 0; v < kVecs; ++v) {
       acc[i][v] = LoadUpTo(values + i * head_dim + d + v * kLanes, left - v * kLanes);
     }
@@ -146,19 +170,28 @@ void ValueTile(const AttentionChunkTask& task, int first_query, Range tokens, in
     const int64_t end = block_end < tokens.end ? block_end : tokens.end;
     const typename Format::Type* row = pages.Value(t) + d;
     const float* weights = task.scores + first_query * kChunkTokens + (t - chunk);
-    for (; t < end; ++t, row += head_dim, ++weights) {
+    // The keys of the next chunk, as much of them as is read of these values.
+    const bool fetch = first_query == 0 && t + kChunkTokens < task.context_tokens;
+    const typename Format::Type* next = fetch ? pages.KeysBeside(t + kChunkTokens) + d : row;
+    for (; t < end; ++t, row += head_dim, next += head_dim, ++weights) {
+      if (fetch) PrefetchElements(next, kVecs * kLanes);
       Vec value[kVecs];
+#pragma GCC unroll 8
       for (int v = 0; v < kVecs; ++v) {
-        value[v] = partial ? LoadFirst<Format>(row + v * kLanes, left - v * kLanes)
-                           : Format::LoadVec(row + v * kLanes);
+        value[v] = kPartial ? LoadFirst<Format>(row + v * kLanes, left - v * kLanes)
+                            : Format::LoadVec(row + v * kLanes);
       }
+#pragma GCC unroll 8
       for (int i = 0; i < kQueries; ++i) {
         const Vec w = Set1(weights[i * kChunkTokens]);
+#pragma GCC unroll 8
         for (int v = 0; v < kVecs; ++v) acc[i][v] = Fma(value[v], w, acc[i][v]);
       }
     }
   }
+#pragma GCC unroll 8
   for (int i = 0; i < kQueries; ++i) {
+#pragma GCC unroll 8
     for (int v = 0; v < kVecs; ++v) {
       StoreUpTo(values + i * head_dim + d + v * kLanes, acc[i][v], left - v * kLanes);
     }
@@ -178,10 +211,13 @@ void ValueQueries(const AttentionChunkTask& task, int first_query, Range tokens,
   values += first_query * head_dim;
   int64_t d = 0;
   for (; d + kVecs * kLanes <= head_dim; d += kVecs * kLanes) {
-    ValueTile<Format, kQueries, kVecs>(task, first_query, tokens, chunk, d, values);
+    ValueTile<Format, kQueries, kVecs, false>(task, first_query, tokens, chunk, d, values);
   }
-  for (; d < head_dim; d += kLanes) {
-    ValueTile<Format, kQueries, 1>(task, first_query, tokens, chunk, d, values);
+  for (; d + kLanes <= head_dim; d += kLanes) {
+    ValueTile<Format, kQueries, 1, false>(task, first_query, tokens, chunk, d, values);
+  }
+  if (d < head_dim) {
+    ValueTile<Format, kQueries, 1, true>(task, first_query, tokens, chunk, d, values);
   }
 }
 
