@@ -1,6 +1,7 @@
 // How fast are weights packed when a model loads? Dense and transposed sources of every format.
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <vector>
 
 #include "kernels/backend.h"
@@ -40,9 +41,15 @@ void Measure(kernels::Backend& backend, MachineLimits& limits, const Case& c) {
              traffic / Median(seconds) / Median(bandwidth));
 }
 
-int Main() {
-  const auto backend = std::move(kernels::MakeCpuBackend({})).value();
-  MachineLimits limits(0);
+int Main(int argc, char** argv) {
+  int threads = 0;
+  CLI::App app("How fast weights are packed");
+  app.add_option("--threads", threads, "0: one per processor");
+  app.add_flag_callback("--processor-time", Stopwatch::UseProcessorTime,
+                        "of one thread, for busy machines; use with --threads 1");
+  CLI11_PARSE(app, argc, argv);
+  const auto backend = std::move(kernels::MakeCpuBackend({threads, ""})).value();
+  MachineLimits limits(threads);
   fmt::print("{}\n", backend->Describe());
   for (const char* order : {"dense", "transposed"}) {
     Measure(*backend, limits, {DType::kBF16, WeightFormat::kBF16, order});
@@ -57,4 +64,4 @@ int Main() {
 }  // namespace
 }  // namespace dray::bench
 
-int main() { return dray::bench::Main(); }
+int main(int argc, char** argv) { return dray::bench::Main(argc, argv); }

@@ -1,30 +1,18 @@
-// The backend's memory, copies and the operations that are only split by rows. Linear, Attention
-// and packing have files of their own.
+// Copies and the operations that are only split by rows. Weights, Linear and Attention have files
+// of their own.
 #include "kernels/cpu/cpu_backend.h"
 
 #include <fmt/format.h>
 
 #include <cstring>
-#include <optional>
 #include <utility>
 
-#include "base/checked_math.h"
 #include "kernels/cpu/dispatch.h"
 
 namespace dray::kernels {
 namespace {
 
 constexpr int64_t kFloat = sizeof(float);
-
-// Bytes that PanelLayout(...).storage_bytes() would need, or nothing if that exceeds int64.
-std::optional<int64_t> StorageBytes(const MatrixSpec& spec) {
-  constexpr int64_t kLargest = int64_t{1} << 40;
-  if (spec.rows < 0 || spec.cols < 0 || spec.rows > kLargest || spec.cols > kLargest) return {};
-  const auto elements = CheckedMul(RoundUp(spec.rows, kPanelRows), RoundUp(spec.cols, kPadK));
-  const auto bytes = elements ? CheckedMul(*elements, int64_t{4}) : std::nullopt;
-  if (!bytes || !CheckedAdd(*bytes, kReadAhead)) return {};
-  return PanelLayout(spec.format, spec.rows, spec.cols).storage_bytes();
-}
 
 }  // namespace
 
@@ -50,16 +38,6 @@ WeightFormat CpuBackend::NativeFormat(DType dtype) const {
     default:
       return WeightFormat::kF32;
   }
-}
-
-Result<WeightMatrix> CpuBackend::AllocateMatrix(const MatrixSpec& spec) {
-  const std::optional<int64_t> bytes = StorageBytes(spec);
-  if (!bytes) {
-    return Status(StatusCode::kInvalidArgument,
-                  fmt::format("a matrix of {} x {} is not addressable", spec.rows, spec.cols));
-  }
-  DRAY_ASSIGN_OR_RETURN(Buffer storage, HostAllocator().Allocate(static_cast<size_t>(*bytes)));
-  return WeightMatrix(spec, std::move(storage));
 }
 
 void CpuBackend::Norm(const NormArgs& args) {

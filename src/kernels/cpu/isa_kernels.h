@@ -59,7 +59,7 @@ struct AttentionPartial {
 struct AttentionChunkTask {
   const KvLayer* cache = nullptr;
   const int32_t* block_table = nullptr;  // of the sequence
-  int64_t context_tokens = 0;  // of the sequence: what may be prefetched
+  int64_t context_tokens = 0;            // of the sequence: what may be prefetched
   int64_t kv_head = 0;
   int num_queries = 0;
   const float* q[kMaxQueries];
@@ -86,6 +86,8 @@ struct IsaKernels {
 
   void (*pack_activations[kNumFormats])(const PackActivationsTask& task, Range blocks);
   void (*linear[kNumFormats])(const LinearTask& task, Range panels);
+  // `count` adjacent numbers; `dtype` is f32, f16, bf16 or f64.
+  void (*convert)(DType dtype, const void* from, WeightFormat format, void* to, int64_t count);
   void (*norm)(const NormArgs& args, Range rows);
   void (*gated_activation)(const GatedActivationArgs& args, Range rows);
   void (*rope_and_cache[kNumFormats])(const RopeAndCacheArgs& args, Range tokens);

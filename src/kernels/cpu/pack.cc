@@ -1,13 +1,11 @@
-// Weights into panels, and rows out of them again (Embed).
-//
-// A source is read in tiles of 16 rows by kTileCols columns. Where it is dense and already of the
-// panel's type, tiles are transposed straight from it; anything else is first converted into a
-// small tile on the stack, read along whichever of its strides is one.
+// A source is read in tiles of 16 rows by kTileCols columns. Where its rows are dense and already
+// of the panel's type, tiles are transposed straight from it; other types are first converted into
+// a small tile on the stack. Where its columns are dense (matrices that a checkpoint stores
+// transposed), sixteen rows of a column are nearly a panel's vector as they are.
+#include "kernels/cpu/pack.h"
+
 #include <algorithm>
 #include <cstring>
-
-#include "base/check.h"
-#include "kernels/cpu/cpu_backend.h"
 
 namespace dray::kernels {
 namespace {
@@ -15,25 +13,55 @@ namespace {
 constexpr int64_t kTileRows = 16;
 constexpr int64_t kTileCols = 32;
 
-template <typename T>
-T LoadAs(const std::byte* p) {
-  T value;
-  std::memcpy(&value, p, sizeof(value));
-  return value;
+typedef uint32_t Words __attribute__((vector_size(16)));
+typedef uint16_t Halves __attribute__((vector_size(16)));
+
+Words LoadWords(const std::byte* p) {
+  Words words;
+  std::memcpy(&words, p, sizeof(words));
+  return words;
 }
 
-float LoadF32(DType dtype, const std::byte* p) {
-  switch (dtype) {
-    case DType::kF32:
-      return LoadAs<float>(p);
-    case DType::kF16:
-      return F16ToF32(LoadAs<uint16_t>(p));
-    case DType::kBF16:
-      return BF16ToF32(LoadAs<uint16_t>(p));
-    default:
-      return static_cast<float>(LoadAs<double>(p));
+// A 4 x 4 transpose of the 32-bit words at p, p + stride, ...: column i becomes out[i].
+void Transpose4(const std::byte* p, int64_t stride, Words (&out)[4]) {
+  const Words a = LoadWords(p), b = LoadWords(p + stride);
+  const Words c = LoadWords(p + 2 * stride), d = LoadWords(p + 3 * stride);
+  const Words ab_low = __builtin_shuffle(a, b, Words{0, 4, 1, 5});
+  const Words ab_high = __builtin_shuffle(a, b, Words{2, 6, 3, 7});
+  const Words cd_low = __builtin_shuffle(c, d, Words{0, 4, 1, 5});
+  const Words cd_high = __builtin_shuffle(c, d, Words{2, 6, 3, 7});
+  out[0] = __builtin_shuffle(ab_low, cd_low, Words{0, 1, 4, 5});
+  out[1] = __builtin_shuffle(ab_low, cd_low, Words{2, 3, 6, 7});
+  out[2] = __builtin_shuffle(ab_high, cd_high, Words{0, 1, 4, 5});
+  out[3] = __builtin_shuffle(ab_high, cd_high, Words{2, 3, 6, 7});
+}
+
+// Four channels' words of one step at `to`, the place of the first in the step's vector. In f16
+// panels a word's two numbers go to the two halves of the vector.
+void StoreChannels(WeightFormat format, Words words, std::byte* vector, int64_t channel) {
+  if (format != WeightFormat::kF16) {
+    std::memcpy(vector + channel * 4, &words, sizeof(words));
+    return;
+  }
+  const Halves split = __builtin_shuffle((Halves)words, Halves{0, 2, 4, 6, 1, 3, 5, 7});
+  std::memcpy(vector + channel * 2, &split, 8);
+  std::memcpy(vector + 32 + channel * 2, reinterpret_cast<const std::byte*>(&split) + 8, 8);
+}
+
+// Two columns of sixteen 16-bit numbers as sixteen pairs.
+void InterleaveColumns(const uint16_t* first, const uint16_t* second, std::byte* vector) {
+  for (int64_t i = 0; i < kTileRows; i += 8) {
+    Halves a, b;
+    std::memcpy(&a, first + i, sizeof(a));
+    std::memcpy(&b, second + i, sizeof(b));
+    const Halves low = __builtin_shuffle(a, b, Halves{0, 8, 1, 9, 2, 10, 3, 11});
+    const Halves high = __builtin_shuffle(a, b, Halves{4, 12, 5, 13, 6, 14, 7, 15});
+    std::memcpy(vector + i * 4, &low, sizeof(low));
+    std::memcpy(vector + i * 4 + 16, &high, sizeof(high));
   }
 }
+
+}  // namespace
 
 DType PanelType(WeightFormat format) {
   switch (format) {
@@ -47,177 +75,115 @@ DType PanelType(WeightFormat format) {
   return DType::kF32;
 }
 
-void StoreElement(DType dtype, float value, std::byte* p) {
-  if (dtype == DType::kF32) {
-    std::memcpy(p, &value, sizeof(value));
-    return;
-  }
-  const uint16_t bits = dtype == DType::kF16 ? F32ToF16(value) : F32ToBF16(value);
-  std::memcpy(p, &bits, sizeof(bits));
+Packer::Packer(const IsaKernels& isa, const WeightMatrix& matrix, int64_t first_row,
+               const SourceRows& source)
+    : isa_(isa),
+      layout_(matrix.format(), matrix.rows(), matrix.cols()),
+      panels_(matrix.data()),
+      type_(PanelType(matrix.format())),
+      first_row_(first_row),
+      source_(source),
+      source_bytes_(static_cast<int64_t>(SizeOf(source.dtype))),
+      element_bytes_(layout_.element_bytes()) {}
+
+Range Packer::Panels() const {
+  return {first_row_ / kPanelRows, (Rows().end + kPanelRows - 1) / kPanelRows};
 }
 
-// A 4 x 4 transpose of 32-bit words: row i of the result is column i of rows a, b, c, d.
-typedef uint32_t Words __attribute__((vector_size(16)));
-void Transpose4(const std::byte* const (&rows)[4], std::byte* out, int64_t out_stride) {
-  const Words a = LoadAs<Words>(rows[0]), b = LoadAs<Words>(rows[1]);
-  const Words c = LoadAs<Words>(rows[2]), d = LoadAs<Words>(rows[3]);
-  const Words ab_low = __builtin_shuffle(a, b, Words{0, 4, 1, 5});
-  const Words ab_high = __builtin_shuffle(a, b, Words{2, 6, 3, 7});
-  const Words cd_low = __builtin_shuffle(c, d, Words{0, 4, 1, 5});
-  const Words cd_high = __builtin_shuffle(c, d, Words{2, 6, 3, 7});
-  const Words columns[4] = {__builtin_shuffle(ab_low, cd_low, Words{0, 1, 4, 5}),
-                            __builtin_shuffle(ab_low, cd_low, Words{2, 3, 6, 7}),
-                            __builtin_shuffle(ab_high, cd_high, Words{0, 1, 4, 5}),
-                            __builtin_shuffle(ab_high, cd_high, Words{2, 3, 6, 7})};
-  for (int i = 0; i < 4; ++i) std::memcpy(out + i * out_stride, &columns[i], sizeof(Words));
-}
-
-// Splits each vector of 16 (k, k + 1) pairs of 16-bit numbers into its first and second numbers.
-void SplitPairs(std::byte* vectors, int64_t count) {
-  for (int64_t v = 0; v < count; ++v, vectors += kStepBytes) {
-    uint16_t pairs[32], split[32];
-    std::memcpy(pairs, vectors, sizeof(pairs));
-    for (int i = 0; i < 16; ++i) {
-      split[i] = pairs[2 * i];
-      split[16 + i] = pairs[2 * i + 1];
-    }
-    std::memcpy(vectors, split, sizeof(split));
-  }
-}
-
-// One source and the part of a panel matrix that it fills.
-class Packer {
- public:
-  Packer(const WeightMatrix& matrix, int64_t first_row, const SourceRows& source)
-      : layout_(matrix.format(), matrix.rows(), matrix.cols()),
-        panels_(matrix.data()),
-        type_(PanelType(matrix.format())),
-        first_row_(first_row),
-        source_(source),
-        source_bytes_(static_cast<int64_t>(SizeOf(source.dtype))),
-        element_bytes_(layout_.element_bytes()) {}
-
-  // Groups of 16 rows of the matrix that the source touches.
-  Range Groups() const {
-    return {first_row_ / kTileRows, (first_row_ + source_.rows + kTileRows - 1) / kTileRows};
-  }
-
-  void PackGroup(int64_t group) const {
-    const int64_t begin = std::max(group * kTileRows, first_row_);
-    const int64_t end = std::min((group + 1) * kTileRows, first_row_ + source_.rows);
+void Packer::Pack(Range panels) const {
+  // Rows that are dense are read as 32 streams; columns that are dense, along all rows of the part.
+  const int64_t panels_at_once = source_.col_stride == 1 ? 1 : panels.end - panels.begin;
+  for (int64_t p = panels.begin; p < panels.end; p += panels_at_once) {
+    const int64_t end = std::min(p + panels_at_once, panels.end);
     for (int64_t col = 0; col < source_.cols; col += kTileCols) {
-      const Range cols{col, std::min(col + kTileCols, source_.cols)};
-      if (end - begin == kTileRows && cols.end - cols.begin == kTileCols) {
-        PackTile(begin, col);
-      } else {
-        PackElements(Range{begin, end}, cols);
-      }
+      for (int64_t group = 2 * p; group < 2 * end; ++group) PackGroup(group, col);
     }
   }
-
- private:
-  const std::byte* Source(int64_t row, int64_t col) const {
-    return static_cast<const std::byte*>(source_.data) +
-           ((row - first_row_) * source_.row_stride + col * source_.col_stride) * source_bytes_;
-  }
-  std::byte* Vector(int64_t row, int64_t col) const {
-    return panels_ + layout_.VectorOffset(row, col);
-  }
-
-  // A whole tile.
-  void PackTile(int64_t row, int64_t col) const {
-    alignas(64) std::byte tile[kTileRows * kTileCols * sizeof(float)];
-    const std::byte* from = Source(row, col);
-    int64_t stride = source_.row_stride * source_bytes_;
-    if (source_.dtype != type_ || source_.col_stride != 1) {
-      Stage(row, col, tile);
-      from = tile;
-      stride = kTileCols * element_bytes_;
-    }
-    std::byte* to = Vector(row, col);
-    const int64_t words = kTileCols * element_bytes_ / 4;
-    for (int64_t r = 0; r < kTileRows; r += 4) {
-      for (int64_t w = 0; w < words; w += 4) {
-        const std::byte* part = from + r * stride + w * 4;
-        Transpose4({part, part + stride, part + 2 * stride, part + 3 * stride},
-                   to + w * kStepBytes + r * 4, kStepBytes);
-      }
-    }
-    if (type_ == DType::kF16) SplitPairs(to, words);
-  }
-
-  // Converts a tile into [kTileRows][kTileCols] of the panel's type.
-  void Stage(int64_t row, int64_t col, std::byte* tile) const {
-    const auto put = [&](int64_t r, int64_t c) {
-      std::byte* to = tile + (r * kTileCols + c) * element_bytes_;
-      const std::byte* from = Source(row + r, col + c);
-      if (source_.dtype == type_) {
-        std::memcpy(to, from, static_cast<size_t>(element_bytes_));
-      } else {
-        StoreElement(type_, LoadF32(source_.dtype, from), to);
-      }
-    };
-    if (source_.col_stride == 1) {
-      for (int64_t r = 0; r < kTileRows; ++r) {
-        for (int64_t c = 0; c < kTileCols; ++c) put(r, c);
-      }
-    } else {
-      for (int64_t c = 0; c < kTileCols; ++c) {
-        for (int64_t r = 0; r < kTileRows; ++r) put(r, c);
-      }
-    }
-  }
-
-  // The edges, element by element.
-  void PackElements(Range rows, Range cols) const {
-    for (int64_t c = cols.begin; c < cols.end; ++c) {
-      for (int64_t r = rows.begin; r < rows.end; ++r) {
-        const float value = LoadF32(source_.dtype, Source(r, c));
-        StoreElement(type_, value, Vector(r, c) + layout_.LaneOffset(r, c));
-      }
-    }
-  }
-
-  PanelLayout layout_;
-  std::byte* panels_;
-  DType type_;
-  int64_t first_row_;
-  SourceRows source_;
-  int64_t source_bytes_;
-  int64_t element_bytes_;
-};
-
-}  // namespace
-
-void CpuBackend::PackRows(WeightMatrix& matrix, int64_t first_row, const SourceRows& source) {
-  DRAY_CHECK(first_row >= 0 && source.rows >= 0 && first_row + source.rows <= matrix.rows());
-  DRAY_CHECK(source.cols == matrix.cols());
-  DRAY_CHECK(IsWeightType(source.dtype) || source.dtype == DType::kF64);
-  if (source.rows == 0) return;
-  const Packer packer(matrix, first_row, source);
-  const Range groups = packer.Groups();
-  Split(groups.end - groups.begin, source.rows * source.cols * 4, [&](Range part) {
-    for (int64_t g = part.begin; g < part.end; ++g) packer.PackGroup(groups.begin + g);
-  });
 }
 
-void CpuBackend::Embed(const EmbedArgs& args) {
-  const WeightMatrix& table = *args.table;
-  const PanelLayout layout(table.format(), table.rows(), table.cols());
-  const DType type = PanelType(table.format());
-  // Every step of a row is a cache line of its own.
-  Split(args.num_tokens, args.num_tokens * table.cols() * kLineBytes, [&](Range tokens) {
-    for (int64_t t = tokens.begin; t < tokens.end; ++t) {
-      float* out = args.out + t * table.cols();
-      const int64_t row = args.ids[t];
-      DRAY_DCHECK(row >= 0 && row < table.rows());
-      for (int64_t c = 0; c < table.cols(); ++c) {
-        const std::byte* p = table.data() + layout.VectorOffset(row, c) + layout.LaneOffset(row, c);
-        const float value = LoadF32(type, p);
-        out[c] = args.mode == WriteMode::kAdd ? out[c] + value : value;
+// Sixteen rows of the matrix, as far as the source has them, and up to kTileCols columns.
+void Packer::PackGroup(int64_t group, int64_t col) const {
+  const Range rows{std::max(group * kTileRows, Rows().begin),
+                   std::min((group + 1) * kTileRows, Rows().end)};
+  const Range cols{col, std::min(col + kTileCols, source_.cols)};
+  if (rows.begin >= rows.end) return;
+  if (rows.end - rows.begin < kTileRows || cols.end - cols.begin < kTileCols) {
+    PackElements(rows, cols);
+  } else if (source_.row_stride == 1 && source_.col_stride != 1) {
+    PackTileByColumns(rows.begin, col);
+  } else {
+    PackTile(rows.begin, col);
+  }
+}
+
+const std::byte* Packer::Source(int64_t row, int64_t col) const {
+  return static_cast<const std::byte*>(source_.data) +
+         ((row - first_row_) * source_.row_stride + col * source_.col_stride) * source_bytes_;
+}
+
+void Packer::PackTile(int64_t row, int64_t col) const {
+  alignas(64) std::byte tile[kTileRows * kTileCols * sizeof(float)];
+  const std::byte* from = Source(row, col);
+  int64_t stride = source_.row_stride * source_bytes_;
+  if (source_.dtype != type_ || source_.col_stride != 1) {
+    StageRows(row, col, tile);
+    from = tile;
+    stride = kTileCols * element_bytes_;
+  }
+  std::byte* to = Vector(row, col);
+  for (int64_t word = 0; word < kTileCols * element_bytes_ / 4; word += 4) {
+    for (int64_t r = 0; r < kTileRows; r += 4) {
+      Words channels[4];
+      Transpose4(from + r * stride + word * 4, stride, channels);
+      for (int64_t i = 0; i < 4; ++i) {
+        StoreChannels(layout_.format, channels[i], to + (word + i) * kStepBytes, r);
       }
     }
-  });
+  }
+}
+
+// A tile as [kTileRows][kTileCols] of the panel's type.
+void Packer::StageRows(int64_t row, int64_t col, std::byte* tile) const {
+  for (int64_t r = 0; r < kTileRows; ++r) {
+    std::byte* to = tile + r * kTileCols * element_bytes_;
+    if (source_.col_stride == 1) {
+      isa_.convert(source_.dtype, Source(row + r, col), layout_.format, to, kTileCols);
+      continue;
+    }
+    for (int64_t c = 0; c < kTileCols; ++c) {
+      isa_.convert(source_.dtype, Source(row + r, col + c), layout_.format, to + c * element_bytes_,
+                   1);
+    }
+  }
+}
+
+void Packer::PackTileByColumns(int64_t row, int64_t col) const {
+  for (int64_t c = 0; c < kTileCols; c += layout_.cols_per_step()) {
+    std::byte* vector = Vector(row, col + c);
+    const std::byte* first = Source(row, col + c);
+    if (layout_.format == WeightFormat::kF32) {
+      isa_.convert(source_.dtype, first, layout_.format, vector, kTileRows);
+      continue;
+    }
+    uint16_t columns[2][kTileRows];
+    isa_.convert(source_.dtype, first, layout_.format, columns[0], kTileRows);
+    isa_.convert(source_.dtype, Source(row, col + c + 1), layout_.format, columns[1], kTileRows);
+    if (layout_.format == WeightFormat::kBF16) {
+      InterleaveColumns(columns[0], columns[1], vector);
+    } else {
+      std::memcpy(vector, columns, sizeof(columns));
+    }
+  }
+}
+
+// The edges, element by element.
+void Packer::PackElements(Range rows, Range cols) const {
+  for (int64_t c = cols.begin; c < cols.end; ++c) {
+    for (int64_t r = rows.begin; r < rows.end; ++r) {
+      isa_.convert(source_.dtype, Source(r, c), layout_.format,
+                   Vector(r, c) + layout_.LaneOffset(r, c), 1);
+    }
+  }
 }
 
 }  // namespace dray::kernels

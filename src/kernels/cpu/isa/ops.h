@@ -12,6 +12,8 @@ void LinearF32(const LinearTask& task, Range panels);
 void LinearF16(const LinearTask& task, Range panels);
 void LinearBF16(const LinearTask& task, Range panels);
 
+void ConvertArray(DType dtype, const void* from, WeightFormat format, void* to, int64_t count);
+
 void NormRows(const NormArgs& args, Range rows);
 void GatedActivationRows(const GatedActivationArgs& args, Range rows);
 void ActivateArray(Activation activation, const float* x, float* out, int64_t count);

@@ -11,6 +11,7 @@ constinit const IsaKernels kKernels = {
     .activation_bytes = {4, 4, kHasBF16Dot ? 2 : 4},
     .pack_activations = {PackActivationsF32, PackActivationsF32, PackActivationsBF16},
     .linear = {LinearF32, LinearF16, LinearBF16},
+    .convert = ConvertArray,
     .norm = NormRows,
     .gated_activation = GatedActivationRows,
     .rope_and_cache = {RopeAndCacheTokens<F32>, RopeAndCacheTokens<F16>, RopeAndCacheTokens<BF16>},

@@ -1,0 +1,44 @@
+// Weights into panels, for the part of a matrix that one source fills.
+#pragma once
+
+#include "kernels/cpu/isa_kernels.h"
+
+namespace dray::kernels {
+
+// The number format of a panel's elements.
+DType PanelType(WeightFormat format);
+
+class Packer {
+ public:
+  Packer(const IsaKernels& isa, const WeightMatrix& matrix, int64_t first_row,
+         const SourceRows& source);
+
+  // Panels that the source touches.
+  Range Panels() const;
+  // Packs what the source holds of `panels`; parts may be packed at once by several threads.
+  void Pack(Range panels) const;
+
+ private:
+  void PackGroup(int64_t group, int64_t col) const;
+  void PackTile(int64_t row, int64_t col) const;
+  void PackTileByColumns(int64_t row, int64_t col) const;
+  void StageRows(int64_t row, int64_t col, std::byte* tile) const;
+  void PackElements(Range rows, Range cols) const;
+
+  const std::byte* Source(int64_t row, int64_t col) const;
+  std::byte* Vector(int64_t row, int64_t col) const {
+    return panels_ + layout_.VectorOffset(row, col);
+  }
+  Range Rows() const { return {first_row_, first_row_ + source_.rows}; }
+
+  const IsaKernels& isa_;
+  PanelLayout layout_;
+  std::byte* panels_;
+  DType type_;
+  int64_t first_row_;
+  SourceRows source_;
+  int64_t source_bytes_;   // of one element
+  int64_t element_bytes_;  // of a packed one
+};
+
+}  // namespace dray::kernels

@@ -1,0 +1,98 @@
+// The backend's weights: allocation, packing, and rows read back out of panels (Embed).
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <optional>
+#include <utility>
+
+#include "base/check.h"
+#include "base/checked_math.h"
+#include "kernels/cpu/cpu_backend.h"
+#include "kernels/cpu/pack.h"
+
+namespace dray::kernels {
+namespace {
+
+// Bytes that PanelLayout(...).storage_bytes() would need, or nothing if that exceeds int64.
+std::optional<int64_t> StorageBytes(const MatrixSpec& spec) {
+  constexpr int64_t kLargest = int64_t{1} << 40;
+  if (spec.rows < 0 || spec.cols < 0 || spec.rows > kLargest || spec.cols > kLargest) return {};
+  const auto elements = CheckedMul(RoundUp(spec.rows, kPanelRows), RoundUp(spec.cols, kPadK));
+  const auto bytes = elements ? CheckedMul(*elements, int64_t{4}) : std::nullopt;
+  if (!bytes || !CheckedAdd(*bytes, kReadAhead)) return {};
+  return PanelLayout(spec.format, spec.rows, spec.cols).storage_bytes();
+}
+
+// One row of a table, a chunk of columns at a time.
+class RowReader {
+ public:
+  RowReader(const IsaKernels& isa, const WeightMatrix& table)
+      : isa_(isa), layout_(table.format(), table.rows(), table.cols()), table_(table) {}
+
+  void Read(int64_t row, WriteMode mode, float* out) const {
+    alignas(64) std::byte raw[kChunk * sizeof(float)];
+    alignas(64) float values[kChunk];
+    for (int64_t col = 0; col < table_.cols(); col += kChunk) {
+      const int64_t count = std::min(kChunk, table_.cols() - col);
+      Gather(row, Range{col, col + count}, raw);
+      isa_.convert(PanelType(layout_.format), raw, WeightFormat::kF32, values, count);
+      for (int64_t i = 0; i < count; ++i) {
+        out[col + i] = mode == WriteMode::kAdd ? out[col + i] + values[i] : values[i];
+      }
+    }
+  }
+
+ private:
+  static constexpr int64_t kChunk = 256;
+
+  void Gather(int64_t row, Range cols, std::byte* raw) const {
+    const auto bytes = static_cast<size_t>(layout_.element_bytes());
+    for (int64_t c = cols.begin; c < cols.end; ++c, raw += bytes) {
+      std::memcpy(raw, table_.data() + layout_.VectorOffset(row, c) + layout_.LaneOffset(row, c),
+                  bytes);
+    }
+  }
+
+  const IsaKernels& isa_;
+  PanelLayout layout_;
+  const WeightMatrix& table_;
+};
+
+}  // namespace
+
+Result<WeightMatrix> CpuBackend::AllocateMatrix(const MatrixSpec& spec) {
+  const std::optional<int64_t> bytes = StorageBytes(spec);
+  if (!bytes) {
+    return Status(StatusCode::kInvalidArgument,
+                  fmt::format("a matrix of {} x {} is not addressable", spec.rows, spec.cols));
+  }
+  DRAY_ASSIGN_OR_RETURN(Buffer storage, HostAllocator().Allocate(static_cast<size_t>(*bytes)));
+  return WeightMatrix(spec, std::move(storage));
+}
+
+void CpuBackend::PackRows(WeightMatrix& matrix, int64_t first_row, const SourceRows& source) {
+  DRAY_CHECK(first_row >= 0 && source.rows >= 0 && first_row + source.rows <= matrix.rows());
+  DRAY_CHECK(source.cols == matrix.cols());
+  DRAY_CHECK(IsWeightType(source.dtype) || source.dtype == DType::kF64);
+  if (source.rows == 0) return;
+  const Packer packer(isa_, matrix, first_row, source);
+  const Range panels = packer.Panels();
+  Split(panels.end - panels.begin, source.rows * source.cols * 4, [&](Range part) {
+    packer.Pack(Range{panels.begin + part.begin, panels.begin + part.end});
+  });
+}
+
+void CpuBackend::Embed(const EmbedArgs& args) {
+  const WeightMatrix& table = *args.table;
+  const RowReader reader(isa_, table);
+  // Every step of a row is a cache line of its own.
+  Split(args.num_tokens, args.num_tokens * table.cols() * kLineBytes, [&](Range tokens) {
+    for (int64_t t = tokens.begin; t < tokens.end; ++t) {
+      DRAY_DCHECK(args.ids[t] >= 0 && args.ids[t] < table.rows());
+      reader.Read(args.ids[t], args.mode, args.out + t * table.cols());
+    }
+  });
+}
+
+}  // namespace dray::kernels
