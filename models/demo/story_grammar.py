@@ -101,7 +101,8 @@ def pick_slots(rng, family):
     slots = pick_person(rng, "H", taken) | pick_person(rng, "F", taken) | pick_elder(rng, family)
     slots |= pick_places(rng) | pick_things(rng) | pick_events(rng)
     slots |= {"home": home, "home_cap": cap(home), "time": time, "time_low": time[0].lower() + time[1:],
-              "weather": rng.choice(words.WEATHER), "color": rng.choice(words.COLORS), "season": rng.choice(words.SEASONS),
+              "weather": rng.choice(words.WEATHER), "color": rng.choice(words.COLORS),
+              "season": rng.choice(words.SEASONS),
               "day": rng.choice(words.DAYS), "sad": rng.choice(words.FEELINGS_SAD),
               "glad": rng.choice(words.FEELINGS_GLAD)}
     return slots

@@ -1,6 +1,6 @@
 """Trains the demo model from nothing: makes stories, learns a tokenizer, trains a small LLaMA-shape decoder.
 
-Usage: python train.py --work SCRATCH [--steps N] [--minutes M] [--export-only]
+Usage: python train.py --work SCRATCH [--bf16] [--steps N] [--minutes M] [--export-only]
 Needs torch, transformers, tokenizers and safetensors (made with 2.6.0, 5.23.0, 0.23.3, 0.8.0), one CPU core.
 The text comes from story_grammar.py alone. A checkpoint goes to SCRATCH every 200 steps; --export-only
 writes the model files from the last one. Everything is seeded; --minutes only ends the schedule early.
@@ -26,8 +26,9 @@ HELDOUT_BYTES = 200_000
 # Batches as (rows, tokens a row): mostly short, some as long as the model may see.
 SHAPES = [(4, 512), (4, 512), (2, 1024)]
 PEAK_LR, WARMUP = 3e-3, 100
-PROMPTS = ["Once upon a time", "One windy day in autumn, the fox", "\"Where is my lantern?\" asked",
-           "The old clockmaker lived at the end of a long road.", "Mia and the little duckling"]
+PROMPTS = ["Once upon a time", "\"Where is my lantern?\" asked", "Mia and the little duckling",
+           "One rainy day, Hugo saw that something was wrong with the bell at the harbour.",
+           "It was a little kitten, caught in the thick mud."]
 
 
 def make_tokenizer(stories):
@@ -137,14 +138,16 @@ def bits_per_byte(model, tokenizer, stories):
 
 def export(model, tokenizer):
     """Writes the files of the model in bfloat16, as the hub lays them out."""
-    transformers.PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>",
-        model_max_length=1024).save_pretrained(HERE)
+    tokenizer.save(str(HERE / "tokenizer.json"))
+    names = {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<s>", "eos_token": "</s>",
+             "model_max_length": 1024, "clean_up_tokenization_spaces": False}
+    (HERE / "tokenizer_config.json").write_text(json.dumps(names, indent=2) + "\n")
     model = model.to(torch.bfloat16)
     model.generation_config = transformers.GenerationConfig(
         bos_token_id=BOS, eos_token_id=EOS, do_sample=True, temperature=0.8, max_new_tokens=400)
     model.config.architectures = ["LlamaForCausalLM"]
     model.save_pretrained(HERE)
+    (HERE / "model.safetensors").chmod(0o644)
     (HERE / "heldout.txt").write_text("\n\n".join(heldout_text()) + "\n")
 
 
@@ -154,8 +157,8 @@ def greedy(model, ids):
     result = model.generate(prompt, attention_mask=torch.ones_like(prompt), do_sample=False,
                             max_new_tokens=64, min_new_tokens=64, eos_token_id=None,
                             output_logits=True, return_dict_in_generate=True)
-    margins = [float(torch.topk(step.float(), 2).values.diff().abs()) for step in result.logits]
-    return result.sequences[0, len(ids):].tolist(), round(min(margins), 4)
+    gaps = [float(torch.topk(step.float(), 2).values.diff().abs()) for step in result.logits]
+    return result.sequences[0, len(ids):].tolist(), [round(gap, 4) for gap in gaps]
 
 
 def write_golden(stories):
@@ -168,13 +171,15 @@ def write_golden(stories):
         model.generation_config = transformers.GenerationConfig()
     for text in PROMPTS:
         ids = tokenizer(text)["input_ids"]
-        tokens, margin = greedy(single, ids)
-        entries.append({"text": text, "ids": ids, "greedy_float32": tokens, "min_gap_float32": margin,
+        tokens, gaps = greedy(single, ids)
+        entries.append({"text": text, "ids": ids, "greedy_float32": tokens, "gaps_float32": gaps,
                         "greedy_bfloat16": greedy(half, ids)[0], "greedy_text": tokenizer.decode(tokens)})
     measure = bits_per_byte(single, tokenizer.backend_tokenizer, stories)
     out = {"transformers": transformers.__version__, "torch": torch.__version__.split("+")[0],
-           "heldout_bits_per_byte_float32": round(measure, 5), "prompts": entries}
-    (HERE / "golden.json").write_text(json.dumps(out, indent=1) + "\n")
+           "heldout_bits_per_byte_float32": round(measure, 5)}
+    lines = ",\n".join("  " + json.dumps(entry) for entry in entries)
+    text = json.dumps(out, indent=1)[:-2] + ',\n "prompts": [\n' + lines + "\n ]\n}\n"
+    (HERE / "golden.json").write_text(text)
     return measure
 
 

@@ -203,7 +203,8 @@ VARIANTS = [
             note="int(20 * 0.25) = 5 is odd: transformers rotates 6 dimensions (pairs i, i+3) with "
                  "exponents 0, 2/5, 4/5"),
     Variant("gpt_neox-rope-linear", gpt_neox(hidden_size=48, rotary_pct=0.5,
-                                             rope_scaling={"type": "linear", "factor": 4.0}), rename=EMBED_OUT),
+                                             rope_scaling={"type": "linear", "factor": 4.0}),
+            rename=EMBED_OUT),
     # BLOOM
     Variant("bloom", bloom(), rename=NO_TRANSFORMER, note="the hub's spelling, n_embed"),
     Variant("bloom-6-heads", bloom(n_embed=36, num_attention_heads=6), storage="bin-sharded", head=True),
