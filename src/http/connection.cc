@@ -23,15 +23,16 @@ constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 
 Connection::Connection(Socket socket, std::shared_ptr<ServerState> server)
     : server_(std::move(server)),
+      registration_{this, server_.get()},
       timeouts_(server_->options.timeouts),
       socket_(std::move(socket)),
       timer_(socket_.get_executor()),
       parser_(server_->options.limits) {}
 
-Connection::~Connection() {
-  const std::lock_guard lock(server_->mutex);
-  server_->connections.erase(this);
-  server_->changed.notify_all();
+Connection::Registration::~Registration() {
+  const std::lock_guard lock(server->mutex);
+  server->connections.erase(connection);
+  server->changed.notify_all();
 }
 
 void Connection::Start(Admission admission) {

@@ -56,7 +56,6 @@ class Connection : public std::enable_shared_from_this<Connection> {
   using Socket = boost::asio::basic_stream_socket<boost::asio::ip::tcp, Strand>;
 
   Connection(Socket socket, std::shared_ptr<ServerState> server);
-  ~Connection();
 
   // kRefuse: answers 503 to nothing yet asked, and closes.
   enum class Admission { kServe, kRefuse };
@@ -113,11 +112,21 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void WaitForDeadline();
   void OnDeadline();
 
+  // Takes the connection out of the server's list. A member, so that it does so only once the
+  // socket and the timer are gone: the server's end waits for an empty list before it takes their
+  // services away.
+  struct Registration {
+    ~Registration();
+    Connection* connection;
+    ServerState* server;
+  };
+
   // Runs `action` on the strand if exchange `id` is still the current one.
   template <typename Action>
   void PostFor(uint64_t id, Action action);
 
   const std::shared_ptr<ServerState> server_;
+  const Registration registration_;
   const Timeouts timeouts_;
   Socket socket_;
   Timer timer_;

@@ -49,8 +49,6 @@ class Generation final : public engine::EventSink {
   bool over() const { return over_; }
 
   int64_t num_prompt_tokens() const { return num_prompt_tokens_; }
-  // The one that was used: the request's own or, for sampling without one, a random one.
-  std::optional<uint64_t> seed() const { return setup_.params.seed; }
 
  private:
   struct Sequence {

@@ -15,13 +15,12 @@ constexpr std::chrono::milliseconds kWatchInterval{50};
 // A longer prompt is refused before it is tokenized, unless the model's context has room for it.
 constexpr size_t kMinPromptBytesLimit = size_t{1} << 20;
 
+}  // namespace
+
 uint64_t RandomSeed() {
-  // Fits a double exactly, so that a client can send it back.
   std::random_device device;
   return (uint64_t{device()} << 20) ^ device();
 }
-
-}  // namespace
 
 Model::Model(ModelOptions options, std::unique_ptr<engine::Engine> engine,
              std::unique_ptr<TextCodec> codec)

@@ -47,6 +47,9 @@ struct ModelOptions {
   bool stream_by_default = false;
 };
 
+// For sampling without a seed of its own. Below 2^52, so that every JSON reader can send it back.
+uint64_t RandomSeed();
+
 class Model {
  public:
   // `engine` and `codec` must agree on the vocabulary.

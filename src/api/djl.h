@@ -1,0 +1,30 @@
+// DJLServing's inference API, which is also SageMaker's: /ping, /invocations, /predictions/{model}.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "http/response.h"
+#include "http/router.h"
+#include "serving/repository.h"
+
+namespace dray::api {
+
+struct DjlOptions {
+  // The request's header that carries its id; the answer's is always x-request-id.
+  std::string request_id_header = "x-request-id";
+  // /ping answers 207 while a model is being loaded.
+  bool allow_multi_status = false;
+  // Threads that read and tokenize requests.
+  int num_threads = 2;
+};
+
+// Adds the routes. `models` must outlive the server that they go to.
+void RegisterDjlRoutes(http::Router& router, serving::ModelRepository& models,
+                       const DjlOptions& options);
+
+// For http::ServerOptions::make_error: what the server itself refuses, in the same shape.
+http::Response MakeDjlServerError(const DjlOptions& options, int status, const std::string& message,
+                                  const http::Request* request);
+
+}  // namespace dray::api
