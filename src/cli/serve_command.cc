@@ -8,7 +8,7 @@
 #include <ostream>
 #include <utility>
 
-#include "api/routes.h"
+#include "api/djl.h"
 #include "base/log.h"
 #include "cli/open_model.h"
 #include "cli/shutdown.h"
@@ -21,14 +21,23 @@ namespace {
 constexpr int kExitFailed = 1;
 constexpr int kExitCutOff = 3;
 
+api::DjlOptions MakeDjlOptions(const serving::Settings& settings) {
+  return {.request_id_header = settings.request_id_header,
+          .allow_multi_status = settings.allow_multi_status,
+          .num_threads = static_cast<int>(settings.http_threads)};
+}
+
 http::ServerOptions MakeServerOptions(const serving::Settings& settings) {
   http::ServerOptions options;
   options.host = settings.host;
   options.port = settings.port;
   options.num_threads = static_cast<int>(settings.http_threads);
   options.max_connections = static_cast<int>(settings.max_connections);
-  options.limits.max_body_bytes = static_cast<size_t>(settings.max_request_bytes);
-  options.make_error = api::MakeErrorResponse;
+  options.limits.max_body_bytes = static_cast<uint64_t>(settings.max_request_bytes);
+  options.make_error = [djl = MakeDjlOptions(settings)](int status, const std::string& message,
+                                                        const http::Request* request) {
+    return api::MakeDjlServerError(djl, status, message, request);
+  };
   return options;
 }
 
@@ -54,7 +63,7 @@ Result<int> Serve(const ModelArguments& arguments, std::ostream& out) {
   DRAY_ASSIGN_OR_RETURN(auto model, OpenModel(resolved));
   repository.SetReady(std::move(model));
   http::Router router;
-  api::RegisterRoutes(router, repository, settings);
+  api::RegisterDjlRoutes(router, repository, MakeDjlOptions(settings));
   DRAY_ASSIGN_OR_RETURN(const auto server,
                         http::Server::Start(MakeServerOptions(settings), std::move(router)));
   PrintReady(settings, server->port(), out);

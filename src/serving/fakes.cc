@@ -46,7 +46,8 @@ std::string ByteCodec::TokenText(int32_t id) const {
   return id < 0x80 ? std::string(1, static_cast<char>(id)) : "\xEF\xBF\xBD";
 }
 
-std::unique_ptr<TextStream> ByteCodec::NewStream(SpecialTokens special_tokens) const {
+std::unique_ptr<TextStream> ByteCodec::NewStream(SpecialTokens special_tokens,
+                                                 std::span<const int32_t>) const {
   return std::make_unique<ByteStream>(special_tokens);
 }
 

@@ -26,7 +26,8 @@ class ByteCodec final : public TextCodec {
   Result<std::vector<int32_t>> EncodePlain(std::string_view text) const override;
   std::string TokenText(int32_t id) const override;
   bool IsSpecial(int32_t id) const override { return id == kEnd; }
-  std::unique_ptr<TextStream> NewStream(SpecialTokens special_tokens) const override;
+  std::unique_ptr<TextStream> NewStream(SpecialTokens special_tokens,
+                                        std::span<const int32_t> prompt) const override;
   size_t max_token_bytes() const override { return 1; }
 };
 

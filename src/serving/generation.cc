@@ -48,7 +48,7 @@ Generation::Generation(Setup setup)
   const auto stop_text = setup_.params.include_stop_str_in_output ? sampling::StopText::kInclude
                                                                   : sampling::StopText::kExclude;
   for (int64_t i = 0; i < setup_.params.n; ++i) {
-    sequences_.push_back({.stream = setup_.codec->NewStream(setup_.special_tokens),
+    sequences_.push_back({.stream = setup_.codec->NewStream(setup_.special_tokens, setup_.prompt),
                           .stop_checker = {setup_.params.stop_strings, stop_text}});
   }
   ++*setup_.in_flight;

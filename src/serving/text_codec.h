@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,7 +37,9 @@ class TextCodec {
   // One token by itself.
   virtual std::string TokenText(int32_t id) const = 0;
   virtual bool IsSpecial(int32_t id) const = 0;
-  virtual std::unique_ptr<TextStream> NewStream(SpecialTokens special_tokens) const = 0;
+  // The stream of a sequence that goes on from `prompt`, whose own text it leaves out.
+  virtual std::unique_ptr<TextStream> NewStream(SpecialTokens special_tokens,
+                                                std::span<const int32_t> prompt) const = 0;
   // At least as many bytes of text as one token can stand for.
   virtual size_t max_token_bytes() const = 0;
 };
