@@ -32,7 +32,8 @@ Result<std::optional<WeightFormat>> ParseFormat(const std::string& dtype) {
 engine::EngineOptions MakeEngineOptions(const serving::Settings& settings) {
   engine::EngineOptions options;
   options.max_sequences = settings.max_rolling_batch_size;
-  options.max_waiting = settings.job_queue_size;
+  // serving::Model refuses first; a request that is just about to run still counts as waiting here.
+  options.max_waiting = settings.job_queue_size + settings.max_rolling_batch_size;
   options.max_context_tokens = settings.max_model_len;
   options.kv_cache_bytes = settings.kv_cache_bytes;
   if (settings.max_rolling_batch_prefill_tokens > 0) {
