@@ -124,11 +124,8 @@ void FakeEngine::Run() {
 }
 
 bool FakeEngine::Step(Request& request) {
-  {
-    const std::lock_guard lock(mutex_);
-    if (request.cancelled) ++num_cancelled_;
-  }
   if (request.cancelled) {
+    ++num_cancelled_;
     request.sink->OnEvent(engine::RequestEndEvent{Status(StatusCode::kCancelled, "cancelled")});
     return true;
   }

@@ -73,7 +73,7 @@ class FakeEngine final : public engine::Engine {
     std::shared_ptr<engine::EventSink> sink;
     int64_t step = 0;
     std::vector<bool> ended;
-    bool cancelled = false;
+    std::atomic<bool> cancelled{false};
   };
   void Run();
   // True if the request is over; its last event has been sent.
