@@ -128,7 +128,7 @@ void DjlService::SendJson(const http::Request& request, const http::ResponderPtr
 
 void DjlService::SendError(const http::Request& request, const http::ResponderPtr& responder,
                            const ApiError& error) const {
-  http::Response response = MakeErrorResponse(error);
+  http::Response response = ToResponse(error);
   AddHeaders(response.head.headers, CommonHeaders(options_, &request));
   responder->Send(std::move(response));
 }
@@ -201,7 +201,7 @@ void DjlService::PredictNow(http::Request& request, const http::ResponderPtr& re
                       "\"best_of\" above 1, or set \"stream\" to false"});
   }
   DjlReply::Start({.responder = responder,
-                   .call = *std::move(call),
+                   .call = std::move(call).value(),
                    .format = format,
                    .headers = CommonHeaders(options_, &request)},
                   **model);
@@ -232,7 +232,7 @@ void RegisterDjlRoutes(http::Router& router, ModelRepository& models, const DjlO
 
 http::Response MakeDjlServerError(const DjlOptions& options, int status, const std::string& message,
                                   const http::Request* request) {
-  http::Response response = MakeErrorResponse(MakeApiError(status, message));
+  http::Response response = ToResponse(MakeApiError(status, message));
   AddHeaders(response.head.headers, CommonHeaders(options, request));
   return response;
 }

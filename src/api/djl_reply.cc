@@ -161,7 +161,7 @@ void DjlReply::Fail(const ApiError& error) {
     setup_.responder->Write(FrameLine(line, setup_.format));
     setup_.responder->End();
   } else {
-    http::Response response = MakeErrorResponse(error);
+    http::Response response = ToResponse(error);
     for (const auto& [name, value] : setup_.headers.fields()) {
       response.head.headers.Add(name, value);
     }

@@ -62,7 +62,7 @@ ApiError MakeApiError(int status, std::string message) {
   return {status, status >= 500 ? "InternalServerException" : kBadRequest, std::move(message)};
 }
 
-http::Response MakeErrorResponse(const ApiError& error) {
+http::Response ToResponse(const ApiError& error) {
   http::Response response;
   response.head.status = error.status;
   response.head.persistence = http::Persistence::kClose;

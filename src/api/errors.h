@@ -24,6 +24,6 @@ ApiError MakeApiError(const Status& status, Step step);
 ApiError MakeApiError(int status, std::string message);
 
 // {"code": ..., "type": ..., "message": ...}, pretty, closing the connection, without a request id.
-http::Response MakeErrorResponse(const ApiError& error);
+http::Response ToResponse(const ApiError& error);
 
 }  // namespace dray::api
