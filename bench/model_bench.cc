@@ -130,11 +130,13 @@ int Run(const Options& options) {
              static_cast<double>((*model)->weights.size_bytes()) / 1e9,
              (*model)->backend->Describe());
   fmt::print("load {:.2f} s, peak resident {:.2f} GB = {:.3f} of the packed weights\n",
-             SecondsSince(start), static_cast<double>(PeakResidentBytes()) / 1e9,
+             std::chrono::duration<double>(Clock::now() - start).count(),
+             static_cast<double>(PeakResidentBytes()) / 1e9,
              static_cast<double>(PeakResidentBytes()) /
                  static_cast<double>((*model)->weights.size_bytes()));
   MachineLimits machine(options.threads);
-  for (const int64_t sequences : options.sequences) MeasureRun(**model, options, sequences, machine);
+  for (const int64_t sequences : options.sequences)
+    MeasureRun(**model, options, sequences, machine);
   return 0;
 }
 

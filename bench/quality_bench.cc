@@ -1,0 +1,139 @@
+// What a number format costs: bits per byte of held-out text, for each format of weights and of the
+// key/value cache, as models/demo/README.md defines the measure.
+//
+//   quality_bench [MODEL_DIR] [--text FILE] [--stories N]
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <cmath>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/file.h"
+#include "engine/engine_core.h"
+#include "tokenizer/tokenizer.h"
+
+namespace dray::bench {
+namespace {
+
+struct Options {
+  std::string model_dir = "models/demo";
+  std::string text = "models/demo/heldout.txt";
+  size_t stories = 1000;
+};
+
+struct Story {
+  std::vector<int32_t> ids;
+  size_t bytes = 0;
+};
+
+struct Format {
+  const char* name;
+  kernels::WeightFormat weights;
+  DType kv;
+};
+
+constexpr Format kFormats[] = {
+    {"f32", kernels::WeightFormat::kF32, DType::kF32},
+    {"bf16, f32 cache", kernels::WeightFormat::kBF16, DType::kF32},
+    {"bf16", kernels::WeightFormat::kBF16, DType::kBF16},
+    {"f16", kernels::WeightFormat::kF16, DType::kF16},
+};
+
+// Adds up the log-probabilities of a prompt's tokens.
+class Scorer : public engine::EventSink {
+ public:
+  void OnEvent(engine::Event event) override {
+    if (const auto* prompt = std::get_if<engine::PromptEvent>(&event)) {
+      for (const float log_prob : prompt->log_probs) nats -= static_cast<double>(log_prob);
+    }
+  }
+  double nats = 0;
+};
+
+std::vector<std::string_view> SplitAtBlankLines(std::string_view text) {
+  std::vector<std::string_view> parts;
+  while (!text.empty()) {
+    const size_t end = text.find("\n\n");
+    std::string_view part = text.substr(0, end);
+    while (part.ends_with('\n')) part.remove_suffix(1);
+    if (!part.empty()) parts.push_back(part);
+    text.remove_prefix(end == std::string_view::npos ? text.size() : end + 2);
+  }
+  return parts;
+}
+
+Result<std::vector<Story>> ReadStories(const Options& options) {
+  DRAY_ASSIGN_OR_RETURN(const auto tokenizer, tokenizer::Tokenizer::Load(options.model_dir));
+  DRAY_ASSIGN_OR_RETURN(const std::string text, ReadFile(options.text, uint64_t{1} << 30));
+  std::vector<Story> stories;
+  for (const std::string_view part : SplitAtBlankLines(text)) {
+    if (stories.size() == options.stories) break;
+    Story story;
+    DRAY_ASSIGN_OR_RETURN(story.ids, tokenizer->Encode(part, {}));
+    if (tokenizer->eos_id()) story.ids.push_back(*tokenizer->eos_id());
+    story.bytes = part.size();
+    stories.push_back(std::move(story));
+  }
+  return stories;
+}
+
+Result<double> BitsPerByte(const Options& options, const Format& format,
+                           const std::vector<Story>& stories) {
+  DRAY_ASSIGN_OR_RETURN(
+      auto model, engine::LoadModel({.model_dir = options.model_dir, .format = format.weights}));
+  DRAY_ASSIGN_OR_RETURN(
+      auto core, engine::EngineCore::Make(*model, {.max_sequences = 8, .kv_dtype = format.kv}));
+  double nats = 0;
+  size_t bytes = 0;
+  uint64_t id = 0;
+  for (const Story& story : stories) {
+    engine::GenerateRequest request;
+    request.prompt = story.ids;
+    request.params.max_new_tokens = 1;
+    request.params.prompt_logprobs = 0;
+    DRAY_RETURN_IF_ERROR(core->Validate(request));
+    const auto scorer = std::make_shared<Scorer>();
+    core->Add(RequestId(++id), std::move(request), scorer);
+    while (core->Step()) {
+    }
+    nats += scorer->nats;
+    bytes += story.bytes;
+  }
+  return nats / std::log(2.0) / static_cast<double>(bytes);
+}
+
+int Run(const Options& options) {
+  const auto stories = ReadStories(options);
+  if (!stories.ok()) {
+    fmt::print(stderr, "{}\n", stories.status().ToString());
+    return 1;
+  }
+  double first = 0;
+  for (const Format& format : kFormats) {
+    const auto bits = BitsPerByte(options, format, *stories);
+    if (!bits.ok()) {
+      fmt::print(stderr, "{}\n", bits.status().ToString());
+      return 1;
+    }
+    if (first == 0) first = *bits;
+    fmt::print("{:<16} {:.5f} bits per byte, {:+.3f} %\n", format.name, *bits,
+               100 * (*bits / first - 1));
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace dray::bench
+
+int main(int argc, char** argv) {
+  CLI::App app("Bits per byte of held-out text in each number format");
+  dray::bench::Options options;
+  app.add_option("model", options.model_dir, "Model directory");
+  app.add_option("--text", options.text, "Text, split at blank lines");
+  app.add_option("--stories", options.stories, "At most so many parts of it");
+  CLI11_PARSE(app, argc, argv);
+  return dray::bench::Run(options);
+}
