@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "tokenizer/model_load.h"
+#include "tokenizer/tokenizer_class.h"
 #include "tokenizer/tokenizer_json.h"
 
 namespace dray::tokenizer {
@@ -60,7 +61,7 @@ Result<TokenizerParts> LoadGpt2Files(const std::filesystem::path& model_dir,
     const Json nfc = Json::MakeObject({{"type", "NFC"}});
     DRAY_ASSIGN_OR_RETURN(parts.normalizer, Normalizer::Load(JsonNode(nfc, "normalizer")));
   }
-  const Json byte_level = ByteLevelNode(config.add_prefix_space);
+  const Json byte_level = ByteLevelNode(config.add_prefix_space.value_or(false));
   DRAY_ASSIGN_OR_RETURN(parts.pre_tokenizer,
                         PreTokenizer::Load(JsonNode(byte_level, "pre_tokenizer")));
   DRAY_ASSIGN_OR_RETURN(parts.decoder, Decoder::Load(JsonNode(byte_level, "decoder")));
@@ -108,15 +109,12 @@ Result<TokenizerParts> LoadFromDir(const std::filesystem::path& model_dir) {
   const auto json_path = model_dir / "tokenizer.json";
   std::error_code ignored;
   if (std::filesystem::exists(json_path, ignored)) {
-    DRAY_ASSIGN_OR_RETURN(const Json json, ReadJson(json_path));
+    DRAY_ASSIGN_OR_RETURN(Json json, ReadJson(json_path));
+    ApplyTokenizerClass(config, json);
     auto parts = LoadParts(JsonNode(json, ""));
     if (!parts.ok()) return parts.status().WithPrefix(json_path.string());
     DRAY_RETURN_IF_ERROR(AddDeclaredTokens(config, *parts));
-    SetBosEos(config, *parts);
-    // Without a template of its own, the file leaves the question to add_bos_token.
-    if (json.Find("post_processor") == nullptr || json.Find("post_processor")->is_null()) {
-      AddBosEos(config, *parts);
-    }
+    SetBosEos(config, *parts);  // but add_bos_token does not count: the file's post_processor does
     return parts;
   }
   if (!std::filesystem::exists(model_dir / "vocab.json", ignored)) {

@@ -24,7 +24,9 @@ struct TokenizerConfig {
   std::optional<std::string> eos_token;
   bool add_bos_token = false;
   bool add_eos_token = false;
-  bool add_prefix_space = false;
+  std::optional<bool> add_prefix_space;
+  bool legacy =
+      false;  // Llama's: a blank before each text between special tokens, not the first alone
   // Tokens that these files declare, to be added after those of tokenizer.json: in the order of
   // their ids, then the special tokens by name.
   std::vector<AddedToken> declared_tokens;

@@ -102,7 +102,11 @@ Status ReadConfigFields(const JsonNode& root, TokenizerConfig& config) {
   config.tokenizer_class = WithoutFast(std::move(name));
   DRAY_ASSIGN_OR_RETURN(config.add_bos_token, root.GetBool("add_bos_token", false));
   DRAY_ASSIGN_OR_RETURN(config.add_eos_token, root.GetBool("add_eos_token", false));
-  DRAY_ASSIGN_OR_RETURN(config.add_prefix_space, root.GetBool("add_prefix_space", false));
+  DRAY_ASSIGN_OR_RETURN(const auto prefix, root.Find("add_prefix_space"));
+  if (prefix) {
+    DRAY_ASSIGN_OR_RETURN(config.add_prefix_space, root.GetBool("add_prefix_space"));
+  }
+  DRAY_ASSIGN_OR_RETURN(config.legacy, root.GetBool("legacy", false));
   return OkStatus();
 }
 

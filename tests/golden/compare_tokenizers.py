@@ -19,7 +19,7 @@ from tokenizer_text import fixed_lines, hard_lines
 
 
 def load_reference(folder):
-    if (folder / 'tokenizer.json').exists():
+    if not (folder / 'tokenizer_config.json').exists():
         from tokenizers import Tokenizer
         tokenizer = Tokenizer.from_file(str(folder / 'tokenizer.json'))
         return (lambda text, add: tokenizer.encode(text, add_special_tokens=add).ids,

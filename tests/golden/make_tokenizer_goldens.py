@@ -13,7 +13,7 @@ import random
 import tokenizers
 
 from tokenizer_text import fixed_lines, hard_lines
-from tokenizer_variants import LARGE_VARIANTS, VARIANTS, gpt2
+from tokenizer_variants import LARGE_VARIANTS, VARIANTS, gpt2, llama2
 
 CASE_BYTES = 2500
 
@@ -52,9 +52,20 @@ def write_variant(build, out):
                 lambda ids, skip: tokenizer.decode(ids, skip_special_tokens=skip))
 
 
+def write_llama_class(out):
+    """Llama 2's tokenizer.json, which transformers' LlamaTokenizer does not run as it stands."""
+    folder = out / 'llama2_class'
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / 'tokenizer.json', json.loads(llama2().to_str()))
+    write_json(folder / 'tokenizer_config.json', {
+        'tokenizer_class': 'LlamaTokenizer', 'legacy': False, 'add_bos_token': True, 'add_eos_token': False,
+        'bos_token': '<s>', 'eos_token': '</s>', 'unk_token': '<unk>', 'pad_token': None})
+    write_json(folder / 'config.json', {'model_type': 'llama'})
+    write_auto_cases(folder)
+
+
 def write_opt(out):
     """vocab.json and merges.txt, with the small files that OPT has beside them."""
-    from transformers import AutoTokenizer
     folder = out / 'opt'
     folder.mkdir(parents=True, exist_ok=True)
     model = json.loads(gpt2().to_str())['model']
@@ -73,6 +84,12 @@ def write_opt(out):
         'add_bos_token': True, 'tokenizer_class': 'GPT2Tokenizer'})
     write_json(folder / 'config.json', {'model_type': 'opt'})
     write_json(folder / 'added_tokens.json', {'Madeup Token': len(vocab)})
+    write_auto_cases(folder)
+
+
+def write_auto_cases(folder):
+    """Expected values from what AutoTokenizer makes of a folder."""
+    from transformers import AutoTokenizer
     auto = AutoTokenizer.from_pretrained(str(folder))
     write_cases(folder, lambda text, add: auto(text, add_special_tokens=add)['input_ids'],
                 lambda ids, skip: auto.decode(ids, skip_special_tokens=skip))
@@ -90,6 +107,8 @@ def main():
             write_variant(build, args.out)
     if not args.names or 'opt' in args.names:
         write_opt(args.out)
+    if not args.names or 'llama2_class' in args.names:
+        write_llama_class(args.out)
 
 
 if __name__ == '__main__':
