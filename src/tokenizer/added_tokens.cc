@@ -34,6 +34,21 @@ size_t TrailingSpaceBegin(std::string_view text, size_t least) {
   return std::max(end, least);
 }
 
+// The text that a token is looked for by, and that decoding starts from.
+Result<std::string> DecodedForm(const AddedToken& token, const Normalizer& normalizer,
+                                WorkBudget& budget) {
+  if (!token.normalized) return token.content;
+  OwnedPiece piece{token.content, token.content.size(), true};
+  DRAY_RETURN_IF_ERROR(normalizer.Apply(piece, budget));
+  if (piece.text.size() > kMaxContentBytes) {
+    return Status(
+        StatusCode::kResourceExhausted,
+        fmt::format("the added token \"{}\" has {} bytes once normalized, above the limit of {}",
+                    token.content, piece.text.size(), kMaxContentBytes));
+  }
+  return std::move(piece.text);
+}
+
 // Where runs of white space end; remembers the last run, so that many tokens in one run cost no
 // more than one.
 class SpaceRuns {
@@ -60,6 +75,7 @@ class SpaceRuns {
 
 Status AddedTokens::Add(std::vector<AddedToken> tokens, const Vocab& vocab,
                         const Normalizer& normalizer) {
+  WorkBudget budget(0);
   auto next_id = std::max(static_cast<int32_t>(vocab.size()), id_end_);
   size_t total_bytes = 0;
   for (AddedToken& token : tokens) {
@@ -75,7 +91,8 @@ Status AddedTokens::Add(std::vector<AddedToken> tokens, const Vocab& vocab,
                           token.content.substr(0, CharBoundaryBefore(token.content, 40)),
                           token.content.size(), kMaxContentBytes)};
     }
-    DRAY_RETURN_IF_ERROR(AddOne(std::move(token), vocab, normalizer, next_id));
+    DRAY_ASSIGN_OR_RETURN(std::string decoded, DecodedForm(token, normalizer, budget));
+    DRAY_RETURN_IF_ERROR(AddOne(std::move(token), std::move(decoded), vocab, next_id));
   }
   return OkStatus();
 }
@@ -103,7 +120,7 @@ void AddedTokens::Finish() {
   }
 }
 
-Status AddedTokens::AddOne(AddedToken token, const Vocab& vocab, const Normalizer& normalizer,
+Status AddedTokens::AddOne(AddedToken token, std::string decoded, const Vocab& vocab,
                            int32_t& next_id) {
   Entry entry;
   if (const auto id = Find(token.content)) {
@@ -118,18 +135,7 @@ Status AddedTokens::AddOne(AddedToken token, const Vocab& vocab, const Normalize
     entry.id = next_id++;
   }
   id_end_ = std::max(id_end_, entry.id + 1);
-  entry.decoded = token.content;
-  if (token.normalized) {
-    OwnedPiece piece{token.content, token.content.size(), true};
-    DRAY_RETURN_IF_ERROR(normalizer.Apply(piece));
-    entry.decoded = std::move(piece.text);
-  }
-  if (entry.decoded.size() > kMaxContentBytes) {
-    return {
-        StatusCode::kResourceExhausted,
-        fmt::format("the added token \"{}\" has {} bytes once normalized, above the limit of {}",
-                    token.content, entry.decoded.size(), kMaxContentBytes)};
-  }
+  entry.decoded = std::move(decoded);
   if (token.special) DRAY_RETURN_IF_ERROR(special_.Add(token.content, 0));
   const auto place = static_cast<int32_t>(entries_.size());
   DRAY_RETURN_IF_ERROR(by_content_.Add(token.content, place));

@@ -71,8 +71,7 @@ class AddedTokens {
     int32_t entry = Trie::kNoValue;
   };
 
-  Status AddOne(AddedToken token, const Vocab& vocab, const Normalizer& normalizer,
-                int32_t& next_id);
+  Status AddOne(AddedToken token, std::string decoded, const Vocab& vocab, int32_t& next_id);
   const Entry* ById(int32_t id) const;
   static Found FindAt(const Matcher& matcher, std::string_view text, size_t pos);
 

@@ -232,7 +232,8 @@ class ReplaceStage : public WholeTokenStage {
 
   void Token(std::string_view token) override {
     matches_.clear();
-    if (!pattern_.FindAll(token, matches_).ok()) {  // too slow on this token: it stays as it is
+    if (!pattern_.FindAll(token, budget_, matches_)
+             .ok()) {  // too slow on this token: it stays as it is
       next().Token(token);
       return;
     }
@@ -246,6 +247,7 @@ class ReplaceStage : public WholeTokenStage {
  private:
   const TextPattern& pattern_;
   std::string_view content_;
+  WorkBudget budget_{0};  // of the whole stream
   std::vector<Match> matches_;
   std::string out_;
 };

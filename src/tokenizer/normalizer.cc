@@ -53,7 +53,7 @@ void ApplyForm(OwnedPiece& piece, NormalForm form) {
 class FormStep : public NormalizerStep {
  public:
   explicit FormStep(NormalForm form) : form_(form) {}
-  Status Apply(OwnedPiece& piece, size_t) const override {
+  Status Apply(OwnedPiece& piece, NormalizerLimits&) const override {
     ApplyForm(piece, form_);
     return OkStatus();
   }
@@ -66,7 +66,7 @@ class FormStep : public NormalizerStep {
 class FunctionStep : public NormalizerStep {
  public:
   explicit FunctionStep(void (*apply)(OwnedPiece&)) : apply_(apply) {}
-  Status Apply(OwnedPiece& piece, size_t) const override {
+  Status Apply(OwnedPiece& piece, NormalizerLimits&) const override {
     apply_(piece);
     return OkStatus();
   }
@@ -114,7 +114,7 @@ void Nmt(OwnedPiece& piece) {
 class StripStep : public NormalizerStep {
  public:
   StripStep(bool left, bool right) : left_(left), right_(right) {}
-  Status Apply(OwnedPiece& piece, size_t) const override {
+  Status Apply(OwnedPiece& piece, NormalizerLimits&) const override {
     const std::string_view text = piece.text;
     size_t begin = 0;
     size_t end = text.size();
@@ -142,7 +142,7 @@ class StripStep : public NormalizerStep {
 class PrependStep : public NormalizerStep {
  public:
   explicit PrependStep(std::string prefix) : prefix_(std::move(prefix)) {}
-  Status Apply(OwnedPiece& piece, size_t) const override {
+  Status Apply(OwnedPiece& piece, NormalizerLimits&) const override {
     if (piece.text.empty()) return OkStatus();
     piece.text.insert(0, prefix_);
     if (piece.origin > 0) piece.origin += prefix_.size();
@@ -158,9 +158,9 @@ class ReplaceStep : public NormalizerStep {
   ReplaceStep(TextPattern pattern, std::string content)
       : pattern_(std::move(pattern)), content_(std::move(content)) {}
 
-  Status Apply(OwnedPiece& piece, size_t max_bytes) const override {
+  Status Apply(OwnedPiece& piece, NormalizerLimits& limits) const override {
     std::vector<Match> matches;
-    DRAY_RETURN_IF_ERROR(pattern_.FindAll(piece.text, matches));
+    DRAY_RETURN_IF_ERROR(pattern_.FindAll(piece.text, limits.budget, matches));
     std::string out;
     out.reserve(piece.text.size());
     size_t origin = 0;
@@ -178,7 +178,7 @@ class ReplaceStep : public NormalizerStep {
         out.append(piece.text, match.begin, match.end - match.begin);
       }
       in_origin = stays;
-      if (out.size() > max_bytes) return TooLong(max_bytes);
+      if (out.size() > limits.max_bytes) return TooLong(limits.max_bytes);
     }
     piece.text = std::move(out);
     piece.origin = origin;
@@ -193,8 +193,8 @@ class ReplaceStep : public NormalizerStep {
 class CharsmapStep : public NormalizerStep {
  public:
   explicit CharsmapStep(Charsmap map) : map_(std::move(map)) {}
-  Status Apply(OwnedPiece& piece, size_t max_bytes) const override {
-    DRAY_ASSIGN_OR_RETURN(piece.text, map_.Apply(piece.text, max_bytes, piece.origin));
+  Status Apply(OwnedPiece& piece, NormalizerLimits& limits) const override {
+    DRAY_ASSIGN_OR_RETURN(piece.text, map_.Apply(piece.text, limits.max_bytes, piece.origin));
     return OkStatus();
   }
 
@@ -220,7 +220,7 @@ class BertStep : public NormalizerStep {
  public:
   explicit BertStep(const BertOptions& options) : options_(options) {}
 
-  Status Apply(OwnedPiece& piece, size_t) const override {
+  Status Apply(OwnedPiece& piece, NormalizerLimits&) const override {
     if (options_.clean_text) MapChars(piece, CleanChar);
     if (options_.handle_chinese_chars) {
       MapChars(piece, [](char32_t code, std::string& out) {
@@ -350,11 +350,11 @@ Result<Normalizer> Normalizer::Load(const JsonNode& node) {
   return normalizer;
 }
 
-Status Normalizer::Apply(OwnedPiece& piece) const {
-  const size_t max_bytes = kGrowthAllowanceBytes + kMaxGrowth * piece.text.size();
+Status Normalizer::Apply(OwnedPiece& piece, WorkBudget& budget) const {
+  NormalizerLimits limits{kGrowthAllowanceBytes + kMaxGrowth * piece.text.size(), budget};
   for (const StepPtr& step : steps_) {
-    DRAY_RETURN_IF_ERROR(step->Apply(piece, max_bytes));
-    if (piece.text.size() > max_bytes) return TooLong(max_bytes);
+    DRAY_RETURN_IF_ERROR(step->Apply(piece, limits));
+    if (piece.text.size() > limits.max_bytes) return TooLong(limits.max_bytes);
   }
   return OkStatus();
 }

@@ -8,14 +8,21 @@
 #include "base/status.h"
 #include "tokenizer/json_node.h"
 #include "tokenizer/piece.h"
+#include "tokenizer/work_budget.h"
 
 namespace dray::tokenizer {
 
-// One step. `max_bytes` limits the text that it may make.
+// What a step may make and spend.
+struct NormalizerLimits {
+  size_t max_bytes;  // of the text that it makes
+  WorkBudget& budget;
+};
+
+// One step.
 class NormalizerStep {
  public:
   virtual ~NormalizerStep() = default;
-  virtual Status Apply(OwnedPiece& piece, size_t max_bytes) const = 0;
+  virtual Status Apply(OwnedPiece& piece, NormalizerLimits& limits) const = 0;
 };
 
 class Normalizer {
@@ -26,7 +33,7 @@ class Normalizer {
 
   bool empty() const { return steps_.empty(); }
   // Rewrites `piece`. kResourceExhausted if the text grows beyond 64 times its size and 1 MiB.
-  Status Apply(OwnedPiece& piece) const;
+  Status Apply(OwnedPiece& piece, WorkBudget& budget) const;
 
  private:
   std::vector<std::unique_ptr<const NormalizerStep>> steps_;

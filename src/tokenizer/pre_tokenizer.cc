@@ -44,8 +44,7 @@ class CharClassStep : public PreTokenizerStep {
   using Predicate = bool (*)(char32_t);
   CharClassStep(Predicate is_match, SplitBehavior behavior)
       : is_match_(is_match), behavior_(behavior) {}
-  Status Apply(const std::vector<Piece>& in, std::vector<Piece>& out,
-               std::deque<std::string>&) const override {
+  Status Apply(const std::vector<Piece>& in, std::vector<Piece>& out, Pieces&) const override {
     std::vector<Match> matches;
     for (const Piece& piece : in) {
       matches.clear();
@@ -63,8 +62,7 @@ class CharClassStep : public PreTokenizerStep {
 class CharDelimiterStep : public PreTokenizerStep {
  public:
   explicit CharDelimiterStep(char32_t delimiter) : delimiter_(delimiter) {}
-  Status Apply(const std::vector<Piece>& in, std::vector<Piece>& out,
-               std::deque<std::string>&) const override {
+  Status Apply(const std::vector<Piece>& in, std::vector<Piece>& out, Pieces&) const override {
     std::vector<Match> matches;
     for (const Piece& piece : in) {
       matches.clear();
@@ -82,8 +80,7 @@ class CharDelimiterStep : public PreTokenizerStep {
 // Runs of word characters and runs of what is neither word nor white space.
 class WordsStep : public PreTokenizerStep {
  public:
-  Status Apply(const std::vector<Piece>& in, std::vector<Piece>& out,
-               std::deque<std::string>&) const override {
+  Status Apply(const std::vector<Piece>& in, std::vector<Piece>& out, Pieces&) const override {
     for (const Piece& piece : in) {
       size_t begin = 0;
       int kind = kBlank;
@@ -111,11 +108,11 @@ class SplitStep : public PreTokenizerStep {
   SplitStep(TextPattern pattern, SplitBehavior behavior, bool invert)
       : pattern_(std::move(pattern)), behavior_(behavior), invert_(invert) {}
   Status Apply(const std::vector<Piece>& in, std::vector<Piece>& out,
-               std::deque<std::string>&) const override {
+               Pieces& pieces) const override {
     std::vector<Match> matches;
     for (const Piece& piece : in) {
       matches.clear();
-      DRAY_RETURN_IF_ERROR(pattern_.FindAll(piece.text, matches));
+      DRAY_RETURN_IF_ERROR(pattern_.FindAll(piece.text, pieces.budget, matches));
       if (invert_) {
         for (Match& match : matches) match.is_match = !match.is_match;
       }
@@ -139,10 +136,10 @@ class ByteLevelStep : public PreTokenizerStep {
   bool cuts() const override { return use_regex_; }
 
   Status Apply(const std::vector<Piece>& in, std::vector<Piece>& out,
-               std::deque<std::string>& storage) const override {
+               Pieces& pieces) const override {
     size_t total = 0;
     for (const Piece& piece : in) total += piece.text.size() + 1;
-    std::string& mapped = storage.emplace_back();
+    std::string& mapped = pieces.storage.emplace_back();
     mapped.reserve(2 * total);  // no byte becomes more than two, so that views of it stay
     std::vector<size_t> ends;
     std::string prefixed;
@@ -189,11 +186,11 @@ class MetaspaceStep : public PreTokenizerStep {
   bool cuts() const override { return split_; }
 
   Status Apply(const std::vector<Piece>& in, std::vector<Piece>& out,
-               std::deque<std::string>& storage) const override {
+               Pieces& pieces) const override {
     std::vector<Match> matches;
     for (const Piece& piece : in) {
       if (piece.text.empty()) continue;
-      std::string& text = storage.emplace_back();
+      std::string& text = pieces.storage.emplace_back();
       Piece replaced = Replace(piece, text);
       if (!split_) {
         out.push_back(replaced);
@@ -234,8 +231,7 @@ class MetaspaceStep : public PreTokenizerStep {
 class FixedLengthStep : public PreTokenizerStep {
  public:
   explicit FixedLengthStep(size_t length) : length_(length) {}
-  Status Apply(const std::vector<Piece>& in, std::vector<Piece>& out,
-               std::deque<std::string>&) const override {
+  Status Apply(const std::vector<Piece>& in, std::vector<Piece>& out, Pieces&) const override {
     for (const Piece& piece : in) {
       size_t begin = 0;
       size_t chars = 0;
@@ -393,7 +389,7 @@ Status PreTokenizer::Apply(Pieces& pieces) const {
   for (const StepPtr& step : steps_) {
     next.clear();
     next.reserve(pieces.list.size());
-    DRAY_RETURN_IF_ERROR(step->Apply(pieces.list, next, pieces.storage));
+    DRAY_RETURN_IF_ERROR(step->Apply(pieces.list, next, pieces));
     pieces.list.swap(next);
     if (steps_.size() > 2 && TotalBytes(pieces.list) > max_bytes) {
       return {StatusCode::kResourceExhausted,

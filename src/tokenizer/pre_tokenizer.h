@@ -10,22 +10,26 @@
 #include "base/status.h"
 #include "tokenizer/json_node.h"
 #include "tokenizer/piece.h"
+#include "tokenizer/work_budget.h"
 
 namespace dray::tokenizer {
 
 // A text that is being cut, and the rewritten texts that its pieces point into.
 struct Pieces {
+  explicit Pieces(WorkBudget& spent) : budget(spent) {}
+
   std::vector<Piece> list;
   std::deque<std::string> storage;  // never moves a string
+  WorkBudget& budget;
 };
 
-// One step: reads `in`, appends to `out`; texts that it makes go to `storage`. Empty pieces are
-// dropped.
+// One step: reads `in`, appends to `out`; texts that it makes go to `pieces.storage`. Empty pieces
+// are dropped.
 class PreTokenizerStep {
  public:
   virtual ~PreTokenizerStep() = default;
   virtual Status Apply(const std::vector<Piece>& in, std::vector<Piece>& out,
-                       std::deque<std::string>& storage) const = 0;
+                       Pieces& pieces) const = 0;
   // Whether it may cut at all.
   virtual bool cuts() const { return true; }
 };

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "tokenizer/work_budget.h"
 
 namespace dray::tokenizer {
 
@@ -31,9 +32,9 @@ class Regex {
   ~Regex();
 
   // Cuts `text` (valid UTF-8) into matches and what lies between them, left to right, covering it
-  // all. kDeadlineExceeded if the pattern needs too many steps on this text. Safe from several
-  // threads.
-  Status FindAll(std::string_view text, std::vector<Match>& out) const;
+  // all. kDeadlineExceeded if the pattern needs too many steps on this text, or `budget` is spent.
+  // Safe from several threads.
+  Status FindAll(std::string_view text, WorkBudget& budget, std::vector<Match>& out) const;
 
   const std::string& pattern() const { return pattern_; }
 

@@ -13,8 +13,9 @@ using Parts = std::vector<std::pair<std::string, bool>>;
 Parts FindAll(std::string_view pattern, std::string_view text) {
   const auto regex = Regex::Compile(pattern);
   EXPECT_TRUE(regex.ok()) << regex.status().message();
+  WorkBudget budget(1 << 20);
   std::vector<Match> matches;
-  EXPECT_TRUE(regex->FindAll(text, matches).ok());
+  EXPECT_TRUE(regex->FindAll(text, budget, matches).ok());
   Parts parts;
   for (const Match& match : matches) {
     parts.emplace_back(text.substr(match.begin, match.end - match.begin), match.is_match);
@@ -50,15 +51,17 @@ TEST(RegexTest, GivesUpOnRunawayPatterns) {
     const auto regex = Regex::Compile(pattern);
     ASSERT_TRUE(regex.ok());
     const auto start = std::chrono::steady_clock::now();
+    WorkBudget budget(1 << 20);
     std::vector<Match> matches;
-    const Status status = regex->FindAll(text, matches);
+    const Status status = regex->FindAll(text, budget, matches);
     const auto took = std::chrono::steady_clock::now() - start;
     EXPECT_LT(took, std::chrono::seconds(30)) << pattern;
     EXPECT_TRUE(status.ok() || status.code() == StatusCode::kDeadlineExceeded) << pattern;
   }
   const auto regex = Regex::Compile("(a+)+$");
+  WorkBudget budget(1 << 20);
   std::vector<Match> matches;
-  EXPECT_FALSE(regex->FindAll(text, matches).ok());
+  EXPECT_FALSE(regex->FindAll(text, budget, matches).ok());
 }
 
 TEST(RegexTest, LiteralsAreFoundFromTheLeft) {

@@ -28,8 +28,9 @@ std::vector<std::string> Scan(SplitPattern pattern, std::string_view text) {
 }
 
 std::vector<std::string> Match(const Regex& regex, std::string_view text) {
+  WorkBudget budget(1 << 20);
   std::vector<tokenizer::Match> matches;
-  EXPECT_TRUE(regex.FindAll(text, matches).ok());
+  EXPECT_TRUE(regex.FindAll(text, budget, matches).ok());
   std::vector<std::string> parts;
   for (const auto& match : matches) {
     if (match.begin < match.end)
@@ -84,8 +85,9 @@ class Characters {
 
  private:
   static bool Matches(const Regex& regex, std::string_view text) {
+    WorkBudget budget(1 << 20);
     std::vector<tokenizer::Match> matches;
-    EXPECT_TRUE(regex.FindAll(text, matches).ok());
+    EXPECT_TRUE(regex.FindAll(text, budget, matches).ok());
     return matches.front().is_match;
   }
   std::vector<char32_t> known_;

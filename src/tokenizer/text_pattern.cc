@@ -25,12 +25,13 @@ Result<TextPattern> TextPattern::Load(const JsonNode& node) {
   return pattern;
 }
 
-Status TextPattern::FindAll(std::string_view text, std::vector<Match>& out) const {
+Status TextPattern::FindAll(std::string_view text, WorkBudget& budget,
+                            std::vector<Match>& out) const {
   if (literal_) {
     FindAllLiteral(text, *literal_, out);
     return OkStatus();
   }
-  if (!scanner_) return regex_->FindAll(text, out);
+  if (!scanner_) return regex_->FindAll(text, budget, out);
   std::vector<size_t> ends;
   ends.reserve(text.size() / 4);
   ScanSplits(*scanner_, text, ends);

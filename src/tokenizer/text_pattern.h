@@ -20,7 +20,7 @@ class TextPattern {
   static Result<TextPattern> Load(const JsonNode& node);
 
   // Cuts `text` into matches and what lies between them; see Regex::FindAll.
-  Status FindAll(std::string_view text, std::vector<Match>& out) const;
+  Status FindAll(std::string_view text, WorkBudget& budget, std::vector<Match>& out) const;
 
   // The fixed text that it looks for, or nothing if it is a regular expression.
   const std::optional<std::string>& literal() const { return literal_; }

@@ -57,18 +57,20 @@ Result<std::vector<int32_t>> Tokenizer::Encode(std::string_view text,
         StatusCode::kResourceExhausted,
         fmt::format("the text has {} bytes, above the limit of {}", text.size(), kMaxTextBytes));
   }
+  WorkBudget budget(text.size());
   std::vector<int32_t> ids;
   if (IsValidUtf8(text)) {
-    DRAY_RETURN_IF_ERROR(EncodeText(text, ids));
+    DRAY_RETURN_IF_ERROR(EncodeText(text, budget, ids));
   } else {
     const std::string repaired = ReplaceInvalidUtf8(text);
-    DRAY_RETURN_IF_ERROR(EncodeText(repaired, ids));
+    DRAY_RETURN_IF_ERROR(EncodeText(repaired, budget, ids));
   }
   return parts_->post_processor.Apply(
       std::move(ids), options.add_special_tokens ? AddSpecialTokens::kYes : AddSpecialTokens::kNo);
 }
 
-Status Tokenizer::EncodeText(std::string_view text, std::vector<int32_t>& ids) const {
+Status Tokenizer::EncodeText(std::string_view text, WorkBudget& budget,
+                             std::vector<int32_t>& ids) const {
   std::vector<AddedSplit> splits;
   parts_->added_tokens.Split(AddedTokens::Stage::kRaw, text, splits);
   for (const AddedSplit& split : splits) {
@@ -76,20 +78,20 @@ Status Tokenizer::EncodeText(std::string_view text, std::vector<int32_t>& ids) c
       ids.push_back(*split.id);
       continue;
     }
-    const std::string_view part = text.substr(split.begin, split.end - split.begin);
-    DRAY_RETURN_IF_ERROR(EncodeBetween(part, split.begin == 0, ids));
+    const size_t first_char = DecodeChar(text, split.begin).bytes;
+    const Piece whole{text.substr(split.begin, split.end - split.begin), first_char,
+                      split.begin == 0};
+    DRAY_RETURN_IF_ERROR(EncodeBetween(whole, budget, ids));
   }
   return OkStatus();
 }
 
 // A text between added tokens: normalize, look for added tokens again, cut, and give to the model.
-Status Tokenizer::EncodeBetween(std::string_view text, bool at_start,
-                                std::vector<int32_t>& ids) const {
+Status Tokenizer::EncodeBetween(Piece whole, WorkBudget& budget, std::vector<int32_t>& ids) const {
   OwnedPiece owned;
-  Piece whole{text, DecodeChar(text, 0).bytes, at_start};
   if (!parts_->normalizer.empty()) {
-    owned = {std::string(text), whole.origin, at_start};
-    DRAY_RETURN_IF_ERROR(parts_->normalizer.Apply(owned));
+    owned = {std::string(whole.text), whole.origin, whole.at_start};
+    DRAY_RETURN_IF_ERROR(parts_->normalizer.Apply(owned, budget));
     whole = owned.View();
   }
   std::vector<AddedSplit> splits;
@@ -100,7 +102,7 @@ Status Tokenizer::EncodeBetween(std::string_view text, bool at_start,
       ids.push_back(*split.id);
       continue;
     }
-    Pieces pieces;
+    Pieces pieces(budget);
     pieces.list.push_back(whole.Slice(split.begin, split.end));
     DRAY_RETURN_IF_ERROR(parts_->pre_tokenizer.Apply(pieces));
     words.clear();

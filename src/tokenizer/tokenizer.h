@@ -29,7 +29,9 @@ struct DecodeOptions {
   bool skip_special_tokens = true;  // leave special tokens out of the text
 };
 
+struct Piece;
 struct TokenizerParts;
+class WorkBudget;
 
 class Tokenizer {
  public:
@@ -70,8 +72,8 @@ class Tokenizer {
   friend Result<std::unique_ptr<Tokenizer>> BuildTokenizer(TokenizerParts parts);
   explicit Tokenizer(std::unique_ptr<const TokenizerParts> parts);
 
-  Status EncodeText(std::string_view text, std::vector<int32_t>& ids) const;
-  Status EncodeBetween(std::string_view text, bool at_start, std::vector<int32_t>& ids) const;
+  Status EncodeText(std::string_view text, WorkBudget& budget, std::vector<int32_t>& ids) const;
+  Status EncodeBetween(Piece whole, WorkBudget& budget, std::vector<int32_t>& ids) const;
 
   std::unique_ptr<const TokenizerParts> parts_;
 };

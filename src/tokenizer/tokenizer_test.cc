@@ -175,6 +175,20 @@ TEST(TokenizerTest, WorkIsBoundedOnRepetitiveText) {
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(20));
 }
 
+// Each word alone is within the limits of one search; the request as a whole is not.
+TEST(TokenizerTest, HostilePatternsShareOneBudget) {
+  const auto tokenizer = Make(File(R"j("pre_tokenizer": {"type": "Sequence", "pretokenizers": [
+      {"type": "WhitespaceSplit"}, {"type": "Split", "pattern": {"Regex": "(a|aa)+$"},
+       "behavior": "Isolated", "invert": false}]})j"));
+  std::string text;
+  for (int i = 0; i < 10000; ++i) text += std::string(26, 'a') + "b ";
+  const auto start = std::chrono::steady_clock::now();
+  const auto refused = tokenizer->Encode(text, {});
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(60));
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.status().code(), StatusCode::kDeadlineExceeded);
+}
+
 TEST(StreamDecoderTest, NeverGivesHalfACharacter) {
   const auto tokenizer = Make(R"({"decoder": {"type": "ByteLevel"},
       "model": {"type": "BPE", "vocab": {"ð": 0, "Ł": 1, "ĺ": 2, "Ģ": 3, "a": 4}, "merges": []}})");

@@ -144,8 +144,7 @@ bool IsPunctuation(char32_t code) {
 
 bool IsOther(char32_t code) {
   return HasCategory(code, Bit(UTF8PROC_CATEGORY_CC) | Bit(UTF8PROC_CATEGORY_CF) |
-                               Bit(UTF8PROC_CATEGORY_CN) | Bit(UTF8PROC_CATEGORY_CO) |
-                               Bit(UTF8PROC_CATEGORY_CS));
+                               Bit(UTF8PROC_CATEGORY_CO) | Bit(UTF8PROC_CATEGORY_CS));
 }
 
 void AppendLowercase(char32_t code, std::string& out) {

@@ -17,7 +17,7 @@ bool IsLetter(char32_t code);
 bool IsNumber(char32_t code);
 // \w of Rust's regex crate: Alphabetic, marks, decimal digits, connectors, joiners.
 bool IsWord(char32_t code);
-// General categories M*, Mn, P* or an ASCII symbol, and C*.
+// General categories M*; Mn; P* or an ASCII symbol; and C* but for unassigned characters.
 bool IsMark(char32_t code);
 bool IsNonSpacingMark(char32_t code);
 bool IsPunctuation(char32_t code);
