@@ -79,6 +79,43 @@ TEST(TokenizerTest, AddedTokensMatchLeftmostLongest) {
   EXPECT_FALSE(tokenizer->IsSpecial(6));
 }
 
+TEST(TokenizerTest, NormalizedAddedTokensMatchNormalizedText) {
+  const auto tokenizer = Make(File(R"("normalizer": {"type": "Lowercase"}, "added_tokens": [
+      {"id": 6, "content": "CAB", "normalized": true, "special": false},
+      {"id": 7, "content": "ACA", "normalized": false, "special": false}])"));
+  EXPECT_EQ(Encode(*tokenizer, "cAb"), Ids{6});
+  EXPECT_EQ(Encode(*tokenizer, "ACA"), Ids{7});
+  EXPECT_EQ(Encode(*tokenizer, "aca"), (Ids{0, 2, 0}));
+  EXPECT_EQ(tokenizer->Decode(Ids{6, 7}, {}), "cab ACA");
+}
+
+TEST(TokenizerTest, UnknownCharactersFuseOnDemand) {
+  const auto tokenizer = Make(R"({"model": {"type": "BPE", "vocab": {"a": 0, "?": 1}, "merges": [],
+      "unk_token": "?", "fuse_unk": true}})");
+  EXPECT_EQ(Encode(*tokenizer, "xyaz"), (Ids{1, 0, 1}));
+  const auto silent = Make(R"({"model": {"type": "BPE", "vocab": {"a": 0}, "merges": []}})");
+  EXPECT_EQ(Encode(*silent, "xaz"), Ids{0});
+}
+
+TEST(TokenizerTest, IgnoreMergesTakesWholePieces) {
+  const std::string vocab = R"("vocab": {"a": 0, "b": 1, "ab": 2, "bab": 3}, "merges": ["a b"])";
+  const auto with = Make(R"({"model": {"type": "BPE", "ignore_merges": true, )" + vocab + "}}");
+  const auto without = Make(R"({"model": {"type": "BPE", )" + vocab + "}}");
+  EXPECT_EQ(Encode(*with, "bab"), Ids{3});
+  EXPECT_EQ(Encode(*with, "babb"), (Ids{1, 2, 1}));
+  EXPECT_EQ(Encode(*without, "bab"), (Ids{1, 2}));
+}
+
+// An unknown character scores 10 below the worst token: -20 here, so 5 - 20 loses against -10.
+TEST(TokenizerTest, UnigramTakesTheBestSum) {
+  const auto tokenizer = Make(R"({"model": {"type": "Unigram", "unk_id": 0, "vocab":
+      [["?", 0], ["a", 5], ["ab", -10], ["c", -3], ["cc", -5], ["ccc", -8.5]]}})");
+  EXPECT_EQ(Encode(*tokenizer, "ab"), Ids{2});
+  EXPECT_EQ(Encode(*tokenizer, "ax"), (Ids{1, 0}));
+  EXPECT_EQ(Encode(*tokenizer, "xya"), (Ids{0, 1}));  // unknown neighbours are one token
+  EXPECT_EQ(Encode(*tokenizer, "ccc"), (Ids{3, 4}));  // equal sums: the first found stays
+}
+
 struct Refusal {
   std::string file;
   std::string part_of_message;
