@@ -1,23 +1,52 @@
-// tokenizer.json: any bytes are refused, or give a tokenizer that takes any text and keeps to its
-// own ids. The input is the file; what follows its first NUL is the text.
+// tokenizer.json: any bytes are refused, or give a tokenizer that takes any text, keeps to its own
+// ids, and streams what it decodes, in whole characters. The input is the file; what follows its
+// first NUL is the text.
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "base/check.h"
 #include "tokenizer/tokenizer.h"
+#include "tokenizer/utf8.h"
+
+namespace {
+
+namespace tok = dray::tokenizer;
+
+void TryDecode(const tok::Tokenizer& tokenizer, const std::vector<int32_t>& ids, bool skip) {
+  const tok::DecodeOptions options{.skip_special_tokens = skip};
+  const std::string text = tokenizer.Decode(ids, options);
+  DRAY_CHECK(tok::IsValidUtf8(text));
+  tok::StreamDecoder stream(tokenizer, options);
+  std::string joined;
+  for (const int32_t id : ids) {
+    const std::string piece = stream.Push(id);
+    DRAY_CHECK(tok::IsValidUtf8(piece));
+    joined += piece;
+  }
+  joined += stream.Finish();
+  DRAY_CHECK(joined == text);
+}
+
+}  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view input(reinterpret_cast<const char*>(data), size);
-  const size_t end = std::min(input.find('\0'), input.size());
-  const auto tokenizer = dray::tokenizer::Tokenizer::FromJson(input.substr(0, end));
+  const size_t zero = input.find('\0');
+  const std::string_view text = zero == std::string_view::npos ? "" : input.substr(zero + 1);
+  const auto tokenizer = tok::Tokenizer::FromJson(input.substr(0, zero));
   if (!tokenizer.ok()) {
     DRAY_CHECK(!tokenizer.status().message().empty());
     return 0;
   }
-  const auto ids = (*tokenizer)->Encode(input.substr(end), {});
-  if (!ids.ok()) return 0;
-  for (const int32_t id : *ids) DRAY_CHECK(id >= 0 && id < (*tokenizer)->vocab_size());
-  (*tokenizer)->Decode(*ids, {});
-  (*tokenizer)->Decode(*ids, {.skip_special_tokens = false});
+  const tok::Tokenizer& made = **tokenizer;
+  const auto ids = made.Encode(text, {});
+  if (ids.ok()) {
+    for (const int32_t id : *ids) DRAY_CHECK(id >= 0 && id < made.vocab_size());
+    TryDecode(made, *ids, true);
+  }
+  std::vector<int32_t> any;  // ids that no text gives
+  for (const char byte : text.substr(0, 64)) any.push_back(static_cast<int8_t>(byte));
+  TryDecode(made, any, false);
   return 0;
 }
