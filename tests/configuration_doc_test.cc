@@ -1,0 +1,44 @@
+// docs/configuration.md lists every setting as the table of settings has it.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "base/file.h"
+#include "serving/settings.h"
+
+namespace dray::serving {
+namespace {
+
+std::string Row(const Setting& setting) {
+  return fmt::format("| `{}` | `--{}` | {} | {} |\n", setting.property, setting.flag,
+                     setting.default_text.empty() ? "" : setting.default_text, setting.doc);
+}
+
+std::string Table(Setting::Scope scope) {
+  std::string table = "| key | flag | default | meaning |\n| --- | --- | --- | --- |\n";
+  for (const Setting& setting : SettingTable()) {
+    if (setting.scope == scope) table += Row(setting);
+  }
+  return table;
+}
+
+TEST(ConfigurationDocTest, ListsEverySettingAsItIs) {
+  const auto page = ReadFile(DRAY_SOURCE_DIR "/docs/configuration.md", 1 << 20);
+  ASSERT_TRUE(page.ok()) << page.status().message();
+  for (const auto scope : {Setting::Scope::kModel, Setting::Scope::kServer}) {
+    const std::string table = Table(scope);
+    EXPECT_NE(page->find("\n" + table + "\n"), std::string::npos)
+        << "docs/configuration.md lacks this table; put it there:\n"
+        << table;
+  }
+}
+
+// The names that the page gives as examples of how environment variables are derived.
+TEST(ConfigurationDocTest, EnvironmentNames) {
+  EXPECT_EQ(EnvironmentName("option.dtype"), "OPTION_DTYPE");
+  EXPECT_EQ(EnvironmentName("job_queue_size"), "SERVING_JOB_QUEUE_SIZE");
+}
+
+}  // namespace
+}  // namespace dray::serving
