@@ -131,4 +131,4 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace dray::bench
 
-int main(int argc, char** argv) { return dray::bench::Main(argc, argv); }
+int main(int argc, char** argv) { return dray::bench::GuardedMain(argc, argv, dray::bench::Main); }

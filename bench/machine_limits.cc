@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdio>
+#include <exception>
 
 #include "base/cpu_info.h"
 #if defined(__x86_64__)
@@ -52,7 +54,8 @@ __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16"))) float D
   for (auto& a : acc) a = x;
   for (int64_t i = 0; i < kIterations; ++i) {
 #pragma GCC unroll 12
-    for (auto& a : acc) a = _mm512_dpbf16_ps(a, (__m512bh)x, (__m512bh)y);
+    for (auto& a : acc)
+      a = _mm512_dpbf16_ps(a, reinterpret_cast<__m512bh>(x), reinterpret_cast<__m512bh>(y));
   }
   for (int i = 1; i < 12; ++i) acc[0] = _mm512_add_ps(acc[0], acc[i]);
   return acc[0][0];
@@ -87,6 +90,15 @@ double Stopwatch::Now() {
   timespec now{};
   clock_gettime(use_processor_time ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC, &now);
   return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+}
+
+int GuardedMain(int argc, char** argv, int (*body)(int, char**)) noexcept {
+  try {
+    return body(argc, argv);
+  } catch (const std::exception& error) {
+    std::fputs(error.what(), stderr);
+    return 1;
+  }
 }
 
 double Median(std::vector<double> values) {

@@ -24,6 +24,9 @@ class Stopwatch {
   double start_;
 };
 
+// Calls `body`; what it throws becomes a message and exit status 1.
+int GuardedMain(int argc, char** argv, int (*body)(int, char**)) noexcept;
+
 double Median(std::vector<double> values);
 
 // Reads memory as fast as all threads together can, with plain vector loads and the prefetch

@@ -167,7 +167,8 @@ void CheckAgainstReference(Backend& backend, const Setup& setup, int64_t context
         // 1/sqrt(head_dim) (and some of |slope * position|); exp turns that into a relative error
         // of each weight, and values are at most one.
         const double dim = static_cast<double>(setup.head_dim);
-        const double score_error = kRounding * (dim * 6 * std::sqrt(dim) + 4.0 * double(row));
+        const double score_error =
+            kRounding * (dim * 6 * std::sqrt(dim) + 4.0 * static_cast<double>(row));
         ASSERT_NEAR(got, expected[static_cast<size_t>(d)], 2 * score_error + 64 * kRounding)
             << Name(setup.dtype) << " dim " << setup.head_dim << " row " << row << " head " << h;
       }

@@ -123,7 +123,7 @@ TEST_P(ElementwiseTest, NormInPlaceWithoutWeightsAndAlone) {
   args.out = alone.data();
   args.rows = 1;
   backend_->Norm(args);
-  EXPECT_EQ(std::memcmp(alone.data(), out.data() + 33 * 700, 700 * sizeof(float)), 0);
+  EXPECT_TRUE(SameBits(alone, std::span(out).subspan(33 * 700, 700)));
 }
 
 TEST_P(ElementwiseTest, GatedActivation) {

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <memory>
 #include <random>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -60,8 +61,10 @@ inline TestMatrix MakeMatrix(Backend& backend, const MatrixSpec& spec, uint32_t 
   return matrix;
 }
 
-inline bool SameBits(const std::vector<float>& a, const std::vector<float>& b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+inline bool SameBits(std::span<const float> a, std::span<const float> b) {
+  const void* a_bytes = a.data();
+  const void* b_bytes = b.data();
+  return a.size() == b.size() && std::memcmp(a_bytes, b_bytes, a.size_bytes()) == 0;
 }
 
 // Tests run once for each instruction set that this processor has; GetParam() is its name.

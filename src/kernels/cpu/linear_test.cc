@@ -137,7 +137,7 @@ TEST_P(LinearTest, ARowIsTheSameBitsInAnyBatch) {
       const int64_t first = (rows * 7) % (kRows - rows);
       const std::vector<float> some =
           RunLinear(*backend_, matrix.packed, x.data() + first * kIn, rows);
-      ASSERT_EQ(std::memcmp(some.data(), all.data() + first * kOut, some.size() * sizeof(float)), 0)
+      ASSERT_TRUE(SameBits(some, {all.data() + first * kOut, some.size()}))
           << Name(format) << ", " << rows << " rows";
     }
   }

@@ -26,14 +26,14 @@ Words LoadWords(const std::byte* p) {
 void Transpose4(const std::byte* p, int64_t stride, Words (&out)[4]) {
   const Words a = LoadWords(p), b = LoadWords(p + stride);
   const Words c = LoadWords(p + 2 * stride), d = LoadWords(p + 3 * stride);
-  const Words ab_low = __builtin_shuffle(a, b, Words{0, 4, 1, 5});
-  const Words ab_high = __builtin_shuffle(a, b, Words{2, 6, 3, 7});
-  const Words cd_low = __builtin_shuffle(c, d, Words{0, 4, 1, 5});
-  const Words cd_high = __builtin_shuffle(c, d, Words{2, 6, 3, 7});
-  out[0] = __builtin_shuffle(ab_low, cd_low, Words{0, 1, 4, 5});
-  out[1] = __builtin_shuffle(ab_low, cd_low, Words{2, 3, 6, 7});
-  out[2] = __builtin_shuffle(ab_high, cd_high, Words{0, 1, 4, 5});
-  out[3] = __builtin_shuffle(ab_high, cd_high, Words{2, 3, 6, 7});
+  const Words ab_low = __builtin_shufflevector(a, b, 0, 4, 1, 5);
+  const Words ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+  const Words cd_low = __builtin_shufflevector(c, d, 0, 4, 1, 5);
+  const Words cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+  out[0] = __builtin_shufflevector(ab_low, cd_low, 0, 1, 4, 5);
+  out[1] = __builtin_shufflevector(ab_low, cd_low, 2, 3, 6, 7);
+  out[2] = __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5);
+  out[3] = __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7);
 }
 
 // Four channels' words of one step at `to`, the place of the first in the step's vector. In f16
@@ -43,7 +43,9 @@ void StoreChannels(WeightFormat format, Words words, std::byte* vector, int64_t 
     std::memcpy(vector + channel * 4, &words, sizeof(words));
     return;
   }
-  const Halves split = __builtin_shuffle((Halves)words, Halves{0, 2, 4, 6, 1, 3, 5, 7});
+  Halves pairs;
+  std::memcpy(&pairs, &words, sizeof(pairs));
+  const Halves split = __builtin_shufflevector(pairs, pairs, 0, 2, 4, 6, 1, 3, 5, 7);
   std::memcpy(vector + channel * 2, &split, 8);
   std::memcpy(vector + 32 + channel * 2, reinterpret_cast<const std::byte*>(&split) + 8, 8);
 }
@@ -54,8 +56,8 @@ void InterleaveColumns(const uint16_t* first, const uint16_t* second, std::byte*
     Halves a, b;
     std::memcpy(&a, first + i, sizeof(a));
     std::memcpy(&b, second + i, sizeof(b));
-    const Halves low = __builtin_shuffle(a, b, Halves{0, 8, 1, 9, 2, 10, 3, 11});
-    const Halves high = __builtin_shuffle(a, b, Halves{4, 12, 5, 13, 6, 14, 7, 15});
+    const Halves low = __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
+    const Halves high = __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
     std::memcpy(vector + i * 4, &low, sizeof(low));
     std::memcpy(vector + i * 4 + 16, &high, sizeof(high));
   }

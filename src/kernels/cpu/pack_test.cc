@@ -49,7 +49,8 @@ float RoundToDType(DType dtype, float value) {
 }
 
 TEST_P(PackTest, EverySourceAndStrideComesBackExactly) {
-  for (const auto& [rows, cols] : {std::pair<int64_t, int64_t>{1, 1}, {70, 97}, {64, 128}, {200, 300}}) {
+  for (const auto& [rows, cols] :
+       {std::pair<int64_t, int64_t>{1, 1}, {70, 97}, {64, 128}, {200, 300}}) {
     const std::vector<float> values = RandomFloats(rows * cols, 1);
     std::vector<float> transposed(values.size());
     for (int64_t r = 0; r < rows; ++r) {

@@ -18,11 +18,11 @@
 #pragma once
 
 #if defined(__AVX512F__)
-#include "kernels/cpu/isa/vec_avx512.h"
+#include "kernels/cpu/isa/vec_avx512_inl.h"
 #elif defined(__AVX2__)
-#include "kernels/cpu/isa/vec_avx2.h"
+#include "kernels/cpu/isa/vec_avx2_inl.h"
 #else
-#include "kernels/cpu/isa/vec_portable.h"
+#include "kernels/cpu/isa/vec_portable_inl.h"
 #endif
 
 namespace dray::kernels::DRAY_ISA {

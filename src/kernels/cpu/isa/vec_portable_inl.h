@@ -1,5 +1,5 @@
 // Sixteen floats in plain C++ (vector extensions of the compiler): the definition of what the other
-// vec_*.h files do in one or two registers.
+// vec_*_inl.h files do in one or two registers.
 //
 // Included through vec.h only, which explains the rules.
 #pragma once
@@ -69,19 +69,22 @@ inline Vec Max(Vec a, Vec b) { return IfLess(b, a, a, b); }
 inline Vec Min(Vec a, Vec b) { return IfLess(a, b, a, b); }
 
 inline Vec Abs(Vec a) {
-  for (int i = 0; i < 4; ++i) a.q[i] = (Vec::Quad)((Vec::IntQuad)a.q[i] & 0x7FFFFFFF);
+  for (int i = 0; i < 4; ++i)
+    a.q[i] = reinterpret_cast<Vec::Quad>(reinterpret_cast<Vec::IntQuad>(a.q[i]) & 0x7FFFFFFF);
   return a;
 }
 inline Vec CopySign(Vec magnitude, Vec sign) {
   for (int i = 0; i < 4; ++i) {
-    magnitude.q[i] = (Vec::Quad)((Vec::IntQuad)magnitude.q[i] |
-                                 ((Vec::IntQuad)sign.q[i] & static_cast<int32_t>(0x80000000u)));
+    magnitude.q[i] = reinterpret_cast<Vec::Quad>(
+        reinterpret_cast<Vec::IntQuad>(magnitude.q[i]) |
+        (reinterpret_cast<Vec::IntQuad>(sign.q[i]) & static_cast<int32_t>(0x80000000u)));
   }
   return magnitude;
 }
 inline Vec Pow2FromBits(Vec a) {
   for (int i = 0; i < 4; ++i) {
-    a.q[i] = (Vec::Quad)(((Vec::IntQuad)a.q[i] << 23) + 0x3F800000);
+    a.q[i] =
+        reinterpret_cast<Vec::Quad>((reinterpret_cast<Vec::IntQuad>(a.q[i]) << 23) + 0x3F800000);
   }
   return a;
 }

@@ -61,7 +61,7 @@ inline __m128 Quarter(Vec a, int i) {
   return _mm_load_ps(lanes + 4 * i);
 }
 inline float Sum(Vec a) {
-  // The same tree in every vec_*.h: halves, quarters, then pairs two apart.
+  // The same tree in every vec_*_inl.h: halves, quarters, then pairs two apart.
   const __m128 s = _mm_add_ps(_mm_add_ps(Quarter(a, 0), Quarter(a, 2)),
                               _mm_add_ps(Quarter(a, 1), Quarter(a, 3)));
   const __m128 t = _mm_add_ps(s, _mm_movehl_ps(s, s));
@@ -112,7 +112,8 @@ inline Vec LoadBF16Second(const void* p) {
 // acc + first(weights) * first(x) + second(weights) * second(x) for sixteen pairs of bf16 weights
 // and one pair of activations.
 inline Vec DotBF16(Vec acc, __m512i weights, int32_t x_pair) {
-  return {_mm512_dpbf16_ps(acc.v, (__m512bh)weights, (__m512bh)_mm512_set1_epi32(x_pair))};
+  return {_mm512_dpbf16_ps(acc.v, reinterpret_cast<__m512bh>(weights),
+                           reinterpret_cast<__m512bh>(_mm512_set1_epi32(x_pair)))};
 }
 #endif
 

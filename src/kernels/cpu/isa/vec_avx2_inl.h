@@ -70,7 +70,7 @@ inline __m256 Pow2FromBitsHalf(__m256 a) {
 inline Vec Pow2FromBits(Vec a) { return {Pow2FromBitsHalf(a.lo), Pow2FromBitsHalf(a.hi)}; }
 
 inline float Sum(Vec a) {
-  // The same tree in every vec_*.h: halves, quarters, then pairs two apart.
+  // The same tree in every vec_*_inl.h: halves, quarters, then pairs two apart.
   const __m128 q0 = _mm256_castps256_ps128(a.lo), q1 = _mm256_extractf128_ps(a.lo, 1);
   const __m128 q2 = _mm256_castps256_ps128(a.hi), q3 = _mm256_extractf128_ps(a.hi, 1);
   const __m128 s = _mm_add_ps(_mm_add_ps(q0, q2), _mm_add_ps(q1, q3));
