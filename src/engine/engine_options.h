@@ -39,8 +39,8 @@ struct LoadModelOptions {
   std::filesystem::path model_dir;
   // How weights are stored and computed; absent: as the checkpoint holds them.
   std::optional<kernels::WeightFormat> format = std::nullopt;
-  int num_threads = 0;  // 0: one for each processor that this process may use
-  std::string isa = {};      // "": DRAY_ISA, else the best there is
+  int num_threads = 0;   // 0: one for each processor that this process may use
+  std::string isa = {};  // "": DRAY_ISA, else the best there is
   bool forbid_pickle = false;
   // Called while weights are read, with the bytes done and their total.
   std::function<void(uint64_t done_bytes, uint64_t total_bytes)> progress = nullptr;

@@ -69,8 +69,8 @@ constexpr WeightRow kWeights[] = {
     {Slot::kFfnOutBias, "layers.{}.mlp.dense_4h_to_h.bias", X::kHidden, X::kNone, R::kOnce},
     {Slot::kFinalNormWeight, "final_layer_norm.weight", X::kHidden, X::kNone, R::kReplicate},
     {Slot::kFinalNormBias, "final_layer_norm.bias", X::kHidden, X::kNone, R::kReplicate},
-    {Slot::kHead, "embed_out.weight|lm_head.weight", X::kVocab, X::kEmbedDim, R::kVocab, kWhole, kAsIs,
-     HasUntiedHead},
+    {Slot::kHead, "embed_out.weight|lm_head.weight", X::kVocab, X::kEmbedDim, R::kVocab, kWhole,
+     kAsIs, HasUntiedHead},
 };
 
 constexpr std::string_view kPrefixes[] = {"gpt_neox."};
