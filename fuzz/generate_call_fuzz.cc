@@ -1,0 +1,40 @@
+// The JSON of a generation request: any bytes give a call within its bounds, or a refusal that says
+// something.
+#include <cstdint>
+#include <string_view>
+
+#include "api/generate_call.h"
+#include "base/check.h"
+
+namespace {
+
+void CheckCall(const dray::api::GenerateCall& call) {
+  DRAY_CHECK(!call.inputs.empty() && call.inputs.size() <= dray::api::kMaxInputs);
+  for (const std::string& input : call.inputs) DRAY_CHECK(!input.empty());
+  DRAY_CHECK(call.num_returned >= 1 && call.num_returned <= call.request.params.n);
+  DRAY_CHECK(call.top_n_tokens >= 0);
+  DRAY_CHECK(call.request.params.num_logprobs.has_value());
+  // Whatever came in, the one schema gives a verdict.
+  dray::sampling::ParamLimits limits;
+  limits.vocab_size = 1000;
+  limits.max_new_tokens = 1000;
+  const dray::Status status = dray::sampling::Validate(call.request.params, limits);
+  DRAY_CHECK(status.ok() || !dray::api::WithRequestNames(status.message()).empty());
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  const std::string_view text(reinterpret_cast<const char*>(data), size);
+  const auto call = dray::api::ParseGenerateCall(text);
+  if (call.ok()) {
+    CheckCall(*call);
+  } else {
+    DRAY_CHECK(call.status().code() == dray::StatusCode::kInvalidArgument);
+    DRAY_CHECK(!call.status().message().empty());
+  }
+  const auto plain = dray::api::MakeTextCall(std::string(text));
+  DRAY_CHECK(plain.ok() == !text.empty());
+  if (plain.ok()) CheckCall(*plain);
+  return 0;
+}
