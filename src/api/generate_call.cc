@@ -213,10 +213,8 @@ Status ReadParameters(const Json& parameters, Draft& draft) {
         std::find_if(std::begin(kParameters), std::end(kParameters),
                      [&name = name](const Parameter& parameter) { return parameter.name == name; });
     if (known == std::end(kParameters)) {
-      std::vector<std::string_view> names;
-      for (const Parameter& parameter : kParameters) names.push_back(parameter.name);
       return Invalid(fmt::format("parameter \"{}\" is not known; the parameters are {}",
-                                 name.substr(0, 100), fmt::join(names, ", ")));
+                                 name.substr(0, 100), fmt::join(ParameterNames(), ", ")));
     }
     // Of two equal names the last counts, as in most JSON readers.
     if (value.is_null() || parameters.Find(name) != &value) continue;
@@ -339,6 +337,12 @@ Result<GenerateCall> MakeTextCall(std::string text) {
   call.inputs.push_back(std::move(text));
   call.request.params.num_logprobs = 0;
   return call;
+}
+
+std::vector<std::string_view> ParameterNames() {
+  std::vector<std::string_view> names;
+  for (const Parameter& parameter : kParameters) names.push_back(parameter.name);
+  return names;
 }
 
 std::string WithRequestNames(std::string message) {

@@ -44,6 +44,9 @@ Result<GenerateCall> ParseGenerateCall(std::string_view json);
 // A body of plain text: one input, in a list of its own, with default parameters.
 Result<GenerateCall> MakeTextCall(std::string text);
 
+// Of every parameter, in the table's order.
+std::vector<std::string_view> ParameterNames();
+
 // A message of sampling::Validate with its parameters under the names that requests give them.
 std::string WithRequestNames(std::string message);
 

@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "base/file.h"
+
 namespace dray::api {
 namespace {
 
@@ -161,6 +163,14 @@ TEST(GenerateCallTest, PlainTextIsAListOfOne) {
   EXPECT_EQ(call->shape, InputShape::kList);
   EXPECT_EQ(call->request.params.num_logprobs, 0);
   EXPECT_FALSE(MakeTextCall("").ok());
+}
+
+TEST(GenerateCallTest, TheDocumentationHasEveryParameter) {
+  const auto text = ReadFile(std::string(DRAY_SOURCE_DIR) + "/docs/http-api.md", 1 << 20);
+  ASSERT_TRUE(text.ok()) << text.status().message();
+  for (const std::string_view name : ParameterNames()) {
+    EXPECT_NE(text->find(fmt::format("`{}`", name)), std::string::npos) << name;
+  }
 }
 
 }  // namespace

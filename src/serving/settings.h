@@ -32,7 +32,7 @@ struct Settings {
   std::string model_id;        // a folder; "" if none was given
   std::string model_name;      // "": from model_id, see ModelName
   std::string tokenizer;       // "": beside the model
-  std::string dtype = "auto";  // auto, fp32, fp16, bf16 or int8
+  std::string dtype = "auto";  // auto, fp32, fp16 or bf16
   bool forbid_pickle = false;
 
   // Its engine. 0: the engine's own default.
