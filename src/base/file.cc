@@ -72,6 +72,11 @@ Result<std::string> ReadFile(const std::filesystem::path& path, uint64_t max_byt
   return content;
 }
 
+bool HasEntry(const std::filesystem::path& path) {
+  std::error_code ignored;
+  return std::filesystem::exists(std::filesystem::symlink_status(path, ignored));
+}
+
 Result<MappedFile> MappedFile::Open(const std::filesystem::path& path) {
   Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   DRAY_ASSIGN_OR_RETURN(size_t size, RegularFileSize(path, fd));

@@ -16,6 +16,10 @@ namespace dray {
 // read.
 Result<std::string> ReadFile(const std::filesystem::path& path, uint64_t max_bytes);
 
+// Whether the folder has an entry of that name. A link to nothing counts: it is a file that got
+// lost, and opening it gives the error that says so, where an absent one may be left out.
+bool HasEntry(const std::filesystem::path& path);
+
 // A regular file, mapped read-only. Movable; the mapping ends with the object.
 class MappedFile {
  public:

@@ -137,7 +137,7 @@ Result<Json> Json::Parse(std::string_view text, const JsonLimits& limits) {
   if (!parser.handler().duplicate().empty()) {
     return Status(StatusCode::kInvalidArgument,
                   fmt::format("JSON: the key \"{}\" stands twice in one object",
-                              parser.handler().duplicate()));
+                              parser.handler().duplicate().substr(0, 100)));
   }
   if (!ec && used < text.size()) ec = bj::error::extra_data;
   if (ec == bj::error::too_deep) {

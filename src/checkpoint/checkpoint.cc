@@ -109,7 +109,7 @@ Status Checkpoint::CheckAgainstIndex(const WeightFiles& weights) const {
     if (file != nullptr && file->path().filename() == file_name) continue;
     return {StatusCode::kCorrupt,
             fmt::format("{}: tensor {} should be in {}, but {}", weights.index_path.string(),
-                        Quoted(tensor), file_name,
+                        Quoted(tensor), Quoted(file_name),
                         file == nullptr ? std::string("no shard has it")
                                         : "it is in " + file->path().filename().string())};
   }
@@ -127,13 +127,9 @@ Result<const TensorSource*> Checkpoint::Require(std::string_view name) const {
                   fmt::format("{}: tensor {}: {}", unreadable->file->path().string(), Quoted(name),
                               unreadable->reason));
   }
-  const fs::path& first = files_.front()->mapped.path();
-  const std::string where =
-      files_.size() == 1 ? first.string()
-                         : fmt::format("{} and {} more files", first.string(), files_.size() - 1);
   return Status(StatusCode::kNotFound,
-                fmt::format("{}: tensor {} is missing; there are {} others", where, Quoted(name),
-                            tensors_.size() + unreadable_.size()));
+                fmt::format("{}: tensor {} is missing; there are {} others", DescribeFiles(),
+                            Quoted(name), tensors_.size() + unreadable_.size()));
 }
 
 bool Checkpoint::Contains(std::string_view name) const {
@@ -144,6 +140,12 @@ std::vector<fs::path> Checkpoint::files() const {
   std::vector<fs::path> paths;
   for (const auto& file : files_) paths.push_back(file->mapped.path());
   return paths;
+}
+
+std::string Checkpoint::DescribeFiles() const {
+  const fs::path& first = files_.front()->mapped.path();
+  if (files_.size() == 1) return first.string();
+  return fmt::format("{} and {} more", first.string(), files_.size() - 1);
 }
 
 uint64_t Checkpoint::total_bytes() const {

@@ -58,6 +58,8 @@ class Checkpoint {
 
   // The weight files in the order of their names, without the index.
   std::vector<std::filesystem::path> files() const;
+  // The same for a message: the path of the only one, or of the first and how many more there are.
+  std::string DescribeFiles() const;
   // Their sizes together.
   uint64_t total_bytes() const;
   // "safetensors" or "torch".

@@ -85,7 +85,7 @@ TEST_F(CheckpointTest, RefusesIndexesThatDoNotFit) {
     Write("model.safetensors.index.json", "{\"weight_map\":" + map + "}");
     return Refusal();
   };
-  EXPECT_NE(with_map(R"({"a":"3.safetensors"})").find("shard 3.safetensors is missing"),
+  EXPECT_NE(with_map(R"({"a":"3.safetensors"})").find("shard \"3.safetensors\" is missing"),
             std::string::npos);
   EXPECT_NE(with_map(R"({"a":"../1.safetensors"})").find("not a plain file name"),
             std::string::npos);

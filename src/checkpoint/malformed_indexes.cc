@@ -52,7 +52,8 @@ std::vector<MalformedCase> MalformedIndexes() {
   add_map("file_backslash", R"("a":"..\\1.safetensors")", "plain file name");
   add_map("file_nul", R"("a":"1.safetensors\u0000.bin")", "plain file name");
   add_map("file_newline", R"("a":"1.safetensors\n")", "plain file name");
-  add_map("file_missing", R"("a":"1.safetensors","b":"3.safetensors")", "3.safetensors is missing");
+  add_map("file_missing", R"("a":"1.safetensors","b":"3.safetensors")",
+          "\"3.safetensors\" is missing");
   add_map("tensor_missing", R"("a":"1.safetensors","b":"2.safetensors","c":"2.safetensors")",
           "tensor \"c\"");
   add_map("tensor_elsewhere", R"("a":"2.safetensors","b":"1.safetensors")", "tensor \"a\"");

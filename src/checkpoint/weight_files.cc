@@ -6,6 +6,9 @@
 #include <array>
 #include <string>
 
+#include "base/file.h"
+#include "checkpoint/tensor_source.h"
+
 namespace dray::checkpoint {
 namespace {
 
@@ -26,22 +29,17 @@ constexpr std::array kCandidates = {
 // What trainers leave beside the weights under the same extension.
 constexpr std::array kNotWeights = {"training_args.bin", "optimizer.bin", "scheduler.bin"};
 
-bool Exists(const fs::path& path) {
-  std::error_code error;
-  return fs::exists(path, error);
-}
-
 Result<WeightFiles> FromIndex(const fs::path& dir, const Candidate& candidate) {
   WeightFiles weights{
       .format = candidate.format, .files = {}, .index_path = dir / candidate.index, .index = {}};
   DRAY_ASSIGN_OR_RETURN(weights.index, ReadShardIndex(weights.index_path));
   for (const std::string& name : weights.index->files) {
     weights.files.push_back(dir / name);
-    if (!Exists(weights.files.back())) {
+    if (!HasEntry(weights.files.back())) {
       return Status(
           StatusCode::kNotFound,
           fmt::format("{}: the shard {} is missing; download the model again, or restore the file",
-                      weights.index_path.string(), name));
+                      weights.index_path.string(), Quoted(name)));
     }
   }
   return weights;
@@ -85,13 +83,13 @@ std::string_view Name(WeightFormat format) {
 
 Result<WeightFiles> FindWeightFiles(const fs::path& dir) {
   for (const Candidate& candidate : kCandidates) {
-    if (Exists(dir / candidate.single)) {
+    if (HasEntry(dir / candidate.single)) {
       return WeightFiles{.format = candidate.format,
                          .files = {dir / candidate.single},
                          .index_path = {},
                          .index = {}};
     }
-    if (Exists(dir / candidate.index)) return FromIndex(dir, candidate);
+    if (HasEntry(dir / candidate.index)) return FromIndex(dir, candidate);
   }
   for (const Candidate& candidate : kCandidates) {
     DRAY_ASSIGN_OR_RETURN(std::vector<fs::path> files,

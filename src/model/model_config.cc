@@ -181,8 +181,7 @@ Result<ModelDescription> ReadModelDescription(const std::filesystem::path& model
   DRAY_ASSIGN_OR_RETURN(const Json config, ReadJsonFile(model_dir / "config.json"));
   Json generation_config;
   const std::filesystem::path generation_path = model_dir / "generation_config.json";
-  std::error_code ignored;
-  if (std::filesystem::exists(generation_path, ignored)) {
+  if (HasEntry(generation_path)) {
     DRAY_ASSIGN_OR_RETURN(generation_config, ReadJsonFile(generation_path));
   }
   return DescribeModel((model_dir / "").string(), config, generation_config);
