@@ -67,11 +67,11 @@ Result<const TensorSource*> FindTensor(const FamilySpec& family, const WeightRow
   for (const std::string& name : names) {
     if (checkpoint.Contains(name)) return checkpoint.Require(name);
   }
-  return Status(StatusCode::kNotFound,
-                fmt::format("{}: no tensor is called {}, which a {} model of this config.json "
-                            "needs: check that config.json and the weight files belong together",
-                            checkpoint.files().front().parent_path().string(),
-                            fmt::join(names, " or "), family.model_type));
+  return Status(
+      StatusCode::kNotFound,
+      fmt::format("{}: no tensor is called {}, which a {} model of this config.json "
+                  "needs: check that config.json and the weight files belong together",
+                  checkpoint.DescribeFiles(), fmt::join(names, " or "), family.model_type));
 }
 
 Shape ExpectedShape(const WeightRow& row, const DecoderConfig& config) {
@@ -81,17 +81,19 @@ Shape ExpectedShape(const WeightRow& row, const DecoderConfig& config) {
   return row.transform == Transform::kTranspose ? Shape{cols, rows} : Shape{rows, cols};
 }
 
+std::string FileOf(const TensorSource& source) { return source.file->path().string(); }
+
 Status CheckTensor(const WeightRow& row, const TensorSource& source, const DecoderConfig& config) {
   const Shape expected = ExpectedShape(row, config);
   if (!(source.shape == expected)) {
     return {StatusCode::kInvalidArgument,
-            fmt::format("tensor {} has shape {}, but config.json makes it {}", source.name,
-                        source.shape.ToString(), expected.ToString())};
+            fmt::format("{}: tensor {} has shape {}, but config.json makes it {}", FileOf(source),
+                        source.name, source.shape.ToString(), expected.ToString())};
   }
   if (!IsWeightType(source.dtype) && source.dtype != DType::kF64) {
     return {StatusCode::kUnsupported,
-            fmt::format("tensor {} is stored as {}: weights must be f32, f16, bf16 or f64",
-                        source.name, Name(source.dtype))};
+            fmt::format("{}: tensor {} is stored as {}: weights must be f32, f16, bf16 or f64",
+                        FileOf(source), source.name, Name(source.dtype))};
   }
   return OkStatus();
 }
@@ -198,7 +200,8 @@ class Loader {
       const PlannedTensor& tensor = plan[i];
       if (i + 1 < plan.size()) Prefetch(*plan[i + 1].source);
       Status status = IsMatrixSlot(tensor.row->slot) ? LoadMatrix(tensor) : LoadVectorPart(tensor);
-      DRAY_RETURN_IF_ERROR(status.WithPrefix(tensor.source->name));
+      const TensorSource& source = *tensor.source;
+      DRAY_RETURN_IF_ERROR(status.WithPrefix(fmt::format("{}: {}", FileOf(source), source.name)));
       done_bytes_ += Span(AsRows(*tensor.source, Transform::kNone)).size();
       if (options_.progress) options_.progress(done_bytes_, total_bytes_);
     }
