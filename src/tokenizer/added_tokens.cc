@@ -10,8 +10,6 @@
 namespace dray::tokenizer {
 namespace {
 
-// The search walks at most this far from each place.
-constexpr size_t kMaxContentBytes = 1024;
 // All contents together: the index takes some 40 bytes of memory for each.
 constexpr size_t kMaxTotalBytes = 16 << 20;
 
@@ -40,11 +38,11 @@ Result<std::string> DecodedForm(const AddedToken& token, const Normalizer& norma
   if (!token.normalized) return token.content;
   OwnedPiece piece{token.content, token.content.size(), true};
   DRAY_RETURN_IF_ERROR(normalizer.Apply(piece, budget));
-  if (piece.text.size() > kMaxContentBytes) {
+  if (piece.text.size() > AddedTokens::kMaxContentBytes) {
     return Status(
         StatusCode::kResourceExhausted,
         fmt::format("the added token \"{}\" has {} bytes once normalized, above the limit of {}",
-                    token.content, piece.text.size(), kMaxContentBytes));
+                    token.content, piece.text.size(), AddedTokens::kMaxContentBytes));
   }
   return std::move(piece.text);
 }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "tokenizer/json_node.h"
 #include "tokenizer/utf8.h"
 
 namespace dray::tokenizer {
@@ -42,17 +43,17 @@ Status BpeModel::AddMerges(const std::vector<MergePair>& merges) {
     const auto& [left, right] = merges[rank];
     const auto missing = [&](std::string_view token) {
       return Status(StatusCode::kCorrupt,
-                    fmt::format("merges[{}] needs the token \"{}\", which is not in the vocabulary",
-                                rank, token));
+                    fmt::format("merges[{}] needs the token {}, which is not in the vocabulary",
+                                rank, QuoteText(token)));
     };
     const auto left_id = vocab().Find(left);
     if (!left_id) return missing(left);
     const auto right_id = vocab().Find(right);
     if (!right_id) return missing(right);
     if (right.size() < prefix) {
-      return {
-          StatusCode::kCorrupt,
-          fmt::format("merges[{}]: \"{}\" is shorter than continuing_subword_prefix", rank, right)};
+      return {StatusCode::kCorrupt,
+              fmt::format("merges[{}]: {} is shorter than continuing_subword_prefix", rank,
+                          QuoteText(right))};
     }
     joined.assign(left);
     joined += right.substr(prefix);

@@ -9,20 +9,20 @@ namespace {
 
 constexpr size_t kMaxQuotedBytes = 60;
 
-// A value from the file, short enough for a message.
-std::string Quote(std::string_view value) {
-  if (value.size() <= kMaxQuotedBytes) return fmt::format("\"{}\"", value);
-  return fmt::format("\"{}...\"", value.substr(0, CharBoundaryBefore(value, kMaxQuotedBytes)));
-}
-
 }  // namespace
+
+std::string QuoteText(std::string_view text) {
+  if (text.size() <= kMaxQuotedBytes) return fmt::format("\"{}\"", text);
+  return fmt::format("\"{}...\"", text.substr(0, CharBoundaryBefore(text, kMaxQuotedBytes)));
+}
 
 Status JsonNode::Error(StatusCode code, std::string_view problem) const {
   return {code, fmt::format("{}: {}", path_.empty() ? "(the whole file)" : path_, problem)};
 }
 
 Status JsonNode::Unknown(std::string_view value, std::string_view known) const {
-  return Error(StatusCode::kUnsupported, fmt::format("{} is not one of {}", Quote(value), known));
+  return Error(StatusCode::kUnsupported,
+               fmt::format("{} is not one of {}", QuoteText(value), known));
 }
 
 Result<std::optional<JsonNode>> JsonNode::Find(std::string_view key) const {
@@ -39,7 +39,8 @@ Result<std::optional<JsonNode>> JsonNode::Find(std::string_view key) const {
 Result<JsonNode> JsonNode::Get(std::string_view key) const {
   DRAY_ASSIGN_OR_RETURN(auto member, Find(key));
   if (!member) {
-    return Error(StatusCode::kInvalidArgument, fmt::format("the field \"{}\" is missing", key));
+    return Error(StatusCode::kInvalidArgument,
+                 fmt::format("the field {} is missing", QuoteText(key)));
   }
   return *std::move(member);
 }
@@ -116,7 +117,7 @@ Result<char32_t> JsonNode::GetChar(std::string_view key) const {
   DRAY_ASSIGN_OR_RETURN(const std::string text, member.AsString());
   if (CountChars(text) != 1) {
     return member.Error(StatusCode::kInvalidArgument,
-                        fmt::format("must be one character, not {}", Quote(text)));
+                        fmt::format("must be one character, not {}", QuoteText(text)));
   }
   return DecodeChar(text, 0).code;
 }

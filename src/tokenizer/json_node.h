@@ -13,6 +13,9 @@
 
 namespace dray::tokenizer {
 
+// A text from a file, in double quotes and short enough for a message.
+std::string QuoteText(std::string_view text);
+
 class JsonNode {
  public:
   JsonNode(const Json& value, std::string path) : value_(&value), path_(std::move(path)) {}

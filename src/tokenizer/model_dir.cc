@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "tokenizer/model_load.h"
 #include "tokenizer/tokenizer_class.h"
 #include "tokenizer/tokenizer_json.h"
@@ -79,6 +80,23 @@ Result<TokenizerParts> LoadGpt2Files(const std::filesystem::path& model_dir,
   return parts;
 }
 
+// As the reference does it, a file's own ids of added tokens do not count; where they are others,
+// whoever made the file should know.
+void WarnOfOtherIds(const Json& json, const std::filesystem::path& path,
+                    const AddedTokens& tokens) {
+  const Json* list = json.Find("added_tokens");
+  if (list == nullptr || !list->is_array()) return;
+  for (const Json& element : *list->AsArray()) {
+    const std::string& content = *element.Find("content")->AsString();
+    const auto id = tokens.Find(content);
+    if (!id || element.Find("id")->AsInt64() == *id) continue;
+    return LogWarning(
+        fmt::format("{}: added_tokens: {} has the id {} there, but gets {}: it is in "
+                    "the vocabulary with that id, or the ids before it have a hole",
+                    path.string(), QuoteText(content), element.Find("id")->Dump(), *id));
+  }
+}
+
 // Adds what the files beside tokenizer.json declare. A special token that is there already stays as
 // it is.
 Status AddDeclaredTokens(const TokenizerConfig& config, TokenizerParts& parts) {
@@ -107,17 +125,18 @@ void AddBosEos(const TokenizerConfig& config, TokenizerParts& parts) {
 Result<TokenizerParts> LoadFromDir(const std::filesystem::path& model_dir) {
   DRAY_ASSIGN_OR_RETURN(TokenizerConfig config, ReadTokenizerConfig(model_dir));
   const auto json_path = model_dir / "tokenizer.json";
-  std::error_code ignored;
-  if (std::filesystem::exists(json_path, ignored)) {
+  if (HasEntry(json_path)) {
     DRAY_ASSIGN_OR_RETURN(Json json, ReadJson(json_path));
     ApplyTokenizerClass(config, json);
     auto parts = LoadParts(JsonNode(json, ""));
     if (!parts.ok()) return parts.status().WithPrefix(json_path.string());
-    DRAY_RETURN_IF_ERROR(AddDeclaredTokens(config, *parts));
+    WarnOfOtherIds(json, json_path, parts->added_tokens);
+    const Status added = AddDeclaredTokens(config, *parts);
+    if (!added.ok()) return added.WithPrefix(model_dir.string());
     SetBosEos(config, *parts);  // but add_bos_token does not count: the file's post_processor does
     return parts;
   }
-  if (!std::filesystem::exists(model_dir / "vocab.json", ignored)) {
+  if (!HasEntry(model_dir / "vocab.json")) {
     return Status(
         StatusCode::kNotFound,
         fmt::format("{}: has neither tokenizer.json nor vocab.json with merges.txt; dray reads "
@@ -126,7 +145,8 @@ Result<TokenizerParts> LoadFromDir(const std::filesystem::path& model_dir) {
                     model_dir.string()));
   }
   DRAY_ASSIGN_OR_RETURN(TokenizerParts parts, LoadGpt2Files(model_dir, config));
-  DRAY_RETURN_IF_ERROR(AddDeclaredTokens(config, parts));
+  const Status added = AddDeclaredTokens(config, parts);
+  if (!added.ok()) return added.WithPrefix(model_dir.string());
   SetBosEos(config, parts);
   AddBosEos(config, parts);
   return parts;
@@ -137,7 +157,9 @@ Result<TokenizerParts> LoadFromDir(const std::filesystem::path& model_dir) {
 Result<std::unique_ptr<Tokenizer>> Tokenizer::Load(const std::filesystem::path& model_dir) {
   DRAY_ASSIGN_OR_RETURN(TokenizerParts parts, LoadFromDir(model_dir));
   auto tokenizer = BuildTokenizer(std::move(parts));
-  if (!tokenizer.ok()) return tokenizer.status().WithPrefix(model_dir.string());
+  // Only a template of tokenizer.json can be at odds with the ids.
+  if (!tokenizer.ok())
+    return tokenizer.status().WithPrefix((model_dir / "tokenizer.json").string());
   return tokenizer;
 }
 

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
+
 #include "tokenizer/unigram.h"
 #include "tokenizer/word_models.h"
 
@@ -37,7 +39,10 @@ Result<std::vector<BpeModel::MergePair>> LoadMerges(const JsonNode& node) {
     lines.reserve(array->size());
     for (const Json& line : *array) {
       if (!line.is_string()) {
-        return node.Error(StatusCode::kInvalidArgument, "mixes strings and pairs");
+        return node.Error(
+            StatusCode::kInvalidArgument,
+            fmt::format("element {} is a {}, but the first is a string: it mixes two forms",
+                        lines.size(), line.KindName()));
       }
       lines.push_back(*line.AsString());
     }
@@ -127,6 +132,10 @@ Result<ModelPtr> LoadUnigram(const JsonNode& node) {
       return list.Error(StatusCode::kInvalidArgument,
                         fmt::format("element {} is not a [token, score] pair", scores.size()));
     }
+    if (!std::isfinite(*(*pair)[1].AsDouble())) {
+      return list.Error(StatusCode::kInvalidArgument,
+                        fmt::format("element {} has a score beyond all numbers", scores.size()));
+    }
     DRAY_RETURN_IF_ERROR(vocab.Add(*(*pair)[0].AsString(), static_cast<int32_t>(scores.size())));
     scores.push_back(*(*pair)[1].AsDouble());
   }
@@ -170,8 +179,14 @@ Result<Vocab> LoadVocabObject(const JsonNode& node) {
     const auto id = value.AsInt64();
     if (!id || *id < 0 || *id > kMaxTokenId) {
       return node.Error(StatusCode::kInvalidArgument,
-                        fmt::format("the id of \"{}\" is {}, which is not an integer in 0..{}",
-                                    token, value.Dump().substr(0, 40), kMaxTokenId));
+                        fmt::format("the id of {} is {}, which is not an integer in 0..{}",
+                                    QuoteText(token), value.Dump().substr(0, 40), kMaxTokenId));
+    }
+    const auto owner = vocab.Text(static_cast<int32_t>(*id));
+    if (owner && *owner != token && vocab.Find(*owner) == *id) {
+      return node.Error(StatusCode::kCorrupt,
+                        fmt::format("{} has the id {}, which {} has too", QuoteText(token), *id,
+                                    QuoteText(*owner)));
     }
     DRAY_RETURN_IF_ERROR(vocab.Add(token, static_cast<int32_t>(*id)));
   }

@@ -15,15 +15,13 @@ namespace dray::tokenizer {
 namespace {
 
 constexpr uint64_t kMaxConfigBytes = 16 << 20;
+constexpr size_t kMaxIdDigits = 20;  // of keys that stand unquoted in messages
 
 // The file as JSON, or nothing if there is no such file.
 Result<std::optional<Json>> ReadOptionalJson(const std::filesystem::path& path) {
-  auto text = ReadFile(path, kMaxConfigBytes);
-  if (!text.ok()) {
-    if (text.status().code() == StatusCode::kNotFound) return std::optional<Json>();
-    return text.status();
-  }
-  auto json = Json::Parse(*text);
+  if (!HasEntry(path)) return std::optional<Json>();
+  DRAY_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxConfigBytes));
+  auto json = Json::Parse(text);
   if (!json.ok()) return json.status().WithPrefix(path.string());
   if (!json->is_object()) {
     return Status(StatusCode::kInvalidArgument, fmt::format("{}: is not an object", path.string()));
@@ -84,7 +82,8 @@ Status ReadAddedTokensDecoder(const JsonNode& node, std::vector<AddedToken>& tok
   if (object == nullptr) return node.Error(StatusCode::kInvalidArgument, "must be an object");
   std::map<int64_t, AddedToken> by_id;
   for (const auto& [key, value] : *object) {
-    const JsonNode member(value, node.path() + "." + key);
+    const JsonNode member(value,
+                          node.path() + "." + (key.size() <= kMaxIdDigits ? key : QuoteText(key)));
     const auto id = ParseInt64(key);
     if (!id || *id < 0 || *id > kMaxTokenId) {
       return member.Error(StatusCode::kInvalidArgument,
@@ -115,7 +114,9 @@ Status ReadAddedTokensFile(const Json& json, const NamedTokens& named,
                            const std::vector<AddedToken>& extra, std::vector<AddedToken>& tokens) {
   std::map<int64_t, AddedToken> by_id;
   for (const auto& [content, value] : *json.AsObject()) {
-    DRAY_ASSIGN_OR_RETURN(const int64_t id, JsonNode(value, content).AsCount(kMaxTokenId));
+    const JsonNode node(value, QuoteText(content));
+    DRAY_ASSIGN_OR_RETURN(const int64_t id, node.AsCount(kMaxTokenId));
+    DRAY_RETURN_IF_ERROR(CheckAddedTokenSize(node, content));
     AddedToken token;
     token.content = content;
     const auto is_it = [&](const AddedToken& other) { return other.content == token.content; };

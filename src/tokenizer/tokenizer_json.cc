@@ -1,12 +1,23 @@
 #include "tokenizer/tokenizer_json.h"
 
+#include <fmt/format.h>
+
 #include "tokenizer/model_load.h"
 
 namespace dray::tokenizer {
 
+Status CheckAddedTokenSize(const JsonNode& node, std::string_view content) {
+  if (content.size() <= AddedTokens::kMaxContentBytes) return OkStatus();
+  return node.Error(StatusCode::kResourceExhausted,
+                    fmt::format("has {} bytes, above the limit of {} for an added token",
+                                content.size(), AddedTokens::kMaxContentBytes));
+}
+
 Result<AddedToken> LoadAddedToken(const JsonNode& node) {
   AddedToken token;
-  DRAY_ASSIGN_OR_RETURN(token.content, node.GetString("content"));
+  DRAY_ASSIGN_OR_RETURN(const JsonNode content, node.Get("content"));
+  DRAY_ASSIGN_OR_RETURN(token.content, content.AsString());
+  DRAY_RETURN_IF_ERROR(CheckAddedTokenSize(content, token.content));
   DRAY_ASSIGN_OR_RETURN(token.single_word, node.GetBool("single_word", false));
   DRAY_ASSIGN_OR_RETURN(token.lstrip, node.GetBool("lstrip", false));
   DRAY_ASSIGN_OR_RETURN(token.rstrip, node.GetBool("rstrip", false));
@@ -46,6 +57,8 @@ Result<TokenizerParts> LoadParts(const JsonNode& root) {
     tokens.reserve(elements.size());
     for (const JsonNode& element : elements) {
       DRAY_ASSIGN_OR_RETURN(AddedToken token, LoadAddedToken(element));
+      // The id that counts is given when the token is added; this one must be an id all the same.
+      DRAY_RETURN_IF_ERROR(element.GetCount("id", kMaxTokenId).status());
       tokens.push_back(std::move(token));
     }
   }

@@ -12,6 +12,9 @@ namespace dray::tokenizer {
 // for training batches.
 Result<TokenizerParts> LoadParts(const JsonNode& root);
 
+// Refuses the text of an added token, at `node`, that is longer than AddedTokens allows.
+Status CheckAddedTokenSize(const JsonNode& node, std::string_view content);
+
 // An entry of `added_tokens`, or a special token as other files write it.
 Result<AddedToken> LoadAddedToken(const JsonNode& node);
 
