@@ -18,10 +18,10 @@ constexpr size_t kMaxClusterBytes = 6;
 std::optional<std::string> DecodeBase64(std::string_view text) {
   static constexpr std::string_view kDigits =
       "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::array<int8_t, 256> value;
+  std::array<int, 256> value;
   value.fill(-1);
   for (size_t i = 0; i < kDigits.size(); ++i) {
-    value[static_cast<uint8_t>(kDigits[i])] = static_cast<int8_t>(i);
+    value[static_cast<uint8_t>(kDigits[i])] = static_cast<int>(i);
   }
   while (!text.empty() && text.back() == '=') text.remove_suffix(1);
   std::string out;
@@ -88,7 +88,7 @@ std::optional<std::string_view> Charsmap::Find(std::string_view text) const {
     const size_t begin = Value(trie_[node]);
     if (begin > replacements_.size()) return std::nullopt;
     if (begin < replacements_.size() && IsContinuation(replacements_[begin])) return std::nullopt;
-    const std::string_view rest = std::string_view(replacements_).substr(begin);
+    const std::string_view rest = std::string_view{replacements_}.substr(begin);
     return rest.substr(0, rest.find('\0'));
   }
   return std::nullopt;

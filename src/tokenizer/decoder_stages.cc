@@ -101,7 +101,7 @@ class ByteLevelStage : public Stage {
     std::string text;
     size_t pos = 0;
     while (pos < bytes_.size()) {
-      const Utf8Step step = NextUtf8(std::string_view(bytes_).substr(pos));
+      const Utf8Step step = NextUtf8(std::string_view{bytes_}.substr(pos));
       if (step.kind == Utf8Step::Kind::kIncomplete) break;
       if (step.kind == Utf8Step::Kind::kChar) {
         text.append(bytes_, pos, step.length);
@@ -196,7 +196,7 @@ class StripStage : public Stage {
     }
     held_ += part;
     const size_t keep = TailBytes(held_);
-    next().Part(std::string_view(held_).substr(0, held_.size() - keep));
+    next().Part(std::string_view{held_}.substr(0, held_.size() - keep));
     held_.erase(0, held_.size() - keep);
   }
   void Finish() override { next().Finish(); }

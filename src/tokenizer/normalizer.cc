@@ -45,7 +45,7 @@ void MapChars(OwnedPiece& piece, const Map& map) {
 
 void ApplyForm(OwnedPiece& piece, NormalForm form) {
   std::string text = Normalize(piece.text, form);
-  const std::string front = Normalize(std::string_view(piece.text).substr(0, piece.origin), form);
+  const std::string front = Normalize(std::string_view{piece.text}.substr(0, piece.origin), form);
   piece.origin = std::min(front.size(), text.size());
   piece.text = std::move(text);
 }
@@ -87,9 +87,9 @@ void StripAccents(OwnedPiece& piece) {
 
 void MapToByteLevel(OwnedPiece& piece) {
   std::string out;
-  AppendByteLevel(std::string_view(piece.text).substr(0, piece.origin), out);
+  AppendByteLevel(std::string_view{piece.text}.substr(0, piece.origin), out);
   const size_t origin = out.size();
-  AppendByteLevel(std::string_view(piece.text).substr(piece.origin), out);
+  AppendByteLevel(std::string_view{piece.text}.substr(piece.origin), out);
   piece.text = std::move(out);
   piece.origin = origin;
 }
@@ -287,12 +287,12 @@ Result<StepPtr> LoadBert(const JsonNode& node) {
 
 template <NormalForm kForm>
 Result<StepPtr> LoadForm(const JsonNode&) {
-  return StepPtr(std::make_unique<FormStep>(kForm));
+  return StepPtr{std::make_unique<FormStep>(kForm)};
 }
 
 template <void (*kApply)(OwnedPiece&)>
 Result<StepPtr> LoadFunction(const JsonNode&) {
-  return StepPtr(std::make_unique<FunctionStep>(kApply));
+  return StepPtr{std::make_unique<FunctionStep>(kApply)};
 }
 
 using Loader = Result<StepPtr> (*)(const JsonNode&);

@@ -150,7 +150,7 @@ class ByteLevelStep : public PreTokenizerStep {
         prefixed = " ";
         prefixed += piece.text;
       }
-      const std::string_view text = prefix ? std::string_view(prefixed) : piece.text;
+      const std::string_view text = prefix ? std::string_view{prefixed} : piece.text;
       ends.clear();
       if (use_regex_) {
         ScanSplits(SplitPattern::kGpt2, text, ends);
@@ -163,7 +163,7 @@ class ByteLevelStep : public PreTokenizerStep {
         AppendByteLevel(text.substr(begin, end - begin), mapped);
         const size_t shift = prefix && begin > 0 ? 1 : 0;
         const bool starts = piece.at_start && begin - shift < piece.origin;
-        out.push_back({std::string_view(mapped).substr(at), starts ? size_t{1} : 0, starts});
+        out.push_back({std::string_view{mapped}.substr(at), starts ? size_t{1} : 0, starts});
         begin = end;
       }
     }

@@ -39,7 +39,7 @@ ClassKind FindClass(const TokenizerConfig& config) {
 std::string_view TypeOf(const Json* node) {
   const Json* type = node != nullptr ? node->Find("type") : nullptr;
   const std::string* name = type != nullptr ? type->AsString() : nullptr;
-  return name != nullptr ? std::string_view(*name) : std::string_view();
+  return name != nullptr ? std::string_view{*name} : std::string_view();
 }
 
 bool IsMissing(const Json* node) { return node == nullptr || node->is_null(); }

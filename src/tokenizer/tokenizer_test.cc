@@ -194,6 +194,7 @@ TEST(TokenizerTest, OneTokenizerServesManyThreads) {
   const Ids expected = Encode(*tokenizer, text);
   std::vector<std::thread> threads;
   std::vector<Ids> results(4);
+  threads.reserve(results.size());
   for (Ids& result : results) {
     threads.emplace_back([&] { result = *tokenizer->Encode(text, {}); });
   }

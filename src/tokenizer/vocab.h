@@ -46,7 +46,7 @@ class Vocab {
     int32_t id = 0;
   };
   std::string_view EntryText(const Entry& entry) const {
-    return std::string_view(bytes_).substr(entry.offset, entry.length);
+    return std::string_view{bytes_}.substr(entry.offset, entry.length);
   }
   void Grow(size_t slots);
   // The slot of `text`, or the empty one where it belongs.
