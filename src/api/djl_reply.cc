@@ -49,8 +49,7 @@ void DjlReply::SubmitAll(serving::Model& model) {
   for (size_t i = 0; i < setup_.call.inputs.size(); ++i) {
     serving::TextRequest request = setup_.call.request;
     request.text = setup_.call.inputs[i];
-    auto generation =
-        model.Submit(std::move(request), std::make_shared<Sink>(shared_from_this(), i));
+    auto generation = model.Submit(request, std::make_shared<Sink>(shared_from_this(), i));
     if (!generation.ok()) {
       const Step step = model.draining() ? Step::kSubmitToDraining : Step::kSubmit;
       ApiError error = MakeApiError(generation.status(), step);

@@ -175,6 +175,7 @@ TEST_F(DjlStreamTest, ManyClientsAtOnce) {
   Start();
   std::vector<std::thread> threads;
   std::atomic<int> good{0};
+  threads.reserve(8);
   for (int t = 0; t < 8; ++t) {
     threads.emplace_back([&, t] {
       TestClient client(server_->port());

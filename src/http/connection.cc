@@ -203,7 +203,7 @@ void Connection::PostResponse(uint64_t id, Response response) {
   });
 }
 
-void Connection::PostError(uint64_t id, int status, std::string message) {
+void Connection::PostError(uint64_t id, int status, const std::string& message) {
   PostResponse(id, server_->MakeError(status, message, nullptr));
 }
 

@@ -63,7 +63,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   // For exchanges; ignored unless `id` is the current exchange.
   void PostResponse(uint64_t id, Response response);
-  void PostError(uint64_t id, int status, std::string message);
+  void PostError(uint64_t id, int status, const std::string& message);
   void PostHead(uint64_t id, ResponseHead head);
   void PostBytes(uint64_t id, std::string bytes);
   void PostEnd(uint64_t id);

@@ -93,7 +93,7 @@ class HttpShutdownTest : public testing::Test {
     router_.Add("POST", "/tick", [this](const Request&, ResponderPtr responder) {
       ticker_.Add(std::move(responder));
     });
-    router_.Add("POST", "/echo", [](Request request, const ResponderPtr& responder) {
+    router_.Add("POST", "/echo", [](const Request& request, const ResponderPtr& responder) {
       responder->Send(Text(request.body));
     });
     router_.Add("POST", "/wait", [this](const Request&, ResponderPtr responder) {

@@ -36,7 +36,7 @@ class HttpServerTest : public testing::Test {
  protected:
   HttpServerTest() {
     options_.port = 0;
-    router_.Add("POST", "/echo", [](Request request, const ResponderPtr& responder) {
+    router_.Add("POST", "/echo", [](const Request& request, const ResponderPtr& responder) {
       responder->Send(Text(request.body));
     });
     router_.Add("GET", "/hello", [](const Request&, const ResponderPtr& responder) {
@@ -357,7 +357,7 @@ TEST_F(HttpServerTest, LargeAnswersArriveWhole) {
 }
 
 TEST_F(HttpServerTest, HeaderValuesCannotAddHeaders) {
-  router_.Add("POST", "/header", [](Request request, const ResponderPtr& responder) {
+  router_.Add("POST", "/header", [](const Request& request, const ResponderPtr& responder) {
     Response response = Text("");
     response.head.headers.Add("X-Echo", request.body);
     responder->Send(std::move(response));

@@ -53,7 +53,7 @@ Status Model::Admit() const {
   return OkStatus();
 }
 
-Result<std::shared_ptr<Generation>> Model::Submit(TextRequest request,
+Result<std::shared_ptr<Generation>> Model::Submit(const TextRequest& request,
                                                   std::shared_ptr<TextSink> sink) {
   DRAY_RETURN_IF_ERROR(Admit());
   sampling::SamplingParams params = request.params;

@@ -63,7 +63,8 @@ class Model {
   // Accepts the request; its events go to `sink`, perhaps before this returns. kInvalidArgument
   // names the parameter or the lengths that do not fit; kUnavailable: the queue is full, or
   // draining. A refused request causes no event.
-  Result<std::shared_ptr<Generation>> Submit(TextRequest request, std::shared_ptr<TextSink> sink);
+  Result<std::shared_ptr<Generation>> Submit(const TextRequest& request,
+                                             std::shared_ptr<TextSink> sink);
 
   // Refuses new requests from now on.
   void BeginDrain();

@@ -79,15 +79,15 @@ class ModelTest : public testing::Test {
     return request;
   }
   // Submits and waits for the end, which must be ok.
-  std::shared_ptr<Collector> Run(TextRequest request) {
+  std::shared_ptr<Collector> Run(const TextRequest& request) {
     auto sink = std::make_shared<Collector>();
-    const auto generation = model_->Submit(std::move(request), sink);
+    const auto generation = model_->Submit(request, sink);
     EXPECT_TRUE(generation.ok()) << generation.status().message();
     EXPECT_TRUE(!generation.ok() || sink->WaitForEnd().ok());
     return sink;
   }
-  std::string Refusal(TextRequest request, StatusCode code = StatusCode::kInvalidArgument) {
-    const auto generation = model_->Submit(std::move(request), std::make_shared<Collector>());
+  std::string Refusal(const TextRequest& request, StatusCode code = StatusCode::kInvalidArgument) {
+    const auto generation = model_->Submit(request, std::make_shared<Collector>());
     EXPECT_FALSE(generation.ok());
     EXPECT_EQ(generation.status().code(), code);
     return generation.status().message();

@@ -101,7 +101,7 @@ Status Loader::Set(const Setting& setting, const std::string& value, std::string
                               earlier->second.where, earlier->second.value, where, value));
   }
   const Status status = setting.set(out_.settings, value);
-  if (status.ok()) return status;
+  if (status.ok()) return OkStatus();
   return Status(status.code(), fmt::format("{} is \"{}\"; {}", where, value, status.message()));
 }
 
