@@ -1,4 +1,5 @@
 // Norms, gated activations, rotation, cache writes, copies, and the approximations under them.
+#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -61,6 +62,45 @@ TEST_P(ElementwiseTest, ApproximationsAtTheirEnds) {
     EXPECT_EQ(y[2], -1.0f);
     EXPECT_EQ(y[3], 1.0f);
     EXPECT_TRUE(std::isnan(y[6]));
+  }
+}
+
+TEST_P(ElementwiseTest, EveryHalfConvertsBothWays) {
+  std::vector<uint16_t> bits(1 << 16), back(bits.size());
+  for (size_t i = 0; i < bits.size(); ++i) bits[i] = static_cast<uint16_t>(i);
+  std::vector<float> floats(bits.size());
+  const auto count = static_cast<int64_t>(bits.size());
+  for (const DType dtype : {DType::kF16, DType::kBF16}) {
+    const bool is_f16 = dtype == DType::kF16;
+    Kernels().convert(dtype, bits.data(), WeightFormat::kF32, floats.data(), count);
+    Kernels().convert(DType::kF32, floats.data(), is_f16 ? WeightFormat::kF16 : WeightFormat::kBF16,
+                      back.data(), count);
+    for (size_t i = 0; i < bits.size(); ++i) {
+      const float expected = is_f16 ? F16ToF32(bits[i]) : BF16ToF32(bits[i]);
+      ASSERT_EQ(std::isnan(floats[i]), std::isnan(expected)) << i;
+      if (std::isnan(expected)) continue;
+      ASSERT_EQ(std::bit_cast<uint32_t>(floats[i]), std::bit_cast<uint32_t>(expected)) << i;
+      ASSERT_EQ(back[i], bits[i]);
+    }
+  }
+}
+
+TEST_P(ElementwiseTest, FloatsRoundToHalvesAsTheReferenceDoes) {
+  std::mt19937 random(12);
+  std::vector<float> floats(1 << 16);
+  for (float& f : floats) f = std::bit_cast<float>(static_cast<uint32_t>(random()));
+  for (size_t i = 0; i < 1000; ++i) floats[i] = static_cast<float>(i) * 0x1.02p-25f;  // subnormal
+  std::vector<uint16_t> f16(floats.size()), bf16(floats.size());
+  const auto count = static_cast<int64_t>(floats.size());
+  Kernels().convert(DType::kF32, floats.data(), WeightFormat::kF16, f16.data(), count);
+  Kernels().convert(DType::kF32, floats.data(), WeightFormat::kBF16, bf16.data(), count);
+  for (size_t i = 0; i < floats.size(); ++i) {
+    if (std::isnan(floats[i])) {
+      ASSERT_TRUE(std::isnan(F16ToF32(f16[i])) && std::isnan(BF16ToF32(bf16[i])));
+      continue;
+    }
+    ASSERT_EQ(f16[i], F32ToF16(floats[i])) << floats[i];
+    ASSERT_EQ(bf16[i], F32ToBF16(floats[i])) << floats[i];
   }
 }
 

@@ -15,7 +15,7 @@ inline constexpr char kIsaName[] = "portable";
 // How many Vec accumulators and temporaries fit the registers beside operands, and the rows of a
 // Linear block.
 inline constexpr int kAccumulators = 3;
-inline constexpr int kMaxLinearRows = 3;
+inline constexpr int kMaxLinearRows = 2;
 inline constexpr bool kHasBF16Dot = false;
 
 struct Vec {
@@ -36,12 +36,15 @@ inline Vec Iota() {
   return r;
 }
 
+// Quarter by quarter: a copy of the whole would go through memory.
 inline Vec Load(const float* p) {
   Vec r;
-  std::memcpy(&r, p, sizeof(r));
+  for (int i = 0; i < 4; ++i) std::memcpy(&r.q[i], p + 4 * i, sizeof(r.q[i]));
   return r;
 }
-inline void Store(float* p, Vec a) { std::memcpy(p, &a, sizeof(a)); }
+inline void Store(float* p, Vec a) {
+  for (int i = 0; i < 4; ++i) std::memcpy(p + 4 * i, &a.q[i], sizeof(a.q[i]));
+}
 
 inline Vec operator+(Vec a, Vec b) {
   for (int i = 0; i < 4; ++i) a.q[i] += b.q[i];
@@ -101,15 +104,31 @@ inline float MaxOf(Vec a) {
   return max;
 }
 
-inline Vec LoadBF16(const uint16_t* p) {
-  float lanes[16];
-  for (int i = 0; i < 16; ++i) lanes[i] = BF16ToF32(p[i]);
-  return Load(lanes);
+// Four 16-bit numbers, zero-extended.
+inline Vec::IntQuad LoadHalves(const uint16_t* p) {
+  typedef uint16_t HalfQuad __attribute__((vector_size(8)));
+  HalfQuad halves;
+  std::memcpy(&halves, p, sizeof(halves));
+  return __builtin_convertvector(halves, Vec::IntQuad);
 }
+inline Vec LoadBF16(const uint16_t* p) {
+  Vec r;
+  for (int i = 0; i < 4; ++i) r.q[i] = reinterpret_cast<Vec::Quad>(LoadHalves(p + 4 * i) << 16);
+  return r;
+}
+// Exponent and fraction of f16 in the place of f32's are the number times 2^-112, subnormal ones
+// included; only infinity and NaN need their exponent filled up.
 inline Vec LoadF16(const uint16_t* p) {
-  float lanes[16];
-  for (int i = 0; i < 16; ++i) lanes[i] = F16ToF32(p[i]);
-  return Load(lanes);
+  Vec r;
+  for (int i = 0; i < 4; ++i) {
+    const Vec::IntQuad bits = LoadHalves(p + 4 * i);
+    const Vec::IntQuad magnitude = bits & 0x7FFF;
+    const Vec::Quad scaled = reinterpret_cast<Vec::Quad>(magnitude << 13) * 0x1p112f;
+    const Vec::IntQuad special = (magnitude >= 0x7C00) & 0x7F800000;
+    r.q[i] = reinterpret_cast<Vec::Quad>(reinterpret_cast<Vec::IntQuad>(scaled) | special |
+                                         ((bits & 0x8000) << 16));
+  }
+  return r;
 }
 inline void StoreBF16(uint16_t* p, Vec a) {
   float lanes[16];
@@ -124,19 +143,16 @@ inline void StoreF16(uint16_t* p, Vec a) {
 
 // Sixteen pairs of bf16: the first, and the second, of each pair.
 inline Vec LoadBF16First(const void* p) {
-  uint32_t pairs[16];
-  std::memcpy(pairs, p, sizeof(pairs));
-  for (uint32_t& pair : pairs) pair <<= 16;
-  Vec r;
-  std::memcpy(&r, pairs, sizeof(r));
+  Vec r = Load(static_cast<const float*>(p));
+  for (auto& q : r.q) q = reinterpret_cast<Vec::Quad>(reinterpret_cast<Vec::IntQuad>(q) << 16);
   return r;
 }
 inline Vec LoadBF16Second(const void* p) {
-  uint32_t pairs[16];
-  std::memcpy(pairs, p, sizeof(pairs));
-  for (uint32_t& pair : pairs) pair &= 0xFFFF0000u;
-  Vec r;
-  std::memcpy(&r, pairs, sizeof(r));
+  Vec r = Load(static_cast<const float*>(p));
+  for (auto& q : r.q) {
+    q = reinterpret_cast<Vec::Quad>(reinterpret_cast<Vec::IntQuad>(q) &
+                                    static_cast<int32_t>(0xFFFF0000u));
+  }
   return r;
 }
 
