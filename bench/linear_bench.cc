@@ -46,7 +46,7 @@ Chain MakeChain(Backend& backend, const Options& options, WeightFormat format) {
     chain.matrices.push_back(std::move(backend.AllocateMatrix({rows, cols, format})).value());
     Fill(chain.matrices.back());
     chain.weights += rows * cols;
-    chain.bytes += rows * cols * (format == WeightFormat::kF32 ? 4 : 2);
+    chain.bytes += static_cast<int64_t>(chain.matrices.back().size_bytes());
   };
   for (int layer = 0; layer < options.layers; ++layer) {
     add(3 * kHidden, kHidden);
@@ -74,6 +74,13 @@ double RunChain(Backend& backend, const Chain& chain, int64_t rows, const std::v
   return watch.Seconds();
 }
 
+double PeakRate(MachineLimits& limits, WeightFormat format) {
+  double rate = 0;
+  if (format == WeightFormat::kBF16) rate = limits.BF16Rate();
+  if (format == WeightFormat::kI8 || format == WeightFormat::kI4) rate = limits.Int8Rate();
+  return rate > 0 ? rate : limits.F32Rate();
+}
+
 void Measure(Backend& backend, const Options& options, WeightFormat format) {
   const Chain chain = MakeChain(backend, options, format);
   MachineLimits limits(options.threads);
@@ -89,8 +96,7 @@ void Measure(Backend& backend, const Options& options, WeightFormat format) {
     std::vector<double> seconds, memory_share, compute_share;
     for (int i = 0; i < options.repeats; ++i) {
       const double bandwidth_before = limits.ReadBandwidth();
-      const double rate = format == WeightFormat::kBF16 && limits.BF16Rate() > 0 ? limits.BF16Rate()
-                                                                                 : limits.F32Rate();
+      const double rate = PeakRate(limits, format);
       const double t = RunChain(backend, chain, rows, x, out);
       const double bandwidth = 0.5 * (bandwidth_before + limits.ReadBandwidth());
       seconds.push_back(t);
@@ -109,7 +115,7 @@ int Main(int argc, char** argv) {
   Options options;
   CLI::App app("Share of the machine's limits that Linear reaches");
   app.add_option("--isa", options.isa, "portable, avx2, avx512, avx512-bf16; empty: the best");
-  app.add_option("--format", options.format, "f32, f16 or bf16");
+  app.add_option("--format", options.format, "f32, f16, bf16, int8 or int4");
   app.add_option("--threads", options.threads, "0: one per processor");
   app.add_option("--layers", options.layers, "layers of 24; fewer need less memory");
   app.add_option("--repeats", options.repeats, "passes for each median");
@@ -122,7 +128,8 @@ int Main(int argc, char** argv) {
     fmt::print(stderr, "{}\n", backend.status().ToString());
     return 1;
   }
-  for (const WeightFormat format : {WeightFormat::kF32, WeightFormat::kF16, WeightFormat::kBF16}) {
+  for (const WeightFormat format : {WeightFormat::kF32, WeightFormat::kF16, WeightFormat::kBF16,
+                                    WeightFormat::kI8, WeightFormat::kI4}) {
     if (options.format == kernels::Name(format)) Measure(**backend, options, format);
   }
   return 0;

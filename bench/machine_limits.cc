@@ -61,6 +61,17 @@ __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16"))) float D
   return acc[0][0];
 }
 
+__attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni"))) float DotInt8Avx512() {
+  __m512i acc[12], x = _mm512_set1_epi32(3), y = _mm512_set1_epi32(5);
+  for (auto& a : acc) a = x;
+  for (int64_t i = 0; i < kIterations; ++i) {
+#pragma GCC unroll 12
+    for (auto& a : acc) a = _mm512_dpbusd_epi32(a, x, y);
+  }
+  for (int i = 1; i < 12; ++i) acc[0] = _mm512_add_epi32(acc[0], acc[i]);
+  return static_cast<float>(acc[0][0]);
+}
+
 __attribute__((target("avx2,fma"))) float FmaAvx2() {
   __m256 acc[12], x = _mm256_set1_ps(0.5f), y = _mm256_set1_ps(0.25f);
   for (auto& a : acc) a = x;
@@ -149,6 +160,13 @@ double MachineLimits::F32Rate() {
 double MachineLimits::BF16Rate() {
 #if defined(__x86_64__)
   if (DetectCpuFeatures().avx512_bf16) return Rate(pool_, DotBF16Avx512, 32);
+#endif
+  return 0;
+}
+
+double MachineLimits::Int8Rate() {
+#if defined(__x86_64__)
+  if (DetectCpuFeatures().avx512_vnni) return Rate(pool_, DotInt8Avx512, 64);
 #endif
   return 0;
 }

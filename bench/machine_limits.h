@@ -38,10 +38,11 @@ class MachineLimits {
 
   // Bytes a second, of one pass over a buffer far larger than the caches.
   double ReadBandwidth();
-  // Multiply-and-adds a second (each two operations) of f32 FMA, or of bf16 pair products, from
-  // registers; zero if the processor has none of the kind.
+  // Multiply-and-adds a second (each two operations) of f32 FMA, or of products of bf16
+  // pairs or of four 8-bit integers, from registers; zero if the processor has none of the kind.
   double F32Rate();
   double BF16Rate();
+  double Int8Rate();
 
  private:
   ThreadPool pool_;

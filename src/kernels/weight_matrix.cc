@@ -11,6 +11,10 @@ std::string_view Name(WeightFormat format) {
       return "f16";
     case WeightFormat::kBF16:
       return "bf16";
+    case WeightFormat::kI8:
+      return "int8";
+    case WeightFormat::kI4:
+      return "int4";
   }
   return "unknown";
 }

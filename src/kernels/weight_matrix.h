@@ -11,7 +11,11 @@ namespace dray::kernels {
 
 // How each weight is stored. Sums are f32 in all of them. With kBF16 the activations are rounded to
 // bf16 as well, as the dot-product instructions want it; with kF16 and kF32 they stay f32.
-enum class WeightFormat : uint8_t { kF32, kF16, kBF16 };
+//
+// kI8: 8-bit integers with one scale for each row (output channel). kI4: 4-bit integers with one
+// f16 scale for each 64 columns of a row. Both round the activations of each row to 8-bit integers
+// by the row's largest magnitude, and sum exactly in integers. At most 65536 columns.
+enum class WeightFormat : uint8_t { kF32, kF16, kBF16, kI8, kI4 };
 
 std::string_view Name(WeightFormat format);
 

@@ -30,7 +30,8 @@ std::vector<const IsaKernels*> AvailableIsas() {
   std::vector<const IsaKernels*> isas;
 #ifdef DRAY_X86_KERNELS
   const CpuFeatures& cpu = DetectCpuFeatures();
-  if (cpu.avx512_bf16) isas.push_back(&avx512_bf16::kKernels);
+  // Every processor with the former has the latter, but a virtual machine may hide it.
+  if (cpu.avx512_bf16 && cpu.avx512_vnni) isas.push_back(&avx512_bf16::kKernels);
   if (cpu.avx512) isas.push_back(&avx512::kKernels);
   if (cpu.avx2) isas.push_back(&avx2::kKernels);
 #endif

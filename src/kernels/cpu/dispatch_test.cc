@@ -43,10 +43,10 @@ TEST(DispatchTest, AForcedIsaIsTheOneThatRuns) {
 TEST(DispatchTest, WithoutForceTheBestOfThisProcessor) {
   const ScopedIsaVariable variable("");
   const CpuFeatures& cpu = DetectCpuFeatures();
-  const std::string best = cpu.avx512_bf16 ? "avx512-bf16"
-                           : cpu.avx512    ? "avx512"
-                           : cpu.avx2      ? "avx2"
-                                           : "portable";
+  const std::string best = cpu.avx512_bf16 && cpu.avx512_vnni ? "avx512-bf16"
+                           : cpu.avx512                       ? "avx512"
+                           : cpu.avx2                         ? "avx2"
+                                                              : "portable";
   const auto backend = MakeTestBackend("", 3);
   EXPECT_EQ(backend->isa(), best);
   EXPECT_EQ(backend->Describe(), "cpu " + best + ", 3 threads");

@@ -72,9 +72,8 @@ TEST_P(ElementwiseTest, EveryHalfConvertsBothWays) {
   const auto count = static_cast<int64_t>(bits.size());
   for (const DType dtype : {DType::kF16, DType::kBF16}) {
     const bool is_f16 = dtype == DType::kF16;
-    Kernels().convert(dtype, bits.data(), WeightFormat::kF32, floats.data(), count);
-    Kernels().convert(DType::kF32, floats.data(), is_f16 ? WeightFormat::kF16 : WeightFormat::kBF16,
-                      back.data(), count);
+    Kernels().convert(dtype, bits.data(), DType::kF32, floats.data(), count);
+    Kernels().convert(DType::kF32, floats.data(), dtype, back.data(), count);
     for (size_t i = 0; i < bits.size(); ++i) {
       const float expected = is_f16 ? F16ToF32(bits[i]) : BF16ToF32(bits[i]);
       ASSERT_EQ(std::isnan(floats[i]), std::isnan(expected)) << i;
@@ -92,8 +91,8 @@ TEST_P(ElementwiseTest, FloatsRoundToHalvesAsTheReferenceDoes) {
   for (size_t i = 0; i < 1000; ++i) floats[i] = static_cast<float>(i) * 0x1.02p-25f;  // subnormal
   std::vector<uint16_t> f16(floats.size()), bf16(floats.size());
   const auto count = static_cast<int64_t>(floats.size());
-  Kernels().convert(DType::kF32, floats.data(), WeightFormat::kF16, f16.data(), count);
-  Kernels().convert(DType::kF32, floats.data(), WeightFormat::kBF16, bf16.data(), count);
+  Kernels().convert(DType::kF32, floats.data(), DType::kF16, f16.data(), count);
+  Kernels().convert(DType::kF32, floats.data(), DType::kBF16, bf16.data(), count);
   for (size_t i = 0; i < floats.size(); ++i) {
     if (std::isnan(floats[i])) {
       ASSERT_TRUE(std::isnan(F16ToF32(f16[i])) && std::isnan(BF16ToF32(bf16[i])));

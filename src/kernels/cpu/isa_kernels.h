@@ -33,6 +33,21 @@ struct PackActivationsTask {
   int64_t padded_cols = 0;
   RowBlocks blocks{0, 1};
   std::byte* out = nullptr;
+  // Integer formats only: for each row its scale, and for each block [groups][rows of the block]
+  // sums of the quantised activations over each `group_cols` of the padded columns.
+  float* scales = nullptr;
+  int32_t* group_sums = nullptr;
+  int64_t group_cols = 0;
+};
+
+// Weights to unsigned bytes: out = clamp(round(x * inverse_scale) + zero, 0, top).
+struct QuantizeTask {
+  const float* x = nullptr;
+  int64_t count = 0;
+  float inverse_scale = 0;
+  int zero = 0;
+  int top = 0;
+  uint8_t* out = nullptr;
 };
 
 struct LinearTask {
@@ -40,6 +55,8 @@ struct LinearTask {
   PanelLayout layout{WeightFormat::kF32, 0, 0};
   RowBlocks blocks{0, 1};
   const std::byte* activations = nullptr;
+  const float* scales = nullptr;
+  const int32_t* group_sums = nullptr;
 };
 
 // Queries (pairs of a row and a head) of one sequence that share a key head, against one chunk of
@@ -71,8 +88,9 @@ struct AttentionChunkTask {
   float* scores = nullptr;  // scratch, [kMaxQueries, kChunkTokens], 64-byte aligned
 };
 
-// Indexed by WeightFormat, and by CacheFormat(dtype) for the cache: f32, f16, bf16.
-inline constexpr int kNumFormats = 3;
+// Tables are indexed by WeightFormat, or by CacheFormat(dtype) for the cache: f32, f16, bf16.
+inline constexpr int kNumWeightFormats = 5;
+inline constexpr int kNumCacheFormats = 3;
 
 inline int CacheFormat(DType dtype) {
   return dtype == DType::kF32 ? 0 : dtype == DType::kF16 ? 1 : 2;
@@ -80,18 +98,22 @@ inline int CacheFormat(DType dtype) {
 
 struct IsaKernels {
   const char* name;
-  int max_linear_rows;
-  // Bytes of one activation in packed form.
-  int activation_bytes[kNumFormats];
+  // The most rows of a block, and bytes of one activation in packed form.
+  int max_linear_rows[kNumWeightFormats];
+  int activation_bytes[kNumWeightFormats];
 
-  void (*pack_activations[kNumFormats])(const PackActivationsTask& task, Range blocks);
-  void (*linear[kNumFormats])(const LinearTask& task, Range panels);
-  // `count` adjacent numbers; `dtype` is f32, f16, bf16 or f64.
-  void (*convert)(DType dtype, const void* from, WeightFormat format, void* to, int64_t count);
+  void (*pack_activations[kNumWeightFormats])(const PackActivationsTask& task, Range blocks);
+  void (*linear[kNumWeightFormats])(const LinearTask& task, Range panels);
+  // `count` adjacent numbers; both types are f32, f16 or bf16, `from` may also be f64.
+  void (*convert)(DType from, const void* in, DType to, void* out, int64_t count);
+  // The number of largest magnitude, with its sign; zero for none.
+  float (*peak)(const float* x, int64_t count);
+  void (*quantize)(const QuantizeTask& task);
   void (*norm)(const NormArgs& args, Range rows);
   void (*gated_activation)(const GatedActivationArgs& args, Range rows);
-  void (*rope_and_cache[kNumFormats])(const RopeAndCacheArgs& args, Range tokens);
-  void (*attention_chunk[kNumFormats])(const AttentionChunkTask& task, const AttentionPartial& out);
+  void (*rope_and_cache[kNumCacheFormats])(const RopeAndCacheArgs& args, Range tokens);
+  void (*attention_chunk[kNumCacheFormats])(const AttentionChunkTask& task,
+                                            const AttentionPartial& out);
   // Adds the next chunk to what `into` holds; at first max is -infinity, the rest zero.
   void (*attention_merge)(int num_queries, int64_t head_dim, const AttentionPartial& chunk,
                           const AttentionPartial& into);

@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <memory>
 #include <random>
@@ -27,16 +29,62 @@ inline std::vector<float> RandomFloats(int64_t count, uint32_t seed, float scale
   return values;
 }
 
-inline float RoundTo(WeightFormat format, float value) {
-  switch (format) {
-    case WeightFormat::kF32:
-      return value;
-    case WeightFormat::kF16:
-      return F16ToF32(F32ToF16(value));
-    case WeightFormat::kBF16:
-      return BF16ToF32(F32ToBF16(value));
+inline float RoundTo(DType dtype, float value) {
+  if (dtype == DType::kF16) return F16ToF32(F32ToF16(value));
+  return dtype == DType::kBF16 ? BF16ToF32(F32ToBF16(value)) : value;
+}
+
+// The element of largest magnitude; of two, the positive one.
+inline float PeakOf(std::span<const float> values) {
+  float peak = 0;
+  for (const float v : values) {
+    if (std::abs(v) > std::abs(peak) || v == std::abs(peak)) peak = v;
   }
-  return value;
+  return peak;
+}
+
+// One row of weights as `format` stores them.
+inline void RoundRow(WeightFormat format, std::span<float> row) {
+  if (format == WeightFormat::kF16 || format == WeightFormat::kBF16) {
+    const DType dtype = format == WeightFormat::kF16 ? DType::kF16 : DType::kBF16;
+    for (float& v : row) v = RoundTo(dtype, v);
+  }
+  if (format == WeightFormat::kI8) {
+    const float scale = std::abs(PeakOf(row)) / 127.0f;
+    const float inverse = scale > 0 ? 1.0f / scale : 0.0f;
+    for (float& v : row) v = std::nearbyint(v * inverse) * scale;
+  }
+  if (format == WeightFormat::kI4) {
+    for (size_t begin = 0; begin < row.size(); begin += 64) {
+      const auto group = row.subspan(begin, std::min<size_t>(64, row.size() - begin));
+      const float scale = RoundTo(DType::kF16, PeakOf(group) / -8.0f);
+      const float inverse = scale != 0 ? 1.0f / scale : 0.0f;
+      for (float& v : group) v = std::clamp(std::nearbyint(v * inverse), -8.0f, 7.0f) * scale;
+    }
+  }
+}
+
+// [rows, cols] as `format` stores it.
+inline std::vector<float> Stored(const MatrixSpec& spec, std::vector<float> values) {
+  for (int64_t r = 0; r < spec.rows; ++r) {
+    RoundRow(spec.format, std::span(values).subspan(static_cast<size_t>(r * spec.cols),
+                                                    static_cast<size_t>(spec.cols)));
+  }
+  return values;
+}
+
+// One row of activations as Linear rounds them for weights of `format`.
+inline std::vector<float> RoundedActivations(WeightFormat format, std::span<const float> x) {
+  std::vector<float> rounded(x.begin(), x.end());
+  if (format == WeightFormat::kBF16) {
+    for (float& v : rounded) v = RoundTo(DType::kBF16, v);
+  }
+  if (format == WeightFormat::kI8 || format == WeightFormat::kI4) {
+    const float peak = std::abs(PeakOf(x));
+    const float inverse = peak > 0 ? 127.0f / peak : 0.0f;
+    for (float& v : rounded) v = std::nearbyint(v * inverse) * (peak / 127.0f);
+  }
+  return rounded;
 }
 
 inline std::unique_ptr<Backend> MakeTestBackend(const std::string& isa, int num_threads) {
@@ -57,7 +105,7 @@ inline TestMatrix MakeMatrix(Backend& backend, const MatrixSpec& spec, uint32_t 
   matrix.values = RandomFloats(spec.rows * spec.cols, seed);
   backend.PackRows(matrix.packed, 0,
                    {matrix.values.data(), DType::kF32, spec.rows, spec.cols, spec.cols, 1});
-  for (float& v : matrix.values) v = RoundTo(spec.format, v);
+  matrix.values = Stored(spec, std::move(matrix.values));
   return matrix;
 }
 
@@ -89,6 +137,7 @@ inline std::string TestName(const testing::TestParamInfo<std::string>& info) {
   INSTANTIATE_TEST_SUITE_P(Isa, fixture, testing::ValuesIn(IsaNames()), TestName)
 
 inline constexpr WeightFormat kAllFormats[] = {WeightFormat::kF32, WeightFormat::kF16,
-                                               WeightFormat::kBF16};
+                                               WeightFormat::kBF16, WeightFormat::kI8,
+                                               WeightFormat::kI4};
 
 }  // namespace dray::kernels

@@ -54,6 +54,8 @@ void Check(Backend& backend, const Case& c) {
   backend.Linear(args);
 
   for (int64_t r = 0; r < c.rows; ++r) {
+    const std::vector<float> rounded =
+        RoundedActivations(c.format, {x.data() + r * x_stride, static_cast<size_t>(c.in)});
     for (int64_t n = 0; n < out_stride; ++n) {
       const size_t at = static_cast<size_t>(r * out_stride + n);
       if (n >= c.out) {
@@ -62,9 +64,8 @@ void Check(Backend& backend, const Case& c) {
       }
       double sum = 0, magnitude = 0;
       for (int64_t k = 0; k < c.in; ++k) {
-        const float value = x[static_cast<size_t>(r * x_stride + k)];
-        const double a = c.format == WeightFormat::kBF16 ? RoundTo(c.format, value) : value;
-        const double product = a * matrix.values[static_cast<size_t>(n * c.in + k)];
+        const double product = double{rounded[static_cast<size_t>(k)]} *
+                               matrix.values[static_cast<size_t>(n * c.in + k)];
         sum += product;
         magnitude += std::abs(product);
       }
@@ -100,8 +101,48 @@ TEST_P(LinearTest, AppliesBiasActivationAndAdd) {
     for (const WriteMode mode : {WriteMode::kOverwrite, WriteMode::kAdd}) {
       for (const bool with_bias : {false, true}) {
         Check(*backend_, {3, 45, 64, WeightFormat::kF32, activation, mode, with_bias});
+        Check(*backend_, {3, 45, 64, WeightFormat::kI8, activation, mode, with_bias});
       }
     }
+  }
+}
+
+TEST_P(LinearTest, IntegersAtTheirExtremesDoNotSaturate) {
+  constexpr int64_t kIn = 4096;
+  for (const WeightFormat format : {WeightFormat::kI8, WeightFormat::kI4}) {
+    for (const float sign : {1.0f, -1.0f}) {
+      WeightMatrix matrix = std::move(backend_->AllocateMatrix({32, kIn, format})).value();
+      const std::vector<float> w(32 * kIn, sign), x(kIn, 1.0f);
+      backend_->PackRows(matrix, 0, {w.data(), DType::kF32, 32, kIn, kIn, 1});
+      std::vector<float> out(32);
+      LinearArgs args;
+      args.weight = &matrix;
+      args.x = x.data();
+      args.x_stride = kIn;
+      args.rows = 1;
+      args.out = out.data();
+      args.out_stride = 32;
+      backend_->Linear(args);
+      for (const float y : out) EXPECT_NEAR(y, sign * kIn, 1e-5 * kIn) << Name(format);
+    }
+  }
+}
+
+TEST_P(LinearTest, ZerosInIntegers) {
+  for (const WeightFormat format : {WeightFormat::kI8, WeightFormat::kI4}) {
+    WeightMatrix matrix = std::move(backend_->AllocateMatrix({5, 70, format})).value();
+    const std::vector<float> zeros(5 * 70);
+    backend_->PackRows(matrix, 0, {zeros.data(), DType::kF32, 5, 70, 70, 1});
+    std::vector<float> out(5, 1.0f);
+    LinearArgs args;
+    args.weight = &matrix;
+    args.x = zeros.data();
+    args.x_stride = 70;
+    args.rows = 1;
+    args.out = out.data();
+    args.out_stride = 5;
+    backend_->Linear(args);
+    EXPECT_EQ(out, std::vector<float>(5));
   }
 }
 

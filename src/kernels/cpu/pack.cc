@@ -7,34 +7,15 @@
 #include <algorithm>
 #include <cstring>
 
+#include "kernels/cpu/transpose.h"
+
 namespace dray::kernels {
 namespace {
 
 constexpr int64_t kTileRows = 16;
 constexpr int64_t kTileCols = 32;
 
-typedef uint32_t Words __attribute__((vector_size(16)));
 typedef uint16_t Halves __attribute__((vector_size(16)));
-
-Words LoadWords(const std::byte* p) {
-  Words words;
-  std::memcpy(&words, p, sizeof(words));
-  return words;
-}
-
-// A 4 x 4 transpose of the 32-bit words at p, p + stride, ...: column i becomes out[i].
-void Transpose4(const std::byte* p, int64_t stride, Words (&out)[4]) {
-  const Words a = LoadWords(p), b = LoadWords(p + stride);
-  const Words c = LoadWords(p + 2 * stride), d = LoadWords(p + 3 * stride);
-  const Words ab_low = __builtin_shufflevector(a, b, 0, 4, 1, 5);
-  const Words ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
-  const Words cd_low = __builtin_shufflevector(c, d, 0, 4, 1, 5);
-  const Words cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
-  out[0] = __builtin_shufflevector(ab_low, cd_low, 0, 1, 4, 5);
-  out[1] = __builtin_shufflevector(ab_low, cd_low, 2, 3, 6, 7);
-  out[2] = __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5);
-  out[3] = __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7);
-}
 
 // Four channels' words of one step at `to`, the place of the first in the step's vector. In f16
 // panels a word's two numbers go to the two halves of the vector.
@@ -67,14 +48,13 @@ void InterleaveColumns(const uint16_t* first, const uint16_t* second, std::byte*
 
 DType PanelType(WeightFormat format) {
   switch (format) {
-    case WeightFormat::kF32:
-      return DType::kF32;
     case WeightFormat::kF16:
       return DType::kF16;
     case WeightFormat::kBF16:
       return DType::kBF16;
+    default:
+      return DType::kF32;
   }
-  return DType::kF32;
 }
 
 Packer::Packer(const IsaKernels& isa, const WeightMatrix& matrix, int64_t first_row,
@@ -149,12 +129,11 @@ void Packer::StageRows(int64_t row, int64_t col, std::byte* tile) const {
   for (int64_t r = 0; r < kTileRows; ++r) {
     std::byte* to = tile + r * kTileCols * element_bytes_;
     if (source_.col_stride == 1) {
-      isa_.convert(source_.dtype, Source(row + r, col), layout_.format, to, kTileCols);
+      isa_.convert(source_.dtype, Source(row + r, col), type_, to, kTileCols);
       continue;
     }
     for (int64_t c = 0; c < kTileCols; ++c) {
-      isa_.convert(source_.dtype, Source(row + r, col + c), layout_.format, to + c * element_bytes_,
-                   1);
+      isa_.convert(source_.dtype, Source(row + r, col + c), type_, to + c * element_bytes_, 1);
     }
   }
 }
@@ -164,12 +143,12 @@ void Packer::PackTileByColumns(int64_t row, int64_t col) const {
     std::byte* vector = Vector(row, col + c);
     const std::byte* first = Source(row, col + c);
     if (layout_.format == WeightFormat::kF32) {
-      isa_.convert(source_.dtype, first, layout_.format, vector, kTileRows);
+      isa_.convert(source_.dtype, first, type_, vector, kTileRows);
       continue;
     }
     uint16_t columns[2][kTileRows];
-    isa_.convert(source_.dtype, first, layout_.format, columns[0], kTileRows);
-    isa_.convert(source_.dtype, Source(row, col + c + 1), layout_.format, columns[1], kTileRows);
+    isa_.convert(source_.dtype, first, type_, columns[0], kTileRows);
+    isa_.convert(source_.dtype, Source(row, col + c + 1), type_, columns[1], kTileRows);
     if (layout_.format == WeightFormat::kBF16) {
       InterleaveColumns(columns[0], columns[1], vector);
     } else {
@@ -182,8 +161,7 @@ void Packer::PackTileByColumns(int64_t row, int64_t col) const {
 void Packer::PackElements(Range rows, Range cols) const {
   for (int64_t c = cols.begin; c < cols.end; ++c) {
     for (int64_t r = rows.begin; r < rows.end; ++r) {
-      isa_.convert(source_.dtype, Source(r, c), layout_.format,
-                   Vector(r, c) + layout_.LaneOffset(r, c), 1);
+      isa_.convert(source_.dtype, Source(r, c), type_, Vector(r, c) + layout_.LaneOffset(r, c), 1);
     }
   }
 }

@@ -5,9 +5,10 @@
 
 namespace dray::kernels {
 
-// The number format of a panel's elements.
+// The number format of a panel's elements, for formats without scales.
 DType PanelType(WeightFormat format);
 
+// f32, f16 and bf16; int8 and int4 are pack_integers.h's.
 class Packer {
  public:
   Packer(const IsaKernels& isa, const WeightMatrix& matrix, int64_t first_row,

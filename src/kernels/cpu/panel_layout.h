@@ -3,16 +3,21 @@
 //
 //   [panel][step][2][16 channels x 4 bytes]
 //
-//   f32   a step is one k
-//   bf16  a step is two k; each channel's pair is adjacent, as the dot-product instruction wants it
-//   f16   a step is two k; 16 channels of the first, then 16 channels of the second, each half one
-//         conversion to f32
+//   f32    a step is one k
+//   bf16   a step is two k; each channel's pair is adjacent, as the dot-product instruction wants
+//   it f16    a step is two k; 16 channels of the first, then 16 channels of the second, each half
+//   one
+//          conversion to f32
+//   int8   a step is four k, stored as q + 128; the panel opens with 32 f32 scales
+//   int4   a step is eight k, the first four in the low nibbles and the others in the high ones,
+//          stored as q + 8; each group of 64 k opens with a line of 32 f16 scales
 //
-// Rows are padded to 32 and K to 32 with zeros. Storage ends with kReadAhead bytes that loops may
-// read or prefetch.
+// Rows are padded to 32 and K to 32 (64 for integers); what pads counts as zero. Storage ends with
+// kReadAhead bytes that loops may read or prefetch.
 //
-// Activations of a Linear call are rewritten as blocks of MR rows, [K / line][MR][64 bytes], a line
-// being 16 f32 or 32 bf16: row offsets are immediates, and no two threads write the same line.
+// Activations of a Linear call are rewritten as blocks of MR rows, [K / line][MR][64 bytes]: row
+// offsets are immediates, and no two threads write the same line. A line is 16 f32, 32 bf16, 64
+// 8-bit or 32 16-bit integers, as the instruction set wants it.
 #pragma once
 
 #include <cstddef>
@@ -25,8 +30,16 @@ namespace dray::kernels {
 inline constexpr int64_t kPanelRows = 32;
 inline constexpr int64_t kLineBytes = 64;
 inline constexpr int64_t kStepBytes = 2 * kLineBytes;
-inline constexpr int64_t kPadK = 32;
 inline constexpr int64_t kReadAhead = 16 << 10;
+inline constexpr int64_t kInt8ScaleBytes = kPanelRows * 4;
+inline constexpr int64_t kInt4Group = 64;
+inline constexpr int64_t kInt4GroupBytes = kLineBytes + kInt4Group / 8 * kStepBytes;
+// Integer sums of 255 * 127 a column stay below 2^31.
+inline constexpr int64_t kMaxIntegerCols = 65536;
+
+inline bool IsInteger(WeightFormat format) {
+  return format == WeightFormat::kI8 || format == WeightFormat::kI4;
+}
 
 struct PanelLayout {
   WeightFormat format;
@@ -38,18 +51,31 @@ struct PanelLayout {
   PanelLayout(WeightFormat weight_format, int64_t num_rows, int64_t num_cols)
       : format(weight_format),
         rows(num_rows),
-        padded_cols((num_cols + kPadK - 1) / kPadK * kPadK),
+        padded_cols(RoundUpTo(num_cols, IsInteger(format) ? 64 : 32)),
         panels((num_rows + kPanelRows - 1) / kPanelRows),
-        panel_bytes(padded_cols * kPanelRows * element_bytes()) {}
+        panel_bytes(PanelBytes()) {}
 
+  // Of formats without scales.
   int64_t element_bytes() const { return format == WeightFormat::kF32 ? 4 : 2; }
-  int64_t cols_per_step() const { return format == WeightFormat::kF32 ? 1 : 2; }
+  int64_t cols_per_step() const {
+    switch (format) {
+      case WeightFormat::kF32:
+        return 1;
+      case WeightFormat::kF16:
+      case WeightFormat::kBF16:
+        return 2;
+      case WeightFormat::kI8:
+        return 4;
+      case WeightFormat::kI4:
+        return 8;
+    }
+    return 1;
+  }
   int64_t storage_bytes() const { return panels * panel_bytes + kReadAhead; }
 
-  // Byte offset of the vector that holds (row, col), and of the element inside it.
+  // Byte offset of the vector that holds (row, col), and of the element (of its byte) inside it.
   int64_t VectorOffset(int64_t row, int64_t col) const {
-    return row / kPanelRows * panel_bytes + col / cols_per_step() * kStepBytes +
-           row % kPanelRows / 16 * kLineBytes;
+    return row / kPanelRows * panel_bytes + StepOffset(col) + row % kPanelRows / 16 * kLineBytes;
   }
   int64_t LaneOffset(int64_t row, int64_t col) const {
     const int64_t lane = row % 16;
@@ -60,8 +86,41 @@ struct PanelLayout {
         return lane * 4 + col % 2 * 2;
       case WeightFormat::kF16:
         return col % 2 * 32 + lane * 2;
+      case WeightFormat::kI8:
+      case WeightFormat::kI4:
+        return lane * 4 + col % 4;
     }
     return 0;
+  }
+  // Byte offset of the scale of (row, col): f32 for int8, f16 for int4.
+  int64_t ScaleOffset(int64_t row, int64_t col) const {
+    const int64_t panel = row / kPanelRows * panel_bytes, in_panel = row % kPanelRows;
+    return format == WeightFormat::kI8 ? panel + in_panel * 4
+                                       : panel + col / kInt4Group * kInt4GroupBytes + in_panel * 2;
+  }
+
+ private:
+  static int64_t RoundUpTo(int64_t value, int64_t unit) { return (value + unit - 1) / unit * unit; }
+  int64_t PanelBytes() const {
+    switch (format) {
+      case WeightFormat::kI8:
+        return kInt8ScaleBytes + padded_cols * kPanelRows;
+      case WeightFormat::kI4:
+        return padded_cols / kInt4Group * kInt4GroupBytes;
+      default:
+        return padded_cols * kPanelRows * element_bytes();
+    }
+  }
+  // Of the step that holds `col`, within the panel.
+  int64_t StepOffset(int64_t col) const {
+    switch (format) {
+      case WeightFormat::kI8:
+        return kInt8ScaleBytes + col / 4 * kStepBytes;
+      case WeightFormat::kI4:
+        return col / kInt4Group * kInt4GroupBytes + kLineBytes + col % kInt4Group / 8 * kStepBytes;
+      default:
+        return col / cols_per_step() * kStepBytes;
+    }
   }
 };
 

@@ -10,15 +10,17 @@
 #include "base/checked_math.h"
 #include "kernels/cpu/cpu_backend.h"
 #include "kernels/cpu/pack.h"
+#include "kernels/cpu/pack_integers.h"
 
 namespace dray::kernels {
 namespace {
 
-// Bytes that PanelLayout(...).storage_bytes() would need, or nothing if that exceeds int64.
+// Bytes that PanelLayout(...).storage_bytes() would need, or nothing if that exceeds int64: four
+// for each weight is more than any format takes.
 std::optional<int64_t> StorageBytes(const MatrixSpec& spec) {
   constexpr int64_t kLargest = int64_t{1} << 40;
   if (spec.rows < 0 || spec.cols < 0 || spec.rows > kLargest || spec.cols > kLargest) return {};
-  const auto elements = CheckedMul(RoundUp(spec.rows, kPanelRows), RoundUp(spec.cols, kPadK));
+  const auto elements = CheckedMul(RoundUp(spec.rows, kPanelRows), RoundUp(spec.cols, kInt4Group));
   const auto bytes = elements ? CheckedMul(*elements, int64_t{4}) : std::nullopt;
   if (!bytes || !CheckedAdd(*bytes, kReadAhead)) return {};
   return PanelLayout(spec.format, spec.rows, spec.cols).storage_bytes();
@@ -31,14 +33,17 @@ class RowReader {
       : isa_(isa), layout_(table.format(), table.rows(), table.cols()), table_(table) {}
 
   void Read(int64_t row, WriteMode mode, float* out) const {
-    alignas(64) std::byte raw[kChunk * sizeof(float)];
     alignas(64) float values[kChunk];
     for (int64_t col = 0; col < table_.cols(); col += kChunk) {
-      const int64_t count = std::min(kChunk, table_.cols() - col);
-      Gather(row, Range{col, col + count}, raw);
-      isa_.convert(PanelType(layout_.format), raw, WeightFormat::kF32, values, count);
-      for (int64_t i = 0; i < count; ++i) {
-        out[col + i] = mode == WriteMode::kAdd ? out[col + i] + values[i] : values[i];
+      const Range cols{col, std::min(col + kChunk, table_.cols())};
+      if (IsInteger(layout_.format)) {
+        ReadIntegers(row, cols, values);
+      } else {
+        ReadNumbers(row, cols, values);
+      }
+      for (int64_t c = cols.begin; c < cols.end; ++c) {
+        const float value = values[c - cols.begin];
+        out[c] = mode == WriteMode::kAdd ? out[c] + value : value;
       }
     }
   }
@@ -46,11 +51,34 @@ class RowReader {
  private:
   static constexpr int64_t kChunk = 256;
 
-  void Gather(int64_t row, Range cols, std::byte* raw) const {
+  const std::byte* Element(int64_t row, int64_t col) const {
+    return table_.data() + layout_.VectorOffset(row, col) + layout_.LaneOffset(row, col);
+  }
+
+  void ReadNumbers(int64_t row, Range cols, float* values) const {
+    alignas(64) std::byte raw[kChunk * sizeof(float)];
     const auto bytes = static_cast<size_t>(layout_.element_bytes());
-    for (int64_t c = cols.begin; c < cols.end; ++c, raw += bytes) {
-      std::memcpy(raw, table_.data() + layout_.VectorOffset(row, c) + layout_.LaneOffset(row, c),
-                  bytes);
+    std::byte* to = raw;
+    for (int64_t c = cols.begin; c < cols.end; ++c, to += bytes) {
+      std::memcpy(to, Element(row, c), bytes);
+    }
+    isa_.convert(PanelType(layout_.format), raw, DType::kF32, values, cols.end - cols.begin);
+  }
+
+  void ReadIntegers(int64_t row, Range cols, float* values) const {
+    for (int64_t c = cols.begin; c < cols.end; ++c) {
+      const int stored = std::to_integer<int>(*Element(row, c));
+      const std::byte* scale = table_.data() + layout_.ScaleOffset(row, c);
+      if (layout_.format == WeightFormat::kI8) {
+        float value;
+        std::memcpy(&value, scale, sizeof(value));
+        values[c - cols.begin] = static_cast<float>(stored - 128) * value;
+      } else {
+        uint16_t value;
+        std::memcpy(&value, scale, sizeof(value));
+        const int nibble = c % 8 < 4 ? stored & 0x0F : stored >> 4;
+        values[c - cols.begin] = static_cast<float>(nibble - 8) * F16ToF32(value);
+      }
     }
   }
 
@@ -67,6 +95,11 @@ Result<WeightMatrix> CpuBackend::AllocateMatrix(const MatrixSpec& spec) {
     return Status(StatusCode::kInvalidArgument,
                   fmt::format("a matrix of {} x {} is not addressable", spec.rows, spec.cols));
   }
+  if (IsInteger(spec.format) && spec.cols > kMaxIntegerCols) {
+    return Status(StatusCode::kUnsupported,
+                  fmt::format("a matrix of {} x {} in {}: at most {} columns; use a float format",
+                              spec.rows, spec.cols, Name(spec.format), kMaxIntegerCols));
+  }
   DRAY_ASSIGN_OR_RETURN(Buffer storage, HostAllocator().Allocate(static_cast<size_t>(*bytes)));
   return WeightMatrix(spec, std::move(storage));
 }
@@ -76,11 +109,17 @@ void CpuBackend::PackRows(WeightMatrix& matrix, int64_t first_row, const SourceR
   DRAY_CHECK(source.cols == matrix.cols());
   DRAY_CHECK(IsWeightType(source.dtype) || source.dtype == DType::kF64);
   if (source.rows == 0) return;
-  const Packer packer(isa_, matrix, first_row, source);
-  const Range panels = packer.Panels();
-  Split(panels.end - panels.begin, source.rows * source.cols * 4, [&](Range part) {
-    packer.Pack(Range{panels.begin + part.begin, panels.begin + part.end});
-  });
+  const auto pack = [&](const auto& packer) {
+    const Range panels = packer.Panels();
+    Split(panels.end - panels.begin, source.rows * source.cols * 4, [&](Range part) {
+      packer.Pack(Range{panels.begin + part.begin, panels.begin + part.end});
+    });
+  };
+  if (IsInteger(matrix.format())) {
+    pack(IntegerPacker(isa_, matrix, first_row, source));
+  } else {
+    pack(Packer(isa_, matrix, first_row, source));
+  }
 }
 
 void CpuBackend::Embed(const EmbedArgs& args) {

@@ -31,29 +31,55 @@ void ConvertAs(const void* from, void* to, int64_t count) {
 }
 
 template <typename From>
-void ConvertFrom(const void* from, WeightFormat format, void* to, int64_t count) {
-  switch (format) {
-    case WeightFormat::kF32:
-      return ConvertAs<From, F32>(from, to, count);
-    case WeightFormat::kF16:
-      return ConvertAs<From, F16>(from, to, count);
-    case WeightFormat::kBF16:
-      return ConvertAs<From, BF16>(from, to, count);
+void ConvertFrom(const void* in, DType to, void* out, int64_t count) {
+  switch (to) {
+    case DType::kF16:
+      return ConvertAs<From, F16>(in, out, count);
+    case DType::kBF16:
+      return ConvertAs<From, BF16>(in, out, count);
+    default:
+      return ConvertAs<From, F32>(in, out, count);
   }
 }
 
 }  // namespace
 
-void ConvertArray(DType dtype, const void* from, WeightFormat format, void* to, int64_t count) {
-  switch (dtype) {
+void ConvertArray(DType from, const void* in, DType to, void* out, int64_t count) {
+  switch (from) {
     case DType::kF16:
-      return ConvertFrom<F16>(from, format, to, count);
+      return ConvertFrom<F16>(in, to, out, count);
     case DType::kBF16:
-      return ConvertFrom<BF16>(from, format, to, count);
+      return ConvertFrom<BF16>(in, to, out, count);
     case DType::kF64:
-      return ConvertFrom<F64>(from, format, to, count);
+      return ConvertFrom<F64>(in, to, out, count);
     default:
-      return ConvertFrom<F32>(from, format, to, count);
+      return ConvertFrom<F32>(in, to, out, count);
+  }
+}
+
+float PeakOf(const float* x, int64_t count) {
+  Vec high = Zero(), low = Zero();
+  for (int64_t i = 0; i < count; i += kLanes) {
+    const Vec v = LoadUpTo(x + i, count - i);
+    high = Max(v, high);
+    low = Min(v, low);
+  }
+  const float most = MaxOf(high), least = MaxOf(Zero() - low);
+  return most >= least ? most : -least;
+}
+
+void Quantize(const QuantizeTask& task) {
+  const Vec magic = Set1(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
+  const Vec inverse = Set1(task.inverse_scale), zero = Set1(static_cast<float>(task.zero));
+  const Vec top = Set1(static_cast<float>(task.top));
+  for (int64_t i = 0; i < task.count; i += kLanes) {
+    const int64_t n = task.count - i;
+    const Vec rounded = (LoadUpTo(task.x + i, n) * inverse + magic) - magic;
+    float lanes[kLanes];
+    Store(lanes, Min(top, Max(Zero(), rounded + zero)));
+    for (int64_t j = 0; j < kLanes && j < n; ++j) {
+      task.out[i + j] = static_cast<uint8_t>(static_cast<int>(lanes[j]));
+    }
   }
 }
 

@@ -1,23 +1,21 @@
-// Linear: packed activations times packed panels.
+// Linear with weights in f32, f16 and bf16.
 //
 // One accumulator for each output, K strictly ascending: the result of a row is the same bits
-// whatever the size of its block, so blocks may be cut by speed alone. A panel is finished, over
-// all of K, for one block of rows after the other while it stays in the second-level cache.
+// whatever the size of its block, so blocks may be cut by speed alone.
 #include <cstdint>
 
-#include "kernels/cpu/isa/math.h"
+#include "kernels/cpu/isa/linear_loop_inl.h"
 #include "kernels/cpu/isa/ops.h"
 #include "kernels/cpu/isa/vec.h"
 
 namespace dray::kernels::DRAY_ISA {
 namespace {
 
-#define DRAY_INLINE __attribute__((always_inline)) inline
-
 // A step of each format: 16 channels' vectors of kHalves neighbouring 64-byte lines at `w`, and for
 // row r the activations at `x` + r * kLineBytes.
 struct StepF32 {
   static constexpr int kStepsPerLine = 16;
+  static constexpr int kColsPerStep = 1;
   static constexpr int kActivationBytes = 4;  // of one step
   static constexpr int kTemporaries = 0;      // vectors beside accumulators and operands
   template <int kRows, int kHalves>
@@ -37,6 +35,7 @@ struct StepF32 {
 template <typename Widen>
 struct StepWiden {
   static constexpr int kStepsPerLine = 8;
+  static constexpr int kColsPerStep = 2;
   static constexpr int kActivationBytes = 8;
   static constexpr int kTemporaries = 1;
   template <int kRows, int kHalves>
@@ -71,6 +70,7 @@ using StepF16 = StepWiden<WidenF16>;
 #ifdef __AVX512BF16__
 struct StepBF16 {
   static constexpr int kStepsPerLine = 16;
+  static constexpr int kColsPerStep = 2;
   static constexpr int kActivationBytes = 4;
   static constexpr int kTemporaries = 0;
   template <int kRows, int kHalves>
@@ -88,31 +88,17 @@ struct StepBF16 {
 using StepBF16 = StepWiden<WidenBF16>;
 #endif
 
-// Where weights come from. With one block of rows they stream from memory once: every line is
-// prefetched to L1 at a fixed distance. With several blocks the panel comes from L2, and each block
-// fetches a part of the next panel into L2.
-enum class Source { kMemory, kL2 };
-constexpr int64_t kStreamAhead = 8 << 10;
-
-struct NextPanel {
-  const std::byte* lines;
-  int lines_per_iteration;
-};
-
-// One block of rows against `kHalves` halves of a panel: acc_out[row][half] is one vector; rows lie
-// kPanelRows floats apart.
+// One block of rows against `kHalves` halves of a panel.
 template <typename Step, int kRows, int kHalves, Source kSource>
-DRAY_INLINE void Tile(const std::byte* w, const std::byte* x, int64_t x_lines, NextPanel next,
-                      float* acc_out) {
+DRAY_INLINE void Tile(const TileArgs& args, int first_half, NextPanel next) {
+  const std::byte* w = args.w + first_half * kLineBytes;
+  const std::byte* x = args.x;
   Vec acc[kRows][kHalves];
   for (int r = 0; r < kRows; ++r) {
     for (int h = 0; h < kHalves; ++h) acc[r][h] = Zero();
   }
-  for (int64_t line = 0; line < x_lines; ++line) {
-    if constexpr (kSource == Source::kL2) {
-      for (int i = 0; i < next.lines_per_iteration; ++i) PrefetchFar(next.lines + i * kLineBytes);
-      next.lines += next.lines_per_iteration * kLineBytes;
-    }
+  for (int64_t line = 0; line < args.x_lines; ++line) {
+    if constexpr (kSource == Source::kL2) next.Fetch();
 #pragma GCC unroll 16
     for (int s = 0; s < Step::kStepsPerLine; ++s) {
       if constexpr (kSource == Source::kMemory) {
@@ -124,91 +110,29 @@ DRAY_INLINE void Tile(const std::byte* w, const std::byte* x, int64_t x_lines, N
     x += kRows * kLineBytes;
   }
   for (int r = 0; r < kRows; ++r) {
-    for (int h = 0; h < kHalves; ++h) Store(acc_out + r * kPanelRows + h * kLanes, acc[r][h]);
-  }
-}
-
-// Both halves of the panel at once where the registers hold them, else one after the other.
-template <typename Step, int kRows, Source kSource>
-void PanelBlock(const std::byte* w, const std::byte* x, int64_t x_lines, NextPanel next,
-                float* acc_out) {
-  if constexpr (2 * kRows + Step::kTemporaries <= kAccumulators) {
-    Tile<Step, kRows, 2, kSource>(w, x, x_lines, next, acc_out);
-  } else {
-    Tile<Step, kRows, 1, kSource>(w, x, x_lines, next, acc_out);
-    next.lines_per_iteration = 0;
-    Tile<Step, kRows, 1, kSource>(w + kLineBytes, x, x_lines, next, acc_out + kLanes);
-  }
-}
-
-using PanelFunction = void (*)(const std::byte*, const std::byte*, int64_t, NextPanel, float*);
-
-// Indexed by the number of rows less one.
-template <typename Step, Source kSource>
-struct PanelFunctions {
-  PanelFunction of[kMaxLinearRows];
-  template <int kRows = 1>
-  constexpr void Fill() {
-    of[kRows - 1] = PanelBlock<Step, kRows, kSource>;
-    if constexpr (kRows < kMaxLinearRows) Fill<kRows + 1>();
-  }
-  constexpr PanelFunctions() : of{} { Fill(); }
-};
-template <typename Step, Source kSource>
-constexpr PanelFunctions<Step, kSource> kPanelFunctions;
-
-// bias, activation, add: from accumulators [rows][kPanelRows] to the output.
-void Finish(const LinearArgs& args, const float* acc, Range rows, int64_t channel) {
-  const int64_t channels = args.weight->rows() - channel;
-  for (int64_t r = rows.begin; r < rows.end; ++r, acc += kPanelRows) {
-    float* out = args.out + r * args.out_stride + channel;
-    for (int64_t c = 0; c < kPanelRows && c < channels; c += kLanes) {
-      const int64_t n = channels - c;
-      Vec v = Load(acc + c);
-      if (args.bias != nullptr) v = v + LoadUpTo(args.bias + channel + c, n);
-      v = Activate(args.activation, v);
-      if (args.mode == WriteMode::kAdd) v = v + LoadUpTo(out + c, n);
-      StoreUpTo(out + c, v, n);
+    for (int h = 0; h < kHalves; ++h) {
+      Store(args.acc_out + r * kPanelRows + (first_half + h) * kLanes, acc[r][h]);
     }
-  }
-}
-
-void PrefetchOutput(const LinearArgs& args, Range rows, int64_t channel) {
-  for (int64_t r = rows.begin; r < rows.end; ++r) {
-    const float* out = args.out + r * args.out_stride + channel;
-    PrefetchForWrite(out);
-    PrefetchForWrite(out + kLanes);
   }
 }
 
 template <typename Step>
-void LinearPanels(const LinearTask& task, Range panels) {
-  const auto* weights = task.args->weight->data();
-  const int64_t line_cols = kLineBytes / Step::kActivationBytes * task.layout.cols_per_step();
-  const int64_t x_lines = task.layout.padded_cols / line_cols;
-  const int64_t panel_lines = task.layout.panel_bytes / kLineBytes;
-  const bool stream = task.blocks.count == 1;
-  const int64_t iterations = x_lines * task.blocks.count;
-  alignas(64) float acc[kMaxLinearRows * kPanelRows];
-  for (int64_t p = panels.begin; p < panels.end; ++p) {
-    const std::byte* w = weights + p * task.layout.panel_bytes;
-    NextPanel next{w + task.layout.panel_bytes, 0};
-    if (p + 1 < panels.end) {
-      next.lines_per_iteration = static_cast<int>((panel_lines + iterations - 1) / iterations);
-    }
-    for (int64_t b = 0; b < task.blocks.count; ++b) {
-      const Range rows{task.blocks.Begin(b), task.blocks.Begin(b + 1)};
-      const int64_t num_rows = rows.end - rows.begin;
-      const std::byte* x = task.activations + rows.begin * x_lines * kLineBytes;
-      PrefetchOutput(*task.args, rows, p * kPanelRows);
-      const auto& functions = stream ? kPanelFunctions<Step, Source::kMemory>.of
-                                     : kPanelFunctions<Step, Source::kL2>.of;
-      functions[num_rows - 1](w, x, x_lines, next, acc);
-      next.lines += x_lines * next.lines_per_iteration * kLineBytes;
-      Finish(*task.args, acc, rows, p * kPanelRows);
+struct FloatKernel {
+  static constexpr int kMaxRows = kMaxLinearRows;
+  static constexpr int64_t kLineCols = Step::kStepsPerLine * Step::kColsPerStep;
+  static constexpr int64_t kLinesPerIteration = 1;
+
+  // Both halves of the panel at once where the registers hold them, else one after the other.
+  template <int kRows, Source kSource>
+  static void Panel(const TileArgs& args) {
+    if constexpr (2 * kRows + Step::kTemporaries <= kAccumulators) {
+      Tile<Step, kRows, 2, kSource>(args, 0, args.next);
+    } else {
+      Tile<Step, kRows, 1, kSource>(args, 0, args.next);
+      Tile<Step, kRows, 1, kSource>(args, 1, NextPanel{args.next.lines, 0});
     }
   }
-}
+};
 
 // The activations of one row into its place in a block of `block_rows` rows.
 template <typename StoreLine>
@@ -258,8 +182,14 @@ void PackActivationsBF16(const PackActivationsTask& task, Range blocks) {
   }
 }
 
-void LinearF32(const LinearTask& task, Range panels) { LinearPanels<StepF32>(task, panels); }
-void LinearF16(const LinearTask& task, Range panels) { LinearPanels<StepF16>(task, panels); }
-void LinearBF16(const LinearTask& task, Range panels) { LinearPanels<StepBF16>(task, panels); }
+void LinearF32(const LinearTask& task, Range panels) {
+  RunPanels<FloatKernel<StepF32>>(task, panels);
+}
+void LinearF16(const LinearTask& task, Range panels) {
+  RunPanels<FloatKernel<StepF16>>(task, panels);
+}
+void LinearBF16(const LinearTask& task, Range panels) {
+  RunPanels<FloatKernel<StepBF16>>(task, panels);
+}
 
 }  // namespace dray::kernels::DRAY_ISA

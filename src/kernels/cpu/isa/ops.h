@@ -8,11 +8,17 @@ namespace dray::kernels::DRAY_ISA {
 void PackActivationsF32(const PackActivationsTask& task, Range blocks);
 void PackActivationsBF16(const PackActivationsTask& task, Range blocks);
 
+void PackActivationsInt(const PackActivationsTask& task, Range blocks);
+
 void LinearF32(const LinearTask& task, Range panels);
 void LinearF16(const LinearTask& task, Range panels);
 void LinearBF16(const LinearTask& task, Range panels);
+void LinearI8(const LinearTask& task, Range panels);
+void LinearI4(const LinearTask& task, Range panels);
 
-void ConvertArray(DType dtype, const void* from, WeightFormat format, void* to, int64_t count);
+void ConvertArray(DType from, const void* in, DType to, void* out, int64_t count);
+float PeakOf(const float* x, int64_t count);
+void Quantize(const QuantizeTask& task);
 
 void NormRows(const NormArgs& args, Range rows);
 void GatedActivationRows(const GatedActivationArgs& args, Range rows);

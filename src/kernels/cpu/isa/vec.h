@@ -15,6 +15,9 @@
 //   Max, Min             the second operand if either is NaN
 //   Pow2FromBits(t)      2^n per lane where t = n + 1.5 * 2^23 (so that n is in the low bits)
 //   LoadPartial(p, n)    lanes from n on are zero and not read, 0 < n <= 16
+//   DotBytes(acc, w, x)  acc + the sum of four unsigned bytes of each lane of w times four signed
+//                        activations, which LoadQuad spreads and StoreQuantized has written with
+//                        kQuantizedBytes each, in an order that suits the set
 #pragma once
 
 #if defined(__AVX512F__)

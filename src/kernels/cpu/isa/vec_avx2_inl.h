@@ -10,6 +10,8 @@ namespace dray::kernels::DRAY_ISA {
 inline constexpr char kIsaName[] = "avx2";
 inline constexpr int kAccumulators = 6;
 inline constexpr int kMaxLinearRows = 6;
+inline constexpr int kMaxInt4Rows = 2;
+inline constexpr int kIntTemporaries = 2;
 inline constexpr bool kHasBF16Dot = false;
 
 struct Vec {
@@ -128,6 +130,59 @@ inline Vec LoadBF16Second(const void* p) {
   const __m256i mask = _mm256_set1_epi32(static_cast<int>(0xFFFF0000u));
   return {_mm256_castsi256_ps(_mm256_and_si256(LoadPairs(bytes), mask)),
           _mm256_castsi256_ps(_mm256_and_si256(LoadPairs(bytes + 32), mask))};
+}
+
+struct IntVec {
+  __m256i lo, hi;
+};
+struct ByteVec {
+  __m256i lo, hi;
+};
+
+inline IntVec IntSet1(int32_t x) {
+  const __m256i v = _mm256_set1_epi32(x);
+  return {v, v};
+}
+inline Vec ToFloats(IntVec a) { return {_mm256_cvtepi32_ps(a.lo), _mm256_cvtepi32_ps(a.hi)}; }
+inline ByteVec LoadBytes(const void* p) {
+  return {LoadPairs(p), LoadPairs(static_cast<const char*>(p) + 32)};
+}
+inline ByteVec LowNibbles(ByteVec a) {
+  const __m256i mask = _mm256_set1_epi8(0x0F);
+  return {_mm256_and_si256(a.lo, mask), _mm256_and_si256(a.hi, mask)};
+}
+inline ByteVec HighNibbles(ByteVec a) {
+  return LowNibbles({_mm256_srli_epi16(a.lo, 4), _mm256_srli_epi16(a.hi, 4)});
+}
+
+// Bytes 0 and 2, and bytes 1 and 3, of each four as pairs of 16 bits: the product of bytes that
+// this set has would saturate.
+inline constexpr int kQuantizedBytes = 2;
+struct QuadVec {
+  __m256i even, odd;
+};
+inline QuadVec LoadQuad(const void* p) {
+  int32_t pairs[2];
+  __builtin_memcpy(pairs, p, sizeof(pairs));
+  return {_mm256_set1_epi32(pairs[0]), _mm256_set1_epi32(pairs[1])};
+}
+inline __m256i DotHalf(__m256i acc, __m256i weights, QuadVec x) {
+  const __m256i even = _mm256_and_si256(weights, _mm256_set1_epi16(0x00FF));
+  const __m256i odd = _mm256_srli_epi16(weights, 8);
+  return _mm256_add_epi32(
+      acc, _mm256_add_epi32(_mm256_madd_epi16(even, x.even), _mm256_madd_epi16(odd, x.odd)));
+}
+inline IntVec DotBytes(IntVec acc, ByteVec weights, QuadVec x) {
+  return {DotHalf(acc.lo, weights.lo, x), DotHalf(acc.hi, weights.hi, x)};
+}
+// Sixteen numbers as 0 2 1 3, 4 6 5 7, ... of 16 bits.
+inline void StoreQuantized(void* p, Vec rounded) {
+  const __m256i order = _mm256_setr_epi8(0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15,  //
+                                         0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15);
+  const __m256i packed =
+      _mm256_packs_epi32(_mm256_cvtps_epi32(rounded.lo), _mm256_cvtps_epi32(rounded.hi));
+  const __m256i shorts = _mm256_permute4x64_epi64(packed, 0xD8);
+  _mm256_storeu_si256(static_cast<__m256i*>(p), _mm256_shuffle_epi8(shorts, order));
 }
 
 // All ones in the lanes below n.

@@ -17,6 +17,8 @@ inline constexpr bool kHasBF16Dot = false;
 #endif
 inline constexpr int kAccumulators = 25;
 inline constexpr int kMaxLinearRows = 12;
+inline constexpr int kMaxInt4Rows = 6;
+inline constexpr int kIntTemporaries = 1;
 
 struct Vec {
   __m512 v;
@@ -114,6 +116,65 @@ inline Vec LoadBF16Second(const void* p) {
 inline Vec DotBF16(Vec acc, __m512i weights, int32_t x_pair) {
   return {_mm512_dpbf16_ps(acc.v, reinterpret_cast<__m512bh>(weights),
                            reinterpret_cast<__m512bh>(_mm512_set1_epi32(x_pair)))};
+}
+#endif
+
+struct IntVec {
+  __m512i v;
+};
+struct ByteVec {
+  __m512i v;
+};
+
+inline IntVec IntSet1(int32_t x) { return {_mm512_set1_epi32(x)}; }
+inline Vec ToFloats(IntVec a) { return {_mm512_maskz_cvtepi32_ps(0xFFFF, a.v)}; }
+inline __m512i ToInts(Vec a) { return _mm512_maskz_cvtps_epi32(0xFFFF, a.v); }
+inline ByteVec LoadBytes(const void* p) { return {_mm512_load_si512(p)}; }
+inline ByteVec LowNibbles(ByteVec a) { return {_mm512_and_si512(a.v, _mm512_set1_epi8(0x0F))}; }
+inline ByteVec HighNibbles(ByteVec a) { return LowNibbles({_mm512_srli_epi16(a.v, 4)}); }
+
+#ifdef __AVX512VNNI__
+inline constexpr int kQuantizedBytes = 1;
+struct QuadVec {
+  __m512i v;
+};
+inline QuadVec LoadQuad(const void* p) {
+  int32_t quad;
+  __builtin_memcpy(&quad, p, sizeof(quad));
+  return {_mm512_set1_epi32(quad)};
+}
+// In assembly because g++ 12 spills accumulators around the intrinsic.
+inline IntVec DotBytes(IntVec acc, ByteVec weights, QuadVec x) {
+  asm("vpdpbusd %2, %1, %0" : "+v"(acc.v) : "v"(weights.v), "v"(x.v));
+  return acc;
+}
+inline void StoreQuantized(void* p, Vec rounded) {
+  _mm_storeu_si128(static_cast<__m128i*>(p), _mm512_maskz_cvtepi32_epi8(0xFFFF, ToInts(rounded)));
+}
+#else
+// Without the instruction: bytes 0 and 2, and bytes 1 and 3, of each four as pairs of 16 bits.
+inline constexpr int kQuantizedBytes = 2;
+struct QuadVec {
+  __m512i even, odd;
+};
+inline QuadVec LoadQuad(const void* p) {
+  int32_t pairs[2];
+  __builtin_memcpy(pairs, p, sizeof(pairs));
+  return {_mm512_set1_epi32(pairs[0]), _mm512_set1_epi32(pairs[1])};
+}
+inline IntVec DotBytes(IntVec acc, ByteVec weights, QuadVec x) {
+  const __m512i even = _mm512_and_si512(weights.v, _mm512_set1_epi16(0x00FF));
+  const __m512i odd = _mm512_srli_epi16(weights.v, 8);
+  const __m512i sum =
+      _mm512_add_epi32(_mm512_madd_epi16(even, x.even), _mm512_madd_epi16(odd, x.odd));
+  return {_mm512_add_epi32(acc.v, sum)};
+}
+// Sixteen numbers as 0 2 1 3, 4 6 5 7, ... of 16 bits.
+inline void StoreQuantized(void* p, Vec rounded) {
+  const __m256i order = _mm256_setr_epi8(0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15,  //
+                                         0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15);
+  const __m256i shorts = _mm512_maskz_cvtepi32_epi16(0xFFFF, ToInts(rounded));
+  _mm256_storeu_si256(static_cast<__m256i*>(p), _mm256_shuffle_epi8(shorts, order));
 }
 #endif
 

@@ -16,6 +16,8 @@ inline constexpr char kIsaName[] = "portable";
 // Linear block.
 inline constexpr int kAccumulators = 3;
 inline constexpr int kMaxLinearRows = 2;
+inline constexpr int kMaxInt4Rows = 2;
+inline constexpr int kIntTemporaries = 2;
 inline constexpr bool kHasBF16Dot = false;
 
 struct Vec {
@@ -154,6 +156,61 @@ inline Vec LoadBF16Second(const void* p) {
                                     static_cast<int32_t>(0xFFFF0000u));
   }
   return r;
+}
+
+struct IntVec {
+  Vec::IntQuad q[4];
+};
+struct ByteVec {
+  Vec::IntQuad q[4];  // four bytes in each lane, the first lowest
+};
+
+inline IntVec IntSet1(int32_t x) {
+  const Vec::IntQuad q = {x, x, x, x};
+  return {{q, q, q, q}};
+}
+inline Vec ToFloats(IntVec a) {
+  Vec r;
+  for (int i = 0; i < 4; ++i) r.q[i] = __builtin_convertvector(a.q[i], Vec::Quad);
+  return r;
+}
+inline ByteVec LoadBytes(const void* p) {
+  ByteVec r;
+  for (int i = 0; i < 4; ++i) {
+    std::memcpy(&r.q[i], static_cast<const char*>(p) + 16 * i, sizeof(r.q[i]));
+  }
+  return r;
+}
+inline ByteVec LowNibbles(ByteVec a) {
+  for (auto& q : a.q) q &= 0x0F0F0F0F;
+  return a;
+}
+inline ByteVec HighNibbles(ByteVec a) {
+  for (auto& q : a.q) q = (q >> 4) & 0x0F0F0F0F;
+  return a;
+}
+
+inline constexpr int kQuantizedBytes = 1;
+struct QuadVec {
+  int8_t x[4];
+};
+inline QuadVec LoadQuad(const void* p) {
+  QuadVec r;
+  std::memcpy(&r, p, sizeof(r));
+  return r;
+}
+// acc + the four products of each lane's bytes (unsigned) and activations (signed).
+inline IntVec DotBytes(IntVec acc, ByteVec weights, QuadVec x) {
+  for (int i = 0; i < 4; ++i) {
+    for (int j = 0; j < 4; ++j) acc.q[i] += ((weights.q[i] >> (8 * j)) & 0xFF) * x.x[j];
+  }
+  return acc;
+}
+inline void StoreQuantized(void* p, Vec rounded) {
+  float lanes[16];
+  Store(lanes, rounded);
+  auto* out = static_cast<int8_t*>(p);
+  for (int i = 0; i < 16; ++i) out[i] = static_cast<int8_t>(lanes[i]);
 }
 
 inline Vec LoadPartial(const float* p, int64_t n) {

@@ -1,0 +1,196 @@
+// Linear with integer weights, and the quantisation of activations for it.
+//
+// Weights are stored unsigned, as q + zero point, so a sum starts at -zero point * (sum of the
+// row's activations). Integer sums are exact, so their order is free; only the groups of int4 are
+// added in floats, in ascending order.
+#include <cstdint>
+
+#include "kernels/cpu/isa/linear_loop_inl.h"
+#include "kernels/cpu/isa/ops.h"
+#include "kernels/cpu/isa/vec.h"
+
+namespace dray::kernels::DRAY_ISA {
+namespace {
+
+constexpr int kInt8Zero = 128;
+constexpr int kInt4Zero = 8;
+
+// Four k of quantised activations, and how many such steps a line holds.
+constexpr int kQuadBytes = 4 * kQuantizedBytes;
+constexpr int kQuadsPerLine = static_cast<int>(kLineBytes) / kQuadBytes;
+
+template <Source kSource>
+DRAY_INLINE void PrefetchStep(const std::byte* w, int halves) {
+  if constexpr (kSource == Source::kMemory) {
+    for (int h = 0; h < halves; ++h) PrefetchNear(w + kStreamAhead + h * kLineBytes);
+  }
+}
+
+struct Int8Kernel {
+  static constexpr int kMaxRows = kMaxLinearRows;
+  static constexpr int64_t kLineCols = 4 * kQuadsPerLine;
+  static constexpr int64_t kLinesPerIteration = 1;
+
+  template <int kRows, int kHalves, Source kSource>
+  static DRAY_INLINE void Tile(const TileArgs& args, int first_half, NextPanel next) {
+    const std::byte* w = args.w + kInt8ScaleBytes + first_half * kLineBytes;
+    const std::byte* x = args.x;
+    IntVec acc[kRows][kHalves];
+    for (int r = 0; r < kRows; ++r) {
+      for (int h = 0; h < kHalves; ++h) acc[r][h] = IntSet1(-kInt8Zero * args.group_sums[r]);
+    }
+    for (int64_t line = 0; line < args.x_lines; ++line) {
+      if constexpr (kSource == Source::kL2) next.Fetch();
+#pragma GCC unroll 16
+      for (int s = 0; s < kQuadsPerLine; ++s) {
+        PrefetchStep<kSource>(w, kHalves);
+        ByteVec weights[kHalves];
+        for (int h = 0; h < kHalves; ++h) weights[h] = LoadBytes(w + h * kLineBytes);
+        for (int r = 0; r < kRows; ++r) {
+          const QuadVec quad = LoadQuad(x + r * kLineBytes + s * kQuadBytes);
+          for (int h = 0; h < kHalves; ++h) acc[r][h] = DotBytes(acc[r][h], weights[h], quad);
+        }
+        w += kStepBytes;
+      }
+      x += kRows * kLineBytes;
+    }
+    const auto* scales = reinterpret_cast<const float*>(args.w) + first_half * kLanes;
+    for (int r = 0; r < kRows; ++r) {
+      for (int h = 0; h < kHalves; ++h) {
+        const Vec scale = Load(scales + h * kLanes) * Set1(args.scales[r]);
+        Store(args.acc_out + r * kPanelRows + (first_half + h) * kLanes,
+              ToFloats(acc[r][h]) * scale);
+      }
+    }
+  }
+
+  template <int kRows, Source kSource>
+  static void Panel(const TileArgs& args) {
+    if constexpr (2 * kRows + kIntTemporaries <= kAccumulators) {
+      Tile<kRows, 2, kSource>(args, 0, args.next);
+    } else {
+      Tile<kRows, 1, kSource>(args, 0, args.next);
+      Tile<kRows, 1, kSource>(args, 1, NextPanel{args.next.lines, 0});
+    }
+  }
+};
+
+struct Int4Kernel {
+  static constexpr int kMaxRows = kMaxInt4Rows;
+  static constexpr int64_t kLineCols = 4 * kQuadsPerLine;
+  static constexpr int64_t kLinesPerIteration = kInt4Group / kLineCols;
+  static constexpr int kSteps = kInt4Group / 8;
+
+  // The steps of one group: sums[r][h] += low and high nibbles times activations.
+  template <int kRows, int kHalves, Source kSource>
+  static DRAY_INLINE void Group(const std::byte* w, const std::byte* x,
+                                IntVec (&sums)[kRows][kHalves]) {
+#pragma GCC unroll 8
+    for (int s = 0; s < kSteps; ++s) {
+      PrefetchStep<kSource>(w, kHalves);
+      ByteVec low[kHalves], high[kHalves];
+      for (int h = 0; h < kHalves; ++h) {
+        const ByteVec nibbles = LoadBytes(w + h * kLineBytes);
+        low[h] = LowNibbles(nibbles);
+        high[h] = HighNibbles(nibbles);
+      }
+      const std::byte* quads =
+          x + 2 * s / kQuadsPerLine * kRows * kLineBytes + 2 * s % kQuadsPerLine * kQuadBytes;
+      for (int r = 0; r < kRows; ++r) {
+        const QuadVec first = LoadQuad(quads + r * kLineBytes);
+        for (int h = 0; h < kHalves; ++h) sums[r][h] = DotBytes(sums[r][h], low[h], first);
+        const QuadVec second = LoadQuad(quads + r * kLineBytes + kQuadBytes);
+        for (int h = 0; h < kHalves; ++h) sums[r][h] = DotBytes(sums[r][h], high[h], second);
+      }
+      w += kStepBytes;
+    }
+  }
+
+  template <int kRows, int kHalves, Source kSource>
+  static DRAY_INLINE void Tile(const TileArgs& args, int first_half, NextPanel next) {
+    const std::byte* w = args.w;
+    const std::byte* x = args.x;
+    const int32_t* group_sums = args.group_sums;
+    Vec acc[kRows][kHalves];
+    for (int r = 0; r < kRows; ++r) {
+      for (int h = 0; h < kHalves; ++h) acc[r][h] = Zero();
+    }
+    for (int64_t line = 0; line < args.x_lines; line += kLinesPerIteration) {
+      if constexpr (kSource == Source::kL2) next.Fetch();
+      PrefetchStep<kSource>(w, 1);
+      IntVec sums[kRows][kHalves];
+      for (int r = 0; r < kRows; ++r) {
+        for (int h = 0; h < kHalves; ++h) sums[r][h] = IntSet1(-kInt4Zero * group_sums[r]);
+      }
+      Group<kRows, kHalves, kSource>(w + (1 + first_half) * kLineBytes, x, sums);
+      const auto* scales = reinterpret_cast<const uint16_t*>(w) + first_half * kLanes;
+      for (int h = 0; h < kHalves; ++h) {
+        const Vec scale = LoadF16(scales + h * kLanes);
+        for (int r = 0; r < kRows; ++r) acc[r][h] = Fma(ToFloats(sums[r][h]), scale, acc[r][h]);
+      }
+      w += kInt4GroupBytes;
+      x += kLinesPerIteration * kRows * kLineBytes;
+      group_sums += kRows;
+    }
+    for (int r = 0; r < kRows; ++r) {
+      for (int h = 0; h < kHalves; ++h) {
+        Store(args.acc_out + r * kPanelRows + (first_half + h) * kLanes,
+              acc[r][h] * Set1(args.scales[r]));
+      }
+    }
+  }
+
+  template <int kRows, Source kSource>
+  static void Panel(const TileArgs& args) {
+    if constexpr (4 * kRows + kIntTemporaries <= kAccumulators) {
+      Tile<kRows, 2, kSource>(args, 0, args.next);
+    } else {
+      Tile<kRows, 1, kSource>(args, 0, args.next);
+      Tile<kRows, 1, kSource>(args, 1, NextPanel{args.next.lines, 0});
+    }
+  }
+};
+
+// One row: x / scale rounded to [-127, 127]. Rows lie kLineBytes apart in each line of their block,
+// whose lines are `line_stride` bytes apart.
+void QuantizeRow(const PackActivationsTask& task, const float* x, float& scale, std::byte* out,
+                 int64_t line_stride, int32_t* sums, int64_t sum_stride) {
+  const float peak = __builtin_fabsf(PeakOf(x, task.cols));
+  scale = peak / 127.0f;
+  const Vec inverse = Set1(peak > 0.0f ? 127.0f / peak : 0.0f);
+  const Vec magic = Set1(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
+  constexpr int64_t kLineCols = 4 * kQuadsPerLine;
+  for (int64_t group = 0; group < task.padded_cols; group += task.group_cols) {
+    // Whole numbers, at most 127 * 65536 in all: floats add them exactly.
+    Vec sum = Zero();
+    for (int64_t c = group; c < group + task.group_cols; c += kLanes) {
+      const int64_t n = task.cols - c;
+      const Vec v = n > 0 ? LoadUpTo(x + c, n) : Zero();
+      const Vec rounded = (v * inverse + magic) - magic;
+      StoreQuantized(out + c / kLineCols * line_stride + c % kLineCols * kQuantizedBytes, rounded);
+      sum = sum + rounded;
+    }
+    *sums = static_cast<int32_t>(Sum(sum));
+    sums += sum_stride;
+  }
+}
+
+}  // namespace
+
+void PackActivationsInt(const PackActivationsTask& task, Range blocks) {
+  const int64_t lines = task.padded_cols / (4 * kQuadsPerLine);
+  const int64_t groups = task.padded_cols / task.group_cols;
+  for (int64_t b = blocks.begin; b < blocks.end; ++b) {
+    const int64_t begin = task.blocks.Begin(b), rows = task.blocks.Begin(b + 1) - begin;
+    for (int64_t r = 0; r < rows; ++r) {
+      QuantizeRow(task, task.x + (begin + r) * task.x_stride, task.scales[begin + r],
+                  task.out + begin * lines * kLineBytes + r * kLineBytes, rows * kLineBytes,
+                  task.group_sums + begin * groups + r, rows);
+    }
+  }
+}
+
+void LinearI8(const LinearTask& task, Range panels) { RunPanels<Int8Kernel>(task, panels); }
+void LinearI4(const LinearTask& task, Range panels) { RunPanels<Int4Kernel>(task, panels); }
+
+}  // namespace dray::kernels::DRAY_ISA
