@@ -36,7 +36,7 @@ bool IsFolder(const fs::path& path) {
 // A model_id inside a folder's serving.properties may be relative to that folder.
 fs::path LocateModel(const fs::path& folder, const std::string& model_id) {
   if (model_id.empty()) return folder;
-  const fs::path id = model_id;
+  fs::path id = model_id;
   if (id.is_relative() && !folder.empty() && IsFolder(folder / id)) return folder / id;
   return id;
 }

@@ -29,7 +29,7 @@ class EngineCore {
   // What is wrong with a request, whoever asks; thread-safe.
   Status Validate(const GenerateRequest& request) const;
   // Takes a validated request; its RequestEndEvent is certain from now on.
-  void Add(RequestId id, GenerateRequest request, std::shared_ptr<EventSink> sink);
+  void Add(RequestId id, GenerateRequest generate, std::shared_ptr<EventSink> sink);
   // Ends a request with `status`, if it is still there.
   void End(RequestId id, const Status& status);
   void EndAll(const Status& status);
