@@ -55,7 +55,7 @@ tsan: packages ## build and run the tests under ThreadSanitizer
 fuzz: ## build the fuzz targets and run each for FUZZ_SECONDS (30)
 	@tools/install_packages $(LINT_PACKAGES)
 	cmake --preset fuzz
-	cmake --build build/fuzz -j $(JOBS)
+	cmake --build build/fuzz -j $(JOBS) --target fuzzers
 	tools/run_fuzzers build/fuzz $(FUZZ_SECONDS)
 
 clean: ## remove everything that was built
