@@ -103,6 +103,11 @@ class LayersTest(CheckTest):
     def test_a_folder_without_row_fails(self):
         self.assert_fails('check_layers', {'src/extra/x.h': '#pragma once\n'}, 'src/extra', 'no row')
 
+    def test_a_row_without_folder_fails(self):
+        table = GOOD_TREE['docs/architecture.md'].replace(
+            '| `cli/`', '| `gone/` | nothing | base |\n| `cli/`')
+        self.assert_fails('check_layers', {'docs/architecture.md': table}, 'gone', 'no src/gone')
+
     def test_a_cycle_in_the_table_fails(self):
         table = GOOD_TREE['docs/architecture.md'].replace('| errors | nothing', '| errors | base')
         self.assert_fails('check_layers', {'docs/architecture.md': table}, 'uses itself')
