@@ -43,7 +43,7 @@ TEST_P(CpuBackendTest, AWarmStepAllocatesNothing) {
     backend_->Attention(attention);
   };
   // The memory in use, and (as a freed piece does not show there) the number of pieces of it.
-  const size_t cold = ::mallinfo2().uordblks;
+  [[maybe_unused]] const size_t cold = ::mallinfo2().uordblks;
   step();
   const struct mallinfo2 warm = ::mallinfo2();
   for (int i = 0; i < 3; ++i) step();
