@@ -118,6 +118,8 @@ int Run(const Options& options) {
       .model_dir = options.model_dir, .num_threads = options.threads, .isa = options.isa};
   if (options.dtype == "f32") load.format = kernels::WeightFormat::kF32;
   if (options.dtype == "bf16") load.format = kernels::WeightFormat::kBF16;
+  if (options.dtype == "int8") load.format = kernels::WeightFormat::kI8;
+  if (options.dtype == "int4") load.format = kernels::WeightFormat::kI4;
   if (options.dtype == "f16") load.format = kernels::WeightFormat::kF16;
   const auto start = Clock::now();
   auto model = engine::LoadModel(load);
@@ -148,7 +150,7 @@ int main(int argc, char** argv) {
   dray::bench::Options options;
   app.add_option("model", options.model_dir, "Model directory")->required();
   app.add_option("--threads", options.threads, "Threads; 0: all processors");
-  app.add_option("--dtype", options.dtype, "f32, bf16 or f16; default: as stored");
+  app.add_option("--dtype", options.dtype, "f32, bf16, f16, int8 or int4; default: as stored");
   app.add_option("--isa", options.isa, "portable, avx2, avx512 or avx512-bf16");
   app.add_option("--prompt", options.prompt_tokens, "Tokens of each prompt");
   app.add_option("--new", options.new_tokens, "New tokens of each sequence");

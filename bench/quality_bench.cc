@@ -40,6 +40,8 @@ constexpr Format kFormats[] = {
     {"bf16, f32 cache", kernels::WeightFormat::kBF16, DType::kF32},
     {"bf16", kernels::WeightFormat::kBF16, DType::kBF16},
     {"f16", kernels::WeightFormat::kF16, DType::kF16},
+    {"int8", kernels::WeightFormat::kI8, DType::kBF16},
+    {"int4", kernels::WeightFormat::kI4, DType::kBF16},
 };
 
 // Adds up the log-probabilities of a prompt's tokens.

@@ -105,6 +105,16 @@ TEST(ServeTest, EnvironmentAndFlagsReachTheModel) {
   EXPECT_NE(absent.errors.find("/no/such/folder"), std::string::npos);
 }
 
+TEST(ServeTest, EveryNumberFormatTellsAStory) {
+  for (const char* dtype : {"fp32", "bf16", "fp16", "int8", "int4"}) {
+    const auto result = RunProcess(
+        {kDray, "generate", "demo", "-p", "Once upon a time", "-n", "3", "--dtype", dtype});
+    EXPECT_EQ(result.exit_code, 0) << result.errors;
+    // What follows these words is as good as certain in every format.
+    EXPECT_EQ(result.output, " there was a\n") << dtype;
+  }
+}
+
 TEST(ServeTest, InspectAndTokenizeShowTheModel) {
   const auto inspect = RunProcess({kDray, "inspect", "demo"});
   EXPECT_EQ(inspect.exit_code, 0) << inspect.errors;

@@ -23,10 +23,9 @@ Result<std::optional<WeightFormat>> ParseFormat(const std::string& dtype) {
   if (dtype == "fp32") return std::optional(WeightFormat::kF32);
   if (dtype == "fp16") return std::optional(WeightFormat::kF16);
   if (dtype == "bf16") return std::optional(WeightFormat::kBF16);
-  return Status(
-      StatusCode::kUnsupported,
-      fmt::format("dtype {} cannot be computed by this version: use auto, fp32, fp16 or bf16",
-                  dtype));
+  if (dtype == "int8") return std::optional(WeightFormat::kI8);
+  if (dtype == "int4") return std::optional(WeightFormat::kI4);
+  return Status(StatusCode::kUnsupported, fmt::format("dtype {} cannot be computed", dtype));
 }
 
 engine::EngineOptions MakeEngineOptions(const serving::Settings& settings) {

@@ -17,10 +17,10 @@ DType KvDType(const LoadedModel& model, const EngineOptions& options) {
   switch (model.format) {
     case kernels::WeightFormat::kF16:
       return DType::kF16;
-    case kernels::WeightFormat::kBF16:
-      return DType::kBF16;
-    default:
+    case kernels::WeightFormat::kF32:
       return DType::kF32;
+    default:
+      return DType::kBF16;
   }
 }
 

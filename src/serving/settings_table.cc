@@ -75,8 +75,8 @@ struct DTypeName {
   Text name;
 };
 constexpr DTypeName kDTypeNames[] = {
-    {"auto", "auto"},    {"fp32", "fp32"}, {"float32", "fp32"}, {"fp16", "fp16"},
-    {"float16", "fp16"}, {"half", "fp16"}, {"bf16", "bf16"},    {"bfloat16", "bf16"},
+    {"auto", "auto"}, {"fp32", "fp32"}, {"float32", "fp32"},  {"fp16", "fp16"}, {"float16", "fp16"},
+    {"half", "fp16"}, {"bf16", "bf16"}, {"bfloat16", "bf16"}, {"int8", "int8"}, {"int4", "int4"},
 };
 
 Status SetDType(std::string& out, Text text, Text allowed) {
@@ -86,7 +86,8 @@ Status SetDType(std::string& out, Text text, Text allowed) {
     return OkStatus();
   }
   if (text == "int8") {
-    return Status(StatusCode::kUnsupported, "int8 is not in this build yet; bf16 is the smallest");
+    return Status(StatusCode::kUnsupported,
+                  "an int8 cache is not in this build yet; bf16 is the smallest");
   }
   return MustBe(fmt::format("it must be one of {}", allowed));
 }
@@ -159,9 +160,10 @@ constexpr Setting kSettings[] = {
      "Where the tokenizer's files are.", Scope::kModel, "", "",
      [](S& s, Text v) { return SetText(s.tokenizer, v); }},
     {"option.dtype", "dtype", "TYPE", "auto",
-     "How weights are kept and computed: auto (as in the checkpoint), fp32, fp16, bf16.",
+     "How weights are kept and computed: auto (as in the checkpoint), fp32, fp16, bf16, int8, "
+     "int4.",
      Scope::kModel, "option.data_type", "",
-     [](S& s, Text v) { return SetDType(s.dtype, v, "auto, fp32, fp16, bf16"); }},
+     [](S& s, Text v) { return SetDType(s.dtype, v, "auto, fp32, fp16, bf16, int8, int4"); }},
     {"option.forbid_pickle", "forbid-pickle", "BOOL", "false",
      "Refuse checkpoints in torch's pickle format; only safetensors are read.", Scope::kModel, "",
      "", [](S& s, Text v) { return SetBool(s.forbid_pickle, v); }},

@@ -139,16 +139,18 @@ TEST(SettingsTest, AddressesMayBeWholeOrInParts) {
 }
 
 TEST(SettingsTest, WrongValuesAreNamedWithTheirSource) {
-  EXPECT_EQ(
-      ErrorOf(File({{"option.dtype", "fp12"}})),
-      "serving.properties: option.dtype is \"fp12\"; it must be one of auto, fp32, fp16, bf16");
+  EXPECT_EQ(ErrorOf(File({{"option.dtype", "fp12"}})),
+            "serving.properties: option.dtype is \"fp12\"; it must be one of auto, fp32, fp16, "
+            "bf16, int8, "
+            "int4");
   EXPECT_EQ(ErrorOf(Env({{"OPTION_MAX_ROLLING_BATCH_SIZE", "0"}})),
             "environment: OPTION_MAX_ROLLING_BATCH_SIZE is \"0\"; it must be a whole number from 1 "
             "to 65536");
   EXPECT_EQ(ErrorOf(File({{"option.kv_cache_bytes", "9999999999T"}})).substr(0, 55),
             "serving.properties: option.kv_cache_bytes is \"999999999");
   EXPECT_EQ(ErrorOf(File({{"option.kv_cache_dtype", "int8"}})),
-            "serving.properties: option.kv_cache_dtype is \"int8\"; int8 is not in this build yet; "
+            "serving.properties: option.kv_cache_dtype is \"int8\"; an int8 cache is not in this "
+            "build yet; "
             "bf16 is "
             "the smallest");
 }
