@@ -71,6 +71,33 @@ TEST_P(PackTest, EverySourceAndStrideComesBackExactly) {
   }
 }
 
+// Files put tensors anywhere. Under the sanitizers this also shows that no load assumes more.
+TEST_P(PackTest, SourcesNeedNoAlignment) {
+  constexpr int64_t kRows = 70, kCols = 97;
+  const auto pack = [&](const std::byte* data, DType dtype, WeightFormat format,
+                        bool is_transposed) {
+    const int64_t row_stride = is_transposed ? 1 : kCols;
+    const int64_t col_stride = is_transposed ? kRows : 1;
+    WeightMatrix matrix = std::move(backend_->AllocateMatrix({kRows, kCols, format})).value();
+    backend_->PackRows(matrix, 0, {data, dtype, kRows, kCols, row_stride, col_stride});
+    return Unpack(matrix);
+  };
+  for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16, DType::kF64}) {
+    const auto bytes = Encode(dtype, RandomFloats(kRows * kCols, 6));
+    for (const WeightFormat format : kAllFormats) {
+      for (const bool is_transposed : {false, true}) {
+        const auto expected = pack(bytes.data(), dtype, format, is_transposed);
+        for (const size_t shift : {1, 2, 3, 7}) {
+          std::vector<std::byte> shifted(bytes.size() + shift);
+          std::memcpy(shifted.data() + shift, bytes.data(), bytes.size());
+          EXPECT_EQ(pack(shifted.data() + shift, dtype, format, is_transposed), expected)
+              << Name(dtype) << " to " << Name(format) << " at byte " << shift;
+        }
+      }
+    }
+  }
+}
+
 TEST_P(PackTest, PanelsFillFromManyParts) {
   constexpr int64_t kRows = 180, kCols = 77;
   const std::vector<float> values = RandomFloats(kRows * kCols, 2);

@@ -1,5 +1,6 @@
 // Conversions between the formats that checkpoints hold and those that weights are stored in.
 #include <cstdint>
+#include <cstring>
 
 #include "kernels/cpu/isa/ops.h"
 #include "kernels/cpu/isa/vec.h"
@@ -11,8 +12,10 @@ namespace {
 struct F64 {
   using Type = double;
   static Vec LoadVec(const double* p) {
+    double numbers[kLanes];
+    std::memcpy(numbers, p, sizeof(numbers));
     float lanes[kLanes];
-    for (int i = 0; i < kLanes; ++i) lanes[i] = static_cast<float>(p[i]);
+    for (int i = 0; i < kLanes; ++i) lanes[i] = static_cast<float>(numbers[i]);
     return Load(lanes);
   }
 };

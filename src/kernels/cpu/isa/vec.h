@@ -20,6 +20,8 @@
 //                        kQuantizedBytes each, in an order that suits the set
 #pragma once
 
+#include <cstring>
+
 #if defined(__AVX512F__)
 #include "kernels/cpu/isa/vec_avx512_inl.h"
 #elif defined(__AVX2__)
@@ -49,12 +51,13 @@ struct BF16 {
   static void StoreVec(uint16_t* p, Vec a) { StoreBF16(p, a); }
 };
 
-// The first n (0 < n <= 16) elements, the others zero; reads nothing behind them.
+// The first n (0 < n <= 16) elements, the others zero; reads nothing behind them. Like every load
+// here it asks no alignment, not even of an element.
 template <typename Format>
 Vec LoadFirst(const typename Format::Type* p, int64_t n) {
   if (n >= kLanes) return Format::LoadVec(p);
   typename Format::Type lanes[kLanes] = {};
-  for (int64_t i = 0; i < n; ++i) lanes[i] = p[i];
+  for (int64_t i = 0; i < n; ++i) std::memcpy(&lanes[i], p + i, sizeof(lanes[i]));
   return Format::LoadVec(lanes);
 }
 
