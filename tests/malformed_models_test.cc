@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/parse_number.h"
 #include "engine/loaded_model.h"
+#include "kernels/cpu/dispatch.h"
 #include "malformed_model.h"
 #include "tokenizer/tokenizer.h"
 
@@ -36,10 +37,11 @@ constexpr int64_t kMaxExtraKib = 128 << 10;
 #endif
 constexpr unsigned kMaxSecondsOfWaiting = 120;  // for a FIFO that nobody writes to, say
 
-// The tokenizer first, as the program does it.
-Result<std::unique_ptr<LoadedModel>> Open(const std::filesystem::path& dir) {
+// The tokenizer first, as the program does it. An empty `isa` is the best.
+Result<std::unique_ptr<LoadedModel>> Open(const std::filesystem::path& dir,
+                                          std::string_view isa = "") {
   DRAY_ASSIGN_OR_RETURN(const auto tokenizer, tokenizer::Tokenizer::Load(dir));
-  return engine::LoadModel({.model_dir = dir, .num_threads = 1});
+  return engine::LoadModel({.model_dir = dir, .num_threads = 1, .isa = std::string(isa)});
 }
 
 // A line of /proc/self/status in KiB, or nothing where there is none.
@@ -157,19 +159,25 @@ void ExpectSameWeights(const LoadedModel& got, const LoadedModel& want) {
   });
 }
 
+void ExpectLoaded(const SoundModel& test, std::string_view isa) {
+  const ModelFolder plain(test.model, "gpt2");
+  const auto want = Open(plain.dir(), isa);
+  ASSERT_TRUE(want.ok()) << want.status().message();
+  const ModelFolder folder(test.model, test.tokenizer);
+  test.change(folder);
+  const auto got = Open(folder.dir(), isa);
+  EXPECT_TRUE(got.ok()) << got.status().message();
+  if (got.ok()) ExpectSameWeights(**got, **want);
+}
+
 TEST_F(MalformedModelsTest, SoundModelsAreLoaded) {
   const auto tests = testing::SoundModels();
   EXPECT_GE(tests.size(), 80u);
   for (const SoundModel& test : tests) {
     SCOPED_TRACE(test.name);
-    const ModelFolder plain(test.model, "gpt2");
-    const auto want = Open(plain.dir());
-    ASSERT_TRUE(want.ok()) << want.status().message();
-    const ModelFolder folder(test.model, test.tokenizer);
-    test.change(folder);
-    const auto got = Open(folder.dir());
-    EXPECT_TRUE(got.ok()) << got.status().message();
-    if (got.ok()) ExpectSameWeights(**got, **want);
+    ExpectLoaded(test, "");
+    if (!test.name.starts_with("unaligned")) continue;
+    for (const kernels::IsaKernels* isa : kernels::AvailableIsas()) ExpectLoaded(test, isa->name);
   }
 }
 
