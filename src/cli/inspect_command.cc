@@ -13,6 +13,7 @@
 #include "cli/human.h"
 #include "model/loader.h"
 #include "model/model_config.h"
+#include "model/tied_head.h"
 #include "model/weights.h"
 
 namespace dray::cli {
@@ -96,8 +97,9 @@ void PrintUnused(const std::vector<PlannedTensor>& plan, const checkpoint::Check
 }
 
 Status Inspect(const InspectOptions& options, std::ostream& out) {
-  DRAY_ASSIGN_OR_RETURN(const auto description, model::ReadModelDescription(options.model_dir));
+  DRAY_ASSIGN_OR_RETURN(auto description, model::ReadModelDescription(options.model_dir));
   DRAY_ASSIGN_OR_RETURN(const auto checkpoint, checkpoint::Checkpoint::Open(options.model_dir));
+  model::SettleTiedHead(checkpoint, description);
   DRAY_ASSIGN_OR_RETURN(const auto plan, model::PlanTensors(description, checkpoint));
   const Totals totals = Count(plan);
   PrintConfig(description.config, out);

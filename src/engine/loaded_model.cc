@@ -5,6 +5,7 @@
 
 #include "checkpoint/checkpoint.h"
 #include "model/loader.h"
+#include "model/tied_head.h"
 
 namespace dray::engine {
 
@@ -14,6 +15,7 @@ Result<std::unique_ptr<LoadedModel>> LoadModel(const LoadModelOptions& options) 
   DRAY_ASSIGN_OR_RETURN(
       auto checkpoint,
       checkpoint::Checkpoint::Open(options.model_dir, {.forbid_pickle = options.forbid_pickle}));
+  model::SettleTiedHead(checkpoint, description);
   DRAY_ASSIGN_OR_RETURN(auto backend, kernels::MakeCpuBackend({.num_threads = options.num_threads,
                                                                .isa = options.isa}));
   DRAY_ASSIGN_OR_RETURN(const auto plan, model::PlanTensors(description, checkpoint));

@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "model/tensor_names.h"
+
 namespace dray::model {
 namespace {
 
@@ -27,51 +29,20 @@ struct RowRun {
   int64_t count = 0;
 };
 
-std::string TensorName(std::string_view prefix, std::string_view pattern, int64_t layer) {
-  std::string name = std::string(prefix) + std::string(pattern);
-  const size_t place = name.find("{}");
-  if (place != std::string::npos) name.replace(place, 2, std::to_string(layer));
-  return name;
-}
-
-// The head stands outside the base model, so its names carry no prefix.
-bool TakesPrefix(const WeightRow& row) {
-  return row.slot != Slot::kHead && row.slot != Slot::kHeadBias;
-}
-
 bool IsPresent(const WeightRow& row, const DecoderConfig& config) {
   return row.present == nullptr || row.present(config);
 }
 
-// The names that a row's tensor may have, most usual first.
-std::vector<std::string> CandidateNames(const FamilySpec& family, const WeightRow& row,
-                                        int64_t layer) {
-  std::vector<std::string> names;
-  std::string_view rest = row.name;
-  while (!rest.empty()) {
-    const size_t end = std::min(rest.find('|'), rest.size());
-    const std::string_view name = rest.substr(0, end);
-    rest.remove_prefix(std::min(end + 1, rest.size()));
-    if (TakesPrefix(row)) {
-      for (const auto prefix : family.prefixes) names.push_back(TensorName(prefix, name, layer));
-    }
-    names.push_back(TensorName("", name, layer));
-  }
-  return names;
-}
-
 // The first candidate that exists, or an error that lists them all.
-Result<const TensorSource*> FindTensor(const FamilySpec& family, const WeightRow& row,
+Result<const TensorSource*> FindTensor(const ModelDescription& model, const WeightRow& row,
                                        int64_t layer, const Checkpoint& checkpoint) {
-  const std::vector<std::string> names = CandidateNames(family, row, layer);
-  for (const std::string& name : names) {
-    if (checkpoint.Contains(name)) return checkpoint.Require(name);
-  }
+  const std::vector<std::string> names = CandidateNames(model, row, layer);
+  if (const std::string* name = FindName(names, checkpoint)) return checkpoint.Require(*name);
   return Status(
       StatusCode::kNotFound,
       fmt::format("{}: no tensor is called {}, which a {} model of this config.json "
                   "needs: check that config.json and the weight files belong together",
-                  checkpoint.DescribeFiles(), fmt::join(names, " or "), family.model_type));
+                  checkpoint.DescribeFiles(), fmt::join(names, " or "), model.family->model_type));
 }
 
 Shape ExpectedShape(const WeightRow& row, const DecoderConfig& config) {
@@ -294,8 +265,7 @@ Result<std::vector<PlannedTensor>> PlanTensors(const ModelDescription& model,
   std::vector<PlannedTensor> plan;
   const auto add = [&](const WeightRow& row, int64_t layer) -> Status {
     if (!IsPresent(row, model.config)) return OkStatus();
-    DRAY_ASSIGN_OR_RETURN(const TensorSource* source,
-                          FindTensor(*model.family, row, layer, checkpoint));
+    DRAY_ASSIGN_OR_RETURN(const TensorSource* source, FindTensor(model, row, layer, checkpoint));
     DRAY_RETURN_IF_ERROR(CheckTensor(row, *source, model.config));
     plan.push_back({&row, layer, source});
     return OkStatus();

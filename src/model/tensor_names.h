@@ -1,0 +1,26 @@
+// Under which names a checkpoint may hold what a row of a family's table wants. Shared by those who
+// plan a load and those who ask what is there.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "checkpoint/checkpoint.h"
+#include "model/family_spec.h"
+#include "model/model_config.h"
+
+namespace dray::model {
+
+// The names that the row's tensor may have, most usual first. Of a tied pair, token table and head,
+// some files keep the head alone, so its names stand for the table's as well.
+std::vector<std::string> CandidateNames(const ModelDescription& model, const WeightRow& row,
+                                        int64_t layer);
+
+// The first of the row's names that the checkpoint holds, or null.
+const std::string* FindName(const std::vector<std::string>& names,
+                            const checkpoint::Checkpoint& checkpoint);
+
+// The row that fills `slot` whole, whether or not the model has it; null if the family has none.
+const WeightRow* FindRow(const FamilySpec& family, Slot slot);
+
+}  // namespace dray::model

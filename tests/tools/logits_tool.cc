@@ -1,0 +1,247 @@
+// What a checkpoint computes, for comparisons with other programs: reads one JSON array of token
+// ids per line, and prints for each {"logits_last": [...], "greedy": [...]}: the logits after the
+// last token, and what the engine generates from there. tests/golden/compare_models.py drives it.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <iostream>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/checked_math.h"
+#include "base/json.h"
+#include "engine/engine_core.h"
+
+namespace dray::engine {
+namespace {
+
+struct Options {
+  std::string model_dir, dtype = "f32", isa;
+  int threads = 1, block_size = 32, chunk = 0, new_tokens = 32;
+  bool together = false;
+};
+
+struct Answer {
+  std::vector<float> logits_last;
+  std::vector<int32_t> greedy;
+};
+
+using Prompts = std::vector<std::vector<int32_t>>;
+
+class GreedySink : public EventSink {
+ public:
+  explicit GreedySink(std::vector<int32_t>& tokens) : tokens_(tokens) {}
+  void OnEvent(Event event) override {
+    if (const auto* token = std::get_if<TokenEvent>(&event)) tokens_.push_back(token->token.id);
+    if (const auto* end = std::get_if<RequestEndEvent>(&event)) status = end->status;
+  }
+  Status status;
+
+ private:
+  std::vector<int32_t>& tokens_;
+};
+
+Result<kernels::WeightFormat> ParseFormat(const std::string& name) {
+  if (name == "f32") return kernels::WeightFormat::kF32;
+  if (name == "f16") return kernels::WeightFormat::kF16;
+  if (name == "bf16") return kernels::WeightFormat::kBF16;
+  return Status(StatusCode::kInvalidArgument,
+                fmt::format("--dtype is {}: it must be f32, f16, bf16 or auto", name));
+}
+
+// As the engine's own cache beside such weights.
+DType KvType(kernels::WeightFormat format) {
+  if (format == kernels::WeightFormat::kF16) return DType::kF16;
+  return format == kernels::WeightFormat::kBF16 ? DType::kBF16 : DType::kF32;
+}
+
+Result<std::vector<int32_t>> ParsePrompt(const std::string& line, int64_t vocab) {
+  const auto wrong = [](const std::string& why) {
+    return Status(StatusCode::kInvalidArgument, "a prompt " + why);
+  };
+  DRAY_ASSIGN_OR_RETURN(const Json json, Json::Parse(line));
+  const Json::Array* array = json.AsArray();
+  if (array == nullptr || array->empty()) return wrong("must be a list of token ids");
+  std::vector<int32_t> ids;
+  for (const Json& value : *array) {
+    const auto id = value.AsInt64();
+    if (!id || *id < 0 || *id >= vocab) return wrong(fmt::format("has ids outside [0, {})", vocab));
+    ids.push_back(static_cast<int32_t>(*id));
+  }
+  return ids;
+}
+
+// The decoder alone, over a cache of its own: the prompt in pieces of `chunk` tokens.
+class Scorer {
+ public:
+  static Result<Scorer> Make(LoadedModel& model, int64_t longest, const Options& options) {
+    Scorer scorer;
+    scorer.config_ = &model.description.config;
+    scorer.chunk_ = options.chunk > 0 ? options.chunk : longest;
+    scorer.block_size_ = options.block_size;
+    scorer.num_blocks_ = DivideRoundUp<int64_t>(longest, options.block_size);
+    DRAY_ASSIGN_OR_RETURN(auto cache, model::KvCache::Make(*model.backend, *scorer.config_,
+                                                           {.num_blocks = scorer.num_blocks_,
+                                                            .block_size = options.block_size,
+                                                            .dtype = KvType(model.format)}));
+    scorer.cache_ = std::make_unique<model::KvCache>(std::move(cache));
+    DRAY_ASSIGN_OR_RETURN(scorer.decoder_,
+                          model::Decoder::Make(*scorer.config_, model.weights, *model.backend,
+                                               {.max_batch_tokens = scorer.chunk_,
+                                                .max_sequences = 1,
+                                                .max_logit_rows = 1,
+                                                .max_table_entries = scorer.num_blocks_}));
+    return scorer;
+  }
+
+  std::vector<float> LastLogits(const std::vector<int32_t>& ids) {
+    const auto length = static_cast<int64_t>(ids.size());
+    int64_t rows = 0;
+    for (int64_t first = 0; first < length; first += rows) {
+      rows = std::min(chunk_, length - first);
+      decoder_->Forward(Batch(ids, first, rows), *cache_);
+    }
+    std::vector<float> logits(static_cast<size_t>(config_->vocab_size));
+    const auto last = static_cast<int32_t>(rows - 1);
+    decoder_->Logits({&last, 1}, logits);
+    return logits;
+  }
+
+ private:
+  model::RaggedBatch Batch(const std::vector<int32_t>& ids, int64_t first, int64_t rows) const {
+    model::RaggedBatch batch;
+    for (int64_t i = num_blocks_; i > 0; --i) {
+      batch.block_tables.push_back(static_cast<int32_t>(i - 1));  // blocks need not be in order
+    }
+    for (int64_t i = first; i < first + rows; ++i) {
+      const int64_t block = batch.block_tables[static_cast<size_t>(i / block_size_)];
+      batch.ids.push_back(ids[static_cast<size_t>(i)]);
+      batch.positions.push_back(static_cast<int32_t>(i));
+      batch.known_tokens.push_back(static_cast<int32_t>(ids.size()));
+      batch.slots.push_back(static_cast<int32_t>(block * block_size_ + i % block_size_));
+    }
+    batch.sequences = {{.first_row = 0,
+                        .num_rows = static_cast<int32_t>(rows),
+                        .context_tokens = static_cast<int32_t>(first + rows),
+                        .table_offset = 0}};
+    return batch;
+  }
+
+  const model::DecoderConfig* config_ = nullptr;
+  int64_t chunk_ = 0;
+  int64_t block_size_ = 0;
+  int64_t num_blocks_ = 0;
+  std::unique_ptr<model::KvCache> cache_;
+  std::unique_ptr<model::Decoder> decoder_;
+};
+
+Result<std::unique_ptr<EngineCore>> MakeCore(LoadedModel& model, int64_t longest,
+                                             const Options& options) {
+  EngineOptions engine;
+  engine.block_size = options.block_size;
+  engine.max_context_tokens = longest;
+  if (options.chunk > 0) engine.max_prefill_chunk_tokens = options.chunk;
+  return EngineCore::Make(model, engine);
+}
+
+// Greedy tokens of prompts [first, last), in one batch.
+Status Generate(EngineCore& core, const Prompts& prompts, size_t first, size_t last,
+                int64_t new_tokens, std::vector<Answer>& answers) {
+  std::vector<std::shared_ptr<GreedySink>> sinks;
+  const int64_t limit = core.limits().max_context_tokens;
+  for (size_t i = first; i < last; ++i) {
+    GenerateRequest request;
+    request.prompt = prompts[i];
+    const auto length = static_cast<int64_t>(prompts[i].size());
+    request.params.max_new_tokens = std::min(new_tokens, limit - length);
+    request.params.ignore_eos = true;
+    if (request.params.max_new_tokens <= 0) continue;
+    DRAY_RETURN_IF_ERROR(core.Validate(request));
+    sinks.push_back(std::make_shared<GreedySink>(answers[i].greedy));
+    core.Add(RequestId(i + 1), std::move(request), sinks.back());
+  }
+  while (core.Step()) {
+  }
+  for (const auto& sink : sinks) DRAY_RETURN_IF_ERROR(sink->status);
+  return core.CheckIntegrity();
+}
+
+Result<std::vector<Answer>> Compute(LoadedModel& model, const Prompts& prompts,
+                                    const Options& options) {
+  std::vector<Answer> answers(prompts.size());
+  int64_t longest = 1;
+  for (const auto& prompt : prompts) {
+    longest = std::max(longest, static_cast<int64_t>(prompt.size()));
+  }
+  const int64_t most = model.description.config.max_positions;
+  if (longest > most) {
+    return Status(
+        StatusCode::kInvalidArgument,
+        fmt::format("a prompt has {} tokens; the model's positions end at {}", longest, most));
+  }
+  DRAY_ASSIGN_OR_RETURN(Scorer scorer, Scorer::Make(model, longest, options));
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    answers[i].logits_last = scorer.LastLogits(prompts[i]);
+  }
+  const int64_t context = std::min(most, longest + options.new_tokens);
+  DRAY_ASSIGN_OR_RETURN(const auto core, MakeCore(model, context, options));
+  const size_t step = options.together ? std::max<size_t>(prompts.size(), 1) : 1;
+  for (size_t i = 0; i < prompts.size(); i += step) {
+    DRAY_RETURN_IF_ERROR(Generate(*core, prompts, i, i + step, options.new_tokens, answers));
+  }
+  return answers;
+}
+
+void Print(const Answer& answer) {
+  Json logits = Json::MakeArray();
+  for (const float value : answer.logits_last) logits.Append(value);
+  Json greedy = Json::MakeArray();
+  for (const int32_t id : answer.greedy) greedy.Append(static_cast<int64_t>(id));
+  Json line = Json::MakeObject();
+  line.Set("logits_last", std::move(logits));
+  line.Set("greedy", std::move(greedy));
+  fmt::print("{}\n", line.Dump());
+}
+
+Status Run(const Options& options) {
+  LoadModelOptions load;
+  load.model_dir = options.model_dir;
+  load.num_threads = options.threads;
+  load.isa = options.isa;
+  if (options.dtype != "auto") {
+    DRAY_ASSIGN_OR_RETURN(load.format, ParseFormat(options.dtype));
+  }
+  DRAY_ASSIGN_OR_RETURN(const auto model, LoadModel(load));
+  Prompts prompts;
+  for (std::string line; std::getline(std::cin, line);) {
+    DRAY_ASSIGN_OR_RETURN(auto ids, ParsePrompt(line, model->description.config.vocab_size));
+    prompts.push_back(std::move(ids));
+  }
+  DRAY_ASSIGN_OR_RETURN(const auto answers, Compute(*model, prompts, options));
+  for (const Answer& answer : answers) Print(answer);
+  return OkStatus();
+}
+
+}  // namespace
+}  // namespace dray::engine
+
+int main(int argc, char** argv) {
+  dray::engine::Options options;
+  CLI::App app("Prints last logits and greedy tokens of token-id prompts read from stdin.");
+  app.add_option("model_dir", options.model_dir, "directory of the checkpoint")->required();
+  app.add_option("--dtype", options.dtype, "f32, f16, bf16, or auto: as the files hold it");
+  app.add_option("--isa", options.isa, "portable, avx2, avx512 or avx512-bf16");
+  app.add_option("--threads", options.threads, "threads of the backend");
+  app.add_option("--block-size", options.block_size, "tokens in a block of the cache");
+  app.add_option("--chunk", options.chunk, "prompt tokens in a step; 0: all");
+  app.add_option("--new-tokens", options.new_tokens, "greedy tokens for each prompt");
+  app.add_flag("--together", options.together, "generate for all prompts in one batch");
+  CLI11_PARSE(app, argc, argv);
+  const dray::Status status = dray::engine::Run(options);
+  if (status.ok()) return 0;
+  fmt::print(stderr, "logits_tool: {}\n", status.ToString());
+  return 1;
+}
