@@ -63,7 +63,6 @@ INSTANTIATE_TEST_SUITE_P(
         RefusalCase{kPythia1_4bJson, R"({"rotary_emb_base": 0})", "rotary_emb_base"},
         RefusalCase{kPythia1_4bJson, R"({"intermediate_size": -4})", "intermediate_size"},
         RefusalCase{kBloom560mJson, R"({"n_embed": 0})", "n_embed"},
-        RefusalCase{kBloom560mJson, R"({"n_inner": 7})", "n_inner"},
         RefusalCase{kBloom560mJson, R"({"seq_length": 0})", "seq_length"},
         RefusalCase{kLlama2Json, R"({"num_key_value_heads": 0})", "num_key_value_heads"},
         RefusalCase{kLlama2Json, R"({"num_key_value_heads": 5})", "num_key_value_heads is 5"},

@@ -172,10 +172,15 @@ TEST(ConfigTest, Bloom) {
   EXPECT_EQ(config.activation, Activation::kGeluTanh);
   EXPECT_EQ(config.bos_token_id, 1);
   EXPECT_EQ(config.eos_token_ids, Ids{2});
-  const auto other = MustRead(With(
-      kBloom560mJson, R"({"apply_residual_connection_post_layernorm": true, "seq_length": 77})"));
+  const auto other = MustRead(
+      With(kBloom560mJson, R"({"apply_residual_connection_post_layernorm": true, "n_inner": 37})"));
   EXPECT_TRUE(other.residual_after_norm);
-  EXPECT_EQ(other.max_positions, 77);
+  EXPECT_EQ(other.ffn, 4096);
+  const auto positions = [](std::string_view changes) {
+    return MustRead(With(kBloom560mJson, changes)).max_positions;
+  };
+  EXPECT_EQ(positions(R"({"seq_length": 7})"), 2048);
+  EXPECT_EQ(positions(R"({"seq_length": 4096})"), 4096);
   EXPECT_EQ(Sizes(MustRead(Bare("bloom"))),
             (std::vector<int64_t>{250880, 64, 64, 2, 8, 8, 8, 256, 2048}));
 }
