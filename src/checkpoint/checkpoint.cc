@@ -98,21 +98,30 @@ Status Checkpoint::SortAndCheckNames() {
   return OkStatus();
 }
 
-// Every tensor of the index must be where the index says. Tensors that it does not list are kept,
-// as the transformers library keeps them.
-Status Checkpoint::CheckAgainstIndex(const WeightFiles& weights) const {
+// No tensor of the index may be elsewhere than the index says. One that is nowhere is no error
+// until it is asked for: some converters drop tied heads and buffers from the shards, but not from
+// the index. Tensors that the index does not list are kept, as the transformers library keeps them.
+Status Checkpoint::CheckAgainstIndex(const WeightFiles& weights) {
   if (!weights.index) return OkStatus();
+  std::vector<UnreadableTensor> absent;
   for (const auto& [tensor, file_name] : weights.index->weight_map) {
     const MappedFile* file = nullptr;
     if (const auto* readable = Find(tensor)) file = readable->file;
     if (const auto* unreadable = FindByName(unreadable_, tensor)) file = unreadable->file;
-    if (file != nullptr && file->path().filename() == file_name) continue;
-    return {StatusCode::kCorrupt,
-            fmt::format("{}: tensor {} should be in {}, but {}", weights.index_path.string(),
-                        Quoted(tensor), Quoted(file_name),
-                        file == nullptr ? std::string("no shard has it")
-                                        : "it is in " + file->path().filename().string())};
+    if (file == nullptr) {
+      absent.push_back({tensor,
+                        fmt::format("{} says that it is in {}, but no shard has it",
+                                    weights.index_path.filename().string(), Quoted(file_name)),
+                        &files_.front()->mapped});
+    } else if (file->path().filename() != file_name) {
+      return {
+          StatusCode::kCorrupt,
+          fmt::format("{}: tensor {} should be in {}, but it is in {}", weights.index_path.string(),
+                      Quoted(tensor), Quoted(file_name), file->path().filename().string())};
+    }
   }
+  std::move(absent.begin(), absent.end(), std::back_inserter(unreadable_));
+  SortByName(unreadable_);
   return OkStatus();
 }
 

@@ -48,8 +48,9 @@ class Checkpoint {
   // The same for tensors that the model cannot do without: kNotFound, or kUnsupported with the
   // reason.
   Result<const TensorSource*> Require(std::string_view name) const;
-  // Whether any file has a tensor of that name, readable or not: for optional tensors ask this,
-  // then Require, so that one that dray cannot read is not mistaken for an absent one.
+  // Whether any file, or the index, has a tensor of that name, readable or not: for optional
+  // tensors ask this, then Require, so that one that dray cannot read is not mistaken for an absent
+  // one.
   bool Contains(std::string_view name) const;
 
   // Sorted by name.
@@ -80,7 +81,7 @@ class Checkpoint {
   Checkpoint() = default;
   Status OpenFile(const std::filesystem::path& path);
   Status SortAndCheckNames();
-  Status CheckAgainstIndex(const WeightFiles& weights) const;
+  Status CheckAgainstIndex(const WeightFiles& weights);
 
   WeightFormat format_ = WeightFormat::kSafetensors;
   std::vector<std::unique_ptr<File>> files_;

@@ -93,8 +93,6 @@ TEST_F(CheckpointTest, RefusesIndexesThatDoNotFit) {
   EXPECT_NE(with_map(R"({"a":"1\u0000"})").find("not a plain file name"), std::string::npos);
   EXPECT_NE(with_map(R"({"a":"/etc/passwd"})").find("not a plain file name"), std::string::npos);
   EXPECT_NE(with_map(R"({"a":5})").find("tensor \"a\" is a number"), std::string::npos);
-  EXPECT_NE(with_map(R"({"a":"1.safetensors","c":"2.safetensors"})").find("no shard has it"),
-            std::string::npos);
   EXPECT_NE(with_map(R"({"a":"2.safetensors","b":"1.safetensors"})").find("it is in 1.safetensors"),
             std::string::npos);
   EXPECT_NE(with_map(R"({"a":"1.safetensors","a":"1.safetensors"})").find("stands twice"),
@@ -103,6 +101,23 @@ TEST_F(CheckpointTest, RefusesIndexesThatDoNotFit) {
   Write("2.safetensors", Tensors({"a"}));
   EXPECT_NE(with_map(R"({"a":"1.safetensors","b":"2.safetensors"})").find("is in"),
             std::string::npos);
+}
+
+TEST_F(CheckpointTest, TensorsThatOnlyTheIndexHasFailWhenAskedFor) {
+  Write("1.safetensors", Tensors({"a"}));
+  Write("2.safetensors", Tensors({"b"}));
+  Write("model.safetensors.index.json",
+        R"({"weight_map":{"a":"1.safetensors","c":"2.safetensors"}})");
+  const auto checkpoint = Checkpoint::Open(dir_);
+  ASSERT_TRUE(checkpoint.ok()) << checkpoint.status().message();
+  EXPECT_NE(checkpoint->Find("b"), nullptr);
+  EXPECT_EQ(checkpoint->Find("c"), nullptr);
+  EXPECT_TRUE(checkpoint->Contains("c"));
+  const Status status = checkpoint->Require("c").status();
+  EXPECT_FALSE(status.ok());
+  EXPECT_NE(status.message().find("says that it is in \"2.safetensors\", but no shard has it"),
+            std::string::npos)
+      << status.message();
 }
 
 TEST_F(CheckpointTest, OtherNamesOnlyIfThereIsOne) {

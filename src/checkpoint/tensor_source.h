@@ -33,7 +33,8 @@ struct TensorSource {
   std::span<const std::byte> bytes() const;
 };
 
-// A tensor that is in the file and is described soundly, but that dray cannot represent.
+// A tensor that is in the file and is described soundly, but that dray cannot represent; or one
+// that a shard index promises in vain.
 struct UnreadableTensor {
   std::string name;
   std::string reason;  // "its dtype is F8_E4M3, ..."

@@ -47,9 +47,13 @@ std::vector<std::string> CandidateNames(const ModelDescription& model, const Wei
 
 const std::string* FindName(const std::vector<std::string>& names,
                             const checkpoint::Checkpoint& checkpoint) {
-  const auto it = std::find_if(names.begin(), names.end(),
-                               [&](const std::string& name) { return checkpoint.Contains(name); });
-  return it == names.end() ? nullptr : &*it;
+  const auto first = [&](const auto& holds) {
+    const auto it = std::find_if(names.begin(), names.end(), holds);
+    return it == names.end() ? nullptr : &*it;
+  };
+  const auto* readable = first([&](const auto& name) { return checkpoint.Find(name) != nullptr; });
+  return readable != nullptr ? readable
+                             : first([&](const auto& name) { return checkpoint.Contains(name); });
 }
 
 const WeightRow* FindRow(const FamilySpec& family, Slot slot) {

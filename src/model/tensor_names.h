@@ -16,7 +16,7 @@ namespace dray::model {
 std::vector<std::string> CandidateNames(const ModelDescription& model, const WeightRow& row,
                                         int64_t layer);
 
-// The first of the row's names that the checkpoint holds, or null.
+// The first of the names that the checkpoint holds, readable ones before others, or null.
 const std::string* FindName(const std::vector<std::string>& names,
                             const checkpoint::Checkpoint& checkpoint);
 
