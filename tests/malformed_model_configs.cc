@@ -268,7 +268,6 @@ constexpr Refused kRefused[] = {
     {"gptj", "rotary", "false", "rotary is false"},
     {"gptj", "n_head", nullptr, "n_head"},
     {"gptj", "scale_attn_weights", "false", "scale_attn_weights"},
-    {"bloom", "n_inner", "191", "n_inner"},
     {"bloom", "n_embed", "47", "n_embed"},
     {"mistral", "layer_types", "[\"full_attention\"]", "layer_types"},
     {"qwen2", "use_mrope", "true", "use_mrope"},
