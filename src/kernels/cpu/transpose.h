@@ -1,6 +1,7 @@
 // A 4 x 4 transpose of 32-bit words, which is how rows of a checkpoint become channels of a panel.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 
