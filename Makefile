@@ -37,7 +37,7 @@ lint: ## layers, sizes, forbidden calls, format, self-contained headers, clang-t
 	tools/check_layers
 	tools/check_sizes
 	tools/check_calls
-	$(CLANG_FORMAT) --dry-run -Werror $(OUR_SOURCES)
+	@echo clang-format; $(CLANG_FORMAT) --dry-run -Werror $(OUR_SOURCES)
 	cmake --preset release
 	cmake --build $(BUILD) -j $(JOBS) --target check_headers
 	tools/clang_tidy --jobs $(JOBS)
