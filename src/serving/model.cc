@@ -56,7 +56,7 @@ Status Model::Admit() const {
 Result<std::shared_ptr<Generation>> Model::Submit(const TextRequest& request,
                                                   std::shared_ptr<TextSink> sink) {
   DRAY_RETURN_IF_ERROR(Admit());
-  sampling::SamplingParams params = std::move(request.params);
+  sampling::SamplingParams params = request.params;
   DRAY_ASSIGN_OR_RETURN(std::vector<int32_t> prompt, EncodePrompt(request));
   DRAY_RETURN_IF_ERROR(CheckLengths(request, static_cast<int64_t>(prompt.size()), params));
   DRAY_RETURN_IF_ERROR(AddBadWords(request, params));
