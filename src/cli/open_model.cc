@@ -60,6 +60,7 @@ Result<std::shared_ptr<serving::Model>> OpenModel(const ResolvedModel& resolved)
   load.model_dir = resolved.model_dir;
   load.num_threads = static_cast<int>(settings.threads);
   load.forbid_pickle = settings.forbid_pickle;
+  if (settings.load_format == "dummy") load.load_format = engine::LoadFormat::kDummy;
   DRAY_ASSIGN_OR_RETURN(load.format, ParseFormat(settings.dtype));
   // The tokenizer first: it is small, and a wrong one is told before gigabytes are read.
   DRAY_ASSIGN_OR_RETURN(auto tokenizer, tokenizer::Tokenizer::Load(resolved.tokenizer_dir));

@@ -35,6 +35,10 @@ struct EngineOptions {
   std::optional<DType> kv_dtype = std::nullopt;
 };
 
+// Where weights come from: the checkpoint, or a generator of random numbers (only config.json is
+// read), so that a size can be timed without its checkpoint.
+enum class LoadFormat { kCheckpoint, kDummy };
+
 struct LoadModelOptions {
   std::filesystem::path model_dir;
   // How weights are stored and computed; absent: as the checkpoint holds them.
@@ -42,6 +46,7 @@ struct LoadModelOptions {
   int num_threads = 0;   // 0: one for each processor that this process may use
   std::string isa = {};  // "": DRAY_ISA, else the best there is
   bool forbid_pickle = false;
+  LoadFormat load_format = LoadFormat::kCheckpoint;
   // Called while weights are read, with the bytes done and their total.
   std::function<void(uint64_t done_bytes, uint64_t total_bytes)> progress = nullptr;
 };

@@ -4,13 +4,18 @@
 #include <utility>
 
 #include "checkpoint/checkpoint.h"
+#include "model/dummy_weights.h"
 #include "model/loader.h"
 #include "model/tied_head.h"
 
 namespace dray::engine {
+namespace {
 
-Result<std::unique_ptr<LoadedModel>> LoadModel(const LoadModelOptions& options) {
-  const auto start = std::chrono::steady_clock::now();
+// Any number would do, as long as it is always the same.
+constexpr uint64_t kDummySeed = 20220914;
+
+// All but the time that it took.
+Result<std::unique_ptr<LoadedModel>> LoadFromCheckpoint(const LoadModelOptions& options) {
   DRAY_ASSIGN_OR_RETURN(auto description, model::ReadModelDescription(options.model_dir));
   DRAY_ASSIGN_OR_RETURN(
       auto checkpoint,
@@ -23,15 +28,41 @@ Result<std::unique_ptr<LoadedModel>> LoadModel(const LoadModelOptions& options) 
   model::LoadOptions load_options = {.format = format, .progress = options.progress};
   DRAY_ASSIGN_OR_RETURN(auto weights,
                         model::LoadWeights(description, plan, checkpoint, *backend, load_options));
-  const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
   return std::make_unique<LoadedModel>(
       LoadedModel{.backend = std::move(backend),
                   .description = std::move(description),
                   .weights = std::move(weights),
                   .format = format,
                   .checkpoint_format = std::string(checkpoint.format()),
-                  .checkpoint_bytes = checkpoint.total_bytes(),
-                  .load_seconds = elapsed.count()});
+                  .checkpoint_bytes = checkpoint.total_bytes()});
+}
+
+Result<std::unique_ptr<LoadedModel>> MakeDummy(const LoadModelOptions& options) {
+  DRAY_ASSIGN_OR_RETURN(auto description, model::ReadModelDescription(options.model_dir));
+  DRAY_ASSIGN_OR_RETURN(auto backend, kernels::MakeCpuBackend({.num_threads = options.num_threads,
+                                                               .isa = options.isa}));
+  const auto format = options.format.value_or(model::AutomaticFormat(description.config, *backend));
+  DRAY_ASSIGN_OR_RETURN(
+      auto weights,
+      model::MakeDummyWeights(description, *backend,
+                              {.format = format, .progress = options.progress}, kDummySeed));
+  return std::make_unique<LoadedModel>(LoadedModel{.backend = std::move(backend),
+                                                   .description = std::move(description),
+                                                   .weights = std::move(weights),
+                                                   .format = format,
+                                                   .checkpoint_format = "dummy"});
+}
+
+}  // namespace
+
+Result<std::unique_ptr<LoadedModel>> LoadModel(const LoadModelOptions& options) {
+  const auto start = std::chrono::steady_clock::now();
+  auto model =
+      options.load_format == LoadFormat::kDummy ? MakeDummy(options) : LoadFromCheckpoint(options);
+  if (!model.ok()) return model;
+  const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+  (*model)->load_seconds = elapsed.count();
+  return model;
 }
 
 }  // namespace dray::engine

@@ -39,6 +39,17 @@ int64_t ExtentOf(Extent extent, const DecoderConfig& config) {
   return 0;
 }
 
+int64_t SlotRows(const WeightRow& row, const DecoderConfig& config) {
+  if (row.slot == Slot::kQkv || row.slot == Slot::kQkvBias) return config.qkv_width();
+  if (row.slot == Slot::kFfnIn || row.slot == Slot::kFfnInBias)
+    return config.gated ? 2 * config.ffn : config.ffn;
+  return ExtentOf(row.rows, config);
+}
+
+bool IsPresent(const WeightRow& row, const DecoderConfig& config) {
+  return row.present == nullptr || row.present(config);
+}
+
 std::span<const FamilySpec* const> AllFamilies() { return kFamilies; }
 
 const FamilySpec* FindFamily(std::string_view model_type) {

@@ -103,6 +103,9 @@ struct FamilySpec {
 
 // The size along `extent`; kPositions counts the rows of the position table.
 int64_t ExtentOf(Extent extent, const DecoderConfig& config);
+// The rows of the whole slot that `row` fills a part of; a vector's elements.
+int64_t SlotRows(const WeightRow& row, const DecoderConfig& config);
+bool IsPresent(const WeightRow& row, const DecoderConfig& config);
 
 // Every family that dray knows, sorted by model_type.
 std::span<const FamilySpec* const> AllFamilies();

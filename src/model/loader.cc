@@ -29,10 +29,6 @@ struct RowRun {
   int64_t count = 0;
 };
 
-bool IsPresent(const WeightRow& row, const DecoderConfig& config) {
-  return row.present == nullptr || row.present(config);
-}
-
 // The first candidate that exists, or an error that lists them all.
 Result<const TensorSource*> FindTensor(const ModelDescription& model, const WeightRow& row,
                                        int64_t layer, const Checkpoint& checkpoint) {
@@ -81,13 +77,6 @@ int64_t FirstSlotRow(Part part, const DecoderConfig& config) {
     default:
       return 0;
   }
-}
-
-int64_t SlotRows(Slot slot, const WeightRow& row, const DecoderConfig& config) {
-  if (slot == Slot::kQkv || slot == Slot::kQkvBias) return config.qkv_width();
-  if (slot == Slot::kFfnIn || slot == Slot::kFfnInBias)
-    return config.gated ? 2 * config.ffn : config.ffn;
-  return ExtentOf(row.rows, config);
 }
 
 // Which rows of the tensor go where: one run, or for per-head storage three for each head.
@@ -190,8 +179,8 @@ class Loader {
     const WeightRow& row = *tensor.row;
     kernels::WeightMatrix* matrix = weights_.MutableMatrix(row.slot, tensor.layer);
     if (matrix == nullptr) {
-      const kernels::MatrixSpec spec = {SlotRows(row.slot, row, config_),
-                                        ExtentOf(row.cols, config_), options_.format};
+      const kernels::MatrixSpec spec = {SlotRows(row, config_), ExtentOf(row.cols, config_),
+                                        options_.format};
       DRAY_ASSIGN_OR_RETURN(auto made, backend_.AllocateMatrix(spec));
       weights_.SetMatrix(row.slot, tensor.layer, std::move(made));
       matrix = weights_.MutableMatrix(row.slot, tensor.layer);
@@ -225,7 +214,7 @@ class Loader {
       DRAY_RETURN_IF_ERROR(FlushVector());
       vector_slot_ = tensor.row->slot;
       vector_layer_ = tensor.layer;
-      vector_.assign(static_cast<size_t>(SlotRows(tensor.row->slot, *tensor.row, config_)), 0.0f);
+      vector_.assign(static_cast<size_t>(SlotRows(*tensor.row, config_)), 0.0f);
     }
     const SourceRows all = AsRows(*tensor.source, Transform::kNone);
     for (const RowRun& run : RowRuns(*tensor.row, config_)) {

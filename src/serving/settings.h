@@ -29,10 +29,11 @@ struct Settings {
   int64_t drain_timeout_s = 25;
 
   // The model.
-  std::string model_id;        // a folder; "" if none was given
-  std::string model_name;      // "": from model_id, see ModelName
-  std::string tokenizer;       // "": beside the model
-  std::string dtype = "auto";  // auto, fp32, fp16 or bf16
+  std::string model_id;              // a folder; "" if none was given
+  std::string model_name;            // "": from model_id, see ModelName
+  std::string tokenizer;             // "": beside the model
+  std::string dtype = "auto";        // auto, fp32, fp16 or bf16
+  std::string load_format = "auto";  // auto or dummy
   bool forbid_pickle = false;
 
   // Its engine. 0: the engine's own default.

@@ -92,6 +92,12 @@ Status SetDType(std::string& out, Text text, Text allowed) {
   return MustBe(fmt::format("it must be one of {}", allowed));
 }
 
+Status SetLoadFormat(std::string& out, Text text) {
+  if (text != "auto" && text != "dummy") return MustBe("it must be auto or dummy");
+  out = text;
+  return OkStatus();
+}
+
 Status SetFormatter(OutputFormat& out, Text text) {
   if (text == "json") {
     out = OutputFormat::kJson;
@@ -164,6 +170,10 @@ constexpr Setting kSettings[] = {
      "int4.",
      Scope::kModel, "option.data_type", "",
      [](S& s, Text v) { return SetDType(s.dtype, v, "auto, fp32, fp16, bf16, int8, int4"); }},
+    {"option.load_format", "load-format", "FORMAT", "auto",
+     "Where weights come from: auto (the checkpoint's files), or dummy (random numbers; only "
+     "config.json is read, to time a size without its checkpoint).",
+     Scope::kModel, "", "", [](S& s, Text v) { return SetLoadFormat(s.load_format, v); }},
     {"option.forbid_pickle", "forbid-pickle", "BOOL", "false",
      "Refuse checkpoints in torch's pickle format; only safetensors are read.", Scope::kModel, "",
      "", [](S& s, Text v) { return SetBool(s.forbid_pickle, v); }},
