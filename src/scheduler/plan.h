@@ -13,12 +13,20 @@ namespace dray::scheduler {
 // token.
 enum class Sampling { kNo, kYes };
 
+// Whoever guesses the tokens that follow a sequence's last known one asks for a step that also
+// computes them: where the model would have chosen the same, several tokens come of one step.
+struct DraftProposal {
+  SequenceId id;
+  int64_t num_drafts = 0;
+};
+
 // The tokens [first_token, first_token + num_tokens) of one sequence are to be computed. Position p
 // of the sequence lives in slot p % block_size of block block_table[p / block_size].
 struct PlanEntry {
   SequenceId id;
   int64_t first_token = 0;
   int64_t num_tokens = 0;
+  int64_t num_drafts = 0;                // the last so many of these tokens are guesses
   std::span<const BlockId> block_table;  // covers every position up to the last one of this step
   Sampling sampling = Sampling::kNo;
 };
@@ -46,6 +54,9 @@ struct SequenceResult {
   SequenceId id;
   int64_t num_new_tokens = 1;  // at least 1; with the earlier ones at most max_new_tokens
   Outcome outcome = Outcome::kGoesOn;
+  // The first so many new tokens are the entry's guesses, so they are computed already; less than
+  // num_new_tokens.
+  int64_t num_accepted = 0;
 };
 
 }  // namespace dray::scheduler

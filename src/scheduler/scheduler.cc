@@ -144,19 +144,22 @@ bool Scheduler::Cancel(SequenceId id) {
 // Frees the table's entry, which is in no queue any more.
 void Scheduler::Forget(SequenceIndex index) {
   Sequence& sequence = table_[index];
-  ReleaseBlocks(sequence);
+  ReleaseBlocks(sequence, 0);
   if (sequence.state != SequenceState::kCancelled) index_of_.erase(sequence.id);
   sequence.state = SequenceState::kUnused;
   sequence.num_scheduled = 0;
   unused_.push_back(index);
 }
 
-void Scheduler::ReleaseBlocks(Sequence& sequence) {
-  for (const BlockId block : sequence.blocks) pool_.Release(block);
-  sequence.blocks.clear();
+// All but the first `num_kept`.
+void Scheduler::ReleaseBlocks(Sequence& sequence, int64_t num_kept) {
+  while (static_cast<int64_t>(sequence.blocks.size()) > num_kept) {
+    pool_.Release(sequence.blocks.back());
+    sequence.blocks.pop_back();
+  }
 }
 
-const Plan& Scheduler::Schedule() {
+const Plan& Scheduler::Schedule(std::span<const DraftProposal> proposals) {
   DRAY_CHECK(!in_flight_);
   plan_.entries.clear();
   plan_.block_copies.clear();
@@ -165,7 +168,11 @@ const Plan& Scheduler::Schedule() {
   entry_indexes_.clear();
   ScheduleRunning();
   // What was just preempted must not come straight back, nor a newcomer take its blocks.
-  if (plan_.preempted.empty()) AdmitWaiting();
+  if (plan_.preempted.empty()) {
+    AdmitWaiting();
+    // Where blocks are that short, guesses have no business.
+    for (const DraftProposal& proposal : proposals) GrantDrafts(proposal);
+  }
   in_flight_ = !plan_.empty();
   return plan_;
 }
@@ -220,7 +227,7 @@ bool Scheduler::PreemptBehind(const Order& order) {
 
 void Scheduler::Preempt(SequenceIndex index) {
   Sequence& sequence = table_[index];
-  ReleaseBlocks(sequence);
+  ReleaseBlocks(sequence, 0);
   sequence.num_computed = 0;
   sequence.num_scheduled = 0;
   running_.Remove(table_, index);
@@ -234,6 +241,7 @@ void Scheduler::AddEntry(SequenceIndex index, int64_t num_tokens) {
   // Shared blocks are full and lie before the tokens to compute; only exclusive ones are written.
   DRAY_DCHECK(pool_.num_holders(sequence.blocks[sequence.num_computed / options_.block_size]) == 1);
   sequence.num_scheduled = num_tokens;
+  sequence.entry = plan_.entries.size();
   plan_.entries.push_back(
       {.id = sequence.id,
        .first_token = sequence.num_computed,
@@ -242,6 +250,26 @@ void Scheduler::AddEntry(SequenceIndex index, int64_t num_tokens) {
        .sampling = num_tokens == sequence.num_pending() ? Sampling::kYes : Sampling::kNo});
   plan_.num_tokens += num_tokens;
   entry_indexes_.push_back(index);
+}
+
+void Scheduler::GrantDrafts(const DraftProposal& proposal) {
+  const auto found = index_of_.find(proposal.id);
+  if (found == index_of_.end()) return;
+  Sequence& sequence = table_[found->second];
+  if (sequence.num_scheduled != 1 || sequence.num_pending() != 1) return;
+  // The step yields one token more than it accepts.
+  const int64_t wanted =
+      std::min({proposal.num_drafts, options_.max_batch_tokens - plan_.num_tokens,
+                sequence.max_new_tokens - sequence.num_generated - 1});
+  if (wanted <= 0) return;
+  // Preempts nobody: there is room for the sequence's own token.
+  const int64_t granted = GrowBlocks(sequence, 1 + wanted) - 1;
+  PlanEntry& entry = plan_.entries[sequence.entry];
+  entry.num_tokens += granted;
+  entry.num_drafts = granted;
+  entry.block_table = sequence.blocks;
+  plan_.num_tokens += granted;
+  sequence.num_scheduled += granted;
 }
 
 void Scheduler::AdmitWaiting() {
@@ -337,6 +365,13 @@ std::span<const SequenceId> Scheduler::Update(std::span<const SequenceResult> re
     sequence.num_computed += sequence.num_scheduled;
     sequence.num_scheduled = 0;
     if (result == nullptr) continue;
+    DRAY_CHECK(result->num_accepted >= 0 && result->num_accepted <= entry.num_drafts &&
+               result->num_accepted < result->num_new_tokens);
+    if (result->num_accepted < entry.num_drafts) {
+      // The refused ones' slots are written again when their turn comes.
+      sequence.num_computed -= entry.num_drafts - result->num_accepted;
+      ReleaseBlocks(sequence, BlocksFor(sequence.num_computed));
+    }
     DRAY_CHECK(result->num_new_tokens >= 1 &&
                result->num_new_tokens <= sequence.max_new_tokens - sequence.num_generated);
     sequence.num_generated += result->num_new_tokens;

@@ -12,6 +12,10 @@
 // behind it (preemption: that one loses its blocks, waits again and computes its tokens anew), or
 // holds still for a step when none is behind it. So the first in line moves on in every step, and
 // every sequence is first at some time: nothing starves.
+//
+// Guesses (drafts) of tokens to come are counts here, too. They are granted last, to sequences that
+// lack only one token, from what budget and blocks the step has left, and what was refused gives
+// its blocks back: a step with guesses differs from one without in nothing else.
 #pragma once
 
 #include <cstdint>
@@ -69,8 +73,9 @@ class Scheduler {
   bool Cancel(SequenceId id);
 
   // The next step; empty if and only if there is no sequence. Valid until Update, which must follow
-  // unless it is empty.
-  const Plan& Schedule();
+  // unless it is empty. Of each proposal as many drafts are granted as fit, none at all if the
+  // sequence has more than one token to catch up with; the earlier proposals go first.
+  const Plan& Schedule(std::span<const DraftProposal> proposals = {});
 
   // The step is done: `results` holds one result for each plan entry that samples, in their order.
   // Returns the sequences that ended: said to be finished, or at max_new_tokens. Valid until the
@@ -115,7 +120,8 @@ class Scheduler {
   bool PreemptBehind(const Order& order);
   void Preempt(SequenceIndex index);
   void AddEntry(SequenceIndex index, int64_t num_tokens);
-  void ReleaseBlocks(Sequence& sequence);
+  void GrantDrafts(const DraftProposal& proposal);
+  void ReleaseBlocks(Sequence& sequence, int64_t num_kept);
   void Forget(SequenceIndex index);
 
   int64_t BlocksFor(int64_t num_tokens) const;

@@ -45,7 +45,8 @@ struct Sequence {
   int64_t max_new_tokens = 0;
   int64_t num_generated = 0;
   int64_t num_computed = 0;   // tokens whose keys and values are in `blocks`
-  int64_t num_scheduled = 0;  // more of them, when the step in flight ends
+  int64_t num_scheduled = 0;  // more of them, when the step in flight ends; guesses included
+  size_t entry = 0;           // its place in the plan, while num_scheduled > 0
   std::vector<BlockId> blocks;
   SequenceIndex previous = kNoSequence;
   SequenceIndex next = kNoSequence;

@@ -8,6 +8,9 @@
 // overwritten or not computed gives a wrong value, and every sequence must produce, value by value,
 // what it would alone.
 //
+// Guesses. At random steps some clients propose a few tokens, of which the first ones are right and
+// the next, if any, is wrong: wrong values get into the cache, where nobody may ever read them.
+//
 // DRAY_SIM_SEEDS sets the number of seeds, DRAY_SIM_FIRST_SEED the first. A failure prints its
 // seed.
 #include <fmt/format.h>
@@ -22,56 +25,12 @@
 
 #include "base/parse_number.h"
 #include "scheduler/scheduler.h"
+#include "scheduler/simulation_support.h"
 
 namespace dray::scheduler {
 namespace {
 
-uint64_t Mix(uint64_t a, uint64_t b) {
-  uint64_t x = a * 0x9E3779B97F4A7C15u ^ (b + 0xBF58476D1CE4E5B9u);
-  x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
-  x = (x ^ (x >> 27)) * 0x94D049BB133111EBu;
-  return x ^ (x >> 31);
-}
-
-class Random {
- public:
-  explicit Random(uint64_t seed) : state_(seed) {}
-  // Uniform in [low, high].
-  int64_t Between(int64_t low, int64_t high) {
-    return low + static_cast<int64_t>(Next() % static_cast<uint64_t>(high - low + 1));
-  }
-  bool OneIn(int64_t n) { return Between(1, n) == 1; }
-  uint64_t Next() { return Mix(++state_, 0x5EED); }
-
- private:
-  uint64_t state_;
-};
-
 constexpr uint64_t kPoison = 0xDEADDEADDEADDEADu;
-
-// What a sequence would compute alone, and how far it has come.
-struct Client {
-  SequenceId id;
-  Order order;  // as the scheduler's documentation promises it
-  uint64_t prompt_seed = 0;
-  uint64_t sample_seed = 0;
-  int64_t num_prompt_tokens = 0;
-  int64_t max_new_tokens = 0;
-  int64_t finish_at = 0;  // ends at so many new tokens, as by an end token
-  bool is_fork = false;
-  std::vector<uint64_t> values;  // by position, of all known tokens; the truth
-  int64_t num_computed = 0;
-  bool running = false;
-  bool cancelled = false;  // during the step in flight
-
-  int64_t num_known() const { return static_cast<int64_t>(values.size()); }
-  int64_t num_generated() const { return num_known() - num_prompt_tokens; }
-  // The next token, given the value at the last known position.
-  uint64_t Sample(uint64_t value) const { return Mix(value, sample_seed); }
-  void AppendToken(uint64_t token) {
-    values.push_back(Mix(values.empty() ? prompt_seed : values.back(), token));
-  }
-};
 
 class Simulation {
  public:
@@ -103,6 +62,8 @@ class Simulation {
   int64_t num_events() const { return num_events_; }
   int64_t num_preemptions() const { return scheduler_->num_preemptions(); }
   int64_t num_copies() const { return num_copies_; }
+  int64_t num_accepted() const { return num_accepted_; }
+  int64_t num_rejected() const { return num_rejected_; }
 
  private:
   int64_t capacity() const { return int64_t{options_.num_blocks} * options_.block_size; }
@@ -192,7 +153,8 @@ class Simulation {
 
   void Step() {
     ++step_;
-    const Plan& plan = scheduler_->Schedule();
+    Propose();
+    const Plan& plan = scheduler_->Schedule(proposals_);
     Expect(plan.empty() == clients_.empty(), "plan has {} entries for {} sequences",
            plan.entries.size(), clients_.size());
     if (plan.empty() || !error_.empty()) return;
@@ -219,6 +181,23 @@ class Simulation {
     results_.clear();
     for (const PlanEntry& entry : plan.entries) Compute(entry);
     Finish();
+  }
+
+  // More than fits at times, and for sequences that are not at their last token or not there.
+  void Propose() {
+    proposals_.clear();
+    if (!random_.OneIn(2)) return;
+    for (const auto& [id, client] : clients_) {
+      if (random_.OneIn(3)) proposals_.push_back({id, random_.Between(0, 8)});
+    }
+    if (random_.OneIn(10)) proposals_.push_back({SequenceId(next_id_), 1});
+  }
+
+  int64_t NumProposed(SequenceId id) const {
+    for (const DraftProposal& proposal : proposals_) {
+      if (proposal.id == id) return proposal.num_drafts;
+    }
+    return 0;
   }
 
   // Limits, order, and progress of the first in line.
@@ -258,14 +237,29 @@ class Simulation {
       Expect(entry.first_token == client.num_computed, "sequence {} goes from {} to {}", id,
              client.num_computed, entry.first_token);
     }
-    const int64_t end = entry.first_token + entry.num_tokens;
-    Expect(entry.num_tokens >= 1 && end <= client.num_known(), "sequence {} computes to {} of {}",
-           id, end, client.num_known());
-    Expect(entry.num_tokens <= options_.max_prefill_chunk_tokens, "chunk of {}", entry.num_tokens);
+    const int64_t num_known = entry.num_tokens - entry.num_drafts;
+    const int64_t end = entry.first_token + num_known;
+    Expect(num_known >= 1 && end <= client.num_known(), "sequence {} computes to {} of {}", id, end,
+           client.num_known());
+    Expect(num_known <= options_.max_prefill_chunk_tokens, "chunk of {}", num_known);
+    CheckDrafts(client, entry);
     Expect((entry.sampling == Sampling::kYes) == (end == client.num_known()),
            "sequence {} samples at {} of {}", id, end, client.num_known());
-    Expect(static_cast<int64_t>(entry.block_table.size()) * options_.block_size >= end,
+    Expect(static_cast<int64_t>(entry.block_table.size()) * options_.block_size >=
+               end + entry.num_drafts,
            "sequence {} has {} blocks for {} tokens", id, entry.block_table.size(), end);
+  }
+
+  void CheckDrafts(const Client& client, const PlanEntry& entry) {
+    const uint64_t id = entry.id.value();
+    Expect(entry.num_drafts >= 0 && entry.num_drafts <= std::max<int64_t>(0, NumProposed(entry.id)),
+           "sequence {} gets {} drafts", id, entry.num_drafts);
+    if (entry.num_drafts == 0) return;
+    Expect(entry.num_tokens == 1 + entry.num_drafts && entry.sampling == Sampling::kYes,
+           "drafts for {}, which is catching up", id);
+    Expect(client.num_generated() + entry.num_drafts < client.max_new_tokens,
+           "{} drafts for {}, which has {} of {} tokens", entry.num_drafts, id,
+           client.num_generated(), client.max_new_tokens);
   }
 
   // The first running sequence moves on in every step; nobody is admitted past one that could have
@@ -332,7 +326,7 @@ class Simulation {
              entry.id.value(), p);
       Expect(writer_[slot] != static_cast<uint64_t>(step_), "slot read is written in this step");
     }
-    const int64_t end = entry.first_token + entry.num_tokens;
+    const int64_t end = entry.first_token + entry.num_tokens - entry.num_drafts;
     uint64_t value = client.prompt_seed;
     if (entry.first_token > 0) value = cache_[Slot(entry, entry.first_token - 1)];
     for (int64_t p = entry.first_token; p < end; ++p) {
@@ -341,7 +335,20 @@ class Simulation {
     }
     client.running = true;
     client.num_computed = end;
-    if (entry.sampling == Sampling::kYes) SampleTokens(client, value);
+    if (entry.sampling == Sampling::kYes) SampleTokens(client, value, ComputeDrafts(client, entry));
+  }
+
+  // Returns how many guesses, from the first on, are what the client would have sampled.
+  int64_t ComputeDrafts(const Client& client, const PlanEntry& entry) {
+    const int64_t num_right = random_.Between(0, entry.num_drafts);
+    uint64_t value = client.values.back();
+    for (int64_t i = 0; i < entry.num_drafts; ++i) {
+      value = Mix(value, i < num_right ? client.Sample(value) : kPoison);
+      cache_[Slot(entry, client.num_known() + i)] = value;
+    }
+    num_accepted_ += num_right;
+    num_rejected_ += entry.num_drafts - num_right;
+    return num_right;
   }
 
   // The input token of a position: the prompt's are their own position, the others were sampled
@@ -351,14 +358,17 @@ class Simulation {
     return client.Sample(client.values[position - 1]);
   }
 
-  // One new token, at times a few as if a guess was confirmed.
-  void SampleTokens(Client& client, uint64_t value) {
-    const int64_t left = client.max_new_tokens - client.num_generated();
-    const int64_t num_new = random_.OneIn(10) ? random_.Between(1, std::min<int64_t>(4, left)) : 1;
+  // One new token after the accepted ones, at times a few more, which are still to be computed.
+  void SampleTokens(Client& client, uint64_t value, int64_t num_accepted) {
+    const int64_t left = client.max_new_tokens - client.num_generated() - num_accepted;
+    const int64_t num_more = random_.OneIn(10) ? random_.Between(1, std::min<int64_t>(4, left)) : 1;
+    const int64_t num_new = num_accepted + num_more;
+    client.num_computed += num_accepted;
     client.AppendToken(client.Sample(value));
     for (int64_t i = 1; i < num_new; ++i) client.AppendToken(client.Sample(client.values.back()));
     const bool finished = client.num_generated() >= client.finish_at;
-    results_.push_back({client.id, num_new, finished ? Outcome::kFinished : Outcome::kGoesOn});
+    results_.push_back(
+        {client.id, num_new, finished ? Outcome::kFinished : Outcome::kGoesOn, num_accepted});
   }
 
   void CancelInFlight(const Plan& plan) {
@@ -422,12 +432,15 @@ class Simulation {
   std::map<SequenceId, Client> clients_;
   std::vector<uint64_t> cache_;   // by slot
   std::vector<uint64_t> writer_;  // by slot: the last step that wrote it
+  std::vector<DraftProposal> proposals_;
   std::vector<SequenceResult> results_;
   std::vector<SequenceId> planned_;
   uint64_t next_id_ = 1;
   int64_t step_ = 0;
   int64_t num_events_ = 0;
   int64_t num_copies_ = 0;
+  int64_t num_accepted_ = 0;
+  int64_t num_rejected_ = 0;
   std::string error_;
 };
 
@@ -443,6 +456,8 @@ TEST(SimulationTest, RulesHoldInEveryStep) {
   int64_t num_events = 0;
   int64_t num_preemptions = 0;
   int64_t num_copies = 0;
+  int64_t num_accepted = 0;
+  int64_t num_rejected = 0;
   const auto start = std::chrono::steady_clock::now();
   for (uint64_t seed = first; seed < first + num_seeds; ++seed) {
     Simulation simulation(seed);
@@ -451,15 +466,21 @@ TEST(SimulationTest, RulesHoldInEveryStep) {
     num_events += simulation.num_events();
     num_preemptions += simulation.num_preemptions();
     num_copies += simulation.num_copies();
+    num_accepted += simulation.num_accepted();
+    num_rejected += simulation.num_rejected();
   }
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-  fmt::print("{} seeds, {} events, {} preemptions, {} block copies, {:.2f} million events/s\n",
-             num_seeds, num_events, num_preemptions, num_copies,
-             static_cast<double>(num_events) / seconds.count() / 1e6);
+  fmt::print(
+      "{} seeds, {} events, {} preemptions, {} block copies, {} guesses accepted, {} refused, "
+      "{:.2f} million events/s\n",
+      num_seeds, num_events, num_preemptions, num_copies, num_accepted, num_rejected,
+      static_cast<double>(num_events) / seconds.count() / 1e6);
   // The simulator must reach what it is to check.
   if (num_seeds >= 100) {
     EXPECT_GT(num_preemptions, static_cast<int64_t>(num_seeds));
     EXPECT_GT(num_copies, static_cast<int64_t>(num_seeds) / 4);
+    EXPECT_GT(num_accepted, static_cast<int64_t>(num_seeds));
+    EXPECT_GT(num_rejected, static_cast<int64_t>(num_seeds));
   }
 }
 
