@@ -12,12 +12,17 @@ namespace dray::kernels {
 // How each weight is stored. Sums are f32 in all of them. With kBF16 the activations are rounded to
 // bf16 as well, as the dot-product instructions want it; with kF16 and kF32 they stay f32.
 //
-// kI8: 8-bit integers with one scale for each row (output channel). kI4: 4-bit integers with one
-// f16 scale for each 64 columns of a row. Both round the activations of each row to 8-bit integers
-// by the row's largest magnitude, and sum exactly in integers. At most 65536 columns.
+// kI8: 8-bit integers with one f32 scale for each row (output channel), or with one f16 scale for
+// each group of columns of a row. kI4: 4-bit integers with one f16 scale for each group. Both round
+// the activations of each row to 8-bit integers by the row's largest magnitude, and sum each group
+// (or row) exactly in integers. At most 65536 columns.
 enum class WeightFormat : uint8_t { kF32, kF16, kBF16, kI8, kI4 };
 
 std::string_view Name(WeightFormat format);
+
+// What the numbers q of a group stand for. kNone: scale * (q - 2^(bits - 1)). kPerGroup: scale * (q
+// - zero), with an f16 zero point for each group, not necessarily whole.
+enum class ZeroPoint : uint8_t { kNone, kPerGroup };
 
 // [rows, cols] = [out_features, in_features] of a linear layer, or [entries, width] of an
 // embedding.
@@ -25,6 +30,10 @@ struct MatrixSpec {
   int64_t rows = 0;
   int64_t cols = 0;
   WeightFormat format = WeightFormat::kF32;
+  // Columns of a group: 32, 64 or 128. 0 is 64 for kI4 and the whole row for kI8; the formats of
+  // floats have none.
+  int64_t group = 0;
+  ZeroPoint zero = ZeroPoint::kNone;  // with groups only
 };
 
 // Rows of a checkpoint's tensor in host memory: element (r, c) is at data[r * row_stride + c *
@@ -39,6 +48,30 @@ struct SourceRows {
   int64_t col_stride = 1;
 };
 
+// Rows that a checkpoint holds as integers already, one in each byte: weight (r, c) is
+//   scales[r * groups + c / group] * values[r * row_stride + c] - minimums[r * groups + c / group]
+// with groups = ceil(cols / group). Without minimums each is the scale times half the range: 8
+// where values are 0..15, 128 where they are 0..255.
+struct QuantizedRows {
+  const uint8_t* values = nullptr;
+  int64_t rows = 0;
+  int64_t cols = 0;
+  int64_t row_stride = 0;
+  int bits = 4;       // 4 or 8: values are below 2^bits
+  int64_t group = 0;  // columns that share a scale, 1 or more
+  const float* scales = nullptr;
+  const float* minimums = nullptr;  // null: symmetric
+
+  int64_t groups() const { return (cols + group - 1) / group; }
+  // Weight (row, col), exact in f32 where scales and minimums have at most 16 bits.
+  float At(int64_t row, int64_t col) const;
+};
+
+// Whether a matrix of that form holds the numbers of `rows` as they are: its scales are those of
+// `rows` rounded to f16 (of whole rows: as they are), and its zero points minimum / scale rounded
+// to f16, which whole ones below 2049 survive.
+bool Holds(const MatrixSpec& spec, const QuantizedRows& rows);
+
 // The storage's inner order is the backend's own; the same matrix serves Linear and Embed, so that
 // a tied head is stored once.
 class WeightMatrix {
@@ -50,6 +83,7 @@ class WeightMatrix {
   int64_t rows() const { return spec_.rows; }
   int64_t cols() const { return spec_.cols; }
   WeightFormat format() const { return spec_.format; }
+  const MatrixSpec& spec() const { return spec_; }
   size_t size_bytes() const { return storage_.size_bytes(); }
   std::byte* data() const { return storage_.data(); }
 

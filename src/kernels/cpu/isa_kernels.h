@@ -40,11 +40,12 @@ struct PackActivationsTask {
   int64_t group_cols = 0;
 };
 
-// Weights to unsigned bytes: out = clamp(round(x * inverse_scale) + zero, 0, top).
+// Weights to unsigned bytes: out = clamp(round(x * inverse_scale + shift) + zero, 0, top).
 struct QuantizeTask {
   const float* x = nullptr;
   int64_t count = 0;
   float inverse_scale = 0;
+  float shift = 0;
   int zero = 0;
   int top = 0;
   uint8_t* out = nullptr;
@@ -52,7 +53,7 @@ struct QuantizeTask {
 
 struct LinearTask {
   const LinearArgs* args = nullptr;
-  PanelLayout layout{WeightFormat::kF32, 0, 0};
+  PanelLayout layout{MatrixSpec{}};
   RowBlocks blocks{0, 1};
   const std::byte* activations = nullptr;
   const float* scales = nullptr;
@@ -98,8 +99,10 @@ inline int CacheFormat(DType dtype) {
 
 struct IsaKernels {
   const char* name;
-  // The most rows of a block, and bytes of one activation in packed form.
+  // The most rows of a block (of weights with groups: max_grouped_rows), and bytes of one
+  // activation in packed form.
   int max_linear_rows[kNumWeightFormats];
+  int max_grouped_rows;
   int activation_bytes[kNumWeightFormats];
 
   void (*pack_activations[kNumWeightFormats])(const PackActivationsTask& task, Range blocks);
@@ -108,6 +111,8 @@ struct IsaKernels {
   void (*convert)(DType from, const void* in, DType to, void* out, int64_t count);
   // The number of largest magnitude, with its sign; zero for none.
   float (*peak)(const float* x, int64_t count);
+  // The least and the largest of the numbers and zero.
+  void (*extremes)(const float* x, int64_t count, float& least, float& most);
   void (*quantize)(const QuantizeTask& task);
   void (*norm)(const NormArgs& args, Range rows);
   void (*gated_activation)(const GatedActivationArgs& args, Range rows);

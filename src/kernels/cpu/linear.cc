@@ -68,11 +68,11 @@ void CpuBackend::Linear(const LinearArgs& args) {
   const auto format = static_cast<size_t>(weight.format());
   LinearTask task;
   task.args = &args;
-  task.layout = PanelLayout(weight.format(), weight.rows(), weight.cols());
-  task.blocks = RowBlocks(args.rows, isa_.max_linear_rows[format]);
+  task.layout = PanelLayout(weight.spec());
+  task.blocks = RowBlocks(
+      args.rows, task.layout.group > 0 ? isa_.max_grouped_rows : isa_.max_linear_rows[format]);
   const int64_t padded_cols = task.layout.padded_cols;
-  const int64_t groups =
-      std::max<int64_t>(1, weight.format() == WeightFormat::kI4 ? padded_cols / kInt4Group : 1);
+  const int64_t groups = task.layout.sums_per_row();
   const ActivationSizes sizes(task, isa_.activation_bytes[format], groups);
 
   const bool pack_alone = args.rows * padded_cols <= kPackAloneElements;

@@ -60,7 +60,7 @@ DType PanelType(WeightFormat format) {
 Packer::Packer(const IsaKernels& isa, const WeightMatrix& matrix, int64_t first_row,
                const SourceRows& source)
     : isa_(isa),
-      layout_(matrix.format(), matrix.rows(), matrix.cols()),
+      layout_(matrix.spec()),
       panels_(matrix.data()),
       type_(PanelType(matrix.format())),
       first_row_(first_row),

@@ -16,14 +16,15 @@ class IntegerPacker {
   void Pack(Range panels) const;
 
  private:
-  // 64 columns of some rows, as floats; columns that the source lacks are zero.
+  // Some columns of up to 16 rows, as floats; columns that the source lacks are zero.
   struct Tile;
   // The rows of one group of 16 that the source has.
   Range GroupRows(int64_t group) const;
-  void Read(Range rows, int64_t col, Tile& tile) const;
-  void PackInt8Group(Range rows) const;
-  void PackInt4Tile(Range rows, int64_t col) const;
-  void StoreWords(Range rows, int64_t col, const Tile& tile, int64_t words_per_row) const;
+  void Read(Range rows, Range cols, Tile& tile) const;
+  // A scale for each row.
+  void PackWholeRows(Range rows) const;
+  // A scale for each row of this group of columns.
+  void PackColumnGroup(Range rows, int64_t col) const;
 
   const IsaKernels& isa_;
   PanelLayout layout_;

@@ -10,10 +10,14 @@
 //          conversion to f32
 //   int8   a step is four k, stored as q + 128; the panel opens with 32 f32 scales
 //   int4   a step is eight k, the first four in the low nibbles and the others in the high ones,
-//          stored as q + 8; each group of 64 k opens with a line of 32 f16 scales
+//          stored as q + 8
 //
-// Rows are padded to 32 and K to 32 (64 for integers); what pads counts as zero. Storage ends with
-// kReadAhead bytes that loops may read or prefetch.
+// int4, and int8 with groups, has no scales at the panel's start. Each group of 32, 64 or 128 k
+// opens with a line of 32 f16 scales; with zero points a second line holds these, negated, as f16,
+// and numbers are stored as they are: the zero point takes the place of 8 or 128.
+//
+// Rows are padded to 32 and K to 32 (64 for integers, or the group if that is more); what pads
+// counts as zero. Storage ends with kReadAhead bytes that loops may read or prefetch.
 //
 // Activations of a Linear call are rewritten as blocks of MR rows, [K / line][MR][64 bytes]: row
 // offsets are immediates, and no two threads write the same line. A line is 16 f32, 32 bf16, 64
@@ -32,8 +36,8 @@ inline constexpr int64_t kLineBytes = 64;
 inline constexpr int64_t kStepBytes = 2 * kLineBytes;
 inline constexpr int64_t kReadAhead = 16 << 10;
 inline constexpr int64_t kInt8ScaleBytes = kPanelRows * 4;
-inline constexpr int64_t kInt4Group = 64;
-inline constexpr int64_t kInt4GroupBytes = kLineBytes + kInt4Group / 8 * kStepBytes;
+inline constexpr int64_t kInt4Group = 64;  // where a MatrixSpec names none
+inline constexpr int64_t kMaxGroup = 128;
 // Integer sums of 255 * 127 a column stay below 2^31.
 inline constexpr int64_t kMaxIntegerCols = 65536;
 
@@ -41,20 +45,32 @@ inline bool IsInteger(WeightFormat format) {
   return format == WeightFormat::kI8 || format == WeightFormat::kI4;
 }
 
+// Columns of the groups that a matrix has, or 0: no groups.
+inline int64_t GroupOf(const MatrixSpec& spec) {
+  return spec.format == WeightFormat::kI4 && spec.group == 0 ? kInt4Group : spec.group;
+}
+
 struct PanelLayout {
   WeightFormat format;
   int64_t rows;
+  int64_t group;         // columns that share a scale; 0: no groups
+  int64_t header_bytes;  // what opens each group: scales, zero points
   int64_t padded_cols;
   int64_t panels;
   int64_t panel_bytes;
 
-  PanelLayout(WeightFormat weight_format, int64_t num_rows, int64_t num_cols)
-      : format(weight_format),
-        rows(num_rows),
-        padded_cols(RoundUpTo(num_cols, IsInteger(format) ? 64 : 32)),
-        panels((num_rows + kPanelRows - 1) / kPanelRows),
+  explicit PanelLayout(const MatrixSpec& spec)
+      : format(spec.format),
+        rows(spec.rows),
+        group(GroupOf(spec)),
+        header_bytes(group == 0 ? 0 : kLineBytes * (spec.zero == ZeroPoint::kPerGroup ? 2 : 1)),
+        padded_cols(RoundUpTo(spec.cols, !IsInteger(format) ? 32
+                                         : group > 64       ? group
+                                                            : 64)),
+        panels((spec.rows + kPanelRows - 1) / kPanelRows),
         panel_bytes(PanelBytes()) {}
 
+  bool has_zeros() const { return header_bytes > kLineBytes; }
   // Of formats without scales.
   int64_t element_bytes() const { return format == WeightFormat::kF32 ? 4 : 2; }
   int64_t cols_per_step() const {
@@ -71,6 +87,9 @@ struct PanelLayout {
     }
     return 1;
   }
+  int64_t group_bytes() const { return header_bytes + group / cols_per_step() * kStepBytes; }
+  // Sums of quantised activations that a Linear call needs for each row.
+  int64_t sums_per_row() const { return group == 0 || padded_cols == 0 ? 1 : padded_cols / group; }
   int64_t storage_bytes() const { return panels * panel_bytes + kReadAhead; }
 
   // Byte offset of the vector that holds (row, col), and of the element (of its byte) inside it.
@@ -92,35 +111,29 @@ struct PanelLayout {
     }
     return 0;
   }
-  // Byte offset of the scale of (row, col): f32 for int8, f16 for int4.
+  // Byte offset of the scale of (row, col): f16 of a group, f32 of a row.
   int64_t ScaleOffset(int64_t row, int64_t col) const {
     const int64_t panel = row / kPanelRows * panel_bytes, in_panel = row % kPanelRows;
-    return format == WeightFormat::kI8 ? panel + in_panel * 4
-                                       : panel + col / kInt4Group * kInt4GroupBytes + in_panel * 2;
+    return group == 0 ? panel + in_panel * 4 : panel + col / group * group_bytes() + in_panel * 2;
   }
+  // Byte offset of the negated zero point of (row, col), where there are any.
+  int64_t ZeroOffset(int64_t row, int64_t col) const { return ScaleOffset(row, col) + kLineBytes; }
 
  private:
   static int64_t RoundUpTo(int64_t value, int64_t unit) { return (value + unit - 1) / unit * unit; }
   int64_t PanelBytes() const {
-    switch (format) {
-      case WeightFormat::kI8:
-        return kInt8ScaleBytes + padded_cols * kPanelRows;
-      case WeightFormat::kI4:
-        return padded_cols / kInt4Group * kInt4GroupBytes;
-      default:
-        return padded_cols * kPanelRows * element_bytes();
-    }
+    if (group > 0) return padded_cols / group * group_bytes();
+    if (format == WeightFormat::kI8) return kInt8ScaleBytes + padded_cols * kPanelRows;
+    return padded_cols * kPanelRows * element_bytes();
   }
   // Of the step that holds `col`, within the panel.
   int64_t StepOffset(int64_t col) const {
-    switch (format) {
-      case WeightFormat::kI8:
-        return kInt8ScaleBytes + col / 4 * kStepBytes;
-      case WeightFormat::kI4:
-        return col / kInt4Group * kInt4GroupBytes + kLineBytes + col % kInt4Group / 8 * kStepBytes;
-      default:
-        return col / cols_per_step() * kStepBytes;
+    if (group > 0) {
+      return col / group * group_bytes() + header_bytes +
+             col % group / cols_per_step() * kStepBytes;
     }
+    const int64_t scales = format == WeightFormat::kI8 ? kInt8ScaleBytes : 0;
+    return scales + col / cols_per_step() * kStepBytes;
   }
 };
 

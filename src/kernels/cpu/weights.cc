@@ -5,12 +5,14 @@
 #include <cstring>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "base/check.h"
 #include "base/checked_math.h"
 #include "kernels/cpu/cpu_backend.h"
 #include "kernels/cpu/pack.h"
 #include "kernels/cpu/pack_integers.h"
+#include "kernels/cpu/pack_quantized.h"
 
 namespace dray::kernels {
 namespace {
@@ -20,17 +22,17 @@ namespace {
 std::optional<int64_t> StorageBytes(const MatrixSpec& spec) {
   constexpr int64_t kLargest = int64_t{1} << 40;
   if (spec.rows < 0 || spec.cols < 0 || spec.rows > kLargest || spec.cols > kLargest) return {};
-  const auto elements = CheckedMul(RoundUp(spec.rows, kPanelRows), RoundUp(spec.cols, kInt4Group));
+  const auto elements = CheckedMul(RoundUp(spec.rows, kPanelRows), RoundUp(spec.cols, kMaxGroup));
   const auto bytes = elements ? CheckedMul(*elements, int64_t{4}) : std::nullopt;
   if (!bytes || !CheckedAdd(*bytes, kReadAhead)) return {};
-  return PanelLayout(spec.format, spec.rows, spec.cols).storage_bytes();
+  return PanelLayout(spec).storage_bytes();
 }
 
 // One row of a table, a chunk of columns at a time.
 class RowReader {
  public:
   RowReader(const IsaKernels& isa, const WeightMatrix& table)
-      : isa_(isa), layout_(table.format(), table.rows(), table.cols()), table_(table) {}
+      : isa_(isa), layout_(table.spec()), table_(table) {}
 
   void Read(int64_t row, WriteMode mode, float* out) const {
     alignas(64) float values[kChunk];
@@ -65,20 +67,25 @@ class RowReader {
     isa_.convert(PanelType(layout_.format), raw, DType::kF32, values, cols.end - cols.begin);
   }
 
+  float HalfAt(int64_t offset) const {
+    uint16_t value;
+    std::memcpy(&value, table_.data() + offset, sizeof(value));
+    return F16ToF32(value);
+  }
+
   void ReadIntegers(int64_t row, Range cols, float* values) const {
+    const bool is_int4 = layout_.format == WeightFormat::kI4;
     for (int64_t c = cols.begin; c < cols.end; ++c) {
-      const int stored = std::to_integer<int>(*Element(row, c));
-      const std::byte* scale = table_.data() + layout_.ScaleOffset(row, c);
-      if (layout_.format == WeightFormat::kI8) {
-        float value;
-        std::memcpy(&value, scale, sizeof(value));
-        values[c - cols.begin] = static_cast<float>(stored - 128) * value;
+      int stored = std::to_integer<int>(*Element(row, c));
+      if (is_int4) stored = c % 8 < 4 ? stored & 0x0F : stored >> 4;
+      float scale, minus_zero = is_int4 ? -8.0f : -128.0f;
+      if (layout_.group == 0) {
+        std::memcpy(&scale, table_.data() + layout_.ScaleOffset(row, c), sizeof(scale));
       } else {
-        uint16_t value;
-        std::memcpy(&value, scale, sizeof(value));
-        const int nibble = c % 8 < 4 ? stored & 0x0F : stored >> 4;
-        values[c - cols.begin] = static_cast<float>(nibble - 8) * F16ToF32(value);
+        scale = HalfAt(layout_.ScaleOffset(row, c));
+        if (layout_.has_zeros()) minus_zero = HalfAt(layout_.ZeroOffset(row, c));
       }
+      values[c - cols.begin] = (static_cast<float>(stored) + minus_zero) * scale;
     }
   }
 
@@ -100,6 +107,16 @@ Result<WeightMatrix> CpuBackend::AllocateMatrix(const MatrixSpec& spec) {
                   fmt::format("a matrix of {} x {} in {}: at most {} columns; use a float format",
                               spec.rows, spec.cols, Name(spec.format), kMaxIntegerCols));
   }
+  const int64_t group = GroupOf(spec);
+  const bool has_groups = group == 32 || group == 64 || group == kMaxGroup;
+  if (has_groups ? !IsInteger(spec.format) : group != 0 || spec.zero != ZeroPoint::kNone) {
+    return Status(
+        StatusCode::kUnsupported,
+        fmt::format("{} weights in groups of {}{}: only int4 and int8 have groups, of 32, "
+                    "64 or 128 columns, and only groups have zero points",
+                    Name(spec.format), group,
+                    spec.zero == ZeroPoint::kNone ? "" : " with zero points"));
+  }
   DRAY_ASSIGN_OR_RETURN(Buffer storage, HostAllocator().Allocate(static_cast<size_t>(*bytes)));
   return WeightMatrix(spec, std::move(storage));
 }
@@ -120,6 +137,31 @@ void CpuBackend::PackRows(WeightMatrix& matrix, int64_t first_row, const SourceR
   } else {
     pack(Packer(isa_, matrix, first_row, source));
   }
+}
+
+void CpuBackend::PackQuantizedRows(WeightMatrix& matrix, int64_t first_row,
+                                   const QuantizedRows& source) {
+  DRAY_CHECK(first_row >= 0 && source.rows >= 0 && first_row + source.rows <= matrix.rows());
+  DRAY_CHECK(source.cols == matrix.cols() && source.group > 0);
+  if (source.rows == 0) return;
+  const int64_t elements = source.rows * source.cols;
+  if (Holds(matrix.spec(), source)) {
+    const QuantizedPacker packer(matrix, first_row, source);
+    const Range panels = packer.Panels();
+    Split(panels.end - panels.begin, elements, [&](Range part) {
+      packer.Pack(Range{panels.begin + part.begin, panels.begin + part.end});
+    });
+    return;
+  }
+  std::vector<float> values(static_cast<size_t>(elements));
+  Split(source.rows, elements * 4, [&](Range rows) {
+    for (int64_t r = rows.begin; r < rows.end; ++r) {
+      float* to = values.data() + r * source.cols;
+      for (int64_t c = 0; c < source.cols; ++c) to[c] = source.At(r, c);
+    }
+  });
+  PackRows(matrix, first_row,
+           {values.data(), DType::kF32, source.rows, source.cols, source.cols, 1});
 }
 
 void CpuBackend::Embed(const EmbedArgs& args) {

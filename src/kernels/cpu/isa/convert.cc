@@ -60,24 +60,31 @@ void ConvertArray(DType from, const void* in, DType to, void* out, int64_t count
   }
 }
 
-float PeakOf(const float* x, int64_t count) {
+void ExtremesOf(const float* x, int64_t count, float& least, float& most) {
   Vec high = Zero(), low = Zero();
   for (int64_t i = 0; i < count; i += kLanes) {
     const Vec v = LoadUpTo(x + i, count - i);
     high = Max(v, high);
     low = Min(v, low);
   }
-  const float most = MaxOf(high), least = MaxOf(Zero() - low);
-  return most >= least ? most : -least;
+  most = MaxOf(high);
+  least = 0.0f - MaxOf(Zero() - low);
+}
+
+float PeakOf(const float* x, int64_t count) {
+  float least, most;
+  ExtremesOf(x, count, least, most);
+  return most >= -least ? most : least;
 }
 
 void Quantize(const QuantizeTask& task) {
   const Vec magic = Set1(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
-  const Vec inverse = Set1(task.inverse_scale), zero = Set1(static_cast<float>(task.zero));
+  const Vec inverse = Set1(task.inverse_scale), shift = Set1(task.shift);
+  const Vec zero = Set1(static_cast<float>(task.zero));
   const Vec top = Set1(static_cast<float>(task.top));
   for (int64_t i = 0; i < task.count; i += kLanes) {
     const int64_t n = task.count - i;
-    const Vec rounded = (LoadUpTo(task.x + i, n) * inverse + magic) - magic;
+    const Vec rounded = (LoadUpTo(task.x + i, n) * inverse + shift + magic) - magic;
     float lanes[kLanes];
     Store(lanes, Min(top, Max(Zero(), rounded + zero)));
     for (int64_t j = 0; j < kLanes && j < n; ++j) {

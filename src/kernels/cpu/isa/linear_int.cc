@@ -1,8 +1,8 @@
-// Linear with integer weights, and the quantisation of activations for it.
+// Linear with 8-bit weights that have a scale for each row, and the quantisation of activations for
+// all integer weights.
 //
-// Weights are stored unsigned, as q + zero point, so a sum starts at -zero point * (sum of the
-// row's activations). Integer sums are exact, so their order is free; only the groups of int4 are
-// added in floats, in ascending order.
+// Weights are stored unsigned, as q + 128, so a sum starts at -128 * (sum of the row's
+// activations). Integer sums are exact, so their order is free.
 #include <cstdint>
 
 #include "kernels/cpu/isa/linear_loop_inl.h"
@@ -13,18 +13,6 @@ namespace dray::kernels::DRAY_ISA {
 namespace {
 
 constexpr int kInt8Zero = 128;
-constexpr int kInt4Zero = 8;
-
-// Four k of quantised activations, and how many such steps a line holds.
-constexpr int kQuadBytes = 4 * kQuantizedBytes;
-constexpr int kQuadsPerLine = static_cast<int>(kLineBytes) / kQuadBytes;
-
-template <Source kSource>
-DRAY_INLINE void PrefetchStep(const std::byte* w, int halves) {
-  if constexpr (kSource == Source::kMemory) {
-    for (int h = 0; h < halves; ++h) PrefetchNear(w + kStreamAhead + h * kLineBytes);
-  }
-}
 
 struct Int8Kernel {
   static constexpr int kMaxRows = kMaxLinearRows;
@@ -75,82 +63,6 @@ struct Int8Kernel {
   }
 };
 
-struct Int4Kernel {
-  static constexpr int kMaxRows = kMaxInt4Rows;
-  static constexpr int64_t kLineCols = 4 * kQuadsPerLine;
-  static constexpr int64_t kLinesPerIteration = kInt4Group / kLineCols;
-  static constexpr int kSteps = kInt4Group / 8;
-
-  // The steps of one group: sums[r][h] += low and high nibbles times activations.
-  template <int kRows, int kHalves, Source kSource>
-  static DRAY_INLINE void Group(const std::byte* w, const std::byte* x,
-                                IntVec (&sums)[kRows][kHalves]) {
-#pragma GCC unroll 8
-    for (int s = 0; s < kSteps; ++s) {
-      PrefetchStep<kSource>(w, kHalves);
-      ByteVec low[kHalves], high[kHalves];
-      for (int h = 0; h < kHalves; ++h) {
-        const ByteVec nibbles = LoadBytes(w + h * kLineBytes);
-        low[h] = LowNibbles(nibbles);
-        high[h] = HighNibbles(nibbles);
-      }
-      const std::byte* quads =
-          x + 2 * s / kQuadsPerLine * kRows * kLineBytes + 2 * s % kQuadsPerLine * kQuadBytes;
-      for (int r = 0; r < kRows; ++r) {
-        const QuadVec first = LoadQuad(quads + r * kLineBytes);
-        for (int h = 0; h < kHalves; ++h) sums[r][h] = DotBytes(sums[r][h], low[h], first);
-        const QuadVec second = LoadQuad(quads + r * kLineBytes + kQuadBytes);
-        for (int h = 0; h < kHalves; ++h) sums[r][h] = DotBytes(sums[r][h], high[h], second);
-      }
-      w += kStepBytes;
-    }
-  }
-
-  template <int kRows, int kHalves, Source kSource>
-  static DRAY_INLINE void Tile(const TileArgs& args, int first_half, NextPanel next) {
-    const std::byte* w = args.w;
-    const std::byte* x = args.x;
-    const int32_t* group_sums = args.group_sums;
-    Vec acc[kRows][kHalves];
-    for (int r = 0; r < kRows; ++r) {
-      for (int h = 0; h < kHalves; ++h) acc[r][h] = Zero();
-    }
-    for (int64_t line = 0; line < args.x_lines; line += kLinesPerIteration) {
-      if constexpr (kSource == Source::kL2) next.Fetch();
-      PrefetchStep<kSource>(w, 1);
-      IntVec sums[kRows][kHalves];
-      for (int r = 0; r < kRows; ++r) {
-        for (int h = 0; h < kHalves; ++h) sums[r][h] = IntSet1(-kInt4Zero * group_sums[r]);
-      }
-      Group<kRows, kHalves, kSource>(w + (1 + first_half) * kLineBytes, x, sums);
-      const auto* scales = reinterpret_cast<const uint16_t*>(w) + first_half * kLanes;
-      for (int h = 0; h < kHalves; ++h) {
-        const Vec scale = LoadF16(scales + h * kLanes);
-        for (int r = 0; r < kRows; ++r) acc[r][h] = Fma(ToFloats(sums[r][h]), scale, acc[r][h]);
-      }
-      w += kInt4GroupBytes;
-      x += kLinesPerIteration * kRows * kLineBytes;
-      group_sums += kRows;
-    }
-    for (int r = 0; r < kRows; ++r) {
-      for (int h = 0; h < kHalves; ++h) {
-        Store(args.acc_out + r * kPanelRows + (first_half + h) * kLanes,
-              acc[r][h] * Set1(args.scales[r]));
-      }
-    }
-  }
-
-  template <int kRows, Source kSource>
-  static void Panel(const TileArgs& args) {
-    if constexpr (4 * kRows + kIntTemporaries <= kAccumulators) {
-      Tile<kRows, 2, kSource>(args, 0, args.next);
-    } else {
-      Tile<kRows, 1, kSource>(args, 0, args.next);
-      Tile<kRows, 1, kSource>(args, 1, NextPanel{args.next.lines, 0});
-    }
-  }
-};
-
 // One row: x / scale rounded to [-127, 127]. Rows lie kLineBytes apart in each line of their block,
 // whose lines are `line_stride` bytes apart.
 void QuantizeRow(const PackActivationsTask& task, const float* x, float& scale, std::byte* out,
@@ -190,7 +102,9 @@ void PackActivationsInt(const PackActivationsTask& task, Range blocks) {
   }
 }
 
-void LinearI8(const LinearTask& task, Range panels) { RunPanels<Int8Kernel>(task, panels); }
-void LinearI4(const LinearTask& task, Range panels) { RunPanels<Int4Kernel>(task, panels); }
+void LinearI8(const LinearTask& task, Range panels) {
+  if (task.layout.group > 0) return LinearGroupsI8(task, panels);
+  RunPanels<Int8Kernel>(task, panels);
+}
 
 }  // namespace dray::kernels::DRAY_ISA

@@ -26,6 +26,17 @@ namespace {
 enum class Source { kMemory, kL2 };
 constexpr int64_t kStreamAhead = 8 << 10;
 
+template <Source kSource>
+DRAY_INLINE void PrefetchStep(const std::byte* w, int lines) {
+  if constexpr (kSource == Source::kMemory) {
+    for (int i = 0; i < lines; ++i) PrefetchNear(w + kStreamAhead + i * kLineBytes);
+  }
+}
+
+// Four k of quantised activations, and how many such steps a line of them holds.
+constexpr int kQuadBytes = 4 * kQuantizedBytes;
+constexpr int kQuadsPerLine = static_cast<int>(kLineBytes) / kQuadBytes;
+
 struct NextPanel {
   const std::byte* lines;
   int lines_per_iteration;
@@ -87,11 +98,6 @@ void PrefetchOutput(const LinearArgs& args, Range rows, int64_t channel) {
   }
 }
 
-// Sums of quantised activations that one row has.
-int64_t Groups(const PanelLayout& layout) {
-  return layout.format == WeightFormat::kI4 ? layout.padded_cols / kInt4Group : 1;
-}
-
 template <typename Kernel>
 void RunPanels(const LinearTask& task, Range panels) {
   const auto* weights = task.args->weight->data();
@@ -115,7 +121,7 @@ void RunPanels(const LinearTask& task, Range panels) {
       tile.x = task.activations + rows.begin * x_lines * kLineBytes;
       if (task.scales != nullptr) {
         tile.scales = task.scales + rows.begin;
-        tile.group_sums = task.group_sums + rows.begin * Groups(task.layout);
+        tile.group_sums = task.group_sums + rows.begin * task.layout.sums_per_row();
       }
       PrefetchOutput(*task.args, rows, p * kPanelRows);
       functions[rows.end - rows.begin - 1](tile);

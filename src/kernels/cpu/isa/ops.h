@@ -15,9 +15,12 @@ void LinearF16(const LinearTask& task, Range panels);
 void LinearBF16(const LinearTask& task, Range panels);
 void LinearI8(const LinearTask& task, Range panels);
 void LinearI4(const LinearTask& task, Range panels);
+// int8 with groups.
+void LinearGroupsI8(const LinearTask& task, Range panels);
 
 void ConvertArray(DType from, const void* in, DType to, void* out, int64_t count);
 float PeakOf(const float* x, int64_t count);
+void ExtremesOf(const float* x, int64_t count, float& least, float& most);
 void Quantize(const QuantizeTask& task);
 
 void NormRows(const NormArgs& args, Range rows);

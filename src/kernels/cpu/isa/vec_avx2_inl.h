@@ -10,7 +10,7 @@ namespace dray::kernels::DRAY_ISA {
 inline constexpr char kIsaName[] = "avx2";
 inline constexpr int kAccumulators = 6;
 inline constexpr int kMaxLinearRows = 6;
-inline constexpr int kMaxInt4Rows = 2;
+inline constexpr int kMaxGroupedRows = 2;
 inline constexpr int kIntTemporaries = 2;
 inline constexpr bool kHasBF16Dot = false;
 

@@ -17,7 +17,7 @@ inline constexpr bool kHasBF16Dot = false;
 #endif
 inline constexpr int kAccumulators = 25;
 inline constexpr int kMaxLinearRows = 12;
-inline constexpr int kMaxInt4Rows = 6;
+inline constexpr int kMaxGroupedRows = 6;
 inline constexpr int kIntTemporaries = 1;
 
 struct Vec {

@@ -16,7 +16,7 @@ inline constexpr char kIsaName[] = "portable";
 // Linear block.
 inline constexpr int kAccumulators = 3;
 inline constexpr int kMaxLinearRows = 2;
-inline constexpr int kMaxInt4Rows = 2;
+inline constexpr int kMaxGroupedRows = 2;
 inline constexpr int kIntTemporaries = 2;
 inline constexpr bool kHasBF16Dot = false;
 

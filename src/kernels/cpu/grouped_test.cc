@@ -1,0 +1,316 @@
+// Integer weights with groups and zero points: packed from floats and from integers, read back, and
+// multiplied, against plain formulas.
+#include <numeric>
+
+#include "kernels/cpu/kernel_test_util.h"
+
+namespace dray::kernels {
+namespace {
+
+class GroupedTest : public IsaTest {
+ protected:
+  WeightMatrix Allocate(const MatrixSpec& spec) {
+    return std::move(backend_->AllocateMatrix(spec)).value();
+  }
+  // All rows of a matrix, through Embed.
+  std::vector<float> Unpack(const WeightMatrix& matrix) {
+    std::vector<int32_t> ids(static_cast<size_t>(matrix.rows()));
+    std::iota(ids.begin(), ids.end(), 0);
+    std::vector<float> out(static_cast<size_t>(matrix.rows() * matrix.cols()));
+    EmbedArgs args;
+    args.table = &matrix;
+    args.ids = ids.data();
+    args.num_tokens = matrix.rows();
+    args.out = out.data();
+    backend_->Embed(args);
+    return out;
+  }
+  WeightMatrix PackRandom(const MatrixSpec& spec, uint32_t seed) {
+    WeightMatrix matrix = Allocate(spec);
+    const std::vector<float> values = RandomFloats(spec.rows * spec.cols, seed);
+    backend_->PackRows(matrix, 0, {values.data(), DType::kF32, spec.rows, spec.cols, spec.cols, 1});
+    return matrix;
+  }
+};
+DRAY_FOR_EVERY_ISA(GroupedTest);
+
+// Every form that has groups, as a matrix of rows x cols.
+std::vector<MatrixSpec> Forms(int64_t rows, int64_t cols) {
+  std::vector<MatrixSpec> specs;
+  for (const WeightFormat format : {WeightFormat::kI4, WeightFormat::kI8}) {
+    for (const int64_t group : {32, 64, 128}) {
+      for (const ZeroPoint zero : {ZeroPoint::kNone, ZeroPoint::kPerGroup}) {
+        specs.push_back({rows, cols, format, group, zero});
+      }
+    }
+  }
+  return specs;
+}
+
+std::string Describe(const MatrixSpec& spec) {
+  return std::string(Name(spec.format)) + " in groups of " + std::to_string(spec.group) +
+         (spec.zero == ZeroPoint::kNone ? "" : " with zero points");
+}
+
+int BitsOf(const MatrixSpec& spec) { return spec.format == WeightFormat::kI4 ? 4 : 8; }
+
+// Random numbers with whole zero points and scales that f16 holds, as GPTQ and AWQ have them.
+struct RandomQuantized {
+  std::vector<uint8_t> values;
+  std::vector<float> scales, minimums;
+  QuantizedRows rows;
+
+  RandomQuantized(const MatrixSpec& spec, int64_t group, uint32_t seed) {
+    std::mt19937 random(seed);
+    const int top = (1 << BitsOf(spec)) - 1;
+    rows = {.rows = spec.rows,
+            .cols = spec.cols,
+            .row_stride = spec.cols + 3,
+            .bits = BitsOf(spec),
+            .group = group};
+    values.resize(static_cast<size_t>(rows.rows * rows.row_stride));
+    for (uint8_t& v : values) v = static_cast<uint8_t>(random() % static_cast<uint32_t>(top + 1));
+    for (int64_t i = 0; i < rows.rows * rows.groups(); ++i) {
+      scales.push_back(
+          RoundTo(DType::kF16, 0.001f + 1e-6f * static_cast<float>(random() % 100000)));
+      // Up to top + 1: the first version of GPTQ's files adds one.
+      const auto zero = static_cast<float>(random() % static_cast<uint32_t>(top + 2));
+      minimums.push_back(scales.back() * zero);
+    }
+    rows.values = values.data();
+    rows.scales = scales.data();
+    if (spec.zero == ZeroPoint::kPerGroup) rows.minimums = minimums.data();
+  }
+
+  std::vector<float> Floats() const {
+    std::vector<float> floats;
+    for (int64_t r = 0; r < rows.rows; ++r) {
+      for (int64_t c = 0; c < rows.cols; ++c) floats.push_back(rows.At(r, c));
+    }
+    return floats;
+  }
+};
+
+TEST_P(GroupedTest, RoundsFloatsToTheNearestStep) {
+  constexpr int64_t kRows = 45, kCols = 301;
+  std::vector<float> values = RandomFloats(kRows * kCols, 1);
+  for (size_t i = 0; i < 128; ++i) values[i] = 0;                          // whole groups of zeros
+  for (size_t i = kCols; i < kCols + 128; ++i) values[i] = 0.75f;          // of one number,
+  for (size_t i = 2 * kCols; i < 2 * kCols + 128; ++i) values[i] -= 3.0f;  // and all negative
+  for (const MatrixSpec& spec : Forms(kRows, kCols)) {
+    WeightMatrix matrix = Allocate(spec);
+    backend_->PackRows(matrix, 0, {values.data(), DType::kF32, kRows, kCols, kCols, 1});
+    const std::vector<float> stored = Unpack(matrix);
+    const bool has_zeros = spec.zero == ZeroPoint::kPerGroup;
+    const auto steps = static_cast<float>((1 << BitsOf(spec)) - (has_zeros ? 1 : 0));
+    for (int64_t r = 0; r < kRows; ++r) {
+      for (int64_t begin = 0; begin < kCols; begin += spec.group) {
+        const auto first = static_cast<size_t>(r * kCols + begin);
+        const auto count = static_cast<size_t>(std::min(spec.group, kCols - begin));
+        const std::span<const float> group(values.data() + first, count);
+        const float least = std::min(0.0f, *std::min_element(group.begin(), group.end()));
+        const float most = std::max(0.0f, *std::max_element(group.begin(), group.end()));
+        const float range = has_zeros ? most - least : 2 * std::max(most, -least);
+        // Half a step; without zero points the positive end lacks a step. The scale and the zero
+        // point in f16 are off by 2^-11 of themselves, over at most all steps.
+        const float half = range / steps * 0.5f + range * 0x1p-10f;
+        for (size_t i = 0; i < count; ++i) {
+          const float bound =
+              has_zeros || std::abs(group[i]) < range / 2 - range / steps ? half : 2 * half;
+          ASSERT_NEAR(stored[first + i], group[i], bound) << Describe(spec) << " at " << r;
+        }
+      }
+    }
+  }
+}
+
+TEST_P(GroupedTest, IntegersOfACheckpointComeBackExactly) {
+  for (const auto& [rows, cols] : {std::pair<int64_t, int64_t>{1, 1}, {70, 97}, {64, 256}}) {
+    for (const MatrixSpec& spec : Forms(rows, cols)) {
+      // The checkpoint's groups may be larger than the kernel's, up to whole rows.
+      for (const int64_t group : {spec.group, 2 * spec.group, int64_t{1000}}) {
+        const RandomQuantized source(spec, group, 2);
+        WeightMatrix matrix = Allocate(spec);
+        backend_->PackQuantizedRows(matrix, 0, source.rows);
+        EXPECT_EQ(Unpack(matrix), source.Floats()) << Describe(spec) << " from " << group;
+      }
+    }
+  }
+}
+
+TEST_P(GroupedTest, SymmetricIntegersFitAMatrixWithZeroPoints) {
+  for (const WeightFormat format : {WeightFormat::kI4, WeightFormat::kI8}) {
+    const RandomQuantized source({50, 100, format, 32}, 32, 3);
+    WeightMatrix matrix = Allocate({50, 100, format, 32, ZeroPoint::kPerGroup});
+    backend_->PackQuantizedRows(matrix, 0, source.rows);
+    EXPECT_EQ(Unpack(matrix), source.Floats());
+  }
+}
+
+TEST_P(GroupedTest, WholeRowsOfBytesComeBackExactly) {
+  const MatrixSpec spec = {70, 97, WeightFormat::kI8};
+  const RandomQuantized source(spec, 97, 4);
+  WeightMatrix matrix = Allocate(spec);
+  backend_->PackQuantizedRows(matrix, 0, source.rows);
+  EXPECT_EQ(Unpack(matrix), source.Floats());
+}
+
+TEST_P(GroupedTest, PanelsFillFromManyParts) {
+  constexpr int64_t kCols = 77;
+  for (const MatrixSpec& spec : Forms(180, kCols)) {
+    const RandomQuantized source(spec, spec.group, 5);
+    WeightMatrix matrix = Allocate(spec);
+    for (int64_t part = 8; part >= 0; --part) {  // of 20 rows, in any order
+      QuantizedRows rows = source.rows;
+      rows.rows = 20;
+      rows.values += part * 20 * rows.row_stride;
+      rows.scales += part * 20 * rows.groups();
+      if (rows.minimums != nullptr) rows.minimums += part * 20 * rows.groups();
+      backend_->PackQuantizedRows(matrix, part * 20, rows);
+    }
+    EXPECT_EQ(Unpack(matrix), source.Floats()) << Describe(spec);
+  }
+}
+
+// As GGUF has them: minimums that are no multiple of the scale, and groups of one number.
+TEST_P(GroupedTest, AnyMinimumIsHeldToTheRoundingOfF16) {
+  constexpr int64_t kRows = 40, kCols = 96;
+  const MatrixSpec spec = {kRows, kCols, WeightFormat::kI4, 32, ZeroPoint::kPerGroup};
+  RandomQuantized source(spec, 32, 6);
+  std::mt19937 random(7);
+  std::uniform_real_distribution<float> uniform(-0.5f, 1.0f);
+  for (float& minimum : source.minimums) minimum = uniform(random);
+  source.scales[1] = 0;
+  source.scales[2] = 0;
+  source.minimums[2] = 0;
+  source.scales[3] = 1e-7f;
+  WeightMatrix matrix = Allocate(spec);
+  backend_->PackQuantizedRows(matrix, 0, source.rows);
+  const std::vector<float> stored = Unpack(matrix), exact = source.Floats();
+  for (size_t i = 0; i < exact.size(); ++i) {
+    const size_t group = i / 32;
+    const float magnitude = std::abs(source.minimums[group]) + 15 * source.scales[group];
+    // f16 rounds scale and zero point by 2^-11 of each; below 2^-14 a scale is off by 2^-25.
+    EXPECT_NEAR(stored[i], exact[i], magnitude * 0x1.1p-10f + 15 * 0x1p-25f) << i;
+  }
+}
+
+TEST_P(GroupedTest, IntegersThatTheFormatLacksArePackedAsFloats) {
+  constexpr int64_t kRows = 37, kCols = 131;
+  const MatrixSpec quantized = {kRows, kCols, WeightFormat::kI4, 32, ZeroPoint::kPerGroup};
+  const RandomQuantized source(quantized, 32, 8);
+  const std::vector<float> floats = source.Floats();
+  for (const MatrixSpec& spec : {MatrixSpec{kRows, kCols, WeightFormat::kBF16},
+                                 {kRows, kCols, WeightFormat::kI8},
+                                 {kRows, kCols, WeightFormat::kI4},
+                                 {kRows, kCols, WeightFormat::kI8, 32}}) {
+    EXPECT_FALSE(Holds(spec, source.rows));
+    WeightMatrix matrix = Allocate(spec), expected = Allocate(spec);
+    backend_->PackQuantizedRows(matrix, 0, source.rows);
+    backend_->PackRows(expected, 0, {floats.data(), DType::kF32, kRows, kCols, kCols, 1});
+    EXPECT_EQ(Unpack(matrix), Unpack(expected)) << Describe(spec);
+  }
+}
+
+std::vector<float> RunLinear(Backend& backend, const WeightMatrix& weight, const float* x,
+                             int64_t rows) {
+  std::vector<float> out(static_cast<size_t>(rows * weight.rows()));
+  LinearArgs args;
+  args.weight = &weight;
+  args.x = x;
+  args.x_stride = weight.cols();
+  args.rows = rows;
+  args.out = out.data();
+  args.out_stride = weight.rows();
+  backend.Linear(args);
+  return out;
+}
+
+TEST_P(GroupedTest, LinearMatchesDoublePrecisionOnOddShapes) {
+  struct Case {
+    int64_t rows, out, in;
+  };
+  for (const Case& c : {Case{1, 75, 83},
+                        {2, 33, 300},
+                        {5, 1, 1},
+                        {6, 40, 129},
+                        {7, 70, 64},
+                        {13, 31, 257},
+                        {29, 75, 500}}) {
+    const std::vector<float> x = RandomFloats(c.rows * c.in, 9);
+    for (const MatrixSpec& spec : Forms(c.out, c.in)) {
+      const WeightMatrix matrix = PackRandom(spec, 10);
+      const std::vector<float> weights = Unpack(matrix);
+      const std::vector<float> out = RunLinear(*backend_, matrix, x.data(), c.rows);
+      for (int64_t r = 0; r < c.rows; ++r) {
+        const std::vector<float> rounded =
+            RoundedActivations(spec.format, {x.data() + r * c.in, static_cast<size_t>(c.in)});
+        for (int64_t n = 0; n < c.out; ++n) {
+          double sum = 0, magnitude = 0;
+          for (int64_t k = 0; k < c.in; ++k) {
+            const double activation = rounded[static_cast<size_t>(k)];
+            sum += activation * weights[static_cast<size_t>(n * c.in + k)];
+            // Weights are below 1, and so is the zero point times its scale.
+            magnitude += 2 * std::abs(activation);
+          }
+          // Of each group a few roundings relative to its part of the magnitude, then one for each
+          // addition to partial sums that are at most the whole.
+          const double tolerance = kRounding * (static_cast<double>(c.in) / 32 + 6) * magnitude;
+          ASSERT_NEAR(out[static_cast<size_t>(r * c.out + n)], sum, tolerance)
+              << Describe(spec) << ": " << c.rows << " x " << c.in << " at " << r << "," << n;
+        }
+      }
+    }
+  }
+}
+
+TEST_P(GroupedTest, NumbersAtTheirExtremesDoNotOverflow) {
+  constexpr int64_t kIn = 4096;
+  const std::vector<float> x(kIn, 1.0f);
+  for (const MatrixSpec& spec : Forms(32, kIn)) {
+    const int top = (1 << BitsOf(spec)) - 1;
+    const std::vector<uint8_t> values(32 * kIn, static_cast<uint8_t>(top));
+    const auto groups = static_cast<size_t>(32 * kIn / spec.group);
+    const std::vector<float> scales(groups, 0.5f), minimums(groups, 0.0f);
+    QuantizedRows rows = {values.data(), 32, kIn, kIn, BitsOf(spec), spec.group, scales.data()};
+    if (spec.zero == ZeroPoint::kPerGroup) rows.minimums = minimums.data();
+    WeightMatrix matrix = Allocate(spec);
+    backend_->PackQuantizedRows(matrix, 0, rows);
+    const double expected = kIn * double{rows.At(0, 0)};
+    for (const float y : RunLinear(*backend_, matrix, x.data(), 1)) {
+      EXPECT_NEAR(y, expected, 1e-5 * expected) << Describe(spec);
+    }
+  }
+}
+
+TEST_P(GroupedTest, ARowIsTheSameBitsInAnyBatchAndOnAnyThreads) {
+  constexpr int64_t kRows = 31, kOut = 101, kIn = 403;
+  const std::vector<float> x = RandomFloats(kRows * kIn, 11);
+  for (const MatrixSpec& spec : Forms(kOut, kIn)) {
+    const WeightMatrix matrix = PackRandom(spec, 12);
+    const std::vector<float> all = RunLinear(*backend_, matrix, x.data(), kRows);
+    for (int64_t rows = 1; rows <= 14; ++rows) {
+      const int64_t first = rows * 7 % (kRows - rows);
+      const std::vector<float> some = RunLinear(*backend_, matrix, x.data() + first * kIn, rows);
+      ASSERT_TRUE(SameBits(some, {all.data() + first * kOut, some.size()}))
+          << Describe(spec) << ", " << rows << " rows";
+    }
+    const auto other = MakeTestBackend(GetParam(), 3);
+    EXPECT_TRUE(SameBits(RunLinear(*other, matrix, x.data(), kRows), all)) << Describe(spec);
+  }
+}
+
+TEST_P(GroupedTest, ImpossibleFormsAreErrors) {
+  for (const MatrixSpec& spec : {MatrixSpec{8, 8, WeightFormat::kI4, 48},
+                                 {8, 8, WeightFormat::kI8, 256},
+                                 {8, 8, WeightFormat::kBF16, 64},
+                                 {8, 8, WeightFormat::kI4, -32},
+                                 {8, 8, WeightFormat::kI8, 0, ZeroPoint::kPerGroup}}) {
+    const auto matrix = backend_->AllocateMatrix(spec);
+    ASSERT_FALSE(matrix.ok()) << Describe(spec);
+    EXPECT_EQ(matrix.status().code(), StatusCode::kUnsupported);
+  }
+}
+
+}  // namespace
+}  // namespace dray::kernels
