@@ -46,6 +46,7 @@ void Measure(kernels::Backend& backend, MachineLimits& limits, const Options& op
     sequences.push_back({static_cast<int32_t>(s * c.rows), static_cast<int32_t>(c.rows),
                          static_cast<int32_t>(c.context), static_cast<int32_t>(s * blocks_each)});
   }
+  std::vector<float> scales(static_cast<size_t>(blocks * c.kv_heads * options.block_size), 0.01f);
   const int64_t width = c.heads * c.head_dim;
   std::vector<float> q(static_cast<size_t>(c.sequences * c.rows * width), 0.1f), out(q.size());
   kernels::AttentionArgs args;
@@ -66,7 +67,9 @@ void Measure(kernels::Backend& backend, MachineLimits& limits, const Options& op
                     c.dtype,
                     c.kv_heads,
                     c.head_dim,
-                    options.block_size};
+                    options.block_size,
+                    scales.data(),
+                    scales.data()};
       backend.Attention(args);
     }
     return watch.Seconds() / static_cast<double>(layers);
@@ -108,7 +111,7 @@ int Main(int argc, char** argv) {
   }
   fmt::print("{}; shares of read bandwidth and of the f32 FMA rate\n", (*backend)->Describe());
   MachineLimits limits(options.threads);
-  for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
+  for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16, DType::kI8}) {
     for (const Case& c : {
              Case{"decode 16 heads x 128, 2048", dtype, 16, 16, 128, 2048, 1, 1},
              Case{"decode 8 x (32/8 x 128), 1024", dtype, 32, 8, 128, 1024, 1, 8},

@@ -30,19 +30,14 @@ struct Story {
 };
 
 struct Format {
-  const char* name;
   kernels::WeightFormat weights;
   DType kv;
 };
 
-constexpr Format kFormats[] = {
-    {"f32", kernels::WeightFormat::kF32, DType::kF32},
-    {"bf16, f32 cache", kernels::WeightFormat::kBF16, DType::kF32},
-    {"bf16", kernels::WeightFormat::kBF16, DType::kBF16},
-    {"f16", kernels::WeightFormat::kF16, DType::kF16},
-    {"int8", kernels::WeightFormat::kI8, DType::kBF16},
-    {"int4", kernels::WeightFormat::kI4, DType::kBF16},
-};
+constexpr kernels::WeightFormat kWeightFormats[] = {
+    kernels::WeightFormat::kBF16, kernels::WeightFormat::kF32, kernels::WeightFormat::kF16,
+    kernels::WeightFormat::kI8, kernels::WeightFormat::kI4};
+constexpr DType kKvFormats[] = {DType::kBF16, DType::kF32, DType::kF16, DType::kI8};
 
 // Adds up the log-probabilities of a prompt's tokens.
 class Scorer : public engine::EventSink {
@@ -113,16 +108,20 @@ int Run(const Options& options) {
     fmt::print(stderr, "{}\n", stories.status().ToString());
     return 1;
   }
+  // The first is what the others are compared with: bf16 weights, bf16 keys and values.
   double first = 0;
-  for (const Format& format : kFormats) {
-    const auto bits = BitsPerByte(options, format, *stories);
-    if (!bits.ok()) {
-      fmt::print(stderr, "{}\n", bits.status().ToString());
-      return 1;
+  fmt::print("weights  keys and values  bits per byte\n");
+  for (const auto weights : kWeightFormats) {
+    for (const DType kv : kKvFormats) {
+      const auto bits = BitsPerByte(options, {weights, kv}, *stories);
+      if (!bits.ok()) {
+        fmt::print(stderr, "{}\n", bits.status().ToString());
+        return 1;
+      }
+      if (first == 0) first = *bits;
+      fmt::print("{:<8} {:<16} {:.5f} {:+.3f} %\n", Name(weights), Name(kv), *bits,
+                 100 * (*bits / first - 1));
     }
-    if (first == 0) first = *bits;
-    fmt::print("{:<16} {:.5f} bits per byte, {:+.3f} %\n", format.name, *bits,
-               100 * (*bits / first - 1));
   }
   return 0;
 }

@@ -30,8 +30,8 @@ struct EngineOptions {
   // Tokens in a block of the cache; a multiple of 16. 32 keys of one head dimension are two AVX-512
   // registers.
   int32_t block_size = 32;
-  // How keys and values are stored; absent: f32 beside f32 weights, else the weights' 16-bit
-  // format.
+  // How keys and values are stored (f32, f16, bf16, i8); absent: f32 beside f32 weights, else the
+  // weights' 16-bit format.
   std::optional<DType> kv_dtype = std::nullopt;
 };
 

@@ -94,10 +94,14 @@ struct GatedActivationArgs {
 struct KvLayer {
   void* keys = nullptr;       // [num_blocks, num_kv_heads, head_dim, block_size]
   void* values = nullptr;     // [num_blocks, num_kv_heads, block_size, head_dim]
-  DType dtype = DType::kF32;  // f32, f16 or bf16
+  DType dtype = DType::kF32;  // f32, f16, bf16 or i8
   int64_t num_kv_heads = 0;
   int64_t head_dim = 0;
   int64_t block_size = 0;
+  // i8 only: a key is its integers, -127 ... 127, times the scale of its token and head, which is
+  // its largest magnitude over 127; a value likewise.
+  float* key_scales = nullptr;    // [num_blocks, num_kv_heads, block_size]
+  float* value_scales = nullptr;  // [num_blocks, num_kv_heads, block_size]
 };
 
 // Rotates queries in place and rotated keys and values into the cache.

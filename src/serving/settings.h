@@ -42,7 +42,7 @@ struct Settings {
   int64_t max_rolling_batch_size = 32;
   int64_t max_rolling_batch_prefill_tokens = 0;
   int64_t kv_cache_bytes = 0;
-  std::string kv_cache_dtype = "auto";  // auto, fp32, fp16 or bf16
+  std::string kv_cache_dtype = "auto";  // auto, fp32, fp16, bf16 or int8
   int64_t block_size = 0;
 
   // Its requests.

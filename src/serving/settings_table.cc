@@ -85,10 +85,6 @@ Status SetDType(std::string& out, Text text, Text allowed) {
     out = entry.name;
     return OkStatus();
   }
-  if (text == "int8") {
-    return Status(StatusCode::kUnsupported,
-                  "an int8 cache is not in this build yet; bf16 is the smallest");
-  }
   return MustBe(fmt::format("it must be one of {}", allowed));
 }
 
@@ -96,6 +92,21 @@ Status SetLoadFormat(std::string& out, Text text) {
   if (text != "auto" && text != "dummy") return MustBe("it must be auto or dummy");
   out = text;
   return OkStatus();
+}
+
+// As SetDType, with the names that other servers have for 8-bit keys and values.
+Status SetKvDType(std::string& out, Text text) {
+  constexpr std::array<Text, 4> kInt8 = {"i8", "u8", "q8", "q8_0"};
+  if (std::find(kInt8.begin(), kInt8.end(), text) != kInt8.end()) text = "int8";
+  constexpr std::array<DTypeName, 2> kPlain = {{{"f16", "fp16"}, {"f32", "fp32"}}};
+  for (const DTypeName& entry : kPlain) {
+    if (entry.spelling == text) text = entry.name;
+  }
+  if (text.starts_with("fp8") || text.starts_with("f8") || text.starts_with("float8")) {
+    return Status(StatusCode::kUnsupported,
+                  "processors do not compute with 8-bit floats; int8 takes the same memory");
+  }
+  return SetDType(out, text, "auto, fp32, fp16, bf16, int8");
 }
 
 Status SetFormatter(OutputFormat& out, Text text) {
@@ -195,8 +206,8 @@ constexpr Setting kSettings[] = {
      "Memory for keys and values, e.g. 4GiB; 0: what the batch can use, within what is free.",
      Scope::kModel, "", "", [](S& s, Text v) { return SetBytes(s.kv_cache_bytes, v, 0); }},
     {"option.kv_cache_dtype", "kv-cache-dtype", "TYPE", "auto",
-     "How keys and values are kept: auto (follows dtype), fp32, fp16, bf16.", Scope::kModel, "", "",
-     [](S& s, Text v) { return SetDType(s.kv_cache_dtype, v, "auto, fp32, fp16, bf16"); }},
+     "How keys and values are kept: auto (follows dtype), fp32, fp16, bf16, int8.", Scope::kModel,
+     "", "", [](S& s, Text v) { return SetKvDType(s.kv_cache_dtype, v); }},
     {"option.block_size", "block-size", "TOKENS", "0",
      "Tokens in one block of the key/value cache; 0: the engine's own choice.", Scope::kModel, "",
      "", [](S& s, Text v) { return SetCount(s.block_size, v, 0, 1024); }},

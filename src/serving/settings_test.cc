@@ -148,11 +148,20 @@ TEST(SettingsTest, WrongValuesAreNamedWithTheirSource) {
             "to 65536");
   EXPECT_EQ(ErrorOf(File({{"option.kv_cache_bytes", "9999999999T"}})).substr(0, 55),
             "serving.properties: option.kv_cache_bytes is \"999999999");
-  EXPECT_EQ(ErrorOf(File({{"option.kv_cache_dtype", "int8"}})),
-            "serving.properties: option.kv_cache_dtype is \"int8\"; an int8 cache is not in this "
-            "build yet; "
-            "bf16 is "
-            "the smallest");
+  EXPECT_EQ(ErrorOf(File({{"option.kv_cache_dtype", "fp8_e5m2"}})),
+            "serving.properties: option.kv_cache_dtype is \"fp8_e5m2\"; processors do not compute "
+            "with 8-bit floats; int8 takes the same memory");
+  EXPECT_EQ(ErrorOf(File({{"option.kv_cache_dtype", "q4_0"}})),
+            "serving.properties: option.kv_cache_dtype is \"q4_0\"; it must be one of auto, fp32, "
+            "fp16, bf16, int8");
+}
+
+TEST(SettingsTest, CacheTypesHaveTheNamesOfOtherServers) {
+  for (const char* name : {"int8", "i8", "u8", "q8", "q8_0"}) {
+    EXPECT_EQ(Load(File({{"option.kv_cache_dtype", name}})).settings.kv_cache_dtype, "int8");
+  }
+  EXPECT_EQ(Load(File({{"option.kv_cache_dtype", "f16"}})).settings.kv_cache_dtype, "fp16");
+  EXPECT_EQ(Load(File({{"option.kv_cache_dtype", "bfloat16"}})).settings.kv_cache_dtype, "bf16");
 }
 
 TEST(SettingsTest, UnknownKeysAreErrorsOrNamedWarnings) {

@@ -34,6 +34,9 @@ class Scene {
     keys_.assign(static_cast<size_t>(elements), NAN);
     values_.assign(static_cast<size_t>(elements), NAN);
     if (setup.dtype != DType::kF32) FillNaN16();
+    const int64_t slots = blocks * setup.num_kv_heads * setup.block_size;
+    key_scales_.assign(static_cast<size_t>(slots), NAN);
+    value_scales_ = key_scales_;
     slopes_ = RandomFloats(setup.num_heads, 11);
     for (size_t s = 0; s < contexts_.size(); ++s) WriteSequence(backend, static_cast<int64_t>(s));
   }
@@ -104,18 +107,25 @@ class Scene {
  private:
   float scale() const { return 1.0f / std::sqrt(static_cast<float>(setup_.head_dim)); }
   KvLayer cache() {
-    return {keys_.data(),        values_.data(),  setup_.dtype,
-            setup_.num_kv_heads, setup_.head_dim, setup_.block_size};
+    return {keys_.data(),    values_.data(),    setup_.dtype,       setup_.num_kv_heads,
+            setup_.head_dim, setup_.block_size, key_scales_.data(), value_scales_.data()};
   }
-  void FillNaN16() {  // all ones is NaN in f16 and bf16 alike
+  void FillNaN16() {  // all ones is NaN in f16 and bf16 alike; in 8 bits the scales are
     for (auto* data : {&keys_, &values_}) {
       std::memset(data->data(), 0xFF, data->size() * sizeof(float));
     }
   }
   float Held(const std::vector<float>& rows, int64_t t, int64_t kv, int64_t d) const {
-    const float v = rows[static_cast<size_t>((t * setup_.num_kv_heads + kv) * setup_.head_dim + d)];
-    if (setup_.dtype == DType::kF16) return F16ToF32(F32ToF16(v));
-    return setup_.dtype == DType::kBF16 ? BF16ToF32(F32ToBF16(v)) : v;
+    return rows[static_cast<size_t>((t * setup_.num_kv_heads + kv) * setup_.head_dim + d)];
+  }
+  // Rounds each head of each token as the cache does.
+  void RoundRows(std::vector<float>& rows) const {
+    const auto dim = static_cast<size_t>(setup_.head_dim);
+    for (size_t i = 0; i < rows.size(); i += dim) {
+      const auto head = rows.begin() + static_cast<std::ptrdiff_t>(i);
+      const auto rounded = RoundedToCache(setup_.dtype, {head, head + setup_.head_dim});
+      std::copy(rounded.begin(), rounded.end(), head);
+    }
   }
 
   // Keys and values through RopeAndCache without rotation.
@@ -144,13 +154,15 @@ class Scene {
     args.slots = slots.data();
     args.cache = cache();
     backend.RopeAndCache(args);
+    RoundRows(keys_of_.back());
+    RoundRows(values_of_.back());
   }
 
   Setup setup_;
   std::vector<int64_t> contexts_;
   std::vector<int32_t> offsets_, table_;
-  std::vector<float> keys_, values_, slopes_;
-  std::vector<std::vector<float>> queries_, keys_of_, values_of_;
+  std::vector<float> keys_, values_, key_scales_, value_scales_, slopes_;
+  std::vector<std::vector<float>> queries_, keys_of_, values_of_;  // as the cache holds them
 };
 
 // A whole prompt of each context against the reference.
@@ -177,7 +189,7 @@ void CheckAgainstReference(Backend& backend, const Setup& setup, int64_t context
 }
 
 TEST_P(AttentionTest, MatchesDoublePrecision) {
-  for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
+  for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16, DType::kI8}) {
     CheckAgainstReference(*backend_, {4, 4, 20, 16, dtype}, 300);
     CheckAgainstReference(*backend_, {6, 2, 12, 32, dtype}, 77);
     CheckAgainstReference(*backend_, {3, 1, 128, 48, dtype}, 65);
@@ -222,7 +234,7 @@ void CheckIndependence(const std::string& isa, const Setup& setup) {
 }
 
 TEST_P(AttentionTest, ARowIsTheSameBitsHoweverItIsComputed) {
-  for (const DType dtype : {DType::kF32, DType::kBF16}) {
+  for (const DType dtype : {DType::kF32, DType::kBF16, DType::kI8}) {
     CheckIndependence(GetParam(), {2, 2, 20, 16, dtype});
     CheckIndependence(GetParam(), {6, 1, 40, 32, dtype, true});
     CheckIndependence(GetParam(), {2, 1, 32, 32, dtype, false, 130});

@@ -69,14 +69,20 @@ void CpuBackend::GatherRows(const GatherRowsArgs& args) {
 
 void CpuBackend::CopyBlocks(const CopyBlocksArgs& args) {
   const KvLayer& cache = args.cache;
-  const auto bytes = static_cast<size_t>(cache.num_kv_heads * cache.head_dim * cache.block_size) *
-                     SizeOf(cache.dtype);
+  const auto tokens = static_cast<size_t>(cache.num_kv_heads * cache.block_size);
+  const size_t bytes = tokens * static_cast<size_t>(cache.head_dim) * SizeOf(cache.dtype);
+  const auto copy = [&](void* base, size_t block_bytes, int64_t i) {
+    auto* blocks = static_cast<std::byte*>(base);
+    std::memmove(blocks + args.to[i] * block_bytes, blocks + args.from[i] * block_bytes,
+                 block_bytes);
+  };
   // One after the other: a later copy may read what an earlier one wrote.
   for (int64_t i = 0; i < args.num_copies; ++i) {
-    for (void* base : {cache.keys, cache.values}) {
-      auto* blocks = static_cast<std::byte*>(base);
-      std::memmove(blocks + args.to[i] * bytes, blocks + args.from[i] * bytes, bytes);
-    }
+    copy(cache.keys, bytes, i);
+    copy(cache.values, bytes, i);
+    if (cache.dtype != DType::kI8) continue;
+    copy(cache.key_scales, tokens * sizeof(float), i);
+    copy(cache.value_scales, tokens * sizeof(float), i);
   }
 }
 

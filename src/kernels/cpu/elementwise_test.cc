@@ -194,13 +194,13 @@ float CacheElement(const KvLayer& cache, bool key, int64_t slot, int64_t head, i
   const int64_t i = base + (key ? d * cache.block_size + offset : offset * cache.head_dim + d);
   const void* data = key ? cache.keys : cache.values;
   if (cache.dtype == DType::kF32) return static_cast<const float*>(data)[i];
+  if (cache.dtype == DType::kI8) {
+    const float* scales = key ? cache.key_scales : cache.value_scales;
+    return static_cast<float>(static_cast<const int8_t*>(data)[i]) *
+           scales[base / cache.head_dim + offset];
+  }
   const uint16_t bits = static_cast<const uint16_t*>(data)[i];
   return cache.dtype == DType::kF16 ? F16ToF32(bits) : BF16ToF32(bits);
-}
-
-float RoundToCache(DType dtype, float v) {
-  if (dtype == DType::kF32) return v;
-  return dtype == DType::kF16 ? F16ToF32(F32ToF16(v)) : BF16ToF32(F32ToBF16(v));
 }
 
 struct RopeCase {
@@ -219,6 +219,7 @@ void CheckRope(Backend& backend, const RopeCase& c) {
   const int32_t slots[kTokens] = {47, 0, 16, 17, 30, 5};
   const size_t cache_floats = kBlocks * kKvHeads * static_cast<size_t>(c.head_dim) * kBlock;
   std::vector<float> keys(cache_floats), values(cache_floats);
+  std::vector<float> key_scales(kBlocks * kKvHeads * kBlock, NAN), value_scales = key_scales;
   RopeAndCacheArgs args;
   args.qkv = qkv.data();
   args.qkv_stride = stride;
@@ -229,7 +230,8 @@ void CheckRope(Backend& backend, const RopeCase& c) {
   args.cos_sin = cos_sin.data();
   args.table_rows = table_rows;
   args.slots = slots;
-  args.cache = {keys.data(), values.data(), c.dtype, kKvHeads, c.head_dim, kBlock};
+  args.cache = {keys.data(), values.data(), c.dtype,           kKvHeads,
+                c.head_dim,  kBlock,        key_scales.data(), value_scales.data()};
   backend.RopeAndCache(args);
 
   const int64_t half = c.rotary_dim / 2;
@@ -255,13 +257,17 @@ void CheckRope(Backend& backend, const RopeCase& c) {
         }
         const bool is_key = h < kHeads + kKvHeads;
         const float got = CacheElement(args.cache, is_key, slots[t], (h - kHeads) % kKvHeads, d);
-        // One rounding of the cache's format more: 8 bits in bf16, 11 in f16.
-        const double cache_rounding = c.dtype == DType::kF32   ? 0.0
-                                      : c.dtype == DType::kF16 ? 1.0 / (1 << 11)
-                                                               : 1.0 / (1 << 8);
-        ASSERT_NEAR(got, y, tolerance + cache_rounding * std::abs(y));
-        if (!is_key) {
-          ASSERT_EQ(got, RoundToCache(c.dtype, x[d]));
+        // One rounding of the cache's format more: 8 bits in bf16, 11 in f16, half a step in i8.
+        const auto row = static_cast<size_t>(
+            (slots[t] / kBlock * kKvHeads + (h - kHeads) % kKvHeads) * kBlock + slots[t] % kBlock);
+        const double cache_rounding = c.dtype == DType::kI8    ? 0.5 * key_scales[row]
+                                      : c.dtype == DType::kF32 ? 0.0
+                                      : c.dtype == DType::kF16 ? std::abs(y) / (1 << 11)
+                                                               : std::abs(y) / (1 << 8);
+        if (is_key) {
+          ASSERT_NEAR(got, y, 2 * tolerance + cache_rounding);
+        } else {
+          ASSERT_EQ(got, RoundedToCache(c.dtype, {x, x + c.head_dim})[static_cast<size_t>(d)]);
         }
       }
     }
@@ -270,7 +276,7 @@ void CheckRope(Backend& backend, const RopeCase& c) {
 
 TEST_P(ElementwiseTest, RopeRotatesAndFillsTheCache) {
   for (const RopeStyle style : {RopeStyle::kHalf, RopeStyle::kInterleaved}) {
-    for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
+    for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16, DType::kI8}) {
       CheckRope(*backend_, {style, 20, 20, dtype});
       CheckRope(*backend_, {style, 64, 24, dtype});  // part of a head
       CheckRope(*backend_, {style, 12, 0, dtype});   // no rotation
@@ -310,6 +316,53 @@ TEST_P(ElementwiseTest, CopyBlocks) {
                 old_values[static_cast<size_t>(from[i]) * kBlockFloats + j]);
     }
   }
+}
+
+TEST_P(ElementwiseTest, CopyBlocksTakesScalesAlong) {
+  constexpr size_t kBlockBytes = 2 * 3 * 16, kBlockScales = 2 * 16;
+  const std::vector<float> random = RandomFloats(4 * kBlockScales, 9);
+  std::vector<int8_t> keys(4 * kBlockBytes), values(keys.size());
+  for (size_t i = 0; i < keys.size(); ++i) {
+    keys[i] = static_cast<int8_t>(i % 251);
+    values[i] = static_cast<int8_t>(i % 241);
+  }
+  std::vector<float> key_scales = random, value_scales(random.rbegin(), random.rend());
+  const auto old_keys = keys, old_values = values;
+  const auto old_key_scales = key_scales, old_value_scales = value_scales;
+  const int32_t from[] = {1}, to[] = {3};
+  backend_->CopyBlocks(
+      {{keys.data(), values.data(), DType::kI8, 2, 3, 16, key_scales.data(), value_scales.data()},
+       from,
+       to,
+       1});
+  const auto expect_copied = [](const auto& now, const auto& old, size_t block) {
+    for (size_t i = 0; i < now.size(); ++i) {
+      EXPECT_EQ(now[i], old[i < 3 * block ? i : i - 2 * block]) << i;
+    }
+  };
+  expect_copied(keys, old_keys, kBlockBytes);
+  expect_copied(values, old_values, kBlockBytes);
+  expect_copied(key_scales, old_key_scales, kBlockScales);
+  expect_copied(value_scales, old_value_scales, kBlockScales);
+}
+
+// A number that 8 bits cannot hold must not become one that no conversion can take.
+TEST_P(ElementwiseTest, WhatIsNoNumberIsStoredSomehowIn8Bits) {
+  std::vector<float> qkv(2 * 20, 1.0f);
+  qkv[3] = NAN;
+  qkv[25] = INFINITY;
+  std::vector<int8_t> keys(20 * 16), values(keys.size());
+  std::vector<float> key_scales(16), value_scales(16);
+  const int32_t slot = 5;
+  RopeAndCacheArgs args;
+  args.qkv = qkv.data();
+  args.qkv_stride = 40;
+  args.num_tokens = 1;
+  args.slots = &slot;
+  args.cache = {keys.data(), values.data(),     DType::kI8,         1, 20,
+                16,          key_scales.data(), value_scales.data()};
+  backend_->RopeAndCache(args);
+  EXPECT_EQ(keys[5], 127);
 }
 
 }  // namespace

@@ -89,12 +89,12 @@ struct AttentionChunkTask {
   float* scores = nullptr;  // scratch, [kMaxQueries, kChunkTokens], 64-byte aligned
 };
 
-// Tables are indexed by WeightFormat, or by CacheFormat(dtype) for the cache: f32, f16, bf16.
+// Tables are indexed by WeightFormat, or by CacheFormat(dtype) for the cache: f32, f16, bf16, i8.
 inline constexpr int kNumWeightFormats = 5;
-inline constexpr int kNumCacheFormats = 3;
+inline constexpr int kNumCacheFormats = 4;
 
 inline int CacheFormat(DType dtype) {
-  return dtype == DType::kF32 ? 0 : dtype == DType::kF16 ? 1 : 2;
+  return dtype == DType::kF32 ? 0 : dtype == DType::kF16 ? 1 : dtype == DType::kBF16 ? 2 : 3;
 }
 
 struct IsaKernels {

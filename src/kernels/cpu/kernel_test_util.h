@@ -87,6 +87,13 @@ inline std::vector<float> RoundedActivations(WeightFormat format, std::span<cons
   return rounded;
 }
 
+// A key or value of one head and token as a cache of `dtype` holds it: in 8 bits as activations.
+inline std::vector<float> RoundedToCache(DType dtype, std::vector<float> x) {
+  if (dtype == DType::kI8) return RoundedActivations(WeightFormat::kI8, x);
+  for (float& v : x) v = RoundTo(dtype, v);
+  return x;
+}
+
 inline std::unique_ptr<Backend> MakeTestBackend(const std::string& isa, int num_threads) {
   auto backend = MakeCpuBackend({num_threads, isa});
   EXPECT_TRUE(backend.ok()) << backend.status().ToString();

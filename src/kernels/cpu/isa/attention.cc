@@ -21,6 +21,10 @@ constexpr float kMinusInfinity = -__builtin_inff();
 // for each stay in registers.
 constexpr int kPassQueries = kAccumulators >= 16 ? 8 : kAccumulators >= 4 ? 2 : 1;
 
+// Whether keys and values lie beside scales of their tokens.
+template <typename Format>
+inline constexpr bool kScaled = sizeof(typename Format::Type) == 1;
+
 int64_t MinBegin(const AttentionChunkTask& task) {
   int64_t least = task.begin[0];
   for (int i = 1; i < task.num_queries; ++i) least = task.begin[i] < least ? task.begin[i] : least;
@@ -46,6 +50,11 @@ class Pages {
   }
   const Type* Value(int64_t token) const {
     return static_cast<const Type*>(task_.cache->values) + HeadBase(token) + OffsetInBlock(token);
+  }
+  // The scales of `token` and those after it in its block, of 8-bit keys or values.
+  const float* Scales(const float* scales, int64_t token) const {
+    const KvLayer& c = *task_.cache;
+    return scales + HeadBase(token) / c.head_dim + token % c.block_size;
   }
   // What lies where the values of `token` do, but among the keys.
   const Type* KeysBeside(int64_t token) const {
@@ -97,10 +106,17 @@ void ScoreTile(const AttentionChunkTask& task, int first_query, int64_t token, i
       for (int v = 0; v < kVecs; ++v) acc[i][v] = Fma(k[v], qd, acc[i][v]);
     }
   }
+  Vec key_scales[kVecs];
+  if constexpr (kScaled<Format>) {
+    for (int v = 0; v < kVecs; ++v) {
+      key_scales[v] = Load(pages.Scales(task.cache->key_scales, token + v * kLanes));
+    }
+  }
   for (int i = 0; i < kQueries; ++i) {
     const Vec slope = Set1(task.slope[first_query + i]);
     float* scores = task.scores + (first_query + i) * kChunkTokens + (token - chunk);
     for (int v = 0; v < kVecs; ++v) {
+      if constexpr (kScaled<Format>) acc[i][v] = acc[i][v] * key_scales[v];
       const Vec position = Set1(static_cast<float>(token + v * kLanes)) + Iota();
       Store(scores + v * kLanes, Fma(acc[i][v], Set1(task.scale), slope * position));
     }
@@ -147,6 +163,19 @@ void Softmax(float* scores, int64_t begin, int64_t end, int64_t chunk, float& ma
     sum_vec = sum_vec + e;
   }
   sum = Sum(sum_vec);
+}
+
+// Weights times the scales of their values; only those of tokens that a query sees are numbers.
+template <typename Format>
+void ScaleWeights(const AttentionChunkTask& task, int64_t first, int64_t end, int64_t chunk) {
+  const Pages<Format> pages(task);
+  for (int64_t t = first; t < end; t += kLanes) {
+    const Vec scales = Load(pages.Scales(task.cache->value_scales, t));
+    for (int i = 0; i < task.num_queries; ++i) {
+      float* weights = task.scores + i * kChunkTokens + (t - chunk);
+      Store(weights, Load(weights) * scales);
+    }
+  }
 }
 
 // values[query][d ...] += weights * V over tokens [begin, end), for kVecs vectors of dimensions, of
@@ -257,6 +286,7 @@ void AttendChunk(const AttentionChunkTask& task, const AttentionPartial& out) {
     Softmax(task.scores + i * kChunkTokens, task.begin[i], task.end[i], chunk, out.max[i],
             out.sum[i]);
   }
+  if constexpr (kScaled<Format>) ScaleWeights<Format>(task, first, end, chunk);
   const int64_t count = task.num_queries * task.cache->head_dim;
   for (int64_t i = 0; i < count; ++i) out.values[i] = 0.0f;
   WeighValues<Format>(task, chunk, out.values);
@@ -265,6 +295,7 @@ void AttendChunk(const AttentionChunkTask& task, const AttentionPartial& out) {
 template void AttendChunk<F32>(const AttentionChunkTask&, const AttentionPartial&);
 template void AttendChunk<F16>(const AttentionChunkTask&, const AttentionPartial&);
 template void AttendChunk<BF16>(const AttentionChunkTask&, const AttentionPartial&);
+template void AttendChunk<I8>(const AttentionChunkTask&, const AttentionPartial&);
 
 void MergeChunk(int num_queries, int64_t head_dim, const AttentionPartial& chunk,
                 const AttentionPartial& into) {

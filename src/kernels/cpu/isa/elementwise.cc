@@ -73,23 +73,48 @@ void RotateInterleaved(float* x, const float* cos_sin, int64_t half) {
   }
 }
 
+// What a key or value is divided by before it is stored: nothing, but in 8 bits.
 template <typename Format>
-void StoreKey(const float* key, typename Format::Type* out, int64_t head_dim, int64_t stride) {
+struct Divisor {
+  Divisor(const float*, int64_t, float*, int64_t) {}
+  Vec operator()(Vec v) const { return v; }
+};
+
+template <>
+struct Divisor<I8> {
+  // Writes the scale of x[0 .. head_dim - 1] to scales[i].
+  Divisor(const float* x, int64_t head_dim, float* scales, int64_t i) {
+    const float peak = __builtin_fabsf(PeakOf(x, head_dim));
+    scales[i] = peak / 127.0f;
+    inverse = Set1(peak > 0.0f ? 127.0f / peak : 0.0f);
+  }
+  Vec operator()(Vec v) const {
+    const Vec magic = Set1(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
+    // Also makes a number of NaN, which not every conversion to bytes can take.
+    return Min(Max((v * inverse + magic) - magic, Set1(-127.0f)), Set1(127.0f));
+  }
+  Vec inverse;
+};
+
+template <typename Format>
+void StoreKey(const float* key, const Divisor<Format>& divide, typename Format::Type* out,
+              int64_t head_dim, int64_t stride) {
   for (int64_t d = 0; d < head_dim; d += kLanes) {
     const int64_t n = head_dim - d < kLanes ? head_dim - d : kLanes;
     typename Format::Type lanes[kLanes];
-    Format::StoreVec(lanes, LoadUpTo(key + d, n));
+    Format::StoreVec(lanes, divide(LoadUpTo(key + d, n)));
     for (int64_t i = 0; i < n; ++i) out[(d + i) * stride] = lanes[i];
   }
 }
 
 template <typename Format>
-void StoreValue(const float* value, typename Format::Type* out, int64_t head_dim) {
+void StoreValue(const float* value, const Divisor<Format>& divide, typename Format::Type* out,
+                int64_t head_dim) {
   int64_t d = 0;
-  for (; d + kLanes <= head_dim; d += kLanes) Format::StoreVec(out + d, Load(value + d));
+  for (; d + kLanes <= head_dim; d += kLanes) Format::StoreVec(out + d, divide(Load(value + d)));
   if (d < head_dim) {
     typename Format::Type lanes[kLanes];
-    Format::StoreVec(lanes, LoadPartial(value + d, head_dim - d));
+    Format::StoreVec(lanes, divide(LoadPartial(value + d, head_dim - d)));
     for (int64_t i = 0; d + i < head_dim; ++i) out[d + i] = lanes[i];
   }
 }
@@ -134,10 +159,15 @@ void RopeAndCacheTokens(const RopeAndCacheArgs& args, Range tokens) {
     }
     const int64_t block = args.slots[t] / block_size, offset = args.slots[t] % block_size;
     for (int64_t h = 0; h < cache.num_kv_heads; ++h) {
-      const int64_t base = (block * cache.num_kv_heads + h) * head_dim * block_size;
+      const int64_t row = (block * cache.num_kv_heads + h) * block_size;
+      const int64_t base = row * head_dim;
       const float* key = heads + (args.num_heads + h) * head_dim;
-      StoreKey<Format>(key, static_cast<Type*>(cache.keys) + base + offset, head_dim, block_size);
-      StoreValue<Format>(key + cache.num_kv_heads * head_dim,
+      const float* value = key + cache.num_kv_heads * head_dim;
+      const Divisor<Format> key_divisor(key, head_dim, cache.key_scales, row + offset);
+      const Divisor<Format> value_divisor(value, head_dim, cache.value_scales, row + offset);
+      StoreKey<Format>(key, key_divisor, static_cast<Type*>(cache.keys) + base + offset, head_dim,
+                       block_size);
+      StoreValue<Format>(value, value_divisor,
                          static_cast<Type*>(cache.values) + base + offset * head_dim, head_dim);
     }
   }
@@ -146,6 +176,7 @@ void RopeAndCacheTokens(const RopeAndCacheArgs& args, Range tokens) {
 template void RopeAndCacheTokens<F32>(const RopeAndCacheArgs&, Range);
 template void RopeAndCacheTokens<F16>(const RopeAndCacheArgs&, Range);
 template void RopeAndCacheTokens<BF16>(const RopeAndCacheArgs&, Range);
+template void RopeAndCacheTokens<I8>(const RopeAndCacheArgs&, Range);
 
 namespace {
 

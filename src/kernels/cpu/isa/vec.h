@@ -50,6 +50,12 @@ struct BF16 {
   static Vec LoadVec(const uint16_t* p) { return LoadBF16(p); }
   static void StoreVec(uint16_t* p, Vec a) { StoreBF16(p, a); }
 };
+// Of the cache only, beside a scale; StoreVec takes whole numbers from -128 to 127.
+struct I8 {
+  using Type = int8_t;
+  static Vec LoadVec(const int8_t* p) { return LoadI8(p); }
+  static void StoreVec(int8_t* p, Vec a) { StoreI8(p, a); }
+};
 
 // The first n (0 < n <= 16) elements, the others zero; reads nothing behind them. Like every load
 // here it asks no alignment, not even of an element.

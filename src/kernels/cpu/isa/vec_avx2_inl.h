@@ -117,6 +117,20 @@ inline void StoreF16(uint16_t* p, Vec a) {
                    _mm256_cvtps_ph(a.hi, _MM_FROUND_TO_NEAREST_INT));
 }
 
+inline Vec LoadI8(const int8_t* p) {
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  return {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes)),
+          _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_unpackhi_epi64(bytes, bytes)))};
+}
+inline void StoreI8(int8_t* p, Vec whole) {
+  const __m256i shorts =
+      _mm256_packs_epi32(_mm256_cvtps_epi32(whole.lo), _mm256_cvtps_epi32(whole.hi));
+  const __m256i ordered = _mm256_permute4x64_epi64(shorts, 0xD8);
+  _mm_storeu_si128(
+      reinterpret_cast<__m128i*>(p),
+      _mm_packs_epi16(_mm256_castsi256_si128(ordered), _mm256_extracti128_si256(ordered, 1)));
+}
+
 inline __m256i LoadPairs(const void* p) {
   return _mm256_load_si256(static_cast<const __m256i*>(p));
 }

@@ -101,6 +101,15 @@ inline void StoreF16(uint16_t* p, Vec a) {
                       _mm512_maskz_cvtps_ph(0xFFFF, a.v, _MM_FROUND_TO_NEAREST_INT));
 }
 
+inline Vec LoadI8(const int8_t* p) {
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  return {_mm512_maskz_cvtepi32_ps(0xFFFF, _mm512_maskz_cvtepi8_epi32(0xFFFF, bytes))};
+}
+inline void StoreI8(int8_t* p, Vec whole) {
+  const __m512i ints = _mm512_maskz_cvtps_epi32(0xFFFF, whole.v);
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_maskz_cvtepi32_epi8(0xFFFF, ints));
+}
+
 inline __m512i LoadPairs(const void* p) { return _mm512_load_si512(p); }
 inline Vec LoadBF16First(const void* p) {
   return {_mm512_castsi512_ps(_mm512_maskz_slli_epi32(0xFFFF, LoadPairs(p), 16))};

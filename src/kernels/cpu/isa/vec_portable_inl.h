@@ -143,6 +143,22 @@ inline void StoreF16(uint16_t* p, Vec a) {
   for (int i = 0; i < 16; ++i) p[i] = F32ToF16(lanes[i]);
 }
 
+inline Vec LoadI8(const int8_t* p) {
+  typedef int8_t ByteQuad __attribute__((vector_size(4)));
+  Vec r;
+  for (int i = 0; i < 4; ++i) {
+    ByteQuad bytes;
+    std::memcpy(&bytes, p + 4 * i, sizeof(bytes));
+    r.q[i] = __builtin_convertvector(bytes, Vec::Quad);
+  }
+  return r;
+}
+inline void StoreI8(int8_t* p, Vec whole) {
+  float lanes[16];
+  Store(lanes, whole);
+  for (int i = 0; i < 16; ++i) p[i] = static_cast<int8_t>(lanes[i]);
+}
+
 // Sixteen pairs of bf16: the first, and the second, of each pair.
 inline Vec LoadBF16First(const void* p) {
   Vec r = Load(static_cast<const float*>(p));
