@@ -12,18 +12,6 @@
 namespace dray::engine {
 namespace {
 
-DType KvDType(const LoadedModel& model, const EngineOptions& options) {
-  if (options.kv_dtype) return *options.kv_dtype;
-  switch (model.format) {
-    case kernels::WeightFormat::kF16:
-      return DType::kF16;
-    case kernels::WeightFormat::kF32:
-      return DType::kF32;
-    default:
-      return DType::kBF16;
-  }
-}
-
 int64_t ReadNumber(const char* path) {
   std::ifstream file(path);
   int64_t value = 0;
@@ -64,6 +52,18 @@ Status CheckOptions(const LoadedModel& model, const EngineOptions& options) {
 
 }  // namespace
 
+DType KvDType(const LoadedModel& model, const EngineOptions& options) {
+  if (options.kv_dtype) return *options.kv_dtype;
+  switch (model.format) {
+    case kernels::WeightFormat::kF16:
+      return DType::kF16;
+    case kernels::WeightFormat::kF32:
+      return DType::kF32;
+    default:
+      return DType::kBF16;
+  }
+}
+
 int64_t AvailableMemoryBytes() {
   std::ifstream info("/proc/meminfo");
   std::string key;
@@ -77,13 +77,14 @@ int64_t AvailableMemoryBytes() {
   return std::min(available, CgroupRoom());
 }
 
-Result<CacheSize> ChooseCacheSize(const LoadedModel& model, const EngineOptions& options) {
+Result<CacheSize> ChooseCacheSize(const LoadedModel& model, const EngineOptions& options,
+                                  int64_t more_block_bytes) {
   DRAY_RETURN_IF_ERROR(CheckOptions(model, options));
   const model::DecoderConfig& config = model.description.config;
   CacheSize size;
   size.spec.block_size = options.block_size;
   size.spec.dtype = KvDType(model, options);
-  const int64_t block_bytes = model::KvCache::BlockBytes(config, size.spec);
+  const int64_t block_bytes = model::KvCache::BlockBytes(config, size.spec) + more_block_bytes;
   const bool context_asked = options.max_context_tokens > 0;
   size.max_context_tokens = context_asked ? options.max_context_tokens : config.max_positions;
 

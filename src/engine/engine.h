@@ -85,6 +85,9 @@ struct EngineStats {
   uint64_t prompt_tokens = 0;
   uint64_t generated_tokens = 0;
   uint64_t preemptions = 0;
+  // Tokens that were guessed, and those of them that were right (drafter.h).
+  uint64_t drafted_tokens = 0;
+  uint64_t accepted_tokens = 0;
 };
 
 class Engine {

@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "engine/draft_policy.h"
+#include "engine/drafter.h"
 #include "engine/engine.h"
 #include "engine/engine_options.h"
 #include "engine/loaded_model.h"
@@ -24,7 +26,9 @@ class EngineCore {
  public:
   // `model` must outlive the core. kInvalidArgument or kResourceExhausted, naming the option, if
   // the cache cannot hold one sequence of max_context_tokens.
-  static Result<std::unique_ptr<EngineCore>> Make(LoadedModel& model, const EngineOptions& options);
+  // `drafter` guesses tokens (drafter.h); null: nobody does.
+  static Result<std::unique_ptr<EngineCore>> Make(LoadedModel& model, const EngineOptions& options,
+                                                  std::unique_ptr<Drafter> drafter = nullptr);
 
   // What is wrong with a request, whoever asks; thread-safe.
   Status Validate(const GenerateRequest& request) const;
@@ -48,9 +52,17 @@ class EngineCore {
 
   SequenceId AddSequence(Request& request, int sequence_idx, const std::vector<int32_t>& prompt,
                          uint64_t seed);
+  void ReserveStep(const model::DecoderLimits& limits);
+  // Asks the drafter about every sequence that is at its last known token; fills proposals_.
+  void OfferDrafts();
+  // Fills planned_, and makes the step's batch of it.
+  void TakePlan(const scheduler::Plan& plan);
   void CopyBlocks(const scheduler::Plan& plan);
   void ScorePrompts();
   void Sample();
+  // Chooses the token after one row, unless a guess before it was wrong or the sequence has ended.
+  void SampleRow(const WantedRow& wanted, std::span<float> logits);
+  void LearnFromResults();
   // Appends the sampled token to its sequence and tells the sink; says in `result` whether it was
   // the last. An error ends the request.
   Status TakeToken(const WantedRow& wanted, std::span<float> logits,
@@ -67,6 +79,9 @@ class EngineCore {
   EngineLimits limits_;
   int64_t max_logit_rows_;
   std::unique_ptr<model::Decoder> decoder_;
+  std::unique_ptr<Drafter> drafter_;  // may be null
+  DraftPolicy draft_policy_;
+  int64_t max_drafts_ = 0;
 
   std::unordered_map<RequestId, std::unique_ptr<Request>> requests_;
   std::unordered_map<SequenceId, std::unique_ptr<Sequence>> sequences_;
@@ -75,7 +90,11 @@ class EngineCore {
 
   // Reused from step to step.
   StepBatch batch_;
-  std::vector<scheduler::SequenceResult> results_;
+  std::vector<scheduler::DraftProposal> proposals_;
+  std::vector<PlannedSequence> planned_;
+  std::vector<SequenceId> decoding_;                // got a token in the last step, and go on
+  std::vector<scheduler::SequenceResult> results_;  // of the planned entries that sample
+  bool rows_follow_truth_ = false;  // the last result's next row is behind a right guess
   std::vector<std::pair<RequestId, Status>> failures_;
   sampling::SamplingWorkspace sampling_workspace_;
   std::vector<sampling::TokenLogprob> tops_;

@@ -4,13 +4,27 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 
+#include "kernels/backend.h"
 #include "kernels/weight_matrix.h"
 #include "tensor/dtype.h"
 
 namespace dray::engine {
+
+enum class SpeculationMethod { kNone, kPromptLookup, kDraftModel };
+
+// See drafter.h. It changes no token, only how fast they come.
+struct SpeculationOptions {
+  SpeculationMethod method = SpeculationMethod::kNone;
+  // Guesses of one sequence in one step; 0: no limit but what pays.
+  int64_t max_drafts = 0;
+  // Prompt lookup: tokens at the text's end that must have occurred before, and that are compared.
+  int64_t lookup_min = 1;
+  int64_t lookup_max = 4;
+};
 
 struct EngineOptions {
   // Tokens of a step. 512 keeps the arithmetic units busy while a step stays short enough for
@@ -33,6 +47,7 @@ struct EngineOptions {
   // How keys and values are stored (f32, f16, bf16, i8); absent: f32 beside f32 weights, else the
   // weights' 16-bit format.
   std::optional<DType> kv_dtype = std::nullopt;
+  SpeculationOptions speculation = {};
 };
 
 // Where weights come from: the checkpoint, or a generator of random numbers (only config.json is
@@ -43,6 +58,8 @@ struct LoadModelOptions {
   std::filesystem::path model_dir;
   // How weights are stored and computed; absent: as the checkpoint holds them.
   std::optional<kernels::WeightFormat> format = std::nullopt;
+  // Who computes; null: a backend is made by the next two.
+  std::shared_ptr<kernels::Backend> backend = nullptr;
   int num_threads = 0;   // 0: one for each processor that this process may use
   std::string isa = {};  // "": DRAY_ISA, else the best there is
   bool forbid_pickle = false;

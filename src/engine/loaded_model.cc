@@ -14,6 +14,13 @@ namespace {
 // Any number would do, as long as it is always the same.
 constexpr uint64_t kDummySeed = 20220914;
 
+Result<std::shared_ptr<kernels::Backend>> FindBackend(const LoadModelOptions& options) {
+  if (options.backend != nullptr) return options.backend;
+  DRAY_ASSIGN_OR_RETURN(auto backend, kernels::MakeCpuBackend({.num_threads = options.num_threads,
+                                                               .isa = options.isa}));
+  return std::shared_ptr<kernels::Backend>(std::move(backend));
+}
+
 // All but the time that it took.
 Result<std::unique_ptr<LoadedModel>> LoadFromCheckpoint(const LoadModelOptions& options) {
   DRAY_ASSIGN_OR_RETURN(auto description, model::ReadModelDescription(options.model_dir));
@@ -21,8 +28,7 @@ Result<std::unique_ptr<LoadedModel>> LoadFromCheckpoint(const LoadModelOptions& 
       auto checkpoint,
       checkpoint::Checkpoint::Open(options.model_dir, {.forbid_pickle = options.forbid_pickle}));
   model::SettleTiedHead(checkpoint, description);
-  DRAY_ASSIGN_OR_RETURN(auto backend, kernels::MakeCpuBackend({.num_threads = options.num_threads,
-                                                               .isa = options.isa}));
+  DRAY_ASSIGN_OR_RETURN(auto backend, FindBackend(options));
   DRAY_ASSIGN_OR_RETURN(const auto plan, model::PlanTensors(description, checkpoint));
   const auto format = options.format.value_or(model::AutomaticFormat(plan, *backend));
   model::LoadOptions load_options = {.format = format, .progress = options.progress};
@@ -39,8 +45,7 @@ Result<std::unique_ptr<LoadedModel>> LoadFromCheckpoint(const LoadModelOptions& 
 
 Result<std::unique_ptr<LoadedModel>> MakeDummy(const LoadModelOptions& options) {
   DRAY_ASSIGN_OR_RETURN(auto description, model::ReadModelDescription(options.model_dir));
-  DRAY_ASSIGN_OR_RETURN(auto backend, kernels::MakeCpuBackend({.num_threads = options.num_threads,
-                                                               .isa = options.isa}));
+  DRAY_ASSIGN_OR_RETURN(auto backend, FindBackend(options));
   const auto format = options.format.value_or(model::AutomaticFormat(description.config, *backend));
   DRAY_ASSIGN_OR_RETURN(
       auto weights,

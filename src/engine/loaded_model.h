@@ -13,7 +13,8 @@
 namespace dray::engine {
 
 struct LoadedModel {
-  std::unique_ptr<kernels::Backend> backend;
+  // Models that compute in turn, such as a model and its draft model, share one.
+  std::shared_ptr<kernels::Backend> backend;
   model::ModelDescription description;
   model::Weights weights;
   kernels::WeightFormat format = kernels::WeightFormat::kF32;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/ids.h"
+#include "engine/draft_policy.h"
 #include "engine/engine.h"
 #include "sampling/params.h"
 #include "sampling/sampler.h"
@@ -24,6 +25,19 @@ struct Request {
   int64_t num_prompt_scores() const { return static_cast<int64_t>(prompt_scores.log_probs.size()); }
 };
 
+// Of a sequence's own draft cache: nothing yet, or lost.
+inline constexpr int64_t kNoneComputed = -1;
+
+// What speculation (drafter.h) keeps of a sequence.
+struct DraftState {
+  // Guesses of the tokens that follow the known ones, for the step at hand.
+  std::vector<int32_t> tokens;
+  int kind = 0;
+  DraftRecord record;
+  // Tokens that a draft model has computed.
+  int64_t num_computed = kNoneComputed;
+};
+
 struct Sequence {
   SequenceId id;
   Request* request = nullptr;
@@ -31,6 +45,7 @@ struct Sequence {
   int64_t num_prompt_tokens = 0;
   std::vector<int32_t> tokens;  // prompt, then generated
   std::unique_ptr<sampling::Sampler> sampler;
+  DraftState draft;
 };
 
 }  // namespace dray::engine

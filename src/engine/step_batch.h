@@ -21,10 +21,14 @@ struct WantedRow {
 // Reused from step to step, so that steady steps allocate nothing.
 struct StepBatch {
   model::RaggedBatch ragged;
-  std::vector<WantedRow> samples;        // one for each plan entry that samples, in order
+  // For each plan entry that samples, in order: its last known token's row, then its guesses'.
+  std::vector<WantedRow> samples;
   std::vector<WantedRow> prompt_scores;  // prompt positions whose log-probabilities were asked for
 };
 
+// Appends an entry's tokens, of which those that `sequence` does not know are its guesses.
+void AppendRows(const scheduler::PlanEntry& entry, int32_t block_size, const Sequence& sequence,
+                model::RaggedBatch& ragged);
 // Appends one entry of a plan; `sequence` is the one it names.
 void AppendEntry(const scheduler::PlanEntry& entry, int32_t block_size, Sequence& sequence,
                  StepBatch& batch);

@@ -27,9 +27,10 @@ struct Submission {
 
 class TokenEngine final : public Engine {
  public:
-  TokenEngine(std::unique_ptr<LoadedModel> model, std::unique_ptr<EngineCore> core,
-              int64_t max_waiting)
+  TokenEngine(std::unique_ptr<LoadedModel> model, std::unique_ptr<LoadedModel> draft,
+              std::unique_ptr<EngineCore> core, int64_t max_waiting)
       : model_(std::move(model)),
+        draft_(std::move(draft)),
         core_(std::move(core)),
         max_waiting_(max_waiting),
         published_(core_->stats()) {
@@ -134,6 +135,7 @@ class TokenEngine final : public Engine {
   }
 
   std::unique_ptr<LoadedModel> model_;
+  std::unique_ptr<LoadedModel> draft_;  // may be null
   std::unique_ptr<EngineCore> core_;
   const int64_t max_waiting_;
   std::atomic<bool> healthy_{true};
@@ -157,10 +159,12 @@ class TokenEngine final : public Engine {
 }  // namespace
 
 Result<std::unique_ptr<Engine>> StartEngine(std::unique_ptr<LoadedModel> model,
-                                            const EngineOptions& options) {
-  DRAY_ASSIGN_OR_RETURN(auto core, EngineCore::Make(*model, options));
-  return std::unique_ptr<Engine>(
-      std::make_unique<TokenEngine>(std::move(model), std::move(core), options.max_waiting));
+                                            const EngineOptions& options,
+                                            std::unique_ptr<LoadedModel> draft) {
+  DRAY_ASSIGN_OR_RETURN(auto drafter, MakeDrafter(*model, draft.get(), options.speculation));
+  DRAY_ASSIGN_OR_RETURN(auto core, EngineCore::Make(*model, options, std::move(drafter)));
+  return std::unique_ptr<Engine>(std::make_unique<TokenEngine>(
+      std::move(model), std::move(draft), std::move(core), options.max_waiting));
 }
 
 }  // namespace dray::engine

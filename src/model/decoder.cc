@@ -21,6 +21,15 @@ void RaggedBatch::Clear() {
   block_tables.clear();
 }
 
+void RaggedBatch::Reserve(const DecoderLimits& limits) {
+  const auto tokens = static_cast<size_t>(limits.max_batch_tokens);
+  for (std::vector<int32_t>* list : {&ids, &positions, &slots, &known_tokens}) {
+    list->reserve(tokens);
+  }
+  sequences.reserve(static_cast<size_t>(limits.max_sequences));
+  block_tables.reserve(static_cast<size_t>(limits.max_table_entries));
+}
+
 Decoder::Decoder(const DecoderConfig& config, const Weights& weights, kernels::Backend& backend,
                  const DecoderLimits& limits)
     : config_(config), weights_(weights), backend_(backend), limits_(limits) {}

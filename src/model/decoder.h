@@ -15,6 +15,15 @@
 
 namespace dray::model {
 
+struct DecoderLimits {
+  int64_t max_batch_tokens = 0;
+  int64_t max_sequences = 0;
+  // Rows of logits computed at once.
+  int64_t max_logit_rows = 0;
+  // Entries of RaggedBatch::block_tables.
+  int64_t max_table_entries = 0;
+};
+
 // One step, described in host memory. Rows of different sequences follow each other; a sequence's
 // rows are contiguous.
 struct RaggedBatch {
@@ -29,15 +38,8 @@ struct RaggedBatch {
   std::vector<int32_t> block_tables;
 
   void Clear();
-};
-
-struct DecoderLimits {
-  int64_t max_batch_tokens = 0;
-  int64_t max_sequences = 0;
-  // Rows of logits computed at once.
-  int64_t max_logit_rows = 0;
-  // Entries of RaggedBatch::block_tables.
-  int64_t max_table_entries = 0;
+  // Room for every step within the limits, so that none allocates.
+  void Reserve(const DecoderLimits& limits);
 };
 
 class Decoder {

@@ -40,20 +40,29 @@ Result<SampledToken> Sampler::Choose(std::span<float> logits, SamplingWorkspace&
         StatusCode::kInvalidArgument,
         "no token is left to choose; allow more with \"bad_words\" or \"min_new_tokens\"");
   }
-  if (IsGreedy(params_)) {
-    chosen.token_id = IndexOf(logits, max);
-  } else {
-    SelectCandidates(params_, max, logits, workspace);
-    const double uniform =
-        UniformDraw(seed_, static_cast<uint64_t>(history_.num_generated()), sample_index_);
-    chosen.token_id = PickCandidate(workspace.candidates(), uniform);
-  }
+  chosen.token_id = Pick(logits, max, history_.num_generated(), workspace);
   if (params_.num_logprobs) {
     chosen.logprob = ComputeLogprobs(workspace.model_logits, chosen.token_id, *params_.num_logprobs,
                                      workspace.top);
     chosen.top = workspace.top;
   }
   return chosen;
+}
+
+std::optional<int32_t> Sampler::Guess(std::span<float> logits, int64_t num_ahead,
+                                      SamplingWorkspace& workspace) const {
+  ProcessLogits(params_, history_, end_tokens_, logits);
+  const float max = MaxLogit(logits);
+  if (!std::isfinite(max)) return std::nullopt;
+  return Pick(logits, max, history_.num_generated() + num_ahead, workspace);
+}
+
+int32_t Sampler::Pick(std::span<float> logits, float max, int64_t position,
+                      SamplingWorkspace& workspace) const {
+  if (IsGreedy(params_)) return IndexOf(logits, max);
+  SelectCandidates(params_, max, logits, workspace);
+  const double uniform = UniformDraw(seed_, static_cast<uint64_t>(position), sample_index_);
+  return PickCandidate(workspace.candidates(), uniform);
 }
 
 FinishReason Sampler::Append(int32_t token_id) {

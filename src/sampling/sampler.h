@@ -49,6 +49,12 @@ class Sampler {
   // and the like leave no token.
   Result<SampledToken> Choose(std::span<float> logits, SamplingWorkspace& workspace) const;
 
+  // What Choose would choose `num_ahead` tokens later, as far as that can be told from a guess at
+  // those `logits`: with the draw for that place, but a history that ends here. None if the logits
+  // allow no choice. Works in `logits` itself.
+  std::optional<int32_t> Guess(std::span<float> logits, int64_t num_ahead,
+                               SamplingWorkspace& workspace) const;
+
   // Records the sequence's next token, chosen here or elsewhere; says whether it is the last.
   FinishReason Append(int32_t token_id);
 
@@ -59,6 +65,10 @@ class Sampler {
   Sampler& operator=(const Sampler&) = delete;
 
  private:
+  // The choice among processed logits of a finite maximum, for the token at `position`.
+  int32_t Pick(std::span<float> logits, float max, int64_t position,
+               SamplingWorkspace& workspace) const;
+
   SamplingParams params_;
   uint64_t seed_;
   uint32_t sample_index_;

@@ -184,6 +184,30 @@ TEST(SamplerTest, SaysWhyTheSequenceEnds) {
   EXPECT_EQ(Sampler(ignoring).Append(5), FinishReason::kStopToken);
 }
 
+TEST(SamplerTest, AGuessIsTheLaterChoiceIfTheLogitsAreRight) {
+  for (const bool greedy : {false, true}) {
+    SamplingParams params = Sampled();
+    params.do_sample = !greedy;
+    params.top_p = 0.95;
+    Sampler sampler(SamplerSpec{.params = params, .seed = 4, .sample_index = 2});
+    SamplingWorkspace workspace;
+    std::vector<std::optional<int32_t>> guesses;
+    for (int i = 0; i < 20; ++i) {
+      std::vector<float> logits = RandomLogits(50, i);
+      guesses.push_back(sampler.Guess(logits, i, workspace));
+    }
+    for (int i = 0; i < 20; ++i) {
+      const int32_t choice = MustChoose(sampler, RandomLogits(50, i), workspace).token_id;
+      EXPECT_EQ(guesses[i], choice);
+      sampler.Append(choice);
+    }
+    std::vector<float> no_numbers(50, std::numeric_limits<float>::quiet_NaN());
+    EXPECT_EQ(sampler.Guess(no_numbers, 1, workspace), std::nullopt);
+    std::vector<float> all_masked(50, -std::numeric_limits<float>::infinity());
+    EXPECT_EQ(sampler.Guess(all_masked, 1, workspace), std::nullopt);
+  }
+}
+
 TEST(SamplerTest, WarmStepsAllocateNothing) {
   SamplingParams params = Sampled();
   params.top_k = 500;
