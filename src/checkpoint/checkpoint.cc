@@ -8,6 +8,7 @@
 #include <cstring>
 #include <utility>
 
+#include "checkpoint/gguf.h"
 #include "checkpoint/safetensors.h"
 #include "checkpoint/torch_file.h"
 
@@ -47,19 +48,19 @@ Status TwiceError(std::string_view name, const MappedFile& first, const MappedFi
 
 }  // namespace
 
-Result<Checkpoint> Checkpoint::Open(const fs::path& dir, const OpenOptions& options) {
-  DRAY_ASSIGN_OR_RETURN(const WeightFiles weights, FindWeightFiles(dir));
+Result<Checkpoint> Checkpoint::Open(const fs::path& path, const OpenOptions& options) {
+  DRAY_ASSIGN_OR_RETURN(const WeightFiles weights, FindWeightFiles(path));
   if (options.forbid_pickle && weights.format == WeightFormat::kTorch) {
     return Status(
         StatusCode::kUnsupported,
         fmt::format(
             "{}: its weights are torch .bin files, which are switched off here; convert them "
             "to safetensors",
-            dir.string()));
+            path.string()));
   }
   Checkpoint checkpoint;
   checkpoint.format_ = weights.format;
-  for (const fs::path& path : weights.files) DRAY_RETURN_IF_ERROR(checkpoint.OpenFile(path));
+  for (const fs::path& file : weights.files) DRAY_RETURN_IF_ERROR(checkpoint.OpenFile(file));
   DRAY_RETURN_IF_ERROR(checkpoint.SortAndCheckNames());
   DRAY_RETURN_IF_ERROR(checkpoint.CheckAgainstIndex(weights));
   return checkpoint;
@@ -71,13 +72,22 @@ Status Checkpoint::OpenFile(const fs::path& path) {
   files_.push_back(
       std::make_unique<File>(File{std::move(mapped), info.st_dev, info.st_ino, ModifiedNs(info)}));
   const MappedFile& file = files_.back()->mapped;
-  const auto read = format_ == WeightFormat::kTorch ? ReadTorchFile : ReadSafetensors;
-  DRAY_ASSIGN_OR_RETURN(FileContent content, read(file.bytes(), path.string()));
+  DRAY_ASSIGN_OR_RETURN(FileContent content, ReadContent(file));
   for (TensorSource& tensor : content.tensors) tensor.file = &file;
   for (UnreadableTensor& tensor : content.unreadable) tensor.file = &file;
   std::move(content.tensors.begin(), content.tensors.end(), std::back_inserter(tensors_));
   std::move(content.unreadable.begin(), content.unreadable.end(), std::back_inserter(unreadable_));
   return OkStatus();
+}
+
+Result<FileContent> Checkpoint::ReadContent(const MappedFile& file) {
+  const std::string path = file.path().string();
+  if (format_ == WeightFormat::kTorch) return ReadTorchFile(file.bytes(), path);
+  if (format_ == WeightFormat::kSafetensors) return ReadSafetensors(file.bytes(), path);
+  DRAY_ASSIGN_OR_RETURN(GgufContent gguf, ReadGguf(file.bytes(), path));
+  // Of several parts the first has it all.
+  if (metadata_.is_null()) metadata_ = std::move(gguf.metadata);
+  return std::move(gguf.content);
 }
 
 Status Checkpoint::SortAndCheckNames() {
@@ -177,6 +187,18 @@ Status Checkpoint::CheckUnchanged() const {
     }
   }
   return OkStatus();
+}
+
+Result<Json> ReadMetadata(const fs::path& path) {
+  DRAY_ASSIGN_OR_RETURN(const WeightFiles weights, FindWeightFiles(path));
+  if (weights.format != WeightFormat::kGguf) {
+    return Status(StatusCode::kNotFound,
+                  fmt::format("{}: its weights are {} files, which hold no metadata", path.string(),
+                              Name(weights.format)));
+  }
+  DRAY_ASSIGN_OR_RETURN(const MappedFile file, MappedFile::Open(weights.files.front()));
+  DRAY_ASSIGN_OR_RETURN(GgufContent gguf, ReadGguf(file.bytes(), file.path().string()));
+  return std::move(gguf.metadata);
 }
 
 }  // namespace dray::checkpoint

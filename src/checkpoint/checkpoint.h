@@ -1,6 +1,7 @@
-// A directory of Hugging Face weight files as one list of named tensors. The files are mapped and
-// only their headers are read; whoever loads the weights decides which bytes to touch, and when to
-// let go of them. Names mean nothing here: which tensors a model needs is for its caller to say.
+// A directory of Hugging Face weight files, or a GGUF model, as one list of named tensors. The
+// files are mapped and only their headers are read; whoever loads the weights decides which bytes
+// to touch, and when to let go of them. Names mean nothing here: which tensors a model needs is for
+// its caller to say.
 //
 // What is believed and what is checked: a file's size when it is opened bounds every range that is
 // handed out, so no tensor reaches beyond the mapping. A file that somebody truncates *afterwards*
@@ -18,6 +19,7 @@
 #include <vector>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/status.h"
 #include "checkpoint/tensor_source.h"
 #include "checkpoint/weight_files.h"
@@ -32,12 +34,13 @@ struct OpenOptions {
 
 class Checkpoint {
  public:
-  // Finds the weights of `dir`, the first of: model.safetensors, model.safetensors.index.json,
-  // pytorch_model.bin, pytorch_model.bin.index.json, the only *.safetensors file, the only *.bin
-  // file. Maps the files and checks their headers whole. kNotFound if there are none or a shard is
-  // missing, kCorrupt or kInvalidArgument naming the file and the tensor or field if one is
-  // unsound.
-  static Result<Checkpoint> Open(const std::filesystem::path& dir, const OpenOptions& options = {});
+  // Finds the weights of a directory, the first of: model.safetensors,
+  // model.safetensors.index.json, pytorch_model.bin, pytorch_model.bin.index.json, the only
+  // *.safetensors file, the only *.bin file, the only *.gguf model; or `path` is a .gguf file. Maps
+  // the files and checks their headers whole. kNotFound if there are none or a shard is missing,
+  // kCorrupt or kInvalidArgument naming the file and the tensor or field if one is unsound.
+  static Result<Checkpoint> Open(const std::filesystem::path& path,
+                                 const OpenOptions& options = {});
 
   Checkpoint(Checkpoint&&) noexcept = default;
   Checkpoint& operator=(Checkpoint&&) noexcept = default;
@@ -63,8 +66,10 @@ class Checkpoint {
   std::string DescribeFiles() const;
   // Their sizes together.
   uint64_t total_bytes() const;
-  // "safetensors" or "torch".
+  // "safetensors", "torch" or "gguf".
   std::string_view format() const { return Name(format_); }
+  // What a GGUF model says of itself beside its tensors (gguf.h); null for the other formats.
+  const Json& metadata() const { return metadata_; }
 
   // kCorrupt, naming the file, if one of the files has been replaced, resized or written to since
   // Open.
@@ -82,11 +87,16 @@ class Checkpoint {
   Status OpenFile(const std::filesystem::path& path);
   Status SortAndCheckNames();
   Status CheckAgainstIndex(const WeightFiles& weights);
+  Result<FileContent> ReadContent(const MappedFile& file);
 
   WeightFormat format_ = WeightFormat::kSafetensors;
+  Json metadata_;
   std::vector<std::unique_ptr<File>> files_;
   std::vector<TensorSource> tensors_;
   std::vector<UnreadableTensor> unreadable_;
 };
+
+// The metadata alone of a GGUF file, or of the GGUF model in a directory.
+Result<Json> ReadMetadata(const std::filesystem::path& path);
 
 }  // namespace dray::checkpoint

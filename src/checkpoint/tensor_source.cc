@@ -28,7 +28,16 @@ bool TensorSource::IsDense() const {
 
 std::span<const std::byte> TensorSource::bytes() const {
   DRAY_CHECK(IsDense());
-  return {data, static_cast<size_t>(shape.elements()) * SizeOf(dtype)};
+  return {data, BytesOf(shape.elements())};
+}
+
+size_t TensorSource::BytesOf(int64_t elements) const {
+  if (blocks == nullptr) return static_cast<size_t>(elements) * SizeOf(dtype);
+  return static_cast<size_t>(elements / blocks->elements * blocks->bytes);
+}
+
+std::string_view TensorSource::StorageName() const {
+  return blocks == nullptr ? Name(dtype) : blocks->name;
 }
 
 std::string Quoted(std::string_view name) {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/file.h"
+#include "checkpoint/block_format.h"
 #include "tensor/tensor.h"
 
 namespace dray::checkpoint {
@@ -20,17 +21,23 @@ namespace dray::checkpoint {
 // it was when it was opened. `data` need not be aligned for `dtype`: copy elements with memcpy.
 struct TensorSource {
   std::string name;
-  DType dtype = DType::kF32;
+  DType dtype = DType::kF32;  // with blocks: what they are decoded to, f32
   Shape shape;
   std::array<int64_t, Shape::kMaxRank>
-      strides{};                     // in elements, never negative; [0, rank) are in use
-  const std::byte* data = nullptr;   // of element [0, ..., 0]
-  const MappedFile* file = nullptr;  // for WillNeed and Release
+      strides{};                        // in elements, never negative; [0, rank) are in use
+  const std::byte* data = nullptr;      // of element [0, ..., 0]
+  const MappedFile* file = nullptr;     // for WillNeed and Release
+  const BlockFormat* blocks = nullptr;  // each row is stored as such blocks; null: as elements
 
   // Row-major without gaps. Always so in safetensors; torch files may hold views.
   bool IsDense() const;
-  // The elements' bytes in row-major order; the tensor must be dense.
+  // The elements' bytes (or blocks) in row-major order; the tensor must be dense, which one of
+  // blocks always is.
   std::span<const std::byte> bytes() const;
+  // How many bytes so many elements take; of blocks, a whole number of them.
+  size_t BytesOf(int64_t elements) const;
+  // "f32", "Q4_K": how the numbers are stored.
+  std::string_view StorageName() const;
 };
 
 // A tensor that is in the file and is described soundly, but that dray cannot represent; or one

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/file.h"
+#include "checkpoint/gguf_files.h"
 #include "checkpoint/tensor_source.h"
 
 namespace dray::checkpoint {
@@ -75,13 +76,47 @@ Status Ambiguous(const fs::path& dir, const std::vector<fs::path>& files,
                       files[1].filename().string(), candidate.single, candidate.index)};
 }
 
+Result<WeightFiles> GgufModel(const fs::path& file) {
+  WeightFiles weights{.format = WeightFormat::kGguf, .files = {}, .index_path = {}, .index = {}};
+  DRAY_ASSIGN_OR_RETURN(weights.files, FindGgufParts(file));
+  return weights;
+}
+
+// What is left to look for in a directory without weights of the other formats.
+Result<WeightFiles> FindGguf(const fs::path& dir) {
+  DRAY_ASSIGN_OR_RETURN(const std::vector<fs::path> models, ListGgufModels(dir));
+  if (models.size() == 1) return GgufModel(models[0]);
+  if (models.size() > 1) {
+    return Status(StatusCode::kInvalidArgument,
+                  fmt::format("{}: it holds {} GGUF models ({}, {}, ...): name one of the files",
+                              dir.string(), models.size(), models[0].filename().string(),
+                              models[1].filename().string()));
+  }
+  return Status(
+      StatusCode::kNotFound,
+      fmt::format(
+          "{}: no weights: neither model.safetensors nor pytorch_model.bin, nor an index of "
+          "either (*.index.json), nor a single *.safetensors, *.bin or *.gguf file",
+          dir.string()));
+}
+
 }  // namespace
 
 std::string_view Name(WeightFormat format) {
-  return format == WeightFormat::kSafetensors ? "safetensors" : "torch";
+  switch (format) {
+    case WeightFormat::kSafetensors:
+      return "safetensors";
+    case WeightFormat::kTorch:
+      return "torch";
+    case WeightFormat::kGguf:
+      return "gguf";
+  }
+  return "unknown";
 }
 
-Result<WeightFiles> FindWeightFiles(const fs::path& dir) {
+Result<WeightFiles> FindWeightFiles(const fs::path& path) {
+  if (IsGgufFile(path)) return GgufModel(path);
+  const fs::path& dir = path;
   for (const Candidate& candidate : kCandidates) {
     if (HasEntry(dir / candidate.single)) {
       return WeightFiles{.format = candidate.format,
@@ -100,12 +135,7 @@ Result<WeightFiles> FindWeightFiles(const fs::path& dir) {
           .format = candidate.format, .files = std::move(files), .index_path = {}, .index = {}};
     }
   }
-  return Status(
-      StatusCode::kNotFound,
-      fmt::format(
-          "{}: no weights: neither model.safetensors nor pytorch_model.bin, nor an index of "
-          "either (*.index.json), nor a single *.safetensors or *.bin file",
-          dir.string()));
+  return FindGguf(dir);
 }
 
 }  // namespace dray::checkpoint

@@ -1,5 +1,6 @@
 // Which files of a model directory hold its weights, decided by their names as the transformers
-// library does; what is in them is for their readers to say.
+// library does, and which files a GGUF file's name stands for; what is in them is for their readers
+// to say.
 #pragma once
 
 #include <filesystem>
@@ -12,8 +13,8 @@
 
 namespace dray::checkpoint {
 
-enum class WeightFormat { kSafetensors, kTorch };
-// "safetensors" or "torch".
+enum class WeightFormat { kSafetensors, kTorch, kGguf };
+// "safetensors", "torch" or "gguf".
 std::string_view Name(WeightFormat format);
 
 struct WeightFiles {
@@ -23,9 +24,10 @@ struct WeightFiles {
   std::optional<ShardIndex> index;           // likewise
 };
 
-// The first of: model.safetensors, its index, pytorch_model.bin, its index, the only *.safetensors
-// file, the only *.bin file. kNotFound if there are none, or if a shard that the index names is
-// missing.
-Result<WeightFiles> FindWeightFiles(const std::filesystem::path& dir);
+// Of a directory the first of: model.safetensors, its index, pytorch_model.bin, its index, the only
+// *.safetensors file, the only *.bin file, the only GGUF model. Of a .gguf file that file, or all
+// parts of the model if it is one of several ("-00002-of-00003.gguf"). kNotFound if there are none,
+// or if a shard that the index names, or a part, is missing.
+Result<WeightFiles> FindWeightFiles(const std::filesystem::path& path);
 
 }  // namespace dray::checkpoint

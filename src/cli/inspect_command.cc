@@ -12,8 +12,7 @@
 #include "checkpoint/checkpoint.h"
 #include "cli/human.h"
 #include "model/loader.h"
-#include "model/model_config.h"
-#include "model/tied_head.h"
+#include "model/model_files.h"
 #include "model/weights.h"
 
 namespace dray::cli {
@@ -37,7 +36,7 @@ std::string_view PositionName(model::PositionKind kind) {
 }
 
 uint64_t Bytes(const checkpoint::TensorSource& tensor) {
-  return static_cast<uint64_t>(tensor.shape.elements()) * SizeOf(tensor.dtype);
+  return tensor.BytesOf(tensor.shape.elements());
 }
 
 void PrintConfig(const DecoderConfig& config, std::ostream& out) {
@@ -77,7 +76,7 @@ void PrintTensors(const std::vector<PlannedTensor>& plan, std::ostream& out) {
              "size");
   for (const PlannedTensor& tensor : plan) {
     fmt::print(out, "{:<{}}  {:<14} {:<5} {:>10}  {}\n", tensor.source->name, width,
-               tensor.source->shape.ToString(), Name(tensor.source->dtype),
+               tensor.source->shape.ToString(), tensor.source->StorageName(),
                HumanBytes(Bytes(*tensor.source)), Name(tensor.row->slot));
   }
 }
@@ -97,9 +96,8 @@ void PrintUnused(const std::vector<PlannedTensor>& plan, const checkpoint::Check
 }
 
 Status Inspect(const InspectOptions& options, std::ostream& out) {
-  DRAY_ASSIGN_OR_RETURN(auto description, model::ReadModelDescription(options.model_dir));
-  DRAY_ASSIGN_OR_RETURN(const auto checkpoint, checkpoint::Checkpoint::Open(options.model_dir));
-  model::SettleTiedHead(checkpoint, description);
+  DRAY_ASSIGN_OR_RETURN(const auto files, model::OpenModelFiles(options.model_dir));
+  const auto& [description, checkpoint] = files;
   DRAY_ASSIGN_OR_RETURN(const auto plan, model::PlanTensors(description, checkpoint));
   const Totals totals = Count(plan);
   PrintConfig(description.config, out);

@@ -52,8 +52,8 @@ void AddGenerate(CLI::App& app, GenerateOptions& options) {
 }
 
 void AddInspect(CLI::App& app, std::string& model, InspectOptions& options) {
-  CLI::App* command = app.add_subcommand("inspect", "Show what a model folder holds");
-  command->add_option("model", model, "Folder of the model, or: demo")
+  CLI::App* command = app.add_subcommand("inspect", "Show what a model holds");
+  command->add_option("model", model, "Folder of the model, a .gguf file, or: demo")
       ->required()
       ->type_name("MODEL");
   command->add_flag_callback(
@@ -62,7 +62,7 @@ void AddInspect(CLI::App& app, std::string& model, InspectOptions& options) {
 
 void AddTokenize(CLI::App& app, std::string& model, TokenizeOptions& options) {
   CLI::App* command = app.add_subcommand("tokenize", "Show a text's tokens");
-  command->add_option("model", model, "Folder of the model, or: demo")
+  command->add_option("model", model, "Folder of the model, a .gguf file, or: demo")
       ->required()
       ->type_name("MODEL");
   command->add_option("text", options.text, "The text; without it, standard input")

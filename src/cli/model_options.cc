@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "checkpoint/gguf_files.h"
 
 namespace dray::cli {
 namespace {
@@ -33,27 +34,38 @@ bool IsFolder(const fs::path& path) {
   return fs::is_directory(path, error);
 }
 
+bool IsModel(const fs::path& path) {
+  std::error_code error;
+  return IsFolder(path) || (checkpoint::IsGgufFile(path) && fs::exists(path, error));
+}
+
 // A model_id inside a folder's serving.properties may be relative to that folder.
 fs::path LocateModel(const fs::path& folder, const std::string& model_id) {
   if (model_id.empty()) return folder;
   fs::path id = model_id;
-  if (id.is_relative() && !folder.empty() && IsFolder(folder / id)) return folder / id;
+  if (id.is_relative() && !folder.empty() && IsModel(folder / id)) return folder / id;
   return id;
 }
 
-Status CheckModelFolder(const fs::path& dir) {
-  if (dir.empty()) {
+Status CheckModel(const fs::path& path) {
+  if (path.empty()) {
     return {StatusCode::kInvalidArgument,
-            "no model was named: give a folder with config.json and weights, or \"demo\" for the "
-            "built-in model"};
+            "no model was named: give a folder with config.json and weights, a .gguf file, or "
+            "\"demo\" for the built-in model"};
   }
-  if (!IsFolder(dir)) {
+  if (!IsModel(path)) {
     return {StatusCode::kNotFound,
             fmt::format("there is no folder {}: name one that holds config.json, weights and a "
-                        "tokenizer, or \"demo\" for the built-in model",
-                        dir.string())};
+                        "tokenizer, or a .gguf file, or \"demo\" for the built-in model",
+                        path.string())};
   }
   return OkStatus();
+}
+
+// What a model is called that has no other name: its folder, or its file without the extension.
+std::string NameOf(const fs::path& model) {
+  const fs::path path = fs::absolute(model);
+  return (checkpoint::IsGgufFile(path) ? path.stem() : path.filename()).string();
 }
 
 }  // namespace
@@ -61,7 +73,7 @@ Status CheckModelFolder(const fs::path& dir) {
 void AddModelOptions(CLI::App& command, FlagScope scope, ModelArguments& arguments) {
   command
       .add_option("model", arguments.model,
-                  "Folder of the model (config.json, weights, tokenizer), or: demo")
+                  "Folder of the model (config.json, weights, tokenizer), a .gguf file, or: demo")
       ->type_name("MODEL");
   command.add_option("-f,--config-file", arguments.config_file, "A config.properties file")
       ->type_name("FILE");
@@ -93,7 +105,8 @@ Result<ResolvedModel> ResolveModel(const ModelArguments& arguments) {
   if (!arguments.config_file.empty()) {
     DRAY_ASSIGN_OR_RETURN(sources.config_properties, ReadPropertiesFile(arguments.config_file));
   }
-  if (!folder.empty()) {
+  // Of a file, the properties are not asked for: other models may lie beside it.
+  if (!folder.empty() && !checkpoint::IsGgufFile(folder)) {
     DRAY_ASSIGN_OR_RETURN(sources.serving_properties,
                           ReadOptionalProperties(folder / "serving.properties"));
   }
@@ -101,13 +114,12 @@ Result<ResolvedModel> ResolveModel(const ModelArguments& arguments) {
   for (const std::string& warning : loaded.warnings) LogWarning(warning);
   resolved.settings = std::move(loaded.settings);
   resolved.model_dir = LocateModel(folder, resolved.settings.model_id);
-  DRAY_RETURN_IF_ERROR(CheckModelFolder(resolved.model_dir));
+  DRAY_RETURN_IF_ERROR(CheckModel(resolved.model_dir));
   resolved.tokenizer_dir = resolved.settings.tokenizer.empty()
                                ? resolved.model_dir
                                : LocateModel(folder, resolved.settings.tokenizer);
   if (resolved.settings.model_name.empty()) {
-    resolved.settings.model_name =
-        resolved.demo ? kDemoModelName : fs::absolute(resolved.model_dir).filename().string();
+    resolved.settings.model_name = resolved.demo ? kDemoModelName : NameOf(resolved.model_dir);
   }
   return resolved;
 }

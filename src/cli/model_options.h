@@ -19,7 +19,7 @@ namespace dray::cli {
 
 // What was typed.
 struct ModelArguments {
-  std::string model;                         // a folder, or "demo"; "" if none was given
+  std::string model;                         // a folder, a .gguf file, "demo"; "" if none was given
   std::string config_file;                   // config.properties
   std::map<std::string, std::string> flags;  // by the setting's flag name
 };
@@ -31,12 +31,12 @@ enum class FlagScope { kModel, kModelAndServer };
 // done.
 void AddModelOptions(CLI::App& command, FlagScope scope, ModelArguments& arguments);
 
-// The settings and the folder of the model that they mean.
+// The settings and the model that they mean.
 struct ResolvedModel {
   serving::Settings settings;
-  std::filesystem::path model_dir;
-  std::filesystem::path tokenizer_dir;
-  std::optional<DemoModel> demo;  // keeps the demo model's files while they are needed
+  std::filesystem::path model_dir;      // or a .gguf file
+  std::filesystem::path tokenizer_dir;  // likewise
+  std::optional<DemoModel> demo;        // keeps the demo model's files while they are needed
 };
 
 // Reads config.properties, the environment and the model's serving.properties, in that order of

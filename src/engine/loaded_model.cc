@@ -6,7 +6,7 @@
 #include "checkpoint/checkpoint.h"
 #include "model/dummy_weights.h"
 #include "model/loader.h"
-#include "model/tied_head.h"
+#include "model/model_files.h"
 
 namespace dray::engine {
 namespace {
@@ -23,11 +23,10 @@ Result<std::shared_ptr<kernels::Backend>> FindBackend(const LoadModelOptions& op
 
 // All but the time that it took.
 Result<std::unique_ptr<LoadedModel>> LoadFromCheckpoint(const LoadModelOptions& options) {
-  DRAY_ASSIGN_OR_RETURN(auto description, model::ReadModelDescription(options.model_dir));
   DRAY_ASSIGN_OR_RETURN(
-      auto checkpoint,
-      checkpoint::Checkpoint::Open(options.model_dir, {.forbid_pickle = options.forbid_pickle}));
-  model::SettleTiedHead(checkpoint, description);
+      auto files,
+      model::OpenModelFiles(options.model_dir, {.forbid_pickle = options.forbid_pickle}));
+  auto& [description, checkpoint] = files;
   DRAY_ASSIGN_OR_RETURN(auto backend, FindBackend(options));
   DRAY_ASSIGN_OR_RETURN(const auto plan, model::PlanTensors(description, checkpoint));
   const auto format = options.format.value_or(model::AutomaticFormat(plan, *backend));

@@ -24,7 +24,7 @@ struct LoadedModel {
   double load_seconds = 0;
 };
 
-// Reads config.json and the weight files of the directory.
+// Reads config.json and the weight files of the directory, or a GGUF model.
 Result<std::unique_ptr<LoadedModel>> LoadModel(const LoadModelOptions& options);
 
 }  // namespace dray::engine

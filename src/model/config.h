@@ -51,6 +51,8 @@ struct RopeConfig {
   double beta_slow = 1.0;              // yarn
   bool truncate = true;                // yarn: correction range rounded to whole dimensions
   double attention_factor = 1.0;       // cosines and sines are multiplied by it
+  // Empty, or by how much each pair's frequency is divided, beside any scaling: [dim / 2].
+  std::vector<float> frequency_divisors;
 
   bool operator==(const RopeConfig&) const = default;
 };

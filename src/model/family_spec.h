@@ -50,8 +50,9 @@ enum class Part : uint8_t { kWhole, kQuery, kKey, kValue, kGate, kUp };
 // How a checkpoint tensor's rows become the slot's.
 enum class Transform : uint8_t {
   kNone,
-  kTranspose,   // stored [in, out]
-  kPerHeadQkv,  // rows (or elements) grouped by head: q, k, v of head 0, then of head 1, ...
+  kTranspose,          // stored [in, out]
+  kPerHeadQkv,         // rows (or elements) grouped by head: q, k, v of head 0, then of head 1, ...
+  kInterleavedHalves,  // of each head, rows 0, half, 1, half + 1, ...
 };
 
 // How a tensor is split over the ranks of a tensor-parallel group.

@@ -27,6 +27,7 @@ struct RowRun {
   int64_t slot_row = 0;
   int64_t source_row = 0;
   int64_t count = 0;
+  int64_t source_step = 1;  // from one row of the tensor to the next that is meant
 };
 
 // The first candidate that exists, or an error that lists them all.
@@ -82,8 +83,16 @@ int64_t FirstSlotRow(Part part, const DecoderConfig& config) {
 // Which rows of the tensor go where: one run, or for per-head storage three for each head.
 std::vector<RowRun> RowRuns(const WeightRow& row, const DecoderConfig& config) {
   const int64_t first = FirstSlotRow(row.part, config);
-  if (row.transform != Transform::kPerHeadQkv) return {{first, 0, ExtentOf(row.rows, config)}};
   std::vector<RowRun> runs;
+  if (row.transform == Transform::kInterleavedHalves) {
+    const int64_t half = config.head_dim / 2;
+    for (int64_t at = 0; at < ExtentOf(row.rows, config); at += config.head_dim) {
+      runs.push_back({first + at, at, half, 2});
+      runs.push_back({first + at + half, at + 1, half, 2});
+    }
+    return runs;
+  }
+  if (row.transform != Transform::kPerHeadQkv) return {{first, 0, ExtentOf(row.rows, config)}};
   for (int64_t part = 0; part < 3; ++part) {
     for (int64_t head = 0; head < config.num_heads; ++head) {
       runs.push_back({(part * config.num_heads + head) * config.head_dim,
@@ -107,12 +116,26 @@ SourceRows AsRows(const TensorSource& source, Transform transform) {
   return rows;
 }
 
-SourceRows Slice(const SourceRows& all, int64_t first_row, int64_t count) {
+// Rows of `all` that `run` means.
+SourceRows Slice(const SourceRows& all, const RowRun& run) {
   SourceRows part = all;
   part.data = static_cast<const std::byte*>(all.data) +
-              static_cast<size_t>(first_row * all.row_stride) * SizeOf(all.dtype);
-  part.rows = count;
+              static_cast<size_t>(run.source_row * all.row_stride) * SizeOf(all.dtype);
+  part.rows = run.count;
+  part.row_stride *= run.source_step;
   return part;
+}
+
+// The same of a tensor in blocks, decoded into `buffer`.
+SourceRows Decode(const TensorSource& source, const RowRun& run, std::vector<float>& buffer) {
+  const int64_t cols = source.shape[source.shape.rank() - 1];
+  buffer.resize(static_cast<size_t>(run.count * cols));
+  for (int64_t i = 0; i < run.count; ++i) {
+    const int64_t row = run.source_row + i * run.source_step;
+    checkpoint::DecodeBlocks(*source.blocks, source.data + source.BytesOf(row * cols), cols,
+                             buffer.data() + i * cols);
+  }
+  return {.data = buffer.data(), .rows = run.count, .cols = cols, .row_stride = cols};
 }
 
 // The bytes that `rows` spans in its file.
@@ -120,6 +143,11 @@ std::span<const std::byte> Span(const SourceRows& rows) {
   const int64_t last = (rows.rows - 1) * rows.row_stride + (rows.cols - 1) * rows.col_stride;
   return {static_cast<const std::byte*>(rows.data),
           static_cast<size_t>(last + 1) * SizeOf(rows.dtype)};
+}
+
+// The bytes of its file that the tensor takes.
+std::span<const std::byte> StoredBytes(const TensorSource& source) {
+  return source.blocks != nullptr ? source.bytes() : Span(AsRows(source, Transform::kNone));
 }
 
 template <typename T>
@@ -154,15 +182,14 @@ class Loader {
         weights_(model.config.num_layers) {}
 
   Result<Weights> Load(const std::vector<PlannedTensor>& plan) {
-    for (const PlannedTensor& tensor : plan)
-      total_bytes_ += Span(AsRows(*tensor.source, Transform::kNone)).size();
+    for (const PlannedTensor& tensor : plan) total_bytes_ += StoredBytes(*tensor.source).size();
     for (size_t i = 0; i < plan.size(); ++i) {
       const PlannedTensor& tensor = plan[i];
       if (i + 1 < plan.size()) Prefetch(*plan[i + 1].source);
       Status status = IsMatrixSlot(tensor.row->slot) ? LoadMatrix(tensor) : LoadVectorPart(tensor);
       const TensorSource& source = *tensor.source;
       DRAY_RETURN_IF_ERROR(status.WithPrefix(fmt::format("{}: {}", FileOf(source), source.name)));
-      done_bytes_ += Span(AsRows(*tensor.source, Transform::kNone)).size();
+      done_bytes_ += StoredBytes(source).size();
       if (options_.progress) options_.progress(done_bytes_, total_bytes_);
     }
     DRAY_RETURN_IF_ERROR(FlushVector());
@@ -170,9 +197,7 @@ class Loader {
   }
 
  private:
-  static void Prefetch(const TensorSource& source) {
-    source.file->WillNeed(Span(AsRows(source, Transform::kNone)));
-  }
+  static void Prefetch(const TensorSource& source) { source.file->WillNeed(StoredBytes(source)); }
 
   Status LoadMatrix(const PlannedTensor& tensor) {
     DRAY_RETURN_IF_ERROR(FlushVector());
@@ -185,12 +210,31 @@ class Loader {
       weights_.SetMatrix(row.slot, tensor.layer, std::move(made));
       matrix = weights_.MutableMatrix(row.slot, tensor.layer);
     }
-    const SourceRows all = AsRows(*tensor.source, row.transform);
     for (const RowRun& run : RowRuns(row, config_)) {
-      PackInPieces(*matrix, run, all, *tensor.source);
+      if (tensor.source->blocks != nullptr) {
+        PackBlocks(*matrix, run, *tensor.source);
+      } else {
+        PackInPieces(*matrix, run, AsRows(*tensor.source, row.transform), *tensor.source);
+      }
     }
-    tensor.source->file->Release(Span(all));
+    tensor.source->file->Release(StoredBytes(*tensor.source));
     return OkStatus();
+  }
+
+  // Blocks are decoded to floats, a piece at a time.
+  void PackBlocks(kernels::WeightMatrix& matrix, const RowRun& run, const TensorSource& source) {
+    const auto row_bytes = static_cast<int64_t>(sizeof(float)) * source.shape[1];
+    const int64_t piece = PieceRows(row_bytes);
+    for (int64_t done = 0; done < run.count; done += piece) {
+      const RowRun part = {run.slot_row + done, run.source_row + done * run.source_step,
+                           std::min(piece, run.count - done), run.source_step};
+      backend_.PackRows(matrix, part.slot_row, Decode(source, part, decoded_));
+    }
+  }
+
+  // Whole panels of 32 rows, of about kPieceBytes.
+  static int64_t PieceRows(int64_t row_bytes) {
+    return std::max<int64_t>(32, kPieceBytes / row_bytes / 32 * 32);
   }
 
   // A transposed tensor's rows interleave over all of its pages, so it is packed in one piece.
@@ -198,11 +242,12 @@ class Loader {
                     const TensorSource& source) {
     const bool interleaved = all.row_stride < all.col_stride;
     const int64_t row_bytes = all.cols * static_cast<int64_t>(SizeOf(all.dtype));
-    const int64_t piece =
-        interleaved ? run.count : std::max<int64_t>(32, kPieceBytes / row_bytes / 32 * 32);
+    const int64_t piece = interleaved ? run.count : PieceRows(row_bytes);
     for (int64_t done = 0; done < run.count; done += piece) {
-      const SourceRows rows = Slice(all, run.source_row + done, std::min(piece, run.count - done));
-      backend_.PackRows(matrix, run.slot_row + done, rows);
+      const RowRun part = {run.slot_row + done, run.source_row + done * run.source_step,
+                           std::min(piece, run.count - done), run.source_step};
+      const SourceRows rows = Slice(all, part);
+      backend_.PackRows(matrix, part.slot_row, rows);
       if (!interleaved && piece < run.count) source.file->Release(Span(rows));
     }
   }
@@ -216,10 +261,13 @@ class Loader {
       vector_layer_ = tensor.layer;
       vector_.assign(static_cast<size_t>(SlotRows(*tensor.row, config_)), 0.0f);
     }
-    const SourceRows all = AsRows(*tensor.source, Transform::kNone);
+    const TensorSource& source = *tensor.source;
+    SourceRows all = AsRows(source, Transform::kNone);
+    if (source.blocks != nullptr) all.data = Decode(source, {.count = 1}, decoded_).data;
     for (const RowRun& run : RowRuns(*tensor.row, config_)) {
       for (int64_t i = 0; i < run.count; ++i) {
-        vector_[static_cast<size_t>(run.slot_row + i)] = ReadElement(all, run.source_row + i);
+        vector_[static_cast<size_t>(run.slot_row + i)] =
+            ReadElement(all, run.source_row + i * run.source_step);
       }
     }
     return OkStatus();
@@ -243,6 +291,7 @@ class Loader {
   Slot vector_slot_{};
   int64_t vector_layer_ = kNoLayer - 1;
   std::vector<float> vector_;
+  std::vector<float> decoded_;  // a piece of a tensor in blocks
   uint64_t done_bytes_ = 0;
   uint64_t total_bytes_ = 0;
 };
@@ -259,11 +308,11 @@ Result<std::vector<PlannedTensor>> PlanTensors(const ModelDescription& model,
     plan.push_back({&row, layer, source});
     return OkStatus();
   };
-  for (const WeightRow& row : model.family->weights) {
+  for (const WeightRow& row : model.weights) {
     if (row.slot < kFirstLayerSlot) DRAY_RETURN_IF_ERROR(add(row, kNoLayer));
   }
   for (int64_t layer = 0; layer < model.config.num_layers; ++layer) {
-    for (const WeightRow& row : model.family->weights) {
+    for (const WeightRow& row : model.weights) {
       if (row.slot >= kFirstLayerSlot) DRAY_RETURN_IF_ERROR(add(row, layer));
     }
   }

@@ -162,6 +162,8 @@ Result<ModelDescription> DescribeModel(const std::string& where, const Json& con
   DRAY_RETURN_IF_ERROR(CheckCommonKeys(reader));
   DRAY_ASSIGN_OR_RETURN(model.config, model.family->read_config(reader));
   model.config.family = model.family->model_type;
+  model.weights.assign(model.family->weights.begin(), model.family->weights.end());
+  model.prefixes = model.family->prefixes;
   ReadDType(reader, model.config);
   DRAY_RETURN_IF_ERROR(ReadTokenIds(reader, model.config));
   if (!generation_config.is_null()) {
@@ -177,13 +179,15 @@ Result<ModelDescription> DescribeModel(const std::string& where, const Json& con
   return model;
 }
 
+Result<Json> ReadGenerationConfig(const std::filesystem::path& model_dir) {
+  const std::filesystem::path path = model_dir / "generation_config.json";
+  if (!HasEntry(path)) return Json();
+  return ReadJsonFile(path);
+}
+
 Result<ModelDescription> ReadModelDescription(const std::filesystem::path& model_dir) {
   DRAY_ASSIGN_OR_RETURN(const Json config, ReadJsonFile(model_dir / "config.json"));
-  Json generation_config;
-  const std::filesystem::path generation_path = model_dir / "generation_config.json";
-  if (HasEntry(generation_path)) {
-    DRAY_ASSIGN_OR_RETURN(generation_config, ReadJsonFile(generation_path));
-  }
+  DRAY_ASSIGN_OR_RETURN(const Json generation_config, ReadGenerationConfig(model_dir));
   return DescribeModel((model_dir / "").string(), config, generation_config);
 }
 

@@ -2,7 +2,10 @@
 #pragma once
 
 #include <filesystem>
+#include <span>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "base/json.h"
 #include "base/status.h"
@@ -14,6 +17,10 @@ namespace dray::model {
 struct ModelDescription {
   const FamilySpec* family = nullptr;
   DecoderConfig config;
+  // The family's weights as this model's files name and store them, and what may stand before the
+  // names. PlannedTensors point to the rows.
+  std::vector<WeightRow> weights;
+  std::span<const std::string_view> prefixes;
 };
 
 // The same from parsed files; `generation_config` is null if there is no such file. `where` stands
@@ -24,5 +31,8 @@ Result<ModelDescription> DescribeModel(const std::string& where, const Json& con
 // Refuses, naming file, key and value: unknown model types, absent or absurd sizes, keys that would
 // change the result and are not supported. Keys that nobody knows are named in a warning.
 Result<ModelDescription> ReadModelDescription(const std::filesystem::path& model_dir);
+
+// generation_config.json of a directory, or null if it has none.
+Result<Json> ReadGenerationConfig(const std::filesystem::path& model_dir);
 
 }  // namespace dray::model

@@ -96,6 +96,9 @@ std::vector<float> InverseFrequencies(const RopeConfig& rope, int64_t seq_len) {
     if (rope.scaling == RopeScaling::kLinear) frequency /= static_cast<float>(rope.factor);
     if (rope.scaling == RopeScaling::kLlama3) frequency = Llama3Frequency(rope, frequency);
     if (rope.scaling == RopeScaling::kYarn) frequency = YarnFrequency(rope, yarn, pair);
+    if (!rope.frequency_divisors.empty()) {
+      frequency /= rope.frequency_divisors[static_cast<size_t>(pair)];
+    }
   }
   return frequencies;
 }

@@ -18,7 +18,7 @@ bool TakesPrefix(const WeightRow& row) {
   return row.slot != Slot::kHead && row.slot != Slot::kHeadBias;
 }
 
-void AppendNames(const FamilySpec& family, const WeightRow& row, int64_t layer,
+void AppendNames(const ModelDescription& model, const WeightRow& row, int64_t layer,
                  std::vector<std::string>& names) {
   std::string_view rest = row.name;
   while (!rest.empty()) {
@@ -26,7 +26,7 @@ void AppendNames(const FamilySpec& family, const WeightRow& row, int64_t layer,
     const std::string_view name = rest.substr(0, end);
     rest.remove_prefix(std::min(end + 1, rest.size()));
     if (TakesPrefix(row)) {
-      for (const auto prefix : family.prefixes) names.push_back(TensorName(prefix, name, layer));
+      for (const auto prefix : model.prefixes) names.push_back(TensorName(prefix, name, layer));
     }
     names.push_back(TensorName("", name, layer));
   }
@@ -37,10 +37,10 @@ void AppendNames(const FamilySpec& family, const WeightRow& row, int64_t layer,
 std::vector<std::string> CandidateNames(const ModelDescription& model, const WeightRow& row,
                                         int64_t layer) {
   std::vector<std::string> names;
-  AppendNames(*model.family, row, layer, names);
-  const WeightRow* head = FindRow(*model.family, Slot::kHead);
+  AppendNames(model, row, layer, names);
+  const WeightRow* head = FindRow(model, Slot::kHead);
   if (row.slot == Slot::kTokenEmbedding && model.config.tied_head && head != nullptr) {
-    AppendNames(*model.family, *head, layer, names);
+    AppendNames(model, *head, layer, names);
   }
   return names;
 }
@@ -56,10 +56,10 @@ const std::string* FindName(const std::vector<std::string>& names,
                              : first([&](const auto& name) { return checkpoint.Contains(name); });
 }
 
-const WeightRow* FindRow(const FamilySpec& family, Slot slot) {
-  const auto it = std::find_if(family.weights.begin(), family.weights.end(),
+const WeightRow* FindRow(const ModelDescription& model, Slot slot) {
+  const auto it = std::find_if(model.weights.begin(), model.weights.end(),
                                [&](const WeightRow& row) { return row.slot == slot; });
-  return it == family.weights.end() ? nullptr : &*it;
+  return it == model.weights.end() ? nullptr : &*it;
 }
 
 }  // namespace dray::model

@@ -20,7 +20,7 @@ std::vector<std::string> CandidateNames(const ModelDescription& model, const Wei
 const std::string* FindName(const std::vector<std::string>& names,
                             const checkpoint::Checkpoint& checkpoint);
 
-// The row that fills `slot` whole, whether or not the model has it; null if the family has none.
-const WeightRow* FindRow(const FamilySpec& family, Slot slot);
+// The row that fills `slot` whole, whether or not the model has it; null if there is none.
+const WeightRow* FindRow(const ModelDescription& model, Slot slot);
 
 }  // namespace dray::model

@@ -20,7 +20,7 @@ constexpr size_t kPieceBytes = size_t{16} << 20;
 // One of its tensors, if it is readable and shaped like a token table.
 const TensorSource* FindTable(const ModelDescription& model, Slot slot,
                               const checkpoint::Checkpoint& checkpoint) {
-  const WeightRow* row = FindRow(*model.family, slot);
+  const WeightRow* row = FindRow(model, slot);
   if (row == nullptr) return nullptr;
   const auto names = CandidateNames(model, *row, kNoLayer);
   const std::string* name = FindName(names, checkpoint);
@@ -67,6 +67,7 @@ bool SameBytes(const TensorSource& a, const TensorSource& b) {
 }
 
 bool SameValues(const TensorSource& a, const TensorSource& b) {
+  if (a.blocks != nullptr || b.blocks != nullptr) return SameStorage(a, b);
   if (a.dtype == b.dtype && a.data == b.data && a.strides == b.strides) return true;
   if (a.dtype == b.dtype && a.IsDense() && b.IsDense()) return SameBytes(a, b);
   for (int64_t row = 0; row < a.shape[0]; ++row) {
@@ -78,6 +79,11 @@ bool SameValues(const TensorSource& a, const TensorSource& b) {
 }
 
 }  // namespace
+
+bool SameStorage(const TensorSource& a, const TensorSource& b) {
+  const bool alike = a.dtype == b.dtype && a.blocks == b.blocks && a.shape == b.shape;
+  return alike && a.IsDense() && b.IsDense() && SameBytes(a, b);
+}
 
 void SettleTiedHead(const checkpoint::Checkpoint& checkpoint, ModelDescription& model) {
   if (!model.config.tied_head) return;
