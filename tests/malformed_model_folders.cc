@@ -138,10 +138,13 @@ constexpr FolderRow kFolderRows[] = {
      },
      "", "a.safetensors"},
     {"only_other_formats",
+     [](const ModelFolder& f) { fs::rename(f.dir() / "model.safetensors", f.dir() / "model.h5"); },
+     "", "no weights"},
+    {"safetensors_called_gguf",
      [](const ModelFolder& f) {
        fs::rename(f.dir() / "model.safetensors", f.dir() / "model.gguf");
      },
-     "", "no weights"},
+     "", "model.gguf: it begins with"},
     {"safetensors_called_bin",
      [](const ModelFolder& f) {
        fs::rename(f.dir() / "model.safetensors", f.dir() / "pytorch_model.bin");
