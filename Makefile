@@ -2,6 +2,7 @@
 JOBS ?= $(shell nproc)
 PORT ?= 8080
 FUZZ_SECONDS ?= 30
+BENCH_SHAPE ?= llama-1.3b
 BUILD := build/release
 CLANG_FORMAT ?= clang-format-14
 PACKAGES := tools/packages.txt
@@ -29,8 +30,8 @@ test: build ## build, then run the tests
 demo: build ## build, serve the small demo model on PORT (8080), show a completion
 	@tools/demo $(BUILD)/dray $(PORT)
 
-bench: build ## build, then run the benchmarks
-	for name in attention linear pack model; do $(BUILD)/bench/$${name}_bench || exit 1; done
+bench: build ## build, then measure BENCH_SHAPE (llama-1.3b, random weights) beside the machine's limits
+	$(BUILD)/dray bench bench/shapes/$(BENCH_SHAPE) --load-format dummy --dtype bf16,int8,int4
 
 lint: ## layers, sizes, forbidden calls, format, self-contained headers, clang-tidy
 	@tools/install_packages $(LINT_PACKAGES)

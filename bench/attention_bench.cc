@@ -6,8 +6,8 @@
 #include <numeric>
 #include <vector>
 
+#include "bench/machine_limits.h"
 #include "kernels/backend.h"
-#include "machine_limits.h"
 
 namespace dray::bench {
 namespace {

@@ -8,8 +8,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "bench/machine_limits.h"
 #include "kernels/backend.h"
-#include "machine_limits.h"
 
 namespace dray::bench {
 namespace {

@@ -14,8 +14,8 @@
 #include <string>
 #include <vector>
 
+#include "bench/machine_limits.h"
 #include "engine/engine_core.h"
-#include "machine_limits.h"
 
 namespace dray::bench {
 namespace {

@@ -4,8 +4,8 @@
 #include <CLI/CLI.hpp>
 #include <vector>
 
+#include "bench/machine_limits.h"
 #include "kernels/backend.h"
-#include "machine_limits.h"
 
 namespace dray::bench {
 namespace {

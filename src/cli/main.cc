@@ -10,6 +10,7 @@
 #include <string>
 
 #include "base/log.h"
+#include "cli/bench_command.h"
 #include "cli/generate_command.h"
 #include "cli/inspect_command.h"
 #include "cli/serve_command.h"
@@ -80,6 +81,18 @@ void AddTokenize(CLI::App& app, std::string& model, TokenizeOptions& options) {
       "Decoding: leave special tokens out");
 }
 
+void AddBench(CLI::App& app, BenchArguments& arguments) {
+  CLI::App* command = app.add_subcommand(
+      "bench", "Measure a model beside the machine's limits, or a server under load");
+  AddBenchOptions(*command, arguments);
+}
+
+std::string CommandLine(int argc, char** argv) {
+  std::string line;
+  for (int i = 0; i < argc; ++i) line += (i > 0 ? " " : "") + std::string(argv[i]);
+  return line;
+}
+
 // The folder of a command that takes no settings; extracts the demo model if that is meant.
 Result<std::filesystem::path> ModelFolder(const std::string& model,
                                           std::optional<DemoModel>& demo) {
@@ -108,6 +121,8 @@ int Main(int argc, char** argv) {
   AddGenerate(app, generate);
   AddInspect(app, model, inspect);
   AddTokenize(app, model, tokenize);
+  BenchArguments bench;
+  AddBench(app, bench);
   CLI11_PARSE(app, argc, argv);
 
   std::optional<DemoModel> demo;
@@ -122,6 +137,12 @@ int Main(int argc, char** argv) {
     // Loading is told by the progress line; what remains of the log are warnings.
     if (::isatty(STDERR_FILENO) == 1) SetLogLevel(LogLevel::kWarning);
     return RunGenerate(generate, std::cout, std::cerr);
+  }
+  if (app.got_subcommand("bench")) {
+    SetLogLevel(LogLevel::kWarning);
+    bench.version = DRAY_VERSION;
+    bench.command_line = CommandLine(argc, argv);
+    return RunBench(bench, std::cout, std::cerr);
   }
   const char* command = app.got_subcommand("inspect") ? "inspect" : "tokenize";
   const auto folder = ModelFolder(model, demo);

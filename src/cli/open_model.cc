@@ -28,6 +28,16 @@ Result<std::optional<WeightFormat>> ParseFormat(const std::string& dtype) {
   return Status(StatusCode::kUnsupported, fmt::format("dtype {} cannot be computed", dtype));
 }
 
+void LogModel(const engine::LoadedModel& model, const std::string& name) {
+  LogInfo(fmt::format("{}: {} {}, {} parameters, {} as {}, loaded in {:.2f} s, {}", name,
+                      model.description.config.family, model.checkpoint_format,
+                      HumanCount(model.weights.num_parameters()),
+                      HumanBytes(model.weights.size_bytes()), Name(model.format),
+                      model.load_seconds, model.backend->Describe()));
+}
+
+}  // namespace
+
 engine::EngineOptions MakeEngineOptions(const serving::Settings& settings) {
   engine::EngineOptions options;
   options.max_sequences = settings.max_rolling_batch_size;
@@ -44,17 +54,7 @@ engine::EngineOptions MakeEngineOptions(const serving::Settings& settings) {
   return options;
 }
 
-void LogModel(const engine::LoadedModel& model, const std::string& name) {
-  LogInfo(fmt::format("{}: {} {}, {} parameters, {} as {}, loaded in {:.2f} s, {}", name,
-                      model.description.config.family, model.checkpoint_format,
-                      HumanCount(model.weights.num_parameters()),
-                      HumanBytes(model.weights.size_bytes()), Name(model.format),
-                      model.load_seconds, model.backend->Describe()));
-}
-
-}  // namespace
-
-Result<std::shared_ptr<serving::Model>> OpenModel(const ResolvedModel& resolved) {
+Result<engine::LoadModelOptions> MakeLoadOptions(const ResolvedModel& resolved) {
   const serving::Settings& settings = resolved.settings;
   engine::LoadModelOptions load;
   load.model_dir = resolved.model_dir;
@@ -62,6 +62,12 @@ Result<std::shared_ptr<serving::Model>> OpenModel(const ResolvedModel& resolved)
   load.forbid_pickle = settings.forbid_pickle;
   if (settings.load_format == "dummy") load.load_format = engine::LoadFormat::kDummy;
   DRAY_ASSIGN_OR_RETURN(load.format, ParseFormat(settings.dtype));
+  return load;
+}
+
+Result<std::shared_ptr<serving::Model>> OpenModel(const ResolvedModel& resolved) {
+  const serving::Settings& settings = resolved.settings;
+  DRAY_ASSIGN_OR_RETURN(engine::LoadModelOptions load, MakeLoadOptions(resolved));
   // The tokenizer first: it is small, and a wrong one is told before gigabytes are read.
   DRAY_ASSIGN_OR_RETURN(auto tokenizer, tokenizer::Tokenizer::Load(resolved.tokenizer_dir));
   std::unique_ptr<engine::LoadedModel> model;

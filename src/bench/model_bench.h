@@ -1,0 +1,59 @@
+// The three benchmarks of a model in this process: micro-runs against the machine's limits, the
+// latency grid, and the batch table. Each loads every variant of the model in turn, and returns
+// what it found, also when it was interrupted.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "bench/machine_limits.h"
+#include "bench/model_run.h"
+#include "bench/report.h"
+
+namespace dray::bench {
+
+// One choice of engine options to be measured.
+struct Variant {
+  std::string label;  // "int8"
+  std::function<Result<std::unique_ptr<engine::LoadedModel>>()> load;
+  engine::EngineOptions engine;
+  int num_threads = 0;  // for the machine's limits; 0: all
+};
+
+// Which micro-runs.
+enum class MicroKind { kPrompt, kDecode, kBatch };
+
+struct ModelBenchOptions {
+  std::vector<MicroKind> kinds = {MicroKind::kPrompt, MicroKind::kDecode, MicroKind::kBatch};
+  std::vector<Variant> variants;
+  std::vector<int64_t> inputs;   // tokens of a prompt
+  std::vector<int64_t> outputs;  // new tokens
+  std::vector<int64_t> batches;  // sequences at a time
+  int64_t prompt = 512;          // micro-runs: the prompt that is timed by itself
+  int64_t repeats = 3;
+  uint64_t seed = 1;
+  // Of the memory that is read to learn its bandwidth.
+  int64_t bandwidth_bytes = MachineLimits::kBufferBytes;
+  StopCheck stop = nullptr;
+};
+
+// The machine's limits alone, by the threads' number (0: all) and the best instructions there are.
+Report MeasureLimits(int num_threads, int64_t bandwidth_bytes);
+
+// A prompt; decoding of one sequence; decoding of each batch, for each input and output. The
+// machine's limits are measured before and after each, and the better of both counts.
+Result<Report> RunMicro(const ModelBenchOptions& options);
+
+// Latency of each input, output and batch: from the request to the last token. One run of the
+// longest output serves the shorter ones too, which end at their own token.
+Result<Report> RunGrid(const ModelBenchOptions& options);
+
+// For each input, output and batch: load time, percentiles of the requests' latency, tokens a
+// second.
+Result<Report> RunBatchTable(const ModelBenchOptions& options);
+
+}  // namespace dray::bench

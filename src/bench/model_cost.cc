@@ -1,0 +1,95 @@
+#include "bench/model_cost.h"
+
+#include <algorithm>
+
+#include "model/weights.h"
+
+namespace dray::bench {
+namespace {
+
+using kernels::WeightFormat;
+using model::Slot;
+
+// Tables are read by rows, a few at a time; a head that is tied to one is read whole.
+bool IsTable(Slot slot, const model::DecoderConfig& config) {
+  return (slot == Slot::kTokenEmbedding && !config.tied_head) || slot == Slot::kPositionEmbedding;
+}
+
+bool IsHead(Slot slot) {
+  return slot == Slot::kHead || slot == Slot::kTokenEmbedding || slot == Slot::kProjectOut;
+}
+
+void AddProducts(WeightFormat format, double products, PassCost& cost) {
+  switch (format) {
+    case WeightFormat::kBF16:
+      cost.bf16 += products;
+      return;
+    case WeightFormat::kI8:
+    case WeightFormat::kI4:
+      cost.int8 += products;
+      return;
+    default:
+      cost.f32 += products;
+  }
+}
+
+void AddMatrix(Slot slot, const kernels::WeightMatrix& matrix, const PassShape& shape,
+               PassCost& cost) {
+  // Only the last row of each sequence goes through the head.
+  const auto rows =
+      static_cast<double>(shape.sequences) * (IsHead(slot) ? 1.0 : static_cast<double>(shape.rows));
+  AddProducts(matrix.format(),
+              rows * static_cast<double>(matrix.rows()) * static_cast<double>(matrix.cols()), cost);
+}
+
+// Keys and values that one layer reads, in tokens, and query-key pairs, for one sequence.
+struct Attention {
+  double tokens = 0;
+  double pairs = 0;
+};
+
+Attention AttentionOf(const PassShape& shape, int64_t window) {
+  const auto rows = static_cast<double>(shape.rows);
+  const double seen = window > 0 ? static_cast<double>(window) : shape.context;
+  const double first = shape.context - rows + 1;  // what the first new token sees
+  // Causal: from `first` to `context`, each cut to the window.
+  const double most = std::min(seen, shape.context);
+  const double least = std::min(seen, first);
+  return {.tokens = std::min(shape.context, most + rows - 1), .pairs = rows * (least + most) / 2};
+}
+
+}  // namespace
+
+PassCost CostOf(const engine::LoadedModel& model, const PassShape& shape, double kv_token_bytes) {
+  const model::DecoderConfig& config = model.description.config;
+  PassCost cost;
+  model.weights.ForEach([&](Slot slot, int64_t layer, int64_t, size_t bytes) {
+    if (IsTable(slot, config)) return;
+    cost.bytes += static_cast<double>(bytes);
+    const kernels::WeightMatrix* matrix = model.weights.Matrix(slot, layer);
+    if (matrix != nullptr) AddMatrix(slot, *matrix, shape, cost);
+  });
+  const auto sequences = static_cast<double>(shape.sequences);
+  const double layer_bytes = kv_token_bytes / static_cast<double>(config.num_layers);
+  for (const int64_t window : config.window) {
+    const Attention attention = AttentionOf(shape, window);
+    // New tokens are written; of the others each is read once.
+    cost.bytes += sequences * layer_bytes * attention.tokens;
+    // Scores, and their products with the values; at the faster of the rates for numbers.
+    cost.bf16 += sequences * 2 * attention.pairs * static_cast<double>(config.query_width());
+  }
+  return cost;
+}
+
+std::string_view Name(Bound bound) { return bound == Bound::kMemory ? "memory" : "arithmetic"; }
+
+Floor FloorOf(const PassCost& cost, const LimitsSample& limits) {
+  const double bf16 = limits.bf16 > 0 ? limits.bf16 : limits.f32;
+  const double int8 = limits.int8 > 0 ? limits.int8 : limits.f32;
+  const double arithmetic = cost.f32 / limits.f32 + cost.bf16 / bf16 + cost.int8 / int8;
+  const double memory = cost.bytes / limits.read_bandwidth;
+  if (arithmetic > memory) return {arithmetic, Bound::kArithmetic};
+  return {memory, Bound::kMemory};
+}
+
+}  // namespace dray::bench

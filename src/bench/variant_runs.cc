@@ -1,0 +1,117 @@
+#include "bench/variant_runs.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "bench/process_memory.h"
+
+namespace dray::bench {
+namespace {
+
+// A step of decoding is worth about so many prompt tokens where weights of 8 bits come from memory.
+constexpr double kStepCost = 16;
+constexpr double kLoadCost = 500;
+
+// "1.35 G", "12.3 M".
+std::string Scaled(double value) {
+  return value >= 1e9 ? fmt::format("{:.2f} G", value / 1e9) : fmt::format("{:.2f} M", value / 1e6);
+}
+
+}  // namespace
+
+double CostOfRun(const RunShape& shape) {
+  const auto sequences = static_cast<double>(shape.sequences);
+  return sequences * static_cast<double>(shape.prompt_tokens) +
+         static_cast<double>(shape.new_tokens) * (kStepCost + sequences);
+}
+
+VariantRuns::VariantRuns(const ModelBenchOptions& options, double cost_of_a_variant)
+    : options_(options),
+      progress_(static_cast<double>(options.variants.size()) *
+                    (kLoadCost + cost_of_a_variant * static_cast<double>(options.repeats + 1)),
+                stderr) {}
+
+Status VariantRuns::ForEach(Report& report, const std::function<Status(LoadedVariant&)>& body) {
+  for (const Variant& variant : options_.variants) {
+    progress_.Begin(fmt::format("{}: loading", variant.label), kLoadCost);
+    ResetPeakMemory();
+    auto model = variant.load();
+    if (!model.ok()) return model.status().WithPrefix(variant.label);
+    LoadedVariant loaded{variant, std::move(model).value(), PeakMemoryBytes()};
+    AddModelFacts(loaded, report);
+    const Status status = body(loaded);
+    if (status.code() == StatusCode::kCancelled) {
+      report.completeness = Report::Completeness::kInterrupted;
+      return OkStatus();
+    }
+    DRAY_RETURN_IF_ERROR(status);
+  }
+  return OkStatus();
+}
+
+Result<std::vector<RunTimes>> VariantRuns::Repeat(LoadedVariant& loaded, const std::string& what,
+                                                  const RunShape& shape, double& kv_token_bytes) {
+  DRAY_ASSIGN_OR_RETURN(auto runner,
+                        ModelRunner::Make(*loaded.model, loaded.variant.engine, shape));
+  kv_token_bytes = runner.kv_token_bytes();
+  ResetPeakMemory();
+  std::vector<RunTimes> all;
+  for (int64_t i = 0; i <= options_.repeats; ++i) {
+    const std::string which =
+        i == 0 ? "warming up" : fmt::format("run {} of {}", i, options_.repeats);
+    progress_.Begin(fmt::format("{}: {}, {}", loaded.variant.label, what, which), CostOfRun(shape));
+    DRAY_ASSIGN_OR_RETURN(auto times,
+                          runner.Run(options_.seed + static_cast<uint64_t>(i), options_.stop));
+    if (i > 0) all.push_back(std::move(times));
+  }
+  loaded.peak_bytes = std::max(loaded.peak_bytes, PeakMemoryBytes());
+  return all;
+}
+
+std::vector<int64_t> FittingOutputs(const LoadedVariant& loaded, int64_t input,
+                                    const std::vector<int64_t>& outputs, Report& report) {
+  const int64_t most = loaded.model->description.config.max_positions;
+  std::vector<int64_t> fitting;
+  std::vector<int64_t> left_out;
+  for (const int64_t output : outputs) {
+    (input + output <= most ? fitting : left_out).push_back(output);
+  }
+  if (left_out.empty()) return fitting;
+  const std::string note = fmt::format(
+      "{} tokens in and {} out are left out, for this model's positions end at {}: choose smaller "
+      "ones by --prompt, --input and --output",
+      input, fmt::join(left_out, ", "), most);
+  if (std::find(report.notes.begin(), report.notes.end(), note) == report.notes.end()) {
+    report.notes.push_back(note);
+  }
+  return fitting;
+}
+
+bool Fits(const LoadedVariant& loaded, const RunShape& shape, Report& report) {
+  return !FittingOutputs(loaded, shape.prompt_tokens, {shape.new_tokens}, report).empty();
+}
+
+Status CheckNotEmpty(const Report& report) {
+  const bool complete = report.completeness == Report::Completeness::kComplete;
+  if (!report.rows.empty() || !complete) return OkStatus();
+  return {StatusCode::kInvalidArgument,
+          report.notes.empty() ? "nothing was measured" : report.notes.front()};
+}
+
+void AddModelFacts(const LoadedVariant& loaded, Report& report) {
+  const engine::LoadedModel& model = *loaded.model;
+  if (report.facts.empty()) {
+    report.facts.emplace_back("machine",
+                              fmt::format("{}, {}", CpuModelName(), model.backend->Describe()));
+  }
+  report.facts.emplace_back(loaded.variant.label,
+                            fmt::format("{} ({}), {} parameters in {}B as {}, loaded in {:.2f} s",
+                                        model.description.config.family, model.checkpoint_format,
+                                        Scaled(static_cast<double>(model.weights.num_parameters())),
+                                        Scaled(static_cast<double>(model.weights.size_bytes())),
+                                        Name(model.format), model.load_seconds));
+}
+
+}  // namespace dray::bench
