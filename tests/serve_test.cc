@@ -6,8 +6,10 @@
 #include <charconv>
 #include <chrono>
 #include <csignal>
+#include <fstream>
 #include <mutex>
 #include <random>
+#include <sstream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -161,6 +163,35 @@ std::vector<Exchange> KeepAsking(uint16_t port, std::atomic<bool>& stop, unsigne
     exchanges.push_back(exchange);
   }
   return exchanges;
+}
+
+// Clock ticks (usually hundredths of a second) of processor time that a process has used.
+int64_t UsedTicks(pid_t pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+  std::string stat;
+  std::getline(file, stat);
+  EXPECT_NE(stat, "");
+  // After the name in parentheses: the state is field 3, user and system time are 14 and 15.
+  std::istringstream fields(stat.substr(stat.rfind(')') + 2));
+  std::string skipped;
+  for (int field = 3; field < 14; ++field) fields >> skipped;
+  int64_t user = 0, system = 0;
+  fields >> user >> system;
+  return user + system;
+}
+
+TEST(ServeTest, UsesNoProcessorTimeWhileThereIsNothingToDo) {
+  Served served;
+  ASSERT_NE(served.port, 0);
+  const auto answer = Post(served.port, "/invocations",
+                           R"({"inputs": "One day", "parameters": {"max_new_tokens": 20}})");
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->status, 200);
+  std::this_thread::sleep_for(milliseconds(100));  // threads spin for a moment before they sleep
+  const int64_t before = UsedTicks(served.process.pid());
+  std::this_thread::sleep_for(milliseconds(1500));
+  // One tick may be what was nearly full before; a single spinning thread would use 150.
+  EXPECT_LE(UsedTicks(served.process.pid()), before + 1);
 }
 
 TEST(ServeTest, FiftySigtermsUnderLoadLoseNoAcceptedRequest) {

@@ -1,116 +1,72 @@
 #include "base/thread_pool.h"
 
 #include <pthread.h>
-#include <sched.h>
-
-#include <atomic>
-#include <chrono>
-#include <thread>
-#include <vector>
 
 #include "base/check.h"
 #include "base/cpu_info.h"
 
 namespace dray {
-namespace {
 
-void Pause() {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#endif
-}
+ThreadPool::ThreadPool(int num_threads, Pinning pinning)
+    : workers_(WorkerSet::OfProcess()),
+      home_(workers_->Join(num_threads > 0 ? num_threads : UsableCpuCount(), pinning)),
+      active_(home_.places),
+      team_(workers_->NewTeam()) {}
 
-// How long a waiting thread spins before it sleeps. Operations of one step follow each other within
-// some tens of microseconds; waking a sleeping thread costs about 50.
-constexpr auto kSpin = std::chrono::microseconds(200);
+ThreadPool::~ThreadPool() { workers_->ReturnTeam(team_); }
 
-// Waits until `word` differs from `old`: spins for kSpin, then sleeps on the word's futex.
-void WaitForChange(const std::atomic<uint32_t>& word, uint32_t old) {
-  const auto start = std::chrono::steady_clock::now();
-  for (int i = 0; word.load(std::memory_order_acquire) == old; ++i) {
-    Pause();
-    // Reading the clock costs tens of nanoseconds, so it is asked once in 64 pauses.
-    if (i % 64 == 63 && std::chrono::steady_clock::now() - start > kSpin) {
-      while (word.load(std::memory_order_acquire) == old) word.wait(old, std::memory_order_acquire);
-      return;
-    }
+void ThreadPool::UseThreads(int num_threads) {
+  DRAY_CHECK(!in_turn_ && num_threads >= 1 && num_threads <= max_threads());
+  if (num_threads == this->num_threads()) return;
+  active_.clear();  // keeps its memory
+  for (int i = 0; i < num_threads; ++i) {
+    active_.push_back(home_.places[static_cast<size_t>(int64_t{i} * max_threads() / num_threads)]);
   }
 }
 
-void PinTo(std::thread& thread, int cpu) {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  CPU_SET(cpu, &set);
-  pthread_setaffinity_np(thread.native_handle(), sizeof(set),
-                         &set);  // advice: a failure does no harm
+void ThreadPool::BeginTurn() {
+  DRAY_CHECK(!in_turn_);
+  workers_->TakePlaces(active_);
+  in_turn_ = true;
 }
 
-}  // namespace
+void ThreadPool::EndTurn() {
+  DRAY_CHECK(in_turn_);
+  in_turn_ = false;
+  workers_->ReturnPlaces(active_);
+}
 
-struct ThreadPool::State {
-  // Each on a cache line of its own: the workers spin on `epoch` while others count down `pending`.
-  alignas(64) std::atomic<uint32_t> epoch{0};
-  alignas(64) std::atomic<uint32_t> pending{0};
-  alignas(64) std::atomic<uint32_t> barrier_count{0};
-  alignas(64) std::atomic<uint32_t> barrier_phase{0};
-  Region region = nullptr;
-  const void* context = nullptr;
-  bool stop = false;
-  std::vector<std::thread> workers;
-};
+void ThreadPool::BindCaller() const {
+  if (!home_.caller_cpus.empty()) BindThread(pthread_self(), home_.caller_cpus);
+}
 
-ThreadPool::ThreadPool(int num_threads)
-    : num_threads_(num_threads > 0 ? num_threads : UsableCpuCount()),
-      state_(std::make_unique<State>()) {
-  const std::vector<int> cpus = AllowedCpus();
-  for (int i = 1; i < num_threads_; ++i) {
-    state_->workers.emplace_back([this, i] {
-      uint32_t seen = 0;
-      for (;;) {
-        WaitForChange(state_->epoch, seen);
-        ++seen;
-        if (state_->stop) return;
-        state_->region(state_->context, i);
-        if (state_->pending.fetch_sub(1, std::memory_order_acq_rel) == 1)
-          state_->pending.notify_one();
-      }
-    });
-    if (num_threads_ <= static_cast<int>(cpus.size())) PinTo(state_->workers.back(), cpus[i]);
+void ThreadPool::RunErased(Team::Region region, const void* context) {
+  const bool own_turn = !in_turn_;
+  if (own_turn) BeginTurn();
+  team_->region = region;
+  team_->context = context;
+  team_->pending.store(static_cast<uint32_t>(num_threads() - 1), std::memory_order_relaxed);
+  for (size_t i = 1; i < active_.size(); ++i) {
+    WorkerSet::Post(*active_[i], team_, static_cast<int>(i));
   }
-}
-
-ThreadPool::~ThreadPool() {
-  state_->stop = true;
-  state_->epoch.fetch_add(1, std::memory_order_release);
-  state_->epoch.notify_all();
-  for (std::thread& worker : state_->workers) worker.join();
-}
-
-void ThreadPool::RunErased(Region region, const void* context) {
-  if (num_threads_ == 1) return region(context, 0);
-  DRAY_DCHECK(state_->pending.load() == 0);
-  state_->region = region;
-  state_->context = context;
-  state_->pending.store(static_cast<uint32_t>(num_threads_ - 1), std::memory_order_relaxed);
-  state_->epoch.fetch_add(1, std::memory_order_release);
-  state_->epoch.notify_all();
   region(context, 0);
-  for (uint32_t left; (left = state_->pending.load(std::memory_order_acquire)) != 0;) {
-    WaitForChange(state_->pending, left);
+  for (uint32_t left; (left = team_->pending.load(std::memory_order_acquire)) != 0;) {
+    WaitForChange(team_->pending, left);
   }
+  if (own_turn) EndTurn();
 }
 
 void ThreadPool::Barrier() {
-  if (num_threads_ == 1) return;
-  const uint32_t phase = state_->barrier_phase.load(std::memory_order_acquire);
-  if (state_->barrier_count.fetch_add(1, std::memory_order_acq_rel) + 1 ==
-      static_cast<uint32_t>(num_threads_)) {
-    state_->barrier_count.store(0, std::memory_order_relaxed);
-    state_->barrier_phase.fetch_add(1, std::memory_order_release);
-    state_->barrier_phase.notify_all();
+  const auto members = static_cast<uint32_t>(num_threads());
+  if (members == 1) return;
+  const uint32_t phase = team_->barrier_phase.load(std::memory_order_acquire);
+  if (team_->barrier_count.fetch_add(1, std::memory_order_acq_rel) + 1 == members) {
+    team_->barrier_count.store(0, std::memory_order_relaxed);
+    team_->barrier_phase.fetch_add(1, std::memory_order_release);
+    team_->barrier_phase.notify_all();
     return;
   }
-  WaitForChange(state_->barrier_phase, phase);
+  WaitForChange(team_->barrier_phase, phase);
 }
 
 }  // namespace dray

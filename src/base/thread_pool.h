@@ -1,25 +1,45 @@
 // A fixed team of threads that runs one parallel region at a time: the caller is member 0, the
 // others wait, first spinning briefly (operations of one model step follow each other within
-// microseconds), then asleep. Threads are pinned to the processors that the process may use.
+// microseconds), then asleep.
 //
-// Threads: Run may be called from one thread at a time; a region must not call Run again.
+// The threads belong to the process: pools that share processors take turns, so that however many
+// there are, no more threads compute than there are processors (unless one pool asks for more).
+// See worker_set.h.
+//
+// Threads: a pool may be used from one thread at a time; a region must not call Run again, of any
+// pool.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <utility>
+#include <vector>
+
+#include "base/worker_set.h"
 
 namespace dray {
 
 class ThreadPool {
  public:
   // `num_threads` >= 1, the caller counted; 0 means UsableCpuCount().
-  explicit ThreadPool(int num_threads = 0);
+  explicit ThreadPool(int num_threads = 0, Pinning pinning = Pinning::kPinned);
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
   ~ThreadPool();
 
-  int num_threads() const { return num_threads_; }
+  // Threads of the next regions, and the most there may be.
+  int num_threads() const { return static_cast<int>(active_.size()); }
+  int max_threads() const { return static_cast<int>(home_.places.size()); }
+  // From now on, `num_threads` of max_threads(), spread evenly over them. Not within a turn.
+  void UseThreads(int num_threads);
+
+  // From BeginTurn to EndTurn the pool's processors are its own; outside, each Run is a turn. For
+  // work of many regions with something between them.
+  void BeginTurn();
+  void EndTurn();
+  // Binds the calling thread as the pool's other threads are; for threads that do nothing but call
+  // this pool.
+  void BindCaller() const;
 
   // Calls body(thread_idx) once on every thread, 0 <= thread_idx < num_threads(), and waits for
   // all. Allocates nothing.
@@ -36,16 +56,19 @@ class ThreadPool {
   // The half-open part [begin, end) of `count` items that belongs to `thread_idx`, contiguous and
   // as even as can be.
   std::pair<int64_t, int64_t> Share(int64_t count, int thread_idx) const {
-    return {count * thread_idx / num_threads_, count * (thread_idx + 1) / num_threads_};
+    return {count * thread_idx / num_threads(), count * (thread_idx + 1) / num_threads()};
   }
+  // Memory nodes of the machine.
+  int num_nodes() const { return workers_->num_nodes(); }
 
  private:
-  using Region = void (*)(const void* context, int thread_idx);
-  void RunErased(Region region, const void* context);
+  void RunErased(Team::Region region, const void* context);
 
-  struct State;
-  int num_threads_;
-  std::unique_ptr<State> state_;
+  std::shared_ptr<WorkerSet> workers_;
+  WorkerSet::Home home_;
+  std::vector<WorkPlace*> active_;  // of home_.places
+  Team* team_;
+  bool in_turn_ = false;
 };
 
 }  // namespace dray

@@ -57,5 +57,34 @@ TEST(ThreadPoolTest, SharesCoverEverythingOnce) {
   EXPECT_EQ(next, 10);
 }
 
+TEST(ThreadPoolTest, FewerThreadsForSomeRegions) {
+  ThreadPool pool(5);
+  for (const int num_threads : {2, 5, 1, 3, 5}) {
+    pool.UseThreads(num_threads);
+    EXPECT_EQ(pool.num_threads(), num_threads);
+    std::vector<std::atomic<int>> calls(5);
+    for (int round = 0; round < 100; ++round) {
+      pool.Run([&](int thread_idx) {
+        ++calls[static_cast<size_t>(thread_idx)];
+        pool.Barrier();
+      });
+    }
+    for (int i = 0; i < 5; ++i) EXPECT_EQ(calls[static_cast<size_t>(i)], i < num_threads ? 100 : 0);
+  }
+}
+
+TEST(ThreadPoolTest, PoolsComeAndGo) {
+  for (int round = 0; round < 20; ++round) {
+    ThreadPool one(3);
+    ThreadPool other(2);
+    std::atomic<int> calls{0};
+    one.Run([&](int) { ++calls; });
+    other.BeginTurn();
+    for (int i = 0; i < 3; ++i) other.Run([&](int) { ++calls; });
+    other.EndTurn();
+    EXPECT_EQ(calls, 9);
+  }
+}
+
 }  // namespace
 }  // namespace dray

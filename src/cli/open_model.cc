@@ -59,6 +59,8 @@ Result<engine::LoadModelOptions> MakeLoadOptions(const ResolvedModel& resolved) 
   engine::LoadModelOptions load;
   load.model_dir = resolved.model_dir;
   load.num_threads = static_cast<int>(settings.threads);
+  load.num_prompt_threads = static_cast<int>(settings.threads_batch);
+  load.pin_threads = settings.pin_threads;
   load.forbid_pickle = settings.forbid_pickle;
   if (settings.load_format == "dummy") load.load_format = engine::LoadFormat::kDummy;
   DRAY_ASSIGN_OR_RETURN(load.format, ParseFormat(settings.dtype));

@@ -215,9 +215,13 @@ bool EngineCore::Step() {
   const scheduler::Plan& plan = scheduler_.Schedule(proposals_);
   if (plan.empty()) return false;
   TakePlan(plan);
-  decoder_->Forward(batch_.ragged, cache_);
-  ScorePrompts();
-  Sample();
+  {
+    const auto num_tokens = static_cast<int64_t>(batch_.ragged.ids.size());
+    const kernels::StepTurn turn(*model_.backend, num_tokens);
+    decoder_->Forward(batch_.ragged, cache_);
+    ScorePrompts();
+    Sample();
+  }
   ++counters_.steps;
   for (const SequenceId ended : scheduler_.Update(results_)) CloseSequence(ended);
   return true;

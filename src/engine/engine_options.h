@@ -60,7 +60,9 @@ struct LoadModelOptions {
   std::optional<kernels::WeightFormat> format = std::nullopt;
   // Who computes; null: a backend is made by the next two.
   std::shared_ptr<kernels::Backend> backend = nullptr;
-  int num_threads = 0;   // 0: one for each processor that this process may use
+  int num_threads = 0;         // 0: one for each processor that this process may use
+  int num_prompt_threads = 0;  // of steps of 32 tokens or more; 0: num_threads
+  bool pin_threads = true;
   std::string isa = {};  // "": DRAY_ISA, else the best there is
   bool forbid_pickle = false;
   LoadFormat load_format = LoadFormat::kCheckpoint;

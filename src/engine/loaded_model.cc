@@ -11,13 +11,19 @@
 namespace dray::engine {
 namespace {
 
+kernels::CpuBackendOptions BackendOptions(const LoadModelOptions& options) {
+  return {.num_threads = options.num_threads,
+          .isa = options.isa,
+          .num_prompt_threads = options.num_prompt_threads,
+          .pin_threads = options.pin_threads};
+}
+
 // Any number would do, as long as it is always the same.
 constexpr uint64_t kDummySeed = 20220914;
 
 Result<std::shared_ptr<kernels::Backend>> FindBackend(const LoadModelOptions& options) {
   if (options.backend != nullptr) return options.backend;
-  DRAY_ASSIGN_OR_RETURN(auto backend, kernels::MakeCpuBackend({.num_threads = options.num_threads,
-                                                               .isa = options.isa}));
+  DRAY_ASSIGN_OR_RETURN(auto backend, kernels::MakeCpuBackend(BackendOptions(options)));
   return std::shared_ptr<kernels::Backend>(std::move(backend));
 }
 

@@ -148,6 +148,7 @@ void ModelDrafter::Append(const PlannedSequence& planned, int64_t end) {
 
 void ModelDrafter::Run() {
   if (batch_.ids.empty()) return;
+  const kernels::StepTurn turn(*draft_.backend, static_cast<int64_t>(batch_.ids.size()));
   decoder_->Forward(batch_, *cache_);
   const auto vocab = static_cast<size_t>(draft_.description.config.vocab_size);
   std::span<const WantedRow> wanted = wanted_;

@@ -92,6 +92,7 @@ class TokenEngine final : public Engine {
 
  private:
   void Loop() {
+    model_->backend->AdoptThread();
     while (TakeInbox()) {
       try {
         core_->Step();

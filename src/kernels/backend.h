@@ -169,6 +169,14 @@ class Backend {
  public:
   virtual ~Backend() = default;
 
+  // Between these calls the device belongs to this caller, if several backends share it: one step
+  // of a model, of `num_tokens` tokens, for which the backend may choose how many threads it takes.
+  // An operation outside of a step takes the device for itself.
+  virtual void BeginStep(int64_t num_tokens) = 0;
+  virtual void EndStep() = 0;
+  // Called by a thread that from now on does little but call this backend.
+  virtual void AdoptThread() = 0;
+
   // For people and reports: "cpu avx512-bf16, 2 threads".
   virtual std::string Describe() const = 0;
   // The instruction set or device generation that really runs: "avx2", "sm_90".
@@ -207,6 +215,24 @@ struct CpuBackendOptions {
   // "", or one of portable, avx2, avx512, avx512-bf16; empty asks the environment (DRAY_ISA), then
   // the processor.
   std::string isa;
+  // Of steps of many tokens, which are bound by arithmetic instead of memory; 0: num_threads.
+  int num_prompt_threads = 0;
+  // Threads stay on their processors if they take all of them, else on their memory node.
+  bool pin_threads = true;
+};
+
+// One step of a model.
+class StepTurn {
+ public:
+  StepTurn(Backend& backend, int64_t num_tokens) : backend_(backend) {
+    backend_.BeginStep(num_tokens);
+  }
+  StepTurn(const StepTurn&) = delete;
+  StepTurn& operator=(const StepTurn&) = delete;
+  ~StepTurn() { backend_.EndStep(); }
+
+ private:
+  Backend& backend_;
 };
 
 // The host's processors. kUnsupported, naming what there is, if a forced instruction set is unknown

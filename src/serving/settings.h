@@ -38,6 +38,8 @@ struct Settings {
 
   // Its engine. 0: the engine's own default.
   int64_t threads = 0;
+  int64_t threads_batch = 0;
+  bool pin_threads = true;
   int64_t max_model_len = 0;
   int64_t max_rolling_batch_size = 32;
   int64_t max_rolling_batch_prefill_tokens = 0;

@@ -4,9 +4,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
+#include "base/cpu_info.h"
 #include "kernels/cpu/dispatch.h"
 
 namespace dray::kernels {
@@ -14,11 +16,31 @@ namespace {
 
 constexpr int64_t kFloat = sizeof(float);
 
+// From so many tokens on a step has more arithmetic for each weight that it reads than a processor
+// does while it waits for memory.
+constexpr int64_t kPromptTokens = 32;
+
+int ThreadsOr(int num_threads, int otherwise) { return num_threads > 0 ? num_threads : otherwise; }
+
 }  // namespace
 
+CpuBackend::CpuBackend(const IsaKernels& isa, const CpuBackendOptions& options)
+    : isa_(isa),
+      num_threads_(ThreadsOr(options.num_threads, UsableCpuCount())),
+      num_prompt_threads_(ThreadsOr(options.num_prompt_threads, num_threads_)),
+      pool_(std::max(num_threads_, num_prompt_threads_),
+            options.pin_threads ? Pinning::kPinned : Pinning::kFree) {}
+
 std::string CpuBackend::Describe() const {
-  return fmt::format("cpu {}, {} thread{}", isa_.name, pool_.num_threads(),
-                     pool_.num_threads() == 1 ? "" : "s");
+  const auto threads =
+      fmt::format("cpu {}, {} thread{}", isa_.name, num_threads_, num_threads_ == 1 ? "" : "s");
+  if (num_prompt_threads_ == num_threads_) return threads;
+  return fmt::format("{}, {} for prompts", threads, num_prompt_threads_);
+}
+
+void CpuBackend::BeginStep(int64_t num_tokens) {
+  pool_.UseThreads(num_tokens < kPromptTokens ? num_threads_ : num_prompt_threads_);
+  pool_.BeginTurn();
 }
 
 void CpuBackend::CopyFromHost(void* device_dst, const void* host_src, size_t bytes) {
@@ -91,13 +113,14 @@ void CpuBackend::Copy(void* dst, const void* src, size_t bytes) {
 }
 
 Result<std::unique_ptr<Backend>> MakeCpuBackend(const CpuBackendOptions& options) {
-  if (options.num_threads < 0) {
-    return Status(StatusCode::kInvalidArgument,
-                  fmt::format("num_threads is {}; use 0 for one per processor, or at least 1",
-                              options.num_threads));
+  for (const int num_threads : {options.num_threads, options.num_prompt_threads}) {
+    if (num_threads >= 0) continue;
+    return Status(
+        StatusCode::kInvalidArgument,
+        fmt::format("num_threads is {}; use 0 for one per processor, or at least 1", num_threads));
   }
   DRAY_ASSIGN_OR_RETURN(const IsaKernels* isa, SelectIsa(options.isa));
-  return std::unique_ptr<Backend>(std::make_unique<CpuBackend>(*isa, options.num_threads));
+  return std::unique_ptr<Backend>(std::make_unique<CpuBackend>(*isa, options));
 }
 
 }  // namespace dray::kernels

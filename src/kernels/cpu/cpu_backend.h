@@ -1,7 +1,8 @@
 // The host's processors as a backend: splits each operation over a team of threads and calls the
 // chosen instruction set's kernels.
 //
-// Threads: as Backend says, one caller at a time; the team is its own.
+// Threads: as Backend says, one caller at a time; the team takes turns with those of other
+// backends.
 #pragma once
 
 #include <memory>
@@ -17,10 +18,13 @@ namespace dray::kernels {
 
 class CpuBackend final : public Backend {
  public:
-  CpuBackend(const IsaKernels& isa, int num_threads) : isa_(isa), pool_(num_threads) {}
+  CpuBackend(const IsaKernels& isa, const CpuBackendOptions& options);
 
   std::string Describe() const override;
   std::string_view isa() const override { return isa_.name; }
+  void BeginStep(int64_t num_tokens) override;
+  void EndStep() override { pool_.EndTurn(); }
+  void AdoptThread() override { pool_.BindCaller(); }
   Allocator& allocator() override { return HostAllocator(); }
 
   void CopyFromHost(void* device_dst, const void* host_src, size_t bytes) override;
@@ -49,6 +53,8 @@ class CpuBackend final : public Backend {
   void Split(int64_t count, int64_t bytes, const Body& body);
 
   const IsaKernels& isa_;
+  int num_threads_;
+  int num_prompt_threads_;
   ThreadPool pool_;
   Scratch activations_;
   Scratch attention_;

@@ -1,0 +1,110 @@
+// The process's one set of computing threads, one for each processor, behind all ThreadPools: so
+// that several models in a process do not start more threads than there are processors.
+//
+// A place stands for a processor and, once needed, has a thread. A pool is at home on some places;
+// to compute it takes turns with the other pools that are at home on any of the same.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace dray {
+
+// Whether threads stay on their processors.
+enum class Pinning : uint8_t { kPinned, kFree };
+
+// The places of a pool of `num_threads`, of `num_places`; `home` numbers the pools of this size.
+// They are spread evenly, and the homes 0, 1, ... of equal pools do not overlap as long as there
+// are places left. A pool with more threads than there are places gets places beyond them.
+std::vector<int> PlacesOfPool(int num_places, int num_threads, int home);
+
+// The processors that the thread of each place may use, or none for any: the place's own if all
+// places compute together, else those of its memory node if there are several. `nodes` as
+// CpusByNode gives them; places are numbered node by node.
+std::vector<std::vector<int>> CpusOfPlaces(const std::vector<std::vector<int>>& nodes,
+                                           int num_threads);
+
+// What threads share that compute one region after another.
+struct Team {
+  using Region = void (*)(const void* context, int thread_idx);
+  // Each on a cache line of its own: others spin on them.
+  alignas(64) std::atomic<uint32_t> pending{0};
+  alignas(64) std::atomic<uint32_t> barrier_count{0};
+  alignas(64) std::atomic<uint32_t> barrier_phase{0};
+  Region region = nullptr;
+  const void* context = nullptr;
+};
+
+// One processor's part of the set, on a cache line of its own since its thread spins on it.
+struct alignas(64) WorkPlace {
+  std::atomic<uint32_t> posts{0};
+  Team* team = nullptr;
+  int thread_idx = 0;
+  bool stop = false;
+  bool taken = false;  // guarded by the set's mutex
+  std::thread thread;
+};
+
+class WorkerSet {
+ public:
+  // The set of this process; it ends with the last pool that holds it.
+  static std::shared_ptr<WorkerSet> OfProcess();
+  WorkerSet();
+  WorkerSet(const WorkerSet&) = delete;
+  WorkerSet& operator=(const WorkerSet&) = delete;
+  ~WorkerSet();
+
+  // Where a pool computes.
+  struct Home {
+    std::vector<WorkPlace*> places;  // the first is for whoever calls, the others have threads
+    std::vector<int> caller_cpus;    // that the caller may be bound to; none: any
+  };
+  Home Join(int num_threads, Pinning pinning);
+  // A team that lives as long as the set.
+  Team* NewTeam();
+  void ReturnTeam(Team* team);
+
+  // Waits, asleep, until nobody uses any of the places; whoever came first goes first.
+  void TakePlaces(const std::vector<WorkPlace*>& places);
+  void ReturnPlaces(const std::vector<WorkPlace*>& places);
+  // Lets the place's thread run the team's region as `thread_idx`. The caller has taken the place.
+  static void Post(WorkPlace& place, Team* team, int thread_idx);
+
+  // Threads started so far; callers are not among them.
+  int num_threads() const;
+  int num_nodes() const { return static_cast<int>(nodes_.size()); }
+
+ private:
+  struct Waiter {
+    const std::vector<WorkPlace*>* places = nullptr;
+    Waiter* next = nullptr;
+  };
+
+  static void Work(WorkPlace& place);
+  bool MayTake(const Waiter& waiter) const;
+
+  const std::vector<std::vector<int>> nodes_;
+  const int num_cpus_;
+
+  mutable std::mutex mutex_;
+  std::condition_variable returned_;
+  std::vector<std::unique_ptr<WorkPlace>> places_;
+  Waiter* first_waiter_ = nullptr;
+  std::vector<int> num_homes_;  // of pools, by their number of threads
+  std::vector<std::unique_ptr<Team>> teams_;
+  std::vector<Team*> free_teams_;
+};
+
+// Waits until `word` differs from `old`: spins briefly, since the operations of one step follow
+// each other within some tens of microseconds and waking a sleeping thread costs about 50, then
+// sleeps.
+void WaitForChange(const std::atomic<uint32_t>& word, uint32_t old);
+// Lets `thread` run only on `cpus`; advice, so a refusal does no harm.
+void BindThread(std::thread::native_handle_type thread, const std::vector<int>& cpus);
+
+}  // namespace dray
