@@ -18,6 +18,7 @@
 #include "base/parse_number.h"
 #include "bench/html_report.h"
 #include "bench/model_bench.h"
+#include "cli/bench_lists.h"
 #include "cli/bench_variants.h"
 
 namespace dray::cli {
@@ -39,22 +40,6 @@ void OnInterrupt(int signal) {
 
 using Mode = BenchArguments::Mode;
 using Format = BenchArguments::Format;
-
-std::vector<int64_t> ParseList(const std::string& text) {
-  std::vector<int64_t> values;
-  size_t begin = 0;
-  while (begin <= text.size()) {
-    const size_t end = std::min(text.find(',', begin), text.size());
-    const auto value = ParseInt64(std::string_view(text).substr(begin, end - begin));
-    if (!value || *value < 1 || *value > kMostTokens) {
-      throw CLI::ValidationError(fmt::format(
-          "{}: it must be whole numbers from 1 to {} with commas between them", text, kMostTokens));
-    }
-    values.push_back(*value);
-    begin = end + 1;
-  }
-  return values;
-}
 
 std::vector<bench::MicroKind> ParseKinds(const std::string& text) {
   std::vector<bench::MicroKind> kinds;
@@ -81,7 +66,8 @@ void AddList(CLI::App& command, const std::string& flag, std::vector<int64_t>& v
              const std::string& help) {
   command
       .add_option_function<std::string>(
-          flag, [&values](const std::string& text) { values = ParseList(text); }, help)
+          flag, [&values](const std::string& text) { values = ParseCounts(text, kMostTokens); },
+          help)
       ->type_name("N,N,...")
       ->group("Sizes");
 }
@@ -124,7 +110,28 @@ Result<bench::Report> Limits(const BenchArguments& arguments) {
   return bench::MeasureLimits(static_cast<int>(*threads), arguments.bandwidth_mib << 20);
 }
 
+bool IsInterrupted() { return interrupted; }
+
+int64_t FirstOr(const std::vector<int64_t>& values, int64_t otherwise) {
+  return values.empty() ? otherwise : values.front();
+}
+
+Result<bench::Report> MeasureServer(const BenchArguments& arguments) {
+  LoadSizes sizes;
+  if (arguments.inputs.size() > 1 || arguments.outputs.size() > 1) {
+    return Status(StatusCode::kInvalidArgument,
+                  "with --url, --input and --output take one number each: run it once for each");
+  }
+  sizes.input_tokens = FirstOr(arguments.inputs, sizes.input_tokens);
+  sizes.output_tokens = FirstOr(arguments.outputs, sizes.output_tokens);
+  sizes.seed = static_cast<uint64_t>(arguments.seed);
+  DRAY_ASSIGN_OR_RETURN(auto options, MakeLoadOptions(arguments.load, arguments.model, sizes));
+  options.stop = IsInterrupted;
+  return RunLoad(options);
+}
+
 Result<bench::Report> Measure(const BenchArguments& arguments) {
+  if (!arguments.load.url.empty()) return MeasureServer(arguments);
   if (arguments.mode == Mode::kLimits) return Limits(arguments);
   bench::ModelBenchOptions options;
   DRAY_ASSIGN_OR_RETURN(options.variants, MakeVariants(arguments.model));
@@ -134,7 +141,7 @@ Result<bench::Report> Measure(const BenchArguments& arguments) {
   options.repeats = arguments.repeats;
   options.seed = static_cast<uint64_t>(arguments.seed);
   options.bandwidth_bytes = arguments.bandwidth_mib << 20;
-  options.stop = [] { return interrupted.load(); };
+  options.stop = IsInterrupted;
   switch (arguments.mode) {
     case Mode::kGrid:
       return RunGrid(options);
@@ -225,6 +232,7 @@ void AddBenchOptions(CLI::App& command, BenchArguments& arguments) {
             flag, [&arguments, format] { arguments.format = format; }, help)
         ->group("Output");
   };
+  AddLoadOptions(command, arguments.load);
   CLI::Option* json = add_format("--json", Format::kJson, "JSON in place of a table");
   add_format("--csv", Format::kCsv, "CSV in place of a table")->excludes(json);
   command.add_option("--html", arguments.html, "Write a page with charts as well")

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "bench/model_bench.h"
+#include "cli/bench_load.h"
 #include "cli/model_options.h"
 
 namespace CLI {
@@ -20,6 +21,7 @@ struct BenchArguments {
   enum class Mode { kMicro, kGrid, kBatchTable, kLimits } mode = Mode::kMicro;
   enum class Format { kTable, kJson, kCsv } format = Format::kTable;
   std::string html;  // the page's file; "": none
+  LoadArguments load;
 
   std::vector<bench::MicroKind> kinds;  // empty: all
 

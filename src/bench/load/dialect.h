@@ -1,0 +1,54 @@
+// The request and the answer of each kind of endpoint that the load generator speaks to.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/json.h"
+#include "base/status.h"
+
+namespace dray::bench {
+
+enum class Api {
+  kOpenAi,      // POST /v1/completions
+  kOpenAiChat,  // POST /v1/chat/completions
+  kLmi,         // POST /invocations, DJLServing's and dray's own
+  kTgi,         // POST /generate_stream, /generate
+};
+
+// openai, openai-chat, lmi (or djl), tgi.
+Result<Api> ParseApi(std::string_view name);
+std::string_view Name(Api api);
+
+enum class Delivery { kStreamed, kWhole };
+
+// What is asked of the server, apart from the prompt.
+struct CallOptions {
+  Api api = Api::kLmi;
+  Delivery delivery = Delivery::kStreamed;
+  std::string model = {};  // "": the field is left out
+  int64_t new_tokens = 64;
+  // Asks for all of new_tokens, where the API knows how to.
+  bool ignore_eos = true;
+};
+
+// The path below the URL's prefix.
+std::string_view TargetOf(const CallOptions& options);
+std::string MakeBody(const CallOptions& options, const std::string& prompt);
+
+// What one event of a stream, or a whole answer, says.
+struct ReplyEvent {
+  // New tokens in it, as far as it says so itself: 1 for an event with text.
+  int64_t tokens = 0;
+  // Of the whole answer, if the server counts for us.
+  std::optional<int64_t> completion_tokens;
+  std::optional<int64_t> prompt_tokens;
+  std::optional<std::string> error;
+};
+
+// kCorrupt if the JSON has none of the shapes that the API has.
+Result<ReplyEvent> ReadEvent(Api api, const Json& json);
+
+}  // namespace dray::bench

@@ -1,0 +1,23 @@
+// Where a server is: http://HOST[:PORT][/PREFIX].
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "base/status.h"
+
+namespace dray::bench {
+
+struct Url {
+  std::string host;  // without the brackets of IPv6
+  std::string port = "80";
+  std::string prefix;  // "" or "/v2", without a slash at its end
+
+  // For the Host header.
+  std::string Authority() const;
+};
+
+// kUnsupported for https, kInvalidArgument for what is no such address.
+Result<Url> ParseUrl(std::string_view text);
+
+}  // namespace dray::bench

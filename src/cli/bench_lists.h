@@ -1,0 +1,15 @@
+// Lists of numbers on the command line: "1,4,16".
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace dray::cli {
+
+// Whole numbers from 1 to `most`. Throws CLI::ValidationError, which names the text and the limit.
+std::vector<int64_t> ParseCounts(const std::string& text, int64_t most);
+// Numbers above zero, in the same way.
+std::vector<double> ParseRates(const std::string& text);
+
+}  // namespace dray::cli

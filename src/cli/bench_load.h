@@ -1,0 +1,47 @@
+// `dray bench --url`: the load generator's flags.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "bench/load/load_bench.h"
+#include "cli/model_options.h"
+
+namespace CLI {
+class App;
+}
+
+namespace dray::cli {
+
+struct LoadArguments {
+  std::string url;  // "": no load is asked for
+  std::string api = "lmi";
+  std::string served_model;
+  std::string prompts_file;
+  std::vector<std::string> headers;
+  std::vector<double> rates;
+  std::vector<int64_t> clients = {1, 4, 8, 16};
+  int64_t requests = 0;
+  double duration = 0;
+  int64_t warm_up = 1;
+  double timeout = 120;
+  bench::Delivery delivery = bench::Delivery::kStreamed;
+  bool ignore_eos = true;
+};
+
+void AddLoadOptions(CLI::App& command, LoadArguments& arguments);
+
+struct LoadSizes {
+  int64_t input_tokens = 128;
+  int64_t output_tokens = 64;
+  uint64_t seed = 1;
+};
+
+// Checks the arguments and makes the prompts; `model`, if one was named, gives the tokenizer that
+// cuts random prompts to their length. Errors: the URL, the API, a header, the prompt file.
+Result<bench::LoadOptions> MakeLoadOptions(const LoadArguments& arguments,
+                                           const ModelArguments& model, const LoadSizes& sizes);
+
+}  // namespace dray::cli
