@@ -98,12 +98,10 @@ DRAY_INLINE void Tile(const TileArgs& args, int first_half, NextPanel next) {
     for (int h = 0; h < kHalves; ++h) acc[r][h] = Zero();
   }
   for (int64_t line = 0; line < args.x_lines; ++line) {
-    if constexpr (kSource == Source::kL2) next.Fetch();
 #pragma GCC unroll 16
     for (int s = 0; s < Step::kStepsPerLine; ++s) {
-      if constexpr (kSource == Source::kMemory) {
-        for (int h = 0; h < kHalves; ++h) PrefetchNear(w + kStreamAhead + h * kLineBytes);
-      }
+      PrefetchStep<kSource>(w, kHalves);
+      next.Fetch<kSource>(s);
       Step::template Run<kRows, kHalves>(w, x + s * Step::kActivationBytes, acc);
       w += kStepBytes;
     }
@@ -120,7 +118,8 @@ template <typename Step>
 struct FloatKernel {
   static constexpr int kMaxRows = kMaxLinearRows;
   static constexpr int64_t kLineCols = Step::kStepsPerLine * Step::kColsPerStep;
-  static constexpr int64_t kLinesPerIteration = 1;
+  static constexpr int64_t kFetchCols = kLineCols;
+  static constexpr Source kTwoBlocks = Source::kShared;
 
   // Both halves of the panel at once where the registers hold them, else one after the other.
   template <int kRows, Source kSource>
@@ -129,7 +128,7 @@ struct FloatKernel {
       Tile<Step, kRows, 2, kSource>(args, 0, args.next);
     } else {
       Tile<Step, kRows, 1, kSource>(args, 0, args.next);
-      Tile<Step, kRows, 1, kSource>(args, 1, NextPanel{args.next.lines, 0});
+      Tile<Step, kRows, 1, kSource>(args, 1, NextPanel{args.next.at, 0});
     }
   }
 };

@@ -57,6 +57,8 @@ struct GroupKernel {
   static constexpr bool kHasZeros = kZeroPoint == ZeroPoint::kPerGroup;
   static constexpr int kMaxRows = kMaxGroupedRows;
   static constexpr int64_t kLineCols = 4 * kQuadsPerLine;
+  static constexpr int64_t kFetchCols = kGroup;
+  static constexpr Source kTwoBlocks = Source::kL2;
   // An iteration is whole lines and whole groups.
   static constexpr int kIterationCols = kGroup > 64 ? kGroup : 64;
   static constexpr int64_t kLinesPerIteration = kIterationCols / kLineCols;
@@ -67,7 +69,7 @@ struct GroupKernel {
   // Adds one group, the first column of which is `first_col` of the iteration that `x` belongs to.
   template <int kRows, int kHalves, Source kSource>
   static DRAY_INLINE void Group(const std::byte* header, int first_half, const std::byte* x,
-                                int first_col, const int32_t* group_sums,
+                                int first_col, const int32_t* group_sums, NextPanel& next,
                                 Vec (&acc)[kRows][kHalves]) {
     PrefetchStep<kSource>(header, kHeaderLines);
     IntVec sums[kRows][kHalves];
@@ -79,6 +81,7 @@ struct GroupKernel {
 #pragma GCC unroll 16
     for (int s = 0; s < kGroup / Step::kCols; ++s) {
       PrefetchStep<kSource>(w, kHalves);
+      next.Fetch<kSource>(s);
       const int64_t col = first_col + s * Step::kCols;
       Step::template Run<kRows, kHalves>(
           w, x + col / kLineCols * kRows * kLineBytes + col % kLineCols * kQuantizedBytes, sums);
@@ -109,10 +112,9 @@ struct GroupKernel {
       for (int h = 0; h < kHalves; ++h) acc[r][h] = Zero();
     }
     for (int64_t line = 0; line < args.x_lines; line += kLinesPerIteration) {
-      if constexpr (kSource == Source::kL2) next.Fetch();
 #pragma GCC unroll 2
       for (int first_col = 0; first_col < kIterationCols; first_col += kGroup) {
-        Group<kRows, kHalves, kSource>(w, first_half, x, first_col, group_sums, acc);
+        Group<kRows, kHalves, kSource>(w, first_half, x, first_col, group_sums, next, acc);
         w += kGroupBytes;
         group_sums += kRows;
       }
@@ -132,7 +134,7 @@ struct GroupKernel {
       Tile<kRows, 2, kSource>(args, 0, args.next);
     } else {
       Tile<kRows, 1, kSource>(args, 0, args.next);
-      Tile<kRows, 1, kSource>(args, 1, NextPanel{args.next.lines, 0});
+      Tile<kRows, 1, kSource>(args, 1, NextPanel{args.next.at, 0});
     }
   }
 };

@@ -17,7 +17,8 @@ constexpr int kInt8Zero = 128;
 struct Int8Kernel {
   static constexpr int kMaxRows = kMaxLinearRows;
   static constexpr int64_t kLineCols = 4 * kQuadsPerLine;
-  static constexpr int64_t kLinesPerIteration = 1;
+  static constexpr int64_t kFetchCols = kLineCols;
+  static constexpr Source kTwoBlocks = Source::kShared;
 
   template <int kRows, int kHalves, Source kSource>
   static DRAY_INLINE void Tile(const TileArgs& args, int first_half, NextPanel next) {
@@ -28,10 +29,10 @@ struct Int8Kernel {
       for (int h = 0; h < kHalves; ++h) acc[r][h] = IntSet1(-kInt8Zero * args.group_sums[r]);
     }
     for (int64_t line = 0; line < args.x_lines; ++line) {
-      if constexpr (kSource == Source::kL2) next.Fetch();
 #pragma GCC unroll 16
       for (int s = 0; s < kQuadsPerLine; ++s) {
         PrefetchStep<kSource>(w, kHalves);
+        next.Fetch<kSource>(s);
         ByteVec weights[kHalves];
         for (int h = 0; h < kHalves; ++h) weights[h] = LoadBytes(w + h * kLineBytes);
         for (int r = 0; r < kRows; ++r) {
@@ -58,7 +59,7 @@ struct Int8Kernel {
       Tile<kRows, 2, kSource>(args, 0, args.next);
     } else {
       Tile<kRows, 1, kSource>(args, 0, args.next);
-      Tile<kRows, 1, kSource>(args, 1, NextPanel{args.next.lines, 0});
+      Tile<kRows, 1, kSource>(args, 1, NextPanel{args.next.at, 0});
     }
   }
 };

@@ -2,7 +2,8 @@
 //
 //   kMaxRows      the most rows of a block
 //   kLineCols     columns in one 64-byte line of packed activations
-//   kLinesPerIteration   such lines in one iteration of its loop over K
+//   kFetchCols    columns for which it calls NextPanel::Fetch with step 0 once
+//   kTwoBlocks    kShared, or kL2 where that gains nothing
 //   Panel<kRows, kSource>(TileArgs)   one block of rows against one panel
 //
 // A panel is finished, over all of K, for one block of rows after the other while it stays in the
@@ -20,16 +21,25 @@ namespace {
 
 #define DRAY_INLINE __attribute__((always_inline)) inline
 
-// Where weights come from. With one block of rows they stream from memory once: every line is
-// prefetched to L1 at a fixed distance. With several blocks the panel comes from L2, and each block
-// fetches a part of the next panel into L2.
-enum class Source { kMemory, kL2 };
-constexpr int64_t kStreamAhead = 8 << 10;
+// Where weights come from.
+//
+//   kMemory  one block of rows: they stream from memory once. Every line is prefetched at fixed
+//            distances, first to L2, whose many outstanding reads keep the memory busy, then to L1
+//   kShared  two blocks: the panel comes from L2, and memory is nearly as busy as the arithmetic,
+//            so each step fetches a line of the next panel, evenly
+//   kL2      more blocks: each line of activations fetches some lines of the next panel at once,
+//            which disturbs the arithmetic least
+enum class Source { kMemory, kShared, kL2 };
+constexpr int64_t kFarAhead = 8 << 10;
+constexpr int64_t kNearAhead = 4 << 10;
 
 template <Source kSource>
 DRAY_INLINE void PrefetchStep(const std::byte* w, int lines) {
   if constexpr (kSource == Source::kMemory) {
-    for (int i = 0; i < lines; ++i) PrefetchNear(w + kStreamAhead + i * kLineBytes);
+    for (int i = 0; i < lines; ++i) {
+      PrefetchFar(w + kFarAhead + i * kLineBytes);
+      PrefetchNear(w + kNearAhead + i * kLineBytes);
+    }
   }
 }
 
@@ -37,13 +47,23 @@ DRAY_INLINE void PrefetchStep(const std::byte* w, int lines) {
 constexpr int kQuadBytes = 4 * kQuantizedBytes;
 constexpr int kQuadsPerLine = static_cast<int>(kLineBytes) / kQuadBytes;
 
+// What a block fetches of the next panel.
 struct NextPanel {
-  const std::byte* lines;
-  int lines_per_iteration;
+  const std::byte* at;
+  int64_t lines_at_once;
 
-  DRAY_INLINE void Fetch() {
-    for (int i = 0; i < lines_per_iteration; ++i) PrefetchFar(lines + i * kLineBytes);
-    lines += lines_per_iteration * kLineBytes;
+  template <Source kSource>
+  DRAY_INLINE void Fetch(int step) {
+    if constexpr (kSource == Source::kShared) {
+      PrefetchFar(at);
+      at += kLineBytes;
+    }
+    if constexpr (kSource == Source::kL2) {
+      if (step != 0) return;
+      // Not in assembly: that would also keep the compiler from moving the arithmetic past it.
+      for (int64_t i = 0; i < lines_at_once; ++i) __builtin_prefetch(at + i * kLineBytes, 0, 2);
+      at += lines_at_once * kLineBytes;
+    }
   }
 };
 
@@ -99,34 +119,48 @@ void PrefetchOutput(const LinearArgs& args, Range rows, int64_t channel) {
 }
 
 template <typename Kernel>
+constexpr PanelFunction FunctionFor(const RowBlocks& blocks, int64_t rows) {
+  const int64_t i = rows - 1;
+  if (blocks.count == 1) return kPanelFunctions<Kernel, Source::kMemory>.of[i];
+  if constexpr (Kernel::kTwoBlocks == Source::kShared) {
+    if (blocks.count == 2) return kPanelFunctions<Kernel, Source::kShared>.of[i];
+  }
+  return kPanelFunctions<Kernel, Source::kL2>.of[i];
+}
+
+// The part that block `b` of a panel fetches of the panel at `next`.
+template <typename Kernel>
+NextPanel PartOfNext(const LinearTask& task, const std::byte* next, int64_t b) {
+  const int64_t panel_lines = task.layout.panel_bytes / kLineBytes;
+  if (Kernel::kTwoBlocks == Source::kShared && task.blocks.count == 2)
+    return {next + b * (panel_lines / 2) * kLineBytes, 0};
+  const int64_t fetches = task.layout.padded_cols / Kernel::kFetchCols;
+  const int64_t at_once = fetches > 0 ? (panel_lines - 1) / (fetches * task.blocks.count) + 1 : 0;
+  return {next + b * fetches * at_once * kLineBytes, at_once};
+}
+
+template <typename Kernel>
 void RunPanels(const LinearTask& task, Range panels) {
   const auto* weights = task.args->weight->data();
   const int64_t x_lines = task.layout.padded_cols / Kernel::kLineCols;
-  const int64_t panel_lines = task.layout.panel_bytes / kLineBytes;
-  const int64_t iterations = x_lines / Kernel::kLinesPerIteration * task.blocks.count;
-  const auto& functions = task.blocks.count == 1 ? kPanelFunctions<Kernel, Source::kMemory>.of
-                                                 : kPanelFunctions<Kernel, Source::kL2>.of;
   alignas(64) float acc[Kernel::kMaxRows * kPanelRows];
   for (int64_t p = panels.begin; p < panels.end; ++p) {
     TileArgs tile{};
     tile.w = weights + p * task.layout.panel_bytes;
     tile.x_lines = x_lines;
-    tile.next.lines = tile.w + task.layout.panel_bytes;
     tile.acc_out = acc;
-    if (p + 1 < panels.end && iterations > 0) {
-      tile.next.lines_per_iteration = static_cast<int>((panel_lines + iterations - 1) / iterations);
-    }
+    // Behind the last panel: lines that are in the cache already, which costs least.
+    const std::byte* next = p + 1 < panels.end ? tile.w + task.layout.panel_bytes : tile.w;
     for (int64_t b = 0; b < task.blocks.count; ++b) {
       const Range rows{task.blocks.Begin(b), task.blocks.Begin(b + 1)};
       tile.x = task.activations + rows.begin * x_lines * kLineBytes;
+      tile.next = PartOfNext<Kernel>(task, next, b);
       if (task.scales != nullptr) {
         tile.scales = task.scales + rows.begin;
         tile.group_sums = task.group_sums + rows.begin * task.layout.sums_per_row();
       }
       PrefetchOutput(*task.args, rows, p * kPanelRows);
-      functions[rows.end - rows.begin - 1](tile);
-      tile.next.lines +=
-          x_lines / Kernel::kLinesPerIteration * tile.next.lines_per_iteration * kLineBytes;
+      FunctionFor<Kernel>(task.blocks, rows.end - rows.begin)(tile);
       Finish(*task.args, acc, rows, p * kPanelRows);
     }
   }

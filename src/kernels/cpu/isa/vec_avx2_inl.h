@@ -212,8 +212,15 @@ inline void StorePartial(float* p, Vec a, int64_t n) {
   _mm256_maskstore_ps(p + 8, MaskBelow(n - 8), a.hi);
 }
 
-inline void PrefetchNear(const void* p) { __builtin_prefetch(p, 0, 3); }
-inline void PrefetchFar(const void* p) { __builtin_prefetch(p, 0, 2); }
+// In assembly because g++ 12 gathers the intrinsics of an unrolled loop at its start, and such a
+// burst fills the queue of outstanding reads: 8 rows of int8 reached .74 of the bandwidth instead
+// of .89.
+inline void PrefetchNear(const void* p) {
+  asm volatile("prefetcht0 %0" : : "m"(*static_cast<const char*>(p)));
+}
+inline void PrefetchFar(const void* p) {
+  asm volatile("prefetcht1 %0" : : "m"(*static_cast<const char*>(p)));
+}
 inline void PrefetchForWrite(const void* p) { __builtin_prefetch(p, 1, 3); }
 
 }  // namespace dray::kernels::DRAY_ISA
