@@ -2,6 +2,8 @@
 
 #include <pthread.h>
 
+#include <atomic>
+
 #include "base/check.h"
 #include "base/cpu_info.h"
 
@@ -54,6 +56,17 @@ void ThreadPool::RunErased(Team::Region region, const void* context) {
     WaitForChange(team_->pending, left);
   }
   if (own_turn) EndTurn();
+}
+
+void ThreadPool::TouchShares(std::byte* memory, int64_t size_bytes) {
+  constexpr int64_t kPageBytes = 4096;
+  Run([&](int thread_idx) {
+    const auto [begin, end] = Share(size_bytes, thread_idx);
+    // Atomic, since neighbours may meet in one page.
+    for (int64_t i = begin; i < end; i += kPageBytes) {
+      std::atomic_ref<std::byte>(memory[i]).store(std::byte{0}, std::memory_order_relaxed);
+    }
+  });
 }
 
 void ThreadPool::Barrier() {

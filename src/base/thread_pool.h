@@ -10,6 +10,7 @@
 // pool.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <utility>
@@ -58,6 +59,9 @@ class ThreadPool {
   std::pair<int64_t, int64_t> Share(int64_t count, int thread_idx) const {
     return {count * thread_idx / num_threads(), count * (thread_idx + 1) / num_threads()};
   }
+  // Writes a zero into every page of fresh, zero memory, each from the thread whose share it is:
+  // the kernel puts a page on the memory node of the thread that first writes to it.
+  void TouchShares(std::byte* memory, int64_t size_bytes);
   // Memory nodes of the machine.
   int num_nodes() const { return workers_->num_nodes(); }
 

@@ -1,6 +1,7 @@
 #include "base/thread_pool.h"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 
 #include <atomic>
 #include <chrono>
@@ -71,6 +72,19 @@ TEST(ThreadPoolTest, FewerThreadsForSomeRegions) {
     }
     for (int i = 0; i < 5; ++i) EXPECT_EQ(calls[static_cast<size_t>(i)], i < num_threads ? 100 : 0);
   }
+}
+
+TEST(ThreadPoolTest, TouchesEveryPageOfItsShares) {
+  constexpr int64_t kPage = 4096, kPages = 37;
+  void* const mapped =
+      mmap(nullptr, kPages * kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  ASSERT_NE(mapped, MAP_FAILED);
+  ThreadPool pool(3);
+  pool.TouchShares(static_cast<std::byte*>(mapped), kPages * kPage);
+  std::vector<unsigned char> resident(kPages);
+  ASSERT_EQ(mincore(mapped, kPages * kPage, resident.data()), 0);
+  for (const unsigned char page : resident) EXPECT_EQ(page & 1, 1);
+  munmap(mapped, kPages * kPage);
 }
 
 TEST(ThreadPoolTest, PoolsComeAndGo) {

@@ -2,7 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdint>
+#include <fstream>
+#include <utility>
+#include <vector>
 
 namespace dray {
 namespace {
@@ -24,6 +28,28 @@ TEST(TensorTest, MemoryIsAlignedAndZero) {
     EXPECT_EQ(tensor->as<float>()[elements - 1], 0.0f);
     tensor->as<float>()[elements - 1] = 1.0f;
   }
+}
+
+int64_t ResidentBytes() {
+  std::ifstream file("/proc/self/statm");
+  int64_t all = 0, resident = 0;
+  file >> all >> resident;
+  return resident * 4096;
+}
+
+// Buffers a little larger than whole huge pages cost that little more, not another huge page each.
+TEST(TensorTest, LargeBuffersTakeTheMemoryThatTheyHold) {
+  constexpr int64_t kBytes = (int64_t{2} << 20) + 5000;
+  constexpr size_t kCount = 16;
+  const int64_t before = ResidentBytes();
+  std::vector<Tensor> tensors;
+  for (size_t i = 0; i < kCount; ++i) {
+    tensors.push_back(std::move(Tensor::Make(HostAllocator(), DType::kU8, {kBytes})).value());
+    std::fill_n(tensors.back().as<uint8_t>(), kBytes, uint8_t{1});
+  }
+  // Two pages at the end of each, and some for the page tables and the heap.
+  const auto most = static_cast<int64_t>(kCount) * ((int64_t{2} << 20) + 8192) + (4 << 20);
+  EXPECT_LE(ResidentBytes() - before, most);
 }
 
 TEST(TensorTest, RefusesWhatCannotFit) {

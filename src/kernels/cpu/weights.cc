@@ -118,6 +118,8 @@ Result<WeightMatrix> CpuBackend::AllocateMatrix(const MatrixSpec& spec) {
                     spec.zero == ZeroPoint::kNone ? "" : " with zero points"));
   }
   DRAY_ASSIGN_OR_RETURN(Buffer storage, HostAllocator().Allocate(static_cast<size_t>(*bytes)));
+  // Linear gives each thread the same share of the panels, which lie one after another.
+  if (pool_.num_nodes() > 1) pool_.TouchShares(storage.data(), *bytes);
   return WeightMatrix(spec, std::move(storage));
 }
 
