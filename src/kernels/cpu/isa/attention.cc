@@ -74,10 +74,12 @@ class Pages {
   const AttentionChunkTask& task_;
 };
 
+// To L2. Not PrefetchFar: around its inline assembly g++ 12 keeps the accumulators of the loop in
+// memory, which made prompts take 1.7 times as long.
 template <typename Type>
 DRAY_INLINE void PrefetchElements(const Type* p, int count) {
   for (int i = 0; i * 64 < count * static_cast<int>(sizeof(Type)); ++i) {
-    PrefetchFar(reinterpret_cast<const char*>(p) + i * 64);
+    __builtin_prefetch(reinterpret_cast<const char*>(p) + i * 64, 0, 2);
   }
 }
 
