@@ -207,7 +207,7 @@ constexpr Refused kRefused[] = {
     {"gpt2", "num_attention_heads", "4", "num_attention_heads is 4: n_head"},
     {"gpt2", "max_position_embeddings", "64", "max_position_embeddings is 64: n_positions"},
     {"gpt2", "pruned_heads", "{\"0\": [1]}", "pruned_heads"},
-    {"gpt2", "quantization_config", "{\"quant_method\": \"gptq\", \"bits\": 4}",
+    {"gpt2", "quantization_config", "{\"quant_method\": \"fp8\", \"bits\": 4}",
      "quantization_config"},
     {"llama", "quantization_config", "{\"quant_method\": \"awq\"}", "quantization_config"},
     {"llama", "quantization_config", "[]", "quantization_config"},

@@ -63,8 +63,8 @@ Totals Count(const std::vector<PlannedTensor>& plan) {
   std::set<const checkpoint::TensorSource*> seen;
   for (const PlannedTensor& tensor : plan) {
     if (!seen.insert(tensor.source).second) continue;
-    totals.parameters += tensor.source->shape.elements();
-    totals.bytes += Bytes(*tensor.source);
+    totals.parameters += tensor.elements();
+    totals.bytes += tensor.packed != nullptr ? tensor.stored_bytes() : Bytes(*tensor.source);
   }
   return totals;
 }
@@ -84,7 +84,11 @@ void PrintTensors(const std::vector<PlannedTensor>& plan, std::ostream& out) {
 void PrintUnused(const std::vector<PlannedTensor>& plan, const checkpoint::Checkpoint& checkpoint,
                  std::ostream& out) {
   std::set<const checkpoint::TensorSource*> used;
-  for (const PlannedTensor& tensor : plan) used.insert(tensor.source);
+  for (const PlannedTensor& tensor : plan) {
+    used.insert(tensor.source);
+    if (tensor.packed == nullptr) continue;
+    for (const auto* part : tensor.packed->sources()) used.insert(part);
+  }
   std::vector<std::string_view> unused;
   for (const auto& tensor : checkpoint.tensors()) {
     if (!used.contains(&tensor)) unused.push_back(tensor.name);

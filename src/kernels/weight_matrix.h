@@ -24,6 +24,9 @@ std::string_view Name(WeightFormat format);
 // - zero), with an f16 zero point for each group, not necessarily whole.
 enum class ZeroPoint : uint8_t { kNone, kPerGroup };
 
+// The largest number of columns in a group.
+inline constexpr int64_t kLargestGroup = 128;
+
 // [rows, cols] = [out_features, in_features] of a linear layer, or [entries, width] of an
 // embedding.
 struct MatrixSpec {

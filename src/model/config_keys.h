@@ -15,8 +15,9 @@ inline constexpr std::array<std::string_view, 8> kOtherHeads = {
     "ForImageClassification",    "RewardModel",
 };
 
-inline constexpr std::array<std::string_view, 3> kQuantizationKeys = {
-    "quantization_config", "compression_config", "quantization"};
+// Weights in forms that dray does not read. (quantization_config.h reads "quantization_config".)
+inline constexpr std::array<std::string_view, 2> kQuantizationKeys = {"compression_config",
+                                                                      "quantization"};
 
 // They change the model unless false.
 inline constexpr std::array<std::string_view, 2> kFalseKeys = {"is_encoder_decoder",

@@ -66,6 +66,24 @@ Status CheckTensor(const WeightRow& row, const TensorSource& source, const Decod
   return OkStatus();
 }
 
+// The packed layer that the row wants, or null if the checkpoint holds it as floats or not at all.
+Result<PackedTensor> FindPackedTensor(const ModelDescription& model, const WeightRow& row,
+                                      int64_t layer, const Checkpoint& checkpoint) {
+  const std::vector<std::string> names = CandidateNames(model, row, layer);
+  if (FindName(names, checkpoint) != nullptr) return PackedTensor();
+  DRAY_ASSIGN_OR_RETURN(PackedTensor packed, FindPacked(model, names, checkpoint));
+  if (packed == nullptr) return packed;
+  const int64_t rows = ExtentOf(row.rows, model.config), cols = ExtentOf(row.cols, model.config);
+  if (packed->rows() == rows && packed->cols() == cols) return packed;
+  const TensorSource& source = *packed->sources().front();
+  return Status(
+      StatusCode::kInvalidArgument,
+      fmt::format("{}: tensor {} has shape {}, which packs {} x {} weights, but config.json makes "
+                  "it {} x {}",
+                  FileOf(source), source.name, source.shape.ToString(), packed->rows(),
+                  packed->cols(), rows, cols));
+}
+
 // Where the first row of a part lies in its slot.
 int64_t FirstSlotRow(Part part, const DecoderConfig& config) {
   switch (part) {
@@ -182,14 +200,15 @@ class Loader {
         weights_(model.config.num_layers) {}
 
   Result<Weights> Load(const std::vector<PlannedTensor>& plan) {
-    for (const PlannedTensor& tensor : plan) total_bytes_ += StoredBytes(*tensor.source).size();
+    for (const PlannedTensor& tensor : plan) total_bytes_ += tensor.stored_bytes();
     for (size_t i = 0; i < plan.size(); ++i) {
       const PlannedTensor& tensor = plan[i];
       if (i + 1 < plan.size()) Prefetch(*plan[i + 1].source);
-      Status status = IsMatrixSlot(tensor.row->slot) ? LoadMatrix(tensor) : LoadVectorPart(tensor);
+      Status status =
+          IsMatrixSlot(tensor.row->slot) ? LoadMatrix(plan, tensor) : LoadVectorPart(tensor);
       const TensorSource& source = *tensor.source;
       DRAY_RETURN_IF_ERROR(status.WithPrefix(fmt::format("{}: {}", FileOf(source), source.name)));
-      done_bytes_ += StoredBytes(source).size();
+      done_bytes_ += tensor.stored_bytes();
       if (options_.progress) options_.progress(done_bytes_, total_bytes_);
     }
     DRAY_RETURN_IF_ERROR(FlushVector());
@@ -199,16 +218,19 @@ class Loader {
  private:
   static void Prefetch(const TensorSource& source) { source.file->WillNeed(StoredBytes(source)); }
 
-  Status LoadMatrix(const PlannedTensor& tensor) {
+  Status LoadMatrix(const std::vector<PlannedTensor>& plan, const PlannedTensor& tensor) {
     DRAY_RETURN_IF_ERROR(FlushVector());
     const WeightRow& row = *tensor.row;
     kernels::WeightMatrix* matrix = weights_.MutableMatrix(row.slot, tensor.layer);
     if (matrix == nullptr) {
-      const kernels::MatrixSpec spec = {SlotRows(row, config_), ExtentOf(row.cols, config_),
-                                        options_.format};
-      DRAY_ASSIGN_OR_RETURN(auto made, backend_.AllocateMatrix(spec));
+      DRAY_ASSIGN_OR_RETURN(auto made, backend_.AllocateMatrix(SpecOf(plan, tensor)));
       weights_.SetMatrix(row.slot, tensor.layer, std::move(made));
       matrix = weights_.MutableMatrix(row.slot, tensor.layer);
+    }
+    if (tensor.packed != nullptr) {
+      for (const RowRun& run : RowRuns(row, config_)) UnpackRun(*matrix, run, *tensor.packed);
+      for (const TensorSource* part : tensor.packed->sources()) part->file->Release(part->bytes());
+      return OkStatus();
     }
     for (const RowRun& run : RowRuns(row, config_)) {
       if (tensor.source->blocks != nullptr) {
@@ -235,6 +257,37 @@ class Loader {
   // Whole panels of 32 rows, of about kPieceBytes.
   static int64_t PieceRows(int64_t row_bytes) {
     return std::max<int64_t>(32, kPieceBytes / row_bytes / 32 * 32);
+  }
+
+  // The form of the matrix that `tensor` is a part of.
+  kernels::MatrixSpec SpecOf(const std::vector<PlannedTensor>& plan,
+                             const PlannedTensor& tensor) const {
+    const kernels::MatrixSpec plain = {SlotRows(*tensor.row, config_),
+                                       ExtentOf(tensor.row->cols, config_), options_.format};
+    std::vector<PackedTensor> parts;
+    for (const PlannedTensor& other : plan) {
+      if (other.row->slot == tensor.row->slot && other.layer == tensor.layer) {
+        parts.push_back(other.packed);
+      }
+    }
+    const auto is_float = [](const PackedTensor& part) { return part == nullptr; };
+    if (std::all_of(parts.begin(), parts.end(), is_float)) return plain;
+    const kernels::MatrixSpec packed = PackedSpec(plain, parts);
+    const bool keep = options_.packed == PackedWeights::kKeep || packed.format == plain.format;
+    return keep ? packed : plain;
+  }
+
+  // Every word of a packed tensor's pages belongs to many rows, so its pages stay until all is
+  // read.
+  void UnpackRun(kernels::WeightMatrix& matrix, const RowRun& run,
+                 const checkpoint::PackedLinear& packed) {
+    // Unpacked, a weight takes a byte, or nine where each has its own scale.
+    const int64_t piece = std::max<int64_t>(32, kPieceBytes / packed.cols() / 8 / 32 * 32);
+    for (int64_t done = 0; done < run.count; done += piece) {
+      const int64_t count = std::min(piece, run.count - done);
+      backend_.PackQuantizedRows(matrix, run.slot_row + done,
+                                 packed.Unpack(run.source_row + done, count, unpacked_));
+    }
   }
 
   // A transposed tensor's rows interleave over all of its pages, so it is packed in one piece.
@@ -292,17 +345,35 @@ class Loader {
   int64_t vector_layer_ = kNoLayer - 1;
   std::vector<float> vector_;
   std::vector<float> decoded_;  // a piece of a tensor in blocks
+  checkpoint::PackedLinear::Memory unpacked_;
   uint64_t done_bytes_ = 0;
   uint64_t total_bytes_ = 0;
 };
 
 }  // namespace
 
+int64_t PlannedTensor::elements() const {
+  return packed != nullptr ? packed->rows() * packed->cols() : source->shape.elements();
+}
+
+uint64_t PlannedTensor::stored_bytes() const {
+  if (packed != nullptr) return packed->stored_bytes();
+  return StoredBytes(*source).size();
+}
+
 Result<std::vector<PlannedTensor>> PlanTensors(const ModelDescription& model,
                                                const Checkpoint& checkpoint) {
   std::vector<PlannedTensor> plan;
+  DRAY_RETURN_IF_ERROR(CheckPackedCheckpoint(model, checkpoint));
   const auto add = [&](const WeightRow& row, int64_t layer) -> Status {
     if (!IsPresent(row, model.config)) return OkStatus();
+    if (model.packed && IsMatrixSlot(row.slot)) {
+      DRAY_ASSIGN_OR_RETURN(auto packed, FindPackedTensor(model, row, layer, checkpoint));
+      if (packed != nullptr) {
+        plan.push_back({&row, layer, packed->sources().front(), packed});
+        return OkStatus();
+      }
+    }
     DRAY_ASSIGN_OR_RETURN(const TensorSource* source, FindTensor(model, row, layer, checkpoint));
     DRAY_RETURN_IF_ERROR(CheckTensor(row, *source, model.config));
     plan.push_back({&row, layer, source});
@@ -323,7 +394,7 @@ kernels::WeightFormat AutomaticFormat(const std::vector<PlannedTensor>& plan,
                                       const kernels::Backend& backend) {
   std::array<int64_t, 16> elements{};
   for (const PlannedTensor& tensor : plan) {
-    if (IsMatrixSlot(tensor.row->slot)) {
+    if (IsMatrixSlot(tensor.row->slot) && tensor.packed == nullptr) {
       elements[static_cast<size_t>(tensor.source->dtype)] += tensor.source->shape.elements();
     }
   }

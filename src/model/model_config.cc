@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "model/config_keys.h"
+#include "model/quantization_config.h"
 
 namespace dray::model {
 namespace {
@@ -160,6 +161,7 @@ Result<ModelDescription> DescribeModel(const std::string& where, const Json& con
   DRAY_ASSIGN_OR_RETURN(model.family, ReadFamily(reader));
   DRAY_RETURN_IF_ERROR(CheckArchitectures(reader));
   DRAY_RETURN_IF_ERROR(CheckCommonKeys(reader));
+  DRAY_ASSIGN_OR_RETURN(model.packed, ReadQuantizationConfig(reader));
   DRAY_ASSIGN_OR_RETURN(model.config, model.family->read_config(reader));
   model.config.family = model.family->model_type;
   model.weights.assign(model.family->weights.begin(), model.family->weights.end());

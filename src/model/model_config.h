@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -9,6 +10,7 @@
 
 #include "base/json.h"
 #include "base/status.h"
+#include "checkpoint/packed_linear.h"
 #include "model/config.h"
 #include "model/family_spec.h"
 
@@ -21,6 +23,8 @@ struct ModelDescription {
   // names. PlannedTensors point to the rows.
   std::vector<WeightRow> weights;
   std::span<const std::string_view> prefixes;
+  // How the checkpoint holds linear layers that are integers already.
+  std::optional<checkpoint::PackedFormat> packed;
 };
 
 // The same from parsed files; `generation_config` is null if there is no such file. `where` stands

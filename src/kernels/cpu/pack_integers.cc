@@ -57,12 +57,12 @@ GroupRounding RoundWithZero(const IsaKernels& isa, int bits, const float* x, int
 }  // namespace
 
 struct IntegerPacker::Tile {
-  alignas(64) float values[kWordRows][kMaxGroup];
+  alignas(64) float values[kWordRows][kLargestGroup];
   // Quantised, one row behind the other.
-  alignas(64) uint8_t numbers[kWordRows][kMaxGroup];
+  alignas(64) uint8_t numbers[kWordRows][kLargestGroup];
 
   RowWords Words(int64_t words_per_row) const {
-    return {reinterpret_cast<const std::byte*>(numbers), kMaxGroup, words_per_row};
+    return {reinterpret_cast<const std::byte*>(numbers), kLargestGroup, words_per_row};
   }
 };
 

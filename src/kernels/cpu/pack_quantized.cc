@@ -47,7 +47,7 @@ void QuantizedPacker::PackRowScales(Range rows) const {
 }
 
 void QuantizedPacker::PackColumns(Range rows, Range cols) const {
-  alignas(64) uint8_t numbers[kWordRows][kMaxGroup] = {};
+  alignas(64) uint8_t numbers[kWordRows][kLargestGroup] = {};
   const auto count = static_cast<size_t>(std::min(cols.end, source_.cols) - cols.begin);
   for (int64_t r = rows.begin; r < rows.end; ++r) {
     uint8_t* row = numbers[r - rows.begin];
@@ -62,7 +62,7 @@ void QuantizedPacker::PackColumns(Range rows, Range cols) const {
     }
   }
   StoreWords(layout_, panels_, rows, cols.begin,
-             {reinterpret_cast<const std::byte*>(numbers), kMaxGroup,
+             {reinterpret_cast<const std::byte*>(numbers), kLargestGroup,
               (cols.end - cols.begin) / layout_.cols_per_step()});
 }
 

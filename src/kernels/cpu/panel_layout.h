@@ -37,7 +37,6 @@ inline constexpr int64_t kStepBytes = 2 * kLineBytes;
 inline constexpr int64_t kReadAhead = 16 << 10;
 inline constexpr int64_t kInt8ScaleBytes = kPanelRows * 4;
 inline constexpr int64_t kInt4Group = 64;  // where a MatrixSpec names none
-inline constexpr int64_t kMaxGroup = 128;
 // Integer sums of 255 * 127 a column stay below 2^31.
 inline constexpr int64_t kMaxIntegerCols = 65536;
 

@@ -22,7 +22,8 @@ namespace {
 std::optional<int64_t> StorageBytes(const MatrixSpec& spec) {
   constexpr int64_t kLargest = int64_t{1} << 40;
   if (spec.rows < 0 || spec.cols < 0 || spec.rows > kLargest || spec.cols > kLargest) return {};
-  const auto elements = CheckedMul(RoundUp(spec.rows, kPanelRows), RoundUp(spec.cols, kMaxGroup));
+  const auto elements =
+      CheckedMul(RoundUp(spec.rows, kPanelRows), RoundUp(spec.cols, kLargestGroup));
   const auto bytes = elements ? CheckedMul(*elements, int64_t{4}) : std::nullopt;
   if (!bytes || !CheckedAdd(*bytes, kReadAhead)) return {};
   return PanelLayout(spec).storage_bytes();
@@ -108,7 +109,7 @@ Result<WeightMatrix> CpuBackend::AllocateMatrix(const MatrixSpec& spec) {
                               spec.rows, spec.cols, Name(spec.format), kMaxIntegerCols));
   }
   const int64_t group = GroupOf(spec);
-  const bool has_groups = group == 32 || group == 64 || group == kMaxGroup;
+  const bool has_groups = group == 32 || group == 64 || group == kLargestGroup;
   if (has_groups ? !IsInteger(spec.format) : group != 0 || spec.zero != ZeroPoint::kNone) {
     return Status(
         StatusCode::kUnsupported,

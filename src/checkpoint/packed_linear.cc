@@ -1,0 +1,219 @@
+#include "checkpoint/packed_linear.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <utility>
+
+namespace dray::checkpoint {
+namespace {
+
+constexpr int kNumbers = 0, kZeros = 1, kScales = 2, kOrder = 3;  // places in sources_
+
+// Which output channel of its eight each part of an AWQ word holds, lowest bits first.
+constexpr std::array<int64_t, 8> kAwqOrder = {0, 2, 4, 6, 1, 3, 5, 7};
+
+template <typename T>
+T ReadAt(const TensorSource& source, int64_t element) {
+  T value;
+  std::memcpy(&value, source.data + static_cast<size_t>(element) * sizeof(T), sizeof(T));
+  return value;
+}
+
+Status Refuse(const TensorSource& source, StatusCode code, const std::string& what) {
+  return {code,
+          fmt::format("{}: tensor {} {}", source.file->path().string(), Quoted(source.name), what)};
+}
+
+Status CheckDense(const TensorSource& source, DType dtype) {
+  if (source.dtype != dtype || source.shape.rank() < 1 || !source.IsDense()) {
+    return Refuse(source, StatusCode::kUnsupported,
+                  fmt::format("is stored as {} of shape {}: it must be {} in whole rows",
+                              Name(source.dtype), source.shape.ToString(), Name(dtype)));
+  }
+  return OkStatus();
+}
+
+Status CheckShape(const TensorSource& source, const Shape& expected) {
+  if (source.shape == expected) return OkStatus();
+  return Refuse(source, StatusCode::kInvalidArgument,
+                fmt::format("has shape {}, but quantization_config and the others make it {}",
+                            source.shape.ToString(), expected.ToString()));
+}
+
+}  // namespace
+
+Result<PackedLinear> PackedLinear::Open(const Checkpoint& checkpoint, const std::string& module,
+                                        const PackedFormat& format) {
+  PackedLinear linear;
+  linear.format_ = format;
+  DRAY_RETURN_IF_ERROR(linear.FindTensors(checkpoint, module));
+  DRAY_RETURN_IF_ERROR(linear.CheckShapes());
+  DRAY_RETURN_IF_ERROR(linear.ReadOrder());
+  linear.ReadZeros();
+  return linear;
+}
+
+Status PackedLinear::FindTensors(const Checkpoint& checkpoint, const std::string& module) {
+  for (const std::string_view part : {".qweight", ".qzeros", ".scales"}) {
+    DRAY_ASSIGN_OR_RETURN(const auto* source, checkpoint.Require(module + std::string(part)));
+    sources_.push_back(source);
+  }
+  const std::string order = module + ".g_idx";
+  if (format_.order == PackedFormat::Order::kGptq && checkpoint.Contains(order)) {
+    DRAY_ASSIGN_OR_RETURN(const auto* source, checkpoint.Require(order));
+    sources_.push_back(source);
+  }
+  return OkStatus();
+}
+
+Status PackedLinear::CheckShapes() {
+  const TensorSource& numbers = *sources_[kNumbers];
+  const TensorSource& scales = *sources_[kScales];
+  DRAY_RETURN_IF_ERROR(CheckDense(numbers, DType::kI32));
+  DRAY_RETURN_IF_ERROR(CheckDense(*sources_[kZeros], DType::kI32));
+  DRAY_RETURN_IF_ERROR(CheckDense(scales, IsWeightType(scales.dtype) ? scales.dtype : DType::kF16));
+  if (numbers.shape.rank() != 2 || numbers.shape.elements() == 0) {
+    return Refuse(numbers, StatusCode::kInvalidArgument,
+                  fmt::format("has shape {}: it must be a matrix", numbers.shape.ToString()));
+  }
+  const bool words_of_inputs = format_.order == PackedFormat::Order::kGptq;
+  rows_ = numbers.shape[1] * (words_of_inputs ? 1 : per_word());
+  cols_ = numbers.shape[0] * (words_of_inputs ? per_word() : 1);
+  if (rows_ % per_word() != 0) {
+    return Refuse(
+        numbers, StatusCode::kInvalidArgument,
+        fmt::format("makes {} output channels: they must be a multiple of {}", rows_, per_word()));
+  }
+  group_ = format_.group == 0 ? cols_ : format_.group;
+  num_groups_ = (cols_ - 1) / group_ + 1;
+  DRAY_RETURN_IF_ERROR(CheckShape(*sources_[kZeros], {num_groups_, rows_ / per_word()}));
+  return CheckShape(scales, {num_groups_, rows_});
+}
+
+Status PackedLinear::ReadOrder() {
+  if (sources_.size() <= kOrder) return OkStatus();
+  const TensorSource& source = *sources_[kOrder];
+  DRAY_RETURN_IF_ERROR(CheckDense(source, DType::kI32));
+  DRAY_RETURN_IF_ERROR(CheckShape(source, {cols_}));
+  bool ordered = true;
+  for (int64_t c = 0; c < cols_; ++c) {
+    const auto group = ReadAt<int32_t>(source, c);
+    if (group < 0 || group >= num_groups_) {
+      return Refuse(
+          source, StatusCode::kCorrupt,
+          fmt::format("puts channel {} in group {}, but there are {}", c, group, num_groups_));
+    }
+    ordered = ordered && group == c / group_;
+    order_.push_back(group);
+  }
+  if (ordered) order_.clear();
+  return OkStatus();
+}
+
+// The sum is that of whole words, as the tools that write such files take it: a zero point of 0 is
+// stored as a borrow from the next.
+void PackedLinear::ReadZeros() {
+  const int64_t words = num_groups_ * rows_ / per_word();
+  zeros_.resize(static_cast<size_t>(num_groups_ * rows_));
+  for (int64_t w = 0; w < words; ++w) {
+    const uint32_t word = ReadAt<uint32_t>(*sources_[kZeros], w) + format_.zero_step;
+    for (int64_t i = 0; i < per_word(); ++i) {
+      const int64_t channel =
+          format_.order == PackedFormat::Order::kAwq ? kAwqOrder[static_cast<size_t>(i)] : i;
+      zeros_[static_cast<size_t>(w * per_word() + channel)] =
+          static_cast<uint8_t>(word >> (i * format_.bits) & mask());
+    }
+  }
+  const auto half = static_cast<uint8_t>(1u << (format_.bits - 1));
+  is_symmetric_ =
+      std::all_of(zeros_.begin(), zeros_.end(), [&](uint8_t zero) { return zero == half; });
+}
+
+uint64_t PackedLinear::stored_bytes() const {
+  uint64_t total = 0;
+  for (const TensorSource* source : sources_) total += source->bytes().size();
+  return total;
+}
+
+float PackedLinear::ScaleAt(int64_t group, int64_t row) const {
+  const TensorSource& scales = *sources_[kScales];
+  const int64_t at = group * rows_ + row;
+  switch (scales.dtype) {
+    case DType::kF16:
+      return F16ToF32(ReadAt<uint16_t>(scales, at));
+    case DType::kBF16:
+      return BF16ToF32(ReadAt<uint16_t>(scales, at));
+    default:
+      return ReadAt<float>(scales, at);
+  }
+}
+
+kernels::QuantizedRows PackedLinear::Unpack(int64_t first, int64_t count, Memory& memory) const {
+  DRAY_CHECK(first >= 0 && count >= 0 && first + count <= rows_);
+  memory.values.resize(static_cast<size_t>(count * cols_));
+  if (format_.order == PackedFormat::Order::kGptq) {
+    UnpackInputWords(first, count, memory.values);
+  } else {
+    UnpackOutputWords(first, count, memory.values);
+  }
+  const int64_t groups = is_ordered() ? num_groups_ : cols_;
+  memory.scales.resize(static_cast<size_t>(count * groups));
+  memory.minimums.resize(memory.scales.size());
+  for (int64_t r = 0; r < count; ++r) {
+    for (int64_t g = 0; g < groups; ++g) {
+      const int64_t group = is_ordered() ? g : order_[static_cast<size_t>(g)];
+      const float scale = ScaleAt(group, first + r);
+      const auto zero = zeros_[static_cast<size_t>(group * rows_ + first + r)];
+      memory.scales[static_cast<size_t>(r * groups + g)] = scale;
+      memory.minimums[static_cast<size_t>(r * groups + g)] = scale * static_cast<float>(zero);
+    }
+  }
+  kernels::QuantizedRows rows = {.values = memory.values.data(),
+                                 .rows = count,
+                                 .cols = cols_,
+                                 .row_stride = cols_,
+                                 .bits = format_.bits,
+                                 .group = is_ordered() ? group_ : 1,
+                                 .scales = memory.scales.data()};
+  if (!is_symmetric_) rows.minimums = memory.minimums.data();
+  return rows;
+}
+
+void PackedLinear::UnpackInputWords(int64_t first, int64_t count,
+                                    std::vector<uint8_t>& values) const {
+  const int bits = format_.bits;
+  for (int64_t w = 0; w < cols_ / per_word(); ++w) {
+    for (int64_t r = 0; r < count; ++r) {
+      const auto word = ReadAt<uint32_t>(*sources_[kNumbers], w * rows_ + first + r);
+      uint8_t* to = values.data() + r * cols_ + w * per_word();
+      for (int i = 0; i < 32 / bits; ++i) to[i] = static_cast<uint8_t>(word >> (i * bits) & mask());
+    }
+  }
+}
+
+// A tile of columns at a time, so that both the words and the eight rows of bytes stay in the
+// first-level cache.
+void PackedLinear::UnpackOutputWords(int64_t first, int64_t count,
+                                     std::vector<uint8_t>& values) const {
+  constexpr int64_t kTileCols = 64;
+  const int64_t row_words = rows_ / per_word();
+  for (int64_t begin = 0; begin < cols_; begin += kTileCols) {
+    const int64_t end = std::min(begin + kTileCols, cols_);
+    for (int64_t w = first / per_word(); w * per_word() < first + count; ++w) {
+      for (int64_t c = begin; c < end; ++c) {
+        const auto word = ReadAt<uint32_t>(*sources_[kNumbers], c * row_words + w);
+        for (int64_t i = 0; i < per_word(); ++i) {
+          const int64_t r = w * per_word() + kAwqOrder[static_cast<size_t>(i)] - first;
+          if (r < 0 || r >= count) continue;
+          values[static_cast<size_t>(r * cols_ + c)] =
+              static_cast<uint8_t>(word >> (i * format_.bits) & mask());
+        }
+      }
+    }
+  }
+}
+
+}  // namespace dray::checkpoint
