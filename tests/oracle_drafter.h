@@ -16,9 +16,9 @@ namespace dray::testing {
 
 class OracleDrafter : public engine::Drafter {
  public:
-  // Each guess is right with the given chance.
-  OracleDrafter(double acceptance, int64_t vocab_size, uint64_t seed = 1)
-      : acceptance_(acceptance), vocab_size_(vocab_size), random_(seed) {}
+  // Each guess is right with the given chance; `prior` is what it claims.
+  OracleDrafter(double acceptance, int64_t vocab_size, float prior = 0.9F)
+      : acceptance_(acceptance), vocab_size_(vocab_size), priors_{prior} {}
 
   // The tokens that sample `sequence_idx` of this prompt will have.
   void Expect(std::vector<int32_t> prompt, int sequence_idx, std::vector<int32_t> tokens) {
@@ -48,7 +48,7 @@ class OracleDrafter : public engine::Drafter {
   double acceptance_;
   int64_t vocab_size_;
   std::mt19937_64 random_;
-  std::array<float, 1> priors_ = {0.9F};
+  std::array<float, 1> priors_;
   std::map<std::pair<std::vector<int32_t>, int>, std::vector<int32_t>> futures_;
 };
 

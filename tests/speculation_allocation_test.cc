@@ -14,7 +14,11 @@ class SilentSink : public EventSink {
 };
 
 void ExpectNoAllocations(LoadedModel& model, std::unique_ptr<Drafter> drafter) {
-  auto core = EngineCore::Make(model, {.max_sequences = 4, .block_size = 16}, std::move(drafter));
+  auto core = EngineCore::Make(model,
+                               {.max_sequences = 4,
+                                .block_size = 16,
+                                .speculation = {.costs = SpeculationOptions::Costs::kFixed}},
+                               std::move(drafter));
   ASSERT_TRUE(core.ok());
   for (uint64_t i = 0; i < 4; ++i) {
     GenerateRequest request = MakeRequest({5, 6, 7, 5, 6, 7, 5, 6}, 150);

@@ -63,8 +63,9 @@ class SpeculationTest : public ::testing::Test {
   int64_t vocab() const { return model_->description.config.vocab_size; }
 
   // Runs the requests side by side, a new one in every step, and returns what each got.
-  Sinks Run(const std::vector<GenerateRequest>& requests, const EngineOptions& options,
+  Sinks Run(const std::vector<GenerateRequest>& requests, EngineOptions options,
             std::unique_ptr<Drafter> drafter) {
+    options.speculation.costs = SpeculationOptions::Costs::kFixed;
     auto core = EngineCore::Make(*model_, options, std::move(drafter));
     EXPECT_TRUE(core.ok()) << core.status().ToString();
     Sinks sinks;
@@ -258,7 +259,9 @@ TEST_F(SpeculationTest, TheSameModelAgreesWithItselfWhenSampling) {
 
 TEST_F(SpeculationTest, CancellationsDisturbNobody) {
   const std::vector<GenerateRequest> requests = ManyKinds();
-  const EngineOptions options = {.max_sequences = 8, .block_size = 16};
+  const EngineOptions options = {.max_sequences = 8,
+                                 .block_size = 16,
+                                 .speculation = {.costs = SpeculationOptions::Costs::kFixed}};
   const Sinks truth = Run(requests, options, nullptr);
   for (const bool model : {false, true}) {
     auto drafter = model ? FromModel(*model_) : Oracle(0.7, requests, truth);

@@ -1,6 +1,7 @@
 #include "engine/draft_policy.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace dray::engine {
 namespace {
@@ -14,11 +15,23 @@ constexpr float kMaxAcceptance = 0.98F;
 // Guessing must promise this much more tokens a second than not guessing: estimates of costs and
 // acceptance are no better than that.
 constexpr double kMinGain = 1.03;
-// Guesses that do not pay are tried again, one alone, after 4, 8, ... 64 offers. One row more in 64
-// steps is far below one percent, and a text that turns repetitive is noticed within a sentence or
-// two.
+// Guesses that do not pay are tried again, one alone, after 4, 8, ... 128 offers. One row more in
+// 128 is below one percent even where rows are all that a step costs, and a text that turns
+// repetitive is noticed within a paragraph.
 constexpr int32_t kFirstWait = 4;
-constexpr int32_t kLongestWait = 64;
+constexpr int32_t kLongestWait = 128;
+
+// A belief moves by so much with each observation: it is doubled or halved within 24 of them.
+constexpr double kCostStep = 1.03;
+// What a row and a guess can cost at all. A row's arithmetic is never free, and where it takes half
+// a step guessing has lost long before.
+constexpr double kLeastCost = 0.01;
+constexpr double kMostCost = 0.5;
+
+void MoveTowards(double seen, double& belief) {
+  belief =
+      std::clamp(seen > belief ? belief * kCostStep : belief / kCostStep, kLeastCost, kMostCost);
+}
 
 void Update(DraftRecord::Kind& kind, float weight, int64_t num_drafts, int64_t num_accepted) {
   for (int64_t i = 0; i < num_accepted; ++i) kind.acceptance += weight * (1 - kind.acceptance);
@@ -79,6 +92,24 @@ void DraftPolicy::Learn(DraftRecord& record, int kind, int64_t num_drafts, int64
     known.wait = known.interval;
     known.interval = std::min(2 * known.interval, kLongestWait);
   }
+}
+
+// With a step of one row as the unit, R rows take 1 + row * (R - 1).
+void DraftPolicy::LearnCosts(const StepTime& step) {
+  const StepTime last = std::exchange(last_step_, step);
+  if (step.seconds <= 0) return;
+  if (step.guess_rounds > 0 && costs_.guess > 0) {
+    const double unit = step.seconds / (1 + costs_.row * static_cast<double>(step.rows - 1));
+    MoveTowards(step.guess_seconds / static_cast<double>(step.guess_rounds) / unit, costs_.guess);
+  }
+  if (last.seconds <= 0 || last.rows == step.rows) return;
+  const StepTime& few = last.rows < step.rows ? last : step;
+  const StepTime& many = last.rows < step.rows ? step : last;
+  const double ratio = many.seconds / few.seconds;
+  const double room =
+      static_cast<double>(many.rows - 1) - ratio * static_cast<double>(few.rows - 1);
+  // Solved for the row's cost; a ratio as large as that of the rows is more than any cost explains.
+  MoveTowards(room <= 0 ? kMostCost : (ratio - 1) / room, costs_.row);
 }
 
 }  // namespace dray::engine

@@ -1,6 +1,6 @@
 // How many tokens are guessed: as many as make the most tokens a second, by what was accepted so
-// far and by what a row of a step costs. Pure arithmetic; what it decides is never seen in the
-// tokens.
+// far and by what a row of a step costs, which is learnt from steps of different numbers of rows.
+// Pure arithmetic; what it decides is never seen in the tokens.
 #pragma once
 
 #include <array>
@@ -28,6 +28,14 @@ struct DraftCosts {
   double guess = 0;  // of guessing one token
 };
 
+// What a step took that only decoded.
+struct StepTime {
+  int64_t rows = 0;          // known tokens and guesses
+  double seconds = 0;        // of the model and the sampler
+  int64_t guess_rounds = 0;  // the most guesses of any sequence
+  double guess_seconds = 0;
+};
+
 class DraftPolicy {
  public:
   DraftPolicy() = default;
@@ -43,11 +51,20 @@ class DraftPolicy {
   // Of `num_drafts` guesses the first `num_accepted` were right; the next one, if any, was wrong.
   void Learn(DraftRecord& record, int kind, int64_t num_drafts, int64_t num_accepted);
 
+  // Compares the step with the last one. Single times may be far off: only whether a cost seems
+  // higher or lower than believed counts, so that the belief goes to the median.
+  void LearnCosts(const StepTime& step);
+  // The steps before and after this are not to be compared.
+  void BreakSeries() { last_step_ = {}; }
+
+  const DraftCosts& costs() const { return costs_; }
+
  private:
   int64_t BestLength(double acceptance, int64_t most, int64_t num_sequences) const;
 
   DraftCosts costs_;
   DraftRecord recent_;
+  StepTime last_step_;
 };
 
 }  // namespace dray::engine

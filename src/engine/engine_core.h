@@ -63,6 +63,7 @@ class EngineCore {
   // Chooses the token after one row, unless a guess before it was wrong or the sequence has ended.
   void SampleRow(const WantedRow& wanted, std::span<float> logits);
   void LearnFromResults();
+  void LearnFromClock(double seconds);
   // Appends the sampled token to its sequence and tells the sink; says in `result` whether it was
   // the last. An error ends the request.
   Status TakeToken(const WantedRow& wanted, std::span<float> logits,
@@ -82,6 +83,8 @@ class EngineCore {
   std::unique_ptr<Drafter> drafter_;  // may be null
   DraftPolicy draft_policy_;
   int64_t max_drafts_ = 0;
+  bool learns_costs_ = false;
+  double guess_seconds_ = 0;  // of the step at hand
 
   std::unordered_map<RequestId, std::unique_ptr<Request>> requests_;
   std::unordered_map<SequenceId, std::unique_ptr<Sequence>> sequences_;

@@ -24,6 +24,8 @@ struct SpeculationOptions {
   // Prompt lookup: tokens at the text's end that must have occurred before, and that are compared.
   int64_t lookup_min = 1;
   int64_t lookup_max = 4;
+  // Whether to learn from the clock what rows cost. Repeatable numbers of guesses need kFixed.
+  enum class Costs { kMeasured, kFixed } costs = Costs::kMeasured;
 };
 
 struct EngineOptions {

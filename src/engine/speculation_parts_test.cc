@@ -88,16 +88,16 @@ class DraftPolicyTest : public testing::Test {
 TEST_F(DraftPolicyTest, WrongGuessesSoonEnd) {
   const auto lengths = Play(0, 1000);
   EXPECT_GT(lengths[0], 0);
-  // One in 64 from then on, or so.
-  EXPECT_LE(Sum(lengths, 100), 15);
-  EXPECT_GE(Sum(lengths, 100), 10);
+  // One in 129 from then on, or so.
+  EXPECT_LE(Sum(lengths, 100), 9);
+  EXPECT_GE(Sum(lengths, 100), 6);
 }
 
 TEST_F(DraftPolicyTest, RightGuessesBecomeMany) { EXPECT_EQ(Play(1, 20).back(), 16); }
 
 TEST_F(DraftPolicyTest, AChangeOfMannerIsNoticed) {
   Play(0, 300);
-  EXPECT_EQ(Play(1, 100).back(), 16);
+  EXPECT_EQ(Play(1, 150).back(), 16);
   EXPECT_LE(Play(0, 100).back(), 1);
 }
 
@@ -115,6 +115,37 @@ TEST_F(DraftPolicyTest, ManySequencesFillTheStepsThemselves) {
   // A row more for each of 1000 sequences nearly doubles a step, which nothing can pay back.
   EXPECT_EQ(Sum(Play(1, 100, 1000)), 0);
   EXPECT_LT(Play(0.9, 100, 16).back(), Play(0.9, 100, 1).back());
+}
+
+TEST_F(DraftPolicyTest, CostsAreLearntFromTheClock) {
+  for (const double row : {0.03, 0.2}) {
+    policy_ = DraftPolicy({.row = 0.08, .guess = 0.1}, kPrior);
+    std::lognormal_distribution<double> noise(0, 0.1);
+    for (int i = 0; i < 400; ++i) {
+      const auto rows = static_cast<int64_t>(1 + random_() % 17);
+      const double seconds = 0.02 * (1 + row * static_cast<double>(rows - 1)) * noise(random_);
+      // One in ten is ten times too slow.
+      const double factor = random_() % 10 == 0 ? 10 : 1;
+      policy_.LearnCosts({.rows = rows,
+                          .seconds = factor * seconds,
+                          .guess_rounds = 4,
+                          .guess_seconds = 4 * 0.3 * 0.02});
+    }
+    // The noise of two steps' ratio, 15 %, is half of all rows' cost in the first case.
+    EXPECT_GT(policy_.costs().row, row / 2.5);
+    EXPECT_LT(policy_.costs().row, row * 2.5);
+    EXPECT_NEAR(policy_.costs().guess, 0.3, 0.1);
+  }
+}
+
+TEST_F(DraftPolicyTest, UncomparableStepsTeachNothing) {
+  policy_.LearnCosts({.rows = 1, .seconds = 0.02});
+  policy_.BreakSeries();
+  policy_.LearnCosts({.rows = 17, .seconds = 0.9});
+  policy_.LearnCosts({.rows = 17, .seconds = 0.1});
+  EXPECT_EQ(policy_.costs().row, 0.08);
+  policy_.LearnCosts({.rows = 9, .seconds = 0.1});
+  EXPECT_LT(policy_.costs().row, 0.08);
 }
 
 TEST_F(DraftPolicyTest, NewSequencesBeginWithWhatIsKnown) {

@@ -1,0 +1,289 @@
+// What speculation gains and costs: first what a step of one sequence takes with more rows in it,
+// then decoding with guesses of a known quality, by prompt lookup and by a draft model, each in
+// turn, step by step, with decoding without, so that the ratio stands whatever else the machine
+// does.
+//
+//   speculation_bench MODEL_DIR [--dummy] [--dtype int8] [--threads N] [--prompt 64] [--new 96]
+//                     [--sequences 1,4,8] [--acceptance 0,0.5,0.8,0.95,1] [--draft DIR]
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <functional>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "engine/engine_core.h"
+#include "engine/model_drafter.h"
+#include "engine/prompt_lookup.h"
+#include "machine_limits.h"
+#include "oracle_drafter.h"
+
+namespace dray::bench {
+namespace {
+
+using engine::EngineCore;
+using engine::EngineStats;
+using engine::GenerateRequest;
+using engine::LoadedModel;
+
+struct Options {
+  std::string model_dir;
+  std::string draft_dir;
+  std::string dtype;
+  bool dummy = false;
+  int threads = 0;
+  int64_t prompt_tokens = 64;
+  int64_t new_tokens = 96;
+  std::vector<int64_t> sequences = {1, 4, 8};
+  std::vector<double> acceptances = {0, 0.5, 0.8, 0.95, 1};
+  std::vector<int64_t> rows = {1, 2, 3, 4, 5, 6, 8, 9, 12, 16, 17, 24, 32};
+  int rounds = 15;
+};
+
+class TokenSink : public engine::EventSink {
+ public:
+  void OnEvent(engine::Event event) override {
+    if (const auto* token = std::get_if<engine::TokenEvent>(&event)) ids.push_back(token->token.id);
+  }
+  std::vector<int32_t> ids;
+};
+
+Result<std::unique_ptr<LoadedModel>> Load(const Options& options, const std::string& dir) {
+  engine::LoadModelOptions load{.model_dir = dir, .num_threads = options.threads};
+  if (options.dummy) load.load_format = engine::LoadFormat::kDummy;
+  if (options.dtype == "f32") load.format = kernels::WeightFormat::kF32;
+  if (options.dtype == "bf16") load.format = kernels::WeightFormat::kBF16;
+  if (options.dtype == "int8") load.format = kernels::WeightFormat::kI8;
+  if (options.dtype == "int4") load.format = kernels::WeightFormat::kI4;
+  return engine::LoadModel(load);
+}
+
+// Seconds of a step of one sequence that computes `rows` tokens and the logits of each.
+class RowTimer {
+ public:
+  RowTimer(LoadedModel& model, const Options& options, int64_t most_rows)
+      : context_(options.prompt_tokens), vocab_(model.description.config.vocab_size) {
+    const int64_t num_blocks = (context_ + most_rows) / 32 + 1;
+    cache_ = std::move(model::KvCache::Make(*model.backend, model.description.config,
+                                            {.num_blocks = num_blocks,
+                                             .block_size = 32,
+                                             .dtype = engine::KvDType(model, {})}))
+                 .value();
+    decoder_ =
+        std::move(model::Decoder::Make(model.description.config, model.weights, *model.backend,
+                                       {.max_batch_tokens = most_rows,
+                                        .max_sequences = 1,
+                                        .max_logit_rows = most_rows,
+                                        .max_table_entries = num_blocks}))
+            .value();
+    logits_.resize(static_cast<size_t>(most_rows * vocab_));
+    for (int64_t i = 0; i < num_blocks; ++i) table_.push_back(static_cast<int32_t>(i));
+  }
+
+  double Seconds(int64_t rows) {
+    batch_.Clear();
+    batch_.block_tables = table_;
+    std::vector<int32_t> logit_rows;
+    for (int64_t i = 0; i < rows; ++i) {
+      const auto position = static_cast<int32_t>(context_ + i);
+      batch_.ids.push_back(static_cast<int32_t>((17 * position) % vocab_));
+      batch_.positions.push_back(position);
+      batch_.slots.push_back(position);
+      batch_.known_tokens.push_back(position + 1);
+      logit_rows.push_back(static_cast<int32_t>(i));
+    }
+    batch_.sequences.push_back({.first_row = 0,
+                                .num_rows = static_cast<int32_t>(rows),
+                                .context_tokens = static_cast<int32_t>(context_ + rows),
+                                .table_offset = 0});
+    const Stopwatch watch;
+    decoder_->Forward(batch_, *cache_);
+    decoder_->Logits(logit_rows, std::span(logits_).first(static_cast<size_t>(rows * vocab_)));
+    return watch.Seconds();
+  }
+
+ private:
+  int64_t context_;
+  int64_t vocab_;
+  std::optional<model::KvCache> cache_;
+  std::unique_ptr<model::Decoder> decoder_;
+  model::RaggedBatch batch_;
+  std::vector<int32_t> table_;
+  std::vector<float> logits_;
+};
+
+void MeasureRows(LoadedModel& model, const Options& options) {
+  RowTimer timer(model, options, options.rows.back());
+  std::vector<std::vector<double>> ratios(options.rows.size());
+  std::vector<double> singles;
+  for (int round = 0; round < options.rounds; ++round) {
+    for (size_t i = 0; i < options.rows.size(); ++i) {
+      const double single = timer.Seconds(1);
+      singles.push_back(single);
+      ratios[i].push_back(timer.Seconds(options.rows[i]) / single);
+    }
+  }
+  fmt::print("a step of one row: {:.1f} ms; of more, in units of that (and each further row):\n",
+             1e3 * Median(singles));
+  for (size_t i = 0; i < options.rows.size(); ++i) {
+    const double ratio = Median(ratios[i]);
+    const auto more = static_cast<double>(options.rows[i] - 1);
+    fmt::print("  {:>3} rows {:6.2f}  ({:.3f})\n", options.rows[i], ratio,
+               more > 0 ? (ratio - 1) / more : 0.0);
+  }
+}
+
+std::vector<GenerateRequest> MakeRequests(const LoadedModel& model, const Options& options,
+                                          int64_t sequences) {
+  std::vector<GenerateRequest> requests;
+  for (int64_t i = 0; i < sequences; ++i) {
+    std::mt19937_64 random(static_cast<uint64_t>(i));
+    GenerateRequest request;
+    for (int64_t j = 0; j < options.prompt_tokens; ++j) {
+      request.prompt.push_back(static_cast<int32_t>(
+          random() % static_cast<uint64_t>(model.description.config.vocab_size)));
+    }
+    // Sampled, or random weights would repeat one token for ever.
+    request.params.do_sample = true;
+    request.params.seed = static_cast<uint64_t>(i);
+    request.params.max_new_tokens = options.new_tokens;
+    request.params.ignore_eos = true;
+    requests.push_back(std::move(request));
+  }
+  return requests;
+}
+
+// A core with its requests added and their prompts read.
+struct Runner {
+  std::unique_ptr<EngineCore> core;
+  std::vector<std::shared_ptr<TokenSink>> sinks;
+  EngineStats start;
+  double seconds = 0;
+
+  Runner(LoadedModel& model, const Options& options, const std::vector<GenerateRequest>& requests,
+         std::unique_ptr<engine::Drafter> drafter) {
+    auto made = EngineCore::Make(model,
+                                 {.max_sequences = std::ssize(requests),
+                                  .max_context_tokens = options.prompt_tokens + options.new_tokens},
+                                 std::move(drafter));
+    core = std::move(made).value();
+    for (size_t i = 0; i < requests.size(); ++i) {
+      sinks.push_back(std::make_shared<TokenSink>());
+      core->Add(RequestId(i + 1), requests[i], sinks.back());
+    }
+    while (sinks.back()->ids.empty()) core->Step();
+    start = core->stats();
+  }
+
+  // False at the end.
+  bool TimedStep() {
+    const Stopwatch watch;
+    const bool stepped = core->Step();
+    if (stepped) seconds += watch.Seconds();
+    return stepped;
+  }
+
+  double TokensPerSecond() const {
+    return static_cast<double>(core->stats().generated_tokens - start.generated_tokens) / seconds;
+  }
+};
+
+void Compare(LoadedModel& model, const Options& options, const std::string& name,
+             const std::vector<GenerateRequest>& requests,
+             std::unique_ptr<engine::Drafter> drafter) {
+  Runner plain(model, options, requests, nullptr);
+  Runner guessing(model, options, requests, std::move(drafter));
+  for (bool more = true; more;) {
+    more = plain.TimedStep();
+    more = guessing.TimedStep() || more;
+  }
+  const EngineStats stats = guessing.core->stats();
+  const auto drafted = static_cast<double>(stats.drafted_tokens);
+  fmt::print(
+      "{:>3} sequences, {:<18} {:7.2f} tok/s instead of {:7.2f}: {:5.2f} times; {:5.2f} tokens a "
+      "step, {} of {} guesses right ({:.0f} %)\n",
+      requests.size(), name, guessing.TokensPerSecond(), plain.TokensPerSecond(),
+      guessing.TokensPerSecond() / plain.TokensPerSecond(),
+      static_cast<double>(stats.generated_tokens - guessing.start.generated_tokens) /
+          static_cast<double>(stats.steps - guessing.start.steps),
+      stats.accepted_tokens, stats.drafted_tokens,
+      drafted > 0 ? 100 * static_cast<double>(stats.accepted_tokens) / drafted : 0.0);
+}
+
+void MeasureSpeed(LoadedModel& model, LoadedModel* draft, const Options& options,
+                  int64_t sequences) {
+  const auto requests = MakeRequests(model, options, sequences);
+  Runner truth(model, options, requests, nullptr);
+  while (truth.core->Step()) {
+  }
+  for (const double acceptance : options.acceptances) {
+    auto oracle = std::make_unique<testing::OracleDrafter>(
+        acceptance, model.description.config.vocab_size, 0.5F);
+    for (size_t i = 0; i < requests.size(); ++i) {
+      oracle->Expect(requests[i].prompt, 0, truth.sinks[i]->ids);
+    }
+    Compare(model, options, fmt::format("{:.0f} % right", 100 * acceptance), requests,
+            std::move(oracle));
+  }
+  Compare(model, options, "prompt lookup", requests, engine::MakePromptLookup(1, 4));
+  if (draft == nullptr) return;
+  auto drafter =
+      engine::MakeDrafter(model, draft, {.method = engine::SpeculationMethod::kDraftModel});
+  if (!drafter.ok()) {
+    fmt::print("{}\n", drafter.status().message());
+    return;
+  }
+  Compare(model, options, "draft model", requests, std::move(*drafter));
+}
+
+int Run(const Options& options) {
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);
+  auto model = Load(options, options.model_dir);
+  if (!model.ok()) {
+    fmt::print(stderr, "{}\n", model.status().ToString());
+    return 1;
+  }
+  std::unique_ptr<LoadedModel> draft;
+  if (!options.draft_dir.empty()) {
+    auto loaded = Load(options, options.draft_dir);
+    if (!loaded.ok()) {
+      fmt::print(stderr, "{}\n", loaded.status().ToString());
+      return 1;
+    }
+    draft = std::move(*loaded);
+  }
+  fmt::print("{}: {:.2f} GB packed, {}\n", options.model_dir,
+             static_cast<double>((*model)->weights.size_bytes()) / 1e9,
+             (*model)->backend->Describe());
+  MachineLimits machine(options.threads);
+  fmt::print("memory reads at {:.1f} GB/s\n", machine.ReadBandwidth() / 1e9);
+  if (options.rounds > 0) MeasureRows(**model, options);
+  for (const int64_t sequences : options.sequences) {
+    MeasureSpeed(**model, draft.get(), options, sequences);
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace dray::bench
+
+int main(int argc, char** argv) {
+  CLI::App app("What speculation gains and costs");
+  dray::bench::Options options;
+  app.add_option("model", options.model_dir, "Model directory")->required();
+  app.add_option("--draft", options.draft_dir, "Draft model's directory");
+  app.add_flag("--dummy", options.dummy, "Random weights; only config.json is read");
+  app.add_option("--threads", options.threads, "Threads; 0: all processors");
+  app.add_option("--dtype", options.dtype, "f32, bf16, int8 or int4; default: as stored");
+  app.add_option("--prompt", options.prompt_tokens, "Tokens of each prompt");
+  app.add_option("--new", options.new_tokens, "New tokens of each sequence");
+  app.add_option("--sequences", options.sequences, "Numbers of sequences")->delimiter(',');
+  app.add_option("--acceptance", options.acceptances, "Shares of right guesses")->delimiter(',');
+  app.add_option("--rows", options.rows, "Rows of a step, ascending")->delimiter(',');
+  app.add_option("--rounds", options.rounds, "Repetitions of the rows' timing; 0: none");
+  CLI11_PARSE(app, argc, argv);
+  return dray::bench::Run(options);
+}
