@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <ostream>
+#include <thread>
 #include <utility>
 
 #include "cli/open_model.h"
@@ -71,6 +72,17 @@ class TerminalSink : public serving::TextSink {
   Clock::time_point last_;
 };
 
+// "; 30 of 40 guesses were right", or "" if there were none.
+std::string DescribeGuesses(const serving::Model& model) {
+  // The engine publishes its counters a moment after the last step.
+  for (int i = 0; i < 100 && model.stats().running_sequences > 0; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  const engine::EngineStats stats = model.stats();
+  if (stats.drafted_tokens == 0) return "";
+  return fmt::format("; {} of {} guesses were right", stats.accepted_tokens, stats.drafted_tokens);
+}
+
 Status Generate(const GenerateOptions& options, std::ostream& out, std::ostream& err) {
   DRAY_ASSIGN_OR_RETURN(const ResolvedModel resolved, ResolveModel(options.model));
   DRAY_ASSIGN_OR_RETURN(const auto model, OpenModel(resolved));
@@ -78,8 +90,9 @@ Status Generate(const GenerateOptions& options, std::ostream& out, std::ostream&
   DRAY_ASSIGN_OR_RETURN(const auto generation, model->Submit(options.request, sink));
   DRAY_RETURN_IF_ERROR(sink->Wait());
   if (sink->num_tokens() > 1 && sink->decode_seconds() > 0) {
-    fmt::print(err, "{} tokens, {:.1f} a second\n", sink->num_tokens(),
-               static_cast<double>(sink->num_tokens() - 1) / sink->decode_seconds());
+    fmt::print(err, "{} tokens, {:.1f} a second{}\n", sink->num_tokens(),
+               static_cast<double>(sink->num_tokens() - 1) / sink->decode_seconds(),
+               DescribeGuesses(*model));
   }
   return OkStatus();
 }

@@ -118,6 +118,10 @@ Result<ResolvedModel> ResolveModel(const ModelArguments& arguments) {
   resolved.tokenizer_dir = resolved.settings.tokenizer.empty()
                                ? resolved.model_dir
                                : LocateModel(folder, resolved.settings.tokenizer);
+  if (const std::string& draft = resolved.settings.speculation.draft_model; !draft.empty()) {
+    resolved.draft_dir = LocateModel(folder, draft);
+    DRAY_RETURN_IF_ERROR(CheckModel(resolved.draft_dir).WithPrefix("speculative_draft_model"));
+  }
   if (resolved.settings.model_name.empty()) {
     resolved.settings.model_name = resolved.demo ? kDemoModelName : NameOf(resolved.model_dir);
   }

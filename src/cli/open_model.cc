@@ -36,6 +36,18 @@ void LogModel(const engine::LoadedModel& model, const std::string& name) {
                       model.load_seconds, model.backend->Describe()));
 }
 
+Result<std::unique_ptr<engine::LoadedModel>> LoadDraft(const ResolvedModel& resolved,
+                                                       const engine::LoadedModel& model) {
+  DRAY_ASSIGN_OR_RETURN(engine::LoadModelOptions load, MakeLoadOptions(resolved));
+  load.model_dir = resolved.draft_dir;
+  load.backend = model.backend;
+  DRAY_ASSIGN_OR_RETURN(load.format, ParseFormat(resolved.settings.speculation.draft_dtype));
+  auto draft = engine::LoadModel(load);
+  if (!draft.ok()) return draft.status().WithPrefix("speculative_draft_model");
+  LogModel(**draft, resolved.settings.model_name + "'s draft model");
+  return draft;
+}
+
 }  // namespace
 
 engine::EngineOptions MakeEngineOptions(const serving::Settings& settings) {
@@ -69,6 +81,8 @@ Result<engine::LoadModelOptions> MakeLoadOptions(const ResolvedModel& resolved) 
 
 Result<std::shared_ptr<serving::Model>> OpenModel(const ResolvedModel& resolved) {
   const serving::Settings& settings = resolved.settings;
+  engine::EngineOptions engine_options = MakeEngineOptions(settings);
+  DRAY_ASSIGN_OR_RETURN(engine_options.speculation, serving::MakeSpeculation(settings.speculation));
   DRAY_ASSIGN_OR_RETURN(engine::LoadModelOptions load, MakeLoadOptions(resolved));
   // The tokenizer first: it is small, and a wrong one is told before gigabytes are read.
   DRAY_ASSIGN_OR_RETURN(auto tokenizer, tokenizer::Tokenizer::Load(resolved.tokenizer_dir));
@@ -79,11 +93,15 @@ Result<std::shared_ptr<serving::Model>> OpenModel(const ResolvedModel& resolved)
     DRAY_ASSIGN_OR_RETURN(model, engine::LoadModel(load));
   }
   LogModel(*model, settings.model_name);
+  std::unique_ptr<engine::LoadedModel> draft;
+  if (engine_options.speculation.method == engine::SpeculationMethod::kDraftModel) {
+    DRAY_ASSIGN_OR_RETURN(draft, LoadDraft(resolved, *model));
+  }
   serving::ModelOptions options = serving::MakeModelOptions(settings);
   options.name = settings.model_name;
   options.eos_token_ids = model->description.config.eos_token_ids;
   DRAY_ASSIGN_OR_RETURN(auto engine,
-                        engine::StartEngine(std::move(model), MakeEngineOptions(settings)));
+                        engine::StartEngine(std::move(model), engine_options, std::move(draft)));
   return std::make_shared<serving::Model>(std::move(options), std::move(engine),
                                           serving::MakeTokenizerCodec(std::move(tokenizer)));
 }

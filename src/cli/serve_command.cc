@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ostream.h>
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <ostream>
@@ -55,13 +56,23 @@ void PrintReady(const serving::Settings& settings, uint16_t port, std::ostream& 
   out.flush();
 }
 
+void LogStats(const engine::EngineStats& stats) {
+  LogInfo(fmt::format("{} prompt tokens read and {} generated in {} steps", stats.prompt_tokens,
+                      stats.generated_tokens, stats.steps));
+  if (stats.drafted_tokens == 0) return;
+  LogInfo(fmt::format("speculation: {} of {} guesses were right, {:.2f} tokens a step",
+                      stats.accepted_tokens, stats.drafted_tokens,
+                      static_cast<double>(stats.generated_tokens) /
+                          static_cast<double>(std::max<uint64_t>(1, stats.steps))));
+}
+
 Result<int> Serve(const ModelArguments& arguments, std::ostream& out) {
   DRAY_ASSIGN_OR_RETURN(const ResolvedModel resolved, ResolveModel(arguments));
   const serving::Settings& settings = resolved.settings;
   serving::ModelRepository repository;
   DRAY_RETURN_IF_ERROR(repository.AddPending(settings.model_name, ""));
   DRAY_ASSIGN_OR_RETURN(auto model, OpenModel(resolved));
-  repository.SetReady(std::move(model));
+  repository.SetReady(model);
   http::Router router;
   api::RegisterDjlRoutes(router, repository, MakeDjlOptions(settings));
   DRAY_ASSIGN_OR_RETURN(const auto server,
@@ -77,6 +88,7 @@ Result<int> Serve(const ModelArguments& arguments, std::ostream& out) {
   if (!drained)
     LogWarning(fmt::format("{} requests were cut off", server->stats().requests_in_flight));
   server->Stop();
+  LogStats(model->stats());
   return drained ? 0 : kExitCutOff;
 }
 

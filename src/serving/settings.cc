@@ -77,6 +77,7 @@ class Loader {
   Status ApplyFlags(const std::map<std::string, std::string>& flags);
   Result<LoadedSettings> Finish() {
     DRAY_RETURN_IF_ERROR(CheckForeignSettings(foreign_, out_.warnings));
+    DRAY_RETURN_IF_ERROR(MakeSpeculation(out_.settings.speculation).status());
     return std::move(out_);
   }
 

@@ -14,6 +14,7 @@
 #include "base/properties.h"
 #include "base/status.h"
 #include "serving/model.h"
+#include "serving/speculation_settings.h"
 
 namespace dray::serving {
 
@@ -46,6 +47,7 @@ struct Settings {
   int64_t kv_cache_bytes = 0;
   std::string kv_cache_dtype = "auto";  // auto, fp32, fp16, bf16 or int8
   int64_t block_size = 0;
+  SpeculationSettings speculation;
 
   // Its requests.
   int64_t job_queue_size = 1000;
