@@ -15,10 +15,11 @@
 #include <string>
 #include <vector>
 
+#include "bench/machine_limits.h"
+#include "bench/statistics.h"
 #include "engine/engine_core.h"
 #include "engine/model_drafter.h"
 #include "engine/prompt_lookup.h"
-#include "machine_limits.h"
 #include "oracle_drafter.h"
 
 namespace dray::bench {

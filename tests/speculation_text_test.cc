@@ -1,0 +1,124 @@
+// Speculation under text: the demo model's answers with and without, with stop strings in the
+// middle of what one step yields, and a request cancelled by its sink.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <filesystem>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "engine/token_engine.h"
+#include "serving/model.h"
+#include "serving/tokenizer_codec.h"
+#include "tokenizer/tokenizer.h"
+
+namespace dray::serving {
+namespace {
+
+const std::filesystem::path kDemo = std::filesystem::path(DRAY_SOURCE_DIR) / "models/demo";
+
+// Each event as a line, and a wait for the last.
+class ScribeSink : public TextSink {
+ public:
+  void OnEvent(TextEvent event) override {
+    const std::lock_guard lock(mutex_);
+    if (const auto* sequence = std::get_if<SequenceEvent>(&event)) {
+      std::string line = fmt::format("{}:", sequence->sequence_idx);
+      for (const TextToken& token : sequence->tokens) {
+        line += fmt::format(" {} \"{}\" {:a}", token.id, token.text, token.log_prob.value_or(0));
+      }
+      line += sequence->tail_text;
+      if (sequence->finish) line += fmt::format(" {}", ToString(*sequence->finish));
+      lines_.push_back(std::move(line));
+    } else if (const auto* end = std::get_if<EndEvent>(&event)) {
+      lines_.push_back("end: " + end->status.ToString());
+      ended_ = true;
+      changed_.notify_all();
+    }
+  }
+
+  std::vector<std::string> Wait() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return ended_; });
+    return lines_;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<std::string> lines_;
+  bool ended_ = false;
+};
+
+std::unique_ptr<Model> OpenDemo(const engine::SpeculationOptions& speculation) {
+  auto model = engine::LoadModel({.model_dir = kDemo, .num_threads = 1});
+  EXPECT_TRUE(model.ok()) << model.status().ToString();
+  ModelOptions options;
+  options.eos_token_ids = (*model)->description.config.eos_token_ids;
+  auto engine =
+      engine::StartEngine(std::move(*model), {.max_sequences = 8, .speculation = speculation});
+  EXPECT_TRUE(engine.ok()) << engine.status().ToString();
+  auto tokenizer = tokenizer::Tokenizer::Load(kDemo);
+  EXPECT_TRUE(tokenizer.ok()) << tokenizer.status().ToString();
+  return std::make_unique<Model>(std::move(options), std::move(*engine),
+                                 MakeTokenizerCodec(std::move(*tokenizer)));
+}
+
+std::vector<TextRequest> Requests() {
+  // Few tokens are likely, so that the answers go round in circles.
+  const auto tokenizer = tokenizer::Tokenizer::Load(kDemo);
+  EXPECT_TRUE(tokenizer.ok()) << tokenizer.status().ToString();
+  const auto likely = (*tokenizer)->Encode(" the fox liked the ball.", {});
+  EXPECT_TRUE(likely.ok());
+  std::string text;
+  for (int i = 0; i < 4; ++i) {
+    text += "Once upon a time a little fox had a red ball. The fox liked the ball. ";
+  }
+  std::vector<TextRequest> requests;
+  for (size_t i = 0; i < 6; ++i) {
+    TextRequest request;
+    request.text = text;
+    request.max_new_tokens = 80;
+    request.params.num_logprobs = 0;
+    request.params.do_sample = i % 2 == 1;
+    request.params.temperature = 0.7;
+    request.params.seed = i;
+    for (const int32_t id : *likely) request.params.logit_bias.push_back({id, 12});
+    if (i == 2) request.params.stop_strings = {"ball the"};
+    if (i == 3) request.params.stop_strings = {"fox fox", ". ."};
+    if (i == 4) request.params.stop_strings = {"e fox li", "xyzzy"};
+    if (i >= 4) request.params.n = 2;
+    requests.push_back(std::move(request));
+  }
+  return requests;
+}
+
+TEST(SpeculationTextTest, TextEventsAreTheSame) {
+  const auto plain = OpenDemo({});
+  const auto guessing = OpenDemo({.method = engine::SpeculationMethod::kPromptLookup,
+                                  .costs = engine::SpeculationOptions::Costs::kFixed});
+  for (const TextRequest& request : Requests()) {
+    std::vector<std::vector<std::string>> answers;
+    for (Model* const model : {plain.get(), guessing.get()}) {
+      auto sink = std::make_shared<ScribeSink>();
+      const auto generation = model->Submit(request, sink);
+      ASSERT_TRUE(generation.ok()) << generation.status().ToString();
+      answers.push_back(sink->Wait());
+    }
+    // Samples of one request may take turns in another order.
+    if (request.params.n > 1) {
+      for (auto& lines : answers)
+        std::stable_sort(lines.begin(), lines.end(),
+                         [](auto& a, auto& b) { return a.substr(0, 1) < b.substr(0, 1); });
+    }
+    EXPECT_EQ(answers[0], answers[1]);
+  }
+  EXPECT_GT(guessing->stats().accepted_tokens, 20u);
+}
+
+}  // namespace
+}  // namespace dray::serving
