@@ -63,6 +63,27 @@ INSTANTIATE_TEST_SUITE_P(Files, ConvertedModelTest, ::testing::ValuesIn(Converte
                            return name;
                          });
 
+// Random models in blocks of many formats, which transformers decoded.
+class QuantisedModelTest : public ::testing::TestWithParam<std::string> {};
+
+TEST_P(QuantisedModelTest, ComputesWhatTransformersDoes) {
+  const auto golden = testing::ReadGoldenDir(GgufDir() / ("quantised-" + GetParam()));
+  const auto model = Load(golden.dir / "model.gguf");
+  ASSERT_NE(model, nullptr);
+  EXPECT_LE(testing::WorstLogitError(*model, golden), kRelativeTolerance);
+  const auto tokens = testing::GreedyTokens(*model, golden);
+  for (size_t i = 0; i < tokens.size(); ++i) EXPECT_EQ(tokens[i], golden.prompts[i].greedy);
+}
+
+INSTANTIATE_TEST_SUITE_P(Mixes, QuantisedModelTest,
+                         ::testing::Values("llama-q4_k_m", "llama-q4_0", "qwen2-q8_0",
+                                           "llama-small"),
+                         [](const auto& mix) {
+                           std::string name = mix.param;
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
+
 TEST(GgufModelTest, AllConvertedModelsAreThere) { EXPECT_EQ(ConvertedModels().size(), 9u); }
 
 }  // namespace

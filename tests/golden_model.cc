@@ -44,9 +44,11 @@ std::vector<std::string> GoldenVariants() {
   return names;
 }
 
-GoldenModel ReadGoldenModel(const std::string& variant) {
+GoldenModel ReadGoldenModel(const std::string& variant) { return ReadGoldenDir(kModels / variant); }
+
+GoldenModel ReadGoldenDir(const std::filesystem::path& dir) {
   GoldenModel golden;
-  golden.dir = kModels / variant;
+  golden.dir = dir;
   const Json json = Json::Parse(ReadFile(golden.dir / "golden.json", 1 << 24).value()).value();
   golden.min_margin = *json.Find("min_margin")->AsDouble();
   const MappedFile file = MappedFile::Open(golden.dir / "golden.safetensors").value();

@@ -26,5 +26,7 @@ struct GoldenModel {
 std::vector<std::string> GoldenVariants();
 // Ends the test program if the files are unsound.
 GoldenModel ReadGoldenModel(const std::string& variant);
+// The same of golden.json and golden.safetensors in any folder.
+GoldenModel ReadGoldenDir(const std::filesystem::path& dir);
 
 }  // namespace dray::testing

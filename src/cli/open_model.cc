@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "cli/human.h"
+#include "cli/open_tokenizer.h"
 #include "cli/progress.h"
 #include "engine/token_engine.h"
 #include "serving/tokenizer_codec.h"
@@ -85,7 +86,7 @@ Result<std::shared_ptr<serving::Model>> OpenModel(const ResolvedModel& resolved)
   DRAY_ASSIGN_OR_RETURN(engine_options.speculation, serving::MakeSpeculation(settings.speculation));
   DRAY_ASSIGN_OR_RETURN(engine::LoadModelOptions load, MakeLoadOptions(resolved));
   // The tokenizer first: it is small, and a wrong one is told before gigabytes are read.
-  DRAY_ASSIGN_OR_RETURN(auto tokenizer, tokenizer::Tokenizer::Load(resolved.tokenizer_dir));
+  DRAY_ASSIGN_OR_RETURN(auto tokenizer, OpenTokenizer(resolved.tokenizer_dir));
   std::unique_ptr<engine::LoadedModel> model;
   {
     ProgressLine line;

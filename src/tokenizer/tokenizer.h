@@ -17,6 +17,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/json.h"
 #include "base/status.h"
 
 namespace dray::tokenizer {
@@ -39,6 +40,8 @@ class Tokenizer {
   // tokenizer_config.json and its like. Errors name the file, the field and the value; what dray
   // does not know is kUnsupported, never guessed.
   static Result<std::unique_ptr<Tokenizer>> Load(const std::filesystem::path& model_dir);
+  // From the metadata of a GGUF file, whose keys it names in errors.
+  static Result<std::unique_ptr<Tokenizer>> FromGguf(const Json& metadata);
   // From the text of a tokenizer.json alone.
   static Result<std::unique_ptr<Tokenizer>> FromJson(std::string_view tokenizer_json);
 

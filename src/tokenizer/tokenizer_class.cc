@@ -66,19 +66,6 @@ bool IsLlamaNormalizer(const Json* normalizer) {
   return array != nullptr && std::all_of(array->begin(), array->end(), IsBlankStep);
 }
 
-Json LlamaDecoder(bool strip_first) {
-  Json steps = Json::MakeArray();
-  steps.Append(Json::MakeObject(
-      {{"type", "Replace"}, {"pattern", Json::MakeObject({{"String", "▁"}})}, {"content", " "}}));
-  steps.Append(Json::MakeObject({{"type", "ByteFallback"}}));
-  steps.Append(Json::MakeObject({{"type", "Fuse"}}));
-  if (strip_first) {
-    steps.Append(
-        Json::MakeObject({{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}}));
-  }
-  return Json::MakeObject({{"type", "Sequence"}, {"decoders", std::move(steps)}});
-}
-
 void ApplyLlama(const TokenizerConfig& config, Json& json) {
   const Json* pre_tokenizer = json.Find("pre_tokenizer");
   const bool plain = IsMissing(pre_tokenizer) || TypeOf(pre_tokenizer) == "Metaspace";
@@ -86,11 +73,8 @@ void ApplyLlama(const TokenizerConfig& config, Json& json) {
   const bool prefix = config.add_prefix_space.value_or(true);
   const char* scheme = !prefix ? "never" : config.legacy ? "always" : "first";
   json.Set("normalizer", nullptr);
-  json.Set("pre_tokenizer", Json::MakeObject({{"type", "Metaspace"},
-                                              {"replacement", "▁"},
-                                              {"prepend_scheme", scheme},
-                                              {"split", false}}));
-  json.Set("decoder", LlamaDecoder(prefix));
+  json.Set("pre_tokenizer", LlamaPreTokenizer(scheme));
+  json.Set("decoder", LlamaDecoder(prefix ? FirstBlank::kStrip : FirstBlank::kKeep));
 }
 
 void ApplyGpt2(const TokenizerConfig& config, Json& json) {
@@ -102,6 +86,24 @@ void ApplyGpt2(const TokenizerConfig& config, Json& json) {
 }
 
 }  // namespace
+
+Json LlamaPreTokenizer(std::string_view scheme) {
+  return Json::MakeObject(
+      {{"type", "Metaspace"}, {"replacement", "▁"}, {"prepend_scheme", scheme}, {"split", false}});
+}
+
+Json LlamaDecoder(FirstBlank first) {
+  Json steps = Json::MakeArray();
+  steps.Append(Json::MakeObject(
+      {{"type", "Replace"}, {"pattern", Json::MakeObject({{"String", "▁"}})}, {"content", " "}}));
+  steps.Append(Json::MakeObject({{"type", "ByteFallback"}}));
+  steps.Append(Json::MakeObject({{"type", "Fuse"}}));
+  if (first == FirstBlank::kStrip) {
+    steps.Append(
+        Json::MakeObject({{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}}));
+  }
+  return Json::MakeObject({{"type", "Sequence"}, {"decoders", std::move(steps)}});
+}
 
 void ApplyTokenizerClass(const TokenizerConfig& config, Json& tokenizer_json) {
   if (!tokenizer_json.is_object()) return;

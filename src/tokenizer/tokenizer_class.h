@@ -4,6 +4,8 @@
 // one place that knows class names.
 #pragma once
 
+#include <string_view>
+
 #include "base/json.h"
 #include "tokenizer/model_dir.h"
 
@@ -15,5 +17,12 @@ namespace dray::tokenizer {
 //   LlamaTokenizer: blanks become U+2581 by a Metaspace rule, with one in front as `legacy` and
 //   add_prefix_space say.
 void ApplyTokenizerClass(const TokenizerConfig& config, Json& tokenizer_json);
+
+// The steps around a SentencePiece model as that class has them. `scheme` says where a blank is put
+// in front: "first" (of the whole text), "always" (of each text between special tokens) or "never".
+Json LlamaPreTokenizer(std::string_view scheme);
+// Whether one blank at the beginning is dropped again.
+enum class FirstBlank { kKeep, kStrip };
+Json LlamaDecoder(FirstBlank first);
 
 }  // namespace dray::tokenizer

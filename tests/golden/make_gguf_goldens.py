@@ -205,10 +205,213 @@ def make_models(out):
         make_model(name, files, out)
 
 
+# ---- quantised -----------------------------------------------------------------------------------
+
+# The types of a file's matrices by the ends of their names; the first that fits. Rows of 256 can be of
+# any type, those of 64 only of the types with blocks of 32.
+MIXES = {
+    "q4_k_m": [("token_embd.weight", Type.Q4_K), ("output.weight", Type.Q6_K),
+               ("0.attn_v.weight", Type.Q6_K), ("attn_output.weight", Type.Q5_0),
+               ("ffn_down.weight", Type.Q8_0), (".weight", Type.Q4_K)],
+    "q4_0": [("output.weight", Type.Q6_K), (".weight", Type.Q4_0)],
+    "q8_0": [("token_embd.weight", Type.F16), ("attn_q.weight", Type.BF16), (".weight", Type.Q8_0)],
+    "small": [("output.weight", Type.Q5_K), ("attn_q.weight", Type.Q2_K), ("attn_k.weight", Type.Q3_K),
+              ("attn_v.weight", Type.Q4_1), ("attn_output.weight", Type.Q5_1),
+              ("ffn_down.weight", Type.Q5_1), (".weight", Type.Q5_K)],
+}
+QUANTISED = {"quantised-llama-q4_k_m": "q4_k_m", "quantised-llama-q4_0": "q4_0",
+             "quantised-qwen2-q8_0": "q8_0", "quantised-llama-small": "small"}
+
+
+def tiny_config(family):
+    import transformers
+    shared = dict(hidden_size=256, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+                  num_key_value_heads=2, vocab_size=96, max_position_embeddings=512,
+                  tie_word_embeddings=False, rms_norm_eps=1e-5, bos_token_id=1, eos_token_id=2)
+    if family == "qwen2":
+        return transformers.Qwen2Config(**shared)
+    return transformers.LlamaConfig(head_dim=16, **shared)
+
+
+def encode(value, kind, rng):
+    """`value` in that format: by the package where it can, else by rounding to the nearest number that
+    a block with one scale for all its groups can hold."""
+    if kind in (Type.F16, Type.BF16, Type.Q4_0, Type.Q4_1, Type.Q5_0, Type.Q5_1, Type.Q8_0):
+        return gguf.quantize(value, kind)
+    return encode_k(value, kind, rng)
+
+
+def set_bits(blocks, place, numbers, bits, groups):
+    """Numbers [.., 32 * parts] into bytes of 32 neighbours, `groups` parts above each other."""
+    parts = numbers.reshape(*numbers.shape[:-1], -1, groups, 32)
+    packed = numpy.zeros((*parts.shape[:-2], 32), numpy.uint8)
+    for part in range(groups):
+        packed |= (parts[..., part, :] << (bits * part)).astype(numpy.uint8)
+    packed = packed.reshape(*blocks.shape[:-1], -1)
+    blocks[..., place:place + packed.shape[-1]] |= packed
+
+
+def encode_k(value, kind, rng):
+    """A K-quantised tensor whose blocks have random small scales beside the f16 one, so that each
+    field of the format matters, and the nearest numbers under them."""
+    size = gguf.GGML_QUANT_SIZES[kind][1]
+    data = random_blocks(kind, value.shape, 1.0, rng).reshape(*value.shape[:-1], -1, size)
+    rows = value.reshape(*value.shape[:-1], -1, 256)
+    for place in SCALE_PLACES[kind]:
+        spread = numpy.abs(rows).max(-1) / {Type.Q2_K: 15, Type.Q3_K: 100, Type.Q4_K: 480,
+                                            Type.Q5_K: 960, Type.Q6_K: 2400}[kind]
+        if place in (2, 82):
+            spread = spread * {Type.Q2_K: 1.5, Type.Q4_K: 7.5, Type.Q5_K: 15.5}[kind]
+        data[..., place:place + 2] = spread.astype(numpy.float16)[..., None].view(numpy.uint8)
+    # Which numbers stand for what is asked of the package: each number in turn, for all elements.
+    levels = {Type.Q2_K: 4, Type.Q3_K: 8, Type.Q4_K: 16, Type.Q5_K: 32, Type.Q6_K: 64}[kind]
+    best = numpy.full(rows.shape, numpy.inf)
+    chosen = numpy.zeros(rows.shape, numpy.int64)
+    for number in range(levels):
+        decoded = decode_k(with_numbers(data, kind, numpy.full(rows.shape, number)), kind, value.shape)
+        error = numpy.abs(decoded.reshape(rows.shape) - rows)
+        chosen = numpy.where(error < best, number, chosen)
+        best = numpy.minimum(best, error)
+    return with_numbers(data, kind, chosen).reshape(*value.shape[:-1], -1)
+
+
+def decode_k(data, kind, shape):
+    return gguf.dequantize(data.reshape(*shape[:-1], -1), kind)
+
+
+def with_numbers(data, kind, numbers):
+    """The blocks with their scales kept and their numbers replaced."""
+    out = data.copy()
+    fields = {Type.Q2_K: [(16, 2, 4, 0)], Type.Q3_K: [(32, 2, 4, 0), (0, 1, 8, 2)],
+              Type.Q4_K: [(16, 4, 2, 0)], Type.Q5_K: [(48, 4, 2, 0), (16, 1, 8, 4)],
+              Type.Q6_K: [(128, 2, 4, 4)]}[kind]  # place, bits, parts in a byte, which bits of a number
+    for place, bits, parts, shift in fields:
+        out[..., place:place + 256 * bits // 8] = 0
+        set_bits(out, place, (numbers >> shift) & ((1 << bits) - 1), bits, parts)
+    if kind == Type.Q6_K:  # parts 0 and 1 lie below 2 and 3
+        low = (numbers & 15).reshape(*numbers.shape[:-1], 2, 2, 2, 32).swapaxes(-2, -3)
+        out[..., 0:128] = 0
+        set_bits(out, 0, low.reshape(numbers.shape), 4, 2)
+    return out
+
+
+def quantised_type(name, value, mix):
+    if value.ndim == 1:
+        return Type.F32
+    kind = next(kind for ending, kind in MIXES[mix] if name.endswith(ending))
+    if value.shape[-1] % gguf.GGML_QUANT_SIZES[kind][0]:
+        return Type.Q8_0
+    return kind
+
+
+def make_quantised_model(name, mix, out, attempt):
+    import make_model_goldens as goldens
+    import transformers
+    family = name.split("-")[1]
+    config = tiny_config(family)
+    rng = numpy.random.default_rng([zlib.crc32(name.encode()), attempt])
+    blank = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="eager")
+    tensors = gguf_tensors(config, goldens.draw_weights(blank, rng))
+    writer = gguf.GGUFWriter(out / "model.gguf", ARCHITECTURES[config.model_type])
+    writer.add_name(name)
+    writer.add_vocab_size(config.vocab_size)
+    add_config(writer, config, tensors)
+    for tensor, value in tensors.items():
+        kind = quantised_type(tensor, value, mix)
+        data = value if kind == Type.F32 else encode(value, kind, rng)
+        writer.add_tensor(tensor, data, raw_dtype=kind)
+    finish(writer)
+    model = transformers.AutoModelForCausalLM.from_pretrained(
+        out, gguf_file="model.gguf", dtype=torch.float32, attn_implementation="eager")
+    model.generation_config = transformers.GenerationConfig()
+    return model.eval(), rng
+
+
+def make_quantised(out):
+    import make_model_goldens as goldens
+    from golden_variants import Variant
+    goldens.PROMPT_LENGTHS = (1, 7, 33, 64)
+    for name, mix in QUANTISED.items():
+        directory = out / name
+        directory.mkdir(exist_ok=True)
+        for attempt in range(40):
+            model, rng = make_quantised_model(name, mix, directory, attempt)
+            entries, tensors = goldens.make_goldens(model, rng)
+            if entries is not None and goldens.mean_distinct(entries) >= goldens.MIN_DISTINCT:
+                break
+            print(f"  {name}: attempt {attempt} rejected")
+        variant = Variant(name, {}, storage="gguf", dtype=mix, note="read by transformers from the GGUF file")
+        print(goldens.write_goldens(variant, model, entries, tensors, directory))
+
+
+# ---- tokenizers ----------------------------------------------------------------------------------
+
+# Names under tokenizers/, and the word rule of byte-level ones.
+TOKENIZERS = {"gpt2": "gpt-2", "llama3": "llama-bpe", "qwen2": "qwen2", "bloom": "bloom",
+              "llama2_class": None}
+
+
+def token_table(tokenizer):
+    """Tokens by id and their types, as converters write them."""
+    vocab = {id: token for token, id in tokenizer["model"]["vocab"].items()}
+    kinds = {}
+    for token in tokenizer["added_tokens"]:
+        vocab[token["id"]] = token["content"]
+        kinds[token["id"]] = gguf.TokenType.CONTROL if token["special"] else gguf.TokenType.USER_DEFINED
+    tokens, types = [], []
+    for id in range(max(vocab) + 1):
+        tokens.append(vocab.get(id, f"[PAD{id}]"))
+        types.append(kinds.get(id, gguf.TokenType.NORMAL) if id in vocab else gguf.TokenType.UNUSED)
+    return tokens, types
+
+
+def scores_of_merges(tokenizer, tokens, types):
+    """Scores that make the same merges: minus the place of the merge that makes the token, as
+    SentencePiece's BPE has them."""
+    made = {}
+    for rank, merge in enumerate(tokenizer["model"]["merges"]):
+        left, right = merge if isinstance(merge, list) else merge.split(" ")
+        made.setdefault(left + right, rank)
+    lowest = -float(len(made) + 1)
+    return [0.0 if kind != gguf.TokenType.NORMAL else -float(made[token]) if token in made else lowest
+            for token, kind in zip(tokens, types)]
+
+
+def make_tokenizer(name, rule, out):
+    tokenizer = json.loads((HERE / "tokenizers" / name / "tokenizer.json").read_text())
+    tokens, types = token_table(tokenizer)
+    writer = gguf.GGUFWriter(out / f"tokenizer-{name}.gguf", "llama")
+    writer.add_tokenizer_model("gpt2" if rule else "llama")
+    ids = {token: id for id, token in enumerate(tokens)}
+    if rule:
+        writer.add_tokenizer_pre(rule)
+        merges = tokenizer["model"]["merges"]
+        writer.add_token_merges([m if isinstance(m, str) else " ".join(m) for m in merges])
+    else:
+        types = [gguf.TokenType.BYTE if token.startswith("<0x") and len(token) == 6 else kind
+                 for token, kind in zip(tokens, types)]
+        types[ids["<unk>"]] = gguf.TokenType.UNKNOWN
+        writer.add_token_scores(scores_of_merges(tokenizer, tokens, types))
+        writer.add_unk_token_id(ids["<unk>"])
+    writer.add_token_list(tokens)
+    writer.add_token_types(types)
+    for key, token in {"bos": "<|begin_of_text|>" if rule else "<s>", "eos": "</s>"}.items():
+        if token in ids:
+            getattr(writer, f"add_{key}_token_id")(ids[token])
+    writer.add_chat_template("{{ messages[0].content }}")
+    finish(writer)
+
+
+def make_tokenizers(out):
+    for name, rule in TOKENIZERS.items():
+        make_tokenizer(name, rule, out)
+
+
 # ---- all -----------------------------------------------------------------------------------------
 
 
-PARTS = {"blocks": make_blocks, "models": make_models}
+PARTS = {"blocks": make_blocks, "models": make_models, "quantised": make_quantised,
+         "tokenizers": make_tokenizers}
 
 
 def main():
