@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
+#include <numeric>
 
 #include "engine/loaded_model.h"
 #include "golden_model.h"
@@ -83,6 +85,70 @@ INSTANTIATE_TEST_SUITE_P(Mixes, QuantisedModelTest,
                            std::replace(name.begin(), name.end(), '-', '_');
                            return name;
                          });
+
+// The weight matrices of two loads, as floats, through what Embed makes of each row.
+std::vector<float> Numbers(LoadedModel& model, const kernels::WeightMatrix& matrix) {
+  std::vector<int32_t> rows(static_cast<size_t>(matrix.rows()));
+  std::iota(rows.begin(), rows.end(), 0);
+  std::vector<float> out(rows.size() * static_cast<size_t>(matrix.cols()));
+  model.backend->Embed(
+      {.table = &matrix, .ids = rows.data(), .num_tokens = matrix.rows(), .out = out.data()});
+  return out;
+}
+
+struct KeptForm {
+  model::Slot slot;
+  int64_t layer;
+  kernels::WeightFormat format;
+  int64_t group;
+  double tolerance;  // over the matrix's largest number
+};
+
+// Four-bit blocks are kept but for f16 scales (2^-11 of a number of up to 15 steps, and zero points
+// likewise); int8 rows round by 1/254 of a row's largest number.
+TEST(GgufModelTest, BlocksAreKeptInTheNearestForm) {
+  const fs::path path = GgufDir() / "quantised-llama-q4_k_m" / "model.gguf";
+  const auto exact = Load(path);
+  auto kept = LoadModel({.model_dir = path, .num_threads = 2});
+  ASSERT_TRUE(kept.ok()) << kept.status().ToString();
+  EXPECT_EQ((*kept)->format, kernels::WeightFormat::kI4);
+  constexpr KeptForm kForms[] = {
+      {model::Slot::kTokenEmbedding, model::kNoLayer, kernels::WeightFormat::kI4, 32, 0.002},
+      {model::Slot::kHead, model::kNoLayer, kernels::WeightFormat::kI8, 0, 0.005},
+      {model::Slot::kQkv, 0, kernels::WeightFormat::kI8, 0, 0.005},  // its values are Q6_K
+      {model::Slot::kQkv, 1, kernels::WeightFormat::kI4, 32, 0.002},
+      {model::Slot::kFfnIn, 0, kernels::WeightFormat::kI4, 32, 0.002},
+      {model::Slot::kFfnOut, 0, kernels::WeightFormat::kI8, 0, 0.005},
+  };
+  for (const KeptForm& form : kForms) {
+    SCOPED_TRACE(Name(form.slot));
+    const auto* matrix = (*kept)->weights.Matrix(form.slot, form.layer);
+    const auto* original = exact->weights.Matrix(form.slot, form.layer);
+    ASSERT_TRUE(matrix != nullptr && original != nullptr);
+    EXPECT_EQ(matrix->format(), form.format);
+    EXPECT_EQ(matrix->spec().group, form.group);
+    const auto numbers = Numbers(**kept, *matrix);
+    const auto wanted = Numbers(*exact, *original);
+    double worst = 0, largest = 0;
+    for (size_t i = 0; i < wanted.size(); ++i) {
+      worst = std::max(worst, std::abs(double{numbers[i]} - wanted[i]));
+      largest = std::max(largest, std::abs(double{wanted[i]}));
+    }
+    EXPECT_LE(worst, form.tolerance * largest);
+  }
+}
+
+// A symmetric format loses nothing at all: its scales are f16 in the file.
+TEST(GgufModelTest, SymmetricFourBitsAreExact) {
+  const fs::path path = GgufDir() / "quantised-llama-q4_0" / "model.gguf";
+  const auto exact = Load(path);
+  auto kept =
+      LoadModel({.model_dir = path, .format = kernels::WeightFormat::kI4, .num_threads = 2});
+  ASSERT_TRUE(kept.ok()) << kept.status().ToString();
+  const auto* matrix = (*kept)->weights.Matrix(model::Slot::kQkv, 1);
+  const auto* original = exact->weights.Matrix(model::Slot::kQkv, 1);
+  EXPECT_EQ(Numbers(**kept, *matrix), Numbers(*exact, *original));
+}
 
 TEST(GgufModelTest, AllConvertedModelsAreThere) { EXPECT_EQ(ConvertedModels().size(), 9u); }
 

@@ -145,7 +145,11 @@ Result<Json> ReadGgufMetadata(ByteReader& reader, uint64_t count) {
   std::set<std::string, std::less<>> keys;
   MetadataReader values(reader);
   for (uint64_t i = 0; i < count; ++i) {
-    DRAY_ASSIGN_OR_RETURN(const auto key, ReadGgufString(reader, kMaxKeyBytes));
+    const auto name = ReadGgufString(reader, kMaxKeyBytes);
+    if (!name.ok()) {
+      return name.status().WithPrefix(fmt::format("metadata key {} of {}", i + 1, count));
+    }
+    const std::string_view key = *name;
     if (key.empty()) return Corrupt(fmt::format("metadata key {} of {} is empty", i + 1, count));
     if (!keys.emplace(key).second) {
       return Corrupt(fmt::format("metadata key {} stands there twice", Quoted(key)));

@@ -16,6 +16,9 @@ struct MalformedCase {
 // To be refused as model.safetensors.
 std::vector<MalformedCase> MalformedSafetensors();
 
+// To be refused as model.gguf.
+std::vector<MalformedCase> MalformedGguf();
+
 // To be refused as pytorch_model.bin: archives, pickles in a sound archive, and legacy files.
 std::vector<MalformedCase> MalformedTorchFiles();
 std::vector<MalformedCase> MalformedZips();
@@ -33,6 +36,7 @@ struct WellFormedFile {
 // Unusual but sound; to be accepted.
 std::vector<WellFormedFile> WellFormedSafetensors();
 std::vector<WellFormedFile> WellFormedTorchFiles();
+std::vector<WellFormedFile> WellFormedGguf();
 // Two shards with the tensors "a" and "b", under their file names: 1.safetensors and 2.safetensors.
 std::vector<WellFormedFile> WellFormedShards();
 

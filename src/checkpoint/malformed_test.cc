@@ -10,6 +10,7 @@
 #include <set>
 
 #include "checkpoint/checkpoint.h"
+#include "checkpoint/gguf.h"
 #include "checkpoint/malformed_files.h"
 #include "checkpoint/safetensors.h"
 #include "checkpoint/torch_file.h"
@@ -38,7 +39,9 @@ Status ReadWhole(Reader read, const std::string& content) {
     int64_t last = 0;
     for (int i = 0; i < tensor.shape.rank(); ++i) last += (tensor.shape[i] - 1) * tensor.strides[i];
     if (tensor.shape.elements() == 0) continue;
-    const size_t size = (static_cast<size_t>(last) + 1) * SizeOf(tensor.dtype);
+    const size_t size = tensor.blocks != nullptr
+                            ? tensor.bytes().size()
+                            : (static_cast<size_t>(last) + 1) * SizeOf(tensor.dtype);
     for (size_t i = 0; i < size; ++i) sum += std::to_integer<unsigned>(tensor.data[i]);
   }
   return sum == ~0u ? Status(StatusCode::kInternal, "improbable") : OkStatus();
@@ -73,6 +76,12 @@ TEST(MalformedTest, SafetensorsAreRefused) {
   ExpectRefusals(ReadSafetensors, cases);
 }
 
+TEST(MalformedTest, GgufFilesAreRefused) {
+  const auto cases = MalformedGguf();
+  EXPECT_GE(cases.size(), 200u);
+  ExpectRefusals(ReadGgufTensors, cases);
+}
+
 TEST(MalformedTest, ZipsAreRefused) {
   const auto cases = MalformedZips();
   EXPECT_GE(cases.size(), 100u);
@@ -94,6 +103,8 @@ TEST(MalformedTest, LegacyFilesAreRefused) {
 TEST(MalformedTest, SoundFilesAreAccepted) {
   EXPECT_GE(WellFormedSafetensors().size(), 10u);
   ExpectAcceptance(ReadSafetensors, WellFormedSafetensors());
+  EXPECT_GE(WellFormedGguf().size(), 10u);
+  ExpectAcceptance(ReadGgufTensors, WellFormedGguf());
   EXPECT_GE(WellFormedTorchFiles().size(), 10u);
   ExpectAcceptance(ReadTorchFile, WellFormedTorchFiles());
 }

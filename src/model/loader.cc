@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "model/block_rows.h"
 #include "model/tensor_names.h"
 
 namespace dray::model {
@@ -200,7 +201,10 @@ class Loader {
         weights_(model.config.num_layers) {}
 
   Result<Weights> Load(const std::vector<PlannedTensor>& plan) {
-    for (const PlannedTensor& tensor : plan) total_bytes_ += tensor.stored_bytes();
+    for (const PlannedTensor& tensor : plan) {
+      total_bytes_ += tensor.stored_bytes();
+      has_blocks_ = has_blocks_ || tensor.source->blocks != nullptr;
+    }
     for (size_t i = 0; i < plan.size(); ++i) {
       const PlannedTensor& tensor = plan[i];
       if (i + 1 < plan.size()) Prefetch(*plan[i + 1].source);
@@ -243,38 +247,57 @@ class Loader {
     return OkStatus();
   }
 
-  // Blocks are decoded to floats, a piece at a time.
+  // The form of the matrix that `tensor` is a part of, whose parts may be floats, blocks or packed
+  // layers.
+  kernels::MatrixSpec SpecOf(const std::vector<PlannedTensor>& plan,
+                             const PlannedTensor& tensor) const {
+    kernels::MatrixSpec plain = {SlotRows(*tensor.row, config_),
+                                 ExtentOf(tensor.row->cols, config_), options_.format};
+    std::vector<PackedTensor> packed;
+    std::vector<const checkpoint::BlockFormat*> blocks;
+    const TensorSource* floats = nullptr;
+    for (const PlannedTensor& other : plan) {
+      if (other.row->slot != tensor.row->slot || other.layer != tensor.layer) continue;
+      packed.push_back(other.packed);
+      if (other.packed != nullptr) continue;
+      if (other.source->blocks != nullptr) blocks.push_back(other.source->blocks);
+      if (other.source->blocks == nullptr) floats = other.source;
+    }
+    const bool keep = options_.packed == PackedWeights::kKeep;
+    const auto chosen = [&](const kernels::MatrixSpec& stored) {
+      return keep || stored.format == plain.format ? stored : plain;
+    };
+    const auto is_packed = [](const PackedTensor& part) { return part != nullptr; };
+    if (std::any_of(packed.begin(), packed.end(), is_packed)) {
+      return chosen(PackedSpec(plain, packed));
+    }
+    if (!has_blocks_) return plain;
+    if (keep && floats != nullptr) plain.format = backend_.NativeFormat(floats->dtype);
+    return floats != nullptr ? plain : chosen(BlockSpec(plain, blocks));
+  }
+
+  // Blocks that the matrix holds as they are stay so; others are decoded to floats, a piece at a
+  // time.
   void PackBlocks(kernels::WeightMatrix& matrix, const RowRun& run, const TensorSource& source) {
+    const bool holds = HoldsBlocks(matrix.spec(), *source.blocks);
     const auto row_bytes = static_cast<int64_t>(sizeof(float)) * source.shape[1];
     const int64_t piece = PieceRows(row_bytes);
     for (int64_t done = 0; done < run.count; done += piece) {
       const RowRun part = {run.slot_row + done, run.source_row + done * run.source_step,
                            std::min(piece, run.count - done), run.source_step};
-      backend_.PackRows(matrix, part.slot_row, Decode(source, part, decoded_));
+      if (holds) {
+        const RowRange rows = {part.source_row, part.count, part.source_step};
+        backend_.PackQuantizedRows(matrix, part.slot_row,
+                                   UnpackRows(source, rows, block_integers_));
+      } else {
+        backend_.PackRows(matrix, part.slot_row, Decode(source, part, decoded_));
+      }
     }
   }
 
   // Whole panels of 32 rows, of about kPieceBytes.
   static int64_t PieceRows(int64_t row_bytes) {
     return std::max<int64_t>(32, kPieceBytes / row_bytes / 32 * 32);
-  }
-
-  // The form of the matrix that `tensor` is a part of.
-  kernels::MatrixSpec SpecOf(const std::vector<PlannedTensor>& plan,
-                             const PlannedTensor& tensor) const {
-    const kernels::MatrixSpec plain = {SlotRows(*tensor.row, config_),
-                                       ExtentOf(tensor.row->cols, config_), options_.format};
-    std::vector<PackedTensor> parts;
-    for (const PlannedTensor& other : plan) {
-      if (other.row->slot == tensor.row->slot && other.layer == tensor.layer) {
-        parts.push_back(other.packed);
-      }
-    }
-    const auto is_float = [](const PackedTensor& part) { return part == nullptr; };
-    if (std::all_of(parts.begin(), parts.end(), is_float)) return plain;
-    const kernels::MatrixSpec packed = PackedSpec(plain, parts);
-    const bool keep = options_.packed == PackedWeights::kKeep || packed.format == plain.format;
-    return keep ? packed : plain;
   }
 
   // Every word of a packed tensor's pages belongs to many rows, so its pages stay until all is
@@ -344,7 +367,9 @@ class Loader {
   Slot vector_slot_{};
   int64_t vector_layer_ = kNoLayer - 1;
   std::vector<float> vector_;
-  std::vector<float> decoded_;  // a piece of a tensor in blocks
+  std::vector<float> decoded_;  // a piece of a tensor in blocks, as floats
+  BlockMemory block_integers_;  // or as integers
+  bool has_blocks_ = false;
   checkpoint::PackedLinear::Memory unpacked_;
   uint64_t done_bytes_ = 0;
   uint64_t total_bytes_ = 0;
@@ -393,13 +418,22 @@ Result<std::vector<PlannedTensor>> PlanTensors(const ModelDescription& model,
 kernels::WeightFormat AutomaticFormat(const std::vector<PlannedTensor>& plan,
                                       const kernels::Backend& backend) {
   std::array<int64_t, 16> elements{};
+  std::array<int64_t, 8> in_blocks{};
   for (const PlannedTensor& tensor : plan) {
-    if (IsMatrixSlot(tensor.row->slot) && tensor.packed == nullptr) {
-      elements[static_cast<size_t>(tensor.source->dtype)] += tensor.source->shape.elements();
+    if (!IsMatrixSlot(tensor.row->slot) || tensor.packed != nullptr) continue;
+    const int64_t count = tensor.source->shape.elements();
+    if (tensor.source->blocks != nullptr) {
+      in_blocks[static_cast<size_t>(NearestFormat(*tensor.source->blocks))] += count;
+    } else {
+      elements[static_cast<size_t>(tensor.source->dtype)] += count;
     }
   }
-  const auto most = std::max_element(elements.begin(), elements.end()) - elements.begin();
-  return backend.NativeFormat(static_cast<DType>(most));
+  const auto most = std::max_element(elements.begin(), elements.end());
+  const auto most_blocks = std::max_element(in_blocks.begin(), in_blocks.end());
+  if (*most_blocks > *most) {
+    return static_cast<kernels::WeightFormat>(most_blocks - in_blocks.begin());
+  }
+  return backend.NativeFormat(static_cast<DType>(most - elements.begin()));
 }
 
 Result<Weights> LoadWeights(const ModelDescription& model, const std::vector<PlannedTensor>& plan,

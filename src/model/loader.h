@@ -48,7 +48,8 @@ struct PlannedTensor {
 Result<std::vector<PlannedTensor>> PlanTensors(const ModelDescription& model,
                                                const checkpoint::Checkpoint& checkpoint);
 
-// The backend's best format for what most bytes of the planned matrices are.
+// The backend's best format for what most numbers of the planned matrices are; of those in blocks,
+// the nearest.
 kernels::WeightFormat AutomaticFormat(const std::vector<PlannedTensor>& plan,
                                       const kernels::Backend& backend);
 

@@ -168,13 +168,14 @@ Status SetStreaming(bool& out, Text text) {
 
 constexpr Setting kSettings[] = {
     {"option.model_id", "model-id", "FOLDER", "",
-     "The folder of the checkpoint: config.json, weights and tokenizer.", Scope::kModel, "",
+     "The folder of the checkpoint: config.json, weights and tokenizer; or a .gguf file.",
+     Scope::kModel, "",
      "HF_MODEL_ID", [](S& s, Text v) { return SetText(s.model_id, v); }},
     {"model_name", "model-name", "NAME", "the last part of the model's folder",
      "The model's name in /predictions/NAME.", Scope::kModel, "option.modelName", "",
      [](S& s, Text v) { return SetText(s.model_name, v); }},
     {"option.tokenizer", "tokenizer", "FOLDER", "the model's folder",
-     "Where the tokenizer's files are.", Scope::kModel, "", "",
+     "Where the tokenizer's files are: a folder, or a .gguf file.", Scope::kModel, "", "",
      [](S& s, Text v) { return SetText(s.tokenizer, v); }},
     {"option.dtype", "dtype", "TYPE", "auto",
      "How weights are kept and computed: auto (as in the checkpoint), fp32, fp16, bf16, int8, "

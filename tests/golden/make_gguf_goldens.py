@@ -1,7 +1,7 @@
 """Writes the GGUF files under tests/golden/gguf/ with the `gguf` package, and what they must give.
 
 Pinned: gguf 0.19.0, torch 2.6.0, transformers 5.23.0, numpy (CPU, float32, eager attention).
-Usage: python make_gguf_goldens.py [--out DIR] [--only blocks|models|quantised|tokenizers ...]
+Usage: python make_gguf_goldens.py [--out DIR] [--only blocks models quantised tokenizers seeds]
 
   blocks.gguf        random blocks of every format that dray reads, and, as f32 tensors named
                      "<format>.decoded", what gguf.dequantize makes of them
@@ -407,11 +407,37 @@ def make_tokenizers(out):
         make_tokenizer(name, rule, out)
 
 
+# ---- seeds ---------------------------------------------------------------------------------------
+
+
+def make_seeds(_):
+    """Small files for the fuzz target to start from."""
+    out = HERE.parent.parent / "fuzz/corpus/gguf"
+    for name, pre in {"bytes": "gpt-2", "pieces": None}.items():
+        writer = gguf.GGUFWriter(out / f"{name}.gguf", "llama")
+        writer.add_block_count(1)
+        tokens = ["<unk>", "<s>", "<0x0A>", "e", "w", "ew", "\u2581"]
+        kinds = [gguf.TokenType.UNKNOWN, gguf.TokenType.CONTROL, gguf.TokenType.BYTE] + [gguf.TokenType.NORMAL] * 4
+        writer.add_tokenizer_model("gpt2" if pre else "llama")
+        if pre:
+            writer.add_tokenizer_pre(pre)
+            writer.add_token_merges(["e w"])
+        else:
+            writer.add_token_scores([0.0, 0.0, 0.0, -3.0, -4.0, -1.0, -2.0])
+        writer.add_token_list(tokens)
+        writer.add_token_types(kinds)
+        writer.add_bos_token_id(1)
+        for kind in (Type.Q4_0, Type.Q6_K) if pre else (Type.Q4_K, Type.Q8_0):
+            rows = random_blocks(kind, (1, gguf.GGML_QUANT_SIZES[kind][0]), 0.01, rng_for(name))
+            writer.add_tensor(kind.name, rows, raw_dtype=kind)
+        finish(writer)
+
+
 # ---- all -----------------------------------------------------------------------------------------
 
 
 PARTS = {"blocks": make_blocks, "models": make_models, "quantised": make_quantised,
-         "tokenizers": make_tokenizers}
+         "tokenizers": make_tokenizers, "seeds": make_seeds}
 
 
 def main():
