@@ -80,13 +80,12 @@ TEST_P(GgufTokenizerTest, DecodesAsTheOriginal) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Files, GgufTokenizerTest,
-                         testing::Values("bloom", "gpt2", "llama2_class", "llama3", "qwen2"),
+                         testing::Values("bloom", "gpt2", "llama2", "llama3", "qwen2"),
                          [](const auto& name) { return name.param; });
 
 // A sound file's keys with one changed.
 Json Metadata(const std::string& key, Json value) {
-  Json metadata =
-      checkpoint::ReadMetadata(GoldenDir() / "gguf" / "tokenizer-llama2_class.gguf").value();
+  Json metadata = checkpoint::ReadMetadata(GoldenDir() / "gguf" / "tokenizer-llama2.gguf").value();
   metadata.Set("tokenizer.ggml." + key, std::move(value));
   return metadata;
 }

@@ -313,11 +313,20 @@ Result<std::vector<BpeModel::MergePair>> GgufReader::ScoredMerges(const Vocab& v
   return pairs;
 }
 
+// SentencePiece writes blanks as U+2581, and puts one in front of each text between control tokens,
+// also of a text that begins with a blank.
+Json BlankNormalizer(bool prefix) {
+  Json steps = Json::MakeArray();
+  if (prefix) steps.Append(Json::MakeObject({{"type", "Prepend"}, {"prepend", "▁"}}));
+  steps.Append(Json::MakeObject(
+      {{"type", "Replace"}, {"pattern", Json::MakeObject({{"String", " "}})}, {"content", "▁"}}));
+  return Json::MakeObject({{"type", "Sequence"}, {"normalizers", std::move(steps)}});
+}
+
 Status GgufReader::ReadSentencePieces(TokenizerParts& parts) {
   DRAY_ASSIGN_OR_RETURN(const bool prefix, Flag("add_space_prefix", true));
-  const Json pre_tokenizer = LlamaPreTokenizer(prefix ? "first" : "never");
-  DRAY_ASSIGN_OR_RETURN(parts.pre_tokenizer,
-                        PreTokenizer::Load(JsonNode(pre_tokenizer, "pre_tokenizer")));
+  const Json normalizer = BlankNormalizer(prefix);
+  DRAY_ASSIGN_OR_RETURN(parts.normalizer, Normalizer::Load(JsonNode(normalizer, "normalizer")));
   const Json decoder = LlamaDecoder(prefix ? FirstBlank::kStrip : FirstBlank::kKeep);
   DRAY_ASSIGN_OR_RETURN(parts.decoder, Decoder::Load(JsonNode(decoder, "decoder")));
   DRAY_ASSIGN_OR_RETURN(Vocab vocab, MakeVocab());

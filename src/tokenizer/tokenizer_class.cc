@@ -73,7 +73,10 @@ void ApplyLlama(const TokenizerConfig& config, Json& json) {
   const bool prefix = config.add_prefix_space.value_or(true);
   const char* scheme = !prefix ? "never" : config.legacy ? "always" : "first";
   json.Set("normalizer", nullptr);
-  json.Set("pre_tokenizer", LlamaPreTokenizer(scheme));
+  json.Set("pre_tokenizer", Json::MakeObject({{"type", "Metaspace"},
+                                              {"replacement", "▁"},
+                                              {"prepend_scheme", scheme},
+                                              {"split", false}}));
   json.Set("decoder", LlamaDecoder(prefix ? FirstBlank::kStrip : FirstBlank::kKeep));
 }
 
@@ -86,11 +89,6 @@ void ApplyGpt2(const TokenizerConfig& config, Json& json) {
 }
 
 }  // namespace
-
-Json LlamaPreTokenizer(std::string_view scheme) {
-  return Json::MakeObject(
-      {{"type", "Metaspace"}, {"replacement", "▁"}, {"prepend_scheme", scheme}, {"split", false}});
-}
 
 Json LlamaDecoder(FirstBlank first) {
   Json steps = Json::MakeArray();

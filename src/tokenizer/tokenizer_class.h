@@ -4,8 +4,6 @@
 // one place that knows class names.
 #pragma once
 
-#include <string_view>
-
 #include "base/json.h"
 #include "tokenizer/model_dir.h"
 
@@ -18,10 +16,7 @@ namespace dray::tokenizer {
 //   add_prefix_space say.
 void ApplyTokenizerClass(const TokenizerConfig& config, Json& tokenizer_json);
 
-// The steps around a SentencePiece model as that class has them. `scheme` says where a blank is put
-// in front: "first" (of the whole text), "always" (of each text between special tokens) or "never".
-Json LlamaPreTokenizer(std::string_view scheme);
-// Whether one blank at the beginning is dropped again.
+// Pieces of a SentencePiece model to text. `first`: whether one blank at the beginning is dropped.
 enum class FirstBlank { kKeep, kStrip };
 Json LlamaDecoder(FirstBlank first);
 

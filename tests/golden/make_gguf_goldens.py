@@ -348,7 +348,7 @@ def make_quantised(out):
 
 # Names under tokenizers/, and the word rule of byte-level ones.
 TOKENIZERS = {"gpt2": "gpt-2", "llama3": "llama-bpe", "qwen2": "qwen2", "bloom": "bloom",
-              "llama2_class": None}
+              "llama2": None}
 
 
 def token_table(tokenizer):
