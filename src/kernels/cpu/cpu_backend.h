@@ -12,6 +12,7 @@
 #include "base/thread_pool.h"
 #include "kernels/backend.h"
 #include "kernels/cpu/isa_kernels.h"
+#include "kernels/cpu/panel_shares.h"
 #include "kernels/cpu/scratch.h"
 
 namespace dray::kernels {
@@ -56,6 +57,7 @@ class CpuBackend final : public Backend {
   int num_threads_;
   int num_prompt_threads_;
   ThreadPool pool_;
+  PanelShares panel_shares_{pool_.num_threads()};
   Scratch activations_;
   Scratch attention_;
   Scratch attention_plan_;

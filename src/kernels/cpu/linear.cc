@@ -1,4 +1,5 @@
-// Linear: activations are packed once for each call, then threads take contiguous ranges of panels.
+// Linear: activations are packed once for each call, then threads take panels, each from its own
+// contiguous share as long as there are some.
 #include <algorithm>
 
 #include "base/check.h"
@@ -90,6 +91,7 @@ void CpuBackend::Linear(const LinearArgs& args) {
     run(tasks.linear, Range{0, panels});
     return;
   }
+  panel_shares_.Reset(panels, pool_.num_threads());
   pool_.Run([&](int thread_idx) {
     const ThreadTasks tasks = Place(task, sizes, groups, scratch + copy_bytes * thread_idx);
     if (pack_alone) {
@@ -99,8 +101,11 @@ void CpuBackend::Linear(const LinearArgs& args) {
       pack(tasks.pack, Range{begin, end});
       pool_.Barrier();
     }
-    const auto [begin, end] = pool_.Share(panels, thread_idx);
-    run(tasks.linear, Range{begin, end});
+    for (;;) {
+      const Range part = panel_shares_.Take(thread_idx);
+      if (part.begin >= part.end) break;
+      run(tasks.linear, part);
+    }
   });
 }
 

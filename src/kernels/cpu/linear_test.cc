@@ -1,7 +1,10 @@
 // Linear against sums in double precision, and the bitwise independence that the engine relies on.
+#include <atomic>
 #include <cmath>
 
+#include "base/thread_pool.h"
 #include "kernels/cpu/kernel_test_util.h"
+#include "kernels/cpu/panel_shares.h"
 
 namespace dray::kernels {
 namespace {
@@ -196,6 +199,34 @@ TEST_P(LinearTest, TheNumberOfThreadsDoesNotShow) {
       }
     }
   }
+}
+
+TEST(PanelSharesTest, EveryPanelIsTakenOnce) {
+  constexpr int kThreads = 4;
+  PanelShares shares(kThreads);
+  for (const int64_t panels : {0, 1, 3, 7, 1000}) {
+    shares.Reset(panels, kThreads);
+    std::vector<std::atomic<int>> taken(static_cast<size_t>(panels));
+    ThreadPool pool(kThreads);
+    pool.Run([&](int thread_idx) {
+      for (;;) {
+        const Range part = shares.Take(thread_idx);
+        if (part.begin >= part.end) break;
+        for (int64_t p = part.begin; p < part.end; ++p) ++taken[static_cast<size_t>(p)];
+      }
+    });
+    for (const auto& count : taken) EXPECT_EQ(count, 1) << panels;
+  }
+}
+
+TEST(PanelSharesTest, OneThreadDoesTheWorkOfAStalledOne) {
+  PanelShares shares(3);
+  shares.Reset(30, 2);
+  int64_t panels = 0;
+  for (Range part = shares.Take(1); part.begin < part.end; part = shares.Take(1)) {
+    panels += part.end - part.begin;
+  }
+  EXPECT_EQ(panels, 30);
 }
 
 }  // namespace
