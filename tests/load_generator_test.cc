@@ -159,7 +159,7 @@ TEST(LoadGeneratorTest, ErrorsAreCountedByKind) {
   // Of requests 2 to 9 the third, sixth and ninth fail.
   EXPECT_EQ(rows.AsArray()->front().Find("answered")->AsInt64(), 5);
   EXPECT_EQ(rows.AsArray()->front().Find("errors")->AsInt64(), 3);
-  EXPECT_EQ(report->notes.front(), "1 clients: 3 times: HTTP 503: the queue is full");
+  EXPECT_EQ(report->notes.front(), "1 client: 3 times: HTTP 503: the queue is full");
 }
 
 TEST(LoadGeneratorTest, NobodyThere) {

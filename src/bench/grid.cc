@@ -106,6 +106,7 @@ void AddBatchRow(const LoadedVariant& loaded, const RunShape& shape,
                  const std::vector<RunTimes>& all, Report& report) {
   const Summary summary = Summarize(SequenceTimes(all));
   std::vector<double> totals;
+  totals.reserve(all.size());
   for (const RunTimes& times : all) totals.push_back(times.total_seconds);
   const double rate = static_cast<double>(shape.sequences * shape.new_tokens) / Median(totals);
   report.rows.push_back({loaded.variant.label, shape.sequences, shape.prompt_tokens,

@@ -102,12 +102,14 @@ PassShape ShapeOf(const MicroRun& run) {
 // Each repeat by itself: its prompt, or its median step.
 std::vector<double> RepeatsMs(const MicroRun& run, const std::vector<RunTimes>& all) {
   std::vector<double> repeats;
+  repeats.reserve(all.size());
   for (const RunTimes& times : all) repeats.push_back(1e3 * Median(Samples(run, {times})));
   return repeats;
 }
 
 std::vector<double> Totals(const std::vector<RunTimes>& all) {
   std::vector<double> seconds;
+  seconds.reserve(all.size());
   for (const RunTimes& times : all) seconds.push_back(times.total_seconds);
   return seconds;
 }

@@ -223,7 +223,11 @@ void AddBenchOptions(CLI::App& command, BenchArguments& arguments) {
   };
   add_number("--prompt", arguments.prompt, "Micro-runs: tokens of the prompt that is timed alone");
   add_number("--repeats", arguments.repeats, "Runs of each kind, after one that does not count");
-  add_number("--seed", arguments.seed, "Of the random prompts");
+  command.add_option("--seed", arguments.seed, "Of the random prompts")
+      ->check(CLI::NonNegativeNumber)
+      ->type_name("N")
+      ->group("Sizes")
+      ->capture_default_str();
   add_number("--bandwidth-mib", arguments.bandwidth_mib,
              "Memory that is read to learn its bandwidth");
   const auto add_format = [&](const std::string& flag, Format format, const std::string& help) {

@@ -39,6 +39,11 @@ std::vector<LoadLevel> PlanLevels(const LoadOptions& options) {
   return levels;
 }
 
+std::string Describe(const LoadLevel& level) {
+  if (level.rate > 0) return fmt::format("{} requests a second", level.rate);
+  return fmt::format("{} client{}", level.clients, level.clients == 1 ? "" : "s");
+}
+
 std::vector<Column> Columns() {
   constexpr auto kDataOnly = Column::Place::kDataOnly;
   return {{"clients", "clients"},
@@ -70,10 +75,7 @@ void AddRow(const LoadLevel& level, const LoadResult& result, Report& report) {
   int64_t errors = 0;
   for (const auto& [what, count] : result.errors) {
     errors += count;
-    report.notes.push_back(fmt::format("{}: {} times: {}",
-                                       level.rate > 0 ? fmt::format("rate {}", level.rate)
-                                                      : fmt::format("{} clients", level.clients),
-                                       count, what));
+    report.notes.push_back(fmt::format("{}: {} times: {}", Describe(level), count, what));
   }
   const double seconds = result.seconds > 0 ? result.seconds : 1;
   const auto& first = result.first_token_seconds;
@@ -143,9 +145,7 @@ Result<Report> RunLoad(const LoadOptions& options) {
   Report report = NewReport(options);
   auto next_prompt = static_cast<size_t>(options.warm_up);
   for (const LoadLevel& level : levels) {
-    progress.Begin(level.rate > 0 ? fmt::format("{} requests a second", level.rate)
-                                  : fmt::format("{} clients", level.clients),
-                   cost(level));
+    progress.Begin(Describe(level), cost(level));
     const LoadResult result =
         RunLevel(options.target, level, options.prompts, next_prompt, options.stop);
     next_prompt += static_cast<size_t>(result.answered);
