@@ -169,8 +169,7 @@ Status SetStreaming(bool& out, Text text) {
 constexpr Setting kSettings[] = {
     {"option.model_id", "model-id", "FOLDER", "",
      "The folder of the checkpoint: config.json, weights and tokenizer; or a .gguf file.",
-     Scope::kModel, "",
-     "HF_MODEL_ID", [](S& s, Text v) { return SetText(s.model_id, v); }},
+     Scope::kModel, "", "HF_MODEL_ID", [](S& s, Text v) { return SetText(s.model_id, v); }},
     {"model_name", "model-name", "NAME", "the last part of the model's folder",
      "The model's name in /predictions/NAME.", Scope::kModel, "option.modelName", "",
      [](S& s, Text v) { return SetText(s.model_name, v); }},
