@@ -72,8 +72,8 @@ void AddList(CLI::App& command, const std::string& flag, std::vector<int64_t>& v
       ->group("Sizes");
 }
 
-std::vector<int64_t> Or(const std::vector<int64_t>& values, std::vector<int64_t> defaults) {
-  return values.empty() ? std::move(defaults) : values;
+std::vector<int64_t> Or(const std::vector<int64_t>& values, const std::vector<int64_t>& defaults) {
+  return values.empty() ? defaults : values;
 }
 
 void FillSizes(const BenchArguments& arguments, bench::ModelBenchOptions& options) {

@@ -45,7 +45,7 @@ std::vector<Choice> Combine(const std::vector<Choice>& choices, const std::strin
       if (flag == "dtype") {
         one.label = value;
       } else if (values.size() > 1) {
-        one.label += (one.label.empty() ? "" : ", ") + flag + " " + value;
+        one.label.append(one.label.empty() ? "" : ", ").append(flag).append(" ").append(value);
       }
       combined.push_back(std::move(one));
     }
