@@ -230,6 +230,13 @@ void MeasureSpeed(LoadedModel& model, LoadedModel* draft, const Options& options
             std::move(oracle));
   }
   Compare(model, options, "prompt lookup", requests, engine::MakePromptLookup(1, 4));
+  // A text that goes round in circles: only few tokens are likely.
+  auto circling = requests;
+  for (GenerateRequest& request : circling) {
+    for (size_t i = 0; i < 12; ++i) request.params.logit_bias.push_back({request.prompt[i], 100});
+    request.params.temperature = 0.3;
+  }
+  Compare(model, options, "lookup in circles", circling, engine::MakePromptLookup(1, 4));
   if (draft == nullptr) return;
   auto drafter =
       engine::MakeDrafter(model, draft, {.method = engine::SpeculationMethod::kDraftModel});
