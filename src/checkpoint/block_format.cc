@@ -37,24 +37,24 @@ void AddFifthBits(const std::byte* from, BlockNumbers& to) {
   }
 }
 
-void UnpackQ4_0(const std::byte* from, BlockNumbers& to) {
+void UnpackQ40(const std::byte* from, BlockNumbers& to) {
   to.scales[0] = HalfAt(from, 0);
   UnpackNibbles(from + 2, to);
 }
 
-void UnpackQ4_1(const std::byte* from, BlockNumbers& to) {
+void UnpackQ41(const std::byte* from, BlockNumbers& to) {
   to.scales[0] = HalfAt(from, 0);
   to.minimums[0] = -HalfAt(from, 2);
   UnpackNibbles(from + 4, to);
 }
 
-void UnpackQ5_0(const std::byte* from, BlockNumbers& to) {
+void UnpackQ50(const std::byte* from, BlockNumbers& to) {
   to.scales[0] = HalfAt(from, 0);
   UnpackNibbles(from + 6, to);
   AddFifthBits(from + 2, to);
 }
 
-void UnpackQ5_1(const std::byte* from, BlockNumbers& to) {
+void UnpackQ51(const std::byte* from, BlockNumbers& to) {
   to.scales[0] = HalfAt(from, 0);
   to.minimums[0] = -HalfAt(from, 2);
   UnpackNibbles(from + 8, to);
@@ -62,7 +62,7 @@ void UnpackQ5_1(const std::byte* from, BlockNumbers& to) {
 }
 
 // Signed bytes become unsigned ones with 128 for zero.
-void UnpackQ8_0(const std::byte* from, BlockNumbers& to) {
+void UnpackQ80(const std::byte* from, BlockNumbers& to) {
   to.scales[0] = HalfAt(from, 0);
   for (int i = 0; i < kPart; ++i) to.values[i] = ByteAt(from, 2 + i) ^ 0x80;
 }
@@ -91,14 +91,14 @@ void UnpackScalesAndMinimums(const std::byte* from, float scale, float minimum, 
   }
 }
 
-void UnpackQ4_K(const std::byte* from, BlockNumbers& to) {
+void UnpackQ4K(const std::byte* from, BlockNumbers& to) {
   UnpackScalesAndMinimums(from + 4, HalfAt(from, 0), HalfAt(from, 2), to);
   for (int j = 0; j < kParts; ++j) {
     for (int l = 0; l < kPart; ++l) to.values[j * kPart + l] = FourBits(from + 16, j, l);
   }
 }
 
-void UnpackQ5_K(const std::byte* from, BlockNumbers& to) {
+void UnpackQ5K(const std::byte* from, BlockNumbers& to) {
   UnpackScalesAndMinimums(from + 4, HalfAt(from, 0), HalfAt(from, 2), to);
   for (int j = 0; j < kParts; ++j) {
     for (int l = 0; l < kPart; ++l) {
@@ -109,7 +109,7 @@ void UnpackQ5_K(const std::byte* from, BlockNumbers& to) {
 }
 
 // Here a half of 128 elements has its low four bits in 64 bytes: parts 0 and 1 below 2 and 3.
-void UnpackQ6_K(const std::byte* from, BlockNumbers& to) {
+void UnpackQ6K(const std::byte* from, BlockNumbers& to) {
   const float scale = HalfAt(from, 208);
   for (int i = 0; i < 16; ++i) {
     to.scales[i] = scale * static_cast<float>(static_cast<int8_t>(ByteAt(from, 192 + i)));
@@ -123,7 +123,7 @@ void UnpackQ6_K(const std::byte* from, BlockNumbers& to) {
   }
 }
 
-void UnpackQ2_K(const std::byte* from, BlockNumbers& to) {
+void UnpackQ2K(const std::byte* from, BlockNumbers& to) {
   const float scale = HalfAt(from, 80);
   const float minimum = HalfAt(from, 82);
   for (int i = 0; i < 16; ++i) {
@@ -136,7 +136,7 @@ void UnpackQ2_K(const std::byte* from, BlockNumbers& to) {
 }
 
 // The third bit is stored inverted: set, the value is not lowered by four.
-void UnpackQ3_K(const std::byte* from, BlockNumbers& to) {
+void UnpackQ3K(const std::byte* from, BlockNumbers& to) {
   const float scale = HalfAt(from, 108);
   for (int i = 0; i < 16; ++i) {
     const int low = (ByteAt(from, 96 + i % 8) >> (4 * (i / 8))) & 15;
@@ -153,26 +153,26 @@ void UnpackQ3_K(const std::byte* from, BlockNumbers& to) {
 
 constexpr BlockOffset kMins = BlockOffset::kMinimums;
 constexpr BlockOffset kZero = BlockOffset::kZero;
-constexpr BlockFormat kQ4_0 = {"Q4_0", 32, 18, 32, 4, kZero, 8, UnpackQ4_0};
-constexpr BlockFormat kQ4_1 = {"Q4_1", 32, 20, 32, 4, kMins, 0, UnpackQ4_1};
-constexpr BlockFormat kQ5_0 = {"Q5_0", 32, 22, 32, 5, kZero, 16, UnpackQ5_0};
-constexpr BlockFormat kQ5_1 = {"Q5_1", 32, 24, 32, 5, kMins, 0, UnpackQ5_1};
-constexpr BlockFormat kQ8_0 = {"Q8_0", 32, 34, 32, 8, kZero, 128, UnpackQ8_0};
-constexpr BlockFormat kQ2_K = {"Q2_K", 256, 84, 16, 2, kMins, 0, UnpackQ2_K};
-constexpr BlockFormat kQ3_K = {"Q3_K", 256, 110, 16, 3, kZero, 4, UnpackQ3_K};
-constexpr BlockFormat kQ4_K = {"Q4_K", 256, 144, 32, 4, kMins, 0, UnpackQ4_K};
-constexpr BlockFormat kQ5_K = {"Q5_K", 256, 176, 32, 5, kMins, 0, UnpackQ5_K};
-constexpr BlockFormat kQ6_K = {"Q6_K", 256, 210, 16, 6, kZero, 32, UnpackQ6_K};
+constexpr BlockFormat kQ40 = {"Q4_0", 32, 18, 32, 4, kZero, 8, UnpackQ40};
+constexpr BlockFormat kQ41 = {"Q4_1", 32, 20, 32, 4, kMins, 0, UnpackQ41};
+constexpr BlockFormat kQ50 = {"Q5_0", 32, 22, 32, 5, kZero, 16, UnpackQ50};
+constexpr BlockFormat kQ51 = {"Q5_1", 32, 24, 32, 5, kMins, 0, UnpackQ51};
+constexpr BlockFormat kQ80 = {"Q8_0", 32, 34, 32, 8, kZero, 128, UnpackQ80};
+constexpr BlockFormat kQ2K = {"Q2_K", 256, 84, 16, 2, kMins, 0, UnpackQ2K};
+constexpr BlockFormat kQ3K = {"Q3_K", 256, 110, 16, 3, kZero, 4, UnpackQ3K};
+constexpr BlockFormat kQ4K = {"Q4_K", 256, 144, 32, 4, kMins, 0, UnpackQ4K};
+constexpr BlockFormat kQ5K = {"Q5_K", 256, 176, 32, 5, kMins, 0, UnpackQ5K};
+constexpr BlockFormat kQ6K = {"Q6_K", 256, 210, 16, 6, kZero, 32, UnpackQ6K};
 
 // By number; those that are not listed were withdrawn, or are newer than this table.
 constexpr std::array kTypes = {
     GgmlType{0, "F32", DType::kF32, nullptr},       GgmlType{1, "F16", DType::kF16, nullptr},
-    GgmlType{2, "Q4_0", std::nullopt, &kQ4_0},      GgmlType{3, "Q4_1", std::nullopt, &kQ4_1},
-    GgmlType{6, "Q5_0", std::nullopt, &kQ5_0},      GgmlType{7, "Q5_1", std::nullopt, &kQ5_1},
-    GgmlType{8, "Q8_0", std::nullopt, &kQ8_0},      GgmlType{9, "Q8_1", std::nullopt, nullptr},
-    GgmlType{10, "Q2_K", std::nullopt, &kQ2_K},     GgmlType{11, "Q3_K", std::nullopt, &kQ3_K},
-    GgmlType{12, "Q4_K", std::nullopt, &kQ4_K},     GgmlType{13, "Q5_K", std::nullopt, &kQ5_K},
-    GgmlType{14, "Q6_K", std::nullopt, &kQ6_K},     GgmlType{15, "Q8_K", std::nullopt, nullptr},
+    GgmlType{2, "Q4_0", std::nullopt, &kQ40},       GgmlType{3, "Q4_1", std::nullopt, &kQ41},
+    GgmlType{6, "Q5_0", std::nullopt, &kQ50},       GgmlType{7, "Q5_1", std::nullopt, &kQ51},
+    GgmlType{8, "Q8_0", std::nullopt, &kQ80},       GgmlType{9, "Q8_1", std::nullopt, nullptr},
+    GgmlType{10, "Q2_K", std::nullopt, &kQ2K},      GgmlType{11, "Q3_K", std::nullopt, &kQ3K},
+    GgmlType{12, "Q4_K", std::nullopt, &kQ4K},      GgmlType{13, "Q5_K", std::nullopt, &kQ5K},
+    GgmlType{14, "Q6_K", std::nullopt, &kQ6K},      GgmlType{15, "Q8_K", std::nullopt, nullptr},
     GgmlType{16, "IQ2_XXS", std::nullopt, nullptr}, GgmlType{17, "IQ2_XS", std::nullopt, nullptr},
     GgmlType{18, "IQ3_XXS", std::nullopt, nullptr}, GgmlType{19, "IQ1_S", std::nullopt, nullptr},
     GgmlType{20, "IQ4_NL", std::nullopt, nullptr},  GgmlType{21, "IQ3_S", std::nullopt, nullptr},
