@@ -72,6 +72,7 @@ std::vector<std::vector<int>> CpusByNode(const std::vector<int>& cpus,
     (found != nodes.end() ? by_node[found->second] : unclaimed).push_back(cpu);
   }
   std::vector<std::vector<int>> result;
+  result.reserve(by_node.size());
   for (auto& [node, members] : by_node) result.push_back(std::move(members));
   if (result.empty()) return {unclaimed};
   result.front().insert(result.front().end(), unclaimed.begin(), unclaimed.end());

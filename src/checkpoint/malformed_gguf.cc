@@ -18,7 +18,7 @@ using Cases = std::vector<MalformedCase>;
 constexpr uint32_t kUint8 = 0, kUint32 = 4, kFloat32 = 6, kBool = 7, kString = 8, kArray = 9,
                    kUint64 = 10, kFloat64 = 12;
 // And of some tensor types.
-constexpr uint32_t kF32 = 0, kF16 = 1, kQ4_0 = 2, kQ4_K = 12, kI8 = 24;
+constexpr uint32_t kF32 = 0, kF16 = 1, kQ40 = 2, kQ4K = 12, kI8 = 24;
 
 std::string U32(uint64_t value) { return LittleEndian(value, 4); }
 std::string U64(uint64_t value) { return LittleEndian(value, 8); }
@@ -46,7 +46,7 @@ struct Gguf {
   std::vector<std::string> keys = {Key("general.architecture", kString, Text("llama")),
                                    Key("list", kArray, ArrayOf(kString, 2, Text("a") + Text(""))),
                                    Key("size", kUint32, U32(7))};
-  std::vector<std::string> infos = {Info("a", {4, 2}, kF32, 0), Info("b", {32, 2}, kQ4_0, 32)};
+  std::vector<std::string> infos = {Info("a", {4, 2}, kF32, 0), Info("b", {32, 2}, kQ40, 32)};
   size_t data_bytes = 68;
   size_t alignment = 32;
 
@@ -229,12 +229,12 @@ void AddShapes(Cases& cases) {
   add("elements_overflow_twice", Info("t", {1ull << 62, 4, 1ull << 62, 4}, kI8, 0),
       "overflows 64 bits");
   add("bytes_overflow", Info("t", {1ull << 61}, kF32, 0), "bytes overflows");
-  add("blocks_are_large", Info("t", {1ull << 62}, kQ4_0, 0), "reach beyond the file");
+  add("blocks_are_large", Info("t", {1ull << 62}, kQ40, 0), "reach beyond the file");
   for (const uint64_t cols : {1, 31, 33, 48}) {
-    add(fmt::format("q4_0_rows_of_{}", cols), Info("t", {cols, 1}, kQ4_0, 0), "no whole number");
+    add(fmt::format("q4_0_rows_of_{}", cols), Info("t", {cols, 1}, kQ40, 0), "no whole number");
   }
   for (const uint64_t cols : {32, 255, 257}) {
-    add(fmt::format("q4_k_rows_of_{}", cols), Info("t", {cols, 1}, kQ4_K, 0), "no whole number");
+    add(fmt::format("q4_k_rows_of_{}", cols), Info("t", {cols, 1}, kQ4K, 0), "no whole number");
   }
 }
 
@@ -250,11 +250,11 @@ void AddPlaces(Cases& cases) {
     add(fmt::format("offset_{}", offset), {Info("t", {1}, kF32, offset)}, "reach beyond the file");
   }
   add("one_too_long", {Info("t", {17}, kF32, 0)}, "reach beyond the file");
-  add("one_block_too_long", {Info("t", {32, 4}, kQ4_0, 0)}, "reach beyond the file");
+  add("one_block_too_long", {Info("t", {32, 4}, kQ40, 0)}, "reach beyond the file");
   add("same_place", {Info("a", {8}, kF32, 0), Info("b", {8}, kF32, 0)}, "overlap");
   add("overlap", {Info("a", {9}, kF32, 0), Info("b", {8}, kF32, 32)}, "overlap");
   add("overlap_in_other_order", {Info("b", {8}, kF32, 32), Info("a", {9}, kF32, 0)}, "overlap");
-  add("overlap_of_blocks", {Info("a", {32, 2}, kQ4_0, 0), Info("b", {2}, kF16, 32)}, "overlap");
+  add("overlap_of_blocks", {Info("a", {32, 2}, kQ40, 0), Info("b", {2}, kF16, 32)}, "overlap");
   add("one_holds_another", {Info("a", {16}, kF32, 0), Info("b", {2}, kF16, 32)}, "overlap");
 }
 
@@ -293,7 +293,7 @@ std::vector<WellFormedFile> WellFormedGguf() {
                                .alignment = 64});
   with("hole", {.infos = {Info("a", {1}, kI8, 320)}, .data_bytes = 321});
   with("any_order", {.infos = {Info("b", {8}, kF32, 32), Info("a", {8}, kF32, 0)}});
-  with("four_dimensions", {.infos = {Info("a", {32, 1, 2, 1}, kQ4_0, 0)}});
+  with("four_dimensions", {.infos = {Info("a", {32, 1, 2, 1}, kQ40, 0)}});
   for (const uint32_t type : {16u, 23u, 39u, 4u, 31u, 99u, ~0u}) {
     files.push_back({fmt::format("type_{}", type), WithInfos({Info("t", {256}, type, 0)}, 64)});
   }
