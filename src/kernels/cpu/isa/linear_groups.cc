@@ -57,7 +57,9 @@ struct GroupKernel {
   static constexpr bool kHasZeros = kZeroPoint == ZeroPoint::kPerGroup;
   static constexpr int kMaxRows = kMaxGroupedRows;
   static constexpr int64_t kLineCols = 4 * kQuadsPerLine;
-  static constexpr int64_t kFetchCols = kGroup;
+  // The steps of a unit are unrolled; those of a group of 128 in one piece would compile for ages.
+  static constexpr int kUnit = kGroup > 64 ? 64 : kGroup;
+  static constexpr int64_t kFetchCols = kUnit;
   static constexpr Source kTwoBlocks = Source::kL2;
   // An iteration is whole lines and whole groups.
   static constexpr int kIterationCols = kGroup > 64 ? kGroup : 64;
@@ -78,14 +80,18 @@ struct GroupKernel {
       for (int h = 0; h < kHalves; ++h) sums[r][h] = start;
     }
     const std::byte* w = header + (kHeaderLines + first_half) * kLineBytes;
+#pragma GCC unroll 1
+    for (int unit = 0; unit < kGroup; unit += kUnit) {
 #pragma GCC unroll 16
-    for (int s = 0; s < kGroup / Step::kCols; ++s) {
-      PrefetchStep<kSource>(w, kHalves);
-      next.Fetch<kSource>(s);
-      const int64_t col = first_col + s * Step::kCols;
-      Step::template Run<kRows, kHalves>(
-          w, x + col / kLineCols * kRows * kLineBytes + col % kLineCols * kQuantizedBytes, sums);
-      w += kStepBytes;
+      for (int s = 0; s < kUnit / Step::kCols; ++s) {
+        PrefetchStep<kSource>(w, kHalves);
+        next.Fetch<kSource>(s);
+        const int64_t col = first_col + s * Step::kCols;
+        Step::template Run<kRows, kHalves>(
+            w, x + col / kLineCols * kRows * kLineBytes + col % kLineCols * kQuantizedBytes, sums);
+        w += kStepBytes;
+      }
+      x += kUnit / kLineCols * kRows * kLineBytes;
     }
     const auto* scales = reinterpret_cast<const uint16_t*>(header) + first_half * kLanes;
     for (int h = 0; h < kHalves; ++h) {
