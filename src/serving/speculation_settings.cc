@@ -27,7 +27,7 @@ Status SetNumber(int64_t& out, std::string_view key, const Json& value, int64_t 
 Status SetText(SpeculationSettings& settings, std::string_view key, const Json& value,
                Status (*set)(SpeculationSettings&, std::string_view)) {
   const std::string* const text = value.AsString();
-  const Status status = text == nullptr ? MustBe("it must be text") : set(settings, *text);
+  Status status = text == nullptr ? MustBe("it must be text") : set(settings, *text);
   if (status.ok()) return status;
   return Status(status.code(),
                 fmt::format("its \"{}\" is {}; {}", key, value.Dump(), status.message()));

@@ -32,7 +32,7 @@ CpuBackend::CpuBackend(const IsaKernels& isa, const CpuBackendOptions& options)
             options.pin_threads ? Pinning::kPinned : Pinning::kFree) {}
 
 std::string CpuBackend::Describe() const {
-  const auto threads =
+  auto threads =
       fmt::format("cpu {}, {} thread{}", isa_.name, num_threads_, num_threads_ == 1 ? "" : "s");
   if (num_prompt_threads_ == num_threads_) return threads;
   return fmt::format("{}, {} for prompts", threads, num_prompt_threads_);

@@ -5,6 +5,7 @@
 // zero points it starts at -(half the range) * (sum of the group's activations); with them, the
 // negated zero point times that sum is added to it as a float. Groups are added in floats, in
 // ascending order.
+#include <algorithm>
 #include <cstdint>
 
 #include "kernels/cpu/isa/linear_loop_inl.h"
@@ -58,11 +59,11 @@ struct GroupKernel {
   static constexpr int kMaxRows = kMaxGroupedRows;
   static constexpr int64_t kLineCols = 4 * kQuadsPerLine;
   // The steps of a unit are unrolled; those of a group of 128 in one piece would compile for ages.
-  static constexpr int kUnit = kGroup > 64 ? 64 : kGroup;
+  static constexpr int kUnit = std::min(kGroup, 64);
   static constexpr int64_t kFetchCols = kUnit;
   static constexpr Source kTwoBlocks = Source::kL2;
   // An iteration is whole lines and whole groups.
-  static constexpr int kIterationCols = kGroup > 64 ? kGroup : 64;
+  static constexpr int kIterationCols = std::max(kGroup, 64);
   static constexpr int64_t kLinesPerIteration = kIterationCols / kLineCols;
   static constexpr int kHeaderLines = kHasZeros ? 2 : 1;
   static constexpr int64_t kGroupBytes =
