@@ -20,6 +20,7 @@ import subprocess
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
+WORK = pathlib.Path("/tmp/dray-peers")
 ENGINES = {  # name: the formats that it runs
     "dray": ("bf16", "int8", "int4"),
     "openvino_genai": ("int8", "int4"),
@@ -93,7 +94,7 @@ class Engine:
 def machine_limits(options):
     done = subprocess.run(["dray", "bench", "--limits", "--json", "--threads", str(options.threads)],
                           capture_output=True, text=True, check=False)
-    return json.loads(done.stdout) if done.returncode == 0 else None
+    return json.loads(done.stdout)["rows"][0] if done.returncode == 0 else None
 
 
 def measure(options, engines):
@@ -157,7 +158,7 @@ def markdown(options, engines, records, limits):
 def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", required=True, type=pathlib.Path, help="Hugging Face folder")
-    parser.add_argument("--work", type=pathlib.Path, default=pathlib.Path("/tmp/dray-peers"),
+    parser.add_argument("--work", type=pathlib.Path, default=WORK,
                         help="where converted weights are kept")
     parser.add_argument("--suite", choices=SUITES, default="micro")
     parser.add_argument("--formats", type=lambda text: text.split(","), default=["bf16", "int8", "int4"])
@@ -169,16 +170,24 @@ def parse():
     parser.add_argument("--json", type=pathlib.Path, help="where every single result goes")
     options = parser.parse_args()
     options.model = options.model.resolve()
-    for text in options.engine:
-        if text.split("=")[0] not in ENGINES:
-            parser.error(f"no engine {text!r}; there are {', '.join(ENGINES)}")
     return options
+
+
+def make_engines(texts):
+    """From NAME or NAME=PYTHON."""
+    engines = []
+    for text in texts:
+        name, _, python = text.partition("=")
+        if name not in ENGINES:
+            raise SystemExit(f"no engine {name!r}; there are {', '.join(ENGINES)}")
+        engines.append(Engine(name, python or sys.executable))
+    return engines
 
 
 def main():
     options = parse()
     options.work.mkdir(parents=True, exist_ok=True)
-    engines = [Engine(*(text.split("=", 1) if "=" in text else (text, sys.executable))) for text in options.engine]
+    engines = make_engines(options.engine)
     records, limits = measure(options, engines)
     if options.json:
         flat = [{"workload": k[0], "unit": k[1], "weights": k[2], "engine": k[3], **v} for k, v in records.items()]

@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""dray itself, through `dray bench`; for process start to first token, `dray generate`."""
+"""dray itself, through `dray bench`; for process start to first token, `dray generate`.
+
+With integer weights its keys and values are kept in 8 bits, as OpenVINO's are.
+"""
 
 import json
 import os
@@ -18,8 +21,13 @@ def prepare(arguments):
         os.symlink(os.path.abspath(os.path.join(arguments.model, name)), os.path.join(arguments.out, name))
 
 
+def engine_options(weights, threads):
+    kept = [] if weights == "bf16" else ["--kv-cache-dtype", "int8"]
+    return ["--dtype", weights, "--threads", str(threads), *kept]
+
+
 def call(arguments, *options):
-    command = ["dray", *options, "--dtype", arguments.format, "--threads", str(arguments.threads)]
+    command = ["dray", *options, *engine_options(arguments.format, arguments.threads)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise SystemExit(f"{' '.join(command)}: exit {done.returncode}\n{done.stderr[-2000:]}")
@@ -40,33 +48,26 @@ def start_seconds(arguments):
     return time.perf_counter() - start
 
 
-def pick(rows, **wanted):
-    for row in rows:
-        if all(row[key] == value for key, value in wanted.items()):
-            return row
-    raise SystemExit(f"dray bench printed no row with {wanted}")
-
-
 def measure(arguments):
     """(load seconds, results)"""
     work = arguments.workload
     if work["kind"] == "start":
         return None, [start_seconds(arguments)]
     if work["kind"] == "prompt":
-        rows = bench(arguments, "--prompt", str(work["prompt"]), "--batch", "1", "--output", "8")
-        row = pick(rows, run="prompt")
-        return row["load_seconds"], [row["tokens_per_second"]]
-    sizes = ["--batch", str(work["sequences"]), "--input", str(work["prompt"]), "--output", str(work["new"])]
+        row = bench(arguments, "--run", "prompt", "--prompt", str(work["prompt"]))[0]
+        return row["load_seconds"], [1000 * work["prompt"] / ms for ms in row["repeats_ms"]]
+    sequences, new = work["sequences"], work["new"]
+    sizes = ["--batch", str(sequences), "--input", str(work["prompt"]), "--output", str(new)]
     if work["kind"] == "decode":
-        row = pick(bench(arguments, "--prompt", "16", *sizes), run="batch", sequences=work["sequences"])
-        return row["load_seconds"], [row["tokens_per_second"]]
-    row = bench(arguments, "--grid", *sizes)[0]
-    return row["load_seconds"], [row["p50_s"]]
+        row = bench(arguments, "--run", "batch", *sizes)[0]
+        return row["load_seconds"], [1000 * sequences / ms for ms in row["repeats_ms"]]
+    row = bench(arguments, "--batch-table", *sizes)[0]
+    return row["load_seconds"], row["repeats_s"]
 
 
 def version():
     done = subprocess.run(["dray", "--version"], capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "dray"
+    return f"dray {done.stdout.strip()}"
 
 
 def run(arguments):
