@@ -1,0 +1,89 @@
+#!/usr/bin/env python3
+"""The arithmetic and the table of compare.py and serve.py, with figures made up here; runs no engine."""
+
+import argparse
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent), str(pathlib.Path(__file__).resolve().parent / "engines")]
+sys.dont_write_bytecode = True
+import common  # noqa: E402
+import compare  # noqa: E402
+import serve  # noqa: E402
+
+
+def options(**more):
+    return argparse.Namespace(suite="micro", model=pathlib.Path("/m/llama"), threads=2, rounds=1, repeats=3, **more)
+
+
+class Table(unittest.TestCase):
+    def test_rates_are_over_the_best_other(self):
+        records = {("decode", "tok/s", "int8", "dray"): {"results": [90.0, 100.0, 300.0]},
+                   ("decode", "tok/s", "int8", "ctranslate2"): {"results": [10.0]},
+                   ("decode", "tok/s", "int8", "llama_cpp"): {"results": [40.0]}}
+        engines = compare.make_engines(["dray", "ctranslate2", "llama_cpp"])
+        text = compare.markdown(options(), engines, records, [{"read_gb_per_second": 50.0}, None])
+        self.assertIn("| decode | tok/s | int8 | 100 | 10 | 40 | 2.50 x |", text)
+        self.assertIn("- read_gb_per_second: 50 to 50, median 50", text)
+
+    def test_seconds_are_under_the_best_other(self):
+        records = {("batch", "s", "bf16", "dray"): {"results": [5.0]},
+                   ("batch", "s", "bf16", "accelerate"): {"results": [20.0]}}
+        text = compare.markdown(options(), compare.make_engines(["dray", "accelerate"]), records, [])
+        self.assertIn("| batch | s | bf16 | 5 | 20 | 4.00 x |", text)
+
+    def test_an_engine_that_failed_leaves_a_gap(self):
+        records = {("prompt", "tok/s", "int4", "dray"): {"results": [7.0]}}
+        text = compare.markdown(options(), compare.make_engines(["dray", "llama_cpp"]), records, [])
+        self.assertIn("| prompt | tok/s | int4 | 7 |  |  |", text)
+
+    def test_unknown_engines_are_named(self):
+        with self.assertRaisesRegex(SystemExit, "no engine 'vllm'; there are dray"):
+            compare.make_engines(["vllm"])
+
+    def test_clients(self):
+        engines = compare.make_engines(["dray", "llama_cpp"])
+        text = serve.markdown(options(prompt=128, new=64, clients=[8]), engines,
+                              {(8, "dray"): [[100.0, 1.0], [120.0, 3.0], [110.0, 2.0]]})
+        self.assertIn("| 8 | 110.0 · 2.00 |  |", text)
+
+
+class Workloads(unittest.TestCase):
+    def test_decode_leaves_the_first_tokens_out(self):
+        clock = iter([0.0, 2.0, 10.0, 16.0])
+        common.time.perf_counter, real = (lambda: next(clock)), common.time.perf_counter
+        try:
+            asked = []
+            timed = common.Timed(lambda batch, new: asked.append((len(batch), new)), 1000)
+            rate = timed.measure({"kind": "decode", "sequences": 4, "prompt": 8, "new": 11})
+        finally:
+            common.time.perf_counter = real
+        self.assertEqual(asked, [(4, 1), (4, 11)])
+        self.assertEqual(rate, 4 * 10 / (6.0 - 2.0))
+
+    def test_prompts_differ_and_stay_in_the_vocabulary(self):
+        first, second = common.prompts(2, 50, 100)
+        self.assertNotEqual(first, second)
+        self.assertTrue(all(10 <= token < 90 for token in first + second))
+
+    def test_accelerate_refuses_integers(self):
+        script = compare.HERE / "engines" / "accelerate.py"
+        with tempfile.TemporaryDirectory() as folder:
+            done = subprocess.run([sys.executable, script, "prepare", "--model", folder, "--format", "int8", "--out",
+                                   f"{folder}/out"], capture_output=True, text=True, check=False)
+        self.assertEqual((done.returncode, done.stderr.strip()), (1, "accelerate: only bf16"))
+
+    def test_every_suite_names_known_units(self):
+        for works in compare.SUITES.values():
+            for work in works:
+                self.assertIn(work["kind"], compare.UNITS)
+                self.assertEqual(json.loads(json.dumps(work)), work)
+                self.assertTrue(compare.label(work))
+
+
+if __name__ == "__main__":
+    unittest.main()
