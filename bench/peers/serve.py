@@ -28,15 +28,20 @@ PORT = 18431
 START_SECONDS = 120
 
 
+# A prompt that was cut to N tokens may have a few more once its text is read again.
+SPARE_TOKENS = 16
+
+
 def dray_command(options, folder):
-    return ["dray", "serve", folder, "--port", str(PORT), "--max-model-len", str(options.prompt + options.new),
+    room = options.prompt + options.new + SPARE_TOKENS
+    return ["dray", "serve", folder, "--port", str(PORT), "--max-model-len", str(room),
             "--max-rolling-batch-size", str(max(options.clients)),
             *dray.engine_options("int8", options.threads)], "/ping", "lmi"
 
 
 def llama_command(options, folder):
     slots = max(options.clients)
-    room = slots * (options.prompt + options.new + 16)
+    room = slots * (options.prompt + options.new + SPARE_TOKENS)
     return ["llama-server", "-m", folder / "model.gguf", "--port", str(PORT), "-t", str(options.threads), "-np",
             str(slots), "-c", str(room), "--no-webui", "--cache-ram", "0"], "/health", "openai"
 
