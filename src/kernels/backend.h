@@ -49,43 +49,40 @@ struct EmbedArgs {
   WriteMode mode = WriteMode::kOverwrite;
 };
 
-// Normalises `groups` consecutive vectors of `cols` elements in each row; `out` may be `x`.
-struct NormArgs {
+// How a vector is normalised, over all of its elements.
+struct VectorNorm {
   NormKind kind = NormKind::kLayerNorm;
+  const float* weight = nullptr;  // [elements]; null: all one
+  const float* bias = nullptr;    // [elements]; null: all zero
+  float eps = 1e-5f;
+};
+
+// Normalises rows of `cols` elements; `out` may be `x`.
+struct NormArgs {
+  VectorNorm norm;
   const float* x = nullptr;
   int64_t x_stride = 0;
   float* out = nullptr;
   int64_t out_stride = 0;
   int64_t rows = 0;
-  int64_t groups = 1;
   int64_t cols = 0;
-  const float* weight = nullptr;  // [cols]; null: all one
-  const float* bias = nullptr;    // [cols]; null: all zero
-  float eps = 1e-5f;
 };
 
-// out[m, :] (=|+=) activation(x[m, :] * weight^T + bias). `out` must not overlap `x`.
+// With y = norm(x[m, :]) * weight^T + bias: out[m, :] (=|+=) activation(y). If it is gated, y is
+// gates, then as many values, and out[m, i] = activation(gate i) * value i. `out` must not overlap
+// `x`.
 struct LinearArgs {
   const WeightMatrix* weight = nullptr;  // [out_features, in_features]
+  const VectorNorm* norm = nullptr;      // null: none
   const float* x = nullptr;              // [rows, in_features]
   int64_t x_stride = 0;
   int64_t rows = 0;
   const float* bias = nullptr;  // [out_features]; null: none
   Activation activation = Activation::kNone;
-  WriteMode mode = WriteMode::kOverwrite;
-  float* out = nullptr;  // [rows, out_features]
+  bool gated = false;
+  WriteMode mode = WriteMode::kOverwrite;  // must be that if it is gated
+  float* out = nullptr;                    // [rows, out_features], gated: [rows, out_features / 2]
   int64_t out_stride = 0;
-};
-
-// out[m, i] = activation(x[m, i]) * x[m, width + i], 0 <= i < width; `out` may be `x`.
-struct GatedActivationArgs {
-  Activation activation = Activation::kSilu;
-  const float* x = nullptr;  // [rows, 2 * width]: gates, then values
-  int64_t x_stride = 0;
-  float* out = nullptr;  // [rows, width]
-  int64_t out_stride = 0;
-  int64_t rows = 0;
-  int64_t width = 0;
 };
 
 // One layer's part of the paged cache. A block holds block_size tokens of every key/value head.
@@ -104,13 +101,16 @@ struct KvLayer {
   float* value_scales = nullptr;  // [num_blocks, num_kv_heads, block_size]
 };
 
-// Rotates queries in place and rotated keys and values into the cache.
+// What becomes of projected heads: queries and keys are normalised and rotated, the queries in
+// place; keys and values go to the cache.
 struct RopeAndCacheArgs {
   float* qkv = nullptr;  // [num_tokens, (num_heads + 2 * num_kv_heads) * head_dim]: q heads, k
                          // heads, v heads
   int64_t qkv_stride = 0;
   int64_t num_tokens = 0;
   int64_t num_heads = 0;
+  const VectorNorm* query_norm = nullptr;  // of each head; null: none
+  const VectorNorm* key_norm = nullptr;
   RopeStyle style = RopeStyle::kHalf;
   int64_t rotary_dim = 0;  // even; 0: no rotation. Dimensions from rotary_dim on pass through.
   const float* cos_sin =
@@ -201,8 +201,8 @@ class Backend {
   virtual void Embed(const EmbedArgs& args) = 0;
   virtual void Norm(const NormArgs& args) = 0;
   virtual void Linear(const LinearArgs& args) = 0;
-  virtual void GatedActivation(const GatedActivationArgs& args) = 0;
-  virtual void RopeAndCache(const RopeAndCacheArgs& args) = 0;
+  // Linear, of which `out` is heads.qkv, and what becomes of the heads.
+  virtual void QkvLinear(const LinearArgs& linear, const RopeAndCacheArgs& heads) = 0;
   virtual void Attention(const AttentionArgs& args) = 0;
   virtual void GatherRows(const GatherRowsArgs& args) = 0;
   virtual void CopyBlocks(const CopyBlocksArgs& args) = 0;

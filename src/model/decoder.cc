@@ -10,6 +10,7 @@
 
 namespace dray::model {
 
+using kernels::VectorNorm;
 using kernels::WriteMode;
 
 void RaggedBatch::Clear() {
@@ -50,10 +51,9 @@ Status Decoder::Allocate() {
   };
   const int64_t tokens = limits_.max_batch_tokens;
   DRAY_RETURN_IF_ERROR(make(x_, tokens, config_.hidden));
-  DRAY_RETURN_IF_ERROR(make(normed_, tokens, config_.hidden));
   DRAY_RETURN_IF_ERROR(make(qkv_, tokens, config_.qkv_width()));
   DRAY_RETURN_IF_ERROR(make(attention_, tokens, config_.query_width()));
-  DRAY_RETURN_IF_ERROR(make(ffn_, tokens, config_.gated ? 2 * config_.ffn : config_.ffn));
+  DRAY_RETURN_IF_ERROR(make(ffn_, tokens, config_.ffn));
   DRAY_RETURN_IF_ERROR(make(head_in_, limits_.max_logit_rows, config_.hidden));
   DRAY_RETURN_IF_ERROR(make(logits_, limits_.max_logit_rows, config_.vocab_size));
   if (weights_.Matrix(Slot::kProjectIn) != nullptr) {
@@ -143,10 +143,6 @@ void Decoder::Forward(const RaggedBatch& batch, const KvCache& cache) {
   Upload(batch);
   EmbedTokens();
   for (int64_t layer = 0; layer < config_.num_layers; ++layer) Layer(layer, cache);
-  if (config_.final_norm) {
-    NormRows(Slot::kFinalNormWeight, Slot::kFinalNormBias, kNoLayer, x_.as<float>(),
-             x_.as<float>());
-  }
 }
 
 void Decoder::EmbedTokens() {
@@ -173,77 +169,70 @@ void Decoder::EmbedTokens() {
                     .mode = WriteMode::kAdd});
   }
   if (config_.embedding_norm) {
-    NormRows(Slot::kEmbeddingNormWeight, Slot::kEmbeddingNormBias, kNoLayer, x, x);
+    NormInPlace(NormOf(Slot::kEmbeddingNormWeight, Slot::kEmbeddingNormBias, kNoLayer));
   }
 }
 
 void Decoder::Layer(int64_t layer, const KvCache& cache) {
-  auto* x = x_.as<float>();
-  auto* normed = normed_.as<float>();
-  const auto row_bytes = static_cast<size_t>(config_.hidden) * sizeof(float);
-  const auto norm = [&](Slot weight, Slot bias, float* out) {
-    NormRows(weight, bias, layer, x, out);
-  };
-  const auto take_norm_as_residual = [&] {
-    if (config_.residual_after_norm)
-      backend_.Copy(x, normed, static_cast<size_t>(num_tokens_) * row_bytes);
-  };
-
+  const VectorNorm attention_norm =
+      NormOf(Slot::kAttentionNormWeight, Slot::kAttentionNormBias, layer);
+  const VectorNorm ffn_norm = NormOf(Slot::kFfnNormWeight, Slot::kFfnNormBias, layer);
   if (config_.norm_placement == NormPlacement::kPost) {
-    AttentionCore(layer, x, cache);
+    AttentionCore(layer, nullptr, cache);
     AddAttentionOut(layer);
-    norm(Slot::kAttentionNormWeight, Slot::kAttentionNormBias, x);
-    AddFeedForward(layer, x);
-    norm(Slot::kFfnNormWeight, Slot::kFfnNormBias, x);
+    NormInPlace(attention_norm);
+    FeedForwardIn(layer, nullptr);
+    AddFeedForwardOut(layer);
+    NormInPlace(ffn_norm);
     return;
   }
-  norm(Slot::kAttentionNormWeight, Slot::kAttentionNormBias, normed);
-  AttentionCore(layer, normed, cache);
-  if (config_.residual == ResidualForm::kSequential) {
-    take_norm_as_residual();
+  if (config_.residual != ResidualForm::kSequential) {
+    // Both branches read x as it came in, so both have read it before anything is added to it.
+    AttentionCore(layer, &attention_norm, cache);
+    const bool two_norms = config_.residual == ResidualForm::kParallelTwoNorms;
+    FeedForwardIn(layer, two_norms ? &ffn_norm : &attention_norm);
     AddAttentionOut(layer);
-    norm(Slot::kFfnNormWeight, Slot::kFfnNormBias, normed);
-    take_norm_as_residual();
-  } else {
-    // Both branches read x as it came in, so the second norm comes before anything is added to it.
-    if (config_.residual == ResidualForm::kParallelTwoNorms)
-      norm(Slot::kFfnNormWeight, Slot::kFfnNormBias, normed);
-    AddAttentionOut(layer);
+    AddFeedForwardOut(layer);
+    return;
   }
-  AddFeedForward(layer, normed);
+  // A norm that is the residual too is written out; others live in the projection behind them.
+  const auto before_projection = [&](const VectorNorm& norm) {
+    if (!config_.residual_after_norm) return &norm;
+    NormInPlace(norm);
+    return static_cast<const VectorNorm*>(nullptr);
+  };
+  AttentionCore(layer, before_projection(attention_norm), cache);
+  AddAttentionOut(layer);
+  FeedForwardIn(layer, before_projection(ffn_norm));
+  AddFeedForwardOut(layer);
 }
 
-void Decoder::AttentionCore(int64_t layer, const float* input, const KvCache& cache) {
+void Decoder::AttentionCore(int64_t layer, const VectorNorm* norm, const KvCache& cache) {
   auto* qkv = qkv_.as<float>();
   const int64_t width = config_.qkv_width();
-  Project(Slot::kQkv, Slot::kQkvBias, layer, input, qkv, Activation::kNone, WriteMode::kOverwrite);
-  if (config_.qk_norm) {
-    kernels::NormArgs args = {.kind = NormKind::kRmsNorm,
-                              .x_stride = width,
-                              .out_stride = width,
-                              .rows = num_tokens_,
-                              .groups = config_.num_heads,
-                              .cols = config_.head_dim,
-                              .eps = config_.norm_eps};
-    args.x = args.out = qkv;
-    args.weight = weights_.Vector(Slot::kQueryNorm, layer);
-    backend_.Norm(args);
-    args.x = args.out = qkv + config_.query_width();
-    args.groups = config_.num_kv_heads;
-    args.weight = weights_.Vector(Slot::kKeyNorm, layer);
-    backend_.Norm(args);
-  }
+  kernels::LinearArgs projection = Projection(Slot::kQkv, Slot::kQkvBias, layer, x_.as<float>());
+  projection.norm = norm;
+  projection.out = qkv;
+  projection.out_stride = width;
+  const auto head_norm = [&](Slot weight) {
+    return VectorNorm{.kind = NormKind::kRmsNorm,
+                      .weight = weights_.Vector(weight, layer),
+                      .eps = config_.norm_eps};
+  };
+  const VectorNorm query_norm = head_norm(Slot::kQueryNorm), key_norm = head_norm(Slot::kKeyNorm);
   const bool rotary = config_.position == PositionKind::kRotary;
-  backend_.RopeAndCache({.qkv = qkv,
-                         .qkv_stride = width,
-                         .num_tokens = num_tokens_,
-                         .num_heads = config_.num_heads,
-                         .style = config_.rope.style,
-                         .rotary_dim = rotary ? config_.rope.dim : 0,
-                         .cos_sin = rotary ? cos_sin_.as<float>() : nullptr,
-                         .table_rows = indices_.rope_rows,
-                         .slots = indices_.slots,
-                         .cache = cache.Layer(layer)});
+  backend_.QkvLinear(projection, {.qkv = qkv,
+                                  .qkv_stride = width,
+                                  .num_tokens = num_tokens_,
+                                  .num_heads = config_.num_heads,
+                                  .query_norm = config_.qk_norm ? &query_norm : nullptr,
+                                  .key_norm = config_.qk_norm ? &key_norm : nullptr,
+                                  .style = config_.rope.style,
+                                  .rotary_dim = rotary ? config_.rope.dim : 0,
+                                  .cos_sin = rotary ? cos_sin_.as<float>() : nullptr,
+                                  .table_rows = indices_.rope_rows,
+                                  .slots = indices_.slots,
+                                  .cache = cache.Layer(layer)});
   backend_.Attention(
       {.q = qkv,
        .q_stride = width,
@@ -260,59 +249,57 @@ void Decoder::AttentionCore(int64_t layer, const float* input, const KvCache& ca
 }
 
 void Decoder::AddAttentionOut(int64_t layer) {
-  Project(Slot::kAttentionOut, Slot::kAttentionOutBias, layer, attention_.as<float>(),
-          x_.as<float>(), Activation::kNone, WriteMode::kAdd);
+  kernels::LinearArgs out =
+      Projection(Slot::kAttentionOut, Slot::kAttentionOutBias, layer, attention_.as<float>());
+  out.mode = WriteMode::kAdd;
+  out.out = x_.as<float>();
+  out.out_stride = config_.hidden;
+  backend_.Linear(out);
 }
 
-void Decoder::AddFeedForward(int64_t layer, const float* input) {
-  auto* ffn = ffn_.as<float>();
-  Project(Slot::kFfnIn, Slot::kFfnInBias, layer, input, ffn,
-          config_.gated ? Activation::kNone : config_.activation, WriteMode::kOverwrite);
-  if (config_.gated) {
-    backend_.GatedActivation({.activation = config_.activation,
-                              .x = ffn,
-                              .x_stride = 2 * config_.ffn,
-                              .out = ffn,
-                              .out_stride = 2 * config_.ffn,
-                              .rows = num_tokens_,
-                              .width = config_.ffn});
-  }
-  const kernels::WeightMatrix* out = weights_.Matrix(Slot::kFfnOut, layer);
-  backend_.Linear({.weight = out,
-                   .x = ffn,
-                   .x_stride = config_.gated ? 2 * config_.ffn : config_.ffn,
-                   .rows = num_tokens_,
-                   .bias = weights_.Vector(Slot::kFfnOutBias, layer),
-                   .mode = WriteMode::kAdd,
-                   .out = x_.as<float>(),
-                   .out_stride = config_.hidden});
+void Decoder::FeedForwardIn(int64_t layer, const VectorNorm* norm) {
+  kernels::LinearArgs in = Projection(Slot::kFfnIn, Slot::kFfnInBias, layer, x_.as<float>());
+  in.norm = norm;
+  in.activation = config_.activation;
+  in.gated = config_.gated;
+  in.out = ffn_.as<float>();
+  in.out_stride = config_.ffn;
+  backend_.Linear(in);
 }
 
-void Decoder::NormRows(Slot weight, Slot bias, int64_t layer, const float* in, float* out) {
-  backend_.Norm({.kind = config_.norm,
-                 .x = in,
+void Decoder::AddFeedForwardOut(int64_t layer) {
+  kernels::LinearArgs out = Projection(Slot::kFfnOut, Slot::kFfnOutBias, layer, ffn_.as<float>());
+  out.mode = WriteMode::kAdd;
+  out.out = x_.as<float>();
+  out.out_stride = config_.hidden;
+  backend_.Linear(out);
+}
+
+VectorNorm Decoder::NormOf(Slot weight, Slot bias, int64_t layer) const {
+  return {.kind = config_.norm,
+          .weight = weights_.Vector(weight, layer),
+          .bias = weights_.Vector(bias, layer),
+          .eps = config_.norm_eps};
+}
+
+void Decoder::NormInPlace(const VectorNorm& norm) {
+  backend_.Norm({.norm = norm,
+                 .x = x_.as<float>(),
                  .x_stride = config_.hidden,
-                 .out = out,
+                 .out = x_.as<float>(),
                  .out_stride = config_.hidden,
                  .rows = num_tokens_,
-                 .cols = config_.hidden,
-                 .weight = weights_.Vector(weight, layer),
-                 .bias = weights_.Vector(bias, layer),
-                 .eps = config_.norm_eps});
+                 .cols = config_.hidden});
 }
 
-void Decoder::Project(Slot weight, Slot bias, int64_t layer, const float* in, float* out,
-                      Activation activation, WriteMode mode) {
+kernels::LinearArgs Decoder::Projection(Slot weight, Slot bias, int64_t layer,
+                                        const float* in) const {
   const kernels::WeightMatrix* matrix = weights_.Matrix(weight, layer);
-  backend_.Linear({.weight = matrix,
-                   .x = in,
-                   .x_stride = matrix->cols(),
-                   .rows = num_tokens_,
-                   .bias = weights_.Vector(bias, layer),
-                   .activation = activation,
-                   .mode = mode,
-                   .out = out,
-                   .out_stride = matrix->rows()});
+  return {.weight = matrix,
+          .x = in,
+          .x_stride = matrix->cols(),
+          .rows = num_tokens_,
+          .bias = weights_.Vector(bias, layer)};
 }
 
 void Decoder::Logits(std::span<const int32_t> rows, std::span<float> out) {
@@ -326,18 +313,23 @@ void Decoder::Logits(std::span<const int32_t> rows, std::span<float> out) {
                        .num_rows = count,
                        .cols = config_.hidden,
                        .out = head_in_.as<float>()});
+  const VectorNorm final_norm = NormOf(Slot::kFinalNormWeight, Slot::kFinalNormBias, kNoLayer);
+  const VectorNorm* norm = config_.final_norm ? &final_norm : nullptr;
   const float* head_in = head_in_.as<float>();
   if (const auto* project = weights_.Matrix(Slot::kProjectOut)) {
     backend_.Linear({.weight = project,
+                     .norm = norm,
                      .x = head_in,
                      .x_stride = config_.hidden,
                      .rows = count,
                      .out = projected_.as<float>(),
                      .out_stride = config_.embed_dim});
     head_in = projected_.as<float>();
+    norm = nullptr;
   }
   const auto* head = weights_.Matrix(config_.tied_head ? Slot::kTokenEmbedding : Slot::kHead);
   backend_.Linear({.weight = head,
+                   .norm = norm,
                    .x = head_in,
                    .x_stride = config_.embed_dim,
                    .rows = count,

@@ -76,13 +76,17 @@ class Decoder {
   void UploadRope(const RaggedBatch& batch);
   void EmbedTokens();
   void Layer(int64_t layer, const KvCache& cache);
-  // Writes the attention's output, before its projection, into attention_.
-  void AttentionCore(int64_t layer, const float* input, const KvCache& cache);
+  // Writes the attention's output, before its projection, into attention_. `norm` is of x_, null
+  // for none.
+  void AttentionCore(int64_t layer, const kernels::VectorNorm* norm, const KvCache& cache);
   void AddAttentionOut(int64_t layer);
-  void AddFeedForward(int64_t layer, const float* input);
-  void NormRows(Slot weight, Slot bias, int64_t layer, const float* in, float* out);
-  void Project(Slot weight, Slot bias, int64_t layer, const float* in, float* out,
-               kernels::Activation activation, kernels::WriteMode mode);
+  void FeedForwardIn(int64_t layer, const kernels::VectorNorm* norm);
+  void AddFeedForwardOut(int64_t layer);
+  // x_ becomes its norm.
+  void NormInPlace(const kernels::VectorNorm& norm);
+  kernels::VectorNorm NormOf(Slot weight, Slot bias, int64_t layer) const;
+  // Arguments of a layer's projection from rows of `in`, without padding between them.
+  kernels::LinearArgs Projection(Slot weight, Slot bias, int64_t layer, const float* in) const;
 
   const DecoderConfig& config_;
   const Weights& weights_;
@@ -92,11 +96,10 @@ class Decoder {
   Indices indices_;
   Tensor index_memory_;
   Tensor x_;          // [max_batch_tokens, hidden]: the residual stream
-  Tensor normed_;     // [max_batch_tokens, hidden]
   Tensor embedded_;   // [max_batch_tokens, embed_dim], only with a projection in
   Tensor qkv_;        // [max_batch_tokens, qkv_width]
   Tensor attention_;  // [max_batch_tokens, query_width]
-  Tensor ffn_;        // [max_batch_tokens, ffn or 2 * ffn]
+  Tensor ffn_;        // [max_batch_tokens, ffn]
   Tensor cos_sin_;    // [max_batch_tokens, rope.dim]
   Tensor head_in_;    // [max_logit_rows, hidden]
   Tensor projected_;  // [max_logit_rows, embed_dim], only with a projection out

@@ -153,7 +153,7 @@ class Scene {
     args.num_tokens = tokens;
     args.slots = slots.data();
     args.cache = cache();
-    backend.RopeAndCache(args);
+    RopeAndCache(backend, args);
     RoundRows(keys_of_.back());
     RoundRows(values_of_.back());
   }

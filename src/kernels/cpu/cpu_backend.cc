@@ -63,21 +63,7 @@ WeightFormat CpuBackend::NativeFormat(DType dtype) const {
 }
 
 void CpuBackend::Norm(const NormArgs& args) {
-  Split(args.rows, 2 * args.rows * args.groups * args.cols * kFloat,
-        [&](Range rows) { isa_.norm(args, rows); });
-}
-
-void CpuBackend::GatedActivation(const GatedActivationArgs& args) {
-  // exp costs about as much as some thirty loads
-  Split(args.rows, 8 * args.rows * args.width * kFloat,
-        [&](Range rows) { isa_.gated_activation(args, rows); });
-}
-
-void CpuBackend::RopeAndCache(const RopeAndCacheArgs& args) {
-  const int64_t width = (args.num_heads + 2 * args.cache.num_kv_heads) * args.cache.head_dim;
-  const auto kernel = isa_.rope_and_cache[CacheFormat(args.cache.dtype)];
-  Split(args.num_tokens, 4 * args.num_tokens * width * kFloat,
-        [&](Range tokens) { kernel(args, tokens); });
+  Split(args.rows, 2 * args.rows * args.cols * kFloat, [&](Range rows) { isa_.norm(args, rows); });
 }
 
 void CpuBackend::GatherRows(const GatherRowsArgs& args) {

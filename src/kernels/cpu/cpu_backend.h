@@ -40,8 +40,7 @@ class CpuBackend final : public Backend {
   void Embed(const EmbedArgs& args) override;
   void Norm(const NormArgs& args) override;
   void Linear(const LinearArgs& args) override;
-  void GatedActivation(const GatedActivationArgs& args) override;
-  void RopeAndCache(const RopeAndCacheArgs& args) override;
+  void QkvLinear(const LinearArgs& linear, const RopeAndCacheArgs& heads) override;
   void Attention(const AttentionArgs& args) override;
   void GatherRows(const GatherRowsArgs& args) override;
   void CopyBlocks(const CopyBlocksArgs& args) override;
@@ -52,6 +51,12 @@ class CpuBackend final : public Backend {
   // work, `bytes` touched in all, is too little to be worth waking the others.
   template <typename Body>
   void Split(int64_t count, int64_t bytes, const Body& body);
+  // Linear, but that a gate's values fill whole panels. Calls finished(Range panels) from the
+  // thread that has computed them.
+  template <typename Finished>
+  void RunLinear(const LinearArgs& args, const Finished& finished);
+  // Linear, first to gates and values, then gated.
+  void LinearThenGate(const LinearArgs& args);
 
   const IsaKernels& isa_;
   int num_threads_;
@@ -59,6 +64,8 @@ class CpuBackend final : public Backend {
   ThreadPool pool_;
   PanelShares panel_shares_{pool_.num_threads()};
   Scratch activations_;
+  Scratch gates_;
+  Scratch unfinished_;
   Scratch attention_;
   Scratch attention_plan_;
 };

@@ -29,6 +29,7 @@ TEST_P(CpuBackendTest, AWarmStepAllocatesNothing) {
   attention.sequences = &sequence;
   attention.num_sequences = 1;
   attention.block_tables = table.data();
+  const VectorNorm norm;
   const auto step = [&] {
     for (const WeightMatrix* weight : {&bf16.packed, &int4.packed}) {
       LinearArgs linear;
@@ -38,6 +39,9 @@ TEST_P(CpuBackendTest, AWarmStepAllocatesNothing) {
       linear.rows = kRows;
       linear.out = out.data();
       linear.out_stride = kWidth;
+      linear.norm = &norm;
+      backend_->Linear(linear);
+      linear.gated = true;  // half a width of 96 is no whole panels
       backend_->Linear(linear);
     }
     backend_->Attention(attention);

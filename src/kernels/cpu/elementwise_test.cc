@@ -106,41 +106,38 @@ TEST_P(ElementwiseTest, FloatsRoundToHalvesAsTheReferenceDoes) {
 TEST_P(ElementwiseTest, NormMatchesDoublePrecision) {
   for (const NormKind kind : {NormKind::kLayerNorm, NormKind::kRmsNorm}) {
     for (const int64_t cols : {1, 7, 16, 83, 1000}) {
-      constexpr int64_t kRows = 5, kGroups = 3;
-      const int64_t stride = kGroups * cols + 2;
+      constexpr int64_t kRows = 15;
+      const int64_t stride = cols + 2;
       std::vector<float> x = RandomFloats(kRows * stride, 1);
       for (float& v : x) v += 3.0f;  // a mean far from zero shows one-pass variances
       const std::vector<float> weight = RandomFloats(cols, 2), bias = RandomFloats(cols, 3);
       std::vector<float> out(x.size());
       NormArgs args;
-      args.kind = kind;
+      args.norm.kind = kind;
+      args.norm.weight = weight.data();
+      args.norm.bias = kind == NormKind::kLayerNorm ? bias.data() : nullptr;
       args.x = x.data();
       args.x_stride = stride;
       args.out = out.data();
       args.out_stride = stride;
       args.rows = kRows;
-      args.groups = kGroups;
       args.cols = cols;
-      args.weight = weight.data();
-      args.bias = kind == NormKind::kLayerNorm ? bias.data() : nullptr;
       backend_->Norm(args);
       for (int64_t r = 0; r < kRows; ++r) {
-        for (int64_t g = 0; g < kGroups; ++g) {
-          const auto base = static_cast<size_t>(r * stride + g * cols);
-          double mean = 0, variance = 0;
-          for (int64_t c = 0; c < cols; ++c) mean += x[base + static_cast<size_t>(c)];
-          mean = kind == NormKind::kLayerNorm ? mean / static_cast<double>(cols) : 0.0;
-          for (int64_t c = 0; c < cols; ++c) {
-            variance += std::pow(x[base + static_cast<size_t>(c)] - mean, 2);
-          }
-          const double scale = 1 / std::sqrt(variance / static_cast<double>(cols) + 1e-5);
-          for (int64_t c = 0; c < cols; ++c) {
-            const auto i = static_cast<size_t>(c);
-            double y = (x[base + i] - mean) * scale * weight[i];
-            if (args.bias != nullptr) y += bias[i];
-            // The mean carries some roundings of values up to 4, stretched by the scale.
-            ASSERT_NEAR(out[base + i], y, kRounding * (16 * 4 * scale + 16));
-          }
+        const auto base = static_cast<size_t>(r * stride);
+        double mean = 0, variance = 0;
+        for (int64_t c = 0; c < cols; ++c) mean += x[base + static_cast<size_t>(c)];
+        mean = kind == NormKind::kLayerNorm ? mean / static_cast<double>(cols) : 0.0;
+        for (int64_t c = 0; c < cols; ++c) {
+          variance += std::pow(x[base + static_cast<size_t>(c)] - mean, 2);
+        }
+        const double scale = 1 / std::sqrt(variance / static_cast<double>(cols) + 1e-5);
+        for (int64_t c = 0; c < cols; ++c) {
+          const auto i = static_cast<size_t>(c);
+          double y = (x[base + i] - mean) * scale * weight[i];
+          if (args.norm.bias != nullptr) y += bias[i];
+          // The mean carries some roundings of values up to 4, stretched by the scale.
+          ASSERT_NEAR(out[base + i], y, kRounding * (16 * 4 * scale + 16));
         }
       }
     }
@@ -165,25 +162,16 @@ TEST_P(ElementwiseTest, NormInPlaceWithoutWeightsAndAlone) {
   EXPECT_TRUE(SameBits(alone, std::span(out).subspan(33 * 700, 700)));
 }
 
-TEST_P(ElementwiseTest, GatedActivation) {
-  constexpr int64_t kRows = 3, kWidth = 37, kStride = 80;
-  const std::vector<float> x = RandomFloats(kRows * kStride, 5, 8.0f);
-  std::vector<float> out = x;  // in place
-  GatedActivationArgs args;
-  args.x = out.data();
-  args.x_stride = kStride;
-  args.out = out.data();
-  args.out_stride = kStride;
-  args.rows = kRows;
-  args.width = kWidth;
-  backend_->GatedActivation(args);
-  for (size_t r = 0; r < kRows; ++r) {
-    for (size_t i = 0; i < kWidth; ++i) {
-      const double gate = x[r * kStride + i];
-      const double y = gate / (1 + std::exp(-gate)) * x[r * kStride + kWidth + i];
-      EXPECT_NEAR(out[r * kStride + i], y, kRounding * 8 * (1 + std::abs(y)));
-    }
+TEST_P(ElementwiseTest, Gate) {
+  constexpr size_t kWidth = 37;
+  const std::vector<float> x = RandomFloats(2 * kWidth, 5, 8.0f);
+  std::vector<float> out(kWidth + 1, 7.0f);
+  Kernels().gate(Activation::kSilu, x.data(), kWidth, out.data());
+  for (size_t i = 0; i < kWidth; ++i) {
+    const double gate = x[i], y = gate / (1 + std::exp(-gate)) * x[kWidth + i];
+    EXPECT_NEAR(out[i], y, kRounding * 8 * (1 + std::abs(y)));
   }
+  EXPECT_EQ(out[kWidth], 7.0f);
 }
 
 // The element (token slot, head, dimension) of a cache.
@@ -209,7 +197,7 @@ struct RopeCase {
   DType dtype;
 };
 
-void CheckRope(Backend& backend, const RopeCase& c) {
+void CheckRope(const Backend& backend, const RopeCase& c) {
   constexpr int64_t kTokens = 6, kHeads = 4, kKvHeads = 2, kBlock = 16, kBlocks = 3;
   const int64_t stride = (kHeads + 2 * kKvHeads) * c.head_dim + 1;
   const std::vector<float> before = RandomFloats(kTokens * stride, 6);
@@ -232,7 +220,7 @@ void CheckRope(Backend& backend, const RopeCase& c) {
   args.slots = slots;
   args.cache = {keys.data(), values.data(), c.dtype,           kKvHeads,
                 c.head_dim,  kBlock,        key_scales.data(), value_scales.data()};
-  backend.RopeAndCache(args);
+  RopeAndCache(backend, args);
 
   const int64_t half = c.rotary_dim / 2;
   for (int64_t t = 0; t < kTokens; ++t) {
@@ -361,7 +349,7 @@ TEST_P(ElementwiseTest, WhatIsNoNumberIsStoredSomehowIn8Bits) {
   args.slots = &slot;
   args.cache = {keys.data(), values.data(),     DType::kI8,         1, 20,
                 16,          key_scales.data(), value_scales.data()};
-  backend_->RopeAndCache(args);
+  RopeAndCache(*backend_, args);
   EXPECT_EQ(keys[5], 127);
 }
 

@@ -27,6 +27,8 @@ struct RowBlocks {
 
 // Activations into the form that panel_layout.h describes.
 struct PackActivationsTask {
+  const VectorNorm* norm = nullptr;  // of each row; null: none
+  float* normed = nullptr;           // [cols]: scratch for it
   const float* x = nullptr;
   int64_t x_stride = 0;
   int64_t cols = 0;
@@ -106,6 +108,7 @@ struct IsaKernels {
   int activation_bytes[kNumWeightFormats];
 
   void (*pack_activations[kNumWeightFormats])(const PackActivationsTask& task, Range blocks);
+  // Of gated weights, `panels` are those of the gates; the values' are computed with them.
   void (*linear[kNumWeightFormats])(const LinearTask& task, Range panels);
   // `count` adjacent numbers; both types are f32, f16 or bf16, `from` may also be f64.
   void (*convert)(DType from, const void* in, DType to, void* out, int64_t count);
@@ -115,8 +118,10 @@ struct IsaKernels {
   void (*extremes)(const float* x, int64_t count, float& least, float& most);
   void (*quantize)(const QuantizeTask& task);
   void (*norm)(const NormArgs& args, Range rows);
-  void (*gated_activation)(const GatedActivationArgs& args, Range rows);
-  void (*rope_and_cache[kNumCacheFormats])(const RopeAndCacheArgs& args, Range tokens);
+  // out[i] = activation(gates_and_values[i]) * gates_and_values[width + i]
+  void (*gate)(Activation activation, const float* gates_and_values, int64_t width, float* out);
+  // Some heads of all tokens: queries, then keys, then values.
+  void (*rope_and_cache[kNumCacheFormats])(const RopeAndCacheArgs& args, Range heads);
   void (*attention_chunk[kNumCacheFormats])(const AttentionChunkTask& task,
                                             const AttentionPartial& out);
   // Adds the next chunk to what `into` holds; at first max is -infinity, the rest zero.

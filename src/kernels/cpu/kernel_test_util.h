@@ -100,6 +100,13 @@ inline std::unique_ptr<Backend> MakeTestBackend(const std::string& isa, int num_
   return std::move(backend).value();
 }
 
+// Every head of all tokens, by the kernel of the backend's instruction set.
+inline void RopeAndCache(const Backend& backend, const RopeAndCacheArgs& args) {
+  const IsaKernels& isa = **SelectIsa(std::string(backend.isa()));
+  const int64_t heads = args.num_heads + 2 * args.cache.num_kv_heads;
+  isa.rope_and_cache[CacheFormat(args.cache.dtype)](args, Range{0, heads});
+}
+
 // A packed matrix and, row-major, the values that it really holds.
 struct TestMatrix {
   WeightMatrix packed;

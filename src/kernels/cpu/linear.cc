@@ -1,6 +1,8 @@
 // Linear: activations are packed once for each call, then threads take panels, each from its own
-// contiguous share as long as there are some.
+// contiguous share as long as there are some. What follows of a panel follows in the thread that
+// computed it, while its results are in the cache.
 #include <algorithm>
+#include <atomic>
 
 #include "base/check.h"
 #include "base/checked_math.h"
@@ -39,11 +41,13 @@ struct ThreadTasks {
 };
 
 ThreadTasks Place(const LinearTask& task, const ActivationSizes& sizes, int64_t groups,
-                  std::byte* memory) {
+                  std::byte* memory, float* normed) {
   ThreadTasks tasks;
   tasks.linear = task;
   tasks.linear.activations = memory;
   PackActivationsTask& pack = tasks.pack;
+  pack.norm = task.args->norm;
+  pack.normed = normed;
   pack.x = task.args->x;
   pack.x_stride = task.args->x_stride;
   pack.cols = task.args->weight->cols();
@@ -62,7 +66,8 @@ ThreadTasks Place(const LinearTask& task, const ActivationSizes& sizes, int64_t 
 
 }  // namespace
 
-void CpuBackend::Linear(const LinearArgs& args) {
+template <typename Finished>
+void CpuBackend::RunLinear(const LinearArgs& args, const Finished& finished) {
   const WeightMatrix& weight = *args.weight;
   DRAY_DCHECK(args.rows == 0 || (args.x != nullptr && args.out != nullptr));
   if (args.rows == 0 || weight.rows() == 0) return;
@@ -77,23 +82,34 @@ void CpuBackend::Linear(const LinearArgs& args) {
   const ActivationSizes sizes(task, isa_.activation_bytes[format], groups);
 
   const bool pack_alone = args.rows * padded_cols <= kPackAloneElements;
-  // Copies of two threads never share a page's worth of lines that a prefetcher may run over.
-  const int64_t copy_bytes = pack_alone ? RoundUp<int64_t>(sizes.total() + 4096, 4096) : 0;
-  std::byte* scratch =
-      activations_.Get(static_cast<size_t>(sizes.total() + copy_bytes * pool_.num_threads()));
+  const int64_t normed_bytes =
+      args.norm == nullptr ? 0 : padded_cols * static_cast<int64_t>(sizeof(float));
+  // Each thread's own memory, of which that of two never shares a page's worth of lines that a
+  // prefetcher may run over: perhaps a copy, and a row that is being normalised.
+  const int64_t thread_bytes =
+      RoundUp<int64_t>((pack_alone ? sizes.total() : 0) + normed_bytes + 4096, 4096);
+  std::byte* shared = activations_.Get(static_cast<size_t>(RoundUp<int64_t>(sizes.total(), 4096) +
+                                                           thread_bytes * pool_.num_threads()));
+  std::byte* own = shared + RoundUp<int64_t>(sizes.total(), 4096);
+  const auto place = [&](int thread_idx) {
+    std::byte* mine = own + thread_bytes * thread_idx;
+    return Place(task, sizes, groups, pack_alone ? mine + normed_bytes : shared,
+                 reinterpret_cast<float*>(mine));
+  };
   const auto run = isa_.linear[format];
   const auto pack = isa_.pack_activations[format];
-  const int64_t panels = task.layout.panels;
+  const int64_t panels = args.gated ? task.layout.panels / 2 : task.layout.panels;
 
-  if (args.rows * panels * kPanelRows * padded_cols <= kComputeAloneProducts) {
-    const ThreadTasks tasks = Place(task, sizes, groups, scratch);
+  if (args.rows * task.layout.panels * kPanelRows * padded_cols <= kComputeAloneProducts) {
+    const ThreadTasks tasks = place(0);
     pack(tasks.pack, Range{0, task.blocks.count});
     run(tasks.linear, Range{0, panels});
+    finished(Range{0, panels});
     return;
   }
   panel_shares_.Reset(panels, pool_.num_threads());
   pool_.Run([&](int thread_idx) {
-    const ThreadTasks tasks = Place(task, sizes, groups, scratch + copy_bytes * thread_idx);
+    const ThreadTasks tasks = place(thread_idx);
     if (pack_alone) {
       pack(tasks.pack, Range{0, task.blocks.count});
     } else {
@@ -105,6 +121,62 @@ void CpuBackend::Linear(const LinearArgs& args) {
       const Range part = panel_shares_.Take(thread_idx);
       if (part.begin >= part.end) break;
       run(tasks.linear, part);
+      finished(part);
+    }
+  });
+}
+
+void CpuBackend::Linear(const LinearArgs& args) {
+  DRAY_DCHECK(!args.gated || args.mode == WriteMode::kOverwrite);
+  if (args.gated && args.weight->rows() % (2 * kPanelRows) != 0) {
+    LinearThenGate(args);
+  } else {
+    RunLinear(args, [](Range) {});
+  }
+}
+
+void CpuBackend::LinearThenGate(const LinearArgs& args) {
+  const int64_t both = args.weight->rows();
+  auto* gates =
+      reinterpret_cast<float*>(gates_.Get(static_cast<size_t>(args.rows * both) * sizeof(float)));
+  LinearArgs linear = args;
+  linear.activation = Activation::kNone;
+  linear.gated = false;
+  linear.out = gates;
+  linear.out_stride = both;
+  RunLinear(linear, [](Range) {});
+  // exp costs about as much as some thirty loads
+  Split(args.rows, 4 * args.rows * both * static_cast<int64_t>(sizeof(float)), [&](Range rows) {
+    for (int64_t r = rows.begin; r < rows.end; ++r) {
+      isa_.gate(args.activation, gates + r * both, both / 2, args.out + r * args.out_stride);
+    }
+  });
+}
+
+void CpuBackend::QkvLinear(const LinearArgs& linear, const RopeAndCacheArgs& heads) {
+  DRAY_DCHECK(linear.out == heads.qkv && linear.rows == heads.num_tokens && !linear.gated);
+  const auto kernel = isa_.rope_and_cache[CacheFormat(heads.cache.dtype)];
+  const int64_t head_dim = heads.cache.head_dim;
+  const int64_t num_heads = heads.num_heads + 2 * heads.cache.num_kv_heads;
+  // Panels of each head that are not there yet: who brings the last one goes on with the head.
+  auto* unfinished =
+      reinterpret_cast<int32_t*>(unfinished_.Get(static_cast<size_t>(num_heads) * sizeof(int32_t)));
+  const auto panels_of = [&](int64_t head) {
+    return Range{head * head_dim / kPanelRows,
+                 DivideRoundUp<int64_t>((head + 1) * head_dim, kPanelRows)};
+  };
+  for (int64_t h = 0; h < num_heads; ++h) {
+    unfinished[h] = static_cast<int32_t>(panels_of(h).end - panels_of(h).begin);
+  }
+  RunLinear(linear, [&](Range panels) {
+    const int64_t last =
+        std::min(num_heads, DivideRoundUp<int64_t>(panels.end * kPanelRows, head_dim));
+    for (int64_t h = panels.begin * kPanelRows / head_dim; h < last; ++h) {
+      const Range all = panels_of(h);
+      const auto done =
+          static_cast<int32_t>(std::min(all.end, panels.end) - std::max(all.begin, panels.begin));
+      std::atomic_ref<int32_t> left(unfinished[h]);
+      if (left.fetch_sub(done, std::memory_order_acq_rel) == done) kernel(heads, Range{h, h + 1});
     }
   });
 }

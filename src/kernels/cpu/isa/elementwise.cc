@@ -1,4 +1,4 @@
-// Operations whose rows are independent and cheap: norms, gated activation, rotation of queries and
+// What is cheap and independent from row to row: norms, gated activation, rotation of queries and
 // keys with the store into the cache.
 #include <cstdint>
 
@@ -35,19 +35,19 @@ float SumOfSquares(const float* x, int64_t cols, float mean) {
 
 float InverseSqrt(float x) { return 1.0f / __builtin_sqrtf(x); }
 
-void NormVector(const NormArgs& args, const float* x, float* out) {
-  const float cols = static_cast<float>(args.cols);
+void Normalise(const VectorNorm& norm, const float* x, int64_t cols, float* out) {
+  const float count = static_cast<float>(cols);
   float mean = 0.0f;
-  if (args.kind == NormKind::kLayerNorm) {
-    mean = SumOver(x, args.cols, [](Vec v, int64_t, Vec acc) { return acc + v; }) / cols;
+  if (norm.kind == NormKind::kLayerNorm) {
+    mean = SumOver(x, cols, [](Vec v, int64_t, Vec acc) { return acc + v; }) / count;
   }
-  const Vec scale = Set1(InverseSqrt(SumOfSquares(x, args.cols, mean) / cols + args.eps));
+  const Vec scale = Set1(InverseSqrt(SumOfSquares(x, cols, mean) / count + norm.eps));
   const Vec shift = Set1(mean);
-  for (int64_t c = 0; c < args.cols; c += kLanes) {
-    const int64_t n = args.cols - c;
+  for (int64_t c = 0; c < cols; c += kLanes) {
+    const int64_t n = cols - c;
     Vec v = (LoadUpTo(x + c, n) - shift) * scale;
-    if (args.weight != nullptr) v = v * LoadUpTo(args.weight + c, n);
-    if (args.bias != nullptr) v = v + LoadUpTo(args.bias + c, n);
+    if (norm.weight != nullptr) v = v * LoadUpTo(norm.weight + c, n);
+    if (norm.bias != nullptr) v = v + LoadUpTo(norm.bias + c, n);
     StoreUpTo(out + c, v, n);
   }
 }
@@ -123,60 +123,74 @@ void StoreValue(const float* value, const Divisor<Format>& divide, typename Form
 
 void NormRows(const NormArgs& args, Range rows) {
   for (int64_t r = rows.begin; r < rows.end; ++r) {
-    for (int64_t g = 0; g < args.groups; ++g) {
-      NormVector(args, args.x + r * args.x_stride + g * args.cols,
-                 args.out + r * args.out_stride + g * args.cols);
-    }
+    Normalise(args.norm, args.x + r * args.x_stride, args.cols, args.out + r * args.out_stride);
   }
 }
 
-void GatedActivationRows(const GatedActivationArgs& args, Range rows) {
-  for (int64_t r = rows.begin; r < rows.end; ++r) {
-    const float* gate = args.x + r * args.x_stride;
-    float* out = args.out + r * args.out_stride;
-    for (int64_t c = 0; c < args.width; c += kLanes) {
-      const int64_t n = args.width - c;
-      const Vec value = LoadUpTo(gate + args.width + c, n);
-      StoreUpTo(out + c, Activate(args.activation, LoadUpTo(gate + c, n)) * value, n);
-    }
+const float* RowToPack(const PackActivationsTask& task, int64_t row) {
+  const float* x = task.x + row * task.x_stride;
+  if (task.norm == nullptr) return x;
+  Normalise(*task.norm, x, task.cols, task.normed);
+  return task.normed;
+}
+
+void Gate(Activation activation, const float* gates_and_values, int64_t width, float* out) {
+  for (int64_t c = 0; c < width; c += kLanes) {
+    const int64_t n = width - c;
+    const Vec gate = LoadUpTo(gates_and_values + c, n);
+    StoreUpTo(out + c, Activate(activation, gate) * LoadUpTo(gates_and_values + width + c, n), n);
   }
+}
+
+namespace {
+
+void Rotate(const RopeAndCacheArgs& args, int64_t token, float* head) {
+  const float* cos_sin = args.cos_sin + int64_t{args.table_rows[token]} * args.rotary_dim;
+  (args.style == RopeStyle::kHalf ? RotateHalf : RotateInterleaved)(head, cos_sin,
+                                                                    args.rotary_dim / 2);
 }
 
 template <typename Format>
-void RopeAndCacheTokens(const RopeAndCacheArgs& args, Range tokens) {
+void StoreInCache(const RopeAndCacheArgs& args, int64_t token, int64_t kv_head, bool is_key,
+                  const float* x) {
   using Type = typename Format::Type;
   const KvLayer& cache = args.cache;
-  const int64_t head_dim = cache.head_dim, block_size = cache.block_size;
-  const int64_t rotated_heads = args.num_heads + cache.num_kv_heads;
-  for (int64_t t = tokens.begin; t < tokens.end; ++t) {
-    float* heads = args.qkv + t * args.qkv_stride;
-    if (args.rotary_dim > 0) {
-      const float* cos_sin = args.cos_sin + int64_t{args.table_rows[t]} * args.rotary_dim;
-      for (int64_t h = 0; h < rotated_heads; ++h) {
-        (args.style == RopeStyle::kHalf ? RotateHalf : RotateInterleaved)(
-            heads + h * head_dim, cos_sin, args.rotary_dim / 2);
-      }
-    }
-    const int64_t block = args.slots[t] / block_size, offset = args.slots[t] % block_size;
-    for (int64_t h = 0; h < cache.num_kv_heads; ++h) {
-      const int64_t row = (block * cache.num_kv_heads + h) * block_size;
-      const int64_t base = row * head_dim;
-      const float* key = heads + (args.num_heads + h) * head_dim;
-      const float* value = key + cache.num_kv_heads * head_dim;
-      const Divisor<Format> key_divisor(key, head_dim, cache.key_scales, row + offset);
-      const Divisor<Format> value_divisor(value, head_dim, cache.value_scales, row + offset);
-      StoreKey<Format>(key, key_divisor, static_cast<Type*>(cache.keys) + base + offset, head_dim,
-                       block_size);
-      StoreValue<Format>(value, value_divisor,
-                         static_cast<Type*>(cache.values) + base + offset * head_dim, head_dim);
+  const int64_t block_size = cache.block_size, head_dim = cache.head_dim;
+  const int64_t block = args.slots[token] / block_size, offset = args.slots[token] % block_size;
+  const int64_t row = (block * cache.num_kv_heads + kv_head) * block_size;
+  const Divisor<Format> divisor(x, head_dim, is_key ? cache.key_scales : cache.value_scales,
+                                row + offset);
+  if (is_key) {
+    StoreKey<Format>(x, divisor, static_cast<Type*>(cache.keys) + row * head_dim + offset, head_dim,
+                     block_size);
+  } else {
+    StoreValue<Format>(x, divisor, static_cast<Type*>(cache.values) + (row + offset) * head_dim,
+                       head_dim);
+  }
+}
+
+}  // namespace
+
+template <typename Format>
+void RopeAndCacheHeads(const RopeAndCacheArgs& args, Range heads) {
+  const int64_t head_dim = args.cache.head_dim, kv_heads = args.cache.num_kv_heads;
+  for (int64_t h = heads.begin; h < heads.end; ++h) {
+    const int64_t kv_head = h - args.num_heads;  // of keys, then values; negative: a query
+    const bool is_value = kv_head >= kv_heads;
+    const VectorNorm* norm = kv_head < 0 ? args.query_norm : is_value ? nullptr : args.key_norm;
+    for (int64_t t = 0; t < args.num_tokens; ++t) {
+      float* x = args.qkv + t * args.qkv_stride + h * head_dim;
+      if (norm != nullptr) Normalise(*norm, x, head_dim, x);
+      if (args.rotary_dim > 0 && !is_value) Rotate(args, t, x);
+      if (kv_head >= 0) StoreInCache<Format>(args, t, kv_head % kv_heads, !is_value, x);
     }
   }
 }
 
-template void RopeAndCacheTokens<F32>(const RopeAndCacheArgs&, Range);
-template void RopeAndCacheTokens<F16>(const RopeAndCacheArgs&, Range);
-template void RopeAndCacheTokens<BF16>(const RopeAndCacheArgs&, Range);
-template void RopeAndCacheTokens<I8>(const RopeAndCacheArgs&, Range);
+template void RopeAndCacheHeads<F32>(const RopeAndCacheArgs&, Range);
+template void RopeAndCacheHeads<F16>(const RopeAndCacheArgs&, Range);
+template void RopeAndCacheHeads<BF16>(const RopeAndCacheArgs&, Range);
+template void RopeAndCacheHeads<I8>(const RopeAndCacheArgs&, Range);
 
 namespace {
 

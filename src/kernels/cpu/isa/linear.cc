@@ -153,8 +153,8 @@ void PackBlocks(const PackActivationsTask& task, Range blocks, int64_t line_cols
     const int64_t begin = task.blocks.Begin(b), rows = task.blocks.Begin(b + 1) - begin;
     std::byte* out = task.out + begin * lines * kLineBytes;
     for (int64_t r = 0; r < rows; ++r) {
-      PackRow(task.x + (begin + r) * task.x_stride, task.cols, task.padded_cols,
-              out + r * kLineBytes, rows * kLineBytes, line_cols, store);
+      PackRow(RowToPack(task, begin + r), task.cols, task.padded_cols, out + r * kLineBytes,
+              rows * kLineBytes, line_cols, store);
     }
   }
 }

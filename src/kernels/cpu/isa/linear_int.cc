@@ -96,7 +96,7 @@ void PackActivationsInt(const PackActivationsTask& task, Range blocks) {
   for (int64_t b = blocks.begin; b < blocks.end; ++b) {
     const int64_t begin = task.blocks.Begin(b), rows = task.blocks.Begin(b + 1) - begin;
     for (int64_t r = 0; r < rows; ++r) {
-      QuantizeRow(task, task.x + (begin + r) * task.x_stride, task.scales[begin + r],
+      QuantizeRow(task, RowToPack(task, begin + r), task.scales[begin + r],
                   task.out + begin * lines * kLineBytes + r * kLineBytes, rows * kLineBytes,
                   task.group_sums + begin * groups + r, rows);
     }

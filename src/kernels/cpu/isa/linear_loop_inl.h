@@ -94,25 +94,40 @@ struct PanelFunctions {
 template <typename Kernel, Source kSource>
 constexpr PanelFunctions<Kernel, kSource> kPanelFunctions;
 
-// bias, activation, add: from accumulators [rows][kPanelRows] to the output.
-void Finish(const LinearArgs& args, const float* acc, Range rows, int64_t channel) {
-  const int64_t channels = args.weight->rows() - channel;
+// A panel, and what becomes of its channels.
+struct PanelPart {
+  int64_t panel;
+  bool is_value;  // of a gate, which is in the output already
+
+  int64_t channel() const { return panel * kPanelRows; }
+  int64_t out_channel(const LinearArgs& args) const {
+    return is_value ? channel() - args.weight->rows() / 2 : channel();
+  }
+};
+
+// bias, activation, add or gate: from accumulators [rows][kPanelRows] to the output.
+void Finish(const LinearArgs& args, const float* acc, Range rows, const PanelPart& part) {
+  const int64_t channel = part.channel(), channels = args.weight->rows() - channel;
   for (int64_t r = rows.begin; r < rows.end; ++r, acc += kPanelRows) {
-    float* out = args.out + r * args.out_stride + channel;
+    float* out = args.out + r * args.out_stride + part.out_channel(args);
     for (int64_t c = 0; c < kPanelRows && c < channels; c += kLanes) {
       const int64_t n = channels - c;
       Vec v = Load(acc + c);
       if (args.bias != nullptr) v = v + LoadUpTo(args.bias + channel + c, n);
-      v = Activate(args.activation, v);
-      if (args.mode == WriteMode::kAdd) v = v + LoadUpTo(out + c, n);
+      if (part.is_value) {
+        v = LoadUpTo(out + c, n) * v;
+      } else {
+        v = Activate(args.activation, v);
+        if (args.mode == WriteMode::kAdd) v = v + LoadUpTo(out + c, n);
+      }
       StoreUpTo(out + c, v, n);
     }
   }
 }
 
-void PrefetchOutput(const LinearArgs& args, Range rows, int64_t channel) {
+void PrefetchOutput(const LinearArgs& args, Range rows, const PanelPart& part) {
   for (int64_t r = rows.begin; r < rows.end; ++r) {
-    const float* out = args.out + r * args.out_stride + channel;
+    const float* out = args.out + r * args.out_stride + part.out_channel(args);
     PrefetchForWrite(out);
     PrefetchForWrite(out + kLanes);
   }
@@ -139,30 +154,39 @@ NextPanel PartOfNext(const LinearTask& task, const std::byte* next, int64_t b) {
   return {next + b * fetches * at_once * kLineBytes, at_once};
 }
 
+// One panel, and fetches some of the panel `next` meanwhile.
 template <typename Kernel>
-void RunPanels(const LinearTask& task, Range panels) {
+void RunPanel(const LinearTask& task, const PanelPart& part, int64_t next) {
   const auto* weights = task.args->weight->data();
   const int64_t x_lines = task.layout.padded_cols / Kernel::kLineCols;
   alignas(64) float acc[Kernel::kMaxRows * kPanelRows];
-  for (int64_t p = panels.begin; p < panels.end; ++p) {
-    TileArgs tile{};
-    tile.w = weights + p * task.layout.panel_bytes;
-    tile.x_lines = x_lines;
-    tile.acc_out = acc;
-    // Behind the last panel: lines that are in the cache already, which costs least.
-    const std::byte* next = p + 1 < panels.end ? tile.w + task.layout.panel_bytes : tile.w;
-    for (int64_t b = 0; b < task.blocks.count; ++b) {
-      const Range rows{task.blocks.Begin(b), task.blocks.Begin(b + 1)};
-      tile.x = task.activations + rows.begin * x_lines * kLineBytes;
-      tile.next = PartOfNext<Kernel>(task, next, b);
-      if (task.scales != nullptr) {
-        tile.scales = task.scales + rows.begin;
-        tile.group_sums = task.group_sums + rows.begin * task.layout.sums_per_row();
-      }
-      PrefetchOutput(*task.args, rows, p * kPanelRows);
-      FunctionFor<Kernel>(task.blocks, rows.end - rows.begin)(tile);
-      Finish(*task.args, acc, rows, p * kPanelRows);
+  TileArgs tile{};
+  tile.w = weights + part.panel * task.layout.panel_bytes;
+  tile.x_lines = x_lines;
+  tile.acc_out = acc;
+  for (int64_t b = 0; b < task.blocks.count; ++b) {
+    const Range rows{task.blocks.Begin(b), task.blocks.Begin(b + 1)};
+    tile.x = task.activations + rows.begin * x_lines * kLineBytes;
+    tile.next = PartOfNext<Kernel>(task, weights + next * task.layout.panel_bytes, b);
+    if (task.scales != nullptr) {
+      tile.scales = task.scales + rows.begin;
+      tile.group_sums = task.group_sums + rows.begin * task.layout.sums_per_row();
     }
+    PrefetchOutput(*task.args, rows, part);
+    FunctionFor<Kernel>(task.blocks, rows.end - rows.begin)(tile);
+    Finish(*task.args, acc, rows, part);
+  }
+}
+
+template <typename Kernel>
+void RunPanels(const LinearTask& task, Range panels) {
+  const int64_t values = task.args->gated ? task.layout.panels / 2 : 0;
+  const int64_t last = (values > 0 ? values : task.layout.panels) - 1;
+  for (int64_t p = panels.begin; p < panels.end; ++p) {
+    // Behind the last panel: lines that are in the cache already, which costs least.
+    const int64_t next = p < last ? p + 1 : p;
+    RunPanel<Kernel>(task, {p, false}, values > 0 ? p + values : next);
+    if (values > 0) RunPanel<Kernel>(task, {p + values, true}, next);
   }
 }
 

@@ -24,14 +24,16 @@ void ExtremesOf(const float* x, int64_t count, float& least, float& most);
 void Quantize(const QuantizeTask& task);
 
 void NormRows(const NormArgs& args, Range rows);
-void GatedActivationRows(const GatedActivationArgs& args, Range rows);
+// A row as it is packed: normalised, if the task says so, into its scratch.
+const float* RowToPack(const PackActivationsTask& task, int64_t row);
+void Gate(Activation activation, const float* gates_and_values, int64_t width, float* out);
 void ActivateArray(Activation activation, const float* x, float* out, int64_t count);
 void ExpArray(const float* x, float* out, int64_t count);
 void ErfArray(const float* x, float* out, int64_t count);
 void TanhArray(const float* x, float* out, int64_t count);
 
 template <typename Format>
-void RopeAndCacheTokens(const RopeAndCacheArgs& args, Range tokens);
+void RopeAndCacheHeads(const RopeAndCacheArgs& args, Range heads);
 template <typename Format>
 void AttendChunk(const AttentionChunkTask& task, const AttentionPartial& out);
 void MergeChunk(int num_queries, int64_t head_dim, const AttentionPartial& chunk,
