@@ -105,23 +105,51 @@ struct PanelPart {
   }
 };
 
-// bias, activation, add or gate: from accumulators [rows][kPanelRows] to the output.
-void Finish(const LinearArgs& args, const float* acc, Range rows, const PanelPart& part) {
-  const int64_t channel = part.channel(), channels = args.weight->rows() - channel;
-  for (int64_t r = rows.begin; r < rows.end; ++r, acc += kPanelRows) {
-    float* out = args.out + r * args.out_stride + part.out_channel(args);
-    for (int64_t c = 0; c < kPanelRows && c < channels; c += kLanes) {
-      const int64_t n = channels - c;
-      Vec v = Load(acc + c);
-      if (args.bias != nullptr) v = v + LoadUpTo(args.bias + channel + c, n);
-      if (part.is_value) {
-        v = LoadUpTo(out + c, n) * v;
-      } else {
-        v = Activate(args.activation, v);
-        if (args.mode == WriteMode::kAdd) v = v + LoadUpTo(out + c, n);
-      }
-      StoreUpTo(out + c, v, n);
+// From accumulators [rows][kPanelRows] to the output: combine(sum + bias, what is there). The most
+// of a product's work that is not multiplication, so whole panels go without masks and branches.
+template <bool kWhole, typename Combine>
+void FinishRows(const LinearArgs& args, const float* acc, Range rows, const PanelPart& part,
+                const Combine& combine) {
+  constexpr int kVecs = kPanelRows / kLanes;
+  const int64_t channel = part.channel();
+  const int64_t channels = kWhole ? kPanelRows : args.weight->rows() - channel;
+  Vec bias[kVecs] = {Zero(), Zero()};
+  for (int v = 0; v < kVecs && args.bias != nullptr && v * kLanes < channels; ++v) {
+    bias[v] = LoadUpTo(args.bias + channel + v * kLanes, channels - v * kLanes);
+  }
+  float* out = args.out + rows.begin * args.out_stride + part.out_channel(args);
+  for (int64_t r = rows.begin; r < rows.end; ++r, acc += kPanelRows, out += args.out_stride) {
+    for (int v = 0; v < kVecs; ++v) {
+      const int64_t at = v * kLanes, n = kWhole ? kLanes : channels - at;
+      if (n > 0) StoreUpTo(out + at, combine(Load(acc + at) + bias[v], out + at, n), n);
     }
+  }
+}
+
+template <bool kWhole>
+void FinishPanel(const LinearArgs& args, const float* acc, Range rows, const PanelPart& part) {
+  const auto finish = [&](const auto& combine) {
+    FinishRows<kWhole>(args, acc, rows, part, combine);
+  };
+  const Activation activation = args.activation;
+  if (part.is_value) {
+    finish([](Vec v, const float* out, int64_t n) { return LoadUpTo(out, n) * v; });
+  } else if (args.mode == WriteMode::kAdd) {
+    finish([activation](Vec v, const float* out, int64_t n) {
+      return Activate(activation, v) + LoadUpTo(out, n);
+    });
+  } else if (activation == Activation::kNone) {
+    finish([](Vec v, const float*, int64_t) { return v; });
+  } else {
+    finish([activation](Vec v, const float*, int64_t) { return Activate(activation, v); });
+  }
+}
+
+void Finish(const LinearArgs& args, const float* acc, Range rows, const PanelPart& part) {
+  if (args.weight->rows() - part.channel() >= kPanelRows) {
+    FinishPanel<true>(args, acc, rows, part);
+  } else {
+    FinishPanel<false>(args, acc, rows, part);
   }
 }
 
