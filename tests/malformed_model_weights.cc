@@ -7,7 +7,7 @@
 #include "checkpoint/malformed_builders.h"
 #include "checkpoint/malformed_files.h"
 #include "malformed_model.h"
-#include "model/loader.h"
+#include "model/load_plan.h"
 
 namespace dray::testing {
 namespace {
@@ -25,10 +25,10 @@ std::vector<std::string> NeededNames(const std::string& model) {
   const auto checkpoint = checkpoint::Checkpoint::Open(folder.dir());
   const auto plan = model::PlanTensors(description.value(), checkpoint.value());
   std::vector<std::string> names;
-  for (const model::PlannedTensor& tensor : plan.value()) {
-    const int64_t last = description->config.num_layers - 1;
-    if (tensor.layer == model::kNoLayer || tensor.layer == last)
-      names.push_back(tensor.source->name);
+  const int64_t last = description->config.num_layers - 1;
+  for (const model::PlannedSlot& slot : plan->slots) {
+    if (slot.layer != model::kNoLayer && slot.layer != last) continue;
+    for (const model::PlannedTensor& tensor : slot.parts) names.push_back(tensor.source->name);
   }
   return names;
 }

@@ -136,18 +136,25 @@ TEST_P(PackedModelTest, WeightsAreTheSameBits) {
     const auto packed = checkpoint::PackedLinear::Open(
         checkpoint, tensor.name.substr(kPrefix.size()), *description.packed);
     ASSERT_TRUE(packed.ok()) << packed.status().ToString();
-    ASSERT_EQ(tensor.shape, Shape({packed->rows(), packed->cols()}));
+    const kernels::MatrixSpec form = packed->form();
+    ASSERT_EQ(tensor.shape, Shape({form.rows, form.cols}));
     std::vector<float> expected(static_cast<size_t>(tensor.shape.elements()));
     std::memcpy(expected.data(), tensor.bytes().data(), tensor.bytes().size());
-    checkpoint::PackedLinear::Memory memory;
-    for (int64_t first = 0; first < packed->rows(); first += 13) {  // pieces that cut words
-      const auto rows =
-          packed->Unpack(first, std::min<int64_t>(13, packed->rows() - first), memory);
-      for (int64_t r = 0; r < rows.rows; ++r) {
-        for (int64_t c = 0; c < rows.cols; ++c) {
-          ASSERT_EQ(rows.At(r, c), expected[static_cast<size_t>((first + r) * rows.cols + c)])
-              << tensor.name << " at " << first + r << "," << c;
-        }
+    // In an order that cuts words.
+    std::vector<int64_t> order(static_cast<size_t>(form.rows));
+    for (int64_t r = 0; r < form.rows; ++r) order[static_cast<size_t>(r)] = r * 13 % form.rows;
+    kernels::QuantizedBuffer buffer;
+    std::vector<float> row(static_cast<size_t>(form.cols));
+    for (size_t first = 0; first < order.size(); first += 7) {
+      const auto wanted =
+          std::span(order).subspan(first, std::min<size_t>(7, order.size() - first));
+      const auto rows = packed->Unpack(wanted, buffer);
+      ASSERT_EQ(rows.rows, static_cast<int64_t>(wanted.size()));
+      for (size_t r = 0; r < wanted.size(); ++r) {
+        rows.ToFloats(static_cast<int64_t>(r), row.data());
+        const auto* exact = expected.data() + wanted[r] * form.cols;
+        ASSERT_TRUE(std::equal(row.begin(), row.end(), exact))
+            << tensor.name << " at " << wanted[r];
       }
     }
     ++compared;

@@ -132,10 +132,23 @@ void PackedLinear::ReadZeros() {
       std::all_of(zeros_.begin(), zeros_.end(), [&](uint8_t zero) { return zero == half; });
 }
 
-uint64_t PackedLinear::stored_bytes() const {
-  uint64_t total = 0;
-  for (const TensorSource* source : sources_) total += source->bytes().size();
-  return total;
+int64_t PackedLinear::LargestGroup() const {
+  if (!is_ordered()) return 0;
+  for (const int64_t group : {128, 64, 32}) {
+    if (group_ >= cols_ || group_ % group == 0) return group;
+  }
+  return 0;
+}
+
+kernels::MatrixSpec PackedLinear::form() const {
+  const bool is_int8 = format_.bits == 8;
+  kernels::MatrixSpec form = {rows_, cols_, kernels::WeightFormat::kI8};
+  const int64_t group = LargestGroup();
+  if (group == 0 || (is_int8 && is_symmetric_ && group_ >= cols_)) return form;
+  form.format = is_int8 ? kernels::WeightFormat::kI8 : kernels::WeightFormat::kI4;
+  form.group = group;
+  form.zero = is_symmetric_ ? kernels::ZeroPoint::kNone : kernels::ZeroPoint::kPerGroup;
+  return form;
 }
 
 float PackedLinear::ScaleAt(int64_t group, int64_t row) const {
@@ -151,67 +164,66 @@ float PackedLinear::ScaleAt(int64_t group, int64_t row) const {
   }
 }
 
-kernels::QuantizedRows PackedLinear::Unpack(int64_t first, int64_t count, Memory& memory) const {
-  DRAY_CHECK(first >= 0 && count >= 0 && first + count <= rows_);
-  memory.values.resize(static_cast<size_t>(count * cols_));
+kernels::QuantizedRows PackedLinear::Unpack(std::span<const int64_t> rows,
+                                            kernels::QuantizedBuffer& buffer) const {
+  const auto count = static_cast<int64_t>(rows.size());
+  buffer.values.resize(static_cast<size_t>(count * cols_));
   if (format_.order == PackedFormat::Order::kGptq) {
-    UnpackInputWords(first, count, memory.values);
+    UnpackInputWords(rows, buffer.values.data());
   } else {
-    UnpackOutputWords(first, count, memory.values);
+    UnpackOutputWords(rows, buffer.values.data());
   }
   const int64_t groups = is_ordered() ? num_groups_ : cols_;
-  memory.scales.resize(static_cast<size_t>(count * groups));
-  memory.minimums.resize(memory.scales.size());
+  buffer.scales.resize(static_cast<size_t>(count * groups));
+  buffer.minimums.resize(buffer.scales.size());
   for (int64_t r = 0; r < count; ++r) {
+    const int64_t row = rows[static_cast<size_t>(r)];
     for (int64_t g = 0; g < groups; ++g) {
       const int64_t group = is_ordered() ? g : order_[static_cast<size_t>(g)];
-      const float scale = ScaleAt(group, first + r);
-      const auto zero = zeros_[static_cast<size_t>(group * rows_ + first + r)];
-      memory.scales[static_cast<size_t>(r * groups + g)] = scale;
-      memory.minimums[static_cast<size_t>(r * groups + g)] = scale * static_cast<float>(zero);
+      const float scale = ScaleAt(group, row);
+      const auto zero = zeros_[static_cast<size_t>(group * rows_ + row)];
+      buffer.scales[static_cast<size_t>(r * groups + g)] = scale;
+      buffer.minimums[static_cast<size_t>(r * groups + g)] = scale * static_cast<float>(zero);
     }
   }
-  kernels::QuantizedRows rows = {.values = memory.values.data(),
-                                 .rows = count,
-                                 .cols = cols_,
-                                 .row_stride = cols_,
-                                 .bits = format_.bits,
-                                 .group = is_ordered() ? group_ : 1,
-                                 .scales = memory.scales.data()};
-  if (!is_symmetric_) rows.minimums = memory.minimums.data();
-  return rows;
+  return {.values = buffer.values.data(),
+          .rows = count,
+          .cols = cols_,
+          .row_stride = cols_,
+          .bits = format_.bits,
+          .group = is_ordered() ? group_ : 1,
+          .scales = buffer.scales.data(),
+          .minimums = is_symmetric_ ? nullptr : buffer.minimums.data()};
 }
 
-void PackedLinear::UnpackInputWords(int64_t first, int64_t count,
-                                    std::vector<uint8_t>& values) const {
+void PackedLinear::UnpackInputWords(std::span<const int64_t> rows, uint8_t* values) const {
   const int bits = format_.bits;
   for (int64_t w = 0; w < cols_ / per_word(); ++w) {
-    for (int64_t r = 0; r < count; ++r) {
-      const auto word = ReadAt<uint32_t>(*sources_[kNumbers], w * rows_ + first + r);
-      uint8_t* to = values.data() + r * cols_ + w * per_word();
+    uint8_t* to = values + w * per_word();
+    for (const int64_t row : rows) {
+      const auto word = ReadAt<uint32_t>(*sources_[kNumbers], w * rows_ + row);
       for (int i = 0; i < 32 / bits; ++i) to[i] = static_cast<uint8_t>(word >> (i * bits) & mask());
+      to += cols_;
     }
   }
 }
 
-// A tile of columns at a time, so that both the words and the eight rows of bytes stay in the
-// first-level cache.
-void PackedLinear::UnpackOutputWords(int64_t first, int64_t count,
-                                     std::vector<uint8_t>& values) const {
+// A tile of columns at a time, so that the words, which eight rows share, stay in the first-level
+// cache.
+void PackedLinear::UnpackOutputWords(std::span<const int64_t> rows, uint8_t* values) const {
   constexpr int64_t kTileCols = 64;
   const int64_t row_words = rows_ / per_word();
   for (int64_t begin = 0; begin < cols_; begin += kTileCols) {
     const int64_t end = std::min(begin + kTileCols, cols_);
-    for (int64_t w = first / per_word(); w * per_word() < first + count; ++w) {
+    uint8_t* to = values;
+    for (const int64_t row : rows) {
+      const auto* place = std::find(kAwqOrder.begin(), kAwqOrder.end(), row % per_word());
+      const auto shift = (place - kAwqOrder.begin()) * format_.bits;
       for (int64_t c = begin; c < end; ++c) {
-        const auto word = ReadAt<uint32_t>(*sources_[kNumbers], c * row_words + w);
-        for (int64_t i = 0; i < per_word(); ++i) {
-          const int64_t r = w * per_word() + kAwqOrder[static_cast<size_t>(i)] - first;
-          if (r < 0 || r >= count) continue;
-          values[static_cast<size_t>(r * cols_ + c)] =
-              static_cast<uint8_t>(word >> (i * format_.bits) & mask());
-        }
+        const auto word = ReadAt<uint32_t>(*sources_[kNumbers], c * row_words + row / per_word());
+        to[c] = static_cast<uint8_t>(word >> shift & mask());
       }
+      to += cols_;
     }
   }
 }

@@ -18,7 +18,7 @@
 
 #include "base/status.h"
 #include "checkpoint/checkpoint.h"
-#include "kernels/weight_matrix.h"
+#include "checkpoint/integer_tensor.h"
 
 namespace dray::checkpoint {
 
@@ -31,7 +31,10 @@ struct PackedFormat {
   uint32_t zero_step = 0;  // what is to be added to each word of zero points
 };
 
-class PackedLinear {
+// Its form holds it bit for bit, in the largest of the kernels' groups that its own can be cut
+// into, with zero points if they differ from half the range. No form holds groups that are no
+// multiple of 32 or spread over the channels: they become int8 rows.
+class PackedLinear final : public IntegerTensor {
  public:
   // The tensors of `module`, e.g. "model.layers.0.mlp.up_proj". kInvalidArgument, naming tensor and
   // file, if their shapes contradict each other or the format, or a group does not exist;
@@ -39,25 +42,13 @@ class PackedLinear {
   static Result<PackedLinear> Open(const Checkpoint& checkpoint, const std::string& module,
                                    const PackedFormat& format);
 
-  int64_t rows() const { return rows_; }  // output channels
-  int64_t cols() const { return cols_; }  // input channels
-  int bits() const { return format_.bits; }
-  int64_t group() const { return group_; }
-  // Whether channel c belongs to group c / group(). Otherwise groups are spread over the channels.
-  bool is_ordered() const { return order_.empty(); }
-  // Whether all zero points are half the range.
-  bool is_symmetric() const { return is_symmetric_; }
-  // The tensors, qweight first.
-  const std::vector<const TensorSource*>& sources() const { return sources_; }
-  uint64_t stored_bytes() const;
-
-  // Unpacks rows [first, first + count) into `memory`, to which the result points. Where groups are
-  // not ordered each column becomes a group.
-  struct Memory {
-    std::vector<uint8_t> values;
-    std::vector<float> scales, minimums;
-  };
-  kernels::QuantizedRows Unpack(int64_t first, int64_t count, Memory& memory) const;
+  kernels::MatrixSpec form() const override;
+  std::span<const TensorSource* const> sources() const override { return sources_; }
+  // None: words hold several channels, or several rows' words lie side by side.
+  std::span<const std::byte> BytesOfRows(int64_t, int64_t) const override { return {}; }
+  // Where groups are not ordered each column becomes a group.
+  kernels::QuantizedRows Unpack(std::span<const int64_t> rows,
+                                kernels::QuantizedBuffer& buffer) const override;
 
  private:
   PackedLinear() = default;
@@ -67,16 +58,20 @@ class PackedLinear {
   void ReadZeros();
   int64_t per_word() const { return 32 / format_.bits; }
   uint32_t mask() const { return (1u << format_.bits) - 1; }
-  void UnpackInputWords(int64_t first, int64_t count, std::vector<uint8_t>& values) const;
-  void UnpackOutputWords(int64_t first, int64_t count, std::vector<uint8_t>& values) const;
+  // Whether channel c belongs to group c / group_. Otherwise groups are spread over the channels.
+  bool is_ordered() const { return order_.empty(); }
+  // The largest group of the kernels that its own can be cut into; 0: none.
+  int64_t LargestGroup() const;
+  void UnpackInputWords(std::span<const int64_t> rows, uint8_t* values) const;
+  void UnpackOutputWords(std::span<const int64_t> rows, uint8_t* values) const;
   float ScaleAt(int64_t group, int64_t row) const;
 
   PackedFormat format_;
-  int64_t rows_ = 0;
-  int64_t cols_ = 0;
+  int64_t rows_ = 0;  // output channels
+  int64_t cols_ = 0;  // input channels
   int64_t group_ = 0;
   int64_t num_groups_ = 0;
-  bool is_symmetric_ = false;
+  bool is_symmetric_ = false;  // whether all zero points are half the range
   std::vector<const TensorSource*> sources_;
   std::vector<uint8_t> zeros_;  // [groups, rows]
   std::vector<int32_t> order_;  // [cols] the group of each channel, unless ordered

@@ -4,6 +4,7 @@
 #include <fmt/ostream.h>
 
 #include <algorithm>
+#include <functional>
 #include <ostream>
 #include <set>
 #include <string>
@@ -11,7 +12,7 @@
 
 #include "checkpoint/checkpoint.h"
 #include "cli/human.h"
-#include "model/loader.h"
+#include "model/load_plan.h"
 #include "model/model_files.h"
 #include "model/weights.h"
 
@@ -19,6 +20,7 @@ namespace dray::cli {
 namespace {
 
 using model::DecoderConfig;
+using model::LoadPlan;
 using model::PlannedTensor;
 
 std::string_view PositionName(model::PositionKind kind) {
@@ -35,10 +37,6 @@ std::string_view PositionName(model::PositionKind kind) {
   return "";
 }
 
-uint64_t Bytes(const checkpoint::TensorSource& tensor) {
-  return tensor.BytesOf(tensor.shape.elements());
-}
-
 void PrintConfig(const DecoderConfig& config, std::ostream& out) {
   fmt::print(out, "family        {}\n", config.family);
   fmt::print(out, "layers        {} of width {}, feed-forward {}{}\n", config.num_layers,
@@ -51,6 +49,12 @@ void PrintConfig(const DecoderConfig& config, std::ostream& out) {
              config.tied_head ? ", head tied to the embedding" : "");
 }
 
+void ForEachTensor(const LoadPlan& plan, const std::function<void(const PlannedTensor&)>& visit) {
+  for (const auto& slot : plan.slots) {
+    for (const PlannedTensor& tensor : slot.parts) visit(tensor);
+  }
+}
+
 // Tensors in storage form: two rows of the plan may name one tensor (a tied head), which counts
 // once.
 struct Totals {
@@ -58,37 +62,40 @@ struct Totals {
   uint64_t bytes = 0;
 };
 
-Totals Count(const std::vector<PlannedTensor>& plan) {
+Totals Count(const LoadPlan& plan) {
   Totals totals;
   std::set<const checkpoint::TensorSource*> seen;
-  for (const PlannedTensor& tensor : plan) {
-    if (!seen.insert(tensor.source).second) continue;
+  ForEachTensor(plan, [&](const PlannedTensor& tensor) {
+    if (!seen.insert(tensor.source).second) return;
     totals.parameters += tensor.elements();
-    totals.bytes += tensor.packed != nullptr ? tensor.stored_bytes() : Bytes(*tensor.source);
-  }
+    totals.bytes += tensor.stored_bytes();
+  });
   return totals;
 }
 
-void PrintTensors(const std::vector<PlannedTensor>& plan, std::ostream& out) {
+void PrintTensors(const LoadPlan& plan, std::ostream& out) {
   size_t width = 6;
-  for (const PlannedTensor& tensor : plan) width = std::max(width, tensor.source->name.size());
+  ForEachTensor(plan, [&](const PlannedTensor& tensor) {
+    width = std::max(width, tensor.source->name.size());
+  });
   fmt::print(out, "\n{:<{}}  {:<14} {:<5} {:>10}  goes to\n", "tensor", width, "shape", "type",
              "size");
-  for (const PlannedTensor& tensor : plan) {
+  ForEachTensor(plan, [&](const PlannedTensor& tensor) {
     fmt::print(out, "{:<{}}  {:<14} {:<5} {:>10}  {}\n", tensor.source->name, width,
                tensor.source->shape.ToString(), tensor.source->StorageName(),
-               HumanBytes(Bytes(*tensor.source)), Name(tensor.row->slot));
-  }
+               HumanBytes(tensor.source->BytesOf(tensor.source->shape.elements())),
+               Name(tensor.row->slot));
+  });
 }
 
-void PrintUnused(const std::vector<PlannedTensor>& plan, const checkpoint::Checkpoint& checkpoint,
+void PrintUnused(const LoadPlan& plan, const checkpoint::Checkpoint& checkpoint,
                  std::ostream& out) {
   std::set<const checkpoint::TensorSource*> used;
-  for (const PlannedTensor& tensor : plan) {
+  ForEachTensor(plan, [&](const PlannedTensor& tensor) {
     used.insert(tensor.source);
-    if (tensor.packed == nullptr) continue;
-    for (const auto* part : tensor.packed->sources()) used.insert(part);
-  }
+    if (tensor.integers == nullptr) return;
+    for (const auto* part : tensor.integers->sources()) used.insert(part);
+  });
   std::vector<std::string_view> unused;
   for (const auto& tensor : checkpoint.tensors()) {
     if (!used.contains(&tensor)) unused.push_back(tensor.name);

@@ -36,9 +36,10 @@ Result<std::unique_ptr<LoadedModel>> LoadFromCheckpoint(const LoadModelOptions& 
   DRAY_ASSIGN_OR_RETURN(auto backend, FindBackend(options));
   DRAY_ASSIGN_OR_RETURN(const auto plan, model::PlanTensors(description, checkpoint));
   const auto format = options.format.value_or(model::AutomaticFormat(plan, *backend));
-  const auto packed = options.format ? model::PackedWeights::kConvert : model::PackedWeights::kKeep;
+  const auto integers =
+      options.format ? model::StoredIntegers::kConvert : model::StoredIntegers::kKeep;
   model::LoadOptions load_options = {
-      .format = format, .packed = packed, .progress = options.progress};
+      .format = format, .integers = integers, .progress = options.progress};
   DRAY_ASSIGN_OR_RETURN(auto weights,
                         model::LoadWeights(description, plan, checkpoint, *backend, load_options));
   return std::make_unique<LoadedModel>(

@@ -15,6 +15,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -192,11 +193,11 @@ class Backend {
   virtual Result<WeightMatrix> AllocateMatrix(const MatrixSpec& spec) = 0;
   // Converts a block of host rows into rows [first_row, first_row + source.rows) of `matrix`.
   virtual void PackRows(WeightMatrix& matrix, int64_t first_row, const SourceRows& source) = 0;
-  // The same for rows that are integers already. Where the matrix holds them (weight_matrix.h) they
-  // are not rounded again; elsewhere they are packed as the floats that they stand for, for which
-  // the call takes 4 bytes of host memory for each weight: give it pieces.
+  // The same for `rows` of a source of integers, which the backend unpacks on all of its threads, a
+  // few rows at a time. Where the matrix holds them (weight_matrix.h) they are not rounded again;
+  // elsewhere they are packed as the floats that they stand for.
   virtual void PackQuantizedRows(WeightMatrix& matrix, int64_t first_row,
-                                 const QuantizedRows& source) = 0;
+                                 const QuantizedSource& source, std::span<const int64_t> rows) = 0;
 
   virtual void Embed(const EmbedArgs& args) = 0;
   virtual void Norm(const NormArgs& args) = 0;

@@ -1,6 +1,8 @@
 // Names of weight formats, and what numbers of a checkpoint mean.
 #include "kernels/weight_matrix.h"
 
+#include <algorithm>
+
 namespace dray::kernels {
 
 std::string_view Name(WeightFormat format) {
@@ -19,11 +21,22 @@ std::string_view Name(WeightFormat format) {
   return "unknown";
 }
 
-float QuantizedRows::At(int64_t row, int64_t col) const {
-  const int64_t at = row * groups() + col / group;
-  const auto value = static_cast<float>(values[row * row_stride + col]);
+void QuantizedRows::ToFloats(int64_t row, float* out) const {
+  const uint8_t* from = values + row * row_stride;
   const float half = bits == 4 ? 8.0f : 128.0f;
-  return minimums == nullptr ? scales[at] * (value - half) : scales[at] * value - minimums[at];
+  for (int64_t g = 0; g < groups(); ++g) {
+    const int64_t at = row * groups() + g;
+    const float scale = scales[at];
+    const int64_t end = std::min(g * group + group, cols);
+    if (minimums == nullptr) {
+      for (int64_t c = g * group; c < end; ++c)
+        out[c] = scale * (static_cast<float>(from[c]) - half);
+    } else {
+      const float minimum = minimums[at];
+      for (int64_t c = g * group; c < end; ++c)
+        out[c] = scale * static_cast<float>(from[c]) - minimum;
+    }
+  }
 }
 
 bool Holds(const MatrixSpec& spec, const QuantizedRows& rows) {

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string_view>
+#include <vector>
 
 #include "tensor/buffer.h"
 #include "tensor/dtype.h"
@@ -66,8 +68,25 @@ struct QuantizedRows {
   const float* minimums = nullptr;  // null: symmetric
 
   int64_t groups() const { return (cols + group - 1) / group; }
-  // Weight (row, col), exact in f32 where scales and minimums have at most 16 bits.
-  float At(int64_t row, int64_t col) const;
+  // The `cols` weights of a row; each product and each sum is rounded to f32.
+  void ToFloats(int64_t row, float* out) const;
+};
+
+// What unpacked rows lie in.
+struct QuantizedBuffer {
+  std::vector<uint8_t> values;
+  std::vector<float> scales, minimums;
+};
+
+// A matrix of such rows in whatever order of bits, unpacked a few rows at a time while it is
+// packed.
+class QuantizedSource {
+ public:
+  virtual ~QuantizedSource() = default;
+
+  // `rows`, in that order, in `buffer`, to which the result points. Several threads may call it at
+  // once, each with its own buffer.
+  virtual QuantizedRows Unpack(std::span<const int64_t> rows, QuantizedBuffer& buffer) const = 0;
 };
 
 // Whether a matrix of that form holds the numbers of `rows` as they are: its scales are those of

@@ -34,8 +34,8 @@ class CpuBackend final : public Backend {
   WeightFormat NativeFormat(DType dtype) const override;
   Result<WeightMatrix> AllocateMatrix(const MatrixSpec& spec) override;
   void PackRows(WeightMatrix& matrix, int64_t first_row, const SourceRows& source) override;
-  void PackQuantizedRows(WeightMatrix& matrix, int64_t first_row,
-                         const QuantizedRows& source) override;
+  void PackQuantizedRows(WeightMatrix& matrix, int64_t first_row, const QuantizedSource& source,
+                         std::span<const int64_t> rows) override;
 
   void Embed(const EmbedArgs& args) override;
   void Norm(const NormArgs& args) override;

@@ -1,35 +1,58 @@
 // Integer weights with groups and zero points: packed from floats and from integers, read back, and
 // multiplied, against plain formulas.
-#include <numeric>
-
 #include "kernels/cpu/kernel_test_util.h"
 
 namespace dray::kernels {
 namespace {
+
+// Rows that are unpacked already.
+class GivenRows : public QuantizedSource {
+ public:
+  explicit GivenRows(const QuantizedRows& all) : all_(all) {}
+
+  QuantizedRows Unpack(std::span<const int64_t> rows, QuantizedBuffer& buffer) const override {
+    buffer = {};
+    for (const int64_t row : rows) {
+      const auto append = [](auto& to, const auto* from, int64_t count) {
+        to.insert(to.end(), from, from + count);
+      };
+      append(buffer.values, all_.values + row * all_.row_stride, all_.row_stride);
+      append(buffer.scales, all_.scales + row * all_.groups(), all_.groups());
+      if (all_.minimums == nullptr) continue;
+      append(buffer.minimums, all_.minimums + row * all_.groups(), all_.groups());
+    }
+    QuantizedRows some = all_;
+    some.rows = static_cast<int64_t>(rows.size());
+    some.values = buffer.values.data();
+    some.scales = buffer.scales.data();
+    if (some.minimums != nullptr) some.minimums = buffer.minimums.data();
+    return some;
+  }
+
+ private:
+  QuantizedRows all_;
+};
 
 class GroupedTest : public IsaTest {
  protected:
   WeightMatrix Allocate(const MatrixSpec& spec) {
     return std::move(backend_->AllocateMatrix(spec)).value();
   }
-  // All rows of a matrix, through Embed.
-  std::vector<float> Unpack(const WeightMatrix& matrix) {
-    std::vector<int32_t> ids(static_cast<size_t>(matrix.rows()));
-    std::iota(ids.begin(), ids.end(), 0);
-    std::vector<float> out(static_cast<size_t>(matrix.rows() * matrix.cols()));
-    EmbedArgs args;
-    args.table = &matrix;
-    args.ids = ids.data();
-    args.num_tokens = matrix.rows();
-    args.out = out.data();
-    backend_->Embed(args);
-    return out;
-  }
   WeightMatrix PackRandom(const MatrixSpec& spec, uint32_t seed) {
     WeightMatrix matrix = Allocate(spec);
     const std::vector<float> values = RandomFloats(spec.rows * spec.cols, seed);
     backend_->PackRows(matrix, 0, {values.data(), DType::kF32, spec.rows, spec.cols, spec.cols, 1});
     return matrix;
+  }
+  // Rows [first, first + count) of `source` to the same rows of the matrix.
+  void PackIntegers(WeightMatrix& matrix, const QuantizedRows& source, int64_t first,
+                    int64_t count) {
+    std::vector<int64_t> rows(static_cast<size_t>(count));
+    std::iota(rows.begin(), rows.end(), first);
+    backend_->PackQuantizedRows(matrix, first, GivenRows(source), rows);
+  }
+  void PackIntegers(WeightMatrix& matrix, const QuantizedRows& source) {
+    PackIntegers(matrix, source, 0, source.rows);
   }
 };
 DRAY_FOR_EVERY_ISA(GroupedTest);
@@ -83,10 +106,8 @@ struct RandomQuantized {
   }
 
   std::vector<float> Floats() const {
-    std::vector<float> floats;
-    for (int64_t r = 0; r < rows.rows; ++r) {
-      for (int64_t c = 0; c < rows.cols; ++c) floats.push_back(rows.At(r, c));
-    }
+    std::vector<float> floats(static_cast<size_t>(rows.rows * rows.cols));
+    for (int64_t r = 0; r < rows.rows; ++r) rows.ToFloats(r, floats.data() + r * rows.cols);
     return floats;
   }
 };
@@ -131,7 +152,7 @@ TEST_P(GroupedTest, IntegersOfACheckpointComeBackExactly) {
       for (const int64_t group : {spec.group, 2 * spec.group, int64_t{1000}}) {
         const RandomQuantized source(spec, group, 2);
         WeightMatrix matrix = Allocate(spec);
-        backend_->PackQuantizedRows(matrix, 0, source.rows);
+        PackIntegers(matrix, source.rows);
         EXPECT_EQ(Unpack(matrix), source.Floats()) << Describe(spec) << " from " << group;
       }
     }
@@ -142,7 +163,7 @@ TEST_P(GroupedTest, SymmetricIntegersFitAMatrixWithZeroPoints) {
   for (const WeightFormat format : {WeightFormat::kI4, WeightFormat::kI8}) {
     const RandomQuantized source({50, 100, format, 32}, 32, 3);
     WeightMatrix matrix = Allocate({50, 100, format, 32, ZeroPoint::kPerGroup});
-    backend_->PackQuantizedRows(matrix, 0, source.rows);
+    PackIntegers(matrix, source.rows);
     EXPECT_EQ(Unpack(matrix), source.Floats());
   }
 }
@@ -151,7 +172,7 @@ TEST_P(GroupedTest, WholeRowsOfBytesComeBackExactly) {
   const MatrixSpec spec = {70, 97, WeightFormat::kI8};
   const RandomQuantized source(spec, 97, 4);
   WeightMatrix matrix = Allocate(spec);
-  backend_->PackQuantizedRows(matrix, 0, source.rows);
+  PackIntegers(matrix, source.rows);
   EXPECT_EQ(Unpack(matrix), source.Floats());
 }
 
@@ -161,14 +182,27 @@ TEST_P(GroupedTest, PanelsFillFromManyParts) {
     const RandomQuantized source(spec, spec.group, 5);
     WeightMatrix matrix = Allocate(spec);
     for (int64_t part = 8; part >= 0; --part) {  // of 20 rows, in any order
-      QuantizedRows rows = source.rows;
-      rows.rows = 20;
-      rows.values += part * 20 * rows.row_stride;
-      rows.scales += part * 20 * rows.groups();
-      if (rows.minimums != nullptr) rows.minimums += part * 20 * rows.groups();
-      backend_->PackQuantizedRows(matrix, part * 20, rows);
+      PackIntegers(matrix, source.rows, part * 20, 20);
     }
     EXPECT_EQ(Unpack(matrix), source.Floats()) << Describe(spec);
+  }
+}
+
+// As many as three panels hold, so that threads share them.
+TEST_P(GroupedTest, RowsOfASourceGoWhereTheListSays) {
+  constexpr int64_t kRows = 90, kCols = 77, kTaken = 70, kFirst = 13;
+  for (const MatrixSpec& spec : Forms(kRows, kCols)) {
+    const RandomQuantized source(spec, spec.group, 7);
+    WeightMatrix matrix = Allocate(spec);
+    std::vector<int64_t> rows(kTaken);
+    for (int64_t i = 0; i < kTaken; ++i) rows[static_cast<size_t>(i)] = i * 7 % kRows;
+    backend_->PackQuantizedRows(matrix, kFirst, GivenRows(source.rows), rows);
+    std::vector<float> expected(kRows * kCols), floats = source.Floats();
+    for (int64_t i = 0; i < kTaken; ++i) {
+      std::copy_n(floats.begin() + rows[static_cast<size_t>(i)] * kCols, kCols,
+                  expected.begin() + (kFirst + i) * kCols);
+    }
+    EXPECT_EQ(Unpack(matrix), expected) << Describe(spec);
   }
 }
 
@@ -185,7 +219,7 @@ TEST_P(GroupedTest, AnyMinimumIsHeldToTheRoundingOfF16) {
   source.minimums[2] = 0;
   source.scales[3] = 1e-7f;
   WeightMatrix matrix = Allocate(spec);
-  backend_->PackQuantizedRows(matrix, 0, source.rows);
+  PackIntegers(matrix, source.rows);
   const std::vector<float> stored = Unpack(matrix), exact = source.Floats();
   for (size_t i = 0; i < exact.size(); ++i) {
     const size_t group = i / 32;
@@ -206,7 +240,7 @@ TEST_P(GroupedTest, IntegersThatTheFormatLacksArePackedAsFloats) {
                                  {kRows, kCols, WeightFormat::kI8, 32}}) {
     EXPECT_FALSE(Holds(spec, source.rows));
     WeightMatrix matrix = Allocate(spec), expected = Allocate(spec);
-    backend_->PackQuantizedRows(matrix, 0, source.rows);
+    PackIntegers(matrix, source.rows);
     backend_->PackRows(expected, 0, {floats.data(), DType::kF32, kRows, kCols, kCols, 1});
     EXPECT_EQ(Unpack(matrix), Unpack(expected)) << Describe(spec);
   }
@@ -275,8 +309,9 @@ TEST_P(GroupedTest, NumbersAtTheirExtremesDoNotOverflow) {
     QuantizedRows rows = {values.data(), 32, kIn, kIn, BitsOf(spec), spec.group, scales.data()};
     if (spec.zero == ZeroPoint::kPerGroup) rows.minimums = minimums.data();
     WeightMatrix matrix = Allocate(spec);
-    backend_->PackQuantizedRows(matrix, 0, rows);
-    const double expected = kIn * double{rows.At(0, 0)};
+    PackIntegers(matrix, rows);
+    const double half = spec.zero == ZeroPoint::kPerGroup ? 0 : (top + 1) / 2;
+    const double expected = kIn * 0.5 * (top - half);
     for (const float y : RunLinear(*backend_, matrix, x.data(), 1)) {
       EXPECT_NEAR(y, expected, 1e-5 * expected) << Describe(spec);
     }

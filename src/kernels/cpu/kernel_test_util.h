@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstring>
 #include <memory>
+#include <numeric>
 #include <random>
 #include <span>
 #include <string>
@@ -132,6 +133,20 @@ inline bool SameBits(std::span<const float> a, std::span<const float> b) {
 // Tests run once for each instruction set that this processor has; GetParam() is its name.
 class IsaTest : public testing::TestWithParam<std::string> {
  protected:
+  // All rows of a matrix, through Embed.
+  std::vector<float> Unpack(const WeightMatrix& matrix) {
+    std::vector<int32_t> ids(static_cast<size_t>(matrix.rows()));
+    std::iota(ids.begin(), ids.end(), 0);
+    std::vector<float> out(static_cast<size_t>(matrix.rows() * matrix.cols()));
+    EmbedArgs args;
+    args.table = &matrix;
+    args.ids = ids.data();
+    args.num_tokens = matrix.rows();
+    args.out = out.data();
+    backend_->Embed(args);
+    return out;
+  }
+
   std::unique_ptr<Backend> backend_ = MakeTestBackend(GetParam(), 2);
 };
 

@@ -68,10 +68,6 @@ Packer::Packer(const IsaKernels& isa, const WeightMatrix& matrix, int64_t first_
       source_bytes_(static_cast<int64_t>(SizeOf(source.dtype))),
       element_bytes_(layout_.element_bytes()) {}
 
-Range Packer::Panels() const {
-  return {first_row_ / kPanelRows, (Rows().end + kPanelRows - 1) / kPanelRows};
-}
-
 void Packer::Pack(Range panels) const {
   // Rows that are dense are read as 32 streams; columns that are dense, along all rows of the part.
   const int64_t panels_at_once = source_.col_stride == 1 ? 1 : panels.end - panels.begin;

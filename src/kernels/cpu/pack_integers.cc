@@ -75,10 +75,6 @@ IntegerPacker::IntegerPacker(const IsaKernels& isa, const WeightMatrix& matrix, 
       source_(source),
       source_bytes_(static_cast<int64_t>(SizeOf(source.dtype))) {}
 
-Range IntegerPacker::Panels() const {
-  return {first_row_ / kPanelRows, (first_row_ + source_.rows + kPanelRows - 1) / kPanelRows};
-}
-
 Range IntegerPacker::GroupRows(int64_t group) const {
   return {std::max(group * kWordRows, first_row_),
           std::min((group + 1) * kWordRows, first_row_ + source_.rows)};

@@ -10,8 +10,6 @@ class IntegerPacker {
   IntegerPacker(const IsaKernels& isa, const WeightMatrix& matrix, int64_t first_row,
                 const SourceRows& source);
 
-  // Panels that the source touches.
-  Range Panels() const;
   // Packs what the source holds of `panels`; parts may be packed at once by several threads.
   void Pack(Range panels) const;
 

@@ -22,10 +22,6 @@ QuantizedPacker::QuantizedPacker(const WeightMatrix& matrix, int64_t first_row,
   DRAY_CHECK(Holds(matrix.spec(), source));
 }
 
-Range QuantizedPacker::Panels() const {
-  return {first_row_ / kPanelRows, (first_row_ + source_.rows + kPanelRows - 1) / kPanelRows};
-}
-
 void QuantizedPacker::Pack(Range panels) const {
   const int64_t cols_at_once = layout_.group > 0 ? layout_.group : kTileCols;
   for (int64_t g = 2 * panels.begin; g < 2 * panels.end; ++g) {

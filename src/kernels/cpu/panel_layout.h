@@ -27,6 +27,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base/checked_math.h"
 #include "kernels/weight_matrix.h"
 
 namespace dray::kernels {
@@ -63,9 +64,9 @@ struct PanelLayout {
         rows(spec.rows),
         group(GroupOf(spec)),
         header_bytes(group == 0 ? 0 : kLineBytes * (spec.zero == ZeroPoint::kPerGroup ? 2 : 1)),
-        padded_cols(RoundUpTo(spec.cols, !IsInteger(format) ? 32
-                                         : group > 64       ? group
-                                                            : 64)),
+        padded_cols(RoundUp(spec.cols, !IsInteger(format) ? int64_t{32}
+                                       : group > 64       ? group
+                                                          : int64_t{64})),
         panels((spec.rows + kPanelRows - 1) / kPanelRows),
         panel_bytes(PanelBytes()) {}
 
@@ -119,7 +120,6 @@ struct PanelLayout {
   int64_t ZeroOffset(int64_t row, int64_t col) const { return ScaleOffset(row, col) + kLineBytes; }
 
  private:
-  static int64_t RoundUpTo(int64_t value, int64_t unit) { return (value + unit - 1) / unit * unit; }
   int64_t PanelBytes() const {
     if (group > 0) return padded_cols / group * group_bytes();
     if (format == WeightFormat::kI8) return kInt8ScaleBytes + padded_cols * kPanelRows;

@@ -95,6 +95,56 @@ class RowReader {
   const WeightMatrix& table_;
 };
 
+// The panels that these rows touch.
+Range PanelsOf(Range rows) {
+  if (rows.begin == rows.end) return {};
+  return {rows.begin / kPanelRows, (rows.end - 1) / kPanelRows + 1};
+}
+
+// Calls pack(packer) with what packs floats into a matrix of this format.
+template <typename Pack>
+void WithPacker(const IsaKernels& isa, const WeightMatrix& matrix, int64_t first_row,
+                const SourceRows& source, const Pack& pack) {
+  if (IsInteger(matrix.format())) {
+    pack(IntegerPacker(isa, matrix, first_row, source));
+  } else {
+    pack(Packer(isa, matrix, first_row, source));
+  }
+}
+
+// One thread's share of a source of integers, a panel at a time, so that what is unpacked stays in
+// its cache.
+class PanelUnpacker {
+ public:
+  PanelUnpacker(const IsaKernels& isa, const WeightMatrix& matrix, const QuantizedSource& source)
+      : isa_(isa), matrix_(matrix), source_(source) {}
+
+  // Rows that belong to one panel, whose first goes to `first_row`.
+  void Pack(int64_t first_row, std::span<const int64_t> rows) {
+    const QuantizedRows unpacked = source_.Unpack(rows, buffer_);
+    DRAY_CHECK(unpacked.cols == matrix_.cols() && unpacked.group > 0);
+    const Range panel{first_row / kPanelRows, first_row / kPanelRows + 1};
+    if (Holds(matrix_.spec(), unpacked)) {
+      QuantizedPacker(matrix_, first_row, unpacked).Pack(panel);
+      return;
+    }
+    floats_.resize(static_cast<size_t>(unpacked.rows * unpacked.cols));
+    for (int64_t r = 0; r < unpacked.rows; ++r) {
+      unpacked.ToFloats(r, floats_.data() + r * unpacked.cols);
+    }
+    const SourceRows floats = {floats_.data(), DType::kF32,   unpacked.rows,
+                               unpacked.cols,  unpacked.cols, 1};
+    WithPacker(isa_, matrix_, first_row, floats, [&](const auto& packer) { packer.Pack(panel); });
+  }
+
+ private:
+  const IsaKernels& isa_;
+  const WeightMatrix& matrix_;
+  const QuantizedSource& source_;
+  QuantizedBuffer buffer_;
+  std::vector<float> floats_;
+};
+
 }  // namespace
 
 Result<WeightMatrix> CpuBackend::AllocateMatrix(const MatrixSpec& spec) {
@@ -128,43 +178,28 @@ void CpuBackend::PackRows(WeightMatrix& matrix, int64_t first_row, const SourceR
   DRAY_CHECK(first_row >= 0 && source.rows >= 0 && first_row + source.rows <= matrix.rows());
   DRAY_CHECK(source.cols == matrix.cols());
   DRAY_CHECK(IsWeightType(source.dtype) || source.dtype == DType::kF64);
-  if (source.rows == 0) return;
-  const auto pack = [&](const auto& packer) {
-    const Range panels = packer.Panels();
+  const Range panels = PanelsOf({first_row, first_row + source.rows});
+  WithPacker(isa_, matrix, first_row, source, [&](const auto& packer) {
     Split(panels.end - panels.begin, source.rows * source.cols * 4, [&](Range part) {
       packer.Pack(Range{panels.begin + part.begin, panels.begin + part.end});
     });
-  };
-  if (IsInteger(matrix.format())) {
-    pack(IntegerPacker(isa_, matrix, first_row, source));
-  } else {
-    pack(Packer(isa_, matrix, first_row, source));
-  }
+  });
 }
 
 void CpuBackend::PackQuantizedRows(WeightMatrix& matrix, int64_t first_row,
-                                   const QuantizedRows& source) {
-  DRAY_CHECK(first_row >= 0 && source.rows >= 0 && first_row + source.rows <= matrix.rows());
-  DRAY_CHECK(source.cols == matrix.cols() && source.group > 0);
-  if (source.rows == 0) return;
-  const int64_t elements = source.rows * source.cols;
-  if (Holds(matrix.spec(), source)) {
-    const QuantizedPacker packer(matrix, first_row, source);
-    const Range panels = packer.Panels();
-    Split(panels.end - panels.begin, elements, [&](Range part) {
-      packer.Pack(Range{panels.begin + part.begin, panels.begin + part.end});
-    });
-    return;
-  }
-  std::vector<float> values(static_cast<size_t>(elements));
-  Split(source.rows, elements * 4, [&](Range rows) {
-    for (int64_t r = rows.begin; r < rows.end; ++r) {
-      float* to = values.data() + r * source.cols;
-      for (int64_t c = 0; c < source.cols; ++c) to[c] = source.At(r, c);
+                                   const QuantizedSource& source, std::span<const int64_t> rows) {
+  const Range all{first_row, first_row + static_cast<int64_t>(rows.size())};
+  DRAY_CHECK(first_row >= 0 && all.end <= matrix.rows());
+  const Range panels = PanelsOf(all);
+  Split(panels.end - panels.begin, (all.end - all.begin) * matrix.cols(), [&](Range part) {
+    PanelUnpacker unpacker(isa_, matrix, source);
+    for (int64_t p = panels.begin + part.begin; p < panels.begin + part.end; ++p) {
+      const Range here{std::max(p * kPanelRows, all.begin),
+                       std::min((p + 1) * kPanelRows, all.end)};
+      unpacker.Pack(here.begin, rows.subspan(static_cast<size_t>(here.begin - first_row),
+                                             static_cast<size_t>(here.end - here.begin)));
     }
   });
-  PackRows(matrix, first_row,
-           {values.data(), DType::kF32, source.rows, source.cols, source.cols, 1});
 }
 
 void CpuBackend::Embed(const EmbedArgs& args) {
