@@ -13,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "bench/statistics.h"
 #include "kernels/backend.h"
 #include "library_gemm_peers.h"
 
@@ -102,11 +103,6 @@ double Seconds(const Chain& chain, int64_t rows, const std::vector<float>& x,
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-double Median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
-
 void Measure(const Options& options, const std::vector<Chain>& chains) {
   const int64_t most = *std::max_element(options.rows.begin(), options.rows.end());
   const std::vector<float> x(static_cast<size_t>(most) * 8192, 0.01f);
@@ -124,7 +120,7 @@ void Measure(const Options& options, const std::vector<Chain>& chains) {
     }
     std::vector<double> rates;
     for (const auto& times : seconds) {
-      rates.push_back(times.empty() ? 0 : static_cast<double>(rows) / Median(times));
+      rates.push_back(times.empty() ? 0 : static_cast<double>(rows) / bench::Median(times));
     }
     fmt::print("{:>6} {:>10.1f} {:>10.1f} {:>10.1f} {:>8.2f}\n", rows, rates[0], rates[1], rates[2],
                rates[0] / std::max(rates[1], rates[2]));

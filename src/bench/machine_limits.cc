@@ -41,97 +41,48 @@ DRAY_AVX512 float ReadAvx512(const char* p, int64_t bytes) {
   return out[0];
 }
 
-DRAY_AVX512 float FmaAvx512() {
-  __m512 acc[12], x = _mm512_set1_ps(0.5f), y = _mm512_set1_ps(0.25f);
-  for (auto& a : acc) a = x;
-  for (int64_t i = 0; i < kIterations; ++i) {
-#pragma GCC unroll 12
-    for (auto& a : acc) a = _mm512_fmadd_ps(x, y, a);
-  }
-  for (int i = 1; i < 12; ++i) acc[0] = _mm512_add_ps(acc[0], acc[i]);
-  return acc[0][0];
-}
+#endif
 
-__attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16"))) float DotBF16Avx512() {
-  __m512 acc[12], x = _mm512_set1_ps(0.5f), y = _mm512_set1_ps(0.25f);
-  for (auto& a : acc) a = x;
-  for (int64_t i = 0; i < kIterations; ++i) {
-#pragma GCC unroll 12
-    for (auto& a : acc)
-      a = _mm512_dpbf16_ps(a, reinterpret_cast<__m512bh>(x), reinterpret_cast<__m512bh>(y));
+// A loop of `step`, which adds to `a`, over twelve sums, so that none waits for the one before it.
+// A macro, since a function's instruction set does not reach into a lambda.
+#define DRAY_PEAK_LOOP(name, Vector, x_value, y_value, step) \
+  float name() {                                             \
+    Vector acc[12] = {}, x = x_value, y = y_value;           \
+    for (int64_t i = 0; i < kIterations; ++i) {              \
+      _Pragma("GCC unroll 12") for (auto& a : acc) {         \
+        asm("" : "+x"(x));                                   \
+        step;                                                \
+      }                                                      \
+    }                                                        \
+    for (int i = 1; i < 12; ++i) acc[0] += acc[i];           \
+    return static_cast<float>(acc[0][0]);                    \
   }
-  for (int i = 1; i < 12; ++i) acc[0] = _mm512_add_ps(acc[0], acc[i]);
-  return acc[0][0];
-}
 
-__attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni"))) float DotInt8Avx512() {
-  __m512i acc[12], x = _mm512_set1_epi32(3), y = _mm512_set1_epi32(5);
-  for (auto& a : acc) a = x;
-  for (int64_t i = 0; i < kIterations; ++i) {
-#pragma GCC unroll 12
-    for (auto& a : acc) a = _mm512_dpbusd_epi32(a, x, y);
-  }
-  for (int i = 1; i < 12; ++i) acc[0] = _mm512_add_epi32(acc[0], acc[i]);
-  return static_cast<float>(acc[0][0]);
-}
+#if defined(__x86_64__)
+#define DRAY_AVX512_BF16 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")))
+#define DRAY_AVX512_VNNI __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")))
+#define DRAY_AVX2 __attribute__((target("avx2,fma")))
 
-__attribute__((target("avx2,fma"))) float FmaAvx2() {
-  __m256 acc[12], x = _mm256_set1_ps(0.5f), y = _mm256_set1_ps(0.25f);
-  for (auto& a : acc) a = x;
-  for (int64_t i = 0; i < kIterations; ++i) {
-#pragma GCC unroll 12
-    for (auto& a : acc) a = _mm256_fmadd_ps(x, y, a);
-  }
-  for (int i = 1; i < 12; ++i) acc[0] = _mm256_add_ps(acc[0], acc[i]);
-  return acc[0][0];
-}
-
+DRAY_AVX512 DRAY_PEAK_LOOP(FmaAvx512, __m512, _mm512_set1_ps(0.5f), _mm512_set1_ps(0.25f),
+                           a = _mm512_fmadd_ps(x, y, a));
+DRAY_AVX2 DRAY_PEAK_LOOP(FmaAvx2, __m256, _mm256_set1_ps(0.5f), _mm256_set1_ps(0.25f),
+                         a = _mm256_fmadd_ps(x, y, a));
+DRAY_AVX512_BF16 DRAY_PEAK_LOOP(DotBF16Avx512, __m512, _mm512_set1_ps(0.5f), _mm512_set1_ps(0.25f),
+                                a = _mm512_dpbf16_ps(a, reinterpret_cast<__m512bh>(x),
+                                                     reinterpret_cast<__m512bh>(y)));
+DRAY_AVX512_VNNI DRAY_PEAK_LOOP(DotInt8Avx512, __m512i, _mm512_set1_epi32(3), _mm512_set1_epi32(5),
+                                a = _mm512_dpbusd_epi32(a, x, y));
 // 16-bit products in pairs, which is how 8-bit numbers are multiplied where there is no instruction
 // for four of them.
-DRAY_AVX512 float DotPairsAvx512() {
-  __m512i acc[12], x = _mm512_set1_epi16(3), y = _mm512_set1_epi16(5);
-  for (auto& a : acc) a = x;
-  for (int64_t i = 0; i < kIterations; ++i) {
-#pragma GCC unroll 12
-    for (auto& a : acc) {
-      asm("" : "+v"(x));
-      a = _mm512_add_epi32(a, _mm512_madd_epi16(x, y));
-    }
-  }
-  for (int i = 1; i < 12; ++i) acc[0] = _mm512_add_epi32(acc[0], acc[i]);
-  return static_cast<float>(acc[0][0]);
-}
-
-__attribute__((target("avx2"))) float DotPairsAvx2() {
-  __m256i acc[12], x = _mm256_set1_epi16(3), y = _mm256_set1_epi16(5);
-  for (auto& a : acc) a = x;
-  for (int64_t i = 0; i < kIterations; ++i) {
-#pragma GCC unroll 12
-    for (auto& a : acc) {
-      asm("" : "+x"(x));
-      a = _mm256_add_epi32(a, _mm256_madd_epi16(x, y));
-    }
-  }
-  for (int i = 1; i < 12; ++i) acc[0] = _mm256_add_epi32(acc[0], acc[i]);
-  return static_cast<float>(acc[0][0]);
-}
+DRAY_AVX512 DRAY_PEAK_LOOP(DotPairsAvx512, __m512i, _mm512_set1_epi16(3), _mm512_set1_epi16(5),
+                           a = _mm512_add_epi32(a, _mm512_madd_epi16(x, y)));
+DRAY_AVX2 DRAY_PEAK_LOOP(DotPairsAvx2, __m256i, _mm256_set1_epi16(3), _mm256_set1_epi16(5),
+                         a = _mm256_add_epi32(a, _mm256_madd_epi16(x, y)));
 #endif
 
 typedef float Floats4 __attribute__((vector_size(16)));
-
-float MultiplyAddPortable() {
-  Floats4 acc[12], x = {0.5f, 0.5f, 0.5f, 0.5f}, y = {0.25f, 0.25f, 0.25f, 0.25f};
-  for (auto& a : acc) a = x;
-  for (int64_t i = 0; i < kIterations; ++i) {
-#pragma GCC unroll 12
-    for (auto& a : acc) {
-      asm("" : "+x"(x));
-      a += x * y;
-    }
-  }
-  for (int i = 1; i < 12; ++i) acc[0] += acc[i];
-  return acc[0][0];
-}
+constexpr Floats4 kHalves = {0.5f, 0.5f, 0.5f, 0.5f};
+DRAY_PEAK_LOOP(MultiplyAddPortable, Floats4, kHalves, kHalves, a += x * y);
 
 float ReadPortable(const char* p, int64_t bytes) {
   uint64_t acc = 0;

@@ -1,27 +1,10 @@
 // Packing and reading back: every source format and stride, parts of panels, the tied embedding.
-#include <numeric>
-
 #include "kernels/cpu/kernel_test_util.h"
 
 namespace dray::kernels {
 namespace {
 
-class PackTest : public IsaTest {
- protected:
-  // All rows of a matrix, through Embed.
-  std::vector<float> Unpack(const WeightMatrix& matrix) {
-    std::vector<int32_t> ids(static_cast<size_t>(matrix.rows()));
-    std::iota(ids.begin(), ids.end(), 0);
-    std::vector<float> out(static_cast<size_t>(matrix.rows() * matrix.cols()));
-    EmbedArgs args;
-    args.table = &matrix;
-    args.ids = ids.data();
-    args.num_tokens = matrix.rows();
-    args.out = out.data();
-    backend_->Embed(args);
-    return out;
-  }
-};
+class PackTest : public IsaTest {};
 DRAY_FOR_EVERY_ISA(PackTest);
 
 // Values as a tensor of `dtype`, and what they are after the rounding to it.
