@@ -4,9 +4,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <numeric>
 
+#include "base/file.h"
 #include "engine/loaded_model.h"
 #include "golden_model.h"
 #include "golden_run.h"
@@ -148,6 +151,57 @@ TEST(GgufModelTest, SymmetricFourBitsAreExact) {
   const auto* matrix = (*kept)->weights.Matrix(model::Slot::kQkv, 1);
   const auto* original = exact->weights.Matrix(model::Slot::kQkv, 1);
   EXPECT_EQ(Numbers(**kept, *matrix), Numbers(*exact, *original));
+}
+
+template <typename T>
+std::string Bytes(T value) {
+  return {reinterpret_cast<const char*>(&value), sizeof(value)};
+}
+
+// A copy of a file with one more number in its metadata, and a text that keeps the place of what
+// comes behind it a multiple of 32.
+fs::path WithNumber(const fs::path& from, const std::string& key, float value) {
+  std::string file = ReadFile(from, 1 << 24).value();
+  const auto with_length = [](const std::string& text) {
+    return Bytes(uint64_t{text.size()}) + text;
+  };
+  constexpr uint32_t kF32 = 6, kString = 8;
+  const std::string number = with_length(key) + Bytes(kF32) + Bytes(value);
+  std::string text = with_length("general.note") + Bytes(kString) + with_length("");
+  const size_t padding = (64 - (number.size() + text.size()) % 32) % 32;
+  text = with_length("general.note") + Bytes(kString) + with_length(std::string(padding, '-'));
+  constexpr size_t kCountAt = 16, kFirstKeyAt = 24;
+  uint64_t count = 0;
+  std::memcpy(&count, file.data() + kCountAt, sizeof(count));
+  file.replace(kCountAt, sizeof(count), Bytes(count + 2));
+  file.insert(kFirstKeyAt, number + text);
+  const fs::path path = fs::path(::testing::TempDir()) / "with-number.gguf";
+  std::ofstream(path, std::ios::binary) << file;
+  return path;
+}
+
+TEST(GgufModelTest, YarnsAttentionFactorReplacesTheOneOfItsStretch) {
+  const fs::path plain = GgufDir() / "llama-rope-yarn.gguf";
+  constexpr const char* kKey = "llama.rope.scaling.yarn_attn_factor";
+  const double of_stretch = Load(plain)->description.config.rope.attention_factor;
+  EXPECT_NEAR(of_stretch, 0.1 * std::log(8.0) + 1, 1e-6);
+  const auto stated = Load(WithNumber(plain, kKey, 1.5f));
+  ASSERT_NE(stated, nullptr);
+  EXPECT_EQ(stated->description.config.rope.attention_factor, 1.5);
+  const auto neutral = Load(WithNumber(plain, kKey, 1.0f));
+  ASSERT_NE(neutral, nullptr);
+  EXPECT_EQ(neutral->description.config.rope.attention_factor, of_stretch);
+}
+
+TEST(GgufModelTest, ItsShapeCanBeFilledWithRandomNumbers) {
+  const fs::path path = GgufDir() / "quantised-llama-q4_k_m" / "model.gguf";
+  const auto model = LoadModel({.model_dir = path,
+                                .format = kernels::WeightFormat::kBF16,
+                                .num_threads = 2,
+                                .load_format = LoadFormat::kDummy});
+  ASSERT_TRUE(model.ok()) << model.status().ToString();
+  const auto exact = Load(path);
+  EXPECT_EQ((*model)->weights.num_parameters(), exact->weights.num_parameters());
 }
 
 TEST(GgufModelTest, AllConvertedModelsAreThere) { EXPECT_EQ(ConvertedModels().size(), 9u); }

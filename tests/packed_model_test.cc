@@ -191,6 +191,38 @@ std::string TestName(const ::testing::TestParamInfo<Variant>& info) {
 
 INSTANTIATE_TEST_SUITE_P(Variants, PackedModelTest, ::testing::ValuesIn(kVariants), TestName);
 
+// Old AutoGPTQ folders describe their layers in a file beside config.json, which names no method,
+// and call the weights as they like.
+TEST(PackedModelTest, QuantizeConfigStandsForTheKeyOfConfigJson) {
+  const GoldenModel golden = Read("gptq-sym-g128");
+  const fs::path dir = fs::path(::testing::TempDir()) / "packed-old";
+  fs::remove_all(dir);
+  fs::create_directories(dir);
+  fs::copy_file(golden.dir / "model.safetensors", dir / "gptq_model-4bit-128g.safetensors");
+  Json config = Json::Parse(ReadFile(golden.dir / "config.json", 1 << 20).value()).value();
+  Json described = *config.Find("quantization_config");
+  config.Set("quantization_config", Json());
+  for (const char* key : {"quant_method", "checkpoint_format"}) described.Set(key, Json());
+  const auto write = [&](const char* name, const Json& json) {
+    std::ofstream(dir / name) << json.Dump();
+  };
+  write("config.json", config);
+  write("quantize_config.json", described);
+  auto model = LoadModel({.model_dir = dir, .format = WeightFormat::kF32, .num_threads = 2});
+  ASSERT_TRUE(model.ok()) << model.status().ToString();
+  EXPECT_LE(WorstLogit(**model, golden), 1e-4);
+
+  described.Set("bits", 3);
+  write("quantize_config.json", described);
+  model = LoadModel({.model_dir = dir, .num_threads = 2});
+  EXPECT_NE(model.status().message().find("quantize_config.json: bits is 3"), std::string::npos)
+      << model.status().message();
+  write("quantize_config.json", Json(4));
+  model = LoadModel({.model_dir = dir, .num_threads = 2});
+  EXPECT_NE(model.status().message().find("must be a JSON object"), std::string::npos)
+      << model.status().message();
+}
+
 // ---- damaged checkpoints
 
 // A copy of a variant's folder with one tensor of its header renamed, or words of its file changed.

@@ -52,7 +52,7 @@ Result<std::unique_ptr<LoadedModel>> LoadFromCheckpoint(const LoadModelOptions& 
 }
 
 Result<std::unique_ptr<LoadedModel>> MakeDummy(const LoadModelOptions& options) {
-  DRAY_ASSIGN_OR_RETURN(auto description, model::ReadModelDescription(options.model_dir));
+  DRAY_ASSIGN_OR_RETURN(auto description, model::DescribeModelFiles(options.model_dir));
   DRAY_ASSIGN_OR_RETURN(auto backend, FindBackend(options));
   const auto format = options.format.value_or(model::AutomaticFormat(description.config, *backend));
   DRAY_ASSIGN_OR_RETURN(

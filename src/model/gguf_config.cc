@@ -114,13 +114,12 @@ constexpr std::array kNeutralKeys = {
     NeutralKey{"logit_scale", 0, 1},
     NeutralKey{"residual_scale", 0, 1},
     NeutralKey{"rope.scaling.attn_factor", 1, 1},
-    NeutralKey{"rope.scaling.yarn_attn_factor", 1, 1},
     NeutralKey{"rope.scaling.yarn_ext_factor", 1, 1},
     NeutralKey{"rope.scaling.yarn_log_multiplier", 0, 0},
 };
 
 // Keys that are read elsewhere here, or repeat what the tensors say.
-constexpr std::array<std::string_view, 16> kOtherKeys = {
+constexpr std::array<std::string_view, 17> kOtherKeys = {
     "attention.head_count_kv",
     "attention.key_length",
     "attention.max_alibi_bias",
@@ -134,6 +133,7 @@ constexpr std::array<std::string_view, 16> kOtherKeys = {
     "rope.scaling.finetuned",
     "rope.scaling.original_context_length",
     "rope.scaling.type",
+    "rope.scaling.yarn_attn_factor",
     "rope.scaling.yarn_beta_fast",
     "rope.scaling.yarn_beta_slow",
     "vocab_size",
@@ -293,6 +293,12 @@ void Describer::AddScaling(Json& config) const {
   Json scaling = Json::MakeObject();
   for (const auto& [gguf, key] : kScalingKeys) {
     if (const Json* value = Find(gguf)) scaling.Set(key, *value);
+  }
+  // Converters write transformers' attention_factor there; 1 is what stands there if nothing is
+  // meant but what follows from the factor.
+  const Json* attention = Find("rope.scaling.yarn_attn_factor");
+  if (attention != nullptr && attention->AsDouble() != 1.0 && *type == Json("yarn")) {
+    scaling.Set("attention_factor", *attention);
   }
   config.Set("rope_scaling", std::move(scaling));
 }

@@ -190,7 +190,15 @@ Result<Json> ReadGenerationConfig(const std::filesystem::path& model_dir) {
 Result<ModelDescription> ReadModelDescription(const std::filesystem::path& model_dir) {
   DRAY_ASSIGN_OR_RETURN(const Json config, ReadJsonFile(model_dir / "config.json"));
   DRAY_ASSIGN_OR_RETURN(const Json generation_config, ReadGenerationConfig(model_dir));
-  return DescribeModel((model_dir / "").string(), config, generation_config);
+  DRAY_ASSIGN_OR_RETURN(ModelDescription model,
+                        DescribeModel((model_dir / "").string(), config, generation_config));
+  const std::filesystem::path quantize_path = model_dir / "quantize_config.json";
+  if (!model.packed && HasEntry(quantize_path)) {
+    DRAY_ASSIGN_OR_RETURN(const Json quantize_config, ReadJsonFile(quantize_path));
+    DRAY_ASSIGN_OR_RETURN(model.packed,
+                          ReadQuantizeConfig(quantize_path.string(), quantize_config));
+  }
+  return model;
 }
 
 }  // namespace dray::model

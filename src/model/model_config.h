@@ -32,8 +32,9 @@ struct ModelDescription {
 Result<ModelDescription> DescribeModel(const std::string& where, const Json& config,
                                        const Json& generation_config);
 
-// Refuses, naming file, key and value: unknown model types, absent or absurd sizes, keys that would
-// change the result and are not supported. Keys that nobody knows are named in a warning.
+// Of a directory with config.json. Refuses, naming file, key and value: unknown model types, absent
+// or absurd sizes, keys that would change the result and are not supported. Keys that nobody knows
+// are named in a warning.
 Result<ModelDescription> ReadModelDescription(const std::filesystem::path& model_dir);
 
 // generation_config.json of a directory, or null if it has none.

@@ -21,4 +21,7 @@ struct ModelFiles {
 Result<ModelFiles> OpenModelFiles(const std::filesystem::path& path,
                                   const checkpoint::OpenOptions& options = {});
 
+// The description alone, for which a directory needs no weights.
+Result<ModelDescription> DescribeModelFiles(const std::filesystem::path& path);
+
 }  // namespace dray::model

@@ -79,6 +79,27 @@ Status ReadAwq(ConfigReader& reader, PackedFormat& format) {
   return OkStatus();
 }
 
+// `reader` is of the object that describes the layers, which may leave out the method.
+Result<std::optional<PackedFormat>> ReadPackedFormat(ConfigReader& reader,
+                                                     std::string_view default_method) {
+  DRAY_ASSIGN_OR_RETURN(const std::string method,
+                        ReadLowerCase(reader, "quant_method", default_method));
+  PackedFormat format;
+  if (method == "gptq") {
+    DRAY_RETURN_IF_ERROR(ReadGptq(reader, format));
+  } else if (method == "awq") {
+    DRAY_RETURN_IF_ERROR(ReadAwq(reader, format));
+  } else {
+    return Unsupported(reader, "quant_method",
+                       "dray reads gptq and awq; else use the float checkpoint that this one was "
+                       "made from");
+  }
+  DRAY_ASSIGN_OR_RETURN(format.group, ReadGroup(reader));
+  // What else stands there tells how the weights were found, not what they are: that is in the
+  // tensors.
+  return std::optional(format);
+}
+
 }  // namespace
 
 Result<std::optional<PackedFormat>> ReadQuantizationConfig(ConfigReader& reader) {
@@ -87,21 +108,18 @@ Result<std::optional<PackedFormat>> ReadQuantizationConfig(ConfigReader& reader)
   if (value == nullptr) return std::optional<PackedFormat>();
   if (!value->is_object()) return reader.Refuse(kKey, "it must be an object");
   ConfigReader nested(fmt::format("{}: {}", reader.where(), kKey), *value);
-  DRAY_ASSIGN_OR_RETURN(const std::string method, ReadLowerCase(nested, "quant_method", ""));
-  PackedFormat format;
-  if (method == "gptq") {
-    DRAY_RETURN_IF_ERROR(ReadGptq(nested, format));
-  } else if (method == "awq") {
-    DRAY_RETURN_IF_ERROR(ReadAwq(nested, format));
-  } else {
-    return Unsupported(nested, "quant_method",
-                       "dray reads gptq and awq; else use the float checkpoint that this one was "
-                       "made from");
+  return ReadPackedFormat(nested, "");
+}
+
+Result<std::optional<PackedFormat>> ReadQuantizeConfig(const std::string& where,
+                                                       const Json& quantize_config) {
+  if (!quantize_config.is_object()) {
+    return Status(
+        StatusCode::kInvalidArgument,
+        fmt::format("{}: it must be a JSON object, not a {}", where, quantize_config.KindName()));
   }
-  DRAY_ASSIGN_OR_RETURN(format.group, ReadGroup(nested));
-  // What else stands there tells how the weights were found, not what they are: that is in the
-  // tensors.
-  return std::optional(format);
+  ConfigReader reader(where, quantize_config);
+  return ReadPackedFormat(reader, "gptq");
 }
 
 }  // namespace dray::model

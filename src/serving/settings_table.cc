@@ -183,7 +183,7 @@ constexpr Setting kSettings[] = {
      [](S& s, Text v) { return SetDType(s.dtype, v, "auto, fp32, fp16, bf16, int8, int4"); }},
     {"option.load_format", "load-format", "FORMAT", "auto",
      "Where weights come from: auto (the checkpoint's files), or dummy (random numbers; only "
-     "config.json is read, to time a size without its checkpoint).",
+     "the configuration is read, to time a size without its checkpoint).",
      Scope::kModel, "", "", [](S& s, Text v) { return SetLoadFormat(s.load_format, v); }},
     {"option.forbid_pickle", "forbid-pickle", "BOOL", "false",
      "Refuse checkpoints in torch's pickle format; only safetensors are read.", Scope::kModel, "",
