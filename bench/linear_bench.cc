@@ -6,6 +6,8 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "bench/machine_limits.h"
@@ -15,14 +17,31 @@ namespace dray::bench {
 namespace {
 
 using kernels::Backend;
+using kernels::Inputs;
 using kernels::LinearArgs;
+using kernels::WeightForm;
 using kernels::WeightFormat;
 using kernels::WeightMatrix;
+using kernels::ZeroPoint;
 
 struct Options {
   std::string isa, format = "bf16";
   int threads = 0, layers = 6, repeats = 5;
   std::vector<int> rows = {1, 2, 4, 8, 12, 16, 32, 64, 128, 512};
+};
+
+struct NamedForm {
+  std::string_view name;
+  WeightForm form;
+};
+const NamedForm kForms[] = {
+    {"f32", WeightFormat::kF32},
+    {"f16", WeightFormat::kF16},
+    {"bf16", WeightFormat::kBF16},
+    {"int8", WeightFormat::kI8},
+    {"int8_weight_only", {WeightFormat::kI8, 0, ZeroPoint::kNone, Inputs::kFloat}},
+    {"int4", WeightFormat::kI4},
+    {"int4_asym", {WeightFormat::kI4, 0, ZeroPoint::kPerGroup}},
 };
 
 struct Chain {
@@ -39,11 +58,12 @@ void Fill(WeightMatrix& matrix) {
   }
 }
 
-Chain MakeChain(Backend& backend, const Options& options, WeightFormat format) {
+Chain MakeChain(Backend& backend, const Options& options, const WeightForm& form) {
   constexpr int64_t kHidden = 2048, kFfn = 8192, kVocab = 50272;
   Chain chain;
   const auto add = [&](int64_t rows, int64_t cols) {
-    chain.matrices.push_back(std::move(backend.AllocateMatrix({rows, cols, format})).value());
+    chain.matrices.push_back(
+        std::move(backend.AllocateMatrix(kernels::MatrixSpec::Of(rows, cols, form))).value());
     Fill(chain.matrices.back());
     chain.weights += rows * cols;
     chain.bytes += static_cast<int64_t>(chain.matrices.back().size_bytes());
@@ -74,21 +94,25 @@ double RunChain(Backend& backend, const Chain& chain, int64_t rows, const std::v
   return watch.Seconds();
 }
 
-double PeakRate(MachineLimits& limits, WeightFormat format) {
+double PeakRate(MachineLimits& limits, const WeightForm& form) {
   double rate = 0;
-  if (format == WeightFormat::kBF16) rate = limits.BF16Rate();
-  if (format == WeightFormat::kI8 || format == WeightFormat::kI4) rate = limits.Int8Rate();
+  const bool is_integer = form.format == WeightFormat::kI8 || form.format == WeightFormat::kI4;
+  if (is_integer && form.inputs == Inputs::kRounded) {
+    rate = limits.Int8Rate();
+  } else if (is_integer || form.format == WeightFormat::kBF16) {
+    rate = limits.BF16Rate();
+  }
   return rate > 0 ? rate : limits.F32Rate();
 }
 
-void Measure(Backend& backend, const Options& options, WeightFormat format) {
-  const Chain chain = MakeChain(backend, options, format);
+void Measure(Backend& backend, const Options& options, const WeightForm& form) {
+  const Chain chain = MakeChain(backend, options, form);
   MachineLimits limits(options.threads);
   const int64_t most = *std::max_element(options.rows.begin(), options.rows.end());
   std::vector<float> x(static_cast<size_t>(most) * 8192, 0.01f);
   std::vector<float> out(static_cast<size_t>(most) * 50272);
   fmt::print("{}: {} weights of {}, {:.2f} GB\n", backend.Describe(), chain.weights,
-             kernels::Name(format), static_cast<double>(chain.bytes) * 1e-9);
+             kernels::Name(form), static_cast<double>(chain.bytes) * 1e-9);
   fmt::print("{:>5} {:>9} {:>9} {:>8} {:>8} {:>7} {:>7}\n", "rows", "ms", "tok/s", "GB/s", "GMAC/s",
              "memory", "compute");
   for (const int rows : options.rows) {
@@ -96,7 +120,7 @@ void Measure(Backend& backend, const Options& options, WeightFormat format) {
     std::vector<double> seconds, memory_share, compute_share;
     for (int i = 0; i < options.repeats; ++i) {
       const double bandwidth_before = limits.ReadBandwidth();
-      const double rate = PeakRate(limits, format);
+      const double rate = PeakRate(limits, form);
       const double t = RunChain(backend, chain, rows, x, out);
       const double bandwidth = 0.5 * (bandwidth_before + limits.ReadBandwidth());
       seconds.push_back(t);
@@ -115,7 +139,8 @@ int Main(int argc, char** argv) {
   Options options;
   CLI::App app("Share of the machine's limits that Linear reaches");
   app.add_option("--isa", options.isa, "portable, avx2, avx512, avx512-bf16; empty: the best");
-  app.add_option("--format", options.format, "f32, f16, bf16, int8 or int4");
+  app.add_option("--format", options.format,
+                 "f32, f16, bf16, int8, int8_weight_only, int4, int4_asym");
   app.add_option("--threads", options.threads, "0: one per processor");
   app.add_option("--layers", options.layers, "layers of 24; fewer need less memory");
   app.add_option("--repeats", options.repeats, "passes for each median");
@@ -128,9 +153,8 @@ int Main(int argc, char** argv) {
     fmt::print(stderr, "{}\n", backend.status().ToString());
     return 1;
   }
-  for (const WeightFormat format : {WeightFormat::kF32, WeightFormat::kF16, WeightFormat::kBF16,
-                                    WeightFormat::kI8, WeightFormat::kI4}) {
-    if (options.format == kernels::Name(format)) Measure(**backend, options, format);
+  for (const auto& [name, form] : kForms) {
+    if (options.format == name) Measure(**backend, options, form);
   }
   return 0;
 }

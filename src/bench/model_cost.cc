@@ -38,7 +38,9 @@ void AddMatrix(Slot slot, const kernels::WeightMatrix& matrix, const PassShape& 
   // Only the last row of each sequence goes through the head.
   const auto rows =
       static_cast<double>(shape.sequences) * (IsHead(slot) ? 1.0 : static_cast<double>(shape.rows));
-  AddProducts(matrix.format(),
+  const bool as_bf16 =
+      matrix.spec().inputs == kernels::Inputs::kFloat && matrix.format() == WeightFormat::kI8;
+  AddProducts(as_bf16 ? WeightFormat::kBF16 : matrix.format(),
               rows * static_cast<double>(matrix.rows()) * static_cast<double>(matrix.cols()), cost);
 }
 

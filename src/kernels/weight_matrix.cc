@@ -1,6 +1,8 @@
 // Names of weight formats, and what numbers of a checkpoint mean.
 #include "kernels/weight_matrix.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 namespace dray::kernels {
@@ -19,6 +21,14 @@ std::string_view Name(WeightFormat format) {
       return "int4";
   }
   return "unknown";
+}
+
+std::string Name(const WeightForm& form) {
+  std::string text(Name(form.format));
+  if (form.inputs == Inputs::kFloat) text += " beside bf16";
+  if (form.group > 0) text += fmt::format(" in groups of {}", form.group);
+  if (form.zero == ZeroPoint::kPerGroup) text += " with zero points";
+  return text;
 }
 
 void QuantizedRows::ToFloats(int64_t row, float* out) const {

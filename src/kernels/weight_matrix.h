@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -15,9 +16,8 @@ namespace dray::kernels {
 // bf16 as well, as the dot-product instructions want it; with kF16 and kF32 they stay f32.
 //
 // kI8: 8-bit integers with one f32 scale for each row (output channel), or with one f16 scale for
-// each group of columns of a row. kI4: 4-bit integers with one f16 scale for each group. Both round
-// the activations of each row to 8-bit integers by the row's largest magnitude, and sum each group
-// (or row) exactly in integers. At most 65536 columns.
+// each group of columns of a row. kI4: 4-bit integers with one f16 scale for each group. Inputs
+// says what becomes of the activations. At most 65536 columns.
 enum class WeightFormat : uint8_t { kF32, kF16, kBF16, kI8, kI4 };
 
 std::string_view Name(WeightFormat format);
@@ -26,8 +26,30 @@ std::string_view Name(WeightFormat format);
 // - zero), with an f16 zero point for each group, not necessarily whole.
 enum class ZeroPoint : uint8_t { kNone, kPerGroup };
 
+// What integer weights are multiplied with. kRounded: activations as integers from -127 to 127,
+// each row by its largest magnitude or all rows by MatrixSpec::input_scale; a group's (or row's)
+// sum is exact. kFloat: activations as beside kBF16, and sums in f32; only for kI8 without groups.
+enum class Inputs : uint8_t { kRounded, kFloat };
+
 // The largest number of columns in a group.
 inline constexpr int64_t kLargestGroup = 128;
+
+// All that a matrix's form is beside its size. A format alone is a form: the rest as in MatrixSpec.
+struct WeightForm {
+  WeightForm(WeightFormat of = WeightFormat::kF32, int64_t group_cols = 0,  // NOLINT: a conversion
+             ZeroPoint zero_point = ZeroPoint::kNone, Inputs multiplied = Inputs::kRounded)
+      : format(of), group(group_cols), zero(zero_point), inputs(multiplied) {}
+
+  WeightFormat format;
+  int64_t group;
+  ZeroPoint zero;
+  Inputs inputs;
+
+  bool operator==(const WeightForm&) const = default;
+};
+
+// For people: "int8", "int8 beside bf16", "int4 in groups of 32 with zero points".
+std::string Name(const WeightForm& form);
 
 // [rows, cols] = [out_features, in_features] of a linear layer, or [entries, width] of an
 // embedding.
@@ -39,6 +61,14 @@ struct MatrixSpec {
   // floats have none.
   int64_t group = 0;
   ZeroPoint zero = ZeroPoint::kNone;  // with groups only
+  Inputs inputs = Inputs::kRounded;   // of integers
+  // Of rounded inputs: what 1 stands for in every row; larger inputs than 127 times it are clamped.
+  // 0: each row's own, a 127th of its largest magnitude.
+  float input_scale = 0.0f;
+
+  static MatrixSpec Of(int64_t rows, int64_t cols, const WeightForm& form) {
+    return {rows, cols, form.format, form.group, form.zero, form.inputs};
+  }
 };
 
 // Rows of a checkpoint's tensor in host memory: element (r, c) is at data[r * row_stride + c *

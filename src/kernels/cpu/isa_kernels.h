@@ -35,11 +35,12 @@ struct PackActivationsTask {
   int64_t padded_cols = 0;
   RowBlocks blocks{0, 1};
   std::byte* out = nullptr;
-  // Integer formats only: for each row its scale, and for each block [groups][rows of the block]
+  // Rounded inputs only: for each row its scale, and for each block [groups][rows of the block]
   // sums of the quantised activations over each `group_cols` of the padded columns.
   float* scales = nullptr;
   int32_t* group_sums = nullptr;
   int64_t group_cols = 0;
+  float input_scale = 0.0f;  // MatrixSpec's
 };
 
 // Weights to unsigned bytes: out = clamp(round(x * inverse_scale + shift) + zero, 0, top).
@@ -60,7 +61,13 @@ struct LinearTask {
   const std::byte* activations = nullptr;
   const float* scales = nullptr;
   const int32_t* group_sums = nullptr;
+  // int8 beside float inputs, more than two blocks of rows: ExpandedBytes for a panel of bf16.
+  std::byte* expanded = nullptr;
 };
+
+inline int64_t ExpandedBytes(const PanelLayout& layout) {
+  return layout.padded_cols * kPanelRows * 2 + kReadAhead;
+}
 
 // Queries (pairs of a row and a head) of one sequence that share a key head, against one chunk of
 // its context. Chunks begin at multiples of kChunkTokens, and each has its own maximum, sum and

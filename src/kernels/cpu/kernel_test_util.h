@@ -74,16 +74,21 @@ inline std::vector<float> Stored(const MatrixSpec& spec, std::vector<float> valu
   return values;
 }
 
-// One row of activations as Linear rounds them for weights of `format`.
-inline std::vector<float> RoundedActivations(WeightFormat format, std::span<const float> x) {
+// One row of activations as Linear rounds them for weights of `form`; `input_scale` as MatrixSpec
+// has it.
+inline std::vector<float> RoundedActivations(const WeightForm& form, std::span<const float> x,
+                                             float input_scale = 0.0f) {
   std::vector<float> rounded(x.begin(), x.end());
-  if (format == WeightFormat::kBF16) {
+  const bool is_integer = form.format == WeightFormat::kI8 || form.format == WeightFormat::kI4;
+  if (form.format == WeightFormat::kBF16 || (is_integer && form.inputs == Inputs::kFloat)) {
     for (float& v : rounded) v = RoundTo(DType::kBF16, v);
-  }
-  if (format == WeightFormat::kI8 || format == WeightFormat::kI4) {
-    const float peak = std::abs(PeakOf(x));
+  } else if (is_integer) {
+    const float peak = input_scale > 0 ? 127.0f * input_scale : std::abs(PeakOf(x));
+    const float scale = input_scale > 0 ? input_scale : peak / 127.0f;
     const float inverse = peak > 0 ? 127.0f / peak : 0.0f;
-    for (float& v : rounded) v = std::nearbyint(v * inverse) * (peak / 127.0f);
+    for (float& v : rounded) {
+      v = std::clamp(std::nearbyint(v * inverse), -127.0f, 127.0f) * scale;
+    }
   }
   return rounded;
 }
@@ -168,5 +173,11 @@ inline std::string TestName(const testing::TestParamInfo<std::string>& info) {
 inline constexpr WeightFormat kAllFormats[] = {WeightFormat::kF32, WeightFormat::kF16,
                                                WeightFormat::kBF16, WeightFormat::kI8,
                                                WeightFormat::kI4};
+
+// Those, and 8-bit weights beside float inputs.
+inline const WeightForm kAllForms[] = {
+    WeightFormat::kF32,  WeightFormat::kF16,
+    WeightFormat::kBF16, WeightFormat::kI8,
+    WeightFormat::kI4,   {WeightFormat::kI8, 0, ZeroPoint::kNone, Inputs::kFloat}};
 
 }  // namespace dray::kernels

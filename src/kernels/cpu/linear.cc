@@ -17,6 +17,12 @@ constexpr int64_t kPackAloneElements = 16 << 10;
 // Up to this many products (some microseconds) the caller does not wake the others at all.
 constexpr int64_t kComputeAloneProducts = 64 << 10;
 
+// Inputs that stay floats beside integer weights are packed as beside bf16.
+size_t InputFormat(const PanelLayout& layout) {
+  const bool as_bf16 = IsInteger(layout.format) && !layout.rounds_inputs;
+  return static_cast<size_t>(as_bf16 ? WeightFormat::kBF16 : layout.format);
+}
+
 // Bytes of a call's packed activations, each part in whole cache lines.
 struct ActivationSizes {
   int64_t packed = 0;
@@ -26,7 +32,7 @@ struct ActivationSizes {
   ActivationSizes(const LinearTask& task, int64_t activation_bytes, int64_t groups) {
     const int64_t rows = task.blocks.rows;
     packed = RoundUp<int64_t>(rows * task.layout.padded_cols * activation_bytes, kLineBytes);
-    if (IsInteger(task.layout.format)) {
+    if (task.layout.rounds_inputs) {
       scales = RoundUp<int64_t>(rows * 4, kLineBytes);
       sums = RoundUp<int64_t>(rows * groups * 4, kLineBytes);
     }
@@ -41,10 +47,11 @@ struct ThreadTasks {
 };
 
 ThreadTasks Place(const LinearTask& task, const ActivationSizes& sizes, int64_t groups,
-                  std::byte* memory, float* normed) {
+                  std::byte* memory, float* normed, std::byte* expanded) {
   ThreadTasks tasks;
   tasks.linear = task;
   tasks.linear.activations = memory;
+  tasks.linear.expanded = expanded;
   PackActivationsTask& pack = tasks.pack;
   pack.norm = task.args->norm;
   pack.normed = normed;
@@ -54,9 +61,10 @@ ThreadTasks Place(const LinearTask& task, const ActivationSizes& sizes, int64_t 
   pack.padded_cols = task.layout.padded_cols;
   pack.blocks = task.blocks;
   pack.out = memory;
-  if (IsInteger(task.layout.format)) {
+  if (task.layout.rounds_inputs) {
     pack.scales = reinterpret_cast<float*>(memory + sizes.packed);
     pack.group_sums = reinterpret_cast<int32_t*>(memory + sizes.packed + sizes.scales);
+    pack.input_scale = task.args->weight->spec().input_scale;
     pack.group_cols = task.layout.padded_cols / groups;
     tasks.linear.scales = pack.scales;
     tasks.linear.group_sums = pack.group_sums;
@@ -75,29 +83,34 @@ void CpuBackend::RunLinear(const LinearArgs& args, const Finished& finished) {
   LinearTask task;
   task.args = &args;
   task.layout = PanelLayout(weight.spec());
+  const size_t inputs = InputFormat(task.layout);
   task.blocks = RowBlocks(
       args.rows, task.layout.group > 0 ? isa_.max_grouped_rows : isa_.max_linear_rows[format]);
   const int64_t padded_cols = task.layout.padded_cols;
   const int64_t groups = task.layout.sums_per_row();
-  const ActivationSizes sizes(task, isa_.activation_bytes[format], groups);
+  const ActivationSizes sizes(task, isa_.activation_bytes[inputs], groups);
 
   const bool pack_alone = args.rows * padded_cols <= kPackAloneElements;
   const int64_t normed_bytes =
       args.norm == nullptr ? 0 : padded_cols * static_cast<int64_t>(sizeof(float));
+  const int64_t expanded_bytes =
+      inputs != format && task.blocks.count > 2 ? ExpandedBytes(task.layout) : 0;
+  const int64_t before_copy = normed_bytes + expanded_bytes;
   // Each thread's own memory, of which that of two never shares a page's worth of lines that a
-  // prefetcher may run over: perhaps a copy, and a row that is being normalised.
+  // prefetcher may run over: perhaps a row that is being normalised, a panel that is widened, and a
+  // copy.
   const int64_t thread_bytes =
-      RoundUp<int64_t>((pack_alone ? sizes.total() : 0) + normed_bytes + 4096, 4096);
+      RoundUp<int64_t>((pack_alone ? sizes.total() : 0) + before_copy + 4096, 4096);
   std::byte* shared = activations_.Get(static_cast<size_t>(RoundUp<int64_t>(sizes.total(), 4096) +
                                                            thread_bytes * pool_.num_threads()));
   std::byte* own = shared + RoundUp<int64_t>(sizes.total(), 4096);
   const auto place = [&](int thread_idx) {
     std::byte* mine = own + thread_bytes * thread_idx;
-    return Place(task, sizes, groups, pack_alone ? mine + normed_bytes : shared,
-                 reinterpret_cast<float*>(mine));
+    return Place(task, sizes, groups, pack_alone ? mine + before_copy : shared,
+                 reinterpret_cast<float*>(mine), mine + normed_bytes);
   };
   const auto run = isa_.linear[format];
-  const auto pack = isa_.pack_activations[format];
+  const auto pack = isa_.pack_activations[inputs];
   const int64_t panels = args.gated ? task.layout.panels / 2 : task.layout.panels;
 
   if (args.rows * task.layout.panels * kPanelRows * padded_cols <= kComputeAloneProducts) {

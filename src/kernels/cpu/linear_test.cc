@@ -30,15 +30,18 @@ double ReferenceActivation(Activation activation, double x) {
 
 struct Case {
   int64_t rows = 1, out = 1, in = 1;
-  WeightFormat format = WeightFormat::kF32;
+  WeightForm form;
   Activation activation = Activation::kNone;
   WriteMode mode = WriteMode::kOverwrite;
   bool with_bias = true;
+  float input_scale = 0.0f;
 };
 
 // Runs one case with strides wider than the rows, so that neighbours show if they are touched.
 void Check(Backend& backend, const Case& c) {
-  const TestMatrix matrix = MakeMatrix(backend, {c.out, c.in, c.format}, 1);
+  MatrixSpec spec = MatrixSpec::Of(c.out, c.in, c.form);
+  spec.input_scale = c.input_scale;
+  const TestMatrix matrix = MakeMatrix(backend, spec, 1);
   const int64_t x_stride = c.in + 3, out_stride = c.out + 5;
   const std::vector<float> x = RandomFloats(c.rows * x_stride, 2);
   const std::vector<float> bias = RandomFloats(c.out, 3);
@@ -57,8 +60,8 @@ void Check(Backend& backend, const Case& c) {
   backend.Linear(args);
 
   for (int64_t r = 0; r < c.rows; ++r) {
-    const std::vector<float> rounded =
-        RoundedActivations(c.format, {x.data() + r * x_stride, static_cast<size_t>(c.in)});
+    const std::vector<float> rounded = RoundedActivations(
+        c.form, {x.data() + r * x_stride, static_cast<size_t>(c.in)}, c.input_scale);
     for (int64_t n = 0; n < out_stride; ++n) {
       const size_t at = static_cast<size_t>(r * out_stride + n);
       if (n >= c.out) {
@@ -81,20 +84,19 @@ void Check(Backend& backend, const Case& c) {
           kRounding * (1.2 * (2.0 * static_cast<double>(c.in) + 2) * magnitude +
                        16 * (std::abs(sum) + std::abs(expected) + 1));
       ASSERT_NEAR(out[at], expected, tolerance)
-          << Name(c.format) << " rows " << c.rows << " out " << c.out << " in " << c.in << " at "
-          << r << "," << n;
+          << Name(c.form) << " rows " << c.rows << " out " << c.out << " in " << c.in << " at " << r
+          << "," << n;
     }
   }
 }
 
 TEST_P(LinearTest, MatchesDoublePrecisionOnOddShapes) {
-  for (const WeightFormat format : kAllFormats) {
-    for (const int64_t rows : {1, 2, 3, 5, 11, 12, 13, 29})
-      Check(*backend_, {rows, 75, 83, format});
-    Check(*backend_, {1, 1, 1, format});
-    Check(*backend_, {4, 419, 31, format});
-    Check(*backend_, {7, 33, 1, format});
-    Check(*backend_, {513, 40, 50, format});
+  for (const WeightForm& form : kAllForms) {
+    for (const int64_t rows : {1, 2, 3, 5, 11, 12, 13, 29}) Check(*backend_, {rows, 75, 83, form});
+    Check(*backend_, {1, 1, 1, form});
+    Check(*backend_, {4, 419, 31, form});
+    Check(*backend_, {7, 33, 1, form});
+    Check(*backend_, {513, 40, 50, form});
   }
 }
 
@@ -105,7 +107,19 @@ TEST_P(LinearTest, AppliesBiasActivationAndAdd) {
       for (const bool with_bias : {false, true}) {
         Check(*backend_, {3, 45, 64, WeightFormat::kF32, activation, mode, with_bias});
         Check(*backend_, {3, 45, 64, WeightFormat::kI8, activation, mode, with_bias});
+        Check(*backend_, {3, 45, 64, kAllForms[5], activation, mode, with_bias});
       }
+    }
+  }
+}
+
+// Inputs are from -1 to 1: some are clamped, then none, then all become small integers.
+TEST_P(LinearTest, OneStepForAllRows) {
+  for (const float input_scale : {0.5f / 127, 1.0f / 127, 3.0f / 127}) {
+    for (const WeightFormat format : {WeightFormat::kI8, WeightFormat::kI4}) {
+      Case c = {.rows = 13, .out = 75, .in = 83, .form = format};
+      c.input_scale = input_scale;
+      Check(*backend_, c);
     }
   }
 }
@@ -128,6 +142,16 @@ TEST_P(LinearTest, IntegersAtTheirExtremesDoNotSaturate) {
       backend_->Linear(args);
       for (const float y : out) EXPECT_NEAR(y, sign * kIn, 1e-5 * kIn) << Name(format);
     }
+  }
+}
+
+TEST_P(LinearTest, FloatInputsAreForWholeRowsOfBytes) {
+  for (const WeightForm& form :
+       {WeightForm(WeightFormat::kI4, 0, ZeroPoint::kNone, Inputs::kFloat),
+        WeightForm(WeightFormat::kI8, 64, ZeroPoint::kNone, Inputs::kFloat)}) {
+    const auto matrix = backend_->AllocateMatrix(MatrixSpec::Of(8, 64, form));
+    ASSERT_FALSE(matrix.ok());
+    EXPECT_EQ(matrix.status().code(), StatusCode::kUnsupported);
   }
 }
 
@@ -173,8 +197,8 @@ std::vector<float> RunLinear(Backend& backend, const WeightMatrix& weight, const
 
 TEST_P(LinearTest, ARowIsTheSameBitsInAnyBatch) {
   constexpr int64_t kRows = 61, kOut = 301, kIn = 1003;
-  for (const WeightFormat format : kAllFormats) {
-    const TestMatrix matrix = MakeMatrix(*backend_, {kOut, kIn, format}, 5);
+  for (const WeightForm& form : kAllForms) {
+    const TestMatrix matrix = MakeMatrix(*backend_, MatrixSpec::Of(kOut, kIn, form), 5);
     const std::vector<float> x = RandomFloats(kRows * kIn, 6);
     const std::vector<float> all = RunLinear(*backend_, matrix.packed, x.data(), kRows);
     for (int64_t rows = 1; rows <= 30; ++rows) {
@@ -182,14 +206,14 @@ TEST_P(LinearTest, ARowIsTheSameBitsInAnyBatch) {
       const std::vector<float> some =
           RunLinear(*backend_, matrix.packed, x.data() + first * kIn, rows);
       ASSERT_TRUE(SameBits(some, {all.data() + first * kOut, some.size()}))
-          << Name(format) << ", " << rows << " rows";
+          << Name(form) << ", " << rows << " rows";
     }
   }
 }
 
 TEST_P(LinearTest, TheNumberOfThreadsDoesNotShow) {
-  for (const WeightFormat format : kAllFormats) {
-    const TestMatrix matrix = MakeMatrix(*backend_, {500, 700, format}, 7);
+  for (const WeightForm& form : kAllForms) {
+    const TestMatrix matrix = MakeMatrix(*backend_, MatrixSpec::Of(500, 700, form), 7);
     for (const int64_t rows : {1, 40}) {
       const std::vector<float> x = RandomFloats(rows * 700, 8);
       const std::vector<float> two = RunLinear(*backend_, matrix.packed, x.data(), rows);

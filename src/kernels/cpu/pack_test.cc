@@ -84,13 +84,14 @@ TEST_P(PackTest, SourcesNeedNoAlignment) {
 TEST_P(PackTest, PanelsFillFromManyParts) {
   constexpr int64_t kRows = 180, kCols = 77;
   const std::vector<float> values = RandomFloats(kRows * kCols, 2);
-  for (const WeightFormat format : kAllFormats) {
-    WeightMatrix matrix = std::move(backend_->AllocateMatrix({kRows, kCols, format})).value();
+  for (const WeightForm& form : kAllForms) {
+    const MatrixSpec spec = MatrixSpec::Of(kRows, kCols, form);
+    WeightMatrix matrix = std::move(backend_->AllocateMatrix(spec)).value();
     for (int64_t part = 8; part >= 0; --part) {  // heads of 20 rows, in any order
       backend_->PackRows(matrix, part * 20,
                          {values.data() + part * 20 * kCols, DType::kF32, 20, kCols, kCols, 1});
     }
-    EXPECT_EQ(Unpack(matrix), Stored({kRows, kCols, format}, values)) << Name(format);
+    EXPECT_EQ(Unpack(matrix), Stored(spec, values)) << Name(form);
   }
 }
 

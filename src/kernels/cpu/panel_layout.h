@@ -58,6 +58,7 @@ struct PanelLayout {
   int64_t padded_cols;
   int64_t panels;
   int64_t panel_bytes;
+  bool rounds_inputs;  // to 8-bit integers
 
   explicit PanelLayout(const MatrixSpec& spec)
       : format(spec.format),
@@ -68,7 +69,8 @@ struct PanelLayout {
                                        : group > 64       ? group
                                                           : int64_t{64})),
         panels((spec.rows + kPanelRows - 1) / kPanelRows),
-        panel_bytes(PanelBytes()) {}
+        panel_bytes(PanelBytes()),
+        rounds_inputs(IsInteger(spec.format) && spec.inputs == Inputs::kRounded) {}
 
   bool has_zeros() const { return header_bytes > kLineBytes; }
   // Of formats without scales.

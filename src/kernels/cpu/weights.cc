@@ -168,6 +168,11 @@ Result<WeightMatrix> CpuBackend::AllocateMatrix(const MatrixSpec& spec) {
                     Name(spec.format), group,
                     spec.zero == ZeroPoint::kNone ? "" : " with zero points"));
   }
+  if (spec.inputs == Inputs::kFloat && (spec.format != WeightFormat::kI8 || group != 0)) {
+    return Status(StatusCode::kUnsupported,
+                  fmt::format("{} weights beside float inputs: only int8 with a scale for each row",
+                              Name(WeightForm(spec.format, group, spec.zero))));
+  }
   DRAY_ASSIGN_OR_RETURN(Buffer storage, HostAllocator().Allocate(static_cast<size_t>(*bytes)));
   // Linear gives each thread the same share of the panels, which lie one after another.
   if (pool_.num_nodes() > 1) pool_.TouchShares(storage.data(), *bytes);

@@ -1,4 +1,4 @@
-// Linear with weights in f32, f16 and bf16.
+// Linear with weights in f32, f16 and bf16, and with 8-bit ones that are taken as floats.
 //
 // One accumulator for each output, K strictly ascending: the result of a row is the same bits
 // whatever the size of its block, so blocks may be cut by speed alone.
@@ -133,6 +133,145 @@ struct FloatKernel {
   }
 };
 
+// Four k of int8 weights, which are exact in bf16, times kByteUnit; their channels' scales are for
+// the sums.
+#ifdef __AVX512BF16__
+// What a one becomes: the bytes are converted where they lie, at the top of 32-bit integers.
+constexpr float kByteUnit = 0x1p24f;
+
+// Bytes 0 and 1, and bytes 2 and 3, of each lane as pairs.
+struct BytePairs {
+  __m512i first, second;
+
+  explicit DRAY_INLINE BytePairs(ByteVec bytes) {
+    const __m512i top = _mm512_set1_epi32(static_cast<int>(0xFF000000u));
+    const __m512i w = _mm512_xor_si512(bytes.v, _mm512_set1_epi8(static_cast<char>(0x80)));
+    first = Pairs(_mm512_maskz_slli_epi32(0xFFFF, w, 24), ToTop(w, 1));
+    second = Pairs(ToTop(w, 2), _mm512_and_si512(w, top));
+  }
+
+ private:
+  // Byte i of each lane as its highest byte, above zeros.
+  static DRAY_INLINE __m512i ToTop(__m512i w, int i) {
+    const __m128i lanes = _mm_setr_epi8(-1, -1, -1, static_cast<char>(i),      //
+                                        -1, -1, -1, static_cast<char>(4 + i),  //
+                                        -1, -1, -1, static_cast<char>(8 + i),  //
+                                        -1, -1, -1, static_cast<char>(12 + i));
+    return _mm512_shuffle_epi8(w, _mm512_maskz_broadcast_i32x4(0xFFFF, lanes));
+  }
+  // The upper halves of two vectors' floats.
+  static DRAY_INLINE __m512i Pairs(__m512i a, __m512i b) {
+    const __m512i odd_words = _mm512_add_epi32(_mm512_set1_epi32(0x00210001), Twice());
+    return _mm512_permutex2var_epi16(_mm512_castps_si512(ToFloats(IntVec{a}).v), odd_words,
+                                     _mm512_castps_si512(ToFloats(IntVec{b}).v));
+  }
+  // Of lane i: 2 i in both halves.
+  static DRAY_INLINE __m512i Twice() {
+    return _mm512_setr_epi32(0x00000000, 0x00020002, 0x00040004, 0x00060006, 0x00080008, 0x000A000A,
+                             0x000C000C, 0x000E000E, 0x00100010, 0x00120012, 0x00140014, 0x00160016,
+                             0x00180018, 0x001A001A, 0x001C001C, 0x001E001E);
+  }
+};
+
+DRAY_INLINE void ExpandBytes(const std::byte* w, std::byte* first, std::byte* second) {
+  const BytePairs pairs(LoadBytes(w));
+  _mm512_store_si512(first, pairs.first);
+  _mm512_store_si512(second, pairs.second);
+}
+
+struct StepI8 {
+  static constexpr int kStepsPerLine = 8;
+  static constexpr int kColsPerStep = 4;
+  static constexpr int kActivationBytes = 8;
+  static constexpr int kTemporaries = 5;
+  template <int kRows, int kHalves>
+  static DRAY_INLINE void Run(const std::byte* w, const std::byte* x, Vec (&acc)[kRows][kHalves]) {
+    __m512i weights[2][kHalves];
+    for (int h = 0; h < kHalves; ++h) {
+      const BytePairs pairs(LoadBytes(w + h * kLineBytes));
+      weights[0][h] = pairs.first;
+      weights[1][h] = pairs.second;
+    }
+    for (int k = 0; k < 2; ++k) {
+      for (int r = 0; r < kRows; ++r) {
+        int32_t pair;
+        __builtin_memcpy(&pair, x + r * kLineBytes + 4 * k, sizeof(pair));
+        for (int h = 0; h < kHalves; ++h) acc[r][h] = DotBF16(acc[r][h], weights[k][h], pair);
+      }
+    }
+  }
+};
+#else
+constexpr float kByteUnit = 1.0f;
+
+DRAY_INLINE void ExpandBytes(const std::byte* w, std::byte* first, std::byte* second) {
+  const ByteVec bytes = LoadBytes(w);
+  StorePairs(first, ByteLess128<0>(bytes), ByteLess128<1>(bytes));
+  StorePairs(second, ByteLess128<2>(bytes), ByteLess128<3>(bytes));
+}
+
+struct StepI8 {
+  static constexpr int kStepsPerLine = 4;
+  static constexpr int kColsPerStep = 4;
+  static constexpr int kActivationBytes = 16;
+  static constexpr int kTemporaries = 3;
+  template <int kByte, int kRows, int kHalves>
+  static DRAY_INLINE void RunOne(const ByteVec (&bytes)[kHalves], const std::byte* x,
+                                 Vec (&acc)[kRows][kHalves]) {
+    Vec weights[kHalves];
+    for (int h = 0; h < kHalves; ++h) weights[h] = ByteLess128<kByte>(bytes[h]);
+    for (int r = 0; r < kRows; ++r) {
+      const Vec a = Set1(reinterpret_cast<const float*>(x + r * kLineBytes)[kByte]);
+      for (int h = 0; h < kHalves; ++h) acc[r][h] = Fma(weights[h], a, acc[r][h]);
+    }
+  }
+  template <int kRows, int kHalves>
+  static DRAY_INLINE void Run(const std::byte* w, const std::byte* x, Vec (&acc)[kRows][kHalves]) {
+    ByteVec bytes[kHalves];
+    for (int h = 0; h < kHalves; ++h) bytes[h] = LoadBytes(w + h * kLineBytes);
+    RunOne<0>(bytes, x, acc);
+    RunOne<1>(bytes, x, acc);
+    RunOne<2>(bytes, x, acc);
+    RunOne<3>(bytes, x, acc);
+  }
+};
+#endif
+
+// The weights of a panel of bytes as a panel of bf16.
+void Expand(const std::byte* w, int64_t cols, std::byte* out) {
+  for (int64_t c = 0; c < cols; c += StepI8::kColsPerStep) {
+    for (int h = 0; h < 2; ++h, w += kLineBytes, out += kLineBytes) {
+      ExpandBytes(w, out, out + kStepBytes);
+    }
+    out += kStepBytes;
+  }
+}
+
+// One or two blocks of rows take the bytes apart on their way to the registers. Of more blocks, the
+// first writes them out as bf16 for all: the same numbers in the same order.
+struct Int8FloatKernel : FloatKernel<StepBF16> {
+  template <int kRows, Source kSource>
+  static void Panel(const TileArgs& args) {
+    TileArgs inner = args;
+    inner.w = args.w + kInt8ScaleBytes;
+    if constexpr (kSource != Source::kL2) {
+      FloatKernel<StepI8>::Panel<kRows, kSource>(inner);
+    } else {
+      if (args.block == 0) Expand(inner.w, args.x_lines * kLineCols, args.expanded);
+      inner.w = args.expanded;
+      FloatKernel<StepBF16>::Panel<kRows, kSource>(inner);
+    }
+    const auto* scales = reinterpret_cast<const float*>(args.w);
+    const Vec unit = Set1(1.0f / kByteUnit);
+    for (int r = 0; r < kRows; ++r) {
+      for (int c = 0; c < kPanelRows; c += kLanes) {
+        float* acc = args.acc_out + r * kPanelRows + c;
+        Store(acc, Load(acc) * unit * Load(scales + c));
+      }
+    }
+  }
+};
+
 // The activations of one row into its place in a block of `block_rows` rows.
 template <typename StoreLine>
 void PackRow(const float* x, int64_t cols, int64_t padded_cols, std::byte* out, int64_t line_stride,
@@ -189,6 +328,9 @@ void LinearF16(const LinearTask& task, Range panels) {
 }
 void LinearBF16(const LinearTask& task, Range panels) {
   RunPanels<FloatKernel<StepBF16>>(task, panels);
+}
+void LinearI8Float(const LinearTask& task, Range panels) {
+  RunPanels<Int8FloatKernel>(task, panels);
 }
 
 }  // namespace dray::kernels::DRAY_ISA

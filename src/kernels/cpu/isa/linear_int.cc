@@ -64,13 +64,15 @@ struct Int8Kernel {
   }
 };
 
-// One row: x / scale rounded to [-127, 127]. Rows lie kLineBytes apart in each line of their block,
-// whose lines are `line_stride` bytes apart.
+// One row: x / scale rounded to [-127, 127], and clamped where the task has a scale of its own.
+// Rows lie kLineBytes apart in each line of their block, whose lines are `line_stride` bytes apart.
 void QuantizeRow(const PackActivationsTask& task, const float* x, float& scale, std::byte* out,
                  int64_t line_stride, int32_t* sums, int64_t sum_stride) {
-  const float peak = __builtin_fabsf(PeakOf(x, task.cols));
-  scale = peak / 127.0f;
+  const bool is_given = task.input_scale > 0.0f;
+  const float peak = is_given ? 127.0f * task.input_scale : __builtin_fabsf(PeakOf(x, task.cols));
+  scale = is_given ? task.input_scale : peak / 127.0f;
   const Vec inverse = Set1(peak > 0.0f ? 127.0f / peak : 0.0f);
+  const Vec most = Set1(127.0f), least = Set1(-127.0f);
   const Vec magic = Set1(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
   constexpr int64_t kLineCols = 4 * kQuadsPerLine;
   for (int64_t group = 0; group < task.padded_cols; group += task.group_cols) {
@@ -79,7 +81,8 @@ void QuantizeRow(const PackActivationsTask& task, const float* x, float& scale, 
     for (int64_t c = group; c < group + task.group_cols; c += kLanes) {
       const int64_t n = task.cols - c;
       const Vec v = n > 0 ? LoadUpTo(x + c, n) : Zero();
-      const Vec rounded = (v * inverse + magic) - magic;
+      const Vec clamped = is_given ? Max(least, Min(most, v * inverse)) : v * inverse;
+      const Vec rounded = (clamped + magic) - magic;
       StoreQuantized(out + c / kLineCols * line_stride + c % kLineCols * kQuantizedBytes, rounded);
       sum = sum + rounded;
     }
@@ -105,6 +108,7 @@ void PackActivationsInt(const PackActivationsTask& task, Range blocks) {
 
 void LinearI8(const LinearTask& task, Range panels) {
   if (task.layout.group > 0) return LinearGroupsI8(task, panels);
+  if (!task.layout.rounds_inputs) return LinearI8Float(task, panels);
   RunPanels<Int8Kernel>(task, panels);
 }
 

@@ -76,6 +76,8 @@ struct TileArgs {
   const float* scales;        // of the rows
   const int32_t* group_sums;  // [groups][rows]
   float* acc_out;
+  int64_t block;        // of rows
+  std::byte* expanded;  // LinearTask's
 };
 
 using PanelFunction = void (*)(const TileArgs&);
@@ -192,10 +194,12 @@ void RunPanel(const LinearTask& task, const PanelPart& part, int64_t next) {
   tile.w = weights + part.panel * task.layout.panel_bytes;
   tile.x_lines = x_lines;
   tile.acc_out = acc;
+  tile.expanded = task.expanded;
   for (int64_t b = 0; b < task.blocks.count; ++b) {
     const Range rows{task.blocks.Begin(b), task.blocks.Begin(b + 1)};
     tile.x = task.activations + rows.begin * x_lines * kLineBytes;
     tile.next = PartOfNext<Kernel>(task, weights + next * task.layout.panel_bytes, b);
+    tile.block = b;
     if (task.scales != nullptr) {
       tile.scales = task.scales + rows.begin;
       tile.group_sums = task.group_sums + rows.begin * task.layout.sums_per_row();

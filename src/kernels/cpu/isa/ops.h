@@ -17,6 +17,8 @@ void LinearI8(const LinearTask& task, Range panels);
 void LinearI4(const LinearTask& task, Range panels);
 // int8 with groups.
 void LinearGroupsI8(const LinearTask& task, Range panels);
+// int8 beside float inputs.
+void LinearI8Float(const LinearTask& task, Range panels);
 
 void ConvertArray(DType from, const void* in, DType to, void* out, int64_t count);
 float PeakOf(const float* x, int64_t count);

@@ -18,6 +18,8 @@
 //   DotBytes(acc, w, x)  acc + the sum of four unsigned bytes of each lane of w times four signed
 //                        activations, which LoadQuad spreads and StoreQuantized has written with
 //                        kQuantizedBytes each, in an order that suits the set
+//   ByteLess128<i>(w)    per lane: byte i of w, unsigned, less 128
+//   StorePairs(p, a, b)  sixteen pairs of bf16, for numbers that are bf16 already
 #pragma once
 
 #include <cstring>

@@ -169,6 +169,25 @@ inline ByteVec HighNibbles(ByteVec a) {
   return LowNibbles({_mm256_srli_epi16(a.lo, 4), _mm256_srli_epi16(a.hi, 4)});
 }
 
+template <int kByte>
+__m256 ByteLess128Half(__m256i a) {
+  const __m256i bytes = _mm256_xor_si256(a, _mm256_set1_epi8(static_cast<char>(0x80)));
+  return _mm256_cvtepi32_ps(_mm256_srai_epi32(_mm256_slli_epi32(bytes, 24 - 8 * kByte), 24));
+}
+template <int kByte>
+Vec ByteLess128(ByteVec a) {
+  return {ByteLess128Half<kByte>(a.lo), ByteLess128Half<kByte>(a.hi)};
+}
+inline __m256i PairsHalf(__m256 first, __m256 second) {
+  return _mm256_blend_epi16(_mm256_srli_epi32(_mm256_castps_si256(first), 16),
+                            _mm256_castps_si256(second), 0xAA);
+}
+inline void StorePairs(void* p, Vec first, Vec second) {
+  auto* halves = static_cast<__m256i*>(p);
+  _mm256_store_si256(halves, PairsHalf(first.lo, second.lo));
+  _mm256_store_si256(halves + 1, PairsHalf(first.hi, second.hi));
+}
+
 // Bytes 0 and 2, and bytes 1 and 3, of each four as pairs of 16 bits: the product of bytes that
 // this set has would saturate.
 inline constexpr int kQuantizedBytes = 2;

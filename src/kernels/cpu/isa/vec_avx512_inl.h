@@ -142,6 +142,20 @@ inline ByteVec LoadBytes(const void* p) { return {_mm512_load_si512(p)}; }
 inline ByteVec LowNibbles(ByteVec a) { return {_mm512_and_si512(a.v, _mm512_set1_epi8(0x0F))}; }
 inline ByteVec HighNibbles(ByteVec a) { return LowNibbles({_mm512_srli_epi16(a.v, 4)}); }
 
+template <int kByte>
+Vec ByteLess128(ByteVec a) {
+  __m512i bytes = _mm512_xor_si512(a.v, _mm512_set1_epi8(static_cast<char>(0x80)));
+  if (kByte < 3) bytes = _mm512_maskz_slli_epi32(0xFFFF, bytes, 24 - 8 * kByte);
+  return ToFloats(IntVec{_mm512_maskz_srai_epi32(0xFFFF, bytes, 24)});
+}
+inline __m512i Pairs(Vec first, Vec second) {
+  const __m512i low = _mm512_maskz_srli_epi32(0xFFFF, _mm512_castps_si512(first.v), 16);
+  return _mm512_mask_blend_epi16(0xAAAAAAAA, low, _mm512_castps_si512(second.v));
+}
+inline void StorePairs(void* p, Vec first, Vec second) {
+  _mm512_store_si512(p, Pairs(first, second));
+}
+
 #ifdef __AVX512VNNI__
 inline constexpr int kQuantizedBytes = 1;
 struct QuadVec {

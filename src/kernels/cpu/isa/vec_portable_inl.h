@@ -206,6 +206,23 @@ inline ByteVec HighNibbles(ByteVec a) {
   return a;
 }
 
+template <int kByte>
+Vec ByteLess128(ByteVec a) {
+  Vec r;
+  for (int i = 0; i < 4; ++i) {
+    r.q[i] = __builtin_convertvector(((a.q[i] >> (8 * kByte)) & 0xFF) - 128, Vec::Quad);
+  }
+  return r;
+}
+inline void StorePairs(void* p, Vec first, Vec second) {
+  for (int i = 0; i < 4; ++i) {
+    const auto low = reinterpret_cast<Vec::IntQuad>(first.q[i]) >> 16;
+    const auto high = reinterpret_cast<Vec::IntQuad>(second.q[i]);
+    const Vec::IntQuad pairs = (low & 0xFFFF) | (high & static_cast<int32_t>(0xFFFF0000u));
+    std::memcpy(static_cast<char*>(p) + 16 * i, &pairs, sizeof(pairs));
+  }
+}
+
 inline constexpr int kQuantizedBytes = 1;
 struct QuadVec {
   int8_t x[4];
