@@ -17,16 +17,14 @@
 namespace dray::cli {
 namespace {
 
-using kernels::WeightFormat;
-
-Result<std::optional<WeightFormat>> ParseFormat(const std::string& dtype) {
-  if (dtype == "auto") return std::optional<WeightFormat>();
-  if (dtype == "fp32") return std::optional(WeightFormat::kF32);
-  if (dtype == "fp16") return std::optional(WeightFormat::kF16);
-  if (dtype == "bf16") return std::optional(WeightFormat::kBF16);
-  if (dtype == "int8") return std::optional(WeightFormat::kI8);
-  if (dtype == "int4") return std::optional(WeightFormat::kI4);
-  return Status(StatusCode::kUnsupported, fmt::format("dtype {} cannot be computed", dtype));
+// A file that settings may name relative to the model's folder.
+std::filesystem::path LocateFile(const std::filesystem::path& model_dir,
+                                 const std::filesystem::path& file) {
+  if (!file.is_relative()) return file;
+  std::error_code error;
+  const bool beside =
+      !std::filesystem::exists(file, error) && std::filesystem::exists(model_dir / file, error);
+  return beside ? model_dir / file : file;
 }
 
 void LogModel(const engine::LoadedModel& model, const std::string& name) {
@@ -42,7 +40,10 @@ Result<std::unique_ptr<engine::LoadedModel>> LoadDraft(const ResolvedModel& reso
   DRAY_ASSIGN_OR_RETURN(engine::LoadModelOptions load, MakeLoadOptions(resolved));
   load.model_dir = resolved.draft_dir;
   load.backend = model.backend;
-  DRAY_ASSIGN_OR_RETURN(load.format, ParseFormat(resolved.settings.speculation.draft_dtype));
+  load.format = serving::FormOf(resolved.settings.speculation.draft_dtype);
+  load.table_format.reset();
+  load.smoothing.reset();
+  load.quantized_by.clear();
   auto draft = engine::LoadModel(load);
   if (!draft.ok()) return draft.status().WithPrefix("speculative_draft_model");
   LogModel(**draft, resolved.settings.model_name + "'s draft model");
@@ -69,14 +70,19 @@ engine::EngineOptions MakeEngineOptions(const serving::Settings& settings) {
 
 Result<engine::LoadModelOptions> MakeLoadOptions(const ResolvedModel& resolved) {
   const serving::Settings& settings = resolved.settings;
-  engine::LoadModelOptions load;
+  DRAY_ASSIGN_OR_RETURN(engine::LoadModelOptions load,
+                        serving::MakeQuantization(settings.dtype, settings.quantization));
+  if (load.smoothing) {
+    std::filesystem::path& file = load.smoothing->calibration_file;
+    file = file.empty() ? resolved.model_dir / "calibration.json"
+                        : LocateFile(resolved.model_dir, file);
+  }
   load.model_dir = resolved.model_dir;
   load.num_threads = static_cast<int>(settings.threads);
   load.num_prompt_threads = static_cast<int>(settings.threads_batch);
   load.pin_threads = settings.pin_threads;
   load.forbid_pickle = settings.forbid_pickle;
   if (settings.load_format == "dummy") load.load_format = engine::LoadFormat::kDummy;
-  DRAY_ASSIGN_OR_RETURN(load.format, ParseFormat(settings.dtype));
   return load;
 }
 
@@ -89,7 +95,7 @@ Result<std::shared_ptr<serving::Model>> OpenModel(const ResolvedModel& resolved)
   DRAY_ASSIGN_OR_RETURN(auto tokenizer, OpenTokenizer(resolved.tokenizer_dir));
   std::unique_ptr<engine::LoadedModel> model;
   {
-    ProgressLine line;
+    ProgressLine line("loading");
     load.progress = [&](uint64_t done, uint64_t total) { line.Update(done, total); };
     DRAY_ASSIGN_OR_RETURN(model, engine::LoadModel(load));
   }

@@ -54,7 +54,7 @@ Status CheckOptions(const LoadedModel& model, const EngineOptions& options) {
 
 DType KvDType(const LoadedModel& model, const EngineOptions& options) {
   if (options.kv_dtype) return *options.kv_dtype;
-  switch (model.format) {
+  switch (model.table_format.format) {
     case kernels::WeightFormat::kF16:
       return DType::kF16;
     case kernels::WeightFormat::kF32:

@@ -56,10 +56,23 @@ struct EngineOptions {
 // read), so that a size can be timed without its checkpoint.
 enum class LoadFormat { kCheckpoint, kDummy };
 
+// Weights in integers, and activations by steps that were measured beforehand.
+struct SmoothingOptions {
+  std::filesystem::path calibration_file;  // of model/calibration.h
+  double alpha = 0.5;                      // from 0 to 1: model/smoothing.h
+};
+
 struct LoadModelOptions {
-  std::filesystem::path model_dir;
+  std::filesystem::path model_dir = {};
   // How weights are stored and computed; absent: as the checkpoint holds them.
-  std::optional<kernels::WeightFormat> format = std::nullopt;
+  std::optional<kernels::WeightForm> format = std::nullopt;
+  // The same for what lies outside of the layers: token and position tables, the head; absent:
+  // `format`.
+  std::optional<kernels::WeightForm> table_format = std::nullopt;
+  std::optional<SmoothingOptions> smoothing = std::nullopt;
+  // "gptq" or "awq": the checkpoint must be quantised so. Its integers are kept, and `format` is
+  // for its floats.
+  std::string quantized_by = {};
   // Who computes; null: a backend is made by the next two.
   std::shared_ptr<kernels::Backend> backend = nullptr;
   int num_threads = 0;         // 0: one for each processor that this process may use

@@ -17,12 +17,17 @@ struct LoadedModel {
   std::shared_ptr<kernels::Backend> backend;
   model::ModelDescription description;
   model::Weights weights;
-  kernels::WeightFormat format = kernels::WeightFormat::kF32;
+  // Of the layers, and of the tables around them.
+  kernels::WeightForm format;
+  kernels::WeightForm table_format;
   // For reports.
   std::string checkpoint_format;
   uint64_t checkpoint_bytes = 0;
   double load_seconds = 0;
 };
+
+// Of the backend that LoadModel makes if options.backend is null.
+kernels::CpuBackendOptions BackendOptions(const LoadModelOptions& options);
 
 // Reads config.json and the weight files of the directory, or a GGUF model.
 Result<std::unique_ptr<LoadedModel>> LoadModel(const LoadModelOptions& options);

@@ -91,8 +91,8 @@ class Generator {
   }
 
   Status FillMatrix(const WeightRow& row, int64_t layer) {
-    const kernels::MatrixSpec spec = {SlotRows(row, config_), ExtentOf(row.cols, config_),
-                                      options_.format};
+    const auto spec = kernels::MatrixSpec::Of(SlotRows(row, config_), ExtentOf(row.cols, config_),
+                                              options_.FormatOf(row.slot));
     DRAY_ASSIGN_OR_RETURN(auto matrix, backend_.AllocateMatrix(spec));
     kernels::SourceRows source;
     source.dtype = DType::kBF16;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "model/row_runs.h"
+#include "model/smoothing.h"
 
 namespace dray::model {
 namespace {
@@ -123,8 +124,7 @@ class Loader {
       if (part.integers != nullptr) {
         PackIntegers(matrix, runs, *part.integers);
       } else {
-        const SourceRows all = AsRows(*part.source, part.row->transform);
-        for (const RowRun& run : runs) PackFloats(matrix, run, all, *part.source->file);
+        for (const RowRun& run : runs) PackFloats(matrix, run, slot, part);
         part.source->file->Release(StoredBytes(*part.source));
       }
       Advance(part);
@@ -136,16 +136,23 @@ class Loader {
   // Integers are kept in the form nearest to theirs, and floats beside them as floats: a matrix of
   // which some part is floats is one of floats.
   kernels::MatrixSpec SpecOf(const PlannedSlot& slot, bool has_integers) const {
-    kernels::MatrixSpec plain = {SlotRows(slot.row(), config_), ExtentOf(slot.row().cols, config_),
-                                 options_.format};
+    auto plain =
+        kernels::MatrixSpec::Of(SlotRows(slot.row(), config_), ExtentOf(slot.row().cols, config_),
+                                options_.FormatOf(slot.slot));
+    if (options_.smoothing != nullptr) {
+      plain.input_scale = options_.smoothing->InputScale(slot.slot, slot.layer);
+    }
     const bool keep = options_.integers == StoredIntegers::kKeep;
     for (const PlannedTensor& part : slot.parts) {
       if (part.integers != nullptr) continue;
-      if (keep && has_integers) plain.format = backend_.NativeFormat(part.source->dtype);
+      if (keep && has_integers && !options_.table_format)
+        plain.format = backend_.NativeFormat(part.source->dtype);
       return plain;
     }
     const kernels::MatrixSpec stored = JoinedForm(slot, config_);
-    return keep || stored.format == plain.format ? stored : plain;
+    const bool same_bits =
+        stored.format == plain.format && plain.inputs == kernels::Inputs::kRounded;
+    return keep || same_bits ? stored : plain;
   }
 
   // Pages whose rows share none with others are given back a piece at a time.
@@ -164,8 +171,13 @@ class Loader {
   }
 
   // A transposed tensor's rows interleave over all of its pages, so it is packed in one piece.
-  void PackFloats(kernels::WeightMatrix& matrix, const RowRun& run, const SourceRows& all,
-                  const MappedFile& file) {
+  void PackFloats(kernels::WeightMatrix& matrix, const RowRun& run, const PlannedSlot& slot,
+                  const PlannedTensor& tensor) {
+    const SourceRows all = AsRows(*tensor.source, tensor.row->transform);
+    std::span<const float> factors;
+    if (options_.smoothing != nullptr) {
+      factors = options_.smoothing->ColumnFactors(slot.slot, slot.layer);
+    }
     const bool interleaved = all.row_stride < all.col_stride;
     const int64_t row_bytes = all.cols * static_cast<int64_t>(SizeOf(all.dtype));
     const int64_t piece = interleaved ? run.count : PieceRows(row_bytes);
@@ -173,8 +185,9 @@ class Loader {
       const RowRun part = {run.slot_row + done, run.source_row + done * run.source_step,
                            std::min(piece, run.count - done), run.source_step};
       const SourceRows rows = Slice(all, part);
-      backend_.PackRows(matrix, part.slot_row, rows);
-      if (!interleaved && piece < run.count) file.Release(Span(rows));
+      backend_.PackRows(matrix, part.slot_row,
+                        factors.empty() ? rows : MultiplyColumns(rows, factors, smoothed_));
+      if (!interleaved && piece < run.count) tensor.source->file->Release(Span(rows));
     }
   }
 
@@ -198,6 +211,9 @@ class Loader {
       }
       Advance(part);
     }
+    if (options_.smoothing != nullptr) {
+      options_.smoothing->DivideNorm(slot.slot, slot.layer, vector);
+    }
     DRAY_ASSIGN_OR_RETURN(auto tensor, Tensor::Make(backend_.allocator(), DType::kF32,
                                                     {static_cast<int64_t>(vector.size())}));
     backend_.CopyFromHost(tensor.as<float>(), vector.data(), vector.size() * sizeof(float));
@@ -214,6 +230,7 @@ class Loader {
   kernels::Backend& backend_;
   const LoadOptions& options_;
   Weights weights_;
+  std::vector<float> smoothed_;  // a piece of a tensor
   uint64_t done_bytes_ = 0;
   uint64_t total_bytes_ = 0;
 };

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 
 #include "base/status.h"
 #include "checkpoint/checkpoint.h"
@@ -15,6 +16,8 @@
 
 namespace dray::model {
 
+class Smoothing;  // smoothing.h
+
 // What becomes of weights that the checkpoint holds as integers.
 enum class StoredIntegers : uint8_t {
   kKeep,     // they are not rounded again where a form of the kernels holds them
@@ -23,10 +26,20 @@ enum class StoredIntegers : uint8_t {
 
 struct LoadOptions {
   // How matrices are stored.
-  kernels::WeightFormat format = kernels::WeightFormat::kF32;
+  kernels::WeightForm format;
+  // The same for those outside of the layers; absent: format, or beside integers that are kept the
+  // checkpoint's floats.
+  std::optional<kernels::WeightForm> table_format = std::nullopt;
   StoredIntegers integers = StoredIntegers::kConvert;
   // Called as loading goes on, with the bytes of the checkpoint's tensors done and their total.
   std::function<void(uint64_t done_bytes, uint64_t total_bytes)> progress = nullptr;
+  // Null: none.
+  const Smoothing* smoothing = nullptr;
+
+  const kernels::WeightForm& TableFormat() const { return table_format ? *table_format : format; }
+  const kernels::WeightForm& FormatOf(Slot slot) const {
+    return slot < kFirstLayerSlot ? TableFormat() : format;
+  }
 };
 
 // Loads what `plan` lists; `checkpoint` is the one that it was made from.

@@ -78,6 +78,8 @@ class Loader {
   Result<LoadedSettings> Finish() {
     DRAY_RETURN_IF_ERROR(CheckForeignSettings(foreign_, out_.warnings));
     DRAY_RETURN_IF_ERROR(MakeSpeculation(out_.settings.speculation).status());
+    DRAY_RETURN_IF_ERROR(
+        MakeQuantization(out_.settings.dtype, out_.settings.quantization).status());
     return std::move(out_);
   }
 

@@ -14,6 +14,7 @@
 #include "base/properties.h"
 #include "base/status.h"
 #include "serving/model.h"
+#include "serving/quantization_settings.h"
 #include "serving/speculation_settings.h"
 
 namespace dray::serving {
@@ -30,10 +31,11 @@ struct Settings {
   int64_t drain_timeout_s = 25;
 
   // The model.
-  std::string model_id;              // a folder; "" if none was given
-  std::string model_name;            // "": from model_id, see ModelName
-  std::string tokenizer;             // "": beside the model
-  std::string dtype = "auto";        // auto, fp32, fp16 or bf16
+  std::string model_id;        // a folder; "" if none was given
+  std::string model_name;      // "": from model_id, see ModelName
+  std::string tokenizer;       // "": beside the model
+  std::string dtype = "auto";  // auto, fp32, fp16, bf16, int8 or int4
+  QuantizationSettings quantization;
   std::string load_format = "auto";  // auto or dummy
   bool forbid_pickle = false;
 

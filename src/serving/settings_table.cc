@@ -181,6 +181,25 @@ constexpr Setting kSettings[] = {
      "int4.",
      Scope::kModel, "option.data_type", "",
      [](S& s, Text v) { return SetDType(s.dtype, v, "auto, fp32, fp16, bf16, int8, int4"); }},
+    {"option.quantize", "quantize", "METHOD", "none",
+     "How weights become integers: dynamic_int8 (also what dtype=int8 means), int8_weight_only, "
+     "int4 (also dtype=int4), int4_asym (with zero points), smoothquant; or what the checkpoint "
+     "is already: gptq, awq. A dtype beside it names the floats that the token table and the head "
+     "stay in.",
+     Scope::kModel, "", "HF_MODEL_QUANTIZE",
+     [](S& s, Text v) { return SetQuantize(s.quantization, v); }},
+    {"option.quantize_group_size", "quantize-group-size", "N", "0",
+     "Input channels that share a scale: 32, 64 or 128, for dynamic_int8, int4 and int4_asym; 0: "
+     "all of dynamic_int8, 64 of int4.",
+     Scope::kModel, "", "", [](S& s, Text v) { return SetGroupSize(s.quantization, v); }},
+    {"option.smoothquant_alpha", "smoothquant-alpha", "A", "0.5",
+     "With smoothquant: how much of the activations' range goes over to the weights, from 0 to 1.",
+     Scope::kModel, "", "", [](S& s, Text v) { return SetSmoothquantAlpha(s.quantization, v); }},
+    {"option.calibration_file", "calibration-file", "FILE",
+     "calibration.json in the model's folder",
+     "With smoothquant: what dray calibrate wrote of this model; here or in the model's folder.",
+     Scope::kModel, "", "",
+     [](S& s, Text v) { return SetText(s.quantization.calibration_file, v); }},
     {"option.load_format", "load-format", "FORMAT", "auto",
      "Where weights come from: auto (the checkpoint's files), or dummy (random numbers; only "
      "the configuration is read, to time a size without its checkpoint).",

@@ -197,7 +197,7 @@ TEST(SettingsTest, WhatCannotBeServedIsRefused) {
             std::string::npos);
   EXPECT_NE(ErrorOf(File({{"engine", "OnnxRuntime"}})).find("Python or MPI"), std::string::npos);
   EXPECT_NE(ErrorOf(File({{"option.entryPoint", "model.py"}})).find("Python"), std::string::npos);
-  EXPECT_NE(ErrorOf(File({{"option.quantize", "awq"}})).find("option.dtype=int8"),
+  EXPECT_NE(ErrorOf(File({{"option.load_in_8bit", "true"}})).find("quantize=int8_weight_only"),
             std::string::npos);
 }
 

@@ -86,7 +86,7 @@ class Scorer {
     DRAY_ASSIGN_OR_RETURN(auto cache, model::KvCache::Make(*model.backend, *scorer.config_,
                                                            {.num_blocks = scorer.num_blocks_,
                                                             .block_size = options.block_size,
-                                                            .dtype = KvType(model.format)}));
+                                                            .dtype = KvType(model.format.format)}));
     scorer.cache_ = std::make_unique<model::KvCache>(std::move(cache));
     DRAY_ASSIGN_OR_RETURN(scorer.decoder_,
                           model::Decoder::Make(*scorer.config_, model.weights, *model.backend,
