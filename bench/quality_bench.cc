@@ -1,7 +1,7 @@
 // What a number format costs: bits per byte of held-out text, for each format of weights and of the
 // key/value cache, as models/demo/README.md defines the measure.
 //
-//   quality_bench [MODEL_DIR] [--text FILE] [--stories N]
+//   quality_bench [MODEL_DIR] [--text FILE] [--stories N] [--calibration FILE]
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -13,6 +13,7 @@
 
 #include "base/file.h"
 #include "engine/engine_core.h"
+#include "serving/quantization_settings.h"
 #include "tokenizer/tokenizer.h"
 
 namespace dray::bench {
@@ -21,6 +22,7 @@ namespace {
 struct Options {
   std::string model_dir = "models/demo";
   std::string text = "models/demo/heldout.txt";
+  std::string calibration;
   size_t stories = 1000;
 };
 
@@ -29,14 +31,31 @@ struct Story {
   size_t bytes = 0;
 };
 
-struct Format {
-  kernels::WeightFormat weights;
-  DType kv;
+// What --dtype or --quantize, and what belongs to it, say of the weights.
+struct Weights {
+  std::string_view dtype;
+  std::string_view quantize = "none";
+  int64_t group = 0;
+  double alpha = 0;  // of smoothquant
 };
 
-constexpr kernels::WeightFormat kWeightFormats[] = {
-    kernels::WeightFormat::kBF16, kernels::WeightFormat::kF32, kernels::WeightFormat::kF16,
-    kernels::WeightFormat::kI8, kernels::WeightFormat::kI4};
+constexpr Weights kWeights[] = {
+    {"bf16"},
+    {"fp32"},
+    {"fp16"},
+    {"auto", "int8_weight_only"},
+    {"auto", "dynamic_int8"},
+    {"auto", "dynamic_int8", 64},
+    {"auto", "smoothquant", 0, 0.3},
+    {"auto", "smoothquant", 0, 0.5},
+    {"auto", "smoothquant", 0, 0.7},
+    {"auto", "int4"},
+    {"auto", "int4", 32},
+    {"auto", "int4", 128},
+    {"auto", "int4_asym"},
+    {"auto", "int4_asym", 32},
+    {"bf16", "int4"},
+};
 constexpr DType kKvFormats[] = {DType::kBF16, DType::kF32, DType::kF16, DType::kI8};
 
 // Adds up the log-probabilities of a prompt's tokens.
@@ -77,12 +96,31 @@ Result<std::vector<Story>> ReadStories(const Options& options) {
   return stories;
 }
 
-Result<double> BitsPerByte(const Options& options, const Format& format,
+std::string Label(const Weights& weights) {
+  if (weights.quantize == "none") return std::string(weights.dtype);
+  std::string label(weights.quantize);
+  if (weights.group > 0) label += fmt::format(" {}", weights.group);
+  if (weights.alpha > 0) label += fmt::format(" {}", weights.alpha);
+  return weights.dtype == "auto" ? label : fmt::format("{}, rest {}", label, weights.dtype);
+}
+
+Result<engine::LoadModelOptions> LoadOptions(const Options& options, const Weights& weights) {
+  serving::QuantizationSettings settings;
+  settings.method = weights.quantize;
+  settings.group_size = weights.group;
+  settings.smoothquant_alpha = weights.alpha;
+  if (weights.alpha > 0) settings.calibration_file = options.calibration;
+  DRAY_ASSIGN_OR_RETURN(auto load, serving::MakeQuantization(weights.dtype, settings));
+  load.model_dir = options.model_dir;
+  return load;
+}
+
+Result<double> BitsPerByte(const Options& options, const Weights& weights, DType kv,
                            const std::vector<Story>& stories) {
-  DRAY_ASSIGN_OR_RETURN(
-      auto model, engine::LoadModel({.model_dir = options.model_dir, .format = format.weights}));
-  DRAY_ASSIGN_OR_RETURN(
-      auto core, engine::EngineCore::Make(*model, {.max_sequences = 8, .kv_dtype = format.kv}));
+  DRAY_ASSIGN_OR_RETURN(const auto load, LoadOptions(options, weights));
+  DRAY_ASSIGN_OR_RETURN(auto model, engine::LoadModel(load));
+  DRAY_ASSIGN_OR_RETURN(auto core,
+                        engine::EngineCore::Make(*model, {.max_sequences = 8, .kv_dtype = kv}));
   double nats = 0;
   size_t bytes = 0;
   uint64_t id = 0;
@@ -110,16 +148,17 @@ int Run(const Options& options) {
   }
   // The first is what the others are compared with: bf16 weights, bf16 keys and values.
   double first = 0;
-  fmt::print("weights  keys and values  bits per byte\n");
-  for (const auto weights : kWeightFormats) {
+  fmt::print("{:<24} keys and values  bits per byte\n", "weights");
+  for (const Weights& weights : kWeights) {
+    if (weights.quantize == "smoothquant" && options.calibration.empty()) continue;
     for (const DType kv : kKvFormats) {
-      const auto bits = BitsPerByte(options, {weights, kv}, *stories);
+      const auto bits = BitsPerByte(options, weights, kv, *stories);
       if (!bits.ok()) {
         fmt::print(stderr, "{}\n", bits.status().ToString());
         return 1;
       }
       if (first == 0) first = *bits;
-      fmt::print("{:<8} {:<16} {:.5f} {:+.3f} %\n", Name(weights), Name(kv), *bits,
+      fmt::print("{:<24} {:<16} {:.5f} {:+.3f} %\n", Label(weights), Name(kv), *bits,
                  100 * (*bits / first - 1));
     }
   }
@@ -134,6 +173,7 @@ int main(int argc, char** argv) {
   dray::bench::Options options;
   app.add_option("model", options.model_dir, "Model directory");
   app.add_option("--text", options.text, "Text, split at blank lines");
+  app.add_option("--calibration", options.calibration, "For smoothquant: of dray calibrate");
   app.add_option("--stories", options.stories, "At most so many parts of it");
   CLI11_PARSE(app, argc, argv);
   return dray::bench::Run(options);

@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "cli/bench_command.h"
+#include "cli/calibrate_command.h"
 #include "cli/generate_command.h"
 #include "cli/inspect_command.h"
 #include "cli/serve_command.h"
@@ -87,6 +88,12 @@ void AddBench(CLI::App& app, BenchArguments& arguments) {
   AddBenchOptions(*command, arguments);
 }
 
+void AddCalibrate(CLI::App& app, CalibrateOptions& options) {
+  CLI::App* command = app.add_subcommand(
+      "calibrate", "Measure a model's activations on a text, for --quantize smoothquant");
+  AddCalibrateOptions(*command, options);
+}
+
 std::string CommandLine(int argc, char** argv) {
   std::string line;
   for (int i = 0; i < argc; ++i) line += (i > 0 ? " " : "") + std::string(argv[i]);
@@ -123,6 +130,8 @@ int Main(int argc, char** argv) {
   AddTokenize(app, model, tokenize);
   BenchArguments bench;
   AddBench(app, bench);
+  CalibrateOptions calibrate;
+  AddCalibrate(app, calibrate);
   CLI11_PARSE(app, argc, argv);
 
   std::optional<DemoModel> demo;
@@ -137,6 +146,10 @@ int Main(int argc, char** argv) {
     // Loading is told by the progress line; what remains of the log are warnings.
     if (::isatty(STDERR_FILENO) == 1) SetLogLevel(LogLevel::kWarning);
     return RunGenerate(generate, std::cout, std::cerr);
+  }
+  if (app.got_subcommand("calibrate")) {
+    SetLogLevel(LogLevel::kWarning);
+    return RunCalibrate(calibrate, std::cout, std::cerr);
   }
   if (app.got_subcommand("bench")) {
     SetLogLevel(LogLevel::kWarning);

@@ -5,8 +5,6 @@
 
 #include <cstdio>
 
-#include "cli/human.h"
-
 namespace dray::cli {
 namespace {
 
@@ -16,24 +14,27 @@ constexpr auto kInterval = std::chrono::milliseconds(100);
 
 }  // namespace
 
-ProgressLine::ProgressLine()
-    : is_terminal_(::isatty(STDERR_FILENO) == 1), start_(std::chrono::steady_clock::now()) {}
+ProgressLine::ProgressLine(const char* verb, std::string (*amount)(uint64_t))
+    : verb_(verb),
+      amount_(amount),
+      is_terminal_(::isatty(STDERR_FILENO) == 1),
+      start_(std::chrono::steady_clock::now()) {}
 
 ProgressLine::~ProgressLine() {
   if (shown_) fmt::print(stderr, "\r\x1b[K");
 }
 
-void ProgressLine::Update(uint64_t done_bytes, uint64_t total_bytes) {
+void ProgressLine::Update(uint64_t done, uint64_t total) {
   const auto now = std::chrono::steady_clock::now();
-  if (!is_terminal_ || total_bytes == 0 || now - last_ < kInterval) return;
+  if (!is_terminal_ || total == 0 || now - last_ < kInterval) return;
   last_ = now;
   shown_ = true;
-  const double share = static_cast<double>(done_bytes) / static_cast<double>(total_bytes);
+  const double share = static_cast<double>(done) / static_cast<double>(total);
   const double seconds = std::chrono::duration<double>(now - start_).count();
   const auto filled = static_cast<size_t>(share * kBarWidth);
-  fmt::print(stderr, "\rloading [{:<{}}] {} of {}, {}/s\x1b[K", std::string(filled, '#'), kBarWidth,
-             HumanBytes(done_bytes), HumanBytes(total_bytes),
-             HumanBytes(static_cast<uint64_t>(static_cast<double>(done_bytes) / seconds)));
+  fmt::print(stderr, "\r{} [{:<{}}] {} of {}, {}/s\x1b[K", verb_, std::string(filled, '#'),
+             kBarWidth, amount_(done), amount_(total),
+             amount_(static_cast<uint64_t>(static_cast<double>(done) / seconds)));
   std::fflush(stderr);
 }
 

@@ -32,10 +32,11 @@ Status CheckQuantizedBy(const LoadModelOptions& options,
                                   : description.packed->order == Order::kAwq ? "awq"
                                                                              : "gptq";
   if (options.quantized_by.empty() || options.quantized_by == method) return OkStatus();
-  return {StatusCode::kInvalidArgument,
-          fmt::format("{}: quantize is {}, but by its config.json the checkpoint is {}; remove the "
-                      "setting: a quantised checkpoint is read as it is",
-                      options.model_dir.string(), options.quantized_by, method)};
+  return {
+      StatusCode::kInvalidArgument,
+      fmt::format("{}: quantize is {}, but by its configuration the checkpoint is {}; remove the "
+                  "setting: a quantised checkpoint is read as it is",
+                  options.model_dir.string(), options.quantized_by, method)};
 }
 
 Result<model::Smoothing> MakeSmoothing(const SmoothingOptions& options,

@@ -31,8 +31,8 @@ TEST_P(FusedLinearTest, NormBeforeIsNormThenLinear) {
   const std::vector<float> scale = RandomFloats(kIn, 1), shift = RandomFloats(kIn, 2);
   const VectorNorm layer_norm = {NormKind::kLayerNorm, scale.data(), shift.data(), 1e-3f};
   const VectorNorm rms_norm = {NormKind::kRmsNorm, scale.data(), nullptr, 1e-5f};
-  for (const WeightFormat format : kAllFormats) {
-    const TestMatrix matrix = MakeMatrix(*backend_, {kOut, kIn, format}, 3);
+  for (const WeightForm& form : kAllForms) {
+    const TestMatrix matrix = MakeMatrix(*backend_, MatrixSpec::Of(kOut, kIn, form), 3);
     for (const int64_t rows : kRowCounts) {
       const std::vector<float> x = RandomFloats(rows * kIn, 4, 5.0f);
       for (const VectorNorm& norm : {layer_norm, rms_norm}) {
@@ -42,7 +42,7 @@ TEST_P(FusedLinearTest, NormBeforeIsNormThenLinear) {
         LinearArgs fused = Dense(matrix.packed, x, rows, out, kOut);
         fused.norm = &norm;
         backend_->Linear(fused);
-        ASSERT_TRUE(SameBits(out, expected)) << Name(format) << ", " << rows << " rows";
+        ASSERT_TRUE(SameBits(out, expected)) << Name(form) << ", " << rows << " rows";
       }
     }
   }
@@ -53,8 +53,8 @@ TEST_P(FusedLinearTest, GatedIsLinearThenGate) {
   // Whole panels of gates and values, and not.
   for (const int64_t width : {96, 32, 50, 7}) {
     const std::vector<float> bias = RandomFloats(2 * width, 5);
-    for (const WeightFormat format : kAllFormats) {
-      const TestMatrix matrix = MakeMatrix(*backend_, {2 * width, kIn, format}, 6);
+    for (const WeightForm& form : kAllForms) {
+      const TestMatrix matrix = MakeMatrix(*backend_, MatrixSpec::Of(2 * width, kIn, form), 6);
       for (const int64_t rows : kRowCounts) {
         const std::vector<float> x = RandomFloats(rows * kIn, 7, 3.0f);
         std::vector<float> both, out;
@@ -72,7 +72,7 @@ TEST_P(FusedLinearTest, GatedIsLinearThenGate) {
                          expected.data() + r * width);
         }
         ASSERT_TRUE(SameBits(out, expected))
-            << Name(format) << ", width " << width << ", " << rows << " rows";
+            << Name(form) << ", width " << width << ", " << rows << " rows";
       }
     }
   }

@@ -1,0 +1,127 @@
+#include "cli/calibrate_command.h"
+
+#include <fmt/format.h>
+#include <fmt/ostream.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <memory>
+#include <ostream>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/file.h"
+#include "cli/open_model.h"
+#include "cli/open_tokenizer.h"
+#include "cli/progress.h"
+#include "engine/calibrate.h"
+#include "tokenizer/tokenizer.h"
+
+namespace dray::cli {
+namespace {
+
+// Some hundred tokens: about what one sequence takes.
+constexpr size_t kPieceBytes = 2048;
+
+// The next piece of `text`, which ends behind a line, or else a word, if there is one.
+std::string_view TakePiece(std::string_view& text) {
+  size_t end = std::min(text.size(), kPieceBytes);
+  if (end < text.size()) {
+    const std::string_view most = text.substr(0, end);
+    const size_t line = most.rfind('\n'), word = most.rfind(' ');
+    const size_t last = line != std::string_view::npos ? line : word;
+    if (last != std::string_view::npos) end = last + 1;
+    // No code point is cut: continuation bytes stay with what they continue.
+    while (end < text.size() && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) ++end;
+  }
+  const std::string_view piece = text.substr(0, end);
+  text.remove_prefix(end);
+  return piece;
+}
+
+std::string HumanTokens(uint64_t count) { return fmt::format("{} tokens", count); }
+
+Result<std::unique_ptr<engine::Calibrator>> LoadCalibrator(const ResolvedModel& resolved) {
+  DRAY_ASSIGN_OR_RETURN(engine::LoadModelOptions load, MakeLoadOptions(resolved));
+  ProgressLine line("loading");
+  load.progress = [&](uint64_t done, uint64_t total) { line.Update(done, total); };
+  return engine::Calibrator::Load(std::move(load));
+}
+
+Status ReadText(const CalibrateOptions& options, const tokenizer::Tokenizer& tokenizer,
+                std::string_view text, engine::Calibrator& calibrator) {
+  ProgressLine line("calibrating", HumanTokens);
+  int64_t done = 0;
+  while (!text.empty() && done < options.num_tokens) {
+    DRAY_ASSIGN_OR_RETURN(std::vector<int32_t> ids, tokenizer.Encode(TakePiece(text), {}));
+    const int64_t most = std::min(calibrator.max_sequence_tokens(), options.num_tokens - done);
+    if (static_cast<int64_t>(ids.size()) > most) ids.resize(static_cast<size_t>(most));
+    if (ids.empty()) continue;
+    DRAY_RETURN_IF_ERROR(calibrator.Read(std::move(ids)));
+    done = calibrator.calibration().num_tokens;
+    line.Update(static_cast<uint64_t>(done), static_cast<uint64_t>(options.num_tokens));
+  }
+  if (done > 0) return OkStatus();
+  return {StatusCode::kInvalidArgument,
+          fmt::format("{} holds no text; name a file of some pages of what the model will read",
+                      options.text_file)};
+}
+
+Status Calibrate(const CalibrateOptions& options, std::ostream& out) {
+  DRAY_ASSIGN_OR_RETURN(const ResolvedModel resolved, ResolveModel(options.model));
+  // The small things first: a wrong name is told before gigabytes are read.
+  DRAY_ASSIGN_OR_RETURN(const std::string text, ReadFile(options.text_file, uint64_t{1} << 30));
+  DRAY_ASSIGN_OR_RETURN(const auto tokenizer, OpenTokenizer(resolved.tokenizer_dir));
+  DRAY_ASSIGN_OR_RETURN(const auto calibrator, LoadCalibrator(resolved));
+  DRAY_RETURN_IF_ERROR(ReadText(options, *tokenizer, text, *calibrator));
+  const model::Calibration& calibration = calibrator->calibration();
+  DRAY_RETURN_IF_ERROR(model::WriteCalibration(calibration, options.out_file));
+  const bool fewer = calibration.num_tokens < options.num_tokens;
+  fmt::print(out,
+             "{}: {} layers, {} tokens of {}{}\n"
+             "use it with: dray serve {} --quantize smoothquant --calibration-file {}\n",
+             options.out_file, calibration.num_layers(), calibration.num_tokens, options.text_file,
+             fewer ? ", which is all of it" : "", options.model.model, options.out_file);
+  return OkStatus();
+}
+
+}  // namespace
+
+void AddCalibrateOptions(CLI::App& command, CalibrateOptions& options) {
+  command.add_option("model", options.model.model, "Folder of the model, or: demo")
+      ->required()
+      ->type_name("MODEL");
+  command
+      .add_option("--text", options.text_file,
+                  "Text such as the model will read; some pages are enough")
+      ->required()
+      ->type_name("FILE");
+  command.add_option("--out", options.out_file, "Where the calibration goes, as JSON")
+      ->required()
+      ->type_name("FILE");
+  command.add_option("--tokens", options.num_tokens, "At most so many tokens of the text")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 30))
+      ->type_name("N")
+      ->capture_default_str();
+  const auto add_setting = [&](const std::string& name, const char* value, const char* help) {
+    command
+        .add_option_function<std::string>(
+            "--" + name,
+            [&options, name](const std::string& text) { options.model.flags[name] = text; }, help)
+        ->type_name(value);
+  };
+  add_setting(
+      "dtype", "TYPE",
+      "Floats that the model is computed in: auto (as in the checkpoint), fp32, fp16, bf16");
+  add_setting("threads", "N", "Processor threads; 0: all that this process may use");
+}
+
+int RunCalibrate(const CalibrateOptions& options, std::ostream& out, std::ostream& err) {
+  const Status status = Calibrate(options, out);
+  if (status.ok()) return 0;
+  fmt::print(err, "dray calibrate: {}\n", status.message());
+  return 1;
+}
+
+}  // namespace dray::cli
