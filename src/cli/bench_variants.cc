@@ -34,7 +34,7 @@ std::vector<std::string> Split(const std::string& list) {
 }
 
 // Every choice with every value of one flag. A flag with one value is not worth a label, but for
-// the weights' format.
+// those of the weights' format.
 std::vector<Choice> Combine(const std::vector<Choice>& choices, const std::string& flag,
                             const std::vector<std::string>& values) {
   std::vector<Choice> combined;
@@ -42,8 +42,8 @@ std::vector<Choice> Combine(const std::vector<Choice>& choices, const std::strin
     for (const std::string& value : values) {
       Choice one = choice;
       one.arguments.flags[flag] = value;
-      if (flag == "dtype") {
-        one.label = value;
+      if (flag == "dtype" || flag == "quantize") {
+        one.label.append(one.label.empty() ? "" : ", ").append(value);
       } else if (values.size() > 1) {
         one.label.append(one.label.empty() ? "" : ", ").append(flag).append(" ").append(value);
       }
