@@ -8,8 +8,10 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <vector>
 
 #include "base/file.h"
+#include "checkpoint/block_tensor.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/gguf_files.h"
 
@@ -45,6 +47,33 @@ TEST(BlockFormatTest, DecodesAsTheGgufPackageDoes) {
     }
   }
   EXPECT_EQ(formats, 10);
+}
+
+// The kernels' integers stand for the same bits, in whatever order rows are asked for.
+TEST(BlockTensorTest, UnpacksWhatTheBlocksDecodeTo) {
+  const auto checkpoint = Checkpoint::Open(GgufDir() / "blocks.gguf");
+  ASSERT_TRUE(checkpoint.ok()) << checkpoint.status().message();
+  for (const TensorSource& tensor : checkpoint->tensors()) {
+    if (tensor.blocks == nullptr) continue;
+    SCOPED_TRACE(tensor.name);
+    const BlockTensor integers(tensor);
+    const int64_t cols = tensor.shape[1];
+    kernels::QuantizedBuffer buffer;
+    for (const auto& rows : {std::vector<int64_t>{2, 0, 3}, {1}}) {
+      const kernels::QuantizedRows unpacked = integers.Unpack(rows, buffer);
+      ASSERT_EQ(unpacked.rows, static_cast<int64_t>(rows.size()));
+      ASSERT_EQ(unpacked.cols, cols);
+      std::vector<float> floats(static_cast<size_t>(cols)), expected(floats.size());
+      for (size_t r = 0; r < rows.size(); ++r) {
+        const auto bytes = integers.BytesOfRows(rows[r], 1);
+        DecodeBlocks(*tensor.blocks, bytes.data(), cols, expected.data());
+        unpacked.ToFloats(static_cast<int64_t>(r), floats.data());
+        EXPECT_EQ(floats, expected) << "row " << rows[r];
+      }
+    }
+    EXPECT_EQ(Holds(integers.form(), integers.Unpack(std::vector<int64_t>{0}, buffer)),
+              tensor.name == "Q4_0" || tensor.name == "Q4_1" || tensor.name == "Q4_K");
+  }
 }
 
 TEST(GgufTest, MetadataKeepsItsKinds) {

@@ -22,6 +22,14 @@ T ReadAt(const TensorSource& source, int64_t element) {
   return value;
 }
 
+// The eight numbers of a word, lowest first, as bytes.
+uint64_t SpreadNibbles(uint32_t word) {
+  uint64_t bytes = word;
+  bytes = (bytes | bytes << 16) & 0x0000FFFF0000FFFFu;
+  bytes = (bytes | bytes << 8) & 0x00FF00FF00FF00FFu;
+  return (bytes | bytes << 4) & 0x0F0F0F0F0F0F0F0Fu;
+}
+
 Status Refuse(const TensorSource& source, StatusCode code, const std::string& what) {
   return {code,
           fmt::format("{}: tensor {} {}", source.file->path().string(), Quoted(source.name), what)};
@@ -167,7 +175,7 @@ float PackedLinear::ScaleAt(int64_t group, int64_t row) const {
 kernels::QuantizedRows PackedLinear::Unpack(std::span<const int64_t> rows,
                                             kernels::QuantizedBuffer& buffer) const {
   const auto count = static_cast<int64_t>(rows.size());
-  buffer.values.resize(static_cast<size_t>(count * cols_));
+  buffer.values.resize(static_cast<size_t>(count * row_stride()));
   if (format_.order == PackedFormat::Order::kGptq) {
     UnpackInputWords(rows, buffer.values.data());
   } else {
@@ -189,7 +197,7 @@ kernels::QuantizedRows PackedLinear::Unpack(std::span<const int64_t> rows,
   return {.values = buffer.values.data(),
           .rows = count,
           .cols = cols_,
-          .row_stride = cols_,
+          .row_stride = row_stride(),
           .bits = format_.bits,
           .group = is_ordered() ? group_ : 1,
           .scales = buffer.scales.data(),
@@ -197,33 +205,45 @@ kernels::QuantizedRows PackedLinear::Unpack(std::span<const int64_t> rows,
 }
 
 void PackedLinear::UnpackInputWords(std::span<const int64_t> rows, uint8_t* values) const {
-  const int bits = format_.bits;
   for (int64_t w = 0; w < cols_ / per_word(); ++w) {
     uint8_t* to = values + w * per_word();
     for (const int64_t row : rows) {
       const auto word = ReadAt<uint32_t>(*sources_[kNumbers], w * rows_ + row);
-      for (int i = 0; i < 32 / bits; ++i) to[i] = static_cast<uint8_t>(word >> (i * bits) & mask());
-      to += cols_;
+      if (format_.bits == 8) {
+        std::memcpy(to, &word, sizeof(word));
+      } else {
+        const uint64_t bytes = SpreadNibbles(word);
+        std::memcpy(to, &bytes, sizeof(bytes));
+      }
+      to += row_stride();
     }
   }
 }
 
-// A tile of columns at a time, so that the words, which eight rows share, stay in the first-level
-// cache.
+// A tile of columns of rows that share words at a time: the words lie far apart, so they are first
+// read into one place.
 void PackedLinear::UnpackOutputWords(std::span<const int64_t> rows, uint8_t* values) const {
-  constexpr int64_t kTileCols = 64;
+  constexpr int64_t kTileCols = 32;
   const int64_t row_words = rows_ / per_word();
   for (int64_t begin = 0; begin < cols_; begin += kTileCols) {
-    const int64_t end = std::min(begin + kTileCols, cols_);
-    uint8_t* to = values;
+    const int64_t count = std::min(kTileCols, cols_ - begin);
+    std::array<uint32_t, kTileCols> words;
+    int64_t held = -1;  // the word of each row that `words` holds
+    uint8_t* to = values + begin;
     for (const int64_t row : rows) {
-      const auto* place = std::find(kAwqOrder.begin(), kAwqOrder.end(), row % per_word());
-      const auto shift = (place - kAwqOrder.begin()) * format_.bits;
-      for (int64_t c = begin; c < end; ++c) {
-        const auto word = ReadAt<uint32_t>(*sources_[kNumbers], c * row_words + row / per_word());
-        to[c] = static_cast<uint8_t>(word >> shift & mask());
+      if (row / per_word() != held) {
+        held = row / per_word();
+        for (int64_t c = 0; c < count; ++c) {
+          words[static_cast<size_t>(c)] =
+              ReadAt<uint32_t>(*sources_[kNumbers], (begin + c) * row_words + held);
+        }
       }
-      to += cols_;
+      const auto* place = std::find(kAwqOrder.begin(), kAwqOrder.end(), row % per_word());
+      const auto shift = static_cast<int>(place - kAwqOrder.begin()) * format_.bits;
+      for (int64_t c = 0; c < count; ++c) {
+        to[c] = static_cast<uint8_t>(words[static_cast<size_t>(c)] >> shift & 15u);
+      }
+      to += row_stride();
     }
   }
 }

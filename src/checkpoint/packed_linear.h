@@ -58,6 +58,9 @@ class PackedLinear final : public IntegerTensor {
   void ReadZeros();
   int64_t per_word() const { return 32 / format_.bits; }
   uint32_t mask() const { return (1u << format_.bits) - 1; }
+  // Of unpacked rows: not a large power of two, so that a few bytes of many rows fit the
+  // first-level cache together.
+  int64_t row_stride() const { return cols_ + 64; }
   // Whether channel c belongs to group c / group_. Otherwise groups are spread over the channels.
   bool is_ordered() const { return order_.empty(); }
   // The largest group of the kernels that its own can be cut into; 0: none.
