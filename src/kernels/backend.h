@@ -86,16 +86,16 @@ struct LinearArgs {
   int64_t out_stride = 0;
 };
 
-// One layer's part of the paged cache. A block holds block_size tokens of every key/value head.
-// Keys lie with the token innermost, so that scores of neighbouring tokens are one vector; values
-// with the head dimension innermost.
+// One layer's part of the paged cache. A block holds block_size tokens of every key/value head; how
+// those of one head lie in it is the backend's affair. At first all of it is zero. What a value
+// cannot be, being too large or no number, is stored as the largest one: values are finite.
 struct KvLayer {
-  void* keys = nullptr;       // [num_blocks, num_kv_heads, head_dim, block_size]
-  void* values = nullptr;     // [num_blocks, num_kv_heads, block_size, head_dim]
+  void* keys = nullptr;       // [num_blocks, num_kv_heads, block_size * head_dim]
+  void* values = nullptr;     // [num_blocks, num_kv_heads, block_size * head_dim]
   DType dtype = DType::kF32;  // f32, f16, bf16 or i8
   int64_t num_kv_heads = 0;
   int64_t head_dim = 0;
-  int64_t block_size = 0;
+  int64_t block_size = 0;  // a multiple of 16
   // i8 only: a key is its integers, -127 ... 127, times the scale of its token and head, which is
   // its largest magnitude over 127; a value likewise.
   float* key_scales = nullptr;    // [num_blocks, num_kv_heads, block_size]
@@ -129,8 +129,8 @@ struct AttentionSequence {
   int32_t table_offset = 0;    // where this sequence's block ids start in block_tables
 };
 
-// Causal attention of new tokens over their sequence's cache; keys and values of the new tokens are
-// already there.
+// Causal attention of new tokens over their sequence's cache, where theirs are already. Queries and
+// the weights of values are rounded to bf16 if the cache is bf16, and to 16 bits if it is i8.
 struct AttentionArgs {
   const float* q = nullptr;  // [rows, num_heads * head_dim]
   int64_t q_stride = 0;

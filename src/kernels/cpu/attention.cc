@@ -74,19 +74,45 @@ struct Tile {
     }
     return rows;
   }
+  // What the tile sees of a chunk.
+  CacheSpan SpanOf(int64_t chunk) const {
+    return {args->block_tables + sequence->table_offset,
+            kv_head,
+            {std::max(Visible(first_row).begin, chunk * kChunkTokens),
+             std::min(Visible(first_row + num_rows - 1).end, (chunk + 1) * kChunkTokens)}};
+  }
   int64_t num_queries() const { return num_rows * num_heads; }
 };
 
+// The lines of `rows` rows of `bytes` each, `stride` floats apart.
+template <int kForWrite>
+void PrefetchRows(const float* row, int64_t rows, int64_t stride, int64_t bytes) {
+  for (int64_t r = 0; r < rows; ++r, row += stride) {
+    const auto* line = reinterpret_cast<const std::byte*>(row);
+    for (int64_t b = 0; b < bytes; b += 64) __builtin_prefetch(line + b, kForWrite, 2);
+  }
+}
+
+// What one thread needs beside its share of the work.
+struct ThreadMemory {
+  float* scores;
+  float* queries;
+  float* total;
+  float* chunk;
+};
+
 // The queries of `rows` of a tile against one chunk.
-AttentionChunkTask ChunkTask(const Tile& tile, Range rows, int64_t chunk, float* scores) {
+AttentionChunkTask ChunkTask(const Tile& tile, Range rows, int64_t chunk, const CacheSpan& next,
+                             const ThreadMemory& memory) {
   const AttentionArgs& args = *tile.args;
   AttentionChunkTask task;
   task.cache = &args.cache;
   task.block_table = args.block_tables + tile.sequence->table_offset;
-  task.context_tokens = tile.sequence->context_tokens;
   task.kv_head = tile.kv_head;
+  task.next = next;
   task.scale = args.scale;
-  task.scores = scores;
+  task.scores = memory.scores;
+  task.queries = memory.queries;
   for (int64_t r = rows.begin; r < rows.end; ++r) {
     const Range visible = tile.Visible(r);
     for (int64_t h = tile.first_head; h < tile.first_head + tile.num_heads; ++h) {
@@ -122,7 +148,8 @@ class AttentionCall {
     return RoundUp<int64_t>(args_.num_sequences * static_cast<int64_t>(sizeof(SequencePlan)), 64);
   }
   int64_t thread_bytes() const {
-    return (kMaxQueries * kChunkTokens + 2 * partial_floats_) * static_cast<int64_t>(sizeof(float));
+    return (kMaxQueries * kChunkTokens + query_floats() + 2 * partial_floats_) *
+           static_cast<int64_t>(sizeof(float));
   }
 
   // Fills the plan and decides whether chunks are split; `plans` has plan_bytes().
@@ -153,34 +180,67 @@ class AttentionCall {
   // The part of one thread; `barrier` waits for all of them.
   template <typename Barrier>
   void Run(float* thread_memory, float* partials, const Barrier& barrier) {
-    float* scores = thread_memory;
-    float* work = scores + kMaxQueries * kChunkTokens;
+    const ThreadMemory memory = Divide(thread_memory);
     if (!split_chunks_) {
-      // Later tiles of a prompt see more, so they go first.
-      for (int64_t i; (i = next_.fetch_add(1, std::memory_order_relaxed)) < num_tiles_;) {
-        WholeTile(TileAt(num_tiles_ - 1 - i), scores, work);
-      }
+      WholeTiles(memory);
       return;
     }
-    for (int64_t i;
-         (i = next_.fetch_add(1, std::memory_order_relaxed)) < num_tiles_ * max_chunks_;) {
-      OneChunk(TileAt(i / max_chunks_), i % max_chunks_, scores, partials + i * partial_floats_);
-    }
+    SingleChunks(memory, partials);
     barrier();
-    for (int64_t i; (i = next_merge_.fetch_add(1, std::memory_order_relaxed)) < num_tiles_;) {
-      MergeTile(TileAt(i), partials + i * max_chunks_ * partial_floats_, work);
+    for (int64_t i; (i = Take(next_merge_)) < num_tiles_;) {
+      MergeTile(TileAt(i), partials + i * max_chunks_ * partial_floats_, memory);
     }
   }
 
  private:
+  static int64_t Take(std::atomic<int64_t>& next) {
+    return next.fetch_add(1, std::memory_order_relaxed);
+  }
+  int64_t query_floats() const {
+    return kMaxQueries * RoundUp<int64_t>(args_.cache.head_dim, kChunkTokens);
+  }
+  ThreadMemory Divide(float* memory) const {
+    float* queries = memory + kMaxQueries * kChunkTokens;
+    float* total = queries + query_floats();
+    return {memory, queries, total, total + partial_floats_};
+  }
+
+  // Each thread knows what it does next, and fetches that while it works.
+  void WholeTiles(const ThreadMemory& memory) {
+    // Later tiles of a prompt see more, so they go first.
+    const auto tile_at = [&](int64_t i) { return TileAt(num_tiles_ - 1 - i); };
+    for (int64_t i = Take(next_), next = 0; i < num_tiles_; i = next) {
+      next = Take(next_);
+      CacheSpan next_span;
+      if (next < num_tiles_) {
+        const Tile tile = tile_at(next);
+        next_span = tile.SpanOf(tile.Chunks().begin);
+        PrefetchRows<0>(args_.q + FirstRow(tile) * args_.q_stride + FirstColumn(tile),
+                        tile.num_rows, args_.q_stride, RowBytes(tile));
+      }
+      WholeTile(tile_at(i), next_span, memory);
+    }
+  }
+
+  void SingleChunks(const ThreadMemory& memory, float* partials) {
+    const int64_t count = num_tiles_ * max_chunks_;
+    for (int64_t i = Take(next_), next = 0; i < count; i = next) {
+      next = Take(next_);
+      CacheSpan next_span;
+      if (next < count) next_span = TileAt(next / max_chunks_).SpanOf(next % max_chunks_);
+      OneChunk(TileAt(i / max_chunks_), i % max_chunks_, next_span, memory,
+               partials + i * partial_floats_);
+    }
+  }
+
   Tile TileAt(int64_t index) const {
     const SequencePlan* plan =
         std::upper_bound(plans_, plans_ + args_.num_sequences, index,
                          [](int64_t i, const SequencePlan& p) { return i < p.first_tile; }) -
         1;
     const int64_t in_sequence = index - plan->first_tile;
-    const int64_t heads = args_.cache.num_kv_heads * pieces_.count;
-    const int64_t head = in_sequence % heads, row_tile = in_sequence / heads;
+    // All rows of a head one after the other, so that they find its keys in the cache.
+    const int64_t head = in_sequence / plan->row_tiles, row_tile = in_sequence % plan->row_tiles;
     Tile tile;
     tile.args = &args_;
     tile.sequence = args_.sequences + (plan - plans_);
@@ -194,18 +254,17 @@ class AttentionCall {
     return tile;
   }
 
-  void ComputeChunk(const Tile& tile, Range rows, int64_t chunk, float* scores,
-                    const AttentionPartial& out) const {
-    const AttentionChunkTask task = ChunkTask(tile, rows, chunk, scores);
+  void ComputeChunk(const Tile& tile, Range rows, int64_t chunk, const CacheSpan& next,
+                    const ThreadMemory& memory, const AttentionPartial& out) const {
+    const AttentionChunkTask task = ChunkTask(tile, rows, chunk, next, memory);
     isa_.attention_chunk[CacheFormat(args_.cache.dtype)](task, out);
   }
 
-  AttentionPartial Fresh(const Tile& tile, float* memory) const {
+  void Clear(const Tile& tile, const AttentionPartial& total) const {
     const int64_t queries = tile.num_queries();
-    const AttentionPartial total = PartialAt(memory, queries);
-    std::fill_n(memory, partial_floats_, 0.0f);
     std::fill_n(total.max, queries, -std::numeric_limits<float>::infinity());
-    return total;
+    std::fill_n(total.sum, queries, 0.0f);
+    std::fill_n(total.values, queries * args_.cache.head_dim, 0.0f);
   }
 
   // Merges a chunk that `rows` of the tile saw.
@@ -229,26 +288,44 @@ class AttentionCall {
     }
   }
 
-  void WholeTile(const Tile& tile, float* scores, float* work) const {
-    const AttentionPartial total = Fresh(tile, work);
+  int64_t FirstRow(const Tile& tile) const { return tile.sequence->first_row + tile.first_row; }
+  int64_t FirstColumn(const Tile& tile) const { return tile.first_head * args_.cache.head_dim; }
+  int64_t RowBytes(const Tile& tile) const {
+    return tile.num_heads * args_.cache.head_dim * static_cast<int64_t>(sizeof(float));
+  }
+
+  void WholeTile(const Tile& tile, const CacheSpan& next_tile, const ThreadMemory& memory) const {
+    PrefetchRows<1>(args_.out + FirstRow(tile) * args_.out_stride + FirstColumn(tile),
+                    tile.num_rows, args_.out_stride, RowBytes(tile));
+    const AttentionPartial total = PartialAt(memory.total, tile.num_queries());
+    const AttentionPartial partial = PartialAt(memory.chunk, tile.num_queries());
     const Range chunks = tile.Chunks();
     for (int64_t c = chunks.begin; c < chunks.end; ++c) {
       const Range rows = tile.RowsOf(c);
-      const AttentionPartial chunk = PartialAt(work + partial_floats_, tile.num_queries());
-      ComputeChunk(tile, rows, c, scores, chunk);
-      Merge(tile, rows, chunk, total);
+      const CacheSpan next = c + 1 < chunks.end ? tile.SpanOf(c + 1) : next_tile;
+      // Merged with nothing a chunk is what it was.
+      if (c == chunks.begin && rows.end - rows.begin == tile.num_rows) {
+        ComputeChunk(tile, rows, c, next, memory, total);
+        continue;
+      }
+      if (c == chunks.begin) Clear(tile, total);
+      ComputeChunk(tile, rows, c, next, memory, partial);
+      Merge(tile, rows, partial, total);
     }
     WriteOut(tile, total);
   }
 
-  void OneChunk(const Tile& tile, int64_t chunk, float* scores, float* partial) const {
+  void OneChunk(const Tile& tile, int64_t chunk, const CacheSpan& next, const ThreadMemory& memory,
+                float* partial) const {
     const Range chunks = tile.Chunks();
     if (chunk < chunks.begin || chunk >= chunks.end) return;
-    ComputeChunk(tile, tile.RowsOf(chunk), chunk, scores, PartialAt(partial, tile.num_queries()));
+    ComputeChunk(tile, tile.RowsOf(chunk), chunk, next, memory,
+                 PartialAt(partial, tile.num_queries()));
   }
 
-  void MergeTile(const Tile& tile, float* partials, float* work) const {
-    const AttentionPartial total = Fresh(tile, work);
+  void MergeTile(const Tile& tile, float* partials, const ThreadMemory& memory) const {
+    const AttentionPartial total = PartialAt(memory.total, tile.num_queries());
+    Clear(tile, total);
     const Range chunks = tile.Chunks();
     for (int64_t c = chunks.begin; c < chunks.end; ++c) {
       Merge(tile, tile.RowsOf(c), PartialAt(partials + c * partial_floats_, tile.num_queries()),

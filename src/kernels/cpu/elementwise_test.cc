@@ -176,16 +176,20 @@ TEST_P(ElementwiseTest, Gate) {
 
 // The element (token slot, head, dimension) of a cache.
 float CacheElement(const KvLayer& cache, bool key, int64_t slot, int64_t head, int64_t d) {
-  const int64_t base =
-      (slot / cache.block_size * cache.num_kv_heads + head) * cache.head_dim * cache.block_size;
-  const int64_t offset = slot % cache.block_size;
-  const int64_t i = base + (key ? d * cache.block_size + offset : offset * cache.head_dim + d);
+  // Groups of sixteen tokens; in them bf16 lies in pairs and i8 in fours, of dimensions of a key or
+  // of tokens of a value. No dimension is left over in these tests.
+  const int64_t pack = cache.dtype == DType::kBF16 ? 2 : cache.dtype == DType::kI8 ? 4 : 1;
+  const int64_t block = slot / cache.block_size, lane = slot % 16;
+  const int64_t first = (block * cache.num_kv_heads + head) * cache.block_size +
+                        slot % cache.block_size - lane;  // tokens before the group
+  const int64_t i =
+      first * cache.head_dim + (key ? (d / pack * 16 + lane) * pack + d % pack
+                                    : (lane / pack * cache.head_dim + d) * pack + lane % pack);
   const void* data = key ? cache.keys : cache.values;
   if (cache.dtype == DType::kF32) return static_cast<const float*>(data)[i];
   if (cache.dtype == DType::kI8) {
     const float* scales = key ? cache.key_scales : cache.value_scales;
-    return static_cast<float>(static_cast<const int8_t*>(data)[i]) *
-           scales[base / cache.head_dim + offset];
+    return static_cast<float>(static_cast<const uint8_t*>(data)[i] - 128) * scales[first + lane];
   }
   const uint16_t bits = static_cast<const uint16_t*>(data)[i];
   return cache.dtype == DType::kF16 ? F16ToF32(bits) : BF16ToF32(bits);
@@ -350,7 +354,28 @@ TEST_P(ElementwiseTest, WhatIsNoNumberIsStoredSomehowIn8Bits) {
   args.cache = {keys.data(), values.data(),     DType::kI8,         1, 20,
                 16,          key_scales.data(), value_scales.data()};
   RopeAndCache(*backend_, args);
-  EXPECT_EQ(keys[5], 127);
+  EXPECT_EQ(keys[5 * 4], static_cast<int8_t>(127 + 128));  // token 5, dimension 0
+}
+
+// A value must be finite, because attention multiplies those that a query does not see by zero.
+TEST_P(ElementwiseTest, ValuesInTheCacheAreFinite) {
+  for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
+    const float held[] = {NAN, INFINITY, -INFINITY, 3.4e38f, -1.0f};
+    std::vector<float> qkv(2 * 5, 1.0f), keys(5 * 16), values(keys.size());
+    std::copy(std::begin(held), std::end(held), qkv.begin() + 5);
+    const int32_t slot = 9;
+    RopeAndCacheArgs args;
+    args.qkv = qkv.data();
+    args.qkv_stride = 10;
+    args.num_tokens = 1;
+    args.slots = &slot;
+    args.cache = {keys.data(), values.data(), dtype, 1, 5, 16};
+    RopeAndCache(*backend_, args);
+    for (int64_t d = 0; d < 5; ++d) {
+      EXPECT_TRUE(std::isfinite(CacheElement(args.cache, false, slot, 0, d))) << Name(dtype) << d;
+    }
+    EXPECT_EQ(CacheElement(args.cache, false, slot, 0, 4), -1.0f);
+  }
 }
 
 }  // namespace

@@ -83,11 +83,18 @@ struct AttentionPartial {
   float* values = nullptr;  // [queries, head_dim]: sum of exp(score - max) * value
 };
 
+// Tokens of one sequence and key head, at most kChunkTokens.
+struct CacheSpan {
+  const int32_t* block_table = nullptr;
+  int64_t kv_head = 0;
+  Range tokens;
+};
+
 struct AttentionChunkTask {
   const KvLayer* cache = nullptr;
   const int32_t* block_table = nullptr;  // of the sequence
-  int64_t context_tokens = 0;            // of the sequence: what may be prefetched
   int64_t kv_head = 0;
+  CacheSpan next;  // what this thread reads after it, worth a prefetch; may be empty
   int num_queries = 0;
   const float* q[kMaxQueries];
   // Absolute positions that each query sees in this chunk, at least one each; both ascending.
@@ -95,7 +102,10 @@ struct AttentionChunkTask {
   int64_t end[kMaxQueries];
   float slope[kMaxQueries];  // ALiBi; zero without it
   float scale = 1.0f;
-  float* scores = nullptr;  // scratch, [kMaxQueries, kChunkTokens], 64-byte aligned
+  // Scratch, 64-byte aligned: [kMaxQueries, kChunkTokens], and [kMaxQueries, RoundUp(head_dim,
+  // kChunkTokens)] for the queries in the form that the cache's format wants.
+  float* scores = nullptr;
+  float* queries = nullptr;
 };
 
 // Tables are indexed by WeightFormat, or by CacheFormat(dtype) for the cache: f32, f16, bf16, i8.

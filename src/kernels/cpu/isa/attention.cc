@@ -2,10 +2,13 @@
 // of chunks.
 //
 // What fixes a query's bits: a score is one accumulator over ascending head dimensions; a weighted
-// value is one accumulator over exactly the tokens that the query sees, ascending; maximum and sum
-// are taken over lanes that are the token's position modulo 16. Queries only share loads.
+// value is one accumulator over ascending tokens, in which those that the query does not see weigh
+// exactly nothing; maximum and sum are taken over lanes that are the token's position modulo 16.
+// Queries only share loads.
 #include <cstdint>
 
+#include "kernels/cpu/isa/attention_dot_inl.h"
+#include "kernels/cpu/isa/cache_layout.h"
 #include "kernels/cpu/isa/math.h"
 #include "kernels/cpu/isa/ops.h"
 #include "kernels/cpu/isa/vec.h"
@@ -13,285 +16,319 @@
 namespace dray::kernels::DRAY_ISA {
 namespace {
 
-#define DRAY_INLINE __attribute__((always_inline)) inline
-
 constexpr float kMinusInfinity = -__builtin_inff();
+constexpr int kChunkGroups = kChunkTokens / kLanes;
 
-// The most queries that one pass of a loop serves, so that two token vectors (or two value vectors)
-// for each stay in registers.
-constexpr int kPassQueries = kAccumulators >= 16 ? 8 : kAccumulators >= 4 ? 2 : 1;
+// Vectors of sums that the loops keep in registers.
+constexpr int kSums = kAccumulators >= 16 ? 16 : kAccumulators >= 4 ? 4 : 1;
+
+// Groups are fetched this many ahead, to L1; so many are also weighed at once for all dimensions,
+// so that values are read in the order of memory.
+constexpr int kAhead = 4;
+
+constexpr int AtLeastOne(int n) { return n > 0 ? n : 1; }
 
 // Whether keys and values lie beside scales of their tokens.
 template <typename Format>
 inline constexpr bool kScaled = sizeof(typename Format::Type) == 1;
 
-int64_t MinBegin(const AttentionChunkTask& task) {
-  int64_t least = task.begin[0];
-  for (int i = 1; i < task.num_queries; ++i) least = task.begin[i] < least ? task.begin[i] : least;
-  return least;
-}
-int64_t MaxEnd(const AttentionChunkTask& task) {
-  int64_t most = task.end[0];
-  for (int i = 1; i < task.num_queries; ++i) most = task.end[i] > most ? task.end[i] : most;
-  return most;
+// Calls f.template operator()<n>(first) for pieces of kMost, half of it, ... 1 that cover all.
+template <int kMost, typename Function>
+DRAY_INLINE void ForPieces(int first, int end, const Function& f) {
+  for (; end - first >= kMost; first += kMost) f.template operator()<kMost>(first);
+  if constexpr (kMost > 1) ForPieces<kMost / 2>(first, end, f);
 }
 
-// Where this sequence's tokens lie in the cache, for one key head.
+// What lies outside [begin, end) of whole groups that reach beyond becomes `fill`.
+void FillOutside(float* row, Range groups, int64_t begin, int64_t end, float fill) {
+  for (int64_t t = groups.begin * kLanes; t < groups.end * kLanes; t += kLanes) {
+    if (t >= begin && t + kLanes <= end) continue;
+    const Vec lane = Iota() + Set1(static_cast<float>(t)), from = Set1(static_cast<float>(begin)),
+              to = Set1(static_cast<float>(end)), outside = Set1(fill);
+    Store(row + t, IfLess(lane, from, outside, IfLess(lane, to, Load(row + t), outside)));
+  }
+}
+
+// One call of AttendChunk. Tokens and groups are counted from the chunk's begin.
 template <typename Format>
-class Pages {
+class ChunkPass {
  public:
-  using Type = typename Format::Type;
-  explicit Pages(const AttentionChunkTask& chunk_task) : task_(chunk_task) {}
+  ChunkPass(const AttentionChunkTask& task, const AttentionPartial& out)
+      : task_(task),
+        out_(out),
+        head_dim_(task.cache->head_dim),
+        packed_dims_(head_dim_ / kPack<Format> * kPack<Format>),
+        keys_(static_cast<const std::byte*>(task.cache->keys)),
+        values_(static_cast<const std::byte*>(task.cache->values)) {
+    Range seen{task.begin[0], task.end[0]};
+    for (int i = 1; i < task.num_queries; ++i) {
+      if (task.begin[i] < seen.begin) seen.begin = task.begin[i];
+      if (task.end[i] > seen.end) seen.end = task.end[i];
+    }
+    chunk_ = seen.begin / kChunkTokens * kChunkTokens;
+    groups_ = {(seen.begin - chunk_) / kLanes, (seen.end - chunk_ + kLanes - 1) / kLanes};
+    num_groups_ = FindGroups(task.block_table, task.kv_head, chunk_ + groups_.begin * kLanes,
+                             seen.end, offsets_ + groups_.begin);
+    for (int i = 0; i < num_groups_; ++i) {
+      stream_[i] = keys_ + offsets_[groups_.begin + i];
+      stream_[num_groups_ + i] = values_ + offsets_[groups_.begin + i];
+    }
+    int64_t next[kChunkGroups];
+    const int num_next =
+        FindGroups(task.next.block_table, task.next.kv_head,
+                   task.next.tokens.begin / kLanes * kLanes, task.next.tokens.end, next);
+    stream_end_ = 2 * num_groups_ + num_next;
+    for (int i = 0; i < num_next; ++i) stream_[2 * num_groups_ + i] = keys_ + next[i];
+  }
 
-  // Key dimension 0 of `token`, a multiple of 16; dimensions lie block_size apart, tokens adjacent.
-  const Type* Key(int64_t token) const {
-    return static_cast<const Type*>(task_.cache->keys) + HeadBase(token) +
-           token % task_.cache->block_size;
-  }
-  const Type* Value(int64_t token) const {
-    return static_cast<const Type*>(task_.cache->values) + HeadBase(token) + OffsetInBlock(token);
-  }
-  // The scales of `token` and those after it in its block, of 8-bit keys or values.
-  const float* Scales(const float* scales, int64_t token) const {
-    const KvLayer& c = *task_.cache;
-    return scales + HeadBase(token) / c.head_dim + token % c.block_size;
-  }
-  // What lies where the values of `token` do, but among the keys.
-  const Type* KeysBeside(int64_t token) const {
-    return static_cast<const Type*>(task_.cache->keys) + HeadBase(token) + OffsetInBlock(token);
+  void Run() {
+    for (int i = 0; i < task_.num_queries; ++i) PackQuery(i);
+    ForPieces<kMostQueries>(0, task_.num_queries, [&]<int kQueries>(int query) {
+      ForPieces<VectorsFor(kQueries, 4)>(
+          static_cast<int>(groups_.begin), static_cast<int>(groups_.end),
+          [&]<int kGroups>(int group) { ScoreTile<kQueries, kGroups>(query, group); });
+    });
+    for (int i = 0; i < task_.num_queries; ++i) Softmax(i);
+    // Sums of integers stay in registers, and a single query takes whole rows anyway.
+    const int64_t at_once = kScaled<Format> || task_.num_queries == 1 ? kChunkGroups : kAhead;
+    for (int64_t g = groups_.begin; g < groups_.end; g += at_once) {
+      WeighValues({g, g + at_once < groups_.end ? g + at_once : groups_.end});
+    }
   }
 
  private:
-  int64_t OffsetInBlock(int64_t token) const {
-    return token % task_.cache->block_size * task_.cache->head_dim;
+  using D = Dot<Format>;
+  using Type = typename Format::Type;
+  static constexpr int kUnitSteps = kLanes / kPack<Format>;
+  static constexpr int kLine = kCacheLine<Format>;
+  static constexpr int kRowBytes = kChunkTokens * static_cast<int>(sizeof(float));
+  static constexpr int kMostQueries = AtLeastOne(kSums / (2 * D::kAccVectors));
+
+  // How many vectors of sums, at most `most`, each of so many queries has at once.
+  static constexpr int VectorsFor(int queries, int most) {
+    const int vectors = AtLeastOne(kSums / (queries * D::kAccVectors));
+    return vectors < most ? vectors : most;
   }
-  int64_t HeadBase(int64_t token) const {
+
+  // Byte offsets of the groups of tokens [begin, end); returns how many.
+  int FindGroups(const int32_t* block_table, int64_t kv_head, int64_t begin, int64_t end,
+                 int64_t* offsets) const {
     const KvLayer& c = *task_.cache;
-    return (int64_t{task_.block_table[token / c.block_size]} * c.num_kv_heads + task_.kv_head) *
-           c.head_dim * c.block_size;
+    int count = 0;
+    for (int64_t t = begin; t < end;) {
+      const int64_t block = t / c.block_size;
+      const int64_t block_end = (block + 1) * c.block_size;
+      int64_t at = GroupStart(c, block_table[block], kv_head, t - block * c.block_size);
+      for (; t < end && t < block_end; t += kLanes, at += kLanes * head_dim_) {
+        offsets[count++] = at * static_cast<int64_t>(sizeof(Type));
+      }
+    }
+    return count;
+  }
+  const float* Scales(const float* scales, int64_t group_offset) const {
+    return scales + group_offset / head_dim_;
+  }
+
+  float* Scores(int i) const { return task_.scores + i * kChunkTokens; }
+  std::byte* WeightUnit(int i, int64_t group) const {
+    return reinterpret_cast<std::byte*>(Scores(i)) + group * D::kUnitBytes;
+  }
+  std::byte* QueryUnit(int i, int64_t d) const {
+    constexpr int64_t kPerRow = kChunkTokens;  // a unit takes no more than it does in f32
+    return reinterpret_cast<std::byte*>(task_.queries) +
+           (d / kPerRow * kMaxQueries + i) * kRowBytes + d % kPerRow / kLanes * D::kUnitBytes;
+  }
+
+  void PackQuery(int i) {
+    const auto load = [&](int64_t d) { return LoadUpTo(task_.q[i] + d, packed_dims_ - d); };
+    const auto unit = [&](int64_t d) { return QueryUnit(i, d); };
+    if constexpr (kScaled<Format>) {
+      const float peak = __builtin_fabsf(PeakOf(task_.q[i], head_dim_));
+      query_rows_[i] = D::StoreUnits(peak, packed_dims_, load, unit);
+    } else {
+      for (int64_t d = 0; d < packed_dims_; d += kLanes) D::StoreUnit(unit(d), load(d));
+    }
+  }
+
+  // Scores of kGroups groups: scaled, with ALiBi, not yet masked.
+  template <int kQueries, int kGroups>
+  __attribute__((noinline)) void ScoreTile(int query, int group) {
+    typename D::Acc acc[kQueries][kGroups];
+#pragma GCC unroll 8
+    for (int i = 0; i < kQueries; ++i) {
+#pragma GCC unroll 8
+      for (int v = 0; v < kGroups; ++v) acc[i][v] = D::Start(query_rows_[query + i]);
+    }
+    const std::byte* lines[kGroups];
+    for (int v = 0; v < kGroups; ++v) lines[v] = keys_ + offsets_[group + v];
+    int64_t fetch[kGroups];
+    for (int v = 0; v < kGroups; ++v) {
+      fetch[v] = query == 0 ? ToFetch(group + v - static_cast<int>(groups_.begin)) : 0;
+    }
+    for (int64_t d = 0; d < packed_dims_; d += kLanes) {
+      const int64_t left = (packed_dims_ - d) / kPack<Format>;
+      const int steps = left < kUnitSteps ? static_cast<int>(left) : kUnitSteps;
+      AddUnit<D, kUnitSteps, kRowBytes>(acc, lines, kLine, fetch, QueryUnit(query, d), steps);
+      for (int v = 0; v < kGroups; ++v) lines[v] += kUnitSteps * kLine;
+    }
+#pragma GCC unroll 8
+    for (int v = 0; v < kGroups; ++v) {
+#pragma GCC unroll 8
+      for (int i = 0; i < kQueries; ++i) {
+        Vec score = D::Result(acc[i][v], query_rows_[query + i]);
+        score = AddLeftOver(score, query + i, offsets_[group + v]);
+        StoreScores(score, query + i, group + v);
+      }
+    }
+  }
+
+  // Dimensions that do not fill a step.
+  Vec AddLeftOver(Vec score, int query, int64_t offset) const {
+    for (int64_t d = packed_dims_; d < head_dim_; ++d) {
+      Type keys[kLanes];
+      __builtin_memcpy(keys, keys_ + offset + d * kLanes * static_cast<int64_t>(sizeof(Type)),
+                       sizeof(keys));
+      if constexpr (kScaled<Format>) {
+        for (Type& k : keys) k = static_cast<Type>(k ^ kByteZero);
+      }
+      score = Fma(Format::LoadVec(keys), Set1(task_.q[query][d]), score);
+    }
+    return score;
+  }
+
+  void StoreScores(Vec score, int query, int64_t group) const {
+    if constexpr (kScaled<Format>) {
+      score = score * Load(Scales(task_.cache->key_scales, offsets_[group]));
+    }
+    const Vec position = Set1(static_cast<float>(chunk_ + group * kLanes)) + Iota();
+    Store(Scores(query) + group * kLanes,
+          Fma(score, Set1(task_.scale), Set1(task_.slope[query]) * position));
+  }
+
+  // Scores become the units of weights: exp(score - max), zero for what a query does not see, in 8
+  // bits times the scales of the values.
+  __attribute__((noinline)) void Softmax(int i) {
+    float* row = Scores(i);
+    FillOutside(row, groups_, task_.begin[i] - chunk_, task_.end[i] - chunk_, kMinusInfinity);
+    Vec max = Set1(kMinusInfinity);
+    for (int64_t g = groups_.begin; g < groups_.end; ++g) max = Max(max, Load(row + g * kLanes));
+    out_.max[i] = MaxOf(max);
+    const Vec shift = Set1(out_.max[i]);
+    Vec sum = Zero(), peak = Zero();
+    for (int64_t g = groups_.begin; g < groups_.end; ++g) {
+      const Vec e = Exp(Load(row + g * kLanes) - shift);
+      if constexpr (kScaled<Format>) {
+        sum = sum + e;
+        // The scale of a token that nobody has written may be anything.
+        const Vec scaled = e * Load(Scales(task_.cache->value_scales, offsets_[g]));
+        const Vec weight = IfLess(Zero(), e, scaled, Zero());
+        peak = Max(peak, weight);
+        Store(row + g * kLanes, weight);
+      } else {
+        sum = sum + D::StoreUnit(WeightUnit(i, g), e);
+      }
+    }
+    out_.sum[i] = Sum(sum);
+    if constexpr (kScaled<Format>) {
+      const float* weights = row + groups_.begin * kLanes;
+      weight_rows_[i] = D::StoreUnits(
+          MaxOf(peak), (groups_.end - groups_.begin) * kLanes,
+          [&](int64_t t) { return Load(weights + t); },
+          [&](int64_t t) { return WeightUnit(i, groups_.begin + t / kLanes); });
+    }
+  }
+
+  void WeighValues(Range groups) {
+    ForPieces<kMostQueries>(0, task_.num_queries, [&]<int kQueries>(int query) {
+      const int lines = static_cast<int>(head_dim_ / kLanes);
+      ForPieces<VectorsFor(kQueries, 8)>(0, lines, [&]<int kLines>(int line) {
+        ValueTile<kQueries, kLines, false>(query, line * kLanes, groups);
+      });
+      if (head_dim_ % kLanes != 0) ValueTile<kQueries, 1, true>(query, lines * kLanes, groups);
+    });
+  }
+
+  // Adds weighted values of kLines * 16 dimensions from `d` on, of which the last lanes may be
+  // missing.
+  template <int kQueries, int kLines, bool kPartial>
+  __attribute__((noinline)) void ValueTile(int query, int64_t d, Range groups) {
+    typename D::Acc acc[kQueries][kLines];
+#pragma GCC unroll 8
+    for (int i = 0; i < kQueries; ++i) {
+#pragma GCC unroll 8
+      for (int v = 0; v < kLines; ++v) acc[i][v] = D::Start(weight_rows_[query + i]);
+    }
+    const int64_t left = head_dim_ - d, stride = head_dim_ * (kLine / kLanes);
+    if constexpr (!kScaled<Format>) {
+      if (groups.begin > groups_.begin) {
+#pragma GCC unroll 8
+        for (int i = 0; i < kQueries; ++i) {
+#pragma GCC unroll 8
+          for (int v = 0; v < kLines; ++v) {
+            acc[i][v] =
+                LoadUpTo(out_.values + (query + i) * head_dim_ + d + v * kLanes, left - v * kLanes);
+          }
+        }
+      }
+    }
+    alignas(64) std::byte copy[kPartial ? kUnitSteps * kLine : 1];
+    for (int64_t g = groups.begin; g < groups.end; ++g) {
+      const std::byte* lines[kLines];
+      for (int v = 0; v < kLines; ++v) {
+        lines[v] = values_ + offsets_[g] + d * (kLine / kLanes) + v * kLine;
+      }
+      if constexpr (kPartial) {
+        CopyLanes(lines[0], stride, left, copy);
+        lines[0] = copy;
+      }
+      const int in_stream = num_groups_ + static_cast<int>(g - groups_.begin);
+      const int64_t fetch[1] = {query == 0 && !kPartial ? ToFetch(in_stream) : 0};
+      AddUnit<D, kUnitSteps, kRowBytes>(acc, lines, kPartial ? kLine : stride, fetch,
+                                        WeightUnit(query, g), kUnitSteps);
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < kQueries; ++i) {
+#pragma GCC unroll 8
+      for (int v = 0; v < kLines; ++v) {
+        StoreUpTo(out_.values + (query + i) * head_dim_ + d + v * kLanes,
+                  D::Result(acc[i][v], weight_rows_[query + i]), left - v * kLanes);
+      }
+    }
+  }
+  // The first lanes of each step's line; the others zero.
+  static void CopyLanes(const std::byte* line, int64_t stride, int64_t lanes, std::byte* out) {
+    for (int s = 0; s < kUnitSteps; ++s, line += stride, out += kLine) {
+      for (int64_t b = 0; b < kLine; ++b) {
+        out[b] = b < lanes * (kLine / kLanes) ? line[b] : std::byte{0};
+      }
+    }
+  }
+  // How far from a group of the stream the one lies that is fetched while it is read; 0 for none.
+  int64_t ToFetch(int i) const {
+    return i + kAhead < stream_end_ ? stream_[i + kAhead] - stream_[i] : 0;
   }
 
   const AttentionChunkTask& task_;
+  const AttentionPartial& out_;
+  const int64_t head_dim_;
+  const int64_t packed_dims_;  // those that fill steps
+  const std::byte* keys_;
+  const std::byte* values_;
+  int64_t chunk_ = 0;
+  Range groups_;
+  int64_t offsets_[kChunkGroups];
+  // Groups in the order in which they are read: keys, values, and the keys that come next.
+  int num_groups_ = 0, stream_end_ = 0;
+  const std::byte* stream_[3 * kChunkGroups];
+  typename D::Row query_rows_[kMaxQueries];
+  typename D::Row weight_rows_[kMaxQueries];
 };
-
-// To L2. Not PrefetchFar: around its inline assembly g++ 12 keeps the accumulators of the loop in
-// memory, which made prompts take 1.7 times as long.
-template <typename Type>
-DRAY_INLINE void PrefetchElements(const Type* p, int count) {
-  for (int i = 0; i * 64 < count * static_cast<int>(sizeof(Type)); ++i) {
-    __builtin_prefetch(reinterpret_cast<const char*>(p) + i * 64, 0, 2);
-  }
-}
-
-// Scores of kQueries queries for kVecs vectors of 16 tokens: scaled, with ALiBi, not yet masked.
-template <typename Format, int kQueries, int kVecs>
-void ScoreTile(const AttentionChunkTask& task, int first_query, int64_t token, int64_t chunk) {
-  const Pages<Format> pages(task);
-  const typename Format::Type* keys[kVecs];
-  for (int v = 0; v < kVecs; ++v) keys[v] = pages.Key(token + v * kLanes);
-  const float* q[kQueries];
-  for (int i = 0; i < kQueries; ++i) q[i] = task.q[first_query + i];
-  Vec acc[kQueries][kVecs];
-  for (auto& row : acc) {
-    for (Vec& a : row) a = Zero();
-  }
-  const int64_t head_dim = task.cache->head_dim, stride = task.cache->block_size;
-  const typename Format::Type* values = pages.Value(token);
-  for (int64_t d = 0; d < head_dim; ++d) {
-    // The values of these tokens come next; the first group of queries fetches them into L2.
-    if (first_query == 0) PrefetchElements(values + d * kVecs * kLanes, kVecs * kLanes);
-    Vec k[kVecs];
-    for (int v = 0; v < kVecs; ++v) k[v] = Format::LoadVec(keys[v] + d * stride);
-#pragma GCC unroll 8
-    for (int i = 0; i < kQueries; ++i) {
-      const Vec qd = Set1(q[i][d]);
-      for (int v = 0; v < kVecs; ++v) acc[i][v] = Fma(k[v], qd, acc[i][v]);
-    }
-  }
-  Vec key_scales[kVecs];
-  if constexpr (kScaled<Format>) {
-    for (int v = 0; v < kVecs; ++v) {
-      key_scales[v] = Load(pages.Scales(task.cache->key_scales, token + v * kLanes));
-    }
-  }
-  for (int i = 0; i < kQueries; ++i) {
-    const Vec slope = Set1(task.slope[first_query + i]);
-    float* scores = task.scores + (first_query + i) * kChunkTokens + (token - chunk);
-    for (int v = 0; v < kVecs; ++v) {
-      if constexpr (kScaled<Format>) acc[i][v] = acc[i][v] * key_scales[v];
-      const Vec position = Set1(static_cast<float>(token + v * kLanes)) + Iota();
-      Store(scores + v * kLanes, Fma(acc[i][v], Set1(task.scale), slope * position));
-    }
-  }
-}
-
-template <typename Format, int kQueries>
-void ScoreQueries(const AttentionChunkTask& task, int first_query, int64_t begin, int64_t end,
-                  int64_t chunk) {
-  int64_t token = begin;
-  for (; token + kLanes < end; token += 2 * kLanes) {
-    ScoreTile<Format, kQueries, 2>(task, first_query, token, chunk);
-  }
-  if (token < end) ScoreTile<Format, kQueries, 1>(task, first_query, token, chunk);
-}
-
-// Calls f.template operator()<n>(first) for groups of 8, 4, 2 and 1 queries that cover all.
-template <int kGroup = kPassQueries, typename Function>
-void ForQueryGroups(int first, int num_queries, const Function& f) {
-  for (; num_queries - first >= kGroup; first += kGroup) f.template operator()<kGroup>(first);
-  if constexpr (kGroup > 1) ForQueryGroups<kGroup / 2>(first, num_queries, f);
-}
-
-// Scores of [begin, end) become exp(score - max); what lies outside, within whole vectors, zero.
-void Softmax(float* scores, int64_t begin, int64_t end, int64_t chunk, float& max, float& sum) {
-  const int64_t first = begin / kLanes * kLanes;
-  const Vec from = Set1(static_cast<float>(begin - chunk)),
-            to = Set1(static_cast<float>(end - chunk));
-  const Vec outside = Set1(kMinusInfinity);
-  Vec max_vec = outside;
-  for (int64_t t = first; t < end; t += kLanes) {
-    float* s = scores + (t - chunk);
-    const Vec lane = Iota() + Set1(static_cast<float>(t - chunk));
-    const Vec v = IfLess(lane, from, outside, IfLess(lane, to, Load(s), outside));
-    Store(s, v);
-    max_vec = Max(max_vec, v);
-  }
-  max = MaxOf(max_vec);
-  const Vec shift = Set1(max);
-  Vec sum_vec = Zero();
-  for (int64_t t = first; t < end; t += kLanes) {
-    const Vec e = Exp(Load(scores + (t - chunk)) - shift);
-    Store(scores + (t - chunk), e);
-    sum_vec = sum_vec + e;
-  }
-  sum = Sum(sum_vec);
-}
-
-// Weights times the scales of their values; only those of tokens that a query sees are numbers.
-template <typename Format>
-void ScaleWeights(const AttentionChunkTask& task, int64_t first, int64_t end, int64_t chunk) {
-  const Pages<Format> pages(task);
-  for (int64_t t = first; t < end; t += kLanes) {
-    const Vec scales = Load(pages.Scales(task.cache->value_scales, t));
-    for (int i = 0; i < task.num_queries; ++i) {
-      float* weights = task.scores + i * kChunkTokens + (t - chunk);
-      Store(weights, Load(weights) * scales);
-    }
-  }
-}
-
-// values[query][d ...] += weights * V over tokens [begin, end), for kVecs vectors of dimensions, of
-// which the last may be partial.
-template <typename Format, int kQueries, int kVecs, bool kPartial>
-void ValueTile(const AttentionChunkTask& task, int first_query, Range tokens, int64_t chunk,
-               int64_t d, float* values) {
-  const Pages<Format> pages(task);
-  const int64_t head_dim = task.cache->head_dim, block_size = task.cache->block_size;
-  const int64_t left = kPartial ? head_dim - d : kVecs * kLanes;
-  Vec acc[kQueries][kVecs];
-#pragma GCC unroll 8
-  for (int i = 0; i < kQueries; ++i) {
-#pragma GCC unroll 8
-    for (int v = 0; v < kVecs; ++v) {
-      acc[i][v] = LoadUpTo(values + i * head_dim + d + v * kLanes, left - v * kLanes);
-    }
-  }
-  for (int64_t t = tokens.begin; t < tokens.end;) {
-    const int64_t block_end = (t / block_size + 1) * block_size;
-    const int64_t end = block_end < tokens.end ? block_end : tokens.end;
-    const typename Format::Type* row = pages.Value(t) + d;
-    const float* weights = task.scores + first_query * kChunkTokens + (t - chunk);
-    // The keys of the next chunk, as much of them as is read of these values.
-    const bool fetch = first_query == 0 && t + kChunkTokens < task.context_tokens;
-    const typename Format::Type* next = fetch ? pages.KeysBeside(t + kChunkTokens) + d : row;
-    for (; t < end; ++t, row += head_dim, next += head_dim, ++weights) {
-      if (fetch) PrefetchElements(next, kVecs * kLanes);
-      Vec value[kVecs];
-#pragma GCC unroll 8
-      for (int v = 0; v < kVecs; ++v) {
-        value[v] = kPartial ? LoadFirst<Format>(row + v * kLanes, left - v * kLanes)
-                            : Format::LoadVec(row + v * kLanes);
-      }
-#pragma GCC unroll 8
-      for (int i = 0; i < kQueries; ++i) {
-        const Vec w = Set1(weights[i * kChunkTokens]);
-#pragma GCC unroll 8
-        for (int v = 0; v < kVecs; ++v) acc[i][v] = Fma(value[v], w, acc[i][v]);
-      }
-    }
-  }
-#pragma GCC unroll 8
-  for (int i = 0; i < kQueries; ++i) {
-#pragma GCC unroll 8
-    for (int v = 0; v < kVecs; ++v) {
-      StoreUpTo(values + i * head_dim + d + v * kLanes, acc[i][v], left - v * kLanes);
-    }
-  }
-}
-
-template <typename Format, int kQueries>
-void ValueQueries(const AttentionChunkTask& task, int first_query, Range tokens, int64_t chunk,
-                  float* values) {
-  if (tokens.begin >= tokens.end) return;
-  // As many vectors of dimensions as the registers hold: whole cache rows for a single query.
-  constexpr int kVecs = kAccumulators / kQueries >= 8   ? 8
-                        : kAccumulators / kQueries >= 4 ? 4
-                        : kAccumulators / kQueries >= 2 ? 2
-                                                        : 1;
-  const int64_t head_dim = task.cache->head_dim;
-  values += first_query * head_dim;
-  int64_t d = 0;
-  for (; d + kVecs * kLanes <= head_dim; d += kVecs * kLanes) {
-    ValueTile<Format, kQueries, kVecs, false>(task, first_query, tokens, chunk, d, values);
-  }
-  for (; d + kLanes <= head_dim; d += kLanes) {
-    ValueTile<Format, kQueries, 1, false>(task, first_query, tokens, chunk, d, values);
-  }
-  if (d < head_dim) {
-    ValueTile<Format, kQueries, 1, true>(task, first_query, tokens, chunk, d, values);
-  }
-}
-
-// Tokens that all queries see are read once for a group; what is before and after, query by query.
-template <typename Format>
-void WeighValues(const AttentionChunkTask& task, int64_t chunk, float* values) {
-  int64_t shared_begin = task.begin[0], shared_end = task.end[0];
-  for (int i = 1; i < task.num_queries; ++i) {
-    if (task.begin[i] > shared_begin) shared_begin = task.begin[i];
-    if (task.end[i] < shared_end) shared_end = task.end[i];
-  }
-  if (shared_end < shared_begin) shared_end = shared_begin;
-  for (int i = 0; i < task.num_queries; ++i) {
-    const int64_t end = task.end[i] < shared_begin ? task.end[i] : shared_begin;
-    ValueQueries<Format, 1>(task, i, {task.begin[i], end}, chunk, values);
-  }
-  ForQueryGroups(0, task.num_queries, [&]<int kGroup>(int first) {
-    ValueQueries<Format, kGroup>(task, first, {shared_begin, shared_end}, chunk, values);
-  });
-  for (int i = 0; i < task.num_queries; ++i) {
-    const int64_t begin = task.begin[i] > shared_end ? task.begin[i] : shared_end;
-    ValueQueries<Format, 1>(task, i, {begin, task.end[i]}, chunk, values);
-  }
-}
 
 }  // namespace
 
 template <typename Format>
 void AttendChunk(const AttentionChunkTask& task, const AttentionPartial& out) {
-  const int64_t begin = MinBegin(task), end = MaxEnd(task);
-  const int64_t chunk = begin / kChunkTokens * kChunkTokens;
-  const int64_t first = begin / kLanes * kLanes;
-  ForQueryGroups(0, task.num_queries, [&]<int kGroup>(int query) {
-    ScoreQueries<Format, kGroup>(task, query, first, end, chunk);
-  });
-  for (int i = 0; i < task.num_queries; ++i) {
-    Softmax(task.scores + i * kChunkTokens, task.begin[i], task.end[i], chunk, out.max[i],
-            out.sum[i]);
-  }
-  if constexpr (kScaled<Format>) ScaleWeights<Format>(task, first, end, chunk);
-  const int64_t count = task.num_queries * task.cache->head_dim;
-  for (int64_t i = 0; i < count; ++i) out.values[i] = 0.0f;
-  WeighValues<Format>(task, chunk, out.values);
+  ChunkPass<Format>(task, out).Run();
 }
 
 template void AttendChunk<F32>(const AttentionChunkTask&, const AttentionPartial&);

@@ -2,6 +2,7 @@
 // keys with the store into the cache.
 #include <cstdint>
 
+#include "kernels/cpu/isa/cache_layout.h"
 #include "kernels/cpu/isa/math.h"
 #include "kernels/cpu/isa/ops.h"
 #include "kernels/cpu/isa/vec.h"
@@ -96,26 +97,51 @@ struct Divisor<I8> {
   Vec inverse;
 };
 
+// Sixteen elements as the cache holds them.
 template <typename Format>
-void StoreKey(const float* key, const Divisor<Format>& divide, typename Format::Type* out,
-              int64_t head_dim, int64_t stride) {
-  for (int64_t d = 0; d < head_dim; d += kLanes) {
-    const int64_t n = head_dim - d < kLanes ? head_dim - d : kLanes;
-    typename Format::Type lanes[kLanes];
-    Format::StoreVec(lanes, divide(LoadUpTo(key + d, n)));
-    for (int64_t i = 0; i < n; ++i) out[(d + i) * stride] = lanes[i];
+void StoreElements(typename Format::Type* lanes, Vec v) {
+  Format::StoreVec(lanes, v);
+  if constexpr (sizeof(typename Format::Type) == 1) {
+    for (int i = 0; i < kLanes; ++i) {
+      lanes[i] = static_cast<typename Format::Type>(lanes[i] ^ kByteZero);
+    }
   }
 }
 
+// Into lane `lane` of a group of keys.
 template <typename Format>
-void StoreValue(const float* value, const Divisor<Format>& divide, typename Format::Type* out,
-                int64_t head_dim) {
-  int64_t d = 0;
-  for (; d + kLanes <= head_dim; d += kLanes) Format::StoreVec(out + d, divide(Load(value + d)));
-  if (d < head_dim) {
+void StoreKey(const float* key, const Divisor<Format>& divide, typename Format::Type* group,
+              int64_t lane, int64_t head_dim) {
+  constexpr int kStep = kPack<Format>;
+  typename Format::Type* out = group + lane * kStep;
+  for (int64_t d = 0; d < head_dim; d += kLanes) {
+    const int64_t n = head_dim - d < kLanes ? head_dim - d : kLanes;
     typename Format::Type lanes[kLanes];
-    Format::StoreVec(lanes, divide(LoadPartial(value + d, head_dim - d)));
-    for (int64_t i = 0; d + i < head_dim; ++i) out[d + i] = lanes[i];
+    StoreElements<Format>(lanes, divide(LoadUpTo(key + d, n)));
+    int64_t i = 0;
+    for (; i + kStep <= n; i += kStep, out += kLanes * kStep) {
+      std::memcpy(out, lanes + i, kStep * sizeof(lanes[0]));
+    }
+    for (; i < n; ++i) group[(d + i) * kLanes + lane] = lanes[i];
+  }
+}
+
+// Into token `token` of a group of values.
+template <typename Format>
+void StoreValue(const float* value, const Divisor<Format>& divide, typename Format::Type* group,
+                int64_t token, int64_t head_dim) {
+  constexpr int kStep = kPack<Format>;
+  typename Format::Type* out = group + token / kStep * kStep * head_dim + token % kStep;
+  const Vec most = Set1(Format::kLargest), least = Set1(-Format::kLargest);
+  for (int64_t d = 0; d < head_dim; d += kLanes) {
+    const int64_t n = head_dim - d < kLanes ? head_dim - d : kLanes;
+    typename Format::Type lanes[kLanes];
+    StoreElements<Format>(lanes, Min(Max(divide(LoadUpTo(value + d, n)), least), most));
+    if (kStep == 1 && n == kLanes) {
+      std::memcpy(out + d, lanes, sizeof(lanes));
+    } else {
+      for (int64_t i = 0; i < n; ++i) out[(d + i) * kStep] = lanes[i];
+    }
   }
 }
 
@@ -155,17 +181,15 @@ void StoreInCache(const RopeAndCacheArgs& args, int64_t token, int64_t kv_head, 
                   const float* x) {
   using Type = typename Format::Type;
   const KvLayer& cache = args.cache;
-  const int64_t block_size = cache.block_size, head_dim = cache.head_dim;
-  const int64_t block = args.slots[token] / block_size, offset = args.slots[token] % block_size;
-  const int64_t row = (block * cache.num_kv_heads + kv_head) * block_size;
-  const Divisor<Format> divisor(x, head_dim, is_key ? cache.key_scales : cache.value_scales,
-                                row + offset);
+  const int64_t block = args.slots[token] / cache.block_size;
+  const int64_t offset = args.slots[token] % cache.block_size, lane = offset % kLanes;
+  const int64_t group = GroupStart(cache, block, kv_head, offset);
+  const Divisor<Format> divisor(x, cache.head_dim, is_key ? cache.key_scales : cache.value_scales,
+                                group / cache.head_dim + lane);
   if (is_key) {
-    StoreKey<Format>(x, divisor, static_cast<Type*>(cache.keys) + row * head_dim + offset, head_dim,
-                     block_size);
+    StoreKey<Format>(x, divisor, static_cast<Type*>(cache.keys) + group, lane, cache.head_dim);
   } else {
-    StoreValue<Format>(x, divisor, static_cast<Type*>(cache.values) + (row + offset) * head_dim,
-                       head_dim);
+    StoreValue<Format>(x, divisor, static_cast<Type*>(cache.values) + group, lane, cache.head_dim);
   }
 }
 

@@ -36,25 +36,30 @@ namespace dray::kernels::DRAY_ISA {
 
 inline constexpr int kLanes = 16;
 
-// Formats of weights and of the paged cache: one trait each, so that loops are written once.
+// Formats of weights and of the paged cache: one trait each, so that loops are written once. Each
+// has the largest number that it holds.
 struct F32 {
   using Type = float;
+  static constexpr float kLargest = 0x1.fffffep127f;
   static Vec LoadVec(const float* p) { return Load(p); }
   static void StoreVec(float* p, Vec a) { Store(p, a); }
 };
 struct F16 {
   using Type = uint16_t;
+  static constexpr float kLargest = 65504.0f;
   static Vec LoadVec(const uint16_t* p) { return LoadF16(p); }
   static void StoreVec(uint16_t* p, Vec a) { StoreF16(p, a); }
 };
 struct BF16 {
   using Type = uint16_t;
+  static constexpr float kLargest = 0x1.fep127f;
   static Vec LoadVec(const uint16_t* p) { return LoadBF16(p); }
   static void StoreVec(uint16_t* p, Vec a) { StoreBF16(p, a); }
 };
 // Of the cache only, beside a scale; StoreVec takes whole numbers from -128 to 127.
 struct I8 {
   using Type = int8_t;
+  static constexpr float kLargest = 127.0f;
   static Vec LoadVec(const int8_t* p) { return LoadI8(p); }
   static void StoreVec(int8_t* p, Vec a) { StoreI8(p, a); }
 };

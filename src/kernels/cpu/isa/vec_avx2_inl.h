@@ -132,7 +132,7 @@ inline void StoreI8(int8_t* p, Vec whole) {
 }
 
 inline __m256i LoadPairs(const void* p) {
-  return _mm256_load_si256(static_cast<const __m256i*>(p));
+  return _mm256_loadu_si256(static_cast<const __m256i*>(p));
 }
 inline Vec LoadBF16First(const void* p) {
   const auto* bytes = static_cast<const char*>(p);

@@ -110,7 +110,7 @@ inline void StoreI8(int8_t* p, Vec whole) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_maskz_cvtepi32_epi8(0xFFFF, ints));
 }
 
-inline __m512i LoadPairs(const void* p) { return _mm512_load_si512(p); }
+inline __m512i LoadPairs(const void* p) { return _mm512_loadu_si512(p); }
 inline Vec LoadBF16First(const void* p) {
   return {_mm512_castsi512_ps(_mm512_maskz_slli_epi32(0xFFFF, LoadPairs(p), 16))};
 }
@@ -126,6 +126,11 @@ inline Vec DotBF16(Vec acc, __m512i weights, int32_t x_pair) {
   return {_mm512_dpbf16_ps(acc.v, reinterpret_cast<__m512bh>(weights),
                            reinterpret_cast<__m512bh>(_mm512_set1_epi32(x_pair)))};
 }
+// As StoreBF16, but subnormals become zero, as they do in the dot product.
+inline void StoreBF16Fast(uint16_t* p, Vec a) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p),
+                      reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(a.v)));
+}
 #endif
 
 struct IntVec {
@@ -138,7 +143,7 @@ struct ByteVec {
 inline IntVec IntSet1(int32_t x) { return {_mm512_set1_epi32(x)}; }
 inline Vec ToFloats(IntVec a) { return {_mm512_maskz_cvtepi32_ps(0xFFFF, a.v)}; }
 inline __m512i ToInts(Vec a) { return _mm512_maskz_cvtps_epi32(0xFFFF, a.v); }
-inline ByteVec LoadBytes(const void* p) { return {_mm512_load_si512(p)}; }
+inline ByteVec LoadBytes(const void* p) { return {LoadPairs(p)}; }
 inline ByteVec LowNibbles(ByteVec a) { return {_mm512_and_si512(a.v, _mm512_set1_epi8(0x0F))}; }
 inline ByteVec HighNibbles(ByteVec a) { return LowNibbles({_mm512_srli_epi16(a.v, 4)}); }
 
