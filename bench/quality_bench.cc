@@ -1,11 +1,12 @@
 // What a number format costs: bits per byte of held-out text, for each format of weights and of the
 // key/value cache, as models/demo/README.md defines the measure.
 //
-//   quality_bench [MODEL_DIR] [--text FILE] [--stories N] [--calibration FILE]
+//   quality_bench [MODEL_DIR] [--text FILE] [--stories N] [--calibration FILE] [--kv bf16,...]
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
 #include <cmath>
+#include <cstdio>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -23,6 +24,7 @@ struct Options {
   std::string model_dir = "models/demo";
   std::string text = "models/demo/heldout.txt";
   std::string calibration;
+  std::vector<std::string> kv = {"bf16", "f32", "f16", "i8"};
   size_t stories = 1000;
 };
 
@@ -56,7 +58,6 @@ constexpr Weights kWeights[] = {
     {"auto", "int4_asym", 32},
     {"bf16", "int4"},
 };
-constexpr DType kKvFormats[] = {DType::kBF16, DType::kF32, DType::kF16, DType::kI8};
 
 // Adds up the log-probabilities of a prompt's tokens.
 class Scorer : public engine::EventSink {
@@ -151,15 +152,16 @@ int Run(const Options& options) {
   fmt::print("{:<24} keys and values  bits per byte\n", "weights");
   for (const Weights& weights : kWeights) {
     if (weights.quantize == "smoothquant" && options.calibration.empty()) continue;
-    for (const DType kv : kKvFormats) {
-      const auto bits = BitsPerByte(options, weights, kv, *stories);
+    for (const std::string& kv : options.kv) {
+      const auto bits = BitsPerByte(options, weights, *ParseDType(kv), *stories);
       if (!bits.ok()) {
         fmt::print(stderr, "{}\n", bits.status().ToString());
         return 1;
       }
       if (first == 0) first = *bits;
-      fmt::print("{:<24} {:<16} {:.5f} {:+.3f} %\n", Label(weights), Name(kv), *bits,
+      fmt::print("{:<24} {:<16} {:.5f} {:+.3f} %\n", Label(weights), kv, *bits,
                  100 * (*bits / first - 1));
+      std::fflush(stdout);
     }
   }
   return 0;
@@ -174,6 +176,9 @@ int main(int argc, char** argv) {
   app.add_option("model", options.model_dir, "Model directory");
   app.add_option("--text", options.text, "Text, split at blank lines");
   app.add_option("--calibration", options.calibration, "For smoothquant: of dray calibrate");
+  app.add_option("--kv", options.kv, "Formats of keys and values: bf16, f32, f16, i8")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"bf16", "f32", "f16", "i8"}));
   app.add_option("--stories", options.stories, "At most so many parts of it");
   CLI11_PARSE(app, argc, argv);
   return dray::bench::Run(options);
