@@ -1,4 +1,4 @@
-// Rotary frequencies and the cosine / sine rows that kernels::RopeAndCache reads.
+// Rotary frequencies and the cosine / sine rows that kernels::RopeAndCacheArgs names.
 #pragma once
 
 #include <cstdint>
