@@ -3,13 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
 #include <span>
 #include <utility>
 #include <vector>
 
 #include "model/row_runs.h"
 #include "model/smoothing.h"
+#include "model/source_rows.h"
 
 namespace dray::model {
 namespace {
@@ -21,20 +21,6 @@ using kernels::SourceRows;
 // Rows are packed in pieces of about so many bytes before their pages are given back: large enough
 // that the threads are busy, small against any model.
 constexpr int64_t kPieceBytes = int64_t{16} << 20;
-
-// The tensor seen as [rows, cols] of the slot, whatever its storage.
-SourceRows AsRows(const TensorSource& source, Transform transform) {
-  SourceRows rows;
-  rows.data = source.data;
-  rows.dtype = source.dtype;
-  const bool is_vector = source.shape.rank() == 1;
-  const int row_axis = transform == Transform::kTranspose ? 1 : 0;
-  rows.rows = source.shape[row_axis];
-  rows.row_stride = source.strides[row_axis];
-  rows.cols = is_vector ? 1 : source.shape[1 - row_axis];
-  rows.col_stride = is_vector ? 1 : source.strides[1 - row_axis];
-  return rows;
-}
 
 // Rows of `all` that `run` means.
 SourceRows Slice(const SourceRows& all, const RowRun& run) {
@@ -61,29 +47,6 @@ std::span<const std::byte> StoredBytes(const TensorSource& source) {
 // Whole panels of 32 rows, of about kPieceBytes.
 int64_t PieceRows(int64_t row_bytes) {
   return std::max<int64_t>(32, kPieceBytes / row_bytes / 32 * 32);
-}
-
-template <typename T>
-T ReadUnaligned(const SourceRows& rows, int64_t row) {
-  T value;
-  std::memcpy(&value,
-              static_cast<const std::byte*>(rows.data) +
-                  static_cast<size_t>(row * rows.row_stride) * sizeof(T),
-              sizeof(T));
-  return value;
-}
-
-float ReadElement(const SourceRows& rows, int64_t row) {
-  switch (rows.dtype) {
-    case DType::kF16:
-      return F16ToF32(ReadUnaligned<uint16_t>(rows, row));
-    case DType::kBF16:
-      return BF16ToF32(ReadUnaligned<uint16_t>(rows, row));
-    case DType::kF64:
-      return static_cast<float>(ReadUnaligned<double>(rows, row));
-    default:
-      return ReadUnaligned<float>(rows, row);
-  }
 }
 
 class Loader {
@@ -205,8 +168,10 @@ class Loader {
       }
       for (const RowRun& run : RowRuns(*part.row, config_)) {
         for (int64_t i = 0; i < run.count; ++i) {
-          vector[static_cast<size_t>(run.slot_row + i)] =
-              ReadElement(all, run.source_row + i * run.source_step);
+          const int64_t row = run.source_row + i * run.source_step;
+          vector[static_cast<size_t>(run.slot_row + i)] = ReadElement(
+              all.dtype, static_cast<const std::byte*>(all.data) +
+                             static_cast<size_t>(row * all.row_stride) * SizeOf(all.dtype));
         }
       }
       Advance(part);

@@ -4,8 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <utility>
+
+#include "model/source_rows.h"
 
 namespace dray::model {
 namespace {
@@ -27,23 +28,6 @@ size_t NormBefore(Slot slot, ResidualForm residual) {
 bool FeedsLinearLayersOnly(const DecoderConfig& config) {
   return config.norm_affine && config.norm_placement == NormPlacement::kPre &&
          !config.residual_after_norm;
-}
-
-float ReadElement(DType dtype, const std::byte* at) {
-  const auto read = [at](auto value) {
-    std::memcpy(&value, at, sizeof(value));
-    return value;
-  };
-  switch (dtype) {
-    case DType::kF16:
-      return F16ToF32(read(uint16_t{}));
-    case DType::kBF16:
-      return BF16ToF32(read(uint16_t{}));
-    case DType::kF64:
-      return static_cast<float>(read(double{}));
-    default:
-      return read(float{});
-  }
 }
 
 // Calls visit(row, col, element) in the order of the storage, which is columns for matrices that a
@@ -74,14 +58,7 @@ Status RaisePeaks(const PlannedTensor& tensor, std::vector<float>& peaks) {
             fmt::format("{}: tensor {} is stored as {}, but smoothquant needs weights in floats",
                         source.file->path().string(), source.name, source.StorageName())};
   }
-  const int row_axis = tensor.row->transform == Transform::kTranspose ? 1 : 0;
-  const SourceRows rows = {.data = source.data,
-                           .dtype = source.dtype,
-                           .rows = source.shape[row_axis],
-                           .cols = source.shape[1 - row_axis],
-                           .row_stride = source.strides[static_cast<size_t>(row_axis)],
-                           .col_stride = source.strides[static_cast<size_t>(1 - row_axis)]};
-  ForEachElement(rows, [&](int64_t, int64_t col, float element) {
+  ForEachElement(AsRows(source, tensor.row->transform), [&](int64_t, int64_t col, float element) {
     float& peak = peaks[static_cast<size_t>(col)];
     peak = std::max(peak, std::abs(element));
   });
