@@ -11,6 +11,16 @@
 namespace dray::kernels::DRAY_ISA {
 namespace {
 
+// What one column adds: its weights times the rows' `i`-th float at `x`, rows kLineBytes apart.
+template <int kRows, int kHalves>
+DRAY_INLINE void AddColumn(const Vec (&weights)[kHalves], const std::byte* x, int i,
+                           Vec (&acc)[kRows][kHalves]) {
+  for (int r = 0; r < kRows; ++r) {
+    const Vec a = Set1(reinterpret_cast<const float*>(x + r * kLineBytes)[i]);
+    for (int h = 0; h < kHalves; ++h) acc[r][h] = Fma(weights[h], a, acc[r][h]);
+  }
+}
+
 // A step of each format: 16 channels' vectors of kHalves neighbouring 64-byte lines at `w`, and for
 // row r the activations at `x` + r * kLineBytes.
 struct StepF32 {
@@ -24,10 +34,7 @@ struct StepF32 {
     for (int h = 0; h < kHalves; ++h) {
       weights[h] = Load(reinterpret_cast<const float*>(w + h * kLineBytes));
     }
-    for (int r = 0; r < kRows; ++r) {
-      const Vec a = Set1(*reinterpret_cast<const float*>(x + r * kLineBytes));
-      for (int h = 0; h < kHalves; ++h) acc[r][h] = Fma(weights[h], a, acc[r][h]);
-    }
+    AddColumn(weights, x, 0, acc);
   }
 };
 
@@ -46,10 +53,7 @@ struct StepWiden {
         const std::byte* line = w + h * kLineBytes;
         weights[h] = k == 0 ? Widen::First(line) : Widen::Second(line);
       }
-      for (int r = 0; r < kRows; ++r) {
-        const Vec a = Set1(reinterpret_cast<const float*>(x + r * kLineBytes)[k]);
-        for (int h = 0; h < kHalves; ++h) acc[r][h] = Fma(weights[h], a, acc[r][h]);
-      }
+      AddColumn(weights, x, k, acc);
     }
   }
 };
@@ -68,6 +72,17 @@ struct WidenBF16 {
 using StepF16 = StepWiden<WidenF16>;
 
 #ifdef __AVX512BF16__
+// The same of a pair of columns, with the rows' `i`-th pair of bf16.
+template <int kRows, int kHalves>
+DRAY_INLINE void AddPair(const __m512i (&weights)[kHalves], const std::byte* x, int i,
+                         Vec (&acc)[kRows][kHalves]) {
+  for (int r = 0; r < kRows; ++r) {
+    int32_t pair;
+    __builtin_memcpy(&pair, x + r * kLineBytes + i * static_cast<int>(sizeof(pair)), sizeof(pair));
+    for (int h = 0; h < kHalves; ++h) acc[r][h] = DotBF16(acc[r][h], weights[h], pair);
+  }
+}
+
 struct StepBF16 {
   static constexpr int kStepsPerLine = 16;
   static constexpr int kColsPerStep = 2;
@@ -77,11 +92,7 @@ struct StepBF16 {
   static DRAY_INLINE void Run(const std::byte* w, const std::byte* x, Vec (&acc)[kRows][kHalves]) {
     __m512i weights[kHalves];
     for (int h = 0; h < kHalves; ++h) weights[h] = LoadPairs(w + h * kLineBytes);
-    for (int r = 0; r < kRows; ++r) {
-      int32_t pair;
-      __builtin_memcpy(&pair, x + r * kLineBytes, sizeof(pair));
-      for (int h = 0; h < kHalves; ++h) acc[r][h] = DotBF16(acc[r][h], weights[h], pair);
-    }
+    AddPair(weights, x, 0, acc);
   }
 };
 #else
@@ -194,13 +205,8 @@ struct StepI8 {
       weights[0][h] = pairs.first;
       weights[1][h] = pairs.second;
     }
-    for (int k = 0; k < 2; ++k) {
-      for (int r = 0; r < kRows; ++r) {
-        int32_t pair;
-        __builtin_memcpy(&pair, x + r * kLineBytes + 4 * k, sizeof(pair));
-        for (int h = 0; h < kHalves; ++h) acc[r][h] = DotBF16(acc[r][h], weights[k][h], pair);
-      }
-    }
+    AddPair(weights[0], x, 0, acc);
+    AddPair(weights[1], x, 1, acc);
   }
 };
 #else
@@ -222,10 +228,7 @@ struct StepI8 {
                                  Vec (&acc)[kRows][kHalves]) {
     Vec weights[kHalves];
     for (int h = 0; h < kHalves; ++h) weights[h] = ByteLess128<kByte>(bytes[h]);
-    for (int r = 0; r < kRows; ++r) {
-      const Vec a = Set1(reinterpret_cast<const float*>(x + r * kLineBytes)[kByte]);
-      for (int h = 0; h < kHalves; ++h) acc[r][h] = Fma(weights[h], a, acc[r][h]);
-    }
+    AddColumn(weights, x, kByte, acc);
   }
   template <int kRows, int kHalves>
   static DRAY_INLINE void Run(const std::byte* w, const std::byte* x, Vec (&acc)[kRows][kHalves]) {
