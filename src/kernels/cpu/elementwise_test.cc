@@ -338,6 +338,17 @@ TEST_P(ElementwiseTest, CopyBlocksTakesScalesAlong) {
   expect_copied(value_scales, old_value_scales, kBlockScales);
 }
 
+// One token of one head, its query left out, for the place `slot`; what it names must outlive it.
+RopeAndCacheArgs OneToken(std::vector<float>& qkv, const int32_t& slot, const KvLayer& cache) {
+  RopeAndCacheArgs args;
+  args.qkv = qkv.data();
+  args.qkv_stride = static_cast<int64_t>(qkv.size());
+  args.num_tokens = 1;
+  args.slots = &slot;
+  args.cache = cache;
+  return args;
+}
+
 // A number that 8 bits cannot hold must not become one that no conversion can take.
 TEST_P(ElementwiseTest, WhatIsNoNumberIsStoredSomehowIn8Bits) {
   std::vector<float> qkv(2 * 20, 1.0f);
@@ -346,14 +357,9 @@ TEST_P(ElementwiseTest, WhatIsNoNumberIsStoredSomehowIn8Bits) {
   std::vector<int8_t> keys(20 * 16), values(keys.size());
   std::vector<float> key_scales(16), value_scales(16);
   const int32_t slot = 5;
-  RopeAndCacheArgs args;
-  args.qkv = qkv.data();
-  args.qkv_stride = 40;
-  args.num_tokens = 1;
-  args.slots = &slot;
-  args.cache = {keys.data(), values.data(),     DType::kI8,         1, 20,
-                16,          key_scales.data(), value_scales.data()};
-  RopeAndCache(*backend_, args);
+  const KvLayer cache = {keys.data(), values.data(),     DType::kI8,         1, 20,
+                         16,          key_scales.data(), value_scales.data()};
+  RopeAndCache(*backend_, OneToken(qkv, slot, cache));
   EXPECT_EQ(keys[5 * 4], static_cast<int8_t>(127 + 128));  // token 5, dimension 0
 }
 
@@ -364,17 +370,12 @@ TEST_P(ElementwiseTest, ValuesInTheCacheAreFinite) {
     std::vector<float> qkv(2 * 5, 1.0f), keys(5 * 16), values(keys.size());
     std::copy(std::begin(held), std::end(held), qkv.begin() + 5);
     const int32_t slot = 9;
-    RopeAndCacheArgs args;
-    args.qkv = qkv.data();
-    args.qkv_stride = 10;
-    args.num_tokens = 1;
-    args.slots = &slot;
-    args.cache = {keys.data(), values.data(), dtype, 1, 5, 16};
-    RopeAndCache(*backend_, args);
+    const KvLayer cache = {keys.data(), values.data(), dtype, 1, 5, 16};
+    RopeAndCache(*backend_, OneToken(qkv, slot, cache));
     for (int64_t d = 0; d < 5; ++d) {
-      EXPECT_TRUE(std::isfinite(CacheElement(args.cache, false, slot, 0, d))) << Name(dtype) << d;
+      EXPECT_TRUE(std::isfinite(CacheElement(cache, false, slot, 0, d))) << Name(dtype) << d;
     }
-    EXPECT_EQ(CacheElement(args.cache, false, slot, 0, 4), -1.0f);
+    EXPECT_EQ(CacheElement(cache, false, slot, 0, 4), -1.0f);
   }
 }
 

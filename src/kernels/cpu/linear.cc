@@ -99,11 +99,13 @@ void CpuBackend::RunLinear(const LinearArgs& args, const Finished& finished) {
   // Each thread's own memory, of which that of two never shares a page's worth of lines that a
   // prefetcher may run over: perhaps a row that is being normalised, a panel that is widened, and a
   // copy.
+  constexpr int64_t kPage = 4096;
+  const int64_t shared_bytes = RoundUp(sizes.total(), kPage);
   const int64_t thread_bytes =
-      RoundUp<int64_t>((pack_alone ? sizes.total() : 0) + before_copy + 4096, 4096);
-  std::byte* shared = activations_.Get(static_cast<size_t>(RoundUp<int64_t>(sizes.total(), 4096) +
-                                                           thread_bytes * pool_.num_threads()));
-  std::byte* own = shared + RoundUp<int64_t>(sizes.total(), 4096);
+      RoundUp((pack_alone ? sizes.total() : 0) + before_copy + kPage, kPage);
+  std::byte* shared =
+      activations_.Get(static_cast<size_t>(shared_bytes + thread_bytes * pool_.num_threads()));
+  std::byte* own = shared + shared_bytes;
   const auto place = [&](int thread_idx) {
     std::byte* mine = own + thread_bytes * thread_idx;
     return Place(task, sizes, groups, pack_alone ? mine + before_copy : shared,
