@@ -18,9 +18,9 @@
 #include "bench/machine_limits.h"
 #include "bench/statistics.h"
 #include "engine/engine_core.h"
-#include "engine/model_drafter.h"
-#include "engine/prompt_lookup.h"
-#include "oracle_drafter.h"
+#include "engine/speculation/model_drafter.h"
+#include "engine/speculation/prompt_lookup.h"
+#include "testing/oracle_drafter.h"
 
 namespace dray::bench {
 namespace {

@@ -44,6 +44,16 @@ function(dray_library)
   target_link_libraries(dray_${arg_NAME} PRIVATE ${arg_LIBS})
 endfunction()
 
+# dray_tests(SRCS parse/json_test.cc ... DEPS base [LIBS ...] [LABELS slow])
+# One program for each source, named as the file is.
+function(dray_tests)
+  cmake_parse_arguments(arg "" "" "SRCS;DEPS;LIBS;LABELS" ${ARGN})
+  foreach(source ${arg_SRCS})
+    get_filename_component(name ${source} NAME_WE)
+    dray_test(NAME ${name} SRCS ${source} DEPS ${arg_DEPS} LIBS ${arg_LIBS} LABELS ${arg_LABELS})
+  endforeach()
+endfunction()
+
 # dray_test(NAME json_test SRCS json_test.cc DEPS base [LIBS ...] [LABELS slow])
 # One GoogleTest program, registered with CTest under its name.
 function(dray_test)

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "checkpoint/gguf.h"
+#include "checkpoint/gguf/gguf.h"
 #include "fuzz/touch.h"
 #include "tokenizer/tokenizer.h"
 

@@ -3,8 +3,8 @@
 #include <string_view>
 
 #include "base/check.h"
-#include "base/json.h"
-#include "model/model_config.h"
+#include "base/parse/json.h"
+#include "model/describe/model_description.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const auto json = dray::Json::Parse({reinterpret_cast<const char*>(data), size});

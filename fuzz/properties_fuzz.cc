@@ -3,7 +3,7 @@
 #include <string_view>
 
 #include "base/check.h"
-#include "base/properties.h"
+#include "base/parse/properties.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const auto parsed = dray::ParseProperties({reinterpret_cast<const char*>(data), size});

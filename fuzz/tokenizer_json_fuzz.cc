@@ -6,8 +6,8 @@
 #include <string_view>
 
 #include "base/check.h"
+#include "tokenizer/text/utf8.h"
 #include "tokenizer/tokenizer.h"
-#include "tokenizer/utf8.h"
 
 namespace {
 

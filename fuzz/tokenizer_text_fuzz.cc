@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "base/check.h"
-#include "base/json.h"
+#include "base/parse/json.h"
 #include "tokenizer/tokenizer.h"
 
 namespace {

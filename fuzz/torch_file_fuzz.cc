@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "base/check.h"
-#include "checkpoint/torch_file.h"
+#include "checkpoint/torch/torch_file.h"
 #include "fuzz/touch.h"
 
 namespace {

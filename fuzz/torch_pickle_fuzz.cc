@@ -4,8 +4,8 @@
 #include <string>
 
 #include "base/check.h"
-#include "checkpoint/pickle.h"
-#include "checkpoint/torch_state_dict.h"
+#include "checkpoint/torch/pickle.h"
+#include "checkpoint/torch/torch_state_dict.h"
 #include "fuzz/touch.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

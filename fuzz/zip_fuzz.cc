@@ -7,9 +7,9 @@
 #include <string>
 
 #include "base/check.h"
-#include "checkpoint/malformed_builders.h"
-#include "checkpoint/torch_file.h"
-#include "checkpoint/zip_reader.h"
+#include "checkpoint/testing/malformed_builders.h"
+#include "checkpoint/torch/torch_file.h"
+#include "checkpoint/torch/zip_reader.h"
 #include "fuzz/touch.h"
 
 namespace {

@@ -1,7 +1,7 @@
 // The mapping from our codes to DJLServing's exceptions.
 #include "api/errors.h"
 
-#include "base/json.h"
+#include "base/parse/json.h"
 
 namespace dray::api {
 namespace {

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "base/json.h"
+#include "base/parse/json.h"
 #include "base/status.h"
 #include "serving/model.h"
 #include "serving/text_events.h"

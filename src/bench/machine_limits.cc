@@ -10,7 +10,7 @@
 #include <cstdio>
 #include <exception>
 
-#include "base/cpu_info.h"
+#include "base/machine/cpu_info.h"
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif

@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <string_view>
 
-#include "base/cpu_info.h"
-#include "base/thread_pool.h"
+#include "base/machine/cpu_info.h"
+#include "base/threads/thread_pool.h"
 #include "bench/statistics.h"
 #include "tensor/buffer.h"
 

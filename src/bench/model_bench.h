@@ -12,7 +12,7 @@
 #include "base/status.h"
 #include "bench/machine_limits.h"
 #include "bench/model_run.h"
-#include "bench/report.h"
+#include "bench/report/report.h"
 
 namespace dray::bench {
 

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "model/weights.h"
+#include "model/weights/weights.h"
 
 namespace dray::bench {
 namespace {

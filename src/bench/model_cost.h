@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "bench/machine_limits.h"
-#include "engine/loaded_model.h"
+#include "engine/runner/loaded_model.h"
 
 namespace dray::bench {
 

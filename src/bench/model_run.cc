@@ -7,8 +7,8 @@
 #include <utility>
 
 #include "bench/machine_limits.h"
-#include "engine/cache_size.h"
-#include "model/kv_cache.h"
+#include "engine/runner/cache_size.h"
+#include "model/forward/kv_cache.h"
 
 namespace dray::bench {
 namespace {

@@ -9,7 +9,7 @@
 
 #include "base/status.h"
 #include "engine/engine_core.h"
-#include "engine/loaded_model.h"
+#include "engine/runner/loaded_model.h"
 
 namespace dray::bench {
 

@@ -8,9 +8,9 @@
 #include <cstring>
 #include <utility>
 
-#include "checkpoint/gguf.h"
+#include "checkpoint/gguf/gguf.h"
 #include "checkpoint/safetensors.h"
-#include "checkpoint/torch_file.h"
+#include "checkpoint/torch/torch_file.h"
 
 namespace dray::checkpoint {
 namespace {

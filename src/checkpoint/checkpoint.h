@@ -19,7 +19,7 @@
 #include <vector>
 
 #include "base/file.h"
-#include "base/json.h"
+#include "base/parse/json.h"
 #include "base/status.h"
 #include "checkpoint/tensor_source.h"
 #include "checkpoint/weight_files.h"

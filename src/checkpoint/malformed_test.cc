@@ -10,10 +10,10 @@
 #include <set>
 
 #include "checkpoint/checkpoint.h"
-#include "checkpoint/gguf.h"
-#include "checkpoint/malformed_files.h"
+#include "checkpoint/gguf/gguf.h"
 #include "checkpoint/safetensors.h"
-#include "checkpoint/torch_file.h"
+#include "checkpoint/testing/malformed_files.h"
+#include "checkpoint/torch/torch_file.h"
 
 namespace dray::checkpoint {
 namespace {

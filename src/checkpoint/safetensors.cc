@@ -8,9 +8,9 @@
 #include <string>
 #include <string_view>
 
-#include "base/byte_reader.h"
 #include "base/checked_math.h"
-#include "base/json.h"
+#include "base/parse/byte_reader.h"
+#include "base/parse/json.h"
 #include "checkpoint/untrusted_json.h"
 
 namespace dray::checkpoint {

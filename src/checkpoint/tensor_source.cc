@@ -1,6 +1,6 @@
 #include "checkpoint/tensor_source.h"
 
-#include "base/json.h"
+#include "base/parse/json.h"
 
 namespace dray::checkpoint {
 

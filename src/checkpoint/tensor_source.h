@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "base/file.h"
-#include "checkpoint/block_format.h"
+#include "checkpoint/integers/block_format.h"
 #include "tensor/tensor.h"
 
 namespace dray::checkpoint {

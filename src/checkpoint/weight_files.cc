@@ -7,7 +7,7 @@
 #include <string>
 
 #include "base/file.h"
-#include "checkpoint/gguf_files.h"
+#include "checkpoint/gguf/gguf_files.h"
 #include "checkpoint/tensor_source.h"
 
 namespace dray::checkpoint {

@@ -10,7 +10,7 @@
 #include <string>
 
 #include "base/file.h"
-#include "base/json.h"
+#include "base/parse/json.h"
 
 namespace dray::cli {
 namespace {

@@ -12,9 +12,9 @@
 
 #include "checkpoint/checkpoint.h"
 #include "cli/human.h"
-#include "model/load_plan.h"
-#include "model/model_files.h"
-#include "model/weights.h"
+#include "model/describe/model_files.h"
+#include "model/weights/load_plan.h"
+#include "model/weights/weights.h"
 
 namespace dray::cli {
 namespace {

@@ -10,7 +10,7 @@
 #include <string>
 
 #include "base/log.h"
-#include "cli/bench_command.h"
+#include "cli/bench/bench_command.h"
 #include "cli/calibrate_command.h"
 #include "cli/generate_command.h"
 #include "cli/inspect_command.h"

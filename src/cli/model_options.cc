@@ -7,7 +7,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
-#include "checkpoint/gguf_files.h"
+#include "checkpoint/gguf/gguf_files.h"
 
 namespace dray::cli {
 namespace {

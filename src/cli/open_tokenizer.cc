@@ -1,9 +1,9 @@
 #include "cli/open_tokenizer.h"
 
 #include "base/file.h"
-#include "base/json.h"
+#include "base/parse/json.h"
 #include "checkpoint/checkpoint.h"
-#include "checkpoint/gguf_files.h"
+#include "checkpoint/gguf/gguf_files.h"
 #include "checkpoint/weight_files.h"
 
 namespace dray::cli {

@@ -9,7 +9,7 @@
 #include <ostream>
 #include <utility>
 
-#include "api/djl.h"
+#include "api/djl/djl.h"
 #include "base/log.h"
 #include "cli/open_model.h"
 #include "cli/shutdown.h"

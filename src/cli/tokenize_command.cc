@@ -8,8 +8,8 @@
 #include <ostream>
 #include <vector>
 
-#include "base/json.h"
-#include "base/parse_number.h"
+#include "base/parse/json.h"
+#include "base/parse/parse_number.h"
 #include "base/status.h"
 #include "cli/open_tokenizer.h"
 #include "tokenizer/tokenizer.h"

@@ -4,7 +4,7 @@
 #include <optional>
 #include <utility>
 
-#include "engine/activation_recorder.h"
+#include "engine/runner/activation_recorder.h"
 
 namespace dray::engine {
 namespace {

@@ -8,8 +8,8 @@
 #include "base/status.h"
 #include "engine/engine_core.h"
 #include "engine/engine_options.h"
-#include "engine/loaded_model.h"
-#include "model/calibration.h"
+#include "engine/runner/loaded_model.h"
+#include "model/weights/calibration.h"
 
 namespace dray::engine {
 

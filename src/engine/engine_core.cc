@@ -11,7 +11,7 @@
 
 #include "base/check.h"
 #include "base/checked_math.h"
-#include "engine/cache_size.h"
+#include "engine/runner/cache_size.h"
 #include "sampling/logits.h"
 
 namespace dray::engine {

@@ -9,15 +9,15 @@
 #include <utility>
 #include <vector>
 
-#include "engine/draft_policy.h"
-#include "engine/drafter.h"
 #include "engine/engine.h"
 #include "engine/engine_options.h"
-#include "engine/loaded_model.h"
+#include "engine/runner/loaded_model.h"
+#include "engine/runner/step_batch.h"
 #include "engine/sequence.h"
-#include "engine/step_batch.h"
-#include "model/decoder.h"
-#include "model/kv_cache.h"
+#include "engine/speculation/draft_policy.h"
+#include "engine/speculation/drafter.h"
+#include "model/forward/decoder.h"
+#include "model/forward/kv_cache.h"
 #include "scheduler/scheduler.h"
 
 namespace dray::engine {

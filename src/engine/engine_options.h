@@ -58,8 +58,8 @@ enum class LoadFormat { kCheckpoint, kDummy };
 
 // Weights in integers, and activations by steps that were measured beforehand.
 struct SmoothingOptions {
-  std::filesystem::path calibration_file;  // of model/calibration.h
-  double alpha = 0.5;                      // from 0 to 1: model/smoothing.h
+  std::filesystem::path calibration_file;  // of model/weights/calibration.h
+  double alpha = 0.5;                      // from 0 to 1: model/weights/smoothing.h
 };
 
 struct LoadModelOptions {

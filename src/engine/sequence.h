@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "base/ids.h"
-#include "engine/draft_policy.h"
 #include "engine/engine.h"
+#include "engine/speculation/draft_policy.h"
 #include "sampling/params.h"
 #include "sampling/sampler.h"
 

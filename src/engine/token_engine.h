@@ -5,7 +5,7 @@
 
 #include "engine/engine.h"
 #include "engine/engine_options.h"
-#include "engine/loaded_model.h"
+#include "engine/runner/loaded_model.h"
 
 namespace dray::engine {
 

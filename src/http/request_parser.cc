@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <charconv>
 
-#include "base/parse_number.h"
+#include "base/parse/parse_number.h"
 
 namespace dray::http {
 namespace {

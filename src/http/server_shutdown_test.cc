@@ -10,7 +10,7 @@
 #include <thread>
 
 #include "http/server.h"
-#include "http/test_client.h"
+#include "http/testing/test_client.h"
 
 namespace dray::http {
 namespace {

@@ -8,7 +8,7 @@
 #include <stdexcept>
 #include <thread>
 
-#include "http/test_client.h"
+#include "http/testing/test_client.h"
 
 namespace dray::http {
 namespace {

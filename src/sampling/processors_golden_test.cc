@@ -8,7 +8,7 @@
 #include <limits>
 #include <string>
 
-#include "base/json.h"
+#include "base/parse/json.h"
 #include "sampling/candidates.h"
 #include "sampling/processors.h"
 

@@ -6,7 +6,7 @@
 #include <limits>
 #include <random>
 
-#include "base/allocation_counter.h"
+#include "base/testing/allocation_counter.h"
 
 namespace dray::sampling {
 namespace {

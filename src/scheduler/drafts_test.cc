@@ -7,9 +7,9 @@
 #include <utility>
 #include <vector>
 
-#include "base/allocation_counter.h"
+#include "base/testing/allocation_counter.h"
 #include "scheduler/scheduler.h"
-#include "scheduler/simulation_support.h"
+#include "scheduler/testing/simulation_support.h"
 
 namespace dray::scheduler {
 namespace {

@@ -7,7 +7,7 @@
 #include <tuple>
 #include <vector>
 
-#include "base/allocation_counter.h"
+#include "base/testing/allocation_counter.h"
 
 namespace dray::scheduler {
 namespace {

@@ -23,9 +23,9 @@
 #include <string>
 #include <vector>
 
-#include "base/parse_number.h"
+#include "base/parse/parse_number.h"
 #include "scheduler/scheduler.h"
-#include "scheduler/simulation_support.h"
+#include "scheduler/testing/simulation_support.h"
 
 namespace dray::scheduler {
 namespace {

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cctype>
 
-#include "base/parse_number.h"
+#include "base/parse/parse_number.h"
 
 namespace dray::serving {
 namespace {

@@ -5,7 +5,7 @@
 
 #include <functional>
 
-#include "serving/fakes.h"
+#include "serving/testing/fakes.h"
 
 namespace dray::serving {
 namespace {

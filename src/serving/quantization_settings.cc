@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "base/parse_number.h"
+#include "base/parse/parse_number.h"
 
 namespace dray::serving {
 namespace {

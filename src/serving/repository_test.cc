@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "serving/fakes.h"
+#include "serving/testing/fakes.h"
 
 namespace dray::serving {
 namespace {

@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include "base/properties.h"
+#include "base/parse/properties.h"
 #include "base/status.h"
 #include "serving/model.h"
 #include "serving/quantization_settings.h"

@@ -5,7 +5,7 @@
 #include <array>
 #include <limits>
 
-#include "base/parse_number.h"
+#include "base/parse/parse_number.h"
 #include "serving/settings.h"
 
 namespace dray::serving {

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <array>
 
-#include "base/json.h"
+#include "base/parse/json.h"
 
 namespace dray::serving {
 namespace {

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "tokenizer/text/utf8.h"
 #include "tokenizer/tokenizer_parts.h"
-#include "tokenizer/utf8.h"
 
 namespace dray::tokenizer {
 

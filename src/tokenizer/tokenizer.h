@@ -17,7 +17,7 @@
 #include <string_view>
 #include <vector>
 
-#include "base/json.h"
+#include "base/parse/json.h"
 #include "base/status.h"
 
 namespace dray::tokenizer {

@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "base/file.h"
-#include "base/json.h"
+#include "base/parse/json.h"
+#include "tokenizer/text/utf8.h"
 #include "tokenizer/tokenizer.h"
-#include "tokenizer/utf8.h"
 
 namespace dray::tokenizer {
 namespace {

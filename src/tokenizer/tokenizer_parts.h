@@ -7,12 +7,12 @@
 #include <string>
 #include <vector>
 
-#include "tokenizer/added_tokens.h"
-#include "tokenizer/decoder.h"
-#include "tokenizer/model.h"
-#include "tokenizer/normalizer.h"
-#include "tokenizer/post_processor.h"
-#include "tokenizer/pre_tokenizer.h"
+#include "tokenizer/models/model.h"
+#include "tokenizer/steps/added_tokens.h"
+#include "tokenizer/steps/decoder.h"
+#include "tokenizer/steps/normalizer.h"
+#include "tokenizer/steps/post_processor.h"
+#include "tokenizer/steps/pre_tokenizer.h"
 #include "tokenizer/tokenizer.h"
 
 namespace dray::tokenizer {

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "base/checked_math.h"
-#include "base/json.h"
+#include "base/parse/json.h"
 #include "engine/engine_core.h"
 
 namespace dray::engine {

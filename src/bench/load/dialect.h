@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "base/json.h"
+#include "base/parse/json.h"
 #include "base/status.h"
 
 namespace dray::bench {

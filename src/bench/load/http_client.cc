@@ -14,7 +14,7 @@
 #include <optional>
 #include <utility>
 
-#include "base/json.h"
+#include "base/parse/json.h"
 
 namespace dray::bench {
 namespace {

@@ -7,7 +7,7 @@
 
 #include "base/status.h"
 #include "bench/load/load_level.h"
-#include "bench/report.h"
+#include "bench/report/report.h"
 
 namespace dray::bench {
 

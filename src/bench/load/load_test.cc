@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "base/json.h"
+#include "base/parse/json.h"
 #include "bench/load/dialect.h"
 #include "bench/load/prompts.h"
 #include "bench/load/reply_reader.h"

@@ -9,7 +9,7 @@
 #include <string_view>
 
 #include "base/file.h"
-#include "base/json.h"
+#include "base/parse/json.h"
 
 namespace dray::bench {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "base/parse_number.h"
+#include "base/parse/parse_number.h"
 
 namespace dray::bench {
 namespace {

@@ -4,7 +4,7 @@
 #include <limits>
 #include <numeric>
 
-#include "kernels/cpu/kernel_test_util.h"
+#include "kernels/testing/kernel_test_util.h"
 
 namespace dray::kernels {
 namespace {

@@ -8,7 +8,7 @@
 #include <cstring>
 #include <utility>
 
-#include "base/cpu_info.h"
+#include "base/machine/cpu_info.h"
 #include "kernels/cpu/dispatch.h"
 
 namespace dray::kernels {

@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-#include "base/thread_pool.h"
+#include "base/threads/thread_pool.h"
 #include "kernels/backend.h"
 #include "kernels/cpu/isa_kernels.h"
 #include "kernels/cpu/panel_shares.h"

@@ -7,7 +7,7 @@
 #include <cstdlib>
 #include <string>
 
-#include "base/cpu_info.h"
+#include "base/machine/cpu_info.h"
 
 namespace dray::kernels {
 

@@ -5,8 +5,8 @@
 
 #include <cstdlib>
 
-#include "base/cpu_info.h"
-#include "kernels/cpu/kernel_test_util.h"
+#include "base/machine/cpu_info.h"
+#include "kernels/testing/kernel_test_util.h"
 
 namespace dray::kernels {
 namespace {

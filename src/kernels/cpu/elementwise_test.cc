@@ -3,7 +3,7 @@
 #include <cmath>
 #include <limits>
 
-#include "kernels/cpu/kernel_test_util.h"
+#include "kernels/testing/kernel_test_util.h"
 
 namespace dray::kernels {
 namespace {

@@ -1,5 +1,5 @@
 // What Linear does before and after its product, bit for bit what the single operations do.
-#include "kernels/cpu/kernel_test_util.h"
+#include "kernels/testing/kernel_test_util.h"
 
 namespace dray::kernels {
 namespace {

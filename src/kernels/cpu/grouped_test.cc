@@ -1,6 +1,6 @@
 // Integer weights with groups and zero points: packed from floats and from integers, read back, and
 // multiplied, against plain formulas.
-#include "kernels/cpu/kernel_test_util.h"
+#include "kernels/testing/kernel_test_util.h"
 
 namespace dray::kernels {
 namespace {

@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include "kernels/backend.h"
-#include "kernels/cpu/panel_layout.h"
+#include "kernels/cpu/pack/panel_layout.h"
 
 namespace dray::kernels {
 

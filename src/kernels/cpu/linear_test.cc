@@ -2,9 +2,9 @@
 #include <atomic>
 #include <cmath>
 
-#include "base/thread_pool.h"
-#include "kernels/cpu/kernel_test_util.h"
+#include "base/threads/thread_pool.h"
 #include "kernels/cpu/panel_shares.h"
+#include "kernels/testing/kernel_test_util.h"
 
 namespace dray::kernels {
 namespace {

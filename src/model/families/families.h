@@ -1,7 +1,7 @@
 // The families, one source file for each checkpoint layout; family_registry.cc lists them.
 #pragma once
 
-#include "model/family_spec.h"
+#include "model/families/family_spec.h"
 
 namespace dray::model {
 

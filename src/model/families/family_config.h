@@ -6,8 +6,8 @@
 #include <string_view>
 
 #include "base/status.h"
-#include "model/config.h"
-#include "model/config_reader.h"
+#include "model/config/config.h"
+#include "model/config/config_reader.h"
 
 namespace dray::model {
 

@@ -1,0 +1,152 @@
+// Field names and their order are DJLServing's; clients know them.
+#include "api/djl/djl_format.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace dray::api {
+namespace {
+
+using serving::OutputFormat;
+using serving::TextToken;
+
+template <typename Token>
+Json TokenJson(const Token& token, std::optional<float> log_prob) {
+  return Json::MakeObject({{"id", static_cast<int64_t>(token.id)},
+                           {"text", token.text},
+                           {"log_prob", log_prob ? Json(*log_prob) : Json()}});
+}
+
+Json TokenJson(const TextToken& token) {
+  Json json = TokenJson(token, token.log_prob);
+  if (token.special) json.Set("special_token", true);
+  return json;
+}
+
+Json TokensJson(const std::vector<TextToken>& tokens) {
+  Json array = Json::MakeArray();
+  for (const TextToken& token : tokens) array.Append(TokenJson(token));
+  return array;
+}
+
+Json TopTokensJson(const std::vector<TextToken>& tokens, int64_t top_n_tokens) {
+  Json array = Json::MakeArray();
+  for (const TextToken& token : tokens) {
+    Json tops = Json::MakeArray();
+    const size_t count = std::min(token.tops.size(), static_cast<size_t>(top_n_tokens));
+    for (size_t i = 0; i < count; ++i)
+      tops.Append(TokenJson(token.tops[i], token.tops[i].log_prob));
+    array.Append(std::move(tops));
+  }
+  return array;
+}
+
+std::string GeneratedText(const InputResult& result, const SequenceResult& sequence,
+                          const GenerateCall& call) {
+  return call.return_full_text ? result.input + sequence.text : sequence.text;
+}
+
+enum class ListTokens { kYes, kNo };
+
+void AddDetails(Json& details, const InputResult& result, const SequenceResult& sequence,
+                const GenerateCall& call, ListTokens list_tokens) {
+  details.Set("finish_reason", sequence.finish ? Json(ToString(*sequence.finish)) : Json("error"));
+  details.Set("generated_tokens", sequence.num_tokens);
+  if (details.Find("inputs") == nullptr) details.Set("inputs", result.input);
+  if (list_tokens == ListTokens::kYes) details.Set("tokens", TokensJson(sequence.tokens));
+  if (call.decoder_input_details) details.Set("prefill", TokensJson(result.prompt));
+  if (call.top_n_tokens > 0) {
+    details.Set("top_tokens", TopTokensJson(sequence.tokens, call.top_n_tokens));
+  }
+  if (result.seed) details.Set("seed", *result.seed);
+}
+
+// Likeliest first; equals stay in order.
+std::vector<const SequenceResult*> Ranked(const InputResult& result) {
+  std::vector<const SequenceResult*> ranked;
+  for (const SequenceResult& sequence : result.sequences) ranked.push_back(&sequence);
+  std::stable_sort(ranked.begin(), ranked.end(),
+                   [](const SequenceResult* a, const SequenceResult* b) {
+                     return a->sum_log_probs > b->sum_log_probs;
+                   });
+  return ranked;
+}
+
+}  // namespace
+
+Json FormatResult(const InputResult& result, const GenerateCall& call) {
+  const auto ranked = Ranked(result);
+  const SequenceResult& best = *ranked.front();
+  Json json = Json::MakeObject({{"generated_text", GeneratedText(result, best, call)}});
+  const bool several = call.request.params.n > 1;
+  if (!call.details && !several) return json;
+  Json details = Json::MakeObject();
+  AddDetails(details, result, best, call, ListTokens::kYes);
+  if (call.num_returned > 1) {
+    Json others = Json::MakeArray();
+    for (int64_t i = 1; i < call.num_returned; ++i) {
+      const SequenceResult& sequence = *ranked.at(static_cast<size_t>(i));
+      Json other = Json::MakeObject();
+      AddDetails(other, result, sequence, call, ListTokens::kYes);
+      other.Set("generated_text", GeneratedText(result, sequence, call));
+      others.Append(std::move(other));
+    }
+    details.Set("best_of_sequences", std::move(others));
+  }
+  json.Set("details", std::move(details));
+  return json;
+}
+
+Json FormatToken(const TextToken& token) { return Json::MakeObject({{"token", TokenJson(token)}}); }
+
+Json FormatLastToken(const TextToken& token, const InputResult& result, const GenerateCall& call) {
+  Json json = FormatToken(token);
+  const SequenceResult& sequence = result.sequences.front();
+  json.Set("generated_text", GeneratedText(result, sequence, call));
+  if (!call.details) return json;
+  Json details = Json::MakeObject();
+  AddDetails(details, result, sequence, call, ListTokens::kNo);
+  json.Set("details", std::move(details));
+  return json;
+}
+
+Json FormatStreamError(int code, std::string_view message, const InputResult& result,
+                       const GenerateCall& call) {
+  const Json token = Json::MakeObject({{"id", -1},
+                                       {"text", ""},
+                                       {"log_prob", -1},
+                                       {"special_token", true},
+                                       {"error_msg", message}});
+  const SequenceResult& sequence = result.sequences.front();
+  Json details = Json::MakeObject();
+  if (call.details) {
+    AddDetails(details, result, sequence, call, ListTokens::kNo);
+  } else {
+    details.Set("finish_reason", "error");
+  }
+  return Json::MakeObject({{"token", token},
+                           {"generated_text", GeneratedText(result, sequence, call)},
+                           {"details", std::move(details)},
+                           {"code", code},
+                           {"error", message}});
+}
+
+std::string FrameLine(const Json& line, OutputFormat format) {
+  if (format == OutputFormat::kServerSentEvents) return "data: " + line.Dump() + "\n\n";
+  return line.Dump() + "\n";
+}
+
+std::string_view ContentType(OutputFormat format) {
+  switch (format) {
+    case OutputFormat::kJsonLines:
+      return "application/jsonlines";
+    case OutputFormat::kServerSentEvents:
+      return "text/event-stream";
+    case OutputFormat::kByRequest:
+    case OutputFormat::kJson:
+      break;
+  }
+  return "application/json";
+}
+
+}  // namespace dray::api

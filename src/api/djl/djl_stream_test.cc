@@ -1,0 +1,194 @@
+// Streams, and clients that leave, over real sockets.
+#include <atomic>
+#include <random>
+#include <vector>
+
+#include "api/testing/djl_fixture.h"
+
+namespace dray::api {
+namespace {
+
+using http::PostRequest;
+using http::TestClient;
+using http::TestResponse;
+using serving::FakeEngine;
+using std::chrono::milliseconds;
+
+using DjlStreamTest = DjlTest;
+
+TEST_F(DjlStreamTest, StreamsLines) {
+  Start();
+  TestResponse response = Invoke(R"({"inputs": "abc", "stream": true})");
+  EXPECT_EQ(response.status, 200);
+  EXPECT_EQ(response.Header("Content-Type"), "application/jsonlines");
+  EXPECT_EQ(response.Header("Transfer-Encoding"), "chunked");
+  EXPECT_TRUE(response.complete);
+  EXPECT_EQ(response.body,
+            "{\"token\":{\"id\":97,\"text\":\"a\",\"log_prob\":-0.097}}\n"
+            "{\"token\":{\"id\":98,\"text\":\"b\",\"log_prob\":-0.098}}\n"
+            "{\"token\":{\"id\":99,\"text\":\"c\",\"log_prob\":-0.099}}\n"
+            "{\"token\":{\"id\":256,\"text\":\"\",\"log_prob\":-0.256,\"special_token\":true},"
+            "\"generated_text\":\"abc\"}\n");
+  response = Invoke(
+      R"({"inputs": "abc", "stream": true, "parameters": {"max_new_tokens": 1, "details": true}})");
+  EXPECT_EQ(response.body,
+            "{\"token\":{\"id\":97,\"text\":\"a\",\"log_prob\":-0.097},\"generated_text\":\"a\","
+            "\"details\":{\"finish_reason\":\"length\",\"generated_tokens\":1,\"inputs\":\"abc\"}}"
+            "\n");
+}
+
+TEST_F(DjlStreamTest, StreamsServerSentEvents) {
+  serving::ModelOptions options;
+  options.output_format = serving::OutputFormat::kServerSentEvents;
+  Start({}, options);
+  const TestResponse response = Invoke(R"({"inputs": "a", "parameters": {"max_new_tokens": 1}})");
+  EXPECT_EQ(response.Header("Content-Type"), "text/event-stream");
+  EXPECT_EQ(response.body,
+            "data: {\"token\":{\"id\":97,\"text\":\"a\",\"log_prob\":-0.097},"
+            "\"generated_text\":\"a\"}\n\n");
+  // What the request says goes over it.
+  EXPECT_EQ(Invoke(R"({"inputs": "a", "parameters": {"output_formatter": "json"}})").body,
+            R"({"generated_text":"a"})");
+}
+
+TEST_F(DjlStreamTest, StreamsByDefaultWhereToldTo) {
+  serving::ModelOptions options;
+  options.stream_by_default = true;
+  Start({}, options);
+  EXPECT_EQ(Invoke(R"({"inputs": "a"})").Header("Content-Type"), "application/jsonlines");
+  EXPECT_EQ(Invoke(R"({"inputs": "a", "stream": false})").Header("Content-Type"),
+            "application/json");
+}
+
+TEST_F(DjlStreamTest, TheTextsOfAStreamAreItsText) {
+  Start();
+  const std::string input = "a\\u00e9 \\ud83d\\ude00 stop here st";
+  const TestResponse response = Invoke(fmt::format(
+      R"({{"inputs": "{}", "stream": true, "parameters": {{"stop": ["stop it"]}}}})", input));
+  std::string joined;
+  std::string last;
+  std::string_view rest = response.body;
+  while (!rest.empty()) {
+    const size_t end = rest.find('\n');
+    const auto line = Json::Parse(rest.substr(0, end));
+    ASSERT_TRUE(line.ok());
+    joined += *line->Find("token")->Find("text")->AsString();
+    if (const Json* text = line->Find("generated_text")) last = *text->AsString();
+    rest.remove_prefix(end + 1);
+  }
+  EXPECT_EQ(joined, "a\xC3\xA9 \xF0\x9F\x98\x80 stop here st");
+  EXPECT_EQ(last, joined);
+}
+
+TEST_F(DjlStreamTest, StreamsHaveOneSequence) {
+  Start();
+  EXPECT_EQ(Invoke(R"({"inputs": "a", "stream": true, "parameters": {"n": 2}})").status, 400);
+  EXPECT_EQ(Invoke(R"({"inputs": ["a", "b"], "stream": true})").status, 400);
+  EXPECT_EQ(Invoke(R"({"inputs": ["a"], "stream": true})").status, 200);
+}
+
+TEST_F(DjlStreamTest, AnErrorBeforeTheFirstTokenHasAStatus) {
+  FakeEngine::Options engine;
+  engine.failure = Status(StatusCode::kInternal, "numbers went wrong");
+  Start(engine);
+  const std::string body = ErrorBody(500, "InternalServerException", "numbers went wrong");
+  EXPECT_EQ(Invoke(R"({"inputs": "abc"})").body, body);
+  const TestResponse response = Invoke(R"({"inputs": "abc", "stream": true})");
+  EXPECT_EQ(response.status, 500);
+  EXPECT_EQ(response.body, body);
+}
+
+TEST_F(DjlStreamTest, AnErrorInAStreamIsItsLastLine) {
+  FakeEngine::Options engine;
+  engine.failure = Status(StatusCode::kInternal, "numbers went wrong");
+  engine.failure_after = 1;
+  Start(engine);
+  const TestResponse response = Invoke(R"({"inputs": "abc", "stream": true})");
+  EXPECT_EQ(response.status, 200);
+  EXPECT_TRUE(response.complete);
+  EXPECT_EQ(response.body,
+            "{\"token\":{\"id\":97,\"text\":\"a\",\"log_prob\":-0.097}}\n"
+            "{\"token\":{\"id\":-1,\"text\":\"\",\"log_prob\":-1,\"special_token\":true,"
+            "\"error_msg\":\"numbers went wrong\"},\"generated_text\":\"a\","
+            "\"details\":{\"finish_reason\":\"error\"},\"code\":500,"
+            "\"error\":\"numbers went wrong\"}\n");
+  EXPECT_EQ(Invoke(R"({"inputs": "abc"})").status, 500);
+}
+
+TEST_F(DjlStreamTest, AClientThatLeavesCancelsItsRequest) {
+  FakeEngine::Options engine;
+  engine.next_token = [](const auto&, int, int64_t) { return 'z'; };
+  engine.max_context_tokens = 1'000'000;
+  engine.step = std::chrono::microseconds(1000);
+  Start(engine);
+  for (const char* stream : {"true", "false"}) {
+    const int64_t before = engine_->num_cancelled();
+    TestClient client(server_->port());
+    client.Send(PostRequest(
+        "/invocations",
+        fmt::format(
+            R"({{"inputs": ["a"], "stream": {}, "parameters": {{"max_new_tokens": 900000}}}})",
+            stream)));
+    ASSERT_TRUE(WaitFor([&] { return engine_->num_live() == 1; }));
+    std::this_thread::sleep_for(milliseconds(20));
+    const auto start = std::chrono::steady_clock::now();
+    client.Close();
+    EXPECT_TRUE(WaitFor([&] { return engine_->num_cancelled() == before + 1; })) << stream;
+    EXPECT_LT(std::chrono::steady_clock::now() - start, milliseconds(1000));
+    EXPECT_TRUE(WaitFor([&] { return model_->num_in_flight() == 0; }));
+  }
+}
+
+TEST_F(DjlStreamTest, AThousandRandomDisconnectsLeaveNoRequestBehind) {
+  FakeEngine::Options engine;
+  engine.max_context_tokens = 200;
+  Start(engine);
+  const auto leave = [&](unsigned seed) {
+    std::mt19937 random(seed);
+    for (int i = 0; i < 250; ++i) {
+      const std::string request = PostRequest(
+          "/invocations",
+          fmt::format(R"({{"inputs": "{}", "stream": {}, "parameters": {{"max_new_tokens": 60}}}})",
+                      std::string(90, 'q'), random() % 2 == 0));
+      TestClient client(server_->port());
+      const size_t sent = random() % 4 == 0 ? random() % request.size() : request.size();
+      client.Send(std::string_view(request).substr(0, sent));
+      if (random() % 2 == 0) std::this_thread::sleep_for(milliseconds(random() % 20));
+      if (random() % 4 == 0) client.Receive(milliseconds(random() % 60));
+      random() % 2 == 0 ? client.Close() : client.Reset();
+    }
+  };
+  std::vector<std::thread> threads;
+  for (unsigned seed = 0; seed < 4; ++seed) threads.emplace_back(leave, seed);
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_TRUE(WaitFor([&] {
+    return engine_->num_live() == 0 && model_->num_in_flight() == 0 &&
+           server_->stats().connections == 0;
+  }));
+  EXPECT_EQ(server_->stats().requests_in_flight, 0);
+  EXPECT_EQ(server_->stats().handler_exceptions, 0U);
+  EXPECT_GT(engine_->num_cancelled(), 100);
+  EXPECT_EQ(Invoke(R"({"inputs": "alive"})").body, R"({"generated_text":"alive"})");
+}
+
+TEST_F(DjlStreamTest, ManyClientsAtOnce) {
+  Start();
+  std::vector<std::thread> threads;
+  std::atomic<int> good{0};
+  threads.reserve(8);
+  for (int t = 0; t < 8; ++t) {
+    threads.emplace_back([&, t] {
+      TestClient client(server_->port());
+      for (int i = 0; i < 50; ++i) {
+        const std::string text = fmt::format("{} {}", t, i);
+        client.Send(PostRequest("/invocations", fmt::format(R"({{"inputs": "{}"}})", text)));
+        good += client.Receive().body == fmt::format(R"({{"generated_text":"{}"}})", text) ? 1 : 0;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(good, 400);
+}
+
+}  // namespace
+}  // namespace dray::api

@@ -1,0 +1,78 @@
+// A fixed team of threads that runs one parallel region at a time: the caller is member 0, the
+// others wait, first spinning briefly (operations of one model step follow each other within
+// microseconds), then asleep.
+//
+// The threads belong to the process: pools that share processors take turns, so that however many
+// there are, no more threads compute than there are processors (unless one pool asks for more).
+// See worker_set.h.
+//
+// Threads: a pool may be used from one thread at a time; a region must not call Run again, of any
+// pool.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "base/threads/worker_set.h"
+
+namespace dray {
+
+class ThreadPool {
+ public:
+  // `num_threads` >= 1, the caller counted; 0 means UsableCpuCount().
+  explicit ThreadPool(int num_threads = 0, Pinning pinning = Pinning::kPinned);
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+  ~ThreadPool();
+
+  // Threads of the next regions, and the most there may be.
+  int num_threads() const { return static_cast<int>(active_.size()); }
+  int max_threads() const { return static_cast<int>(home_.places.size()); }
+  // From now on, `num_threads` of max_threads(), spread evenly over them. Not within a turn.
+  void UseThreads(int num_threads);
+
+  // From BeginTurn to EndTurn the pool's processors are its own; outside, each Run is a turn. For
+  // work of many regions with something between them.
+  void BeginTurn();
+  void EndTurn();
+  // Binds the calling thread as the pool's other threads are; for threads that do nothing but call
+  // this pool.
+  void BindCaller() const;
+
+  // Calls body(thread_idx) once on every thread, 0 <= thread_idx < num_threads(), and waits for
+  // all. Allocates nothing.
+  template <typename Body>
+  void Run(const Body& body) {
+    RunErased([](const void* context,
+                 int thread_idx) { (*static_cast<const Body*>(context))(thread_idx); },
+              &body);
+  }
+
+  // Inside Run: waits until every thread has arrived. All of them must call it equally often.
+  void Barrier();
+
+  // The half-open part [begin, end) of `count` items that belongs to `thread_idx`, contiguous and
+  // as even as can be.
+  std::pair<int64_t, int64_t> Share(int64_t count, int thread_idx) const {
+    return {count * thread_idx / num_threads(), count * (thread_idx + 1) / num_threads()};
+  }
+  // Writes a zero into every page of fresh, zero memory, each from the thread whose share it is:
+  // the kernel puts a page on the memory node of the thread that first writes to it.
+  void TouchShares(std::byte* memory, int64_t size_bytes);
+  // Memory nodes of the machine.
+  int num_nodes() const { return workers_->num_nodes(); }
+
+ private:
+  void RunErased(Team::Region region, const void* context);
+
+  std::shared_ptr<WorkerSet> workers_;
+  WorkerSet::Home home_;
+  std::vector<WorkPlace*> active_;  // of home_.places
+  Team* team_;
+  bool in_turn_ = false;
+};
+
+}  // namespace dray

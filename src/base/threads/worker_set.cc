@@ -1,0 +1,196 @@
+#include "base/threads/worker_set.h"
+
+#include <pthread.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "base/machine/cpu_info.h"
+#include "base/machine/cpu_topology.h"
+
+namespace dray {
+namespace {
+
+void Pause() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#endif
+}
+
+constexpr auto kSpin = std::chrono::microseconds(200);
+
+bool Overlap(const std::vector<WorkPlace*>& a, const std::vector<WorkPlace*>& b) {
+  return std::any_of(a.begin(), a.end(), [&](WorkPlace* place) {
+    return std::find(b.begin(), b.end(), place) != b.end();
+  });
+}
+
+}  // namespace
+
+void WaitForChange(const std::atomic<uint32_t>& word, uint32_t old) {
+  const auto start = std::chrono::steady_clock::now();
+  for (int i = 0; word.load(std::memory_order_acquire) == old; ++i) {
+    Pause();
+    // Reading the clock costs tens of nanoseconds, so it is asked once in 64 pauses.
+    if (i % 64 == 63 && std::chrono::steady_clock::now() - start > kSpin) {
+      while (word.load(std::memory_order_acquire) == old) word.wait(old, std::memory_order_acquire);
+      return;
+    }
+  }
+}
+
+void BindThread(std::thread::native_handle_type thread, const std::vector<int>& cpus) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  for (const int cpu : cpus) {
+    if (cpu < CPU_SETSIZE) CPU_SET(cpu, &set);
+  }
+  pthread_setaffinity_np(thread, sizeof(set), &set);
+}
+
+std::vector<int> PlacesOfPool(int num_places, int num_threads, int home) {
+  std::vector<int> places;
+  const int homes = std::max(1, num_places / num_threads);
+  for (int i = 0; i < num_threads; ++i) {
+    const auto even = static_cast<int>(int64_t{i} * num_places / num_threads);
+    places.push_back(num_threads > num_places ? i : even + home % homes);
+  }
+  return places;
+}
+
+std::vector<std::vector<int>> CpusOfPlaces(const std::vector<std::vector<int>>& nodes,
+                                           int num_threads) {
+  std::vector<std::vector<int>> cpus;
+  for (const auto& node : nodes) {
+    for (const int cpu : node) cpus.push_back(nodes.size() > 1 ? node : std::vector<int>{cpu});
+  }
+  if (num_threads == static_cast<int>(cpus.size())) {
+    size_t place = 0;
+    for (const auto& node : nodes) {
+      for (const int cpu : node) cpus[place++] = {cpu};
+    }
+  } else if (nodes.size() == 1 || num_threads > static_cast<int>(cpus.size())) {
+    cpus.assign(std::max(cpus.size(), static_cast<size_t>(num_threads)), {});
+  }
+  return cpus;
+}
+
+std::shared_ptr<WorkerSet> WorkerSet::OfProcess() {
+  static std::mutex mutex;
+  static std::weak_ptr<WorkerSet> current;
+  const std::lock_guard lock(mutex);
+  std::shared_ptr<WorkerSet> set = current.lock();
+  if (set == nullptr) {
+    set = std::make_shared<WorkerSet>();
+    current = set;
+  }
+  return set;
+}
+
+WorkerSet::WorkerSet()
+    : nodes_(CpusByNode(AllowedCpus())), num_cpus_(static_cast<int>(AllowedCpus().size())) {}
+
+WorkerSet::~WorkerSet() {
+  for (const auto& place : places_) {
+    if (!place->thread.joinable()) continue;
+    place->stop = true;
+    place->posts.fetch_add(1, std::memory_order_release);
+    place->posts.notify_one();
+    place->thread.join();
+  }
+}
+
+int WorkerSet::num_threads() const {
+  const std::lock_guard lock(mutex_);
+  return static_cast<int>(std::count_if(
+      places_.begin(), places_.end(), [](const auto& place) { return place->thread.joinable(); }));
+}
+
+WorkerSet::Home WorkerSet::Join(int num_threads, Pinning pinning) {
+  const std::lock_guard lock(mutex_);
+  num_homes_.resize(std::max(num_homes_.size(), static_cast<size_t>(num_threads) + 1));
+  const int number = num_homes_[static_cast<size_t>(num_threads)]++;
+  const std::vector<int> indices = PlacesOfPool(num_cpus_, num_threads, number);
+  const auto cpus = CpusOfPlaces(nodes_, num_threads);
+  Home home;
+  for (const int i : indices) {
+    const auto idx = static_cast<size_t>(i);
+    while (places_.size() <= idx) places_.push_back(std::make_unique<WorkPlace>());
+    WorkPlace& place = *places_[idx];
+    home.places.push_back(&place);
+    const bool is_bound = pinning == Pinning::kPinned && !cpus[idx].empty();
+    if (i == indices.front()) {
+      if (is_bound) home.caller_cpus = cpus[idx];
+      continue;
+    }
+    if (!place.thread.joinable()) place.thread = std::thread([&place] { Work(place); });
+    if (is_bound) BindThread(place.thread.native_handle(), cpus[idx]);
+  }
+  return home;
+}
+
+Team* WorkerSet::NewTeam() {
+  const std::lock_guard lock(mutex_);
+  if (free_teams_.empty()) {
+    teams_.push_back(std::make_unique<Team>());
+    return teams_.back().get();
+  }
+  Team* team = free_teams_.back();
+  free_teams_.pop_back();
+  return team;
+}
+
+void WorkerSet::ReturnTeam(Team* team) {
+  const std::lock_guard lock(mutex_);
+  free_teams_.push_back(team);
+}
+
+bool WorkerSet::MayTake(const Waiter& waiter) const {
+  for (const Waiter* earlier = first_waiter_; earlier != &waiter; earlier = earlier->next) {
+    if (Overlap(*earlier->places, *waiter.places)) return false;
+  }
+  return std::none_of(waiter.places->begin(), waiter.places->end(),
+                      [](const WorkPlace* place) { return place->taken; });
+}
+
+void WorkerSet::TakePlaces(const std::vector<WorkPlace*>& places) {
+  std::unique_lock lock(mutex_);
+  Waiter self{&places};
+  Waiter** end = &first_waiter_;
+  while (*end != nullptr) end = &(*end)->next;
+  *end = &self;
+  returned_.wait(lock, [&] { return MayTake(self); });
+  for (WorkPlace* place : places) place->taken = true;
+  Waiter** link = &first_waiter_;
+  while (*link != &self) link = &(*link)->next;
+  *link = self.next;
+}
+
+void WorkerSet::ReturnPlaces(const std::vector<WorkPlace*>& places) {
+  {
+    const std::lock_guard lock(mutex_);
+    for (WorkPlace* place : places) place->taken = false;
+    if (first_waiter_ == nullptr) return;
+  }
+  returned_.notify_all();
+}
+
+void WorkerSet::Post(WorkPlace& place, Team* team, int thread_idx) {
+  place.team = team;
+  place.thread_idx = thread_idx;
+  place.posts.fetch_add(1, std::memory_order_release);
+  place.posts.notify_one();
+}
+
+void WorkerSet::Work(WorkPlace& place) {
+  for (uint32_t seen = 0;; ++seen) {
+    WaitForChange(place.posts, seen);
+    if (place.stop) return;
+    Team& team = *place.team;
+    team.region(team.context, place.thread_idx);
+    if (team.pending.fetch_sub(1, std::memory_order_acq_rel) == 1) team.pending.notify_one();
+  }
+}
+
+}  // namespace dray

@@ -1,0 +1,130 @@
+#include "base/threads/worker_set.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+#include <thread>
+#include <vector>
+
+#include "base/machine/cpu_info.h"
+#include "base/threads/thread_pool.h"
+
+namespace dray {
+namespace {
+
+using Lists = std::vector<std::vector<int>>;
+
+TEST(WorkerSetTest, PlacesAreSpreadAndHomesDoNotOverlap) {
+  EXPECT_EQ(PlacesOfPool(8, 8, 0), (std::vector<int>{0, 1, 2, 3, 4, 5, 6, 7}));
+  EXPECT_EQ(PlacesOfPool(8, 8, 1), PlacesOfPool(8, 8, 0)) << "all pools of all processors share";
+  EXPECT_EQ(PlacesOfPool(8, 4, 0), (std::vector<int>{0, 2, 4, 6}));
+  EXPECT_EQ(PlacesOfPool(8, 4, 1), (std::vector<int>{1, 3, 5, 7}));
+  EXPECT_EQ(PlacesOfPool(8, 4, 2), PlacesOfPool(8, 4, 0));
+  EXPECT_EQ(PlacesOfPool(2, 5, 3), (std::vector<int>{0, 1, 2, 3, 4})) << "more than processors";
+  for (int places = 1; places <= 17; ++places) {
+    for (int threads = 1; threads <= places; ++threads) {
+      std::set<int> used;
+      for (int home = 0; home < places / threads; ++home) {
+        for (const int place : PlacesOfPool(places, threads, home)) {
+          EXPECT_TRUE(used.insert(place).second) << places << " " << threads;
+          EXPECT_LT(place, places);
+        }
+      }
+    }
+  }
+}
+
+TEST(WorkerSetTest, ThreadsAreBoundToProcessorsOrNodes) {
+  const Lists two_nodes = {{0, 1, 4, 5}, {2, 3, 6, 7}};
+  EXPECT_EQ(CpusOfPlaces(two_nodes, 8), (Lists{{0}, {1}, {4}, {5}, {2}, {3}, {6}, {7}}));
+  // Half of the processors, two places of each node: anywhere on their node.
+  const Lists half = CpusOfPlaces(two_nodes, 4);
+  int on_first = 0;
+  for (const int place : PlacesOfPool(8, 4, 0)) {
+    on_first += half[static_cast<size_t>(place)] == two_nodes[0] ? 1 : 0;
+  }
+  EXPECT_EQ(on_first, 2);
+  EXPECT_EQ(half[7], two_nodes[1]);
+  // One node: the kernel may place what does not fill it, and what is more than fits.
+  EXPECT_EQ(CpusOfPlaces({{3, 5}}, 2), (Lists{{3}, {5}}));
+  EXPECT_EQ(CpusOfPlaces({{3, 5}}, 1), (Lists{{}, {}}));
+  EXPECT_EQ(CpusOfPlaces({{3, 5}}, 3), (Lists{{}, {}, {}}));
+}
+
+TEST(WorkerSetTest, PoolsOfOneProcessShareThreads) {
+  const int all = UsableCpuCount();
+  const ThreadPool first(all), second(all), third(1);
+  EXPECT_LE(WorkerSet::OfProcess()->num_threads(), std::max(0, all - 1));
+}
+
+// Two threads that drive a pool each: never more members at work than processors.
+TEST(WorkerSetTest, BusyPoolsTakeTurns) {
+  const int all = UsableCpuCount();
+  std::atomic<int> running = 0, most = 0;
+  std::atomic<int64_t> regions = 0;
+  const auto drive = [&](bool whole_turns) {
+    ThreadPool pool(all);
+    for (int round = 0; round < 300; ++round) {
+      if (whole_turns) pool.BeginTurn();
+      for (int i = 0; i < (whole_turns ? 5 : 1); ++i) {
+        pool.Run([&](int) {
+          const int now = ++running;
+          for (int seen = most; seen < now && !most.compare_exchange_weak(seen, now);) {
+          }
+          std::this_thread::yield();
+          --running;
+        });
+        ++regions;
+      }
+      if (whole_turns) pool.EndTurn();
+    }
+  };
+  std::thread other([&] { drive(true); });
+  drive(false);
+  other.join();
+  EXPECT_EQ(regions, 1800);
+  EXPECT_LE(most, all);
+}
+
+// Pools that share no place do not wait for each other.
+TEST(WorkerSetTest, PoolsOnDifferentProcessorsRunTogether) {
+  const auto workers = std::make_shared<WorkerSet>();
+  const int cpus = static_cast<int>(AllowedCpus().size());
+  if (cpus < 2) GTEST_SKIP() << "needs two processors";
+  const auto first = workers->Join(cpus / 2, Pinning::kFree);
+  const auto second = workers->Join(cpus / 2, Pinning::kFree);
+  workers->TakePlaces(first.places);
+  workers->TakePlaces(second.places);  // would wait for ever
+  workers->ReturnPlaces(second.places);
+  workers->ReturnPlaces(first.places);
+}
+
+TEST(WorkerSetTest, WhoeverWaitsLongestGoesFirst) {
+  const auto workers = std::make_shared<WorkerSet>();
+  const auto home = workers->Join(1, Pinning::kFree);
+  const auto all = workers->Join(static_cast<int>(AllowedCpus().size()), Pinning::kFree);
+  workers->TakePlaces(home.places);
+  std::vector<int> order;
+  std::mutex mutex;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&, i] {
+      const auto& places = i % 2 == 0 ? all.places : home.places;
+      workers->TakePlaces(places);
+      {
+        const std::lock_guard lock(mutex);
+        order.push_back(i);
+      }
+      workers->ReturnPlaces(places);
+    });
+    // Long enough for the thread to queue up; were it not, the order could only seem wrong.
+    std::this_thread::sleep_for(std::chrono::milliseconds(30));
+  }
+  workers->ReturnPlaces(home.places);
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(order.size(), 4u);
+  EXPECT_EQ(order.front(), 0);
+}
+
+}  // namespace
+}  // namespace dray

@@ -1,0 +1,85 @@
+#include "cli/bench/bench_variants.h"
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "cli/open_model.h"
+#include "engine/runner/loaded_model.h"
+
+namespace dray::cli {
+namespace {
+
+// Flags whose values may be lists; a comma in another's value is part of it.
+constexpr std::string_view kListFlags[] = {"dtype",      "quantize",
+                                           "threads",    "kv-cache-dtype",
+                                           "block-size", "max-rolling-batch-prefill-tokens"};
+
+struct Choice {
+  ModelArguments arguments;
+  std::string label;
+};
+
+std::vector<std::string> Split(const std::string& list) {
+  std::vector<std::string> values;
+  size_t begin = 0;
+  while (true) {
+    const size_t comma = list.find(',', begin);
+    values.push_back(list.substr(begin, comma - begin));
+    if (comma == std::string::npos) return values;
+    begin = comma + 1;
+  }
+}
+
+// Every choice with every value of one flag. A flag with one value is not worth a label, but for
+// those of the weights' format.
+std::vector<Choice> Combine(const std::vector<Choice>& choices, const std::string& flag,
+                            const std::vector<std::string>& values) {
+  std::vector<Choice> combined;
+  for (const Choice& choice : choices) {
+    for (const std::string& value : values) {
+      Choice one = choice;
+      one.arguments.flags[flag] = value;
+      if (flag == "dtype" || flag == "quantize") {
+        one.label.append(one.label.empty() ? "" : ", ").append(value);
+      } else if (values.size() > 1) {
+        one.label.append(one.label.empty() ? "" : ", ").append(flag).append(" ").append(value);
+      }
+      combined.push_back(std::move(one));
+    }
+  }
+  return combined;
+}
+
+Result<bench::Variant> MakeVariant(const Choice& choice) {
+  DRAY_ASSIGN_OR_RETURN(auto moved, ResolveModel(choice.arguments));
+  const auto resolved = std::make_shared<ResolvedModel>(std::move(moved));
+  DRAY_ASSIGN_OR_RETURN(const engine::LoadModelOptions load, MakeLoadOptions(*resolved));
+  bench::Variant variant;
+  variant.label = choice.label.empty() ? resolved->settings.dtype : choice.label;
+  // The resolved model keeps the demo model's files.
+  variant.load = [resolved, load] { return engine::LoadModel(load); };
+  variant.engine = MakeEngineOptions(resolved->settings);
+  variant.num_threads = static_cast<int>(resolved->settings.threads);
+  return variant;
+}
+
+}  // namespace
+
+Result<std::vector<bench::Variant>> MakeVariants(const ModelArguments& arguments) {
+  std::vector<Choice> choices = {{arguments, ""}};
+  for (const std::string_view name : kListFlags) {
+    const auto flag = arguments.flags.find(std::string(name));
+    if (flag != arguments.flags.end()) choices = Combine(choices, flag->first, Split(flag->second));
+  }
+  std::vector<bench::Variant> variants;
+  for (const Choice& choice : choices) {
+    DRAY_ASSIGN_OR_RETURN(auto variant, MakeVariant(choice));
+    variants.push_back(std::move(variant));
+  }
+  return variants;
+}
+
+}  // namespace dray::cli

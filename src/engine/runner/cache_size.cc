@@ -1,0 +1,109 @@
+#include "engine/runner/cache_size.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <fstream>
+#include <limits>
+#include <string>
+
+#include "base/checked_math.h"
+
+namespace dray::engine {
+namespace {
+
+int64_t ReadNumber(const char* path) {
+  std::ifstream file(path);
+  int64_t value = 0;
+  return file >> value ? value : std::numeric_limits<int64_t>::max();
+}
+
+// The cgroup's limit less what it uses; versions 2 and 1.
+int64_t CgroupRoom() {
+  constexpr int64_t kNone = std::numeric_limits<int64_t>::max();
+  const int64_t limit = std::min(ReadNumber("/sys/fs/cgroup/memory.max"),
+                                 ReadNumber("/sys/fs/cgroup/memory/memory.limit_in_bytes"));
+  if (limit == kNone) return kNone;
+  int64_t used = ReadNumber("/sys/fs/cgroup/memory.current");
+  if (used == kNone) used = ReadNumber("/sys/fs/cgroup/memory/memory.usage_in_bytes");
+  return used == kNone ? limit : std::max<int64_t>(0, limit - used);
+}
+
+// Blocks that hold every sequence at its longest, at least one sequence.
+int64_t BlocksWanted(int64_t context, const EngineOptions& options) {
+  return DivideRoundUp<int64_t>(context, options.block_size) * options.max_sequences;
+}
+
+Status CheckOptions(const LoadedModel& model, const EngineOptions& options) {
+  const int64_t most = model.description.config.max_positions;
+  if (options.max_context_tokens < 0 || options.max_context_tokens > most) {
+    return {StatusCode::kInvalidArgument,
+            fmt::format("max_model_len is {}, but this model's positions end at {}: set it to at "
+                        "most {}, or leave it out",
+                        options.max_context_tokens, most, most)};
+  }
+  if (options.block_size <= 0 || options.block_size % 16 != 0) {
+    return {StatusCode::kInvalidArgument,
+            fmt::format("a cache block of {} tokens: it must be a positive multiple of 16",
+                        options.block_size)};
+  }
+  return OkStatus();
+}
+
+}  // namespace
+
+DType KvDType(const LoadedModel& model, const EngineOptions& options) {
+  if (options.kv_dtype) return *options.kv_dtype;
+  switch (model.table_format.format) {
+    case kernels::WeightFormat::kF16:
+      return DType::kF16;
+    case kernels::WeightFormat::kF32:
+      return DType::kF32;
+    default:
+      return DType::kBF16;
+  }
+}
+
+int64_t AvailableMemoryBytes() {
+  std::ifstream info("/proc/meminfo");
+  std::string key;
+  int64_t kib = 0;
+  std::string unit;
+  int64_t available = std::numeric_limits<int64_t>::max();
+  while (info >> key >> kib) {
+    std::getline(info, unit);
+    if (key == "MemAvailable:") available = kib * 1024;
+  }
+  return std::min(available, CgroupRoom());
+}
+
+Result<CacheSize> ChooseCacheSize(const LoadedModel& model, const EngineOptions& options,
+                                  int64_t more_block_bytes) {
+  DRAY_RETURN_IF_ERROR(CheckOptions(model, options));
+  const model::DecoderConfig& config = model.description.config;
+  CacheSize size;
+  size.spec.block_size = options.block_size;
+  size.spec.dtype = KvDType(model, options);
+  const int64_t block_bytes = model::KvCache::BlockBytes(config, size.spec) + more_block_bytes;
+  const bool context_asked = options.max_context_tokens > 0;
+  size.max_context_tokens = context_asked ? options.max_context_tokens : config.max_positions;
+
+  const int64_t budget =
+      options.kv_cache_bytes > 0 ? options.kv_cache_bytes : AvailableMemoryBytes() / 4;
+  const int64_t fitting = std::min<int64_t>(
+      budget / block_bytes, std::numeric_limits<int32_t>::max() / options.block_size);
+  const int64_t wanted = BlocksWanted(size.max_context_tokens, options);
+  size.spec.num_blocks = options.kv_cache_bytes > 0 ? fitting : std::min(fitting, wanted);
+  const int64_t capacity = size.spec.num_blocks * options.block_size;
+  if (capacity < size.max_context_tokens && (context_asked || capacity == 0)) {
+    return Status(StatusCode::kResourceExhausted,
+                  fmt::format("the key/value cache has {} bytes, room for {} tokens, but one "
+                              "sequence may have {}: raise "
+                              "kv_cache_bytes, or lower max_model_len",
+                              budget, capacity, size.max_context_tokens));
+  }
+  size.max_context_tokens = std::min(size.max_context_tokens, capacity);
+  return size;
+}
+
+}  // namespace dray::engine

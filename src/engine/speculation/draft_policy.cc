@@ -1,0 +1,115 @@
+#include "engine/speculation/draft_policy.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace dray::engine {
+namespace {
+
+// Weight of one guess's outcome in the running average: of a sequence, which may change its manner
+// within a few sentences; and of the engine, of which a new sequence knows nothing better.
+constexpr float kSequenceWeight = 1.0F / 8;
+constexpr float kEngineWeight = 1.0F / 128;
+// An average of outcomes is never sure.
+constexpr float kMaxAcceptance = 0.98F;
+// Guessing must promise this much more tokens a second than not guessing: estimates of costs and
+// acceptance are no better than that.
+constexpr double kMinGain = 1.03;
+// Guesses that do not pay are tried again, one alone, after 4, 8, ... 128 offers. One row more in
+// 128 is below one percent even where rows are all that a step costs, and a text that turns
+// repetitive is noticed within a paragraph.
+constexpr int32_t kFirstWait = 4;
+constexpr int32_t kLongestWait = 128;
+
+// A belief moves by so much with each observation: it is doubled or halved within 24 of them.
+constexpr double kCostStep = 1.03;
+// What a row and a guess can cost at all. A row's arithmetic is never free, and where it takes half
+// a step guessing has lost long before.
+constexpr double kLeastCost = 0.01;
+constexpr double kMostCost = 0.5;
+
+void MoveTowards(double seen, double& belief) {
+  belief =
+      std::clamp(seen > belief ? belief * kCostStep : belief / kCostStep, kLeastCost, kMostCost);
+}
+
+void Update(DraftRecord::Kind& kind, float weight, int64_t num_drafts, int64_t num_accepted) {
+  for (int64_t i = 0; i < num_accepted; ++i) kind.acceptance += weight * (1 - kind.acceptance);
+  if (num_accepted < num_drafts) kind.acceptance -= weight * kind.acceptance;
+}
+
+}  // namespace
+
+DraftPolicy::DraftPolicy(const DraftCosts& costs, std::span<const float> priors) : costs_(costs) {
+  for (size_t i = 0; i < std::min(priors.size(), recent_.kinds.size()); ++i) {
+    recent_.kinds[i] = {.acceptance = priors[i], .interval = kFirstWait};
+  }
+}
+
+// All sequences are taken to be alike: then what is best for one is best for all. k guesses of
+// acceptance p yield 1 + p + ... + p^k tokens.
+int64_t DraftPolicy::BestLength(double acceptance, int64_t most, int64_t num_sequences) const {
+  const auto rows = static_cast<double>(num_sequences);
+  double cost = 1 + costs_.row * (rows - 1);
+  double tokens = 1;
+  double best_rate = kMinGain / cost;
+  int64_t best = 0;
+  double chance = 1;
+  for (int64_t k = 1; k <= most; ++k) {
+    chance *= acceptance;
+    tokens += chance;
+    cost += costs_.row * rows + costs_.guess;
+    if (tokens / cost <= best_rate) continue;
+    best_rate = tokens / cost;
+    best = k;
+  }
+  return best;
+}
+
+int64_t DraftPolicy::NumDrafts(DraftRecord& record, int kind, int64_t most,
+                               int64_t num_sequences) const {
+  DraftRecord::Kind& known = record.kinds[static_cast<size_t>(kind)];
+  const float acceptance = std::min(known.acceptance, kMaxAcceptance);
+  const int64_t best = BestLength(acceptance, most, num_sequences);
+  if (best > 0) return best;
+  if (known.wait > 0) {
+    --known.wait;
+    return 0;
+  }
+  // With so many sequences that the best guesses do not pay there is nothing to find out.
+  return BestLength(kMaxAcceptance, most, num_sequences) > 0 ? 1 : 0;
+}
+
+void DraftPolicy::Learn(DraftRecord& record, int kind, int64_t num_drafts, int64_t num_accepted) {
+  const auto index = static_cast<size_t>(kind);
+  DraftRecord::Kind& known = record.kinds[index];
+  Update(known, kSequenceWeight, num_drafts, num_accepted);
+  Update(recent_.kinds[index], kEngineWeight, num_drafts, num_accepted);
+  if (num_accepted == num_drafts) {
+    known.wait = 0;
+    known.interval = kFirstWait;
+  } else {
+    known.wait = known.interval;
+    known.interval = std::min(2 * known.interval, kLongestWait);
+  }
+}
+
+// With a step of one row as the unit, R rows take 1 + row * (R - 1).
+void DraftPolicy::LearnCosts(const StepTime& step) {
+  const StepTime last = std::exchange(last_step_, step);
+  if (step.seconds <= 0) return;
+  if (step.guess_rounds > 0 && costs_.guess > 0) {
+    const double unit = step.seconds / (1 + costs_.row * static_cast<double>(step.rows - 1));
+    MoveTowards(step.guess_seconds / static_cast<double>(step.guess_rounds) / unit, costs_.guess);
+  }
+  if (last.seconds <= 0 || last.rows == step.rows) return;
+  const StepTime& few = last.rows < step.rows ? last : step;
+  const StepTime& many = last.rows < step.rows ? step : last;
+  const double ratio = many.seconds / few.seconds;
+  const double room =
+      static_cast<double>(many.rows - 1) - ratio * static_cast<double>(few.rows - 1);
+  // Solved for the row's cost; a ratio as large as that of the rows is more than any cost explains.
+  MoveTowards(room <= 0 ? kMostCost : (ratio - 1) / room, costs_.row);
+}
+
+}  // namespace dray::engine

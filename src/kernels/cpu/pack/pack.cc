@@ -1,0 +1,165 @@
+// A source is read in tiles of 16 rows by kTileCols columns. Where its rows are dense and already
+// of the panel's type, tiles are transposed straight from it; other types are first converted into
+// a small tile on the stack. Where its columns are dense (matrices that a checkpoint stores
+// transposed), sixteen rows of a column are nearly a panel's vector as they are.
+#include "kernels/cpu/pack/pack.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "kernels/cpu/pack/transpose.h"
+
+namespace dray::kernels {
+namespace {
+
+constexpr int64_t kTileRows = 16;
+constexpr int64_t kTileCols = 32;
+
+typedef uint16_t Halves __attribute__((vector_size(16)));
+
+// Four channels' words of one step at `to`, the place of the first in the step's vector. In f16
+// panels a word's two numbers go to the two halves of the vector.
+void StoreChannels(WeightFormat format, Words words, std::byte* vector, int64_t channel) {
+  if (format != WeightFormat::kF16) {
+    std::memcpy(vector + channel * 4, &words, sizeof(words));
+    return;
+  }
+  Halves pairs;
+  std::memcpy(&pairs, &words, sizeof(pairs));
+  const Halves split = __builtin_shufflevector(pairs, pairs, 0, 2, 4, 6, 1, 3, 5, 7);
+  std::memcpy(vector + channel * 2, &split, 8);
+  std::memcpy(vector + 32 + channel * 2, reinterpret_cast<const std::byte*>(&split) + 8, 8);
+}
+
+// Two columns of sixteen 16-bit numbers as sixteen pairs.
+void InterleaveColumns(const uint16_t* first, const uint16_t* second, std::byte* vector) {
+  for (int64_t i = 0; i < kTileRows; i += 8) {
+    Halves a, b;
+    std::memcpy(&a, first + i, sizeof(a));
+    std::memcpy(&b, second + i, sizeof(b));
+    const Halves low = __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
+    const Halves high = __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
+    std::memcpy(vector + i * 4, &low, sizeof(low));
+    std::memcpy(vector + i * 4 + 16, &high, sizeof(high));
+  }
+}
+
+}  // namespace
+
+DType PanelType(WeightFormat format) {
+  switch (format) {
+    case WeightFormat::kF16:
+      return DType::kF16;
+    case WeightFormat::kBF16:
+      return DType::kBF16;
+    default:
+      return DType::kF32;
+  }
+}
+
+Packer::Packer(const IsaKernels& isa, const WeightMatrix& matrix, int64_t first_row,
+               const SourceRows& source)
+    : isa_(isa),
+      layout_(matrix.spec()),
+      panels_(matrix.data()),
+      type_(PanelType(matrix.format())),
+      first_row_(first_row),
+      source_(source),
+      source_bytes_(static_cast<int64_t>(SizeOf(source.dtype))),
+      element_bytes_(layout_.element_bytes()) {}
+
+void Packer::Pack(Range panels) const {
+  // Rows that are dense are read as 32 streams; columns that are dense, along all rows of the part.
+  const int64_t panels_at_once = source_.col_stride == 1 ? 1 : panels.end - panels.begin;
+  for (int64_t p = panels.begin; p < panels.end; p += panels_at_once) {
+    const int64_t end = std::min(p + panels_at_once, panels.end);
+    for (int64_t col = 0; col < source_.cols; col += kTileCols) {
+      for (int64_t group = 2 * p; group < 2 * end; ++group) PackGroup(group, col);
+    }
+  }
+}
+
+// Sixteen rows of the matrix, as far as the source has them, and up to kTileCols columns.
+void Packer::PackGroup(int64_t group, int64_t col) const {
+  const Range rows{std::max(group * kTileRows, Rows().begin),
+                   std::min((group + 1) * kTileRows, Rows().end)};
+  const Range cols{col, std::min(col + kTileCols, source_.cols)};
+  if (rows.begin >= rows.end) return;
+  if (rows.end - rows.begin < kTileRows || cols.end - cols.begin < kTileCols) {
+    PackElements(rows, cols);
+  } else if (source_.row_stride == 1 && source_.col_stride != 1) {
+    PackTileByColumns(rows.begin, col);
+  } else {
+    PackTile(rows.begin, col);
+  }
+}
+
+const std::byte* Packer::Source(int64_t row, int64_t col) const {
+  return static_cast<const std::byte*>(source_.data) +
+         ((row - first_row_) * source_.row_stride + col * source_.col_stride) * source_bytes_;
+}
+
+void Packer::PackTile(int64_t row, int64_t col) const {
+  alignas(64) std::byte tile[kTileRows * kTileCols * sizeof(float)];
+  const std::byte* from = Source(row, col);
+  int64_t stride = source_.row_stride * source_bytes_;
+  if (source_.dtype != type_ || source_.col_stride != 1) {
+    StageRows(row, col, tile);
+    from = tile;
+    stride = kTileCols * element_bytes_;
+  }
+  std::byte* to = Vector(row, col);
+  for (int64_t word = 0; word < kTileCols * element_bytes_ / 4; word += 4) {
+    for (int64_t r = 0; r < kTileRows; r += 4) {
+      Words channels[4];
+      Transpose4(from + r * stride + word * 4, stride, channels);
+      for (int64_t i = 0; i < 4; ++i) {
+        StoreChannels(layout_.format, channels[i], to + (word + i) * kStepBytes, r);
+      }
+    }
+  }
+}
+
+// A tile as [kTileRows][kTileCols] of the panel's type.
+void Packer::StageRows(int64_t row, int64_t col, std::byte* tile) const {
+  for (int64_t r = 0; r < kTileRows; ++r) {
+    std::byte* to = tile + r * kTileCols * element_bytes_;
+    if (source_.col_stride == 1) {
+      isa_.convert(source_.dtype, Source(row + r, col), type_, to, kTileCols);
+      continue;
+    }
+    for (int64_t c = 0; c < kTileCols; ++c) {
+      isa_.convert(source_.dtype, Source(row + r, col + c), type_, to + c * element_bytes_, 1);
+    }
+  }
+}
+
+void Packer::PackTileByColumns(int64_t row, int64_t col) const {
+  for (int64_t c = 0; c < kTileCols; c += layout_.cols_per_step()) {
+    std::byte* vector = Vector(row, col + c);
+    const std::byte* first = Source(row, col + c);
+    if (layout_.format == WeightFormat::kF32) {
+      isa_.convert(source_.dtype, first, type_, vector, kTileRows);
+      continue;
+    }
+    uint16_t columns[2][kTileRows];
+    isa_.convert(source_.dtype, first, type_, columns[0], kTileRows);
+    isa_.convert(source_.dtype, Source(row, col + c + 1), type_, columns[1], kTileRows);
+    if (layout_.format == WeightFormat::kBF16) {
+      InterleaveColumns(columns[0], columns[1], vector);
+    } else {
+      std::memcpy(vector, columns, sizeof(columns));
+    }
+  }
+}
+
+// The edges, element by element.
+void Packer::PackElements(Range rows, Range cols) const {
+  for (int64_t c = cols.begin; c < cols.end; ++c) {
+    for (int64_t r = rows.begin; r < rows.end; ++r) {
+      isa_.convert(source_.dtype, Source(r, c), type_, Vector(r, c) + layout_.LaneOffset(r, c), 1);
+    }
+  }
+}
+
+}  // namespace dray::kernels

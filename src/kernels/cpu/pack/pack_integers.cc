@@ -1,0 +1,168 @@
+// Sixteen rows at a time: each tile of some columns is read as floats, rounded to integers row by
+// row and stored as words of four (8-bit) or eight (4-bit) columns. Where a scale serves a whole
+// row, the rows are read twice, first for their largest magnitude.
+#include "kernels/cpu/pack/pack_integers.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "kernels/cpu/pack/pack_words.h"
+
+namespace dray::kernels {
+namespace {
+
+// Columns read at once where a scale serves a whole row: what K is padded to.
+constexpr int64_t kTileCols = 64;
+
+// A group's scale and zero point, and how its weights are rounded with both as they are stored. A
+// scale that is too small for f16 makes the group zero.
+struct GroupRounding {
+  GroupHeader header;
+  QuantizeTask quantize;
+};
+
+// The number of largest magnitude becomes the lowest one, so that all steps are used.
+GroupRounding RoundSymmetric(const IsaKernels& isa, int bits, const float* x, int64_t count) {
+  const int half = 1 << (bits - 1);
+  GroupRounding rounding;
+  rounding.header.scale = F32ToF16(isa.peak(x, count) / static_cast<float>(-half));
+  const float stored = F16ToF32(rounding.header.scale);
+  rounding.quantize = {.x = x,
+                       .count = count,
+                       .inverse_scale = stored != 0.0f ? 1.0f / stored : 0.0f,
+                       .zero = half,
+                       .top = 2 * half - 1};
+  return rounding;
+}
+
+// From the least number, or zero, to the largest one, or zero.
+GroupRounding RoundWithZero(const IsaKernels& isa, int bits, const float* x, int64_t count) {
+  const int top = (1 << bits) - 1;
+  float least = 0, most = 0;
+  isa.extremes(x, count, least, most);
+  GroupRounding rounding;
+  rounding.header.scale = F32ToF16((most - least) / static_cast<float>(top));
+  const float stored = F16ToF32(rounding.header.scale);
+  const float inverse = stored != 0.0f ? 1.0f / stored : 0.0f;
+  rounding.header.minus_zero = F32ToF16(least * inverse);
+  rounding.quantize = {.x = x,
+                       .count = count,
+                       .inverse_scale = inverse,
+                       .shift = -F16ToF32(rounding.header.minus_zero),
+                       .top = top};
+  return rounding;
+}
+
+}  // namespace
+
+struct IntegerPacker::Tile {
+  alignas(64) float values[kWordRows][kLargestGroup];
+  // Quantised, one row behind the other.
+  alignas(64) uint8_t numbers[kWordRows][kLargestGroup];
+
+  RowWords Words(int64_t words_per_row) const {
+    return {reinterpret_cast<const std::byte*>(numbers), kLargestGroup, words_per_row};
+  }
+};
+
+IntegerPacker::IntegerPacker(const IsaKernels& isa, const WeightMatrix& matrix, int64_t first_row,
+                             const SourceRows& source)
+    : isa_(isa),
+      layout_(matrix.spec()),
+      panels_(matrix.data()),
+      first_row_(first_row),
+      source_(source),
+      source_bytes_(static_cast<int64_t>(SizeOf(source.dtype))) {}
+
+Range IntegerPacker::GroupRows(int64_t group) const {
+  return {std::max(group * kWordRows, first_row_),
+          std::min((group + 1) * kWordRows, first_row_ + source_.rows)};
+}
+
+void IntegerPacker::Pack(Range panels) const {
+  const Range row_groups{2 * panels.begin, 2 * panels.end};
+  if (layout_.group == 0) {
+    for (int64_t g = row_groups.begin; g < row_groups.end; ++g) {
+      if (GroupRows(g).begin < GroupRows(g).end) PackWholeRows(GroupRows(g));
+    }
+    return;
+  }
+  for (int64_t col = 0; col < source_.cols; col += layout_.group) {
+    for (int64_t g = row_groups.begin; g < row_groups.end; ++g) {
+      if (GroupRows(g).begin < GroupRows(g).end) PackColumnGroup(GroupRows(g), col);
+    }
+  }
+}
+
+void IntegerPacker::Read(Range rows, Range cols, Tile& tile) const {
+  const int64_t num_cols = std::min(cols.end, source_.cols) - cols.begin;
+  const auto element = [&](int64_t r, int64_t c) {
+    return static_cast<const std::byte*>(source_.data) +
+           ((rows.begin + r - first_row_) * source_.row_stride +
+            (cols.begin + c) * source_.col_stride) *
+               source_bytes_;
+  };
+  const int64_t num_rows = rows.end - rows.begin;
+  if (cols.begin + num_cols < cols.end) std::memset(tile.values, 0, sizeof(tile.values));
+  if (source_.col_stride == 1 || source_.row_stride != 1) {
+    const int64_t run = source_.col_stride == 1 ? num_cols : 1;
+    for (int64_t r = 0; r < num_rows; ++r) {
+      for (int64_t c = 0; c < num_cols; c += run) {
+        isa_.convert(source_.dtype, element(r, c), DType::kF32, tile.values[r] + c, run);
+      }
+    }
+    return;
+  }
+  for (int64_t c = 0; c < num_cols; ++c) {
+    float column[kWordRows];
+    isa_.convert(source_.dtype, element(0, c), DType::kF32, column, num_rows);
+    for (int64_t r = 0; r < num_rows; ++r) tile.values[r][c] = column[r];
+  }
+}
+
+void IntegerPacker::PackWholeRows(Range rows) const {
+  Tile tile;
+  float scales[kWordRows] = {};
+  const int64_t num_rows = rows.end - rows.begin;
+  for (int64_t col = 0; col < source_.cols; col += kTileCols) {
+    Read(rows, {col, col + kTileCols}, tile);
+    for (int64_t r = 0; r < num_rows; ++r) {
+      scales[r] = std::max(scales[r], std::abs(isa_.peak(tile.values[r], kTileCols)) / 127.0f);
+    }
+  }
+  for (int64_t r = 0; r < num_rows; ++r) {
+    std::memcpy(panels_ + layout_.ScaleOffset(rows.begin + r, 0), &scales[r], sizeof(float));
+  }
+  for (int64_t col = 0; col < source_.cols; col += kTileCols) {
+    Read(rows, {col, col + kTileCols}, tile);
+    for (int64_t r = 0; r < num_rows; ++r) {
+      const float inverse = scales[r] > 0.0f ? 1.0f / scales[r] : 0.0f;
+      isa_.quantize({.x = tile.values[r],
+                     .count = kTileCols,
+                     .inverse_scale = inverse,
+                     .zero = 128,
+                     .top = 255,
+                     .out = tile.numbers[r]});
+    }
+    StoreWords(layout_, panels_, rows, col, tile.Words(kTileCols / layout_.cols_per_step()));
+  }
+}
+
+void IntegerPacker::PackColumnGroup(Range rows, int64_t col) const {
+  Tile tile;
+  const int64_t cols = layout_.group;
+  const int bits = layout_.format == WeightFormat::kI4 ? 4 : 8;
+  Read(rows, {col, col + cols}, tile);
+  for (int64_t r = 0; r < rows.end - rows.begin; ++r) {
+    GroupRounding rounding = layout_.has_zeros() ? RoundWithZero(isa_, bits, tile.values[r], cols)
+                                                 : RoundSymmetric(isa_, bits, tile.values[r], cols);
+    StoreHeader(layout_, panels_, rows.begin + r, col, rounding.header);
+    rounding.quantize.out = tile.numbers[r];
+    isa_.quantize(rounding.quantize);
+    if (bits == 4) PackNibbles(tile.numbers[r], cols);
+  }
+  StoreWords(layout_, panels_, rows, col, tile.Words(cols / layout_.cols_per_step()));
+}
+
+}  // namespace dray::kernels

@@ -1,0 +1,84 @@
+#include "kernels/cpu/pack/pack_quantized.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "base/check.h"
+#include "kernels/cpu/pack/pack_words.h"
+
+namespace dray::kernels {
+namespace {
+
+// Columns packed at once where a scale serves a whole row: what K is padded to.
+constexpr int64_t kTileCols = 64;
+constexpr float kLargestF16 = 65504.0f;
+
+}  // namespace
+
+QuantizedPacker::QuantizedPacker(const WeightMatrix& matrix, int64_t first_row,
+                                 const QuantizedRows& source)
+    : layout_(matrix.spec()), panels_(matrix.data()), first_row_(first_row), source_(source) {
+  DRAY_CHECK(Holds(matrix.spec(), source));
+}
+
+void QuantizedPacker::Pack(Range panels) const {
+  const int64_t cols_at_once = layout_.group > 0 ? layout_.group : kTileCols;
+  for (int64_t g = 2 * panels.begin; g < 2 * panels.end; ++g) {
+    const Range rows{std::max(g * kWordRows, first_row_),
+                     std::min((g + 1) * kWordRows, first_row_ + source_.rows)};
+    if (rows.begin >= rows.end) continue;
+    if (layout_.group == 0) PackRowScales(rows);
+    for (int64_t col = 0; col < source_.cols; col += cols_at_once) {
+      PackColumns(rows, {col, col + cols_at_once});
+    }
+  }
+}
+
+void QuantizedPacker::PackRowScales(Range rows) const {
+  for (int64_t r = rows.begin; r < rows.end; ++r) {
+    std::memcpy(panels_ + layout_.ScaleOffset(r, 0), source_.scales + (r - first_row_),
+                sizeof(float));
+  }
+}
+
+void QuantizedPacker::PackColumns(Range rows, Range cols) const {
+  alignas(64) uint8_t numbers[kWordRows][kLargestGroup] = {};
+  const auto count = static_cast<size_t>(std::min(cols.end, source_.cols) - cols.begin);
+  for (int64_t r = rows.begin; r < rows.end; ++r) {
+    uint8_t* row = numbers[r - rows.begin];
+    if (layout_.group > 0 && !StoreGroupHeader(r, cols.begin)) {
+      std::memset(row, 1, count);
+    } else {
+      std::memcpy(row, source_.values + (r - first_row_) * source_.row_stride + cols.begin, count);
+    }
+    if (layout_.format == WeightFormat::kI4) {
+      for (size_t c = 0; c < count; ++c) row[c] &= 0x0F;
+      PackNibbles(row, cols.end - cols.begin);
+    }
+  }
+  StoreWords(layout_, panels_, rows, cols.begin,
+             {reinterpret_cast<const std::byte*>(numbers), kLargestGroup,
+              (cols.end - cols.begin) / layout_.cols_per_step()});
+}
+
+bool QuantizedPacker::StoreGroupHeader(int64_t row, int64_t col) const {
+  const int64_t at = (row - first_row_) * source_.groups() + col / source_.group;
+  const float scale = source_.scales[at];
+  const float half = source_.bits == 4 ? 8.0f : 128.0f;
+  GroupHeader header{F32ToF16(scale), F32ToF16(-half)};
+  if (source_.minimums != nullptr) {
+    const float minimum = source_.minimums[at];
+    if (std::abs(minimum) > kLargestF16 * std::abs(scale)) {
+      // No zero point reaches it, and beside it the steps are nothing: all weights are -minimum.
+      StoreHeader(layout_, panels_, row, col, {F32ToF16(-minimum), F32ToF16(0.0f)});
+      return false;
+    }
+    // A zero point that was whole, times a scale of few bits, comes out whole again.
+    header.minus_zero = F32ToF16(scale != 0.0f ? -minimum / scale : 0.0f);
+  }
+  StoreHeader(layout_, panels_, row, col, header);
+  return true;
+}
+
+}  // namespace dray::kernels

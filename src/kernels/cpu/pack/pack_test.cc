@@ -1,0 +1,155 @@
+// Packing and reading back: every source format and stride, parts of panels, the tied embedding.
+#include "kernels/testing/kernel_test_util.h"
+
+namespace dray::kernels {
+namespace {
+
+class PackTest : public IsaTest {};
+DRAY_FOR_EVERY_ISA(PackTest);
+
+// Values as a tensor of `dtype`, and what they are after the rounding to it.
+std::vector<std::byte> Encode(DType dtype, const std::vector<float>& values) {
+  std::vector<std::byte> bytes(values.size() * SizeOf(dtype));
+  for (size_t i = 0; i < values.size(); ++i) {
+    std::byte* p = bytes.data() + i * SizeOf(dtype);
+    const double wide = values[i];
+    const uint16_t half = dtype == DType::kF16 ? F32ToF16(values[i]) : F32ToBF16(values[i]);
+    if (dtype == DType::kF32) {
+      std::memcpy(p, &values[i], 4);
+    } else if (dtype == DType::kF64) {
+      std::memcpy(p, &wide, 8);
+    } else {
+      std::memcpy(p, &half, 2);
+    }
+  }
+  return bytes;
+}
+
+TEST_P(PackTest, EverySourceAndStrideComesBackExactly) {
+  for (const auto& [rows, cols] :
+       {std::pair<int64_t, int64_t>{1, 1}, {70, 97}, {64, 128}, {200, 300}}) {
+    const std::vector<float> values = RandomFloats(rows * cols, 1);
+    std::vector<float> transposed(values.size());
+    for (int64_t r = 0; r < rows; ++r) {
+      for (int64_t c = 0; c < cols; ++c) {
+        transposed[static_cast<size_t>(c * rows + r)] = values[static_cast<size_t>(r * cols + c)];
+      }
+    }
+    for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16, DType::kF64}) {
+      for (const WeightFormat format : kAllFormats) {
+        std::vector<float> expected = values;
+        for (float& v : expected) v = RoundTo(dtype, v);
+        expected = Stored({rows, cols, format}, std::move(expected));
+        for (const bool is_transposed : {false, true}) {
+          const auto bytes = Encode(dtype, is_transposed ? transposed : values);
+          WeightMatrix matrix = std::move(backend_->AllocateMatrix({rows, cols, format})).value();
+          backend_->PackRows(matrix, 0,
+                             {bytes.data(), dtype, rows, cols, is_transposed ? 1 : cols,
+                              is_transposed ? rows : 1});
+          EXPECT_EQ(Unpack(matrix), expected)
+              << Name(dtype) << " to " << Name(format) << (is_transposed ? ", transposed" : "");
+        }
+      }
+    }
+  }
+}
+
+// Files put tensors anywhere. Under the sanitizers this also shows that no load assumes more.
+TEST_P(PackTest, SourcesNeedNoAlignment) {
+  constexpr int64_t kRows = 70, kCols = 97;
+  const auto pack = [&](const std::byte* data, DType dtype, WeightFormat format,
+                        bool is_transposed) {
+    const int64_t row_stride = is_transposed ? 1 : kCols;
+    const int64_t col_stride = is_transposed ? kRows : 1;
+    WeightMatrix matrix = std::move(backend_->AllocateMatrix({kRows, kCols, format})).value();
+    backend_->PackRows(matrix, 0, {data, dtype, kRows, kCols, row_stride, col_stride});
+    return Unpack(matrix);
+  };
+  for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16, DType::kF64}) {
+    const auto bytes = Encode(dtype, RandomFloats(kRows * kCols, 6));
+    for (const WeightFormat format : kAllFormats) {
+      for (const bool is_transposed : {false, true}) {
+        const auto expected = pack(bytes.data(), dtype, format, is_transposed);
+        for (const size_t shift : {1, 2, 3, 7}) {
+          std::vector<std::byte> shifted(bytes.size() + shift);
+          std::memcpy(shifted.data() + shift, bytes.data(), bytes.size());
+          EXPECT_EQ(pack(shifted.data() + shift, dtype, format, is_transposed), expected)
+              << Name(dtype) << " to " << Name(format) << " at byte " << shift;
+        }
+      }
+    }
+  }
+}
+
+TEST_P(PackTest, PanelsFillFromManyParts) {
+  constexpr int64_t kRows = 180, kCols = 77;
+  const std::vector<float> values = RandomFloats(kRows * kCols, 2);
+  for (const WeightForm& form : kAllForms) {
+    const MatrixSpec spec = MatrixSpec::Of(kRows, kCols, form);
+    WeightMatrix matrix = std::move(backend_->AllocateMatrix(spec)).value();
+    for (int64_t part = 8; part >= 0; --part) {  // heads of 20 rows, in any order
+      backend_->PackRows(matrix, part * 20,
+                         {values.data() + part * 20 * kCols, DType::kF32, 20, kCols, kCols, 1});
+    }
+    EXPECT_EQ(Unpack(matrix), Stored(spec, values)) << Name(form);
+  }
+}
+
+TEST_P(PackTest, AllocatedMatrixIsZeroAndReadableBehindItsEnd) {
+  const WeightMatrix matrix =
+      std::move(backend_->AllocateMatrix({40, 50, WeightFormat::kBF16})).value();
+  EXPECT_EQ(Unpack(matrix), std::vector<float>(40 * 50, 0.0f));
+  EXPECT_EQ(matrix.size_bytes(), size_t{64 * 64 * 2 + (16 << 10)});
+}
+
+TEST_P(PackTest, ImpossibleMatricesAreErrors) {
+  const auto matrix = backend_->AllocateMatrix({int64_t{1} << 39, int64_t{1} << 39});
+  ASSERT_FALSE(matrix.ok());
+  EXPECT_EQ(matrix.status().code(), StatusCode::kInvalidArgument);
+  EXPECT_FALSE(backend_->AllocateMatrix({-1, 4}).ok());
+  const auto wide = backend_->AllocateMatrix({8, 65537, WeightFormat::kI8});
+  ASSERT_FALSE(wide.ok());
+  EXPECT_EQ(wide.status().code(), StatusCode::kUnsupported);
+}
+
+TEST_P(PackTest, EmbedAddsWhenAsked) {
+  const TestMatrix table = MakeMatrix(*backend_, {419, 52, WeightFormat::kF16}, 3);
+  const std::vector<int32_t> ids = {418, 0, 17, 17};
+  const std::vector<float> before = RandomFloats(4 * 52, 4);
+  std::vector<float> out = before;
+  EmbedArgs args;
+  args.table = &table.packed;
+  args.ids = ids.data();
+  args.num_tokens = 4;
+  args.out = out.data();
+  args.mode = WriteMode::kAdd;
+  backend_->Embed(args);
+  for (size_t t = 0; t < 4; ++t) {
+    for (size_t c = 0; c < 52; ++c) {
+      EXPECT_EQ(out[t * 52 + c],
+                before[t * 52 + c] + table.values[static_cast<size_t>(ids[t]) * 52 + c]);
+    }
+  }
+}
+
+TEST_P(PackTest, OneMatrixServesEmbeddingAndHead) {
+  const TestMatrix table = MakeMatrix(*backend_, {45, 64, WeightFormat::kBF16}, 5);
+  std::vector<float> one_hot(64, 0.0f), column(45);
+  one_hot[37] = 1.0f;
+  LinearArgs args;
+  args.weight = &table.packed;
+  args.x = one_hot.data();
+  args.x_stride = 64;
+  args.rows = 1;
+  args.out = column.data();
+  args.out_stride = 45;
+  backend_->Linear(args);
+  const std::vector<float> rows = Unpack(table.packed);
+  for (size_t r = 0; r < 45; ++r) {
+    EXPECT_EQ(column[r], table.values[r * 64 + 37]);
+    EXPECT_EQ(rows[r * 64 + 37], table.values[r * 64 + 37]);
+  }
+}
+
+}  // namespace
+}  // namespace dray::kernels

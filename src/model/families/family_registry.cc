@@ -1,0 +1,62 @@
+// The one list of families.
+#include "model/families/families.h"
+#include "model/families/family_spec.h"
+
+namespace dray::model {
+namespace {
+
+// Sorted by model_type.
+constexpr const FamilySpec* kFamilies[] = {
+    &kBloomFamily,   &kGpt2Family, &kGptNeoxFamily, &kGptJFamily,  &kLlamaFamily,
+    &kMistralFamily, &kOptFamily,  &kQwen2Family,   &kQwen3Family,
+};
+
+}  // namespace
+
+int64_t ExtentOf(Extent extent, const DecoderConfig& config) {
+  switch (extent) {
+    case Extent::kNone:
+      return 1;
+    case Extent::kHidden:
+      return config.hidden;
+    case Extent::kEmbedDim:
+      return config.embed_dim;
+    case Extent::kVocab:
+      return config.vocab_size;
+    case Extent::kPositions:
+      return config.max_positions + config.position_offset;
+    case Extent::kQuery:
+      return config.query_width();
+    case Extent::kKv:
+      return config.kv_width();
+    case Extent::kQkv:
+      return config.qkv_width();
+    case Extent::kFfn:
+      return config.ffn;
+    case Extent::kHeadDim:
+      return config.head_dim;
+  }
+  return 0;
+}
+
+int64_t SlotRows(const WeightRow& row, const DecoderConfig& config) {
+  if (row.slot == Slot::kQkv || row.slot == Slot::kQkvBias) return config.qkv_width();
+  if (row.slot == Slot::kFfnIn || row.slot == Slot::kFfnInBias)
+    return config.gated ? 2 * config.ffn : config.ffn;
+  return ExtentOf(row.rows, config);
+}
+
+bool IsPresent(const WeightRow& row, const DecoderConfig& config) {
+  return row.present == nullptr || row.present(config);
+}
+
+std::span<const FamilySpec* const> AllFamilies() { return kFamilies; }
+
+const FamilySpec* FindFamily(std::string_view model_type) {
+  for (const FamilySpec* family : kFamilies) {
+    if (family->model_type == model_type) return family;
+  }
+  return nullptr;
+}
+
+}  // namespace dray::model

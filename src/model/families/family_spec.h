@@ -1,0 +1,116 @@
+// A model family as data: how its config.json reads, and which weights it has, under which names,
+// in which shapes, how each is split over ranks and brought into our layout. One file in families/
+// fills one or more of these; nothing else asks which family a model is.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "base/status.h"
+#include "model/config/config.h"
+#include "model/config/config_reader.h"
+
+namespace dray::model {
+
+// The weights that the decoder's forward pass knows. From kAttentionNormWeight on there is one of
+// each per layer.
+enum class Slot : uint8_t {
+  kTokenEmbedding,     // [vocab, embed_dim]
+  kPositionEmbedding,  // [positions, hidden]
+  kEmbeddingNormWeight,
+  kEmbeddingNormBias,
+  kProjectIn,   // [hidden, embed_dim]
+  kProjectOut,  // [embed_dim, hidden]
+  kFinalNormWeight,
+  kFinalNormBias,
+  kHead,  // [vocab, embed_dim]
+  kHeadBias,
+  kAttentionNormWeight,
+  kAttentionNormBias,
+  kFfnNormWeight,
+  kFfnNormBias,
+  kQkv,  // [qkv_width, hidden]: query heads, key heads, value heads
+  kQkvBias,
+  kQueryNorm,     // [head_dim]
+  kKeyNorm,       // [head_dim]
+  kAttentionOut,  // [hidden, query_width]
+  kAttentionOutBias,
+  kFfnIn,  // [ffn, hidden]; gated: [2 * ffn, hidden], gates first
+  kFfnInBias,
+  kFfnOut,  // [hidden, ffn]
+  kFfnOutBias,
+};
+inline constexpr int kNumSlots = static_cast<int>(Slot::kFfnOutBias) + 1;
+inline constexpr Slot kFirstLayerSlot = Slot::kAttentionNormWeight;
+
+// Which rows of its slot a checkpoint tensor fills.
+enum class Part : uint8_t { kWhole, kQuery, kKey, kValue, kGate, kUp };
+
+// How a checkpoint tensor's rows become the slot's.
+enum class Transform : uint8_t {
+  kNone,
+  kTranspose,          // stored [in, out]
+  kPerHeadQkv,         // rows (or elements) grouped by head: q, k, v of head 0, then of head 1, ...
+  kInterleavedHalves,  // of each head, rows 0, half, 1, half + 1, ...
+};
+
+// How a tensor is split over the ranks of a tensor-parallel group.
+enum class ShardRule : uint8_t {
+  kReplicate,     // every rank holds all of it
+  kColumnByHead,  // output features, by whole attention heads
+  kColumn,        // output features
+  kRow,           // input features: ranks hold partial sums, which are added up
+  kVocab,         // rows of a vocabulary
+  kOnce,          // a bias that is added after the sum, on one rank
+};
+
+// A tensor's size along one axis, as the slot sees it (after the transform).
+enum class Extent : uint8_t {
+  kNone,
+  kHidden,
+  kEmbedDim,
+  kVocab,
+  kPositions,
+  kQuery,
+  kKv,
+  kQkv,
+  kFfn,
+  kHeadDim
+};
+
+// One tensor of the checkpoint and the place where it goes. `name` holds the layer's number as
+// "{}".
+struct WeightRow {
+  Slot slot;
+  std::string_view name;
+  Extent rows = Extent::kNone;
+  Extent cols = Extent::kNone;  // kNone for vectors
+  ShardRule shard = ShardRule::kReplicate;
+  Part part = Part::kWhole;
+  Transform transform = Transform::kNone;
+  // Whether models of this configuration have it; null: always.
+  bool (*present)(const DecoderConfig&) = nullptr;
+};
+
+struct FamilySpec {
+  std::string_view model_type;  // as config.json says it
+  Result<DecoderConfig> (*read_config)(ConfigReader& config) = nullptr;
+  std::span<const WeightRow> weights;
+  // What may stand before every name but the head's: the base model's name with its dot. Names are
+  // tried bare as well.
+  std::span<const std::string_view> prefixes;
+};
+
+// The size along `extent`; kPositions counts the rows of the position table.
+int64_t ExtentOf(Extent extent, const DecoderConfig& config);
+// The rows of the whole slot that `row` fills a part of; a vector's elements.
+int64_t SlotRows(const WeightRow& row, const DecoderConfig& config);
+bool IsPresent(const WeightRow& row, const DecoderConfig& config);
+
+// Every family that dray knows, sorted by model_type.
+std::span<const FamilySpec* const> AllFamilies();
+// Null if there is none of that name.
+const FamilySpec* FindFamily(std::string_view model_type);
+
+}  // namespace dray::model

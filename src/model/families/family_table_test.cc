@@ -1,0 +1,231 @@
+// The weight tables against the configurations: every slot that a model needs is filled once, by
+// rows whose shapes and splits fit its place.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "model/families/family_spec.h"
+#include "model/testing/config_testing.h"
+
+namespace dray::model {
+namespace {
+
+struct Model {
+  const char* name;
+  std::string_view json;
+  std::string_view changes = "{}";
+};
+
+class FamilyTableTest : public testing::TestWithParam<Model> {
+ protected:
+  void SetUp() override {
+    auto model = Describe(With(GetParam().json, GetParam().changes));
+    ASSERT_TRUE(model.ok()) << model.status().ToString();
+    family_ = model->family;
+    config_ = model->config;
+  }
+
+  std::vector<WeightRow> Present() const {
+    std::vector<WeightRow> rows;
+    for (const WeightRow& row : family_->weights) {
+      if (row.present == nullptr || row.present(config_)) rows.push_back(row);
+    }
+    return rows;
+  }
+
+  const FamilySpec* family_ = nullptr;
+  DecoderConfig config_;
+};
+
+struct SlotShape {
+  int64_t rows = 0;
+  int64_t cols = 0;  // 0: a vector
+};
+
+void AddNorm(std::map<Slot, SlotShape>& slots, const DecoderConfig& c, Slot weight, Slot bias) {
+  if (c.norm_affine) slots[weight] = {c.hidden, 0};
+  if (c.norm_affine && c.norm_bias) slots[bias] = {c.hidden, 0};
+}
+
+// What the forward pass reads, from the configuration alone.
+std::map<Slot, SlotShape> NeededSlots(const DecoderConfig& c) {
+  std::map<Slot, SlotShape> slots;
+  slots[Slot::kTokenEmbedding] = {c.vocab_size, c.embed_dim};
+  if (c.position == PositionKind::kLearned) {
+    slots[Slot::kPositionEmbedding] = {c.max_positions + c.position_offset, c.hidden};
+  }
+  if (c.embedding_norm) {
+    AddNorm(slots, c, Slot::kEmbeddingNormWeight, Slot::kEmbeddingNormBias);
+  }
+  if (c.embed_dim != c.hidden) {
+    slots[Slot::kProjectIn] = {c.hidden, c.embed_dim};
+    slots[Slot::kProjectOut] = {c.embed_dim, c.hidden};
+  }
+  if (c.final_norm) AddNorm(slots, c, Slot::kFinalNormWeight, Slot::kFinalNormBias);
+  if (!c.tied_head) slots[Slot::kHead] = {c.vocab_size, c.embed_dim};
+  if (c.head_bias) slots[Slot::kHeadBias] = {c.vocab_size, 0};
+  AddNorm(slots, c, Slot::kAttentionNormWeight, Slot::kAttentionNormBias);
+  if (c.residual != ResidualForm::kParallelOneNorm) {
+    AddNorm(slots, c, Slot::kFfnNormWeight, Slot::kFfnNormBias);
+  }
+  slots[Slot::kQkv] = {c.qkv_width(), c.hidden};
+  if (c.qkv_bias) slots[Slot::kQkvBias] = {c.qkv_width(), 0};
+  if (c.qk_norm) {
+    slots[Slot::kQueryNorm] = {c.head_dim, 0};
+    slots[Slot::kKeyNorm] = {c.head_dim, 0};
+  }
+  slots[Slot::kAttentionOut] = {c.hidden, c.query_width()};
+  if (c.attention_out_bias) slots[Slot::kAttentionOutBias] = {c.hidden, 0};
+  const int64_t ffn_in = c.gated ? 2 * c.ffn : c.ffn;
+  slots[Slot::kFfnIn] = {ffn_in, c.hidden};
+  if (c.ffn_bias) slots[Slot::kFfnInBias] = {ffn_in, 0};
+  slots[Slot::kFfnOut] = {c.hidden, c.ffn};
+  if (c.ffn_bias) slots[Slot::kFfnOutBias] = {c.hidden, 0};
+  return slots;
+}
+
+TEST_P(FamilyTableTest, FillsEverySlotOnce) {
+  std::map<Slot, SlotShape> filled;
+  std::set<std::pair<Slot, Part>> seen;
+  for (const WeightRow& row : Present()) {
+    EXPECT_TRUE(seen.insert({row.slot, row.part}).second) << row.name << " fills a place twice";
+    SlotShape& shape = filled[row.slot];
+    shape.rows += ExtentOf(row.rows, config_);
+    shape.cols = row.cols == Extent::kNone ? 0 : ExtentOf(row.cols, config_);
+  }
+  const auto needed = NeededSlots(config_);
+  ASSERT_EQ(filled.size(), needed.size());
+  for (const auto& [slot, shape] : needed) {
+    ASSERT_TRUE(filled.contains(slot)) << static_cast<int>(slot);
+    EXPECT_EQ(filled[slot].rows, shape.rows) << static_cast<int>(slot);
+    EXPECT_EQ(filled[slot].cols, shape.cols) << static_cast<int>(slot);
+  }
+}
+
+TEST_P(FamilyTableTest, PartsMatchTheirSlots) {
+  for (const WeightRow& row : family_->weights) {
+    const bool is_qkv = row.slot == Slot::kQkv || row.slot == Slot::kQkvBias;
+    const bool is_ffn_in = row.slot == Slot::kFfnIn || row.slot == Slot::kFfnInBias;
+    switch (row.part) {
+      case Part::kWhole:
+        EXPECT_EQ(is_qkv, row.rows == Extent::kQkv) << row.name;
+        break;
+      case Part::kQuery:
+        EXPECT_TRUE(is_qkv && row.rows == Extent::kQuery) << row.name;
+        break;
+      case Part::kKey:
+      case Part::kValue:
+        EXPECT_TRUE(is_qkv && row.rows == Extent::kKv) << row.name;
+        break;
+      case Part::kGate:
+      case Part::kUp:
+        EXPECT_TRUE(is_ffn_in && config_.gated && row.rows == Extent::kFfn) << row.name;
+        break;
+    }
+    if (row.transform == Transform::kPerHeadQkv) {
+      EXPECT_TRUE(is_qkv && row.part == Part::kWhole) << row.name;
+      EXPECT_EQ(config_.num_heads, config_.num_kv_heads);
+    }
+    if (row.transform == Transform::kTranspose) {
+      EXPECT_NE(row.cols, Extent::kNone) << row.name;
+    }
+  }
+}
+
+TEST_P(FamilyTableTest, NamesHaveALayerWhereTheSlotHasOne) {
+  std::set<std::string_view> names;
+  for (const WeightRow& row : family_->weights) {
+    EXPECT_TRUE(names.insert(row.name).second) << row.name;
+    EXPECT_EQ(row.slot >= kFirstLayerSlot, row.name.find("{}") != std::string_view::npos)
+        << row.name;
+    for (const std::string_view prefix : family_->prefixes) {
+      EXPECT_TRUE(prefix.ends_with('.')) << prefix;
+      EXPECT_FALSE(row.name.starts_with(prefix)) << row.name;
+    }
+  }
+}
+
+// Written out slot by slot, so that a wrong rule cannot hide behind the table's own.
+ShardRule ExpectedRule(Slot slot) {
+  switch (slot) {
+    case Slot::kTokenEmbedding:
+    case Slot::kHead:
+    case Slot::kHeadBias:
+      return ShardRule::kVocab;
+    case Slot::kQkv:
+    case Slot::kQkvBias:
+      return ShardRule::kColumnByHead;
+    case Slot::kFfnIn:
+    case Slot::kFfnInBias:
+      return ShardRule::kColumn;
+    case Slot::kAttentionOut:
+    case Slot::kFfnOut:
+      return ShardRule::kRow;
+    case Slot::kAttentionOutBias:
+    case Slot::kFfnOutBias:
+      return ShardRule::kOnce;
+    default:
+      return ShardRule::kReplicate;  // norms, positions, projections
+  }
+}
+
+TEST_P(FamilyTableTest, ShardRules) {
+  for (const WeightRow& row : family_->weights) {
+    EXPECT_EQ(row.shard, ExpectedRule(row.slot)) << row.name;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, FamilyTableTest,
+    testing::Values(
+        Model{"gpt2", kGpt2Json},
+        Model{"gpt2_untied", kGpt2Json, R"({"tie_word_embeddings": false, "n_inner": 99})"},
+        Model{"opt_125m", kOpt125mJson}, Model{"opt_350m", kOpt350mJson},
+        Model{"opt_bare", kOpt125mJson,
+              R"({"enable_bias": false, "layer_norm_elementwise_affine": false})"},
+        Model{"opt_no_final_norm", kOpt125mJson, R"({"_remove_final_layer_norm": true})"},
+        Model{"gptj", kGptJ6bJson},
+        Model{"gptj_tied", kGptJ6bJson, R"({"tie_word_embeddings": true})"},
+        Model{"pythia", kPythia1_4bJson},
+        Model{"neox_no_bias", kNeox20bJson,
+              R"({"attention_bias": false, "use_parallel_residual": false})"},
+        Model{"bloom", kBloom560mJson}, Model{"llama2", kLlama2Json},
+        Model{"llama32", kLlama32Json},
+        Model{"llama_bias", kLlama31Json, R"({"attention_bias": true, "mlp_bias": true})"},
+        Model{"mistral", kMistral01Json}, Model{"qwen2", kQwen25Json}, Model{"qwen3", kQwen3Json},
+        Model{"qwen3_bias", kQwen3Json, R"({"attention_bias": true})"}),
+    [](const auto& test) { return std::string(test.param.name); });
+
+TEST(FamilyRegistryTest, SortedAndFound) {
+  const auto families = AllFamilies();
+  EXPECT_EQ(families.size(), 9u);
+  EXPECT_TRUE(std::is_sorted(families.begin(), families.end(), [](const auto* a, const auto* b) {
+    return a->model_type < b->model_type;
+  }));
+  for (const FamilySpec* family : families) EXPECT_EQ(FindFamily(family->model_type), family);
+  EXPECT_EQ(FindFamily("t5"), nullptr);
+  EXPECT_EQ(FindFamily(""), nullptr);
+}
+
+TEST(FamilyRegistryTest, EveryFamilyReadsItsDefaults) {
+  for (const FamilySpec* family : AllFamilies()) {
+    const auto model = Describe(Json::MakeObject({{"model_type", Json(family->model_type)}}));
+    ASSERT_TRUE(model.ok()) << model.status().ToString();
+    EXPECT_EQ(model->config.family, family->model_type);
+    EXPECT_EQ(model->config.window.size(), static_cast<size_t>(model->config.num_layers));
+    EXPECT_EQ(model->config.attention_scale.size(), model->config.window.size());
+  }
+}
+
+// The same rows for the same shape: what differs between the LLaMA-shaped families is
+// configuration.
+TEST(FamilyRegistryTest, LlamaShapesShareOneTable) {
+  for (const char* name : {"mistral", "qwen2", "qwen3"}) {
+    EXPECT_EQ(FindFamily(name)->weights.data(), FindFamily("llama")->weights.data());
+  }
+}
+
+}  // namespace
+}  // namespace dray::model

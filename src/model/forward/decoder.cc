@@ -1,0 +1,342 @@
+#include "model/forward/decoder.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "base/checked_math.h"
+#include "model/forward/alibi.h"
+#include "model/forward/rope.h"
+
+namespace dray::model {
+
+using kernels::VectorNorm;
+using kernels::WriteMode;
+
+void RaggedBatch::Clear() {
+  ids.clear();
+  positions.clear();
+  slots.clear();
+  known_tokens.clear();
+  sequences.clear();
+  block_tables.clear();
+}
+
+void RaggedBatch::Reserve(const DecoderLimits& limits) {
+  const auto tokens = static_cast<size_t>(limits.max_batch_tokens);
+  for (std::vector<int32_t>* list : {&ids, &positions, &slots, &known_tokens}) {
+    list->reserve(tokens);
+  }
+  sequences.reserve(static_cast<size_t>(limits.max_sequences));
+  block_tables.reserve(static_cast<size_t>(limits.max_table_entries));
+}
+
+Decoder::Decoder(const DecoderConfig& config, const Weights& weights, kernels::Backend& backend,
+                 const DecoderLimits& limits)
+    : config_(config), weights_(weights), backend_(backend), limits_(limits) {}
+
+Result<std::unique_ptr<Decoder>> Decoder::Make(const DecoderConfig& config, const Weights& weights,
+                                               kernels::Backend& backend,
+                                               const DecoderLimits& limits) {
+  std::unique_ptr<Decoder> decoder(new Decoder(config, weights, backend, limits));
+  DRAY_RETURN_IF_ERROR(decoder->Allocate());
+  DRAY_RETURN_IF_ERROR(decoder->AllocateIndices());
+  return decoder;
+}
+
+Status Decoder::Allocate() {
+  const auto make = [&](Tensor& tensor, int64_t rows, int64_t cols) -> Status {
+    DRAY_ASSIGN_OR_RETURN(tensor, Tensor::Make(backend_.allocator(), DType::kF32, {rows, cols}));
+    return OkStatus();
+  };
+  const int64_t tokens = limits_.max_batch_tokens;
+  DRAY_RETURN_IF_ERROR(make(x_, tokens, config_.hidden));
+  DRAY_RETURN_IF_ERROR(make(qkv_, tokens, config_.qkv_width()));
+  DRAY_RETURN_IF_ERROR(make(attention_, tokens, config_.query_width()));
+  DRAY_RETURN_IF_ERROR(make(ffn_, tokens, config_.ffn));
+  DRAY_RETURN_IF_ERROR(make(head_in_, limits_.max_logit_rows, config_.hidden));
+  DRAY_RETURN_IF_ERROR(make(logits_, limits_.max_logit_rows, config_.vocab_size));
+  if (weights_.Matrix(Slot::kProjectIn) != nullptr) {
+    DRAY_RETURN_IF_ERROR(make(embedded_, tokens, config_.embed_dim));
+    DRAY_RETURN_IF_ERROR(make(projected_, limits_.max_logit_rows, config_.embed_dim));
+  }
+  if (config_.position == PositionKind::kRotary) {
+    DRAY_RETURN_IF_ERROR(make(cos_sin_, tokens, config_.rope.dim));
+    host_cos_sin_.resize(static_cast<size_t>(tokens * config_.rope.dim));
+    inverse_frequencies_ = InverseFrequencies(config_.rope, 0);
+    for (int64_t i = 0; i < tokens; ++i) rope_rows_.push_back(static_cast<int32_t>(i));
+  }
+  if (config_.position == PositionKind::kLearned)
+    position_rows_.reserve(static_cast<size_t>(tokens));
+  if (config_.position == PositionKind::kAlibi) {
+    const std::vector<float> slopes = AlibiSlopes(config_.num_heads);
+    DRAY_RETURN_IF_ERROR(make(alibi_, 1, config_.num_heads));
+    backend_.CopyFromHost(alibi_.as<float>(), slopes.data(), slopes.size() * sizeof(float));
+  }
+  return OkStatus();
+}
+
+Status Decoder::AllocateIndices() {
+  static_assert(sizeof(kernels::AttentionSequence) % sizeof(int32_t) == 0);
+  constexpr auto kSequenceWords =
+      static_cast<int64_t>(sizeof(kernels::AttentionSequence) / sizeof(int32_t));
+  const int64_t tokens = limits_.max_batch_tokens;
+  const int64_t words = 4 * tokens + limits_.max_table_entries + limits_.max_logit_rows +
+                        limits_.max_sequences * kSequenceWords;
+  DRAY_ASSIGN_OR_RETURN(index_memory_, Tensor::Make(backend_.allocator(), DType::kI32, {words}));
+  auto* next = index_memory_.as<int32_t>();
+  const auto take = [&](int64_t count) { return std::exchange(next, next + count); };
+  indices_.sequences =
+      reinterpret_cast<kernels::AttentionSequence*>(take(limits_.max_sequences * kSequenceWords));
+  indices_.ids = take(tokens);
+  indices_.position_rows = take(tokens);
+  indices_.slots = take(tokens);
+  indices_.rope_rows = take(tokens);
+  indices_.block_tables = take(limits_.max_table_entries);
+  indices_.logit_rows = take(limits_.max_logit_rows);
+  if (!rope_rows_.empty()) {
+    backend_.CopyFromHost(indices_.rope_rows, rope_rows_.data(),
+                          rope_rows_.size() * sizeof(int32_t));
+  }
+  return OkStatus();
+}
+
+void Decoder::Upload(const RaggedBatch& batch) {
+  num_tokens_ = static_cast<int64_t>(batch.ids.size());
+  num_sequences_ = static_cast<int64_t>(batch.sequences.size());
+  DRAY_CHECK(num_tokens_ <= limits_.max_batch_tokens && num_sequences_ <= limits_.max_sequences);
+  DRAY_CHECK(static_cast<int64_t>(batch.block_tables.size()) <= limits_.max_table_entries);
+  const auto copy = [&](auto* to, const auto& from) {
+    backend_.CopyFromHost(to, from.data(), from.size() * sizeof(from[0]));
+  };
+  copy(indices_.ids, batch.ids);
+  copy(indices_.slots, batch.slots);
+  copy(indices_.block_tables, batch.block_tables);
+  copy(indices_.sequences, batch.sequences);
+  if (config_.position == PositionKind::kRotary) UploadRope(batch);
+  if (config_.position == PositionKind::kLearned) {
+    position_rows_.clear();
+    for (const int32_t position : batch.positions) {
+      position_rows_.push_back(position + static_cast<int32_t>(config_.position_offset));
+    }
+    copy(indices_.position_rows, position_rows_);
+  }
+}
+
+void Decoder::UploadRope(const RaggedBatch& batch) {
+  const auto dim = static_cast<size_t>(config_.rope.dim);
+  const bool dynamic = config_.rope.scaling == RopeScaling::kDynamic;
+  int32_t frequencies_for = -1;
+  for (size_t i = 0; i < batch.positions.size(); ++i) {
+    if (dynamic && batch.known_tokens[i] != frequencies_for) {
+      frequencies_for = batch.known_tokens[i];
+      inverse_frequencies_ = InverseFrequencies(config_.rope, frequencies_for);
+    }
+    WriteCosSin(config_.rope, inverse_frequencies_, batch.positions[i],
+                std::span(host_cos_sin_).subspan(i * dim, dim));
+  }
+  backend_.CopyFromHost(cos_sin_.as<float>(), host_cos_sin_.data(),
+                        batch.positions.size() * dim * sizeof(float));
+}
+
+void Decoder::Forward(const RaggedBatch& batch, const KvCache& cache) {
+  Upload(batch);
+  EmbedTokens();
+  for (int64_t layer = 0; layer < config_.num_layers; ++layer) Layer(layer, cache);
+}
+
+void Decoder::EmbedTokens() {
+  auto* x = x_.as<float>();
+  const bool project = weights_.Matrix(Slot::kProjectIn) != nullptr;
+  auto* embedded = project ? embedded_.as<float>() : x;
+  backend_.Embed({.table = weights_.Matrix(Slot::kTokenEmbedding),
+                  .ids = indices_.ids,
+                  .num_tokens = num_tokens_,
+                  .out = embedded});
+  if (project) {
+    backend_.Linear({.weight = weights_.Matrix(Slot::kProjectIn),
+                     .x = embedded,
+                     .x_stride = config_.embed_dim,
+                     .rows = num_tokens_,
+                     .out = x,
+                     .out_stride = config_.hidden});
+  }
+  if (config_.position == PositionKind::kLearned) {
+    backend_.Embed({.table = weights_.Matrix(Slot::kPositionEmbedding),
+                    .ids = indices_.position_rows,
+                    .num_tokens = num_tokens_,
+                    .out = x,
+                    .mode = WriteMode::kAdd});
+  }
+  if (config_.embedding_norm) {
+    NormInPlace(NormOf(Slot::kEmbeddingNormWeight, Slot::kEmbeddingNormBias, kNoLayer));
+  }
+}
+
+void Decoder::Layer(int64_t layer, const KvCache& cache) {
+  const VectorNorm attention_norm =
+      NormOf(Slot::kAttentionNormWeight, Slot::kAttentionNormBias, layer);
+  const VectorNorm ffn_norm = NormOf(Slot::kFfnNormWeight, Slot::kFfnNormBias, layer);
+  if (config_.norm_placement == NormPlacement::kPost) {
+    AttentionCore(layer, nullptr, cache);
+    AddAttentionOut(layer);
+    NormInPlace(attention_norm);
+    FeedForwardIn(layer, nullptr);
+    AddFeedForwardOut(layer);
+    NormInPlace(ffn_norm);
+    return;
+  }
+  if (config_.residual != ResidualForm::kSequential) {
+    // Both branches read x as it came in, so both have read it before anything is added to it.
+    AttentionCore(layer, &attention_norm, cache);
+    const bool two_norms = config_.residual == ResidualForm::kParallelTwoNorms;
+    FeedForwardIn(layer, two_norms ? &ffn_norm : &attention_norm);
+    AddAttentionOut(layer);
+    AddFeedForwardOut(layer);
+    return;
+  }
+  // A norm that is the residual too is written out; others live in the projection behind them.
+  const auto before_projection = [&](const VectorNorm& norm) {
+    if (!config_.residual_after_norm) return &norm;
+    NormInPlace(norm);
+    return static_cast<const VectorNorm*>(nullptr);
+  };
+  AttentionCore(layer, before_projection(attention_norm), cache);
+  AddAttentionOut(layer);
+  FeedForwardIn(layer, before_projection(ffn_norm));
+  AddFeedForwardOut(layer);
+}
+
+void Decoder::AttentionCore(int64_t layer, const VectorNorm* norm, const KvCache& cache) {
+  auto* qkv = qkv_.as<float>();
+  const int64_t width = config_.qkv_width();
+  kernels::LinearArgs projection = Projection(Slot::kQkv, Slot::kQkvBias, layer, x_.as<float>());
+  projection.norm = norm;
+  projection.out = qkv;
+  projection.out_stride = width;
+  const auto head_norm = [&](Slot weight) {
+    return VectorNorm{.kind = NormKind::kRmsNorm,
+                      .weight = weights_.Vector(weight, layer),
+                      .eps = config_.norm_eps};
+  };
+  const VectorNorm query_norm = head_norm(Slot::kQueryNorm), key_norm = head_norm(Slot::kKeyNorm);
+  const bool rotary = config_.position == PositionKind::kRotary;
+  backend_.QkvLinear(projection, {.qkv = qkv,
+                                  .qkv_stride = width,
+                                  .num_tokens = num_tokens_,
+                                  .num_heads = config_.num_heads,
+                                  .query_norm = config_.qk_norm ? &query_norm : nullptr,
+                                  .key_norm = config_.qk_norm ? &key_norm : nullptr,
+                                  .style = config_.rope.style,
+                                  .rotary_dim = rotary ? config_.rope.dim : 0,
+                                  .cos_sin = rotary ? cos_sin_.as<float>() : nullptr,
+                                  .table_rows = indices_.rope_rows,
+                                  .slots = indices_.slots,
+                                  .cache = cache.Layer(layer)});
+  backend_.Attention(
+      {.q = qkv,
+       .q_stride = width,
+       .out = attention_.as<float>(),
+       .out_stride = config_.query_width(),
+       .num_heads = config_.num_heads,
+       .cache = cache.Layer(layer),
+       .sequences = indices_.sequences,
+       .num_sequences = num_sequences_,
+       .block_tables = indices_.block_tables,
+       .scale = config_.attention_scale[static_cast<size_t>(layer)],
+       .alibi_slopes = config_.position == PositionKind::kAlibi ? alibi_.as<float>() : nullptr,
+       .window = config_.window[static_cast<size_t>(layer)]});
+}
+
+void Decoder::AddAttentionOut(int64_t layer) {
+  kernels::LinearArgs out =
+      Projection(Slot::kAttentionOut, Slot::kAttentionOutBias, layer, attention_.as<float>());
+  out.mode = WriteMode::kAdd;
+  out.out = x_.as<float>();
+  out.out_stride = config_.hidden;
+  backend_.Linear(out);
+}
+
+void Decoder::FeedForwardIn(int64_t layer, const VectorNorm* norm) {
+  kernels::LinearArgs in = Projection(Slot::kFfnIn, Slot::kFfnInBias, layer, x_.as<float>());
+  in.norm = norm;
+  in.activation = config_.activation;
+  in.gated = config_.gated;
+  in.out = ffn_.as<float>();
+  in.out_stride = config_.ffn;
+  backend_.Linear(in);
+}
+
+void Decoder::AddFeedForwardOut(int64_t layer) {
+  kernels::LinearArgs out = Projection(Slot::kFfnOut, Slot::kFfnOutBias, layer, ffn_.as<float>());
+  out.mode = WriteMode::kAdd;
+  out.out = x_.as<float>();
+  out.out_stride = config_.hidden;
+  backend_.Linear(out);
+}
+
+VectorNorm Decoder::NormOf(Slot weight, Slot bias, int64_t layer) const {
+  return {.kind = config_.norm,
+          .weight = weights_.Vector(weight, layer),
+          .bias = weights_.Vector(bias, layer),
+          .eps = config_.norm_eps};
+}
+
+void Decoder::NormInPlace(const VectorNorm& norm) {
+  backend_.Norm({.norm = norm,
+                 .x = x_.as<float>(),
+                 .x_stride = config_.hidden,
+                 .out = x_.as<float>(),
+                 .out_stride = config_.hidden,
+                 .rows = num_tokens_,
+                 .cols = config_.hidden});
+}
+
+kernels::LinearArgs Decoder::Projection(Slot weight, Slot bias, int64_t layer,
+                                        const float* in) const {
+  const kernels::WeightMatrix* matrix = weights_.Matrix(weight, layer);
+  return {.weight = matrix,
+          .x = in,
+          .x_stride = matrix->cols(),
+          .rows = num_tokens_,
+          .bias = weights_.Vector(bias, layer)};
+}
+
+void Decoder::Logits(std::span<const int32_t> rows, std::span<float> out) {
+  const auto count = static_cast<int64_t>(rows.size());
+  DRAY_CHECK(count <= limits_.max_logit_rows);
+  DRAY_CHECK(static_cast<int64_t>(out.size()) == count * config_.vocab_size);
+  backend_.CopyFromHost(indices_.logit_rows, rows.data(), rows.size_bytes());
+  backend_.GatherRows({.x = x_.as<float>(),
+                       .x_stride = config_.hidden,
+                       .rows = indices_.logit_rows,
+                       .num_rows = count,
+                       .cols = config_.hidden,
+                       .out = head_in_.as<float>()});
+  const VectorNorm final_norm = NormOf(Slot::kFinalNormWeight, Slot::kFinalNormBias, kNoLayer);
+  const VectorNorm* norm = config_.final_norm ? &final_norm : nullptr;
+  const float* head_in = head_in_.as<float>();
+  if (const auto* project = weights_.Matrix(Slot::kProjectOut)) {
+    backend_.Linear({.weight = project,
+                     .norm = norm,
+                     .x = head_in,
+                     .x_stride = config_.hidden,
+                     .rows = count,
+                     .out = projected_.as<float>(),
+                     .out_stride = config_.embed_dim});
+    head_in = projected_.as<float>();
+    norm = nullptr;
+  }
+  const auto* head = weights_.Matrix(config_.tied_head ? Slot::kTokenEmbedding : Slot::kHead);
+  backend_.Linear({.weight = head,
+                   .norm = norm,
+                   .x = head_in,
+                   .x_stride = config_.embed_dim,
+                   .rows = count,
+                   .bias = weights_.Vector(Slot::kHeadBias),
+                   .out = logits_.as<float>(),
+                   .out_stride = config_.vocab_size});
+  backend_.CopyToHost(out.data(), logits_.as<float>(), out.size_bytes());
+}
+
+}  // namespace dray::model

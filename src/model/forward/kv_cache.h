@@ -1,0 +1,40 @@
+// The storage of the paged key/value cache: one pair of buffers per layer, cut into blocks that
+// scheduler::BlockPool hands out. It knows no sequences.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "kernels/backend.h"
+#include "model/config/config.h"
+#include "tensor/tensor.h"
+
+namespace dray::model {
+
+struct KvCacheSpec {
+  int64_t num_blocks = 0;
+  // Tokens in a block, a multiple of 16.
+  int64_t block_size = 32;
+  DType dtype = DType::kF32;  // f32, f16, bf16, or i8 with an f32 scale for each token and head
+};
+
+class KvCache {
+ public:
+  static Result<KvCache> Make(kernels::Backend& backend, const DecoderConfig& config,
+                              const KvCacheSpec& spec);
+  // Memory for one block of all layers, scales included.
+  static int64_t BlockBytes(const DecoderConfig& config, const KvCacheSpec& spec);
+
+  const KvCacheSpec& spec() const { return spec_; }
+  kernels::KvLayer Layer(int64_t layer) const;
+
+ private:
+  KvCacheSpec spec_;
+  int64_t num_kv_heads_ = 0;
+  int64_t head_dim_ = 0;
+  std::vector<Tensor> keys_;
+  std::vector<Tensor> values_;
+  std::vector<Tensor> scales_;  // i8 only: of the keys, then of the values
+};
+
+}  // namespace dray::model

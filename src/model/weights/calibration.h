@@ -1,0 +1,48 @@
+// What a model's activations are like, measured on some text (`dray calibrate`), and the JSON file
+// that keeps it.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "model/config/config.h"
+#include "model/families/family_spec.h"
+
+namespace dray::model {
+
+// The linear layers whose inputs are measured.
+inline constexpr std::array<Slot, 4> kCalibratedSlots = {Slot::kQkv, Slot::kAttentionOut,
+                                                         Slot::kFfnIn, Slot::kFfnOut};
+
+// Input channels of one of kCalibratedSlots.
+int64_t InputWidth(Slot slot, const DecoderConfig& config);
+
+class Calibration {
+ public:
+  // Of no tokens yet: all peaks are zero.
+  explicit Calibration(const DecoderConfig& config);
+
+  int64_t num_layers() const { return static_cast<int64_t>(layers_.size()); }
+  // The largest magnitude of each input channel of one of kCalibratedSlots: [InputWidth].
+  std::span<const float> Peaks(Slot slot, int64_t layer) const;
+  std::span<float> Peaks(Slot slot, int64_t layer);
+
+  std::string family;
+  int64_t num_tokens = 0;
+
+ private:
+  using Layer = std::array<std::vector<float>, kCalibratedSlots.size()>;
+  std::vector<Layer> layers_;
+};
+
+Status WriteCalibration(const Calibration& calibration, const std::filesystem::path& path);
+// Errors name the file: what cannot be read, is no calibration, or is one of a model of another
+// family or size than `config`.
+Result<Calibration> ReadCalibration(const std::filesystem::path& path, const DecoderConfig& config);
+
+}  // namespace dray::model

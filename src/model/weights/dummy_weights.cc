@@ -1,0 +1,142 @@
+// One run of random numbers is drawn for the whole model. Each matrix reads it through windows, one
+// for each row, that overlap and begin where the matrix's own offset says: the numbers stay in the
+// processor's cache, so that packing costs little more than writing the packed bytes.
+#include "model/weights/dummy_weights.h"
+
+#include <algorithm>
+#include <random>
+#include <utility>
+#include <vector>
+
+#include "tensor/dtype.h"
+
+namespace dray::model {
+namespace {
+
+// Numbers beyond one row: 2 MiB as bf16, which a core's own cache holds.
+constexpr int64_t kSpread = int64_t{1} << 20;
+// Half of it is for where a matrix begins, half for where its rows do.
+constexpr int64_t kReach = kSpread / 2;
+// Even distribution from -b to b has a standard deviation of b / sqrt(3).
+constexpr float kBound = 0.02f * 1.7320508f;
+// Rows are this much apart if they need not be closer: odd, so that windows of neighbouring rows
+// never begin at the same place of a cache line or a group of columns.
+constexpr int64_t kMaxStride = 4099;
+
+bool IsNormWeight(Slot slot) {
+  switch (slot) {
+    case Slot::kEmbeddingNormWeight:
+    case Slot::kFinalNormWeight:
+    case Slot::kAttentionNormWeight:
+    case Slot::kFfnNormWeight:
+    case Slot::kQueryNorm:
+    case Slot::kKeyNorm:
+      return true;
+    default:
+      return false;
+  }
+}
+
+class Generator {
+ public:
+  Generator(const ModelDescription& model, kernels::Backend& backend, const LoadOptions& options,
+            uint64_t seed)
+      : config_(model.config),
+        family_(*model.family),
+        backend_(backend),
+        options_(options),
+        random_(seed),
+        weights_(model.config.num_layers) {}
+
+  Result<Weights> Make() {
+    DrawNumbers();
+    for (const WeightRow& row : family_.weights) {
+      if (row.slot < kFirstLayerSlot) DRAY_RETURN_IF_ERROR(Fill(row, kNoLayer));
+    }
+    for (int64_t layer = 0; layer < config_.num_layers; ++layer) {
+      for (const WeightRow& row : family_.weights) {
+        if (row.slot >= kFirstLayerSlot) DRAY_RETURN_IF_ERROR(Fill(row, layer));
+      }
+      if (options_.progress) {
+        options_.progress(static_cast<uint64_t>(layer + 1),
+                          static_cast<uint64_t>(config_.num_layers));
+      }
+    }
+    return std::move(weights_);
+  }
+
+ private:
+  void DrawNumbers() {
+    int64_t most_cols = 1;
+    for (const WeightRow& row : family_.weights) {
+      if (IsPresent(row, config_)) most_cols = std::max(most_cols, ExtentOf(row.cols, config_));
+    }
+    numbers_.resize(static_cast<size_t>(most_cols + kSpread));
+    constexpr float kStep = 2.0f * kBound / 65535.0f;
+    // Four numbers of sixteen bits from each draw.
+    uint64_t bits = 0;
+    for (size_t i = 0; i < numbers_.size(); ++i) {
+      bits = i % 4 == 0 ? random_() : bits >> 16;
+      numbers_[i] = F32ToBF16(static_cast<float>(bits & 0xFFFF) * kStep - kBound);
+    }
+  }
+
+  // Parts of one slot are one matrix: the first fills all of it.
+  Status Fill(const WeightRow& row, int64_t layer) {
+    if (!IsPresent(row, config_)) return OkStatus();
+    if (IsMatrixSlot(row.slot)) {
+      return weights_.Matrix(row.slot, layer) == nullptr ? FillMatrix(row, layer) : OkStatus();
+    }
+    return weights_.Vector(row.slot, layer) == nullptr ? FillVector(row, layer) : OkStatus();
+  }
+
+  Status FillMatrix(const WeightRow& row, int64_t layer) {
+    const auto spec = kernels::MatrixSpec::Of(SlotRows(row, config_), ExtentOf(row.cols, config_),
+                                              options_.FormatOf(row.slot));
+    DRAY_ASSIGN_OR_RETURN(auto matrix, backend_.AllocateMatrix(spec));
+    kernels::SourceRows source;
+    source.dtype = DType::kBF16;
+    source.cols = spec.cols;
+    source.row_stride =
+        std::clamp<int64_t>(kReach / std::max<int64_t>(spec.rows, 1), 1, kMaxStride);
+    for (int64_t done = 0; done < spec.rows; done += source.rows) {
+      source.rows = std::min(spec.rows - done, kReach);
+      source.data = numbers_.data() + random_() % kReach;
+      backend_.PackRows(matrix, done, source);
+    }
+    weights_.SetMatrix(row.slot, layer, std::move(matrix));
+    return OkStatus();
+  }
+
+  Status FillVector(const WeightRow& row, int64_t layer) {
+    const std::vector<float> values(static_cast<size_t>(SlotRows(row, config_)),
+                                    IsNormWeight(row.slot) ? 1.0f : 0.0f);
+    DRAY_ASSIGN_OR_RETURN(auto tensor, Tensor::Make(backend_.allocator(), DType::kF32,
+                                                    {static_cast<int64_t>(values.size())}));
+    backend_.CopyFromHost(tensor.as<float>(), values.data(), values.size() * sizeof(float));
+    weights_.SetVector(row.slot, layer, std::move(tensor));
+    return OkStatus();
+  }
+
+  const DecoderConfig& config_;
+  const FamilySpec& family_;
+  kernels::Backend& backend_;
+  const LoadOptions& options_;
+  std::mt19937_64 random_;
+  std::vector<uint16_t> numbers_;
+  Weights weights_;
+};
+
+}  // namespace
+
+Result<Weights> MakeDummyWeights(const ModelDescription& model, kernels::Backend& backend,
+                                 const LoadOptions& options, uint64_t seed) {
+  return Generator(model, backend, options, seed).Make();
+}
+
+kernels::WeightFormat AutomaticFormat(const DecoderConfig& config,
+                                      const kernels::Backend& backend) {
+  return backend.NativeFormat(config.dtype.value_or(DType::kF32));
+}
+
+}  // namespace dray::model

@@ -1,0 +1,120 @@
+#include "tokenizer/load/tokenizer_class.h"
+
+#include <algorithm>
+#include <iterator>
+#include <string_view>
+
+namespace dray::tokenizer {
+namespace {
+
+enum class ClassKind { kAsInFile, kGpt2, kLlama };
+
+constexpr std::string_view kGpt2Class = "GPT2Tokenizer";
+constexpr std::string_view kNeoxClass = "GPTNeoXTokenizer";
+constexpr std::string_view kLlamaClass = "LlamaTokenizer";
+
+// The class that transformers registers for a model type; empty: none, so that the files decide.
+std::string_view RegisteredClass(std::string_view model_type) {
+  static constexpr std::string_view kGpt2Types[] = {"gpt2", "gptj",    "gpt_neo",   "opt",
+                                                    "phi",  "codegen", "starcoder2"};
+  static constexpr std::string_view kNeoxTypes[] = {"gpt_neox", "mpt", "olmo"};
+  static constexpr std::string_view kNone[] = {"", "llama", "bloom", "falcon"};
+  const auto is_in = [&](const auto& types) {
+    return std::find(std::begin(types), std::end(types), model_type) != std::end(types);
+  };
+  if (is_in(kGpt2Types)) return kGpt2Class;
+  if (is_in(kNeoxTypes)) return kNeoxClass;
+  return is_in(kNone) ? "" : "TokenizersBackend";
+}
+
+ClassKind FindClass(const TokenizerConfig& config) {
+  const std::string_view registered = RegisteredClass(config.model_type);
+  if (registered == "TokenizersBackend") return ClassKind::kAsInFile;
+  const std::string_view name =
+      config.tokenizer_class.empty() ? registered : config.tokenizer_class;
+  if (name == kGpt2Class || name == kNeoxClass) return ClassKind::kGpt2;
+  return name == kLlamaClass ? ClassKind::kLlama : ClassKind::kAsInFile;
+}
+
+std::string_view TypeOf(const Json* node) {
+  const Json* type = node != nullptr ? node->Find("type") : nullptr;
+  const std::string* name = type != nullptr ? type->AsString() : nullptr;
+  return name != nullptr ? std::string_view{*name} : std::string_view();
+}
+
+bool IsMissing(const Json* node) { return node == nullptr || node->is_null(); }
+
+// Whether a step of a normalizer does nothing but what Llama's class does in its own way.
+bool IsBlankStep(const Json& step) {
+  const std::string_view type = TypeOf(&step);
+  if (type == "Prepend") {
+    const Json* prefix = step.Find("prepend");
+    return prefix != nullptr && *prefix == Json("▁");
+  }
+  const Json* pattern = step.Find("pattern");
+  const Json* blank = pattern != nullptr ? pattern->Find("String") : nullptr;
+  const Json* content = step.Find("content");
+  return type == "Replace" && blank != nullptr && *blank == Json(" ") && content != nullptr &&
+         *content == Json("▁");
+}
+
+bool IsLlamaNormalizer(const Json* normalizer) {
+  if (IsMissing(normalizer)) return true;
+  if (TypeOf(normalizer) != "Sequence") return IsBlankStep(*normalizer);
+  const Json* steps = normalizer->Find("normalizers");
+  const Json::Array* array = steps != nullptr ? steps->AsArray() : nullptr;
+  return array != nullptr && std::all_of(array->begin(), array->end(), IsBlankStep);
+}
+
+void ApplyLlama(const TokenizerConfig& config, Json& json) {
+  const Json* pre_tokenizer = json.Find("pre_tokenizer");
+  const bool plain = IsMissing(pre_tokenizer) || TypeOf(pre_tokenizer) == "Metaspace";
+  if (!plain || !IsLlamaNormalizer(json.Find("normalizer"))) return;
+  const bool prefix = config.add_prefix_space.value_or(true);
+  const char* scheme = !prefix ? "never" : config.legacy ? "always" : "first";
+  json.Set("normalizer", nullptr);
+  json.Set("pre_tokenizer", Json::MakeObject({{"type", "Metaspace"},
+                                              {"replacement", "▁"},
+                                              {"prepend_scheme", scheme},
+                                              {"split", false}}));
+  json.Set("decoder", LlamaDecoder(prefix ? FirstBlank::kStrip : FirstBlank::kKeep));
+}
+
+void ApplyGpt2(const TokenizerConfig& config, Json& json) {
+  const Json* pre_tokenizer = json.Find("pre_tokenizer");
+  if (TypeOf(pre_tokenizer) != "ByteLevel") return;
+  Json changed = *pre_tokenizer;
+  changed.Set("add_prefix_space", config.add_prefix_space.value_or(false));
+  json.Set("pre_tokenizer", std::move(changed));
+}
+
+}  // namespace
+
+Json LlamaDecoder(FirstBlank first) {
+  Json steps = Json::MakeArray();
+  steps.Append(Json::MakeObject(
+      {{"type", "Replace"}, {"pattern", Json::MakeObject({{"String", "▁"}})}, {"content", " "}}));
+  steps.Append(Json::MakeObject({{"type", "ByteFallback"}}));
+  steps.Append(Json::MakeObject({{"type", "Fuse"}}));
+  if (first == FirstBlank::kStrip) {
+    steps.Append(
+        Json::MakeObject({{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}}));
+  }
+  return Json::MakeObject({{"type", "Sequence"}, {"decoders", std::move(steps)}});
+}
+
+void ApplyTokenizerClass(const TokenizerConfig& config, Json& tokenizer_json) {
+  if (!tokenizer_json.is_object()) return;
+  switch (FindClass(config)) {
+    case ClassKind::kAsInFile:
+      return;
+    case ClassKind::kGpt2:
+      ApplyGpt2(config, tokenizer_json);
+      return;
+    case ClassKind::kLlama:
+      ApplyLlama(config, tokenizer_json);
+      return;
+  }
+}
+
+}  // namespace dray::tokenizer

@@ -1,0 +1,33 @@
+// A tokenizer's model: what turns one piece of text into ids. bpe.h, unigram.h and word_models.h
+// have the four kinds; model_load.cc reads them.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+#include "tokenizer/models/vocab.h"
+
+namespace dray::tokenizer {
+
+class Model {
+ public:
+  virtual ~Model() = default;
+
+  // Appends the ids of each piece (none is empty), in order. Errors if a piece has a character that
+  // the vocabulary lacks and the model has no way to say so. Safe from several threads.
+  virtual Status Encode(const std::vector<std::string_view>& pieces,
+                        std::vector<int32_t>& ids) const = 0;
+
+  const Vocab& vocab() const { return vocab_; }
+
+ protected:
+  explicit Model(Vocab vocab) : vocab_(std::move(vocab)) {}
+
+ private:
+  Vocab vocab_;
+};
+
+}  // namespace dray::tokenizer

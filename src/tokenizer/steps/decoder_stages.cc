@@ -1,0 +1,415 @@
+#include "tokenizer/steps/decoder_stages.h"
+
+#include <optional>
+#include <utility>
+
+#include "tokenizer/text/byte_level.h"
+#include "tokenizer/text/utf8.h"
+
+namespace dray::tokenizer {
+namespace {
+
+class Stage : public TokenSink {
+ public:
+  explicit Stage(TokenSink& next) : next_(next) {}
+
+ protected:
+  TokenSink& next() { return next_; }
+
+ private:
+  TokenSink& next_;
+};
+
+// A stage that needs whole tokens: parts are collected, and are a token once there are no more.
+class WholeTokenStage : public Stage {
+ public:
+  using Stage::Stage;
+  void Part(std::string_view part) final {
+    collected_ = true;
+    parts_ += part;
+  }
+  void Finish() final {
+    if (collected_) Token(parts_);
+    FinishTokens();
+    next().Finish();
+  }
+
+ protected:
+  virtual void FinishTokens() {}
+
+ private:
+  bool collected_ = false;
+  std::string parts_;
+};
+
+// A step that is its options alone.
+template <typename StageType, typename Options>
+class SimpleStep : public DecoderStep {
+ public:
+  explicit SimpleStep(Options options) : options_(std::move(options)) {}
+  std::unique_ptr<TokenSink> NewStage(TokenSink& next) const override {
+    return std::make_unique<StageType>(next, options_);
+  }
+
+ private:
+  Options options_;
+};
+
+struct NoOptions {};
+
+void ReplaceAll(std::string& text, std::string_view from, std::string_view to) {
+  if (from.empty() || text.find(from) == std::string::npos) return;
+  std::string out;
+  size_t begin = 0;
+  for (size_t at = text.find(from); at != std::string::npos; at = text.find(from, begin)) {
+    out.append(text, begin, at - begin);
+    out += to;
+    begin = at + from.size();
+  }
+  out.append(text, begin);
+  text = std::move(out);
+}
+
+// The reference's repair of English punctuation.
+void CleanUp(std::string& text) {
+  static constexpr std::pair<std::string_view, std::string_view> kRules[] = {
+      {" .", "."},   {" ?", "?"},     {" !", "!"},     {" ,", ","},
+      {" ' ", "'"},  {" n't", "n't"}, {" 'm", "'m"},   {" do not", " don't"},
+      {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"},
+  };
+  for (const auto& [from, to] : kRules) ReplaceAll(text, from, to);
+}
+
+class ByteLevelStage : public Stage {
+ public:
+  ByteLevelStage(TokenSink& next, const NoOptions&) : Stage(next) {}
+
+  void Token(std::string_view token) override {
+    if (!AppendFromByteLevel(token, bytes_)) bytes_ += token;
+    Emit();
+  }
+  void Part(std::string_view part) override { parts_ += part; }
+  void Finish() override {
+    if (!parts_.empty()) Token(parts_);
+    next().Part(bytes_.empty() ? std::string_view() : kReplacementUtf8);
+    next().Finish();
+  }
+
+ private:
+  // Passes on all but a character's first bytes at the end.
+  void Emit() {
+    std::string text;
+    size_t pos = 0;
+    while (pos < bytes_.size()) {
+      const Utf8Step step = NextUtf8(std::string_view{bytes_}.substr(pos));
+      if (step.kind == Utf8Step::Kind::kIncomplete) break;
+      if (step.kind == Utf8Step::Kind::kChar) {
+        text.append(bytes_, pos, step.length);
+      } else {
+        text += kReplacementUtf8;
+      }
+      pos += step.length;
+    }
+    bytes_.erase(0, pos);
+    next().Part(text);
+  }
+
+  std::string parts_;
+  std::string bytes_;  // the first bytes of a character
+};
+
+int HexDigit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+// The byte of a token <0xNN>. A plus sign may stand for the first digit, as in the reference.
+std::optional<char> ByteOfToken(std::string_view token) {
+  if (token.size() != 6 || !token.starts_with("<0x") || token[5] != '>') return std::nullopt;
+  const int high = token[3] == '+' ? 0 : HexDigit(token[3]);
+  const int low = HexDigit(token[4]);
+  if (high < 0 || low < 0) return std::nullopt;
+  return static_cast<char>(high * 16 + low);
+}
+
+class ByteFallbackStage : public WholeTokenStage {
+ public:
+  ByteFallbackStage(TokenSink& next, const NoOptions&) : WholeTokenStage(next) {}
+
+  void Token(std::string_view token) override {
+    if (const auto byte = ByteOfToken(token)) {
+      run_ += *byte;
+      return;
+    }
+    FinishTokens();
+    next().Token(token);
+  }
+
+ private:
+  // Whether a run is UTF-8, and so what its first byte becomes, is known only at its end.
+  void FinishTokens() override {
+    if (run_.empty()) return;
+    if (IsValidUtf8(run_)) {
+      next().Token(run_);
+    } else {
+      for (size_t i = 0; i < run_.size(); ++i) next().Token(kReplacementUtf8);
+    }
+    run_.clear();
+  }
+
+  std::string run_;
+};
+
+class FuseStage : public Stage {
+ public:
+  FuseStage(TokenSink& next, const NoOptions&) : Stage(next) {}
+  void Token(std::string_view token) override { next().Part(token); }
+  void Part(std::string_view part) override { next().Part(part); }
+  void Finish() override {
+    next().Part({});  // there is one token even if it is empty
+    next().Finish();
+  }
+};
+
+struct StripOptions {
+  std::string content;
+  size_t start = 0;
+  size_t stop = 0;
+};
+
+class StripStage : public Stage {
+ public:
+  StripStage(TokenSink& next, const StripOptions& options)
+      : Stage(next), options_(options), start_left_(options.start) {}
+
+  void Token(std::string_view token) override {
+    token = StripStart(token, options_.start).first;
+    next().Token(token.substr(0, token.size() - TailBytes(token)));
+  }
+  void Part(std::string_view part) override {
+    if (start_left_ > 0) {
+      const auto [rest, taken] = StripStart(part, start_left_);
+      start_left_ = rest.empty() ? start_left_ - taken : 0;
+      part = rest;
+    }
+    held_ += part;
+    const size_t keep = TailBytes(held_);
+    next().Part(std::string_view{held_}.substr(0, held_.size() - keep));
+    held_.erase(0, held_.size() - keep);
+  }
+  void Finish() override { next().Finish(); }
+
+ private:
+  // `text` without up to `limit` leading contents, and how many those were.
+  std::pair<std::string_view, size_t> StripStart(std::string_view text, size_t limit) const {
+    size_t taken = 0;
+    while (taken < limit && text.starts_with(options_.content)) {
+      text.remove_prefix(options_.content.size());
+      ++taken;
+    }
+    return {text, taken};
+  }
+  // The size of up to `stop` contents at the end of `text`.
+  size_t TailBytes(std::string_view text) const {
+    const size_t before = text.size();
+    for (size_t i = 0; i < options_.stop && text.ends_with(options_.content); ++i) {
+      text.remove_suffix(options_.content.size());
+    }
+    return before - text.size();
+  }
+
+  const StripOptions& options_;
+  size_t start_left_;
+  std::string held_;  // what may yet turn out to be the end
+};
+
+class ReplaceStage : public WholeTokenStage {
+ public:
+  ReplaceStage(TokenSink& next, const TextPattern& pattern, std::string_view content)
+      : WholeTokenStage(next), pattern_(pattern), content_(content) {}
+
+  void Token(std::string_view token) override {
+    matches_.clear();
+    if (!pattern_.FindAll(token, budget_, matches_)
+             .ok()) {  // too slow on this token: it stays as it is
+      next().Token(token);
+      return;
+    }
+    out_.clear();
+    for (const Match& match : matches_) {
+      out_ += match.is_match ? content_ : token.substr(match.begin, match.end - match.begin);
+    }
+    next().Token(out_);
+  }
+
+ private:
+  const TextPattern& pattern_;
+  std::string_view content_;
+  WorkBudget budget_{0};  // of the whole stream
+  std::vector<Match> matches_;
+  std::string out_;
+};
+
+class ReplaceDecoderStep : public DecoderStep {
+ public:
+  ReplaceDecoderStep(TextPattern pattern, std::string content)
+      : pattern_(std::move(pattern)), content_(std::move(content)) {}
+  std::unique_ptr<TokenSink> NewStage(TokenSink& next) const override {
+    return std::make_unique<ReplaceStage>(next, pattern_, content_);
+  }
+
+ private:
+  TextPattern pattern_;
+  std::string content_;
+};
+
+struct MetaspaceOptions {
+  std::string replacement;
+  FirstSpace first = FirstSpace::kDrop;
+};
+
+class MetaspaceStage : public Stage {
+ public:
+  MetaspaceStage(TokenSink& next, const MetaspaceOptions& options)
+      : Stage(next), options_(options) {}
+
+  void Token(std::string_view token) override {
+    next().Token(Map(token));
+    is_first_ = false;
+  }
+  void Part(std::string_view part) override { next().Part(Map(part)); }
+  void Finish() override { next().Finish(); }
+
+ private:
+  std::string Map(std::string_view token) const {
+    std::string text(token);
+    const bool drop = is_first_ && options_.first == FirstSpace::kDrop;
+    ReplaceAll(text, options_.replacement, drop ? "" : " ");
+    return text;
+  }
+
+  const MetaspaceOptions& options_;
+  bool is_first_ = true;
+};
+
+struct WordPieceDecoderOptions {
+  std::string prefix;
+  Cleanup cleanup = Cleanup::kYes;
+};
+
+class WordPieceStage : public WholeTokenStage {
+ public:
+  WordPieceStage(TokenSink& next, const WordPieceDecoderOptions& options)
+      : WholeTokenStage(next), options_(options) {}
+
+  void Token(std::string_view token) override {
+    std::string text;
+    if (is_first_) {
+      text = token;
+    } else if (token.starts_with(options_.prefix)) {
+      text = token.substr(options_.prefix.size());
+    } else {
+      text = " ";
+      text += token;
+    }
+    if (options_.cleanup == Cleanup::kYes) CleanUp(text);
+    next().Token(text);
+    is_first_ = false;
+  }
+
+ private:
+  const WordPieceDecoderOptions& options_;
+  bool is_first_ = true;
+};
+
+class BpeStage : public WholeTokenStage {
+ public:
+  BpeStage(TokenSink& next, const std::string& suffix) : WholeTokenStage(next), suffix_(suffix) {}
+
+  void Token(std::string_view token) override {
+    if (held_) Emit(" ");
+    held_ = token;
+  }
+
+ private:
+  void FinishTokens() override {
+    if (held_) Emit("");
+  }
+  void Emit(std::string_view replacement) {
+    ReplaceAll(*held_, suffix_, replacement);
+    next().Token(*held_);
+  }
+
+  const std::string& suffix_;
+  std::optional<std::string> held_;  // the last token is treated differently
+};
+
+class CtcStage : public WholeTokenStage {
+ public:
+  CtcStage(TokenSink& next, const CtcOptions& options) : WholeTokenStage(next), options_(options) {}
+
+  void Token(std::string_view token) override {
+    if (previous_ == token) return;
+    previous_ = token;
+    std::string text(token);
+    ReplaceAll(text, options_.pad_token, "");
+    if (options_.cleanup == Cleanup::kYes) {
+      CleanUp(text);
+      ReplaceAll(text, options_.word_delimiter_token, " ");
+    }
+    if (!text.empty()) next().Token(text);
+  }
+
+ private:
+  const CtcOptions& options_;
+  std::optional<std::string> previous_;
+};
+
+class JoinStage : public WholeTokenStage {
+ public:
+  JoinStage(TokenSink& next, const NoOptions&) : WholeTokenStage(next) {}
+  void Token(std::string_view token) override {
+    if (!is_first_) next().Token(" ");
+    next().Token(token);
+    is_first_ = false;
+  }
+
+ private:
+  bool is_first_ = true;
+};
+
+std::string CharText(char32_t code) {
+  std::string text;
+  AppendUtf8(code, text);
+  return text;
+}
+
+template <typename StageType, typename Options>
+DecoderStepPtr MakeStep(Options options) {
+  return std::make_unique<SimpleStep<StageType, Options>>(std::move(options));
+}
+
+}  // namespace
+
+DecoderStepPtr NewByteLevelDecoder() { return MakeStep<ByteLevelStage>(NoOptions{}); }
+DecoderStepPtr NewByteFallbackDecoder() { return MakeStep<ByteFallbackStage>(NoOptions{}); }
+DecoderStepPtr NewFuseDecoder() { return MakeStep<FuseStage>(NoOptions{}); }
+DecoderStepPtr NewStripDecoder(char32_t content, size_t start, size_t stop) {
+  return MakeStep<StripStage>(StripOptions{CharText(content), start, stop});
+}
+DecoderStepPtr NewReplaceDecoder(TextPattern pattern, std::string content) {
+  return std::make_unique<ReplaceDecoderStep>(std::move(pattern), std::move(content));
+}
+DecoderStepPtr NewMetaspaceDecoder(char32_t replacement, FirstSpace first) {
+  return MakeStep<MetaspaceStage>(MetaspaceOptions{CharText(replacement), first});
+}
+DecoderStepPtr NewWordPieceDecoder(std::string prefix, Cleanup cleanup) {
+  return MakeStep<WordPieceStage>(WordPieceDecoderOptions{std::move(prefix), cleanup});
+}
+DecoderStepPtr NewBpeDecoder(std::string suffix) { return MakeStep<BpeStage>(std::move(suffix)); }
+DecoderStepPtr NewCtcDecoder(CtcOptions options) { return MakeStep<CtcStage>(std::move(options)); }
+DecoderStepPtr NewJoinDecoder() { return MakeStep<JoinStage>(NoOptions{}); }
+
+}  // namespace dray::tokenizer

@@ -1,0 +1,35 @@
+#include "tokenizer/text/work_budget.h"
+
+#include <ctime>
+
+namespace dray::tokenizer {
+namespace {
+
+constexpr double kBaseSeconds = 1.0;
+constexpr double kSecondsPerByte = 1e-6;  // published patterns run at 5 to 10 MB/s
+// The thread's clock is a system call; the common clock is not, and says when to make it.
+constexpr auto kBetweenLooks = std::chrono::milliseconds(5);
+
+double ThreadSeconds() {
+  timespec now{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
+}
+
+}  // namespace
+
+WorkBudget::WorkBudget(size_t text_bytes)
+    : allowance_seconds_(kBaseSeconds + kSecondsPerByte * static_cast<double>(text_bytes)) {}
+
+bool WorkBudget::IsSpent() {
+  const auto now = Clock::now();
+  if (started_ && now - last_look_ < kBetweenLooks) return spent_;
+  last_look_ = now;
+  const double used = ThreadSeconds();
+  if (!started_) deadline_seconds_ = used + allowance_seconds_;
+  started_ = true;
+  spent_ = spent_ || used > deadline_seconds_;
+  return spent_;
+}
+
+}  // namespace dray::tokenizer

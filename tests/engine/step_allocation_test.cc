@@ -1,0 +1,66 @@
+// A warm decode step of the whole engine, from the plan to the events, takes no memory.
+#include <fstream>
+
+#include "base/testing/allocation_counter.h"
+#include "engine/engine_core.h"
+#include "testing/engine_support.h"
+
+namespace dray::engine {
+namespace {
+
+class SilentSink : public EventSink {
+ public:
+  void OnEvent(Event) override {}
+};
+
+// Pages that this process has mapped: what operator new does not see.
+int64_t MappedPages() {
+  std::ifstream file("/proc/self/statm");
+  int64_t pages = 0;
+  file >> pages;
+  return pages;
+}
+
+// Greedy, plain sampling, and sampling with every processor that looks at the past.
+GenerateRequest RequestOfKind(uint64_t kind) {
+  GenerateRequest request = MakeRequest({5, 6, 7, 8, 9, 10, 11, 12}, 200);
+  request.params.do_sample = kind > 0;
+  request.params.seed = kind;
+  request.params.temperature = 0.9;
+  if (kind > 1) {
+    request.params.top_k = 20;
+    request.params.top_p = 0.9;
+    request.params.repetition_penalty = 1.1;
+    request.params.frequency_penalty = 0.1;
+    request.params.presence_penalty = 0.1;
+  }
+  return request;
+}
+
+class StepAllocationTest : public ::testing::TestWithParam<DType> {};
+
+TEST_P(StepAllocationTest, WarmDecodeStepsTakeNoMemory) {
+  const auto model = LoadGolden(testing::ReadGoldenModel("llama-gqa"), 2);
+  ASSERT_NE(model, nullptr);
+  auto core =
+      EngineCore::Make(*model, {.max_sequences = 6, .block_size = 16, .kv_dtype = GetParam()});
+  ASSERT_TRUE(core.ok());
+  for (uint64_t i = 0; i < 6; ++i) {
+    (*core)->Add(RequestId(i + 1), RequestOfKind(i % 3), std::make_shared<SilentSink>());
+  }
+  // The prompts, and buffers that grow with what has been drawn.
+  for (int step = 0; step < 20; ++step) ASSERT_TRUE((*core)->Step());
+  const int64_t pages = MappedPages();
+  const int64_t before = NumAllocations();
+  // Over several borders of cache blocks.
+  for (int step = 0; step < 100; ++step) ASSERT_TRUE((*core)->Step());
+  EXPECT_EQ(NumAllocations(), before);
+  EXPECT_EQ(MappedPages(), pages);
+  EXPECT_EQ((*core)->stats().running_sequences, 6);
+}
+
+INSTANTIATE_TEST_SUITE_P(CacheFormats, StepAllocationTest,
+                         ::testing::Values(DType::kF32, DType::kI8));
+
+}  // namespace
+}  // namespace dray::engine

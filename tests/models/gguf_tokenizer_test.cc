@@ -1,0 +1,149 @@
+// Tokenizers in GGUF metadata, as the `gguf` package wrote them, against what Hugging Face's
+// library made of the tokenizer.json that they come from.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "base/file.h"
+#include "base/parse/json.h"
+#include "checkpoint/checkpoint.h"
+#include "tokenizer/tokenizer.h"
+
+namespace dray::tokenizer {
+namespace {
+
+namespace fs = std::filesystem;
+
+fs::path GoldenDir() { return fs::path(DRAY_SOURCE_DIR) / "tests/golden"; }
+
+std::vector<int32_t> Ids(const Json& json) {
+  std::vector<int32_t> ids;
+  for (const Json& id : *json.AsArray()) ids.push_back(static_cast<int32_t>(*id.AsInt64()));
+  return ids;
+}
+
+// Texts with added tokens that take blanks along or want to stand alone, which GGUF files cannot
+// say.
+bool IsLost(const std::string& text) {
+  constexpr const char* kTokens[] = {"<|LSTRIP|>", "<|RSTRIP|>", "<|WORD|>", "Madeup Token"};
+  return std::any_of(std::begin(kTokens), std::end(kTokens),
+                     [&](const char* token) { return text.find(token) != std::string::npos; });
+}
+
+class GgufTokenizerTest : public testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override {
+    const auto metadata =
+        checkpoint::ReadMetadata(GoldenDir() / "gguf" / ("tokenizer-" + GetParam() + ".gguf"));
+    ASSERT_TRUE(metadata.ok()) << metadata.status().message();
+    auto tokenizer = Tokenizer::FromGguf(*metadata);
+    ASSERT_TRUE(tokenizer.ok()) << tokenizer.status().message();
+    tokenizer_ = std::move(tokenizer).value();
+    cases_ =
+        Json::Parse(*ReadFile(GoldenDir() / "tokenizers" / GetParam() / "cases.json", 64 << 20))
+            .value();
+  }
+
+  std::unique_ptr<Tokenizer> tokenizer_;
+  Json cases_;
+};
+
+TEST_P(GgufTokenizerTest, EncodesAsTheOriginal) {
+  size_t compared = 0;
+  for (const Json& one : *cases_.Find("texts")->AsArray()) {
+    const std::string& text = *one.Find("text")->AsString();
+    if (IsLost(text)) continue;
+    ++compared;
+    const auto ids = tokenizer_->Encode(text, {});
+    ASSERT_TRUE(ids.ok()) << ids.status().message();
+    EXPECT_EQ(*ids, Ids(*one.Find("ids"))) << one.Find("text")->Dump();
+    const auto plain = tokenizer_->Encode(text, {.add_special_tokens = false});
+    ASSERT_TRUE(plain.ok());
+    EXPECT_EQ(*plain, Ids(*one.Find("plain_ids"))) << one.Find("text")->Dump();
+  }
+  EXPECT_GE(compared, 100u);
+}
+
+TEST_P(GgufTokenizerTest, DecodesAsTheOriginal) {
+  for (const char* list : {"texts", "random_ids"}) {
+    for (const Json& one : *cases_.Find(list)->AsArray()) {
+      const auto ids = Ids(*one.Find("ids"));
+      EXPECT_EQ(tokenizer_->Decode(ids, {.skip_special_tokens = false}),
+                *one.Find("decoded")->AsString());
+      EXPECT_EQ(tokenizer_->Decode(ids, {.skip_special_tokens = true}),
+                *one.Find("skipped")->AsString());
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Files, GgufTokenizerTest,
+                         testing::Values("bloom", "gpt2", "llama2", "llama3", "qwen2"),
+                         [](const auto& name) { return name.param; });
+
+// A sound file's keys with one changed.
+Json Metadata(const std::string& key, Json value) {
+  Json metadata = checkpoint::ReadMetadata(GoldenDir() / "gguf" / "tokenizer-llama2.gguf").value();
+  metadata.Set("tokenizer.ggml." + key, std::move(value));
+  return metadata;
+}
+
+TEST(GgufTokenizerSettingsTest, BeginAndEnd) {
+  const auto ids = [](const std::string& key, Json value) {
+    return (*Tokenizer::FromGguf(Metadata(key, std::move(value))))->Encode("a", {}).value();
+  };
+  const auto usual = ids("add_eos_token", false);
+  EXPECT_EQ(usual.front(), 1);
+  const auto without = ids("add_bos_token", false);
+  EXPECT_EQ(without, std::vector<int32_t>(usual.begin() + 1, usual.end()));
+  auto with_end = usual;
+  with_end.push_back(2);
+  EXPECT_EQ(ids("add_eos_token", true), with_end);
+}
+
+TEST(GgufTokenizerSettingsTest, NoBlankInFront) {
+  const auto with = Tokenizer::FromGguf(Metadata("add_space_prefix", true)).value();
+  const auto without = Tokenizer::FromGguf(Metadata("add_space_prefix", false)).value();
+  EXPECT_EQ(with->Encode("the", {}).value(), without->Encode(" the", {}).value());
+  EXPECT_NE(with->Encode("the", {}).value(), without->Encode("the", {}).value());
+  EXPECT_EQ(without->Decode(without->Encode(" the", {}).value(), {}), " the");
+}
+
+struct Refusal {
+  std::string key;
+  Json value;
+  StatusCode code;
+};
+
+TEST(GgufTokenizerSettingsTest, RefusalsNameTheKey) {
+  const Refusal refusals[] = {
+      {"model", "t5", StatusCode::kUnsupported},
+      {"model", 3, StatusCode::kInvalidArgument},
+      {"tokens", Json::MakeArray(), StatusCode::kResourceExhausted},
+      {"tokens", "text", StatusCode::kInvalidArgument},
+      {"tokens", Json(Json::Array{1}), StatusCode::kInvalidArgument},
+      {"token_type", Json(Json::Array{1}), StatusCode::kCorrupt},
+      {"scores", Json(Json::Array{1}), StatusCode::kCorrupt},
+      {"bos_token_id", "1", StatusCode::kInvalidArgument},
+      {"add_bos_token", 1, StatusCode::kInvalidArgument},
+  };
+  for (const Refusal& refusal : refusals) {
+    const auto tokenizer = Tokenizer::FromGguf(Metadata(refusal.key, refusal.value));
+    EXPECT_EQ(tokenizer.status().code(), refusal.code) << refusal.key;
+    EXPECT_EQ(tokenizer.status().message().find("tokenizer.ggml." + refusal.key), 0u)
+        << tokenizer.status().message();
+  }
+}
+
+TEST(GgufTokenizerSettingsTest, UnknownWordRulesAreRefused) {
+  Json metadata = checkpoint::ReadMetadata(GoldenDir() / "gguf" / "tokenizer-gpt2.gguf").value();
+  metadata.Set("tokenizer.ggml.pre", "kimi-k2");
+  const auto tokenizer = Tokenizer::FromGguf(metadata);
+  EXPECT_EQ(tokenizer.status().code(), StatusCode::kUnsupported);
+  EXPECT_NE(tokenizer.status().message().find("\"kimi-k2\" is not one of"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace dray::tokenizer

@@ -1,0 +1,225 @@
+// Calibration and SmoothQuant on whole models: nothing but exponents changes in floats, and 8-bit
+// models stay near.
+#include "model/weights/smoothing.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/calibrate.h"
+#include "model/describe/model_files.h"
+#include "testing/golden_model.h"
+#include "testing/golden_run.h"
+
+namespace dray::engine {
+namespace {
+
+using kernels::WeightFormat;
+using model::Calibration;
+using model::Slot;
+using model::Smoothing;
+using testing::GoldenModel;
+
+// A calibration of the model on its own prompts, in a file that goes with the test.
+class CalibrationFile {
+ public:
+  explicit CalibrationFile(const GoldenModel& golden)
+      : path_(::testing::TempDir() + "calibration" + std::to_string(::getpid()) + ".json") {
+    auto calibrator = Calibrator::Load({.model_dir = golden.dir, .format = WeightFormat::kF32});
+    EXPECT_TRUE(calibrator.ok()) << calibrator.status().ToString();
+    for (const auto& prompt : golden.prompts) {
+      const Status status = (*calibrator)->Read(prompt.ids);
+      EXPECT_TRUE(status.ok()) << status.ToString();
+    }
+    const Status status = model::WriteCalibration((*calibrator)->calibration(), path_);
+    EXPECT_TRUE(status.ok()) << status.ToString();
+    calibration_ = (*calibrator)->calibration();
+  }
+  ~CalibrationFile() { std::filesystem::remove(path_); }
+  CalibrationFile(const CalibrationFile&) = delete;
+  CalibrationFile& operator=(const CalibrationFile&) = delete;
+
+  const std::filesystem::path& path() const { return path_; }
+  const Calibration& calibration() const { return *calibration_; }
+
+ private:
+  std::filesystem::path path_;
+  std::optional<Calibration> calibration_;
+};
+
+std::unique_ptr<LoadedModel> Load(const GoldenModel& golden, WeightFormat format,
+                                  std::optional<SmoothingOptions> smoothing = std::nullopt) {
+  auto model = LoadModel({.model_dir = golden.dir,
+                          .format = format,
+                          .table_format = WeightFormat::kF32,
+                          .smoothing = std::move(smoothing),
+                          .num_threads = 2});
+  EXPECT_TRUE(model.ok()) << model.status().ToString();
+  return model.ok() ? std::move(*model) : nullptr;
+}
+
+class SmoothingTest : public ::testing::TestWithParam<std::string> {
+ protected:
+  GoldenModel golden_ = testing::ReadGoldenModel(GetParam());
+  CalibrationFile file_{golden_};
+};
+
+// Factors are powers of two, so each product of a weight and an input is the same number.
+TEST_P(SmoothingTest, InFloatsNoBitChanges) {
+  const auto plain = Load(golden_, WeightFormat::kF32);
+  for (const double alpha : {0.0, 0.5, 0.9}) {
+    const auto smoothed = Load(golden_, WeightFormat::kF32, SmoothingOptions{file_.path(), alpha});
+    ASSERT_NE(smoothed, nullptr);
+    EXPECT_EQ(testing::WorstLogitError(*smoothed, golden_),
+              testing::WorstLogitError(*plain, golden_));
+    EXPECT_EQ(testing::GreedyTokens(*smoothed, golden_), testing::GreedyTokens(*plain, golden_));
+  }
+}
+
+// These models are random, and a prompt of the calibration is what they read: the step of a layer's
+// inputs is the largest of all rows, so a row of small ones errs more than by steps of its own.
+// Four times the error of 8-bit weights with such steps, and a tenth of the largest logit, is far
+// from what a wrong factor or step gives, which is an error near one.
+TEST_P(SmoothingTest, EightBitsStayNear) {
+  const auto dynamic = Load(golden_, WeightFormat::kI8);
+  const auto smoothed = Load(golden_, WeightFormat::kI8, SmoothingOptions{file_.path(), 0.5});
+  ASSERT_NE(smoothed, nullptr);
+  EXPECT_LT(testing::WorstLogitError(*smoothed, golden_),
+            4 * testing::WorstLogitError(*dynamic, golden_) + 0.1);
+}
+
+TEST_P(SmoothingTest, AFileHoldsWhatWasMeasured) {
+  const auto files = model::OpenModelFiles(golden_.dir);
+  ASSERT_TRUE(files.ok());
+  const model::DecoderConfig& config = files->description.config;
+  const auto read = model::ReadCalibration(file_.path(), config);
+  ASSERT_TRUE(read.ok()) << read.status().ToString();
+  EXPECT_EQ(read->num_tokens, file_.calibration().num_tokens);
+  for (int64_t layer = 0; layer < config.num_layers; ++layer) {
+    for (const Slot slot : model::kCalibratedSlots) {
+      const auto got = read->Peaks(slot, layer);
+      const auto want = file_.calibration().Peaks(slot, layer);
+      EXPECT_TRUE(std::equal(got.begin(), got.end(), want.begin(), want.end()));
+      EXPECT_GT(*std::max_element(got.begin(), got.end()), 0.0f);
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Golden, SmoothingTest, ::testing::ValuesIn(testing::GoldenVariants()),
+                         [](const auto& variant) {
+                           std::string name = variant.param;
+                           std::replace_if(
+                               name.begin(), name.end(), [](char c) { return !std::isalnum(c); },
+                               '_');
+                           return name;
+                         });
+
+class CalibrationErrorTest : public ::testing::Test {
+ protected:
+  // The message with which the file is refused; `find` in its text becomes `replace`.
+  std::string Refusal(const std::string& variant, const std::string& find,
+                      const std::string& replace) {
+    std::ifstream in(file_.path());
+    std::string text((std::istreambuf_iterator<char>(in)), {});
+    const size_t at = text.find(find);
+    EXPECT_NE(at, std::string::npos) << find;
+    if (at != std::string::npos) text.replace(at, find.size(), replace);
+    const std::string path = ::testing::TempDir() + "changed.json";
+    std::ofstream(path) << text;
+    const auto files = model::OpenModelFiles(testing::ReadGoldenModel(variant).dir);
+    EXPECT_TRUE(files.ok());
+    const auto read = model::ReadCalibration(path, files->description.config);
+    std::filesystem::remove(path);
+    return read.ok() ? "" : read.status().message();
+  }
+
+  GoldenModel golden_ = testing::ReadGoldenModel("llama");
+  CalibrationFile file_{golden_};
+};
+
+TEST_F(CalibrationErrorTest, NamesWhatIsWrong) {
+  EXPECT_NE(Refusal("gpt2", "kind", "kind").find("is of a llama model with"), std::string::npos);
+  EXPECT_NE(Refusal("llama", "dray calibration", "other").find("no calibration file"),
+            std::string::npos);
+  EXPECT_NE(Refusal("llama", "\"version\":1", "\"version\":2").find("no calibration file"),
+            std::string::npos);
+  EXPECT_NE(Refusal("llama", "\"qkv\":[", "\"qkv\":[1,").find("layer 0: qkv has"),
+            std::string::npos);
+  EXPECT_NE(Refusal("llama", "\"qkv\":[", "\"qkv\":[-1,").find("layer 0: qkv has"),
+            std::string::npos);
+  EXPECT_NE(Refusal("llama", "\"ffn_out\"", "\"ffn\"").find("ffn_out has 0 channels"),
+            std::string::npos);
+  EXPECT_NE(Refusal("llama", "{", "").find("changed.json"), std::string::npos);
+  EXPECT_EQ(Refusal("llama", "kind", "kind"), "");
+}
+
+TEST_F(CalibrationErrorTest, AMissingFileSaysHowItIsMade) {
+  const auto model = LoadModel({.model_dir = golden_.dir,
+                                .format = WeightFormat::kI8,
+                                .smoothing = SmoothingOptions{"/nowhere/calibration.json", 0.5}});
+  ASSERT_FALSE(model.ok());
+  EXPECT_NE(model.status().message().find("dray calibrate"), std::string::npos)
+      << model.status().message();
+}
+
+TEST_F(CalibrationErrorTest, QuantisedCheckpointsAreNotSmoothed) {
+  const GoldenModel packed = testing::ReadGoldenModel("../quantized/gptq-g32");
+  const CalibrationFile file(packed);
+  const auto model = LoadModel({.model_dir = packed.dir,
+                                .format = WeightFormat::kI8,
+                                .smoothing = SmoothingOptions{file.path(), 0.5}});
+  ASSERT_FALSE(model.ok());
+  EXPECT_EQ(model.status().code(), StatusCode::kUnsupported);
+}
+
+// Whether anything is moved between a norm and a matrix of the first layer.
+bool IsMoved(const std::string& variant, Slot slot) {
+  const GoldenModel golden = testing::ReadGoldenModel(variant);
+  const CalibrationFile file(golden);
+  const auto files = model::OpenModelFiles(golden.dir);
+  const auto plan = model::PlanTensors(files->description, files->checkpoint);
+  const auto smoothing = Smoothing::Make(files->description, *plan, file.calibration(), 0.5);
+  EXPECT_TRUE(smoothing.ok());
+  EXPECT_GT(smoothing->InputScale(slot, 0), 0.0f);
+  const auto factors = smoothing->ColumnFactors(slot, 0);
+  return std::any_of(factors.begin(), factors.end(), [](float f) { return f != 1.0f; });
+}
+
+TEST(SmoothingPlacesTest, OnlyNormsThatFeedLinearLayersAlone) {
+  EXPECT_TRUE(IsMoved("llama", Slot::kQkv));
+  EXPECT_TRUE(IsMoved("llama", Slot::kFfnIn));
+  EXPECT_TRUE(IsMoved("gptj", Slot::kFfnIn));
+  EXPECT_FALSE(IsMoved("llama", Slot::kAttentionOut));
+  EXPECT_FALSE(IsMoved("llama", Slot::kFfnOut));
+  EXPECT_FALSE(IsMoved("opt-350m", Slot::kQkv));              // norms behind the sums
+  EXPECT_FALSE(IsMoved("bloom-post-layernorm", Slot::kQkv));  // the residual is the norm's output
+}
+
+TEST(SmoothingFormulaTest, BalancesByAlpha) {
+  const GoldenModel golden = testing::ReadGoldenModel("llama");
+  const CalibrationFile file(golden);
+  const auto files = model::OpenModelFiles(golden.dir);
+  const auto plan = model::PlanTensors(files->description, files->checkpoint);
+  // With all of the range moved, the inputs of every channel are as large, within half a power of
+  // two on either side.
+  const auto smoothing = Smoothing::Make(files->description, *plan, file.calibration(), 1.0);
+  ASSERT_TRUE(smoothing.ok());
+  const auto factors = smoothing->ColumnFactors(Slot::kQkv, 0);
+  const auto peaks = file.calibration().Peaks(Slot::kQkv, 0);
+  for (size_t i = 0; i < factors.size(); ++i) {
+    EXPECT_NEAR(std::log2(peaks[i] / factors[i]), 0.0, 0.5 + 1e-6) << i;
+    EXPECT_EQ(std::log2(factors[i]), std::nearbyint(std::log2(factors[i])));
+  }
+  EXPECT_LE(smoothing->InputScale(Slot::kQkv, 0) * 127.0f, std::sqrt(2.0f) * 1.0001f);
+}
+
+}  // namespace
+}  // namespace dray::engine

@@ -1,0 +1,57 @@
+// The demo model behind a real HTTP server in this process, so that tests can see both the wire and
+// the counters.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "api/djl/djl.h"
+#include "base/log.h"
+#include "cli/model_options.h"
+#include "cli/open_model.h"
+#include "http/server.h"
+#include "serving/repository.h"
+
+namespace dray::testing {
+
+class DemoServer {
+ public:
+  using Flags = std::map<std::string, std::string>;
+  // `flags` as `dray serve` takes them, without dashes.
+  explicit DemoServer(Flags flags) {
+    SetLogLevel(LogLevel::kWarning);
+    resolved_ = std::make_unique<cli::ResolvedModel>(
+        Must(cli::ResolveModel({.model = "demo", .config_file = "", .flags = std::move(flags)})));
+    model_ = Must(cli::OpenModel(*resolved_));
+    EXPECT_TRUE(repository_.AddPending("demo", "").ok());
+    repository_.SetReady(model_);
+    http::Router router;
+    api::RegisterDjlRoutes(router, repository_, {});
+    http::ServerOptions options;
+    options.port = 0;
+    server_ = Must(http::Server::Start(options, std::move(router)));
+  }
+  ~DemoServer() { server_->Stop(); }
+
+  uint16_t port() const { return server_->port(); }
+  http::Server& server() { return *server_; }
+  serving::Model& model() { return *model_; }
+
+ private:
+  template <typename T>
+  static T Must(Result<T> result) {
+    EXPECT_TRUE(result.ok()) << result.status().ToString();
+    return std::move(result).value();
+  }
+
+  std::unique_ptr<cli::ResolvedModel> resolved_;
+  std::shared_ptr<serving::Model> model_;
+  serving::ModelRepository repository_;
+  std::unique_ptr<http::Server> server_;
+};
+
+}  // namespace dray::testing
