@@ -1,7 +1,7 @@
-// What speculation gains and costs: first what a step of one sequence takes with more rows in it,
-// then decoding with guesses of a known quality, by prompt lookup and by a draft model, each in
-// turn, step by step, with decoding without, so that the ratio stands whatever else the machine
-// does.
+// What speculation gains and costs: first what a step of one sequence takes with more rows in
+// it, then decoding with guesses of a known quality, by prompt lookup and by a draft model,
+// each in turn, step by step, with decoding without, so that the ratio stands whatever else
+// the machine does.
 //
 //   speculation_bench MODEL_DIR [--dummy] [--dtype int8] [--threads N] [--prompt 64] [--new 96]
 //                     [--sequences 1,4,8] [--acceptance 0,0.5,0.8,0.95,1] [--draft DIR]

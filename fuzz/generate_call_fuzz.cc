@@ -1,5 +1,5 @@
-// The JSON of a generation request: any bytes give a call within its bounds, or a refusal that says
-// something.
+// The JSON of a generation request: any bytes give a call within its bounds, or a refusal
+// that says something.
 #include <cstdint>
 #include <string_view>
 

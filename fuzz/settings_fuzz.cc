@@ -1,5 +1,5 @@
-// serving.properties: any bytes give settings or a refusal that names its source, and warnings name
-// theirs.
+// serving.properties: any bytes give settings or a refusal that names its source, and
+// warnings name theirs.
 #include <cstdint>
 #include <string>
 #include <string_view>

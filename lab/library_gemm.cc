@@ -1,7 +1,7 @@
-// Is a library's matrix product as good as ours? Runs all linear layers of a LLaMA-shaped 1.3 B
-// model (a few layers and the head, weights distinct in memory) through dray, oneDNN and BLIS, one
-// after the other for each number of rows, and prints tokens a second, and ours over the best
-// library's.
+// Is a library's matrix product as good as ours? Runs all linear layers of a LLaMA-shaped 1.3
+// B model (a few layers and the head, weights distinct in memory) through dray, oneDNN and
+// BLIS, one after the other for each number of rows, and prints tokens a second, and ours over
+// the best library's.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>

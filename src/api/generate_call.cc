@@ -252,8 +252,8 @@ Status ReadInputs(const Json* inputs, GenerateCall& call) {
   return OkStatus();
 }
 
-// Whether to sample, as DJLServing decides it: "do_sample" if it is given, else whether there is a
-// temperature.
+// Whether to sample, as DJLServing decides it: "do_sample" if it is given, else whether there
+// is a temperature.
 void DecideSampling(Draft& draft) {
   sampling::SamplingParams& params = draft.call.request.params;
   if (draft.temperature) params.temperature = *draft.temperature;

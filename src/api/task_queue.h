@@ -1,6 +1,6 @@
-// A few threads that read and tokenize requests, so that a large one never keeps the server's own
-// threads from answering /ping. There is at most one task for each connection, which bounds the
-// queue.
+// A few threads that read and tokenize requests, so that a large one never keeps the server's
+// own threads from answering /ping. There is at most one task for each connection, which
+// bounds the queue.
 #pragma once
 
 #include <condition_variable>

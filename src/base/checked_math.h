@@ -20,8 +20,8 @@ std::optional<T> CheckedMul(T a, T b) {
   return out;
 }
 
-// The least multiple of `unit` that is not below `value`; both positive and far from the type's
-// maximum.
+// The least multiple of `unit` that is not below `value`; both positive and far from
+// the type's maximum.
 template <std::integral T>
 constexpr T RoundUp(T value, T unit) {
   return (value + unit - 1) / unit * unit;

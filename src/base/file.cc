@@ -34,8 +34,8 @@ Status OsError(const std::filesystem::path& path, const char* what) {
   return {code, fmt::format("{}: {}: {}", path.string(), what, std::strerror(error))};
 }
 
-// O_NONBLOCK so that a FIFO in a model directory cannot hang the open; it has no effect on regular
-// files.
+// O_NONBLOCK so that a FIFO in a model directory cannot hang the open; it has no effect
+// on regular files.
 Result<size_t> RegularFileSize(const std::filesystem::path& path, const Descriptor& fd) {
   if (fd.get() < 0) return OsError(path, "cannot open");
   struct stat info {};

@@ -12,8 +12,8 @@
 
 namespace dray {
 
-// The file's content; kResourceExhausted if it is larger than `max_bytes`. Only regular files are
-// read.
+// The file's content; kResourceExhausted if it is larger than `max_bytes`. Only regular
+// files are read.
 Result<std::string> ReadFile(const std::filesystem::path& path, uint64_t max_bytes);
 
 // Whether the folder has an entry of that name. A link to nothing counts: it is a file that got

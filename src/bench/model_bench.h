@@ -52,8 +52,8 @@ Result<Report> RunMicro(const ModelBenchOptions& options);
 // longest output serves the shorter ones too, which end at their own token.
 Result<Report> RunGrid(const ModelBenchOptions& options);
 
-// For each input, output and batch: load time, percentiles of the requests' latency, tokens a
-// second.
+// For each input, output and batch: load time, percentiles of the requests' latency,
+// tokens a second.
 Result<Report> RunBatchTable(const ModelBenchOptions& options);
 
 }  // namespace dray::bench

@@ -48,12 +48,12 @@ class Checkpoint {
   // The tensor of that name; null if there is none, or if it is one of unreadable(). The pointer
   // lives as long as the checkpoint (moving it included).
   const TensorSource* Find(std::string_view name) const;
-  // The same for tensors that the model cannot do without: kNotFound, or kUnsupported with the
-  // reason.
+  // The same for tensors that the model cannot do without: kNotFound, or kUnsupported
+  // with the reason.
   Result<const TensorSource*> Require(std::string_view name) const;
-  // Whether any file, or the index, has a tensor of that name, readable or not: for optional
-  // tensors ask this, then Require, so that one that dray cannot read is not mistaken for an absent
-  // one.
+  // Whether any file, or the index, has a tensor of that name, readable or not: for
+  // optional tensors ask this, then Require, so that one that dray cannot read is not
+  // mistaken for an absent one.
   bool Contains(std::string_view name) const;
 
   // Sorted by name.
@@ -71,8 +71,8 @@ class Checkpoint {
   // What a GGUF model says of itself beside its tensors (gguf.h); null for the other formats.
   const Json& metadata() const { return metadata_; }
 
-  // kCorrupt, naming the file, if one of the files has been replaced, resized or written to since
-  // Open.
+  // kCorrupt, naming the file, if one of the files has been replaced, resized or written
+  // to since Open.
   Status CheckUnchanged() const;
 
  private:

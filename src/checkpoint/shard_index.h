@@ -1,6 +1,6 @@
-// The *.index.json beside a sharded checkpoint: which file holds which tensor. Its file names come
-// from whoever made the checkpoint, so they are checked to be plain names before any file is
-// opened.
+// The *.index.json beside a sharded checkpoint: which file holds which tensor. Its file names
+// come from whoever made the checkpoint, so they are checked to be plain names before any
+// file is opened.
 #pragma once
 
 #include <filesystem>

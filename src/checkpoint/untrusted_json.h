@@ -11,16 +11,16 @@
 
 namespace dray::checkpoint {
 
-// A JSON object in which no key stands twice. The number of values is capped before anything is
-// parsed, because "[0,0,0,..." takes twenty times its size in memory. `what` names the source in
-// errors.
+// A JSON object in which no key stands twice. The number of values is capped before anything
+// is parsed, because "[0,0,0,..." takes twenty times its size in memory. `what` names the
+// source in errors.
 Result<Json> ParseUntrustedJson(std::string_view text, std::string_view what);
 
 // Not empty, and free of control characters: what a tensor or a file may be called.
 bool IsSaneName(std::string_view name);
 
-// A clone made without Git LFS holds small text files in place of the weights; says so if `file` is
-// one.
+// A clone made without Git LFS holds small text files in place of the weights; says so if
+// `file` is one.
 Status CheckNotGitLfsPointer(std::span<const std::byte> bytes, std::string_view path);
 
 }  // namespace dray::checkpoint

@@ -27,8 +27,8 @@ struct ModelArguments {
 // Which settings a command has flags for.
 enum class FlagScope { kModel, kModelAndServer };
 
-// Adds the positional MODEL and one flag for each setting; `arguments` must live until parsing is
-// done.
+// Adds the positional MODEL and one flag for each setting; `arguments` must live until
+// parsing is done.
 void AddModelOptions(CLI::App& command, FlagScope scope, ModelArguments& arguments);
 
 // The settings and the model that they mean.

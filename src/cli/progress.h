@@ -1,5 +1,5 @@
-// A line on the terminal that shows how far some long work is; silent when standard error is not a
-// terminal.
+// A line on the terminal that shows how far some long work is; silent when standard error is
+// not a terminal.
 #pragma once
 
 #include <chrono>

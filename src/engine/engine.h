@@ -97,8 +97,8 @@ class Engine {
   // Accepts the request and returns its id, or refuses it: kInvalidArgument (parameters, or it can
   // never fit), kUnavailable (queue full, or draining). A refused request causes no event.
   virtual Result<RequestId> Submit(GenerateRequest request, std::shared_ptr<EventSink> sink) = 0;
-  // Ends the request soon, with a RequestEndEvent of kCancelled; nothing happens if it is over
-  // already.
+  // Ends the request soon, with a RequestEndEvent of kCancelled; nothing happens if it
+  // is over already.
   virtual void Cancel(RequestId id) = 0;
   // Refuses new requests from now on; accepted ones go on. Returns at once.
   virtual void BeginDrain() = 0;

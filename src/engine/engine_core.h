@@ -69,8 +69,8 @@ class EngineCore {
   Status TakeToken(const WantedRow& wanted, std::span<float> logits,
                    scheduler::SequenceResult& result);
   void CloseSequence(SequenceId id);
-  // Calls visit(wanted, logits of its row) for all rows, computing as many at once as the decoder
-  // allows.
+  // Calls visit(wanted, logits of its row) for all rows, computing as many at once as
+  // the decoder allows.
   template <typename Visit>
   void ForEachLogits(std::span<const WantedRow> wanted, const Visit& visit);
 

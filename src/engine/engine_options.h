@@ -43,8 +43,8 @@ struct EngineOptions {
   // Memory for keys and values; 0: enough for max_sequences of max_context_tokens, but at most a
   // quarter of the memory that is free once the weights are loaded.
   int64_t kv_cache_bytes = 0;
-  // Tokens in a block of the cache; a multiple of 16. 32 keys of one head dimension are two AVX-512
-  // registers.
+  // Tokens in a block of the cache; a multiple of 16. 32 keys of one head dimension are
+  // two AVX-512 registers.
   int32_t block_size = 32;
   // How keys and values are stored (f32, f16, bf16, i8); absent: f32 beside f32 weights, else the
   // weights' 16-bit format.
@@ -66,8 +66,8 @@ struct LoadModelOptions {
   std::filesystem::path model_dir = {};
   // How weights are stored and computed; absent: as the checkpoint holds them.
   std::optional<kernels::WeightForm> format = std::nullopt;
-  // The same for what lies outside of the layers: token and position tables, the head; absent:
-  // `format`.
+  // The same for what lies outside of the layers: token and position tables, the
+  // head; absent: `format`.
   std::optional<kernels::WeightForm> table_format = std::nullopt;
   std::optional<SmoothingOptions> smoothing = std::nullopt;
   // "gptq" or "awq": the checkpoint must be quantised so. Its integers are kept, and `format` is

@@ -13,8 +13,8 @@ namespace {
 
 namespace asio = boost::asio;
 
-// Input beyond the current request that is read ahead, so that a client's leaving is noticed at
-// once.
+// Input beyond the current request that is read ahead, so that a client's leaving is
+// noticed at once.
 constexpr size_t kMaxReadAheadBytes = 64 * 1024;
 
 constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";

@@ -31,9 +31,9 @@ class Responder {
   // Breaks the connection off, so that the client sees that a begun stream is not whole.
   virtual void Abort() = 0;
 
-  // `callback` runs once if the exchange ends before its answer was sent whole; at once if it has
-  // so ended already. It is dropped, with what it holds, once the exchange is over. At most one
-  // callback.
+  // `callback` runs once if the exchange ends before its answer was sent whole; at once if it
+  // has so ended already. It is dropped, with what it holds, once the exchange is over. At
+  // most one callback.
   virtual void OnCancel(std::function<void()> callback) = 0;
   virtual bool cancelled() const = 0;
 };

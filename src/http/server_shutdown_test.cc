@@ -1,5 +1,5 @@
-// Leaving: clients that go at random moments, a server that drains or stops, descriptors that run
-// out.
+// Leaving: clients that go at random moments, a server that drains or stops, descriptors
+// that run out.
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
@@ -33,8 +33,8 @@ Response Text(std::string body) {
   return response;
 }
 
-// Streams "tick" until it is told to stop, from a thread of its own, and counts how each exchange
-// ended.
+// Streams "tick" until it is told to stop, from a thread of its own, and counts how
+// each exchange ended.
 class Ticker {
  public:
   Ticker() : thread_([this] { Run(); }) {}

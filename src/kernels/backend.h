@@ -1,6 +1,6 @@
-// The one public table of operations. A backend owns a device's memory and runs every operation on
-// it; engine, model and sampling code see only this class, so a second device is a second
-// implementation.
+// The one public table of operations. A backend owns a device's memory and runs every
+// operation on it; engine, model and sampling code see only this class, so a second device is
+// a second implementation.
 //
 // Pointers in argument structs are addresses of the backend's device. Activations are f32,
 // row-major; a stride is the distance between rows in elements. Operations run in the order of the
@@ -70,8 +70,8 @@ struct NormArgs {
 };
 
 // With y = norm(x[m, :]) * weight^T + bias: out[m, :] (=|+=) activation(y). If it is gated, y is
-// gates, then as many values, and out[m, i] = activation(gate i) * value i. `out` must not overlap
-// `x`.
+// gates, then as many values, and out[m, i] = activation(gate i) * value i. `out` must
+// not overlap `x`.
 struct LinearArgs {
   const WeightMatrix* weight = nullptr;  // [out_features, in_features]
   const VectorNorm* norm = nullptr;      // null: none

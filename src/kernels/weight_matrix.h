@@ -51,8 +51,8 @@ struct WeightForm {
 // For people: "int8", "int8 beside bf16", "int4 in groups of 32 with zero points".
 std::string Name(const WeightForm& form);
 
-// [rows, cols] = [out_features, in_features] of a linear layer, or [entries, width] of an
-// embedding.
+// [rows, cols] = [out_features, in_features] of a linear layer, or [entries, width]
+// of an embedding.
 struct MatrixSpec {
   int64_t rows = 0;
   int64_t cols = 0;
@@ -108,8 +108,8 @@ struct QuantizedBuffer {
   std::vector<float> scales, minimums;
 };
 
-// A matrix of such rows in whatever order of bits, unpacked a few rows at a time while it is
-// packed.
+// A matrix of such rows in whatever order of bits, unpacked a few rows at a time while
+// it is packed.
 class QuantizedSource {
  public:
   virtual ~QuantizedSource() = default;

@@ -18,8 +18,8 @@ bool RanksBefore(const Ranked& a, const Ranked& b) {
   return a.key != b.key ? a.key > b.key : a.token_id < b.token_id;
 }
 
-// The k-th largest logit, 1 <= k <= logits.size(). `scratch` holds as many values as there are
-// logits.
+// The k-th largest logit, 1 <= k <= logits.size(). `scratch` holds as many values as
+// there are logits.
 float KthLargest(std::span<const float> logits, size_t k, std::span<float> scratch) {
   // A heap of the k largest costs one comparison for nearly every logit while k is small.
   constexpr size_t kLargestHeap = 256;
@@ -206,8 +206,8 @@ int32_t PickCandidate(std::span<const Candidate> candidates, double uniform) {
     sum += candidate.weight;
     if (sum > target) return candidate.token_id;
   }
-  // Not reached: the sums are added in the same order, and uniform < 1. Rounding of the product
-  // aside:
+  // Not reached: the sums are added in the same order, and uniform < 1. Rounding of
+  // the product aside:
   return std::find_if(candidates.rbegin(), candidates.rend(),
                       [](const Candidate& c) { return c.weight > 0; })
       ->token_id;

@@ -8,13 +8,13 @@
 namespace dray::sampling {
 namespace {
 
-// Independent partial results per loop, so that the loop is not one long chain of waits, and
-// vectorizes.
+// Independent partial results per loop, so that the loop is not one long chain of
+// waits, and vectorizes.
 constexpr size_t kNumLanes = 16;
 
 // exp(x) = 2^n exp(r) with n = round(x / ln 2) and |r| <= ln(2) / 2, where a polynomial of degree
-// six suffices. ln 2 is subtracted in two parts, the first exact in few bits, so that r keeps its
-// precision.
+// six suffices. ln 2 is subtracted in two parts, the first exact in few bits, so that r
+// keeps its precision.
 inline float Exp(float x) {
   constexpr float kLeast = -87.0f;
   constexpr float kLog2E = 1.44269504f;

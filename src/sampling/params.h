@@ -17,8 +17,8 @@ struct LogitBias {
   double bias = 0;
 };
 
-// Numbers are kept as wide as JSON can bring them, so that a wrong value reaches Validate
-// unwrapped.
+// Numbers are kept as wide as JSON can bring them, so that a wrong value
+// reaches Validate unwrapped.
 struct SamplingParams {
   // False: greedy, the token of the highest logit, the lowest id on a tie.
   bool do_sample = false;
@@ -30,14 +30,14 @@ struct SamplingParams {
   double top_p = 1.0;
   // Keep tokens of at least min_p times the likeliest token's probability; 0 keeps all.
   double min_p = 0.0;
-  // Keep the tokens whose surprise is nearest the distribution's entropy, up to this mass; 1 keeps
-  // all.
+  // Keep the tokens whose surprise is nearest the distribution's entropy, up to this mass;
+  // 1 keeps all.
   double typical_p = 1.0;
-  // Over prompt and generated tokens; positive logits are divided by it, others multiplied. 1 is
-  // none.
+  // Over prompt and generated tokens; positive logits are divided by it, others multiplied.
+  // 1 is none.
   double repetition_penalty = 1.0;
-  // Over generated tokens only: subtracted once if the token occurred, and once for each
-  // occurrence.
+  // Over generated tokens only: subtracted once if the token occurred, and once
+  // for each occurrence.
   double presence_penalty = 0.0;
   double frequency_penalty = 0.0;
   // Absent: the caller picks one, and reports it.
@@ -65,16 +65,16 @@ struct SamplingParams {
   std::optional<int64_t> prompt_logprobs;
 };
 
-// At lower temperatures float arithmetic would overflow; the limit of sampling as it goes to 0 is
-// greedy.
+// At lower temperatures float arithmetic would overflow; the limit of sampling as it goes to
+// 0 is greedy.
 inline constexpr double kGreedyTemperature = 1e-5;
 
 inline bool IsGreedy(const SamplingParams& params) {
   return !params.do_sample || params.temperature < kGreedyTemperature;
 }
 
-// What a server allows. Each default has room for real use and bounds the work one request can
-// cause.
+// What a server allows. Each default has room for real use and bounds the work one
+// request can cause.
 struct ParamLimits {
   // The model's, from the caller; ids must be in [0, vocab_size).
   int64_t vocab_size = 0;
@@ -92,8 +92,8 @@ struct ParamLimits {
   int64_t max_logit_bias = 1024;
 };
 
-// kInvalidArgument for the first parameter out of range; the message names it, its value and its
-// range.
+// kInvalidArgument for the first parameter out of range; the message names it, its value
+// and its range.
 Status Validate(const SamplingParams& params, const ParamLimits& limits);
 
 }  // namespace dray::sampling

@@ -1,6 +1,6 @@
-// Changes to logits that depend on what the sequence holds already: bias, penalties, bad words, the
-// minimum length. They come before temperature and cuts (candidates.h), and apply to greedy choice
-// too.
+// Changes to logits that depend on what the sequence holds already: bias, penalties, bad
+// words, the minimum length. They come before temperature and cuts (candidates.h), and apply
+// to greedy choice too.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +17,8 @@ class TokenHistory {
   // `params` must outlive the history.
   TokenHistory(const SamplingParams& params, std::span<const int32_t> prompt);
 
-  // Records a generated token. Allocates nothing unless a penalty counts more tokens than was ever
-  // so.
+  // Records a generated token. Allocates nothing unless a penalty counts more tokens than
+  // was ever so.
   void Append(int32_t token_id);
   int64_t num_generated() const { return num_generated_; }
 
@@ -44,9 +44,9 @@ class TokenHistory {
 };
 
 // Applies, in this order, `params`' logit_bias, repetition_penalty, frequency_penalty and
-// presence_penalty, bad_words, and the masks of `end_tokens` while fewer than min_new_tokens are
-// generated. `logits` is (vocab). The order of those that Hugging Face transformers has is the same
-// there.
+// presence_penalty, bad_words, and the masks of `end_tokens` while fewer than min_new_tokens
+// are generated. `logits` is (vocab). The order of those that Hugging Face transformers has is
+// the same there.
 void ProcessLogits(const SamplingParams& params, const TokenHistory& history,
                    std::span<const int32_t> end_tokens, std::span<float> logits);
 

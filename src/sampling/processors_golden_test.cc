@@ -134,8 +134,8 @@ TEST_F(GoldenTest, ProbabilitiesAgree) {
     std::vector<bool> kept(expected.size(), false);
     for (const Candidate& candidate : workspace.candidates()) {
       kept[candidate.token_id] = true;
-      // Logits of size 1000, as a low temperature makes them, carry an absolute error of 6e-5 in
-      // float.
+      // Logits of size 1000, as a low temperature makes them, carry an absolute error of
+      // 6e-5 in float.
       EXPECT_NEAR(candidate.weight / total, probabilities[candidate.token_id], tolerance)
           << candidate.token_id;
     }

@@ -1,5 +1,5 @@
-// From the logits of a sequence's last token to its next token, and to the reason why the sequence
-// ends.
+// From the logits of a sequence's last token to its next token, and to the reason why
+// the sequence ends.
 //
 // A sampler sees one sequence. Its choice is a function of the parameters, the seed, the sequence's
 // tokens and the logits; other sequences in the batch, preemption and timing have no part in it.

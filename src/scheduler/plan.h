@@ -9,8 +9,8 @@
 
 namespace dray::scheduler {
 
-// Whether a step's last token of a sequence is the last one known, so that its logits give a new
-// token.
+// Whether a step's last token of a sequence is the last one known, so that its logits give
+// a new token.
 enum class Sampling { kNo, kYes };
 
 // Whoever guesses the tokens that follow a sequence's last known one asks for a step that also
@@ -54,8 +54,8 @@ struct SequenceResult {
   SequenceId id;
   int64_t num_new_tokens = 1;  // at least 1; with the earlier ones at most max_new_tokens
   Outcome outcome = Outcome::kGoesOn;
-  // The first so many new tokens are the entry's guesses, so they are computed already; less than
-  // num_new_tokens.
+  // The first so many new tokens are the entry's guesses, so they are computed already;
+  // less than num_new_tokens.
   int64_t num_accepted = 0;
 };
 

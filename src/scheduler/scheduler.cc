@@ -183,8 +183,8 @@ void Scheduler::ScheduleRunning() {
     num_decodes += table_[i].num_pending() == 1 ? 1 : 0;
   }
   int64_t prefill_budget = options_.max_batch_tokens - num_decodes;
-  // Those preempted on the way are behind the sequence at hand, so they have no entry in the plan
-  // yet.
+  // Those preempted on the way are behind the sequence at hand, so they have no entry in
+  // the plan yet.
   for (SequenceIndex i = running_.front(); i != kNoSequence; i = table_[i].next) {
     Sequence& sequence = table_[i];
     const bool is_decode = sequence.num_pending() == 1;
@@ -274,8 +274,8 @@ void Scheduler::GrantDrafts(const DraftProposal& proposal) {
 
 void Scheduler::AdmitWaiting() {
   if (waiting_.empty()) return;
-  // Blocks that running sequences are about to need are not given to newcomers, who would only be
-  // preempted.
+  // Blocks that running sequences are about to need are not given to newcomers, who would
+  // only be preempted.
   int64_t num_outstanding = 0;
   for (SequenceIndex i = running_.front(); i != kNoSequence; i = table_[i].next) {
     num_outstanding += OutstandingBlocks(table_[i]);

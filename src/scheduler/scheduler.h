@@ -97,8 +97,8 @@ class Scheduler {
   int64_t num_preemptions() const { return num_preemptions_; }
   const BlockPool& blocks() const { return pool_; }
 
-  // Verifies the block accounting against every sequence's table; linear time, for tests and
-  // debugging.
+  // Verifies the block accounting against every sequence's table; linear time, for
+  // tests and debugging.
   Status CheckIntegrity() const;
 
  private:

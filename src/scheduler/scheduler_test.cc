@@ -50,8 +50,8 @@ class SchedulerTest : public testing::Test {
     return rows;
   }
 
-  // Ends the step: one new token for each entry that samples; `finished` also end. Returns who
-  // ended.
+  // Ends the step: one new token for each entry that samples; `finished` also end.
+  // Returns who ended.
   Ids Finish(const Ids& finished = {}) {
     std::vector<SequenceResult> results;
     for (const PlanEntry& entry : plan_->entries) {

@@ -11,8 +11,8 @@
 // Guesses. At random steps some clients propose a few tokens, of which the first ones are right and
 // the next, if any, is wrong: wrong values get into the cache, where nobody may ever read them.
 //
-// DRAY_SIM_SEEDS sets the number of seeds, DRAY_SIM_FIRST_SEED the first. A failure prints its
-// seed.
+// DRAY_SIM_SEEDS sets the number of seeds, DRAY_SIM_FIRST_SEED the first. A failure
+// prints its seed.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -351,8 +351,8 @@ class Simulation {
     return num_right;
   }
 
-  // The input token of a position: the prompt's are their own position, the others were sampled
-  // before.
+  // The input token of a position: the prompt's are their own position, the others
+  // were sampled before.
   uint64_t TokenAt(const Client& client, int64_t position) const {
     if (position < client.num_prompt_tokens) return static_cast<uint64_t>(position);
     return client.Sample(client.values[position - 1]);

@@ -34,8 +34,8 @@ class ModelRepository {
 
   // `version` "" means the one added last. kNotFound, or kUnavailable if it is not ready.
   Result<std::shared_ptr<Model>> Find(std::string_view name, std::string_view version) const;
-  // The name that a request means which names no model: the only one; "" if there are more, or
-  // none.
+  // The name that a request means which names no model: the only one; "" if there are
+  // more, or none.
   std::string OnlyName() const;
   // In the order they were added. A ready model whose engine has died counts as failed.
   std::vector<ModelInfo> List() const;

@@ -1,5 +1,5 @@
-// The sources, one over the other. Which keys there are is in settings_table.cc and
-// foreign_settings.cc.
+// The sources, one over the other. Which keys there are is in
+// settings_table.cc and foreign_settings.cc.
 #include "serving/settings.h"
 
 #include <fmt/format.h>

@@ -93,8 +93,8 @@ struct SettingSources {
 
 struct LoadedSettings {
   Settings settings;
-  // Keys that are understood but have no effect here, one sentence each, naming the key and its
-  // source.
+  // Keys that are understood but have no effect here, one sentence each, naming the key
+  // and its source.
   std::vector<std::string> warnings;
 };
 

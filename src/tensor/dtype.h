@@ -1,5 +1,5 @@
-// Number formats: names, sizes, and exact scalar conversions (the reference that kernels are tested
-// against).
+// Number formats: names, sizes, and exact scalar conversions (the reference that kernels
+// are tested against).
 #pragma once
 
 #include <bit>
@@ -16,8 +16,8 @@ enum class DType : uint8_t { kF32, kF16, kBF16, kF64, kI8, kU8, kI16, kI32, kI64
 size_t SizeOf(DType dtype);
 // "f32", "bf16", ...: as dray prints it.
 std::string_view Name(DType dtype);
-// Every spelling that configurations use: "float16", "fp16", "torch.float16", "f16", "F16", "half",
-// ...
+// Every spelling that configurations use: "float16", "fp16", "torch.float16", "f16",
+// "F16", "half", ...
 std::optional<DType> ParseDType(std::string_view text);
 // f32, f16 or bf16: what a weight may be stored and computed in.
 bool IsWeightType(DType dtype);

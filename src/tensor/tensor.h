@@ -1,5 +1,5 @@
-// Shapes, a non-owning view and an owner of n-dimensional data. No arithmetic here: that is
-// kernels/.
+// Shapes, a non-owning view and an owner of n-dimensional data. No arithmetic here:
+// that is kernels/.
 #pragma once
 
 #include <array>

@@ -47,17 +47,17 @@ class Tokenizer {
 
   ~Tokenizer();
 
-  // The ids of `text`. Bytes that are not UTF-8 count as U+FFFD. Errors: text above kMaxTextBytes,
-  // or one that this tokenizer cannot encode (no unknown token, a pattern that takes too many
-  // steps).
+  // The ids of `text`. Bytes that are not UTF-8 count as U+FFFD. Errors: text above
+  // kMaxTextBytes, or one that this tokenizer cannot encode (no unknown token, a pattern that
+  // takes too many steps).
   Result<std::vector<int32_t>> Encode(std::string_view text, const EncodeOptions& options) const;
   // The text of `ids`, always UTF-8. Ids without a token count as nothing.
   std::string Decode(std::span<const int32_t> ids, const DecodeOptions& options) const;
 
   // The id of a token's text, among added tokens and then the vocabulary.
   std::optional<int32_t> TokenId(std::string_view token) const;
-  // A token's text as the vocabulary has it ("\u0120the", "<0x0A>"), or nothing if no token has the
-  // id.
+  // A token's text as the vocabulary has it ("\u0120the", "<0x0A>"), or nothing if no token
+  // has the id.
   std::optional<std::string_view> TokenText(int32_t id) const;
   // Whether DecodeOptions::skip_special_tokens leaves this id out.
   bool IsSpecial(int32_t id) const;

@@ -25,8 +25,8 @@ std::vector<int32_t> Ids(const Json& json) {
   return ids;
 }
 
-// Texts with added tokens that take blanks along or want to stand alone, which GGUF files cannot
-// say.
+// Texts with added tokens that take blanks along or want to stand alone, which GGUF
+// files cannot say.
 bool IsLost(const std::string& text) {
   constexpr const char* kTokens[] = {"<|LSTRIP|>", "<|RSTRIP|>", "<|WORD|>", "Madeup Token"};
   return std::any_of(std::begin(kTokens), std::end(kTokens),

@@ -63,8 +63,8 @@ class GoldenModelTest : public ::testing::TestWithParam<std::string> {
     ASSERT_NE(model_, nullptr);
   }
 
-  // Runs the prompts together and expects each to yield its golden tokens; returns the engine's
-  // counters.
+  // Runs the prompts together and expects each to yield its golden tokens; returns
+  // the engine's counters.
   EngineStats ExpectGreedy(const std::vector<GoldenPrompt>& prompts, const EngineOptions& options) {
     auto core = EngineCore::Make(*model_, options);
     EXPECT_TRUE(core.ok()) << core.status().ToString();
@@ -192,8 +192,8 @@ TEST_P(GoldenModelTest, GreedyThroughPreemptions) {
 }
 
 TEST_P(GoldenModelTest, BothSpellingsOfTheConfigurationAgree) {
-  // The older spelling stands beside the newer one; a directory with it must load to the same
-  // model.
+  // The older spelling stands beside the newer one; a directory with it must load to
+  // the same model.
   const auto dir = std::filesystem::path(::testing::TempDir()) / ("v4-" + GetParam());
   std::filesystem::remove_all(dir);
   std::filesystem::create_directories(dir);

@@ -1,5 +1,5 @@
-// Tied heads as files really hold them: twice, once under either name, or tied in config.json
-// alone.
+// Tied heads as files really hold them: twice, once under either name, or tied
+// in config.json alone.
 #include <gtest/gtest.h>
 
 #include <filesystem>

@@ -29,8 +29,8 @@ class Process {
   // Reads lines until one contains `text`, and returns it.
   std::optional<std::string> ReadUntil(const std::string& text, int timeout_ms = 60'000);
   void Signal(int signal) const;
-  // Reads the rest of the output and waits for the end: the exit code, or -signal. Kills it after
-  // `timeout_ms`.
+  // Reads the rest of the output and waits for the end: the exit code, or -signal. Kills
+  // it after `timeout_ms`.
   int Wait(int timeout_ms = 60'000);
   // Everything that was printed so far.
   const std::string& output() const { return output_; }

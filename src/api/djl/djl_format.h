@@ -33,8 +33,8 @@ struct InputResult {
 
 // {"generated_text": ..., "details": ...?}: an input's whole answer.
 Json FormatResult(const InputResult& result, const GenerateCall& call);
-// {"token": {...}}: one token of a stream; the last one with "generated_text" and, if asked for,
-// "details".
+// {"token": {...}}: one token of a stream; the last one with "generated_text" and, if
+// asked for, "details".
 Json FormatToken(const serving::TextToken& token);
 Json FormatLastToken(const serving::TextToken& token, const InputResult& result,
                      const GenerateCall& call);

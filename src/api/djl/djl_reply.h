@@ -1,8 +1,8 @@
-// Answers one generation call: collects the events of its inputs and sends them whole, or streams
-// them.
+// Answers one generation call: collects the events of its inputs and sends them whole,
+// or streams them.
 //
-// Threads: events come on the engine's thread, cancellation on a server thread, submission on
-// another.
+// Threads: events come on the engine's thread, cancellation on a server thread,
+// submission on another.
 #pragma once
 
 #include <memory>

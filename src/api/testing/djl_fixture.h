@@ -1,5 +1,5 @@
-// The fixture of the tests that speak DJLServing's API to a whole server on an engine without a
-// model.
+// The fixture of the tests that speak DJLServing's API to a whole server on an engine
+// without a model.
 #pragma once
 
 #include <fmt/format.h>

@@ -1,5 +1,5 @@
-// Facts about this machine's processors: how many this process may use, and which instructions they
-// have.
+// Facts about this machine's processors: how many this process may use, and which
+// instructions they have.
 #pragma once
 
 #include <cstdint>
@@ -19,8 +19,8 @@ struct CpuFeatures {
 // What both the processor and the operating system support; read once.
 const CpuFeatures& DetectCpuFeatures();
 
-// Logical processors that this process may run on, in ascending order: its affinity mask, at least
-// one.
+// Logical processors that this process may run on, in ascending order: its affinity mask,
+// at least one.
 std::vector<int> AllowedCpus();
 // How many threads are worth starting: AllowedCpus(), cut to the cgroup's processor quota.
 int UsableCpuCount();

@@ -1,5 +1,5 @@
-// Text to numbers, whole and in range: "12x", "", " 5" and "1e999" are errors, never half-read
-// values.
+// Text to numbers, whole and in range: "12x", "", " 5" and "1e999" are errors,
+// never half-read values.
 #pragma once
 
 #include <cstdint>

@@ -6,8 +6,8 @@
 // there are, no more threads compute than there are processors (unless one pool asks for more).
 // See worker_set.h.
 //
-// Threads: a pool may be used from one thread at a time; a region must not call Run again, of any
-// pool.
+// Threads: a pool may be used from one thread at a time; a region must not call Run again,
+// of any pool.
 #pragma once
 
 #include <cstddef>

@@ -100,9 +100,9 @@ class WorkerSet {
   std::vector<Team*> free_teams_;
 };
 
-// Waits until `word` differs from `old`: spins briefly, since the operations of one step follow
-// each other within some tens of microseconds and waking a sleeping thread costs about 50, then
-// sleeps.
+// Waits until `word` differs from `old`: spins briefly, since the operations of one step
+// follow each other within some tens of microseconds and waking a sleeping thread costs about
+// 50, then sleeps.
 void WaitForChange(const std::atomic<uint32_t>& word, uint32_t old);
 // Lets `thread` run only on `cpus`; advice, so a refusal does no harm.
 void BindThread(std::thread::native_handle_type thread, const std::vector<int>& cpus);

@@ -25,8 +25,8 @@ struct LoadLevel {
   int64_t clients = 1;
   // Requests a second, arriving as a Poisson process, whatever is still unanswered; 0: closed loop.
   double rate = 0;
-  // The level ends when so many were sent, or after so many seconds (0: no such limit), and all are
-  // answered.
+  // The level ends when so many were sent, or after so many seconds (0: no such limit), and
+  // all are answered.
   int64_t requests = 1;
   double seconds = 0;
   uint64_t seed = 1;

@@ -19,9 +19,9 @@ using CountTokens = std::function<Result<int64_t>(const std::string& text)>;
 Result<std::vector<std::string>> RandomPrompts(int64_t count, int64_t tokens, uint64_t seed,
                                                const CountTokens& count_tokens);
 
-// A text file with a prompt on each line, or JSON: an array of texts, of objects with "prompt",
-// "text" or "inputs", or of conversations as ShareGPT has them, of which the first human turn
-// counts.
+// A text file with a prompt on each line, or JSON: an array of texts, of objects with
+// "prompt", "text" or "inputs", or of conversations as ShareGPT has them, of which the first
+// human turn counts.
 Result<std::vector<std::string>> ReadPrompts(const std::filesystem::path& path);
 
 }  // namespace dray::bench

@@ -8,11 +8,11 @@
 
 namespace dray::checkpoint {
 
-// The next `count` pairs as an object, in the file's order. kCorrupt for what no writer makes: keys
-// that are empty, longer than 65535 bytes or repeated, types that do not exist, values that run
-// over the end; kResourceExhausted above what any tokenizer needs (4 million values in all arrays
-// together, arrays in arrays four deep), since a value takes more memory than its bytes in the
-// file.
+// The next `count` pairs as an object, in the file's order. kCorrupt for what no writer makes:
+// keys that are empty, longer than 65535 bytes or repeated, types that do not exist, values that
+// run over the end; kResourceExhausted above what any tokenizer needs (4 million values in all
+// arrays together, arrays in arrays four deep), since a value takes more memory than its bytes
+// in the file.
 Result<Json> ReadGgufMetadata(ByteReader& reader, uint64_t count);
 
 // A length and so many bytes. kCorrupt above `max_bytes`.

@@ -8,9 +8,8 @@ namespace dray::checkpoint {
 // Its form:
 // - int4 in groups of 32 for formats of up to four bits. Q4_0, Q4_1 and Q4_K are held but for
 //   scales and zero points in f16; Q2_K and Q3_K, whose groups are 16, are rounded again.
-// - int8 with a scale for each row for the others. Each weight is rounded again, by at most 1/254
-// of
-//   its row's largest magnitude.
+// - int8 with a scale for each row for the others. Each weight is rounded again, by at most
+//   1/254 of its row's largest magnitude.
 class BlockTensor final : public IntegerTensor {
  public:
   // `source` has two dimensions and blocks.

@@ -127,8 +127,8 @@ struct ZipSpec {
   ZipEntrySpec& Entry(std::string_view ending);  // the one whose name ends so
 };
 
-// What torch.save writes for {"w": f32 tensor of shape [2, 3]}: data.pkl, byteorder, data/0,
-// version.
+// What torch.save writes for {"w": f32 tensor of shape [2, 3]}: data.pkl,
+// byteorder, data/0, version.
 ZipSpec SoundTorchZip();
 // The same with another data.pkl.
 std::string TorchZipWithPickle(const std::string& pickle);

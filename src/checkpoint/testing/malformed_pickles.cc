@@ -1,5 +1,5 @@
-// The pickle cases of malformed_files.h, each in a sound archive, and the sound variants of torch
-// files.
+// The pickle cases of malformed_files.h, each in a sound archive, and the sound variants
+// of torch files.
 #include <fmt/format.h>
 
 #include <string_view>

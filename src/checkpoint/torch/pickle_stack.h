@@ -49,8 +49,8 @@ class PickleStack {
   // The document, whose root is the only value left on the stack.
   Result<PickleDocument> Finish();
 
-  // The key of the outermost dict at which the machine is, for error messages; empty if it is at
-  // none.
+  // The key of the outermost dict at which the machine is, for error messages; empty if it
+  // is at none.
   std::string_view NearestKey() const;
 
  private:

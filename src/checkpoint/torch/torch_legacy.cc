@@ -80,8 +80,8 @@ Result<Bytes> LegacyReader::ReadStorage(const TorchStorage& storage) {
   return reader_.ReadBytes(static_cast<size_t>(storage.size_bytes()));
 }
 
-// In the order of state_dict.storages, though the file has them in the order of its own list of
-// keys.
+// In the order of state_dict.storages, though the file has them in the order of its own
+// list of keys.
 Result<std::vector<Bytes>> LegacyReader::ReadStorages(const TorchStateDict& state_dict) {
   std::unordered_map<std::string_view, size_t> waiting;
   for (size_t i = 0; i < state_dict.storages.size(); ++i)

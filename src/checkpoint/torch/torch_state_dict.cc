@@ -241,8 +241,8 @@ Status StateDictReader::AddView(TorchTensor tensor, Values shape, Values strides
   return OkStatus();
 }
 
-// Arguments: storage, offset, shape, strides, requires_grad, hooks, and then the dtype (v3) and
-// metadata.
+// Arguments: storage, offset, shape, strides, requires_grad, hooks, and then the dtype
+// (v3) and metadata.
 Status StateDictReader::AddTensor(std::string_view name, const Call& call) {
   const Values arguments = call.arguments;
   const bool has_dtype = call.function == TorchGlobal::kRebuildTensorWithDType;

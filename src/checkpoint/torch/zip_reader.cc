@@ -190,8 +190,8 @@ Status Reader::CheckLocalSizes(const Record& record, const CommonHeader& local,
   return OkStatus();
 }
 
-// Reads the local header at `at`, which must be where the record says, and moves `at` behind the
-// data.
+// Reads the local header at `at`, which must be where the record says, and moves `at`
+// behind the data.
 Result<ZipEntry> Reader::ReadLocal(const Record& record, uint64_t& at) const {
   if (record.offset != at) {
     return Corrupt(record,
@@ -218,8 +218,8 @@ Result<ZipEntry> Reader::ReadLocal(const Record& record, uint64_t& at) const {
   return ZipEntry{record.name, data, record.crc32};
 }
 
-// What may stand between an entry's data and `next`: its descriptor, if it is declared, and nothing
-// else.
+// What may stand between an entry's data and `next`: its descriptor, if it is declared,
+// and nothing else.
 Status Reader::SkipDescriptor(const Record& record, uint64_t next, uint64_t& at) const {
   if ((record.flags & kHasDescriptor) == 0) return OkStatus();
   // torch writes none after an entry without bytes. An overlap is for the next entry to report.

@@ -1,5 +1,5 @@
-// How large the key/value cache and the context of an engine are, from options, model and free
-// memory.
+// How large the key/value cache and the context of an engine are, from options, model
+// and free memory.
 #pragma once
 
 #include "base/status.h"

@@ -1,5 +1,5 @@
-// Speculation: guesses of a sequence's next tokens, which one step of the model then checks all at
-// once.
+// Speculation: guesses of a sequence's next tokens, which one step of the model then checks
+// all at once.
 //
 // At each guessed place the sampler chooses as it would have without the guess: from the same
 // logits (a row's logits do not depend on the rows beside it), with the same history and the same
@@ -36,8 +36,8 @@ struct DraftOffer {
   int kind = 0;
 };
 
-// Not thread-safe: the engine's thread alone calls it, the methods below in their order in every
-// step.
+// Not thread-safe: the engine's thread alone calls it, the methods below in their order
+// in every step.
 class Drafter {
  public:
   virtual ~Drafter() = default;

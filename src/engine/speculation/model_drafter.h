@@ -16,8 +16,8 @@
 
 namespace dray::engine {
 
-// `draft` must outlive the drafter; its vocabulary is the model's. `cost_of_guess`: see
-// Drafter::CostOfGuess.
+// `draft` must outlive the drafter; its vocabulary is the model's.
+// `cost_of_guess`: see Drafter::CostOfGuess.
 std::unique_ptr<Drafter> MakeModelDrafter(LoadedModel& draft, double cost_of_guess);
 
 }  // namespace dray::engine

@@ -1,5 +1,5 @@
-// The parts of speculation that need no model: looking up what followed, and deciding how much to
-// guess.
+// The parts of speculation that need no model: looking up what followed, and deciding how
+// much to guess.
 #include <gtest/gtest.h>
 
 #include <random>

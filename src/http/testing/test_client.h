@@ -1,5 +1,5 @@
-// For tests: a client that sends raw bytes and leaves whenever it is told to. Blocking, every wait
-// bounded.
+// For tests: a client that sends raw bytes and leaves whenever it is told to. Blocking,
+// every wait bounded.
 #pragma once
 
 #include <chrono>

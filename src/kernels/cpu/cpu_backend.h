@@ -1,8 +1,8 @@
 // The host's processors as a backend: splits each operation over a team of threads and calls the
 // chosen instruction set's kernels.
 //
-// Threads: as Backend says, one caller at a time; the team takes turns with those of other
-// backends.
+// Threads: as Backend says, one caller at a time; the team takes turns with those
+// of other backends.
 #pragma once
 
 #include <memory>

@@ -97,8 +97,8 @@ void CpuBackend::RunLinear(const LinearArgs& args, const Finished& finished) {
       inputs != format && task.blocks.count > 2 ? ExpandedBytes(task.layout) : 0;
   const int64_t before_copy = normed_bytes + expanded_bytes;
   // Each thread's own memory, of which that of two never shares a page's worth of lines that a
-  // prefetcher may run over: perhaps a row that is being normalised, a panel that is widened, and a
-  // copy.
+  // prefetcher may run over: perhaps a row that is being normalised, a panel that is widened,
+  // and a copy.
   constexpr int64_t kPage = 4096;
   const int64_t shared_bytes = RoundUp(sizes.total(), kPage);
   const int64_t thread_bytes =

@@ -1,6 +1,6 @@
-// What a decoder is: every choice and size that the forward pass needs, resolved from a family's
-// config.json. Nothing here names a family; two families that compute the same have equal
-// configurations.
+// What a decoder is: every choice and size that the forward pass needs, resolved from a
+// family's config.json. Nothing here names a family; two families that compute the same
+// have equal configurations.
 #pragma once
 
 #include <cstdint>
@@ -67,9 +67,9 @@ struct DecoderConfig {
   int64_t num_kv_heads = 0;
   int64_t head_dim = 0;
   int64_t ffn = 0;
-  // Prompt and new tokens together may not exceed it: rows of a learned position table, else the
-  // context that the configuration claims (families/rope_config.h has the rules for stretched
-  // rope).
+  // Prompt and new tokens together may not exceed it: rows of a learned position table,
+  // else the context that the configuration claims (families/rope_config.h has the rules
+  // for stretched rope).
   int64_t max_positions = 0;
 
   NormKind norm = NormKind::kLayerNorm;

@@ -280,8 +280,8 @@ Status Describer::AddRotation(Json& config) const {
     return Refuse("rope.dimension_count",
                   fmt::format("it must be from 1 to the heads' size, {}", head_dim));
   }
-  // In the middle between two whole numbers of dimensions, so that the family rounds it to this
-  // one.
+  // In the middle between two whole numbers of dimensions, so that the family rounds it
+  // to this one.
   const double part = (static_cast<double>(dims) + 0.5) / static_cast<double>(head_dim);
   config.Set("partial_rotary_factor", dims == head_dim ? 1.0 : part);
   return OkStatus();

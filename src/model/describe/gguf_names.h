@@ -8,9 +8,9 @@
 
 namespace dray::model {
 
-// In which order the rows of queries and keys stand in their tensors: as the decoder wants them, or
-// with the two halves of each head interleaved, which is how converters prepare a rotation of
-// neighbours.
+// In which order the rows of queries and keys stand in their tensors: as the decoder wants
+// them, or with the two halves of each head interleaved, which is how converters prepare a
+// rotation of neighbours.
 enum class GgufHeads : uint8_t { kAsTheyAre, kInterleaved };
 
 // The family's weights under their GGUF names. All are stored [out, in] with query, key and value

@@ -95,8 +95,8 @@ Result<std::optional<PackedFormat>> ReadPackedFormat(ConfigReader& reader,
                        "made from");
   }
   DRAY_ASSIGN_OR_RETURN(format.group, ReadGroup(reader));
-  // What else stands there tells how the weights were found, not what they are: that is in the
-  // tensors.
+  // What else stands there tells how the weights were found, not what they are: that is
+  // in the tensors.
   return std::optional(format);
 }
 

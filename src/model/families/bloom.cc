@@ -1,5 +1,5 @@
-// BLOOM: no positions but ALiBi, a norm after the token table, query/key/value rows stored head by
-// head.
+// BLOOM: no positions but ALiBi, a norm after the token table, query/key/value rows stored
+// head by head.
 #include <algorithm>
 
 #include "model/families/families.h"

@@ -79,8 +79,8 @@ enum class Extent : uint8_t {
   kHeadDim
 };
 
-// One tensor of the checkpoint and the place where it goes. `name` holds the layer's number as
-// "{}".
+// One tensor of the checkpoint and the place where it goes. `name` holds the layer's
+// number as "{}".
 struct WeightRow {
   Slot slot;
   std::string_view name;

@@ -219,8 +219,8 @@ TEST(FamilyRegistryTest, EveryFamilyReadsItsDefaults) {
   }
 }
 
-// The same rows for the same shape: what differs between the LLaMA-shaped families is
-// configuration.
+// The same rows for the same shape: what differs between the LLaMA-shaped
+// families is configuration.
 TEST(FamilyRegistryTest, LlamaShapesShareOneTable) {
   for (const char* name : {"mistral", "qwen2", "qwen3"}) {
     EXPECT_EQ(FindFamily(name)->weights.data(), FindFamily("llama")->weights.data());

@@ -22,9 +22,8 @@ struct RopeKeys {
 // max_position_embeddings (`default_max_positions` where absent) by these rules:
 // - plain and llama3: max_position_embeddings;
 // - linear and dynamic: factor times it, as it is the unscaled model's context;
-// - yarn: the larger of it and factor * original_max_position_embeddings, since files hold either
-// the
-//   unscaled or the scaled context.
+// - yarn: the larger of it and factor * original_max_position_embeddings, since files hold
+//   either the unscaled or the scaled context.
 // Refuses types other than default, linear, dynamic, llama3 and yarn by name.
 Status ReadRope(ConfigReader& reader, const RopeKeys& keys, int64_t default_max_positions,
                 DecoderConfig& config);

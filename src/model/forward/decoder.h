@@ -1,6 +1,6 @@
-// The one forward pass of every decoder family. A step is a ragged batch: for each sequence a range
-// of tokens to compute, whether they are a prompt, a piece of one, or the one token of a decode
-// step.
+// The one forward pass of every decoder family. A step is a ragged batch: for each sequence a
+// range of tokens to compute, whether they are a prompt, a piece of one, or the one token of
+// a decode step.
 #pragma once
 
 #include <cstdint>
@@ -44,16 +44,16 @@ struct RaggedBatch {
 
 class Decoder {
  public:
-  // Allocates all working memory; Forward and Logits allocate none. The arguments must outlive the
-  // decoder.
+  // Allocates all working memory; Forward and Logits allocate none. The arguments must
+  // outlive the decoder.
   static Result<std::unique_ptr<Decoder>> Make(const DecoderConfig& config, const Weights& weights,
                                                kernels::Backend& backend,
                                                const DecoderLimits& limits);
 
   // Computes the batch and writes its keys and values into the cache.
   void Forward(const RaggedBatch& batch, const KvCache& cache);
-  // Logits of some rows of the last Forward, at most max_logit_rows: [rows.size(), vocab] into host
-  // memory.
+  // Logits of some rows of the last Forward, at most max_logit_rows: [rows.size(), vocab]
+  // into host memory.
   void Logits(std::span<const int32_t> rows, std::span<float> out);
 
  private:

@@ -23,8 +23,8 @@ float PairPower(const RopeConfig& rope, float base, int64_t pair) {
   return Power(base, exponent);
 }
 
-// The base that stretches the longest waves to `seq_len` tokens and leaves the shortest as they
-// are.
+// The base that stretches the longest waves to `seq_len` tokens and leaves the shortest
+// as they are.
 float DynamicBase(const RopeConfig& rope, int64_t seq_len) {
   const auto base = static_cast<float>(rope.base);
   if (seq_len <= rope.original_max_positions) return base;

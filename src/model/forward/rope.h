@@ -13,8 +13,8 @@ namespace dray::model {
 // RopeScaling::kDynamic depends on it.
 std::vector<float> InverseFrequencies(const RopeConfig& rope, int64_t seq_len);
 
-// Writes one row for `position`: rope.dim / 2 cosines, then as many sines, times
-// rope.attention_factor.
+// Writes one row for `position`: rope.dim / 2 cosines, then as many
+// sines, times rope.attention_factor.
 void WriteCosSin(const RopeConfig& rope, std::span<const float> inverse_frequencies,
                  int64_t position, std::span<float> row);
 

@@ -1,5 +1,5 @@
-// Random weights in place of a checkpoint's, so that a model can be timed from its config.json
-// alone.
+// Random weights in place of a checkpoint's, so that a model can be timed from
+// its config.json alone.
 #pragma once
 
 #include <cstdint>

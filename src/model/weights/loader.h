@@ -1,6 +1,6 @@
 // Fills a model's weights from a checkpoint: every byte is read once, packed into the kernels'
-// form, and its pages are given back, so that peak memory is the packed weights plus one piece of a
-// tensor.
+// form, and its pages are given back, so that peak memory is the packed weights plus one piece
+// of a tensor.
 #pragma once
 
 #include <cstdint>

@@ -13,8 +13,8 @@ namespace dray::model {
 // does since release 5. To be called before PlanTensors. Reads both tensors if both are there.
 void SettleTiedHead(const checkpoint::Checkpoint& checkpoint, ModelDescription& model);
 
-// Whether two tensors hold the same numbers in the same format. Reads them up to the first
-// difference.
+// Whether two tensors hold the same numbers in the same format. Reads them up to
+// the first difference.
 bool SameStorage(const checkpoint::TensorSource& a, const checkpoint::TensorSource& b);
 
 }  // namespace dray::model

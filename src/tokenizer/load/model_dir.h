@@ -15,8 +15,8 @@ namespace dray::tokenizer {
 
 inline constexpr uint64_t kMaxTokenizerFileBytes = 256ull << 20;
 
-// What tokenizer_config.json, special_tokens_map.json, added_tokens.json and config.json say about
-// encoding.
+// What tokenizer_config.json, special_tokens_map.json, added_tokens.json and config.json
+// say about encoding.
 struct TokenizerConfig {
   std::string tokenizer_class;  // without "Fast"; empty if no file says it
   std::string model_type;       // of config.json; empty without that file

@@ -163,8 +163,8 @@ bool BpeModel::CanCut(std::string_view text, size_t left, size_t right) const {
   const DecodedChar a = DecodeChar(text, left);
   const DecodedChar b = DecodeChar(text, right);
   if (junctions_.Get(JunctionKey(a.code, b.code)) != nullptr) return false;
-  // Both must be tokens: unknown characters may be fused across, and byte tokens merge by other
-  // rules.
+  // Both must be tokens: unknown characters may be fused across, and byte tokens merge
+  // by other rules.
   return CharId(text.substr(left, a.bytes), a.code).has_value() &&
          CharId(text.substr(right, b.bytes), b.code).has_value();
 }

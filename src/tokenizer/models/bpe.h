@@ -55,8 +55,8 @@ class BpeModel : public Model {
   Status SplitChars(std::string_view word, std::vector<int32_t>& symbols) const;
   // Appends the byte tokens of `text`; false if one is missing.
   bool AppendByteTokens(std::string_view text, std::vector<int32_t>& symbols) const;
-  // Whether no merge can ever join what ends with the first character to what begins with the
-  // second.
+  // Whether no merge can ever join what ends with the first character to what begins
+  // with the second.
   bool CanCut(std::string_view text, size_t left, size_t right) const;
 
   BpeOptions options_;

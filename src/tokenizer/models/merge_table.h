@@ -9,8 +9,8 @@
 
 namespace dray::tokenizer {
 
-// A fixed-size open hash table from 64-bit keys to `Value`, for keys known to be fewer than
-// reserved.
+// A fixed-size open hash table from 64-bit keys to `Value`, for keys known to be
+// fewer than reserved.
 template <typename Value>
 class FlatTable {
  public:

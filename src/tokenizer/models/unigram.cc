@@ -12,8 +12,8 @@ namespace {
 
 // An unknown character scores this much below the worst token.
 constexpr double kUnkPenalty = 10.0;
-// The index takes some 40 bytes of memory for a byte of token text; published vocabularies have 3
-// MB.
+// The index takes some 40 bytes of memory for a byte of token text; published vocabularies
+// have 3 MB.
 constexpr size_t kMaxIndexedBytes = 16 << 20;
 // A path looks at every token that begins at a character: this bounds the work for one character.
 constexpr size_t kMaxTokenBytes = 1024;

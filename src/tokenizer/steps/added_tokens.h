@@ -33,13 +33,13 @@ struct AddedSplit {
 
 class AddedTokens {
  public:
-  // Of a token's text, as it is and once normalized: the search walks at most this far from each
-  // place.
+  // Of a token's text, as it is and once normalized: the search walks at most this far
+  // from each place.
   static constexpr size_t kMaxContentBytes = 1024;
 
-  // Adds tokens as the reference does: a text that the model or an earlier token has keeps its id
-  // and gets the new properties, others get the next free id. Ids that the file declares do not
-  // count.
+  // Adds tokens as the reference does: a text that the model or an earlier token has keeps
+  // its id and gets the new properties, others get the next free id. Ids that the file
+  // declares do not count.
   Status Add(std::vector<AddedToken> tokens, const Vocab& vocab, const Normalizer& normalizer);
   // Call once, after the last Add and before everything below.
   void Finish();

@@ -19,8 +19,8 @@ class TokenSink {
   virtual ~TokenSink() = default;
   // One whole token.
   virtual void Token(std::string_view token) = 0;
-  // A further part (whole characters) of the one token that there is: no Token call comes before or
-  // after.
+  // A further part (whole characters) of the one token that there is: no Token call comes
+  // before or after.
   virtual void Part(std::string_view part) = 0;
   // There is no more.
   virtual void Finish() = 0;
@@ -39,8 +39,8 @@ class Decoder {
   Decoder();
   static Result<Decoder> Load(const JsonNode& node);
 
-  // A chain of stages in front of `out`, the first step's last in the list. Must not outlive the
-  // decoder.
+  // A chain of stages in front of `out`, the first step's last in the list. Must not
+  // outlive the decoder.
   std::vector<std::unique_ptr<TokenSink>> NewStages(TokenSink& out) const;
 
  private:

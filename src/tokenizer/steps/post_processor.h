@@ -1,5 +1,5 @@
-// The `post_processor` of tokenizer.json: which ids stand around a text's own (begin and end of
-// sequence).
+// The `post_processor` of tokenizer.json: which ids stand around a text's own (begin and
+// end of sequence).
 #pragma once
 
 #include <cstdint>

@@ -56,8 +56,8 @@ TEST(SplitScannerTest, CutsAsKnown) {
   EXPECT_EQ(Scan(SplitPattern::kQwen2, "a12  \n b"), (Parts{"a", "1", "2", "  \n", " b"}));
 }
 
-// Characters on which the scanner's and the expression's databases (of different Unicode versions)
-// agree.
+// Characters on which the scanner's and the expression's databases (of different
+// Unicode versions) agree.
 class Characters {
  public:
   Characters() {

@@ -13,8 +13,8 @@ namespace dray::tokenizer {
 namespace {
 
 constexpr size_t kMaxPatternBytes = 16 * 1024;
-// Levels of groups in a pattern: the compiler recurses by them. Published patterns use at most
-// four.
+// Levels of groups in a pattern: the compiler recurses by them. Published patterns use
+// at most four.
 constexpr unsigned kMaxPatternDepth = 100;
 // Back-tracks of one attempt at one position. Published patterns need a few, or as many as the run
 // of white space before them is long.

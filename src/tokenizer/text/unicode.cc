@@ -61,8 +61,8 @@ std::vector<utf8proc_int32_t> Decompose(std::string_view text, utf8proc_option_t
   return codes;
 }
 
-// Canonical ordering. A sort per run of marks: the library's own loop is quadratic in a run's
-// length.
+// Canonical ordering. A sort per run of marks: the library's own loop is quadratic in
+// a run's length.
 void OrderMarks(std::vector<utf8proc_int32_t>& codes) {
   const auto by_class = [](utf8proc_int32_t a, utf8proc_int32_t b) {
     return CombiningClass(a) < CombiningClass(b);

@@ -52,8 +52,8 @@ Utf8Step NextUtf8(std::string_view bytes);
 // `bytes` with every invalid part replaced by U+FFFD.
 std::string ReplaceInvalidUtf8(std::string_view bytes);
 
-// The length of the longest prefix of `text` that is at most `limit` bytes and ends between
-// characters.
+// The length of the longest prefix of `text` that is at most `limit` bytes and
+// ends between characters.
 size_t CharBoundaryBefore(std::string_view text, size_t limit);
 
 }  // namespace dray::tokenizer

@@ -1,6 +1,6 @@
-// How much processor time one request may spend in the patterns of an untrusted tokenizer file. One
-// budget a request, passed down by reference, so that many cheap-looking calls cannot add up to
-// minutes.
+// How much processor time one request may spend in the patterns of an untrusted tokenizer file.
+// One budget a request, passed down by reference, so that many cheap-looking calls cannot add
+// up to minutes.
 #pragma once
 
 #include <chrono>

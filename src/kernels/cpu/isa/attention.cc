@@ -248,8 +248,8 @@ class ChunkPass {
     });
   }
 
-  // Adds weighted values of kLines * 16 dimensions from `d` on, of which the last lanes may be
-  // missing.
+  // Adds weighted values of kLines * 16 dimensions from `d` on, of which the last lanes
+  // may be missing.
   template <int kQueries, int kLines, bool kPartial>
   __attribute__((noinline)) void ValueTile(int query, int64_t d, Range groups) {
     typename D::Acc acc[kQueries][kLines];

@@ -1,5 +1,5 @@
-// Linear with integer weights that have a scale, and perhaps a zero point, for each group of
-// columns.
+// Linear with integer weights that have a scale, and perhaps a zero point, for each
+// group of columns.
 //
 // Numbers are stored unsigned. The integer sum of a group is exact, so its order is free: without
 // zero points it starts at -(half the range) * (sum of the group's activations); with them, the

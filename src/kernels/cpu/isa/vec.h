@@ -7,9 +7,9 @@
 // instantiates could be the copy that the linker keeps for the whole program, with instructions
 // that the processor may lack.
 //
-// Arithmetic is the same in all sets (also the tree of Sum), but Fma rounds once only where the
-// hardware has it. Contraction by the compiler is off, so a formula rounds alike wherever it is
-// inlined.
+// Arithmetic is the same in all sets (also the tree of Sum), but Fma rounds once only where
+// the hardware has it. Contraction by the compiler is off, so a formula rounds alike wherever
+// it is inlined.
 //
 //   IfLess(a, b, x, y)   per lane: a < b ? x : y
 //   Max, Min             the second operand if either is NaN

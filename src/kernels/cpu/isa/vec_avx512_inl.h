@@ -84,8 +84,8 @@ inline Vec LoadBF16(const uint16_t* p) {
   return {_mm512_castsi512_ps(_mm512_maskz_slli_epi32(0xFFFF, wide, 16))};
 }
 inline Vec LoadF16(const uint16_t* p) { return {_mm512_maskz_cvtph_ps(0xFFFF, LoadHalves(p))}; }
-// Integer arithmetic also where the processor converts by itself: its instruction flushes
-// subnormals.
+// Integer arithmetic also where the processor converts by itself: its
+// instruction flushes subnormals.
 inline void StoreBF16(uint16_t* p, Vec a) {
   const __m512i bits = _mm512_castps_si512(a.v);
   const __m512i odd =

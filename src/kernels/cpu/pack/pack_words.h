@@ -30,8 +30,8 @@ struct GroupHeader {
 void StoreHeader(const PanelLayout& layout, std::byte* panels, int64_t row, int64_t col,
                  const GroupHeader& header);
 
-// Each eight of `count` numbers below 16 into four bytes: the first four in the low halves. In
-// place.
+// Each eight of `count` numbers below 16 into four bytes: the first four in the low
+// halves. In place.
 void PackNibbles(uint8_t* numbers, int64_t count);
 
 }  // namespace dray::kernels
