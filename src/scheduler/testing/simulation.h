@@ -1,0 +1,122 @@
+// A deterministic simulator of the scheduler: from one seed come the options, the arrivals, forks,
+// cancels and lost caches; a fake model computes on a fake paged cache, and after every step the
+// rules are checked.
+//
+// The fake model. The value at a position is a hash of all tokens up to it, made from the value
+// that the cache holds for the position before; a new token is a hash of the last value and the
+// sample's seed. Each entry reads every slot it depends on. So a wrong block, a missed copy, a slot
+// overwritten or not computed gives a wrong value, and every sequence must produce, value by value,
+// what it would alone.
+//
+// Guesses. At random steps some clients propose a few tokens, of which the first ones are right and
+// the next, if any, is wrong: wrong values get into the cache, where nobody may ever read them.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "scheduler/scheduler.h"
+#include "scheduler/testing/simulation_support.h"
+
+namespace dray::scheduler {
+
+constexpr uint64_t kPoison = 0xDEADDEADDEADDEADu;
+
+class Simulation {
+ public:
+  explicit Simulation(uint64_t seed);
+
+  // Runs to the end. Returns what rule was broken, or "".
+  std::string Run();
+
+  int64_t num_events() const { return num_events_; }
+  int64_t num_preemptions() const { return scheduler_->num_preemptions(); }
+  int64_t num_copies() const { return num_copies_; }
+  int64_t num_accepted() const { return num_accepted_; }
+  int64_t num_rejected() const { return num_rejected_; }
+
+ private:
+  int64_t capacity() const { return int64_t{options_.num_blocks} * options_.block_size; }
+
+  template <typename... Args>
+  void Expect(bool condition, fmt::format_string<Args...> format, Args&&... args) {
+    if (condition || !error_.empty()) return;
+    error_ = fmt::format("step {}: {}", step_, fmt::format(format, std::forward<Args>(args)...));
+  }
+
+  void ActAtRandom();
+  void Arrive();
+  Client* PickClient();
+  void ForkSome();
+  void CancelSome();
+  void LoseCache();
+  void Stop(Client& client);
+  void Step();
+
+  // More than fits at times, and for sequences that are not at their last token or not there.
+  void Propose();
+
+  // simulation_checks.cc.
+  int64_t NumProposed(SequenceId id) const;
+  // Limits, order, and progress of the first in line.
+  void CheckPlan(const Plan& plan);
+  void CheckEntry(Client& client, const PlanEntry& entry);
+  void CheckDrafts(const Client& client, const PlanEntry& entry);
+  // The first running sequence moves on in every step; nobody is admitted past one that could have
+  // been; a decode stands still only for want of a block.
+  void CheckFairness(const Plan& plan, const Order* last_admitted);
+
+  // Whatever a block held when it was freed must not matter.
+  void PoisonFreeBlocks();
+  void CopyBlock(const BlockCopy& copy);
+  size_t Slot(const PlanEntry& entry, int64_t position) const;
+
+  // No slot may be written by two entries of a step.
+  void MarkWrites(const Plan& plan);
+  void Compute(const PlanEntry& entry);
+
+  // Returns how many guesses, from the first on, are what the client would have sampled.
+  int64_t ComputeDrafts(const Client& client, const PlanEntry& entry);
+
+  // The input token of a position: the prompt's are their own position, the others
+  // were sampled before.
+  uint64_t TokenAt(const Client& client, int64_t position) const;
+
+  // One new token after the accepted ones, at times a few more, which are still to be computed.
+  void SampleTokens(Client& client, uint64_t value, int64_t num_accepted);
+  void CancelInFlight(const Plan& plan);
+  void EraseCancelled();
+
+  // Each sequence that should end does, once, and no other.
+  void Finish();
+
+  // Every step moves the first in line by a token, so the steps are bounded by the tokens left,
+  // twice over because a fork may wait for a later arrival to end.
+  void Drain();
+
+  Random random_;
+  SchedulerOptions options_;
+  int64_t arrival_interval_ = 1;
+  std::optional<Scheduler> scheduler_;
+  std::map<SequenceId, Client> clients_;
+  std::vector<uint64_t> cache_;   // by slot
+  std::vector<uint64_t> writer_;  // by slot: the last step that wrote it
+  std::vector<DraftProposal> proposals_;
+  std::vector<SequenceResult> results_;
+  std::vector<SequenceId> planned_;
+  uint64_t next_id_ = 1;
+  int64_t step_ = 0;
+  int64_t num_events_ = 0;
+  int64_t num_copies_ = 0;
+  int64_t num_accepted_ = 0;
+  int64_t num_rejected_ = 0;
+  std::string error_;
+};
+
+}  // namespace dray::scheduler

@@ -1,0 +1,97 @@
+// The rules that the simulation checks in every plan.
+#include <algorithm>
+
+#include "scheduler/testing/simulation.h"
+
+namespace dray::scheduler {
+
+int64_t Simulation::NumProposed(SequenceId id) const {
+  for (const DraftProposal& proposal : proposals_) {
+    if (proposal.id == id) return proposal.num_drafts;
+  }
+  return 0;
+}
+
+void Simulation::CheckPlan(const Plan& plan) {
+  Expect(static_cast<int64_t>(plan.entries.size()) <= options_.max_sequences,
+         "{} sequences in a step", plan.entries.size());
+  int64_t num_tokens = 0;
+  const Client* previous = nullptr;
+  const Order* last_admitted = nullptr;
+  for (const PlanEntry& entry : plan.entries) {
+    ++num_events_;
+    num_tokens += entry.num_tokens;
+    const auto it = clients_.find(entry.id);
+    Expect(it != clients_.end(), "unknown sequence {} in the plan", entry.id.value());
+    if (!error_.empty()) return;
+    Client& client = it->second;
+    CheckEntry(client, entry);
+    if (!client.running) {
+      Expect(last_admitted == nullptr || *last_admitted < client.order, "{} passed another",
+             client.id.value());
+      last_admitted = &client.order;
+    }
+    previous = &client;
+  }
+  Expect(previous != nullptr && num_tokens == plan.num_tokens, "wrong sum of tokens");
+  Expect(num_tokens <= options_.max_batch_tokens, "{} tokens in a step", num_tokens);
+  CheckFairness(plan, last_admitted);
+}
+
+void Simulation::CheckEntry(Client& client, const PlanEntry& entry) {
+  const uint64_t id = entry.id.value();
+  const bool fresh_fork = client.is_fork && !client.running;
+  if (fresh_fork && entry.first_token > 0) {
+    Expect(entry.first_token <= client.num_prompt_tokens, "fork {} skips to {}", id,
+           entry.first_token);
+  } else {
+    Expect(entry.first_token == client.num_computed, "sequence {} goes from {} to {}", id,
+           client.num_computed, entry.first_token);
+  }
+  const int64_t num_known = entry.num_tokens - entry.num_drafts;
+  const int64_t end = entry.first_token + num_known;
+  Expect(num_known >= 1 && end <= client.num_known(), "sequence {} computes to {} of {}", id, end,
+         client.num_known());
+  Expect(num_known <= options_.max_prefill_chunk_tokens, "chunk of {}", num_known);
+  CheckDrafts(client, entry);
+  Expect((entry.sampling == Sampling::kYes) == (end == client.num_known()),
+         "sequence {} samples at {} of {}", id, end, client.num_known());
+  Expect(static_cast<int64_t>(entry.block_table.size()) * options_.block_size >=
+             end + entry.num_drafts,
+         "sequence {} has {} blocks for {} tokens", id, entry.block_table.size(), end);
+}
+
+void Simulation::CheckDrafts(const Client& client, const PlanEntry& entry) {
+  const uint64_t id = entry.id.value();
+  Expect(entry.num_drafts >= 0 && entry.num_drafts <= std::max<int64_t>(0, NumProposed(entry.id)),
+         "sequence {} gets {} drafts", id, entry.num_drafts);
+  if (entry.num_drafts == 0) return;
+  Expect(entry.num_tokens == 1 + entry.num_drafts && entry.sampling == Sampling::kYes,
+         "drafts for {}, which is catching up", id);
+  Expect(client.num_generated() + entry.num_drafts < client.max_new_tokens,
+         "{} drafts for {}, which has {} of {} tokens", entry.num_drafts, id,
+         client.num_generated(), client.max_new_tokens);
+}
+
+void Simulation::CheckFairness(const Plan& plan, const Order* last_admitted) {
+  std::vector<SequenceId>& planned = planned_;
+  planned.clear();
+  for (const PlanEntry& entry : plan.entries) planned.push_back(entry.id);
+  std::sort(planned.begin(), planned.end());
+  const Client* first = nullptr;
+  for (const auto& [id, client] : clients_) {
+    const bool in_plan = std::binary_search(planned.begin(), planned.end(), id);
+    if (client.running && (first == nullptr || client.order < first->order)) first = &client;
+    if (in_plan) continue;
+    if (!client.running && last_admitted != nullptr && !client.is_fork) {
+      Expect(*last_admitted < client.order, "sequence {} was passed", id.value());
+    }
+    if (client.running && client.num_known() - client.num_computed == 1) {
+      Expect(client.num_computed % options_.block_size == 0, "decode {} stalls", id.value());
+    }
+  }
+  Expect(first == nullptr || std::binary_search(planned.begin(), planned.end(), first->id),
+         "the first in line stands still");
+}
+
+}  // namespace dray::scheduler
