@@ -65,6 +65,17 @@ class LayersTest(CheckTest):
     def test_a_good_tree_passes(self):
         self.assert_passes('check_layers')
 
+    def test_folders_side_by_side_form_no_loop(self):
+        one_way = {'src/tensor/a/x.h': '#include "tensor/b/y.h"\n#include "tensor/t.h"\n',
+                   'src/tensor/t.h': '#include "tensor/a/x.h"\n',
+                   'src/tensor/b/y_test.cc': '#include "tensor/a/x.h"\n'}
+        self.assert_passes('check_layers', one_way)
+        self.assert_fails('check_layers', {**one_way, 'src/tensor/b/y.h': '#include "tensor/a/x.h"\n'},
+                          'tensor/a, tensor/b: include each other', 'src/tensor/a/x.h', 'src/tensor/b/y.h')
+        self.assert_fails('check_layers', {**one_way, 'src/tensor/b/y.h': '#include "tensor/c/z.h"\n',
+                                           'src/tensor/c/z.cc': '#include "tensor/a/x.h"\n'},
+                          'tensor/a, tensor/b, tensor/c')
+
     def test_an_include_upwards_fails(self):
         self.assert_fails('check_layers', {'src/base/b.cc': '\n#include "tensor/t.h"\n'},
                           'src/base/b.cc:2', 'base may not include tensor')

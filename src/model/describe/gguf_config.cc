@@ -14,7 +14,7 @@
 
 #include "base/log.h"
 #include "model/describe/gguf_names.h"
-#include "model/weights/tied_head.h"
+#include "model/describe/tied_head.h"
 
 namespace dray::model {
 namespace {

@@ -5,7 +5,7 @@
 #include "checkpoint/gguf/gguf_files.h"
 #include "checkpoint/weight_files.h"
 #include "model/describe/gguf_config.h"
-#include "model/weights/tied_head.h"
+#include "model/describe/tied_head.h"
 
 namespace dray::model {
 namespace {

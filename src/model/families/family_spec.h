@@ -43,6 +43,8 @@ enum class Slot : uint8_t {
 };
 inline constexpr int kNumSlots = static_cast<int>(Slot::kFfnOutBias) + 1;
 inline constexpr Slot kFirstLayerSlot = Slot::kAttentionNormWeight;
+// Stands for the layer of a slot that exists once.
+inline constexpr int64_t kNoLayer = -1;
 
 // Which rows of its slot a checkpoint tensor fills.
 enum class Part : uint8_t { kWhole, kQuery, kKey, kValue, kGate, kUp };

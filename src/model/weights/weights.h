@@ -13,9 +13,6 @@
 
 namespace dray::model {
 
-// Layer of the slots that exist once.
-inline constexpr int64_t kNoLayer = -1;
-
 // True for slots that are a [rows, cols] matrix in the backend's packed form; the others
 // are f32 vectors.
 bool IsMatrixSlot(Slot slot);

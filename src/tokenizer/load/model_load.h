@@ -4,7 +4,7 @@
 #include <memory>
 #include <string_view>
 
-#include "tokenizer/load/json_node.h"
+#include "tokenizer/json_node.h"
 #include "tokenizer/models/bpe.h"
 #include "tokenizer/models/model.h"
 

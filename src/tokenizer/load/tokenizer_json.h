@@ -3,7 +3,7 @@
 
 #include "base/parse/json.h"
 #include "base/status.h"
-#include "tokenizer/load/json_node.h"
+#include "tokenizer/json_node.h"
 #include "tokenizer/tokenizer_parts.h"
 
 namespace dray::tokenizer {

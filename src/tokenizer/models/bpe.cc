@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "tokenizer/load/json_node.h"
+#include "tokenizer/json_node.h"
 #include "tokenizer/text/utf8.h"
 
 namespace dray::tokenizer {

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "base/status.h"
-#include "tokenizer/load/json_node.h"
+#include "tokenizer/json_node.h"
 
 namespace dray::tokenizer {
 

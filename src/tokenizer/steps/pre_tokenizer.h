@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/status.h"
-#include "tokenizer/load/json_node.h"
+#include "tokenizer/json_node.h"
 #include "tokenizer/models/piece.h"
 #include "tokenizer/text/work_budget.h"
 

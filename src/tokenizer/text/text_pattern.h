@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "base/status.h"
-#include "tokenizer/load/json_node.h"
-#include "tokenizer/steps/split_scanner.h"
+#include "tokenizer/json_node.h"
 #include "tokenizer/text/regex.h"
+#include "tokenizer/text/split_scanner.h"
 
 namespace dray::tokenizer {
 

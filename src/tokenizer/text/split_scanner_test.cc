@@ -1,4 +1,4 @@
-#include "tokenizer/steps/split_scanner.h"
+#include "tokenizer/text/split_scanner.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "tokenizer/load/json_node.h"
+#include "tokenizer/json_node.h"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "model/weights/tied_head.h"
+#include "model/describe/tied_head.h"
 
 #include <fmt/format.h>
 
@@ -7,7 +7,6 @@
 
 #include "base/log.h"
 #include "model/describe/tensor_names.h"
-#include "model/weights/weights.h"
 
 namespace dray::model {
 namespace {
