@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <cctype>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
@@ -177,6 +178,13 @@ void ModelFolder::SetJson(const std::string& name, const std::string& path,
   const size_t at = text.find(quoted);
   DRAY_CHECK(at != std::string::npos);
   Write(name, text.replace(at, quoted.size(), *raw));
+}
+
+std::string CaseName(std::string text) {
+  for (char& c : text) {
+    if (std::isalnum(static_cast<unsigned char>(c)) == 0) c = '_';
+  }
+  return text;
 }
 
 std::vector<StoredTensor> ReadTensors(const std::string& model) {

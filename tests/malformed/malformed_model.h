@@ -49,12 +49,17 @@ struct MalformedModel {
 // Every field of every family's config.json, and of the files beside it.
 std::vector<MalformedModel> MalformedConfigs();
 std::vector<MalformedModel> MalformedTokenizers();
+// The files beside tokenizer.json, and the older ones in its place.
+std::vector<MalformedModel> MalformedTokenizerFiles();
 // Each tensor that a family needs: absent, of another shape, of another format.
 std::vector<MalformedModel> MalformedTensors();
 // Weight files and shard indexes that are unsound in themselves.
 std::vector<MalformedModel> MalformedWeightFiles();
 // Files that are absent, empty, folders, FIFOs, links to nothing.
 std::vector<MalformedModel> MalformedFolders();
+
+// `text` with "_" for every character that is no letter or digit.
+std::string CaseName(std::string text);
 
 // To be loaded: `weights_of` names the golden model whose weights must come out, bit for bit.
 struct SoundModel {

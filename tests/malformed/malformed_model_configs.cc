@@ -1,6 +1,5 @@
 // config.json and generation_config.json: every field that a family reads, with values that it
 // cannot have, and fields that contradict each other or ask for what dray does not compute.
-#include <cctype>
 
 #include "malformed/malformed_model.h"
 
@@ -354,9 +353,7 @@ std::vector<MalformedModel> MalformedConfigs() {
   AddFields(cases);
   const auto add = [&](const std::string& kind, const char* model, const char* json,
                        const char* key, const char* value, const char* file, const char* expected) {
-    std::string value_name;
-    for (const char* c = value == nullptr ? "missing" : value; *c != '\0'; ++c)
-      value_name += std::isalnum(static_cast<unsigned char>(*c)) != 0 ? *c : '_';
+    const std::string value_name = CaseName(value == nullptr ? "missing" : value);
     cases.push_back({.name = kind + "_" + model + "_" + key + "_" + value_name,
                      .model = model,
                      .damage =

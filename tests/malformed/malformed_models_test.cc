@@ -121,6 +121,12 @@ TEST_F(MalformedModelsTest, Tokenizers) {
   ExpectRefusals(tests);
 }
 
+TEST_F(MalformedModelsTest, TokenizerFiles) {
+  const auto tests = testing::MalformedTokenizerFiles();
+  EXPECT_GE(tests.size(), 40u);
+  ExpectRefusals(tests);
+}
+
 TEST_F(MalformedModelsTest, Tensors) {
   const auto tests = testing::MalformedTensors();
   EXPECT_GE(tests.size(), 500u);
