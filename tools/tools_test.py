@@ -130,23 +130,44 @@ class LayersTest(CheckTest):
 
 
 class SizesTest(CheckTest):
-    LONG_FILE = {'src/base/long.cc': '// line\n' * 501}
+    LONG_FILE = {'src/base/long.cc': '// line\n' * 451}
     LONG_FUNCTION = {'src/base/long.cc': 'int F() {\n' + '  ++x;\n' * 79 + '}\n'}
+    # So many that a few long functions are less than 5 %.
+    SHORT_FUNCTIONS = {'src/base/short.cc': 'int F() { return 1; }\n' * 60}
 
     def test_a_good_tree_passes(self):
         self.assert_passes('check_sizes')
 
     def test_a_file_and_a_function_at_the_limit_pass(self):
-        self.assert_passes('check_sizes', {'src/base/a.cc': '// line\n' * 500})
-        self.assert_passes('check_sizes', {'src/base/a.cc': 'int F() {\n' + '  ++x;\n' * 78 + '}\n'})
+        self.assert_passes('check_sizes', {'src/base/a.cc': '// line\n' * 450})
+        at_limit = {'src/base/a.cc': 'int F() {\n' + '  ++x;\n' * 78 + '}\n'}
+        self.assert_passes('check_sizes', {**self.SHORT_FUNCTIONS, **at_limit})
 
     def test_long_files_fail(self):
-        self.assert_fails('check_sizes', self.LONG_FILE, 'src/base/long.cc', '501 lines')
+        self.assert_fails('check_sizes', self.LONG_FILE, 'src/base/long.cc', '451 lines')
 
     def test_long_functions_fail(self):
-        self.assert_fails('check_sizes', self.LONG_FUNCTION, 'src/base/long.cc:1', '81 lines')
+        self.assert_fails('check_sizes', {**self.SHORT_FUNCTIONS, **self.LONG_FUNCTION},
+                          'src/base/long.cc:1', '81 lines')
         body = '    x = 1\n' * 80
-        self.assert_fails('check_sizes', {'tools/t.py': f'def f():\n{body}'}, 'tools/t.py:1', '81 lines')
+        self.assert_fails('check_sizes', {**self.SHORT_FUNCTIONS, 'tools/t.py': f'def f():\n{body}'},
+                          'tools/t.py:1', '81 lines')
+
+    def test_one_function_in_twenty_may_be_long(self):
+        body = {29: '  ++x;\n' * 27, 30: '  ++x;\n' * 28}  # by the function's lines
+        others = 'int F() { return 1; }\n' * 36  # the good tree has two more
+        for lines, num_long, passes in ((29, 3, True), (30, 2, True), (30, 3, False)):
+            text = others + ('int G() {\n' + body[lines] + '}\n') * num_long
+            if passes:
+                self.assert_passes('check_sizes', {'src/base/a.cc': text})
+            else:
+                self.assert_fails('check_sizes', {'src/base/a.cc': text}, '3 of 41 functions', '30 lines')
+
+    def test_a_folder_may_hold_25_files(self):
+        # The good tree has two files in src/base.
+        self.assert_passes('check_sizes', {f'src/base/f{i}.h': '' for i in range(23)})
+        self.assert_fails('check_sizes', {f'src/base/f{i}.h': '' for i in range(24)}, 'src/base: 26 files')
+        self.assert_passes('check_sizes', {f'tests/golden/models/f{i}.json': '' for i in range(40)})
 
     def test_an_exception_needs_a_reason_and_a_need(self):
         listed = {'tools/size_exceptions.txt': '# note\nsrc/base/long.cc: a table of data\n'}
