@@ -18,10 +18,9 @@ bool RanksBefore(const Ranked& a, const Ranked& b) {
   return a.key != b.key ? a.key > b.key : a.token_id < b.token_id;
 }
 
-// The k-th largest logit, 1 <= k <= logits.size(). `scratch` holds as many values as
-// there are logits.
+// Returns the k-th largest logit, k in [1, logits.size()]. `scratch` must have room for all logits.
 float KthLargest(std::span<const float> logits, size_t k, std::span<float> scratch) {
-  // A heap of the k largest costs one comparison for nearly every logit while k is small.
+  // While k is small, a heap of the k largest costs one comparison for nearly every logit.
   constexpr size_t kLargestHeap = 256;
   if (k > kLargestHeap) {
     std::copy(logits.begin(), logits.end(), scratch.begin());
@@ -42,9 +41,9 @@ float KthLargest(std::span<const float> logits, size_t k, std::span<float> scrat
   return heap.front();
 }
 
-// Moves a pivot's place in the order to where it would be sorted to, what ranks before it to the
-// left; returns its index. The pivot is the median of three, so that rows that are sorted already
-// are no bad case.
+// Chooses a pivot, moves it to the place that sorting would give it, and moves the items that rank
+// before it to its left. Returns the pivot's index. The pivot is the median of three items, so that
+// rows that are sorted already take no longer than others.
 size_t Partition(std::span<Ranked> items) {
   Ranked* const first = items.data();
   Ranked* const last = first + items.size() - 1;
@@ -59,13 +58,14 @@ size_t Partition(std::span<Ranked> items) {
   return static_cast<size_t>(place - first);
 }
 
-// Of the items in rank order, the last one of the shortest beginning (of one at least) whose
-// weights reach `target`. Reorders the items. Takes linear time: each round discards the part that
-// the sum of weights shows not to hold it.
+// Takes items in rank order until their weights sum up to `target` (at least one item) and returns
+// the last one taken. Reorders the items. Takes linear time: each round compares a sum of weights
+// with the target and discards the part of the items that cannot hold the result.
 Ranked FindBoundary(std::span<Ranked> items, double target) {
   constexpr size_t kSmall = 32;
   double before = 0;  // weight of the items discarded on the left
-  // Unlucky pivots cannot take more than time n log n: then the rest is sorted.
+  // The number of rounds is bounded; what is left after them is sorted. So unlucky pivots cost at
+  // most n log n time.
   for (int rounds = 2 * std::bit_width(items.size()); items.size() > kSmall && rounds > 0;
        --rounds) {
     const size_t pivot = Partition(items);
@@ -87,9 +87,9 @@ Ranked FindBoundary(std::span<Ranked> items, double target) {
   return items.back();
 }
 
-// The last candidate, in the order of `rank`, of the shortest beginning that holds this share of
-// the weight. Keys must not be positive. Only the candidates in whose range of keys the share is
-// reached are ranked one by one.
+// Takes candidates in the order of `rank` until they hold this share of the weight, and returns the
+// last one taken. Keys must not be positive. Candidates are first summed up by range of keys; only
+// those in the range where the share is reached are ranked one by one.
 template <typename Rank>
 Ranked FindCut(double share, Rank rank, SamplingWorkspace& workspace) {
   constexpr size_t kNumRanges = 256;
@@ -99,8 +99,8 @@ Ranked FindCut(double share, Rank rank, SamplingWorkspace& workspace) {
   };
   double weights[kNumRanges] = {};
   for (const Candidate& c : workspace.candidates()) weights[range_of(rank(c).key)] += c.weight;
-  // Summed up in the same order as here, so that the share, below 1, is reached at the last range
-  // with weight.
+  // The loop below adds the weights in the same order. So the sums agree bit for bit, and the
+  // share, being below 1, is reached at the last range with weight at the latest.
   const double target = share * std::accumulate(std::begin(weights), std::end(weights), 0.0);
   size_t range = 0;
   double before = 0;
@@ -152,15 +152,16 @@ void KeepTopP(double top_p, SamplingWorkspace& workspace) {
   KeepIf([&](const Candidate& c) { return !RanksBefore(last, rank(c)); }, workspace);
 }
 
-// The largest weight is 1: no cut takes the likeliest token but typical-p, which is last.
+// The likeliest token has weight 1, so it stays. Only the typical-p cut, which comes last, can
+// remove it.
 void KeepMinP(double min_p, SamplingWorkspace& workspace) {
   const auto least = static_cast<float>(min_p);
   KeepIf([=](const Candidate& c) { return c.weight >= least; }, workspace);
 }
 
 void KeepTypical(double typical_p, SamplingWorkspace& workspace) {
-  // A token's surprise, -log p, is log(total weight) - logit. The entropy is the mean surprise, so
-  // the logarithm drops out of their difference.
+  // A token's surprise is -log p = log(total weight) - logit, and the entropy is the mean surprise.
+  // In their difference the logarithm cancels out.
   double total = 0;
   double weighted_logits = 0;
   for (const Candidate& c : workspace.candidates()) {
@@ -206,8 +207,8 @@ int32_t PickCandidate(std::span<const Candidate> candidates, double uniform) {
     sum += candidate.weight;
     if (sum > target) return candidate.token_id;
   }
-  // Not reached: the sums are added in the same order, and uniform < 1. Rounding of
-  // the product aside:
+  // Only rounding of uniform * total can lead here: both loops add the weights in the same order,
+  // and uniform < 1. The last token with weight is then the right one.
   return std::find_if(candidates.rbegin(), candidates.rend(),
                       [](const Candidate& c) { return c.weight > 0; })
       ->token_id;

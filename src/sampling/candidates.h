@@ -14,21 +14,22 @@ namespace dray::sampling {
 struct Candidate {
   int32_t token_id = 0;
   float logit = 0;   // the largest is 0
-  float weight = 0;  // exp(logit): its probability but for the common factor
+  float weight = 0;  // exp(logit): proportional to the token's probability
 };
 
-// Memory for choosing one token, to be used for one sequence after the other. It grows to the
-// vocabulary's size on first use and allocates nothing after that.
+// Memory for choosing one token. One workspace serves many sequences, one after the other. It grows
+// to the vocabulary's size on first use and allocates nothing after that.
 class SamplingWorkspace {
  public:
-  // What SelectCandidates left, by ascending token id.
+  // The candidates that SelectCandidates kept, by ascending token id.
   std::span<const Candidate> candidates() const {
     return std::span(candidate_buffer).first(num_candidates);
   }
 
-  // The rest is for the functions of this folder. Buffers are of the vocabulary's size, in use up
-  // to a count of their own: so what stays is moved up without branches, which would be guessed
-  // wrong half of the time.
+  // The rest is for the functions of this folder. Each buffer has room for the vocabulary, and a
+  // count says how many entries are in use. So a filter can copy every entry and add to the count
+  // only for those that it keeps, without a branch; the processor would mispredict that branch half
+  // of the time.
   struct Ranked {
     float key = 0;
     int32_t token_id = 0;
@@ -38,21 +39,21 @@ class SamplingWorkspace {
 
   std::vector<Candidate> candidate_buffer;
   size_t num_candidates = 0;
-  std::vector<Ranked> ranked_buffer;  // what a cut compares, with the weight to be summed up
+  std::vector<Ranked> ranked_buffer;  // a cut orders these by key and sums up their weights
   std::vector<float> values;
   std::vector<float> model_logits;
   std::vector<TokenLogprob> top;
 };
 
-// Fills workspace.candidates() from `logits` (vocab), which are divided by the temperature in place
-// and whose maximum must be finite. Masked tokens (minus infinity) are no candidates; at least one
-// token remains. Where cuts meet ties, all tokens as likely as the last one that top-k or typical-p
-// keep are kept; top-p keeps those of lower id.
+// Divides `logits` (vocab) by the temperature, in place, and fills workspace.candidates() from
+// them. `max` is their maximum and must be finite. Masked tokens (minus infinity) are not
+// candidates. At least one token remains. If several tokens are as likely as the last one that a
+// cut keeps, top-k and typical-p keep all of them, top-p those of lower id.
 void SelectCandidates(const SamplingParams& params, float max, std::span<float> logits,
                       SamplingWorkspace& workspace);
 
-// The candidate that a uniform draw from [0, 1) falls on: candidates are laid side by side by
-// ascending id, each as wide as its share of the weight.
+// Lays the candidates side by side on [0, 1) by ascending id, each as wide as its share of the
+// weight, and returns the token on which `uniform`, a draw from [0, 1), falls.
 int32_t PickCandidate(std::span<const Candidate> candidates, double uniform);
 
 }  // namespace dray::sampling

@@ -67,7 +67,7 @@ TEST(CandidatesTest, HugeLogitsAndLowTemperatureStayFinite) {
   EXPECT_EQ(workspace.candidates()[0].weight, 1.0f);
 }
 
-// The definitions with a full sort.
+// Applies the cuts by their definitions, with a full sort.
 Ids Reference(const SamplingParams& params, std::vector<float> logits) {
   const float max = *std::max_element(logits.begin(), logits.end());
   for (float& logit : logits) logit = (logit - max) / static_cast<float>(params.temperature);
@@ -81,7 +81,7 @@ Ids Reference(const SamplingParams& params, std::vector<float> logits) {
     return std::accumulate(ids.begin(), ids.end(), 0.0,
                            [&](double sum, int id) { return sum + weight(id); });
   };
-  // How many of the sorted ids it takes to reach the share.
+  // The number of sorted ids that are needed to reach the share.
   const auto count = [&](double share) {
     const double target = share * total();
     double sum = 0;
@@ -122,13 +122,13 @@ Ids Reference(const SamplingParams& params, std::vector<float> logits) {
   return ids;
 }
 
-// Steps of 1/8 make many ties, and rows long enough make the selection discard parts many times.
+// Logits in steps of 1/8 make many ties. Long rows make the selection discard parts many times.
 TEST(CandidatesTest, CutsAgreeWithFullSorting) {
   std::mt19937 random(11);
   SamplingWorkspace workspace;
   for (int round = 0; round < 300; ++round) {
     const auto share = [&] { return std::uniform_real_distribution<>(0.001, 0.999)(random); };
-    constexpr float kScales[] = {3.0f, 0.3f, 0.01f};  // the last: all in one range of keys
+    constexpr float kScales[] = {3.0f, 0.3f, 0.01f};  // with the last, all keys are in one range
     std::normal_distribution<float> normal(0, kScales[round % 3]);
     std::vector<float> logits(1 + random() % 3000);
     for (float& logit : logits) {
@@ -140,7 +140,8 @@ TEST(CandidatesTest, CutsAgreeWithFullSorting) {
     if (random() % 2 == 0) params.top_k = 1 + static_cast<int64_t>(random() % 600);
     if (random() % 2 == 0) params.top_p = share();
     if (random() % 2 == 0) params.min_p = share() * 0.1;
-    // Ties in closeness meet rounding in the reference; only rows without steps are compared there.
+    // typical_p is compared only on rows without steps: where ties meet, the reference rounds
+    // differently.
     if (round % 2 == 1 && random() % 2 == 0) params.typical_p = share();
     EXPECT_EQ(Select(params, logits, workspace), Reference(params, logits)) << "round " << round;
   }

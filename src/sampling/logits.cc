@@ -8,13 +8,13 @@
 namespace dray::sampling {
 namespace {
 
-// Independent partial results per loop, so that the loop is not one long chain of
-// waits, and vectorizes.
+// Each loop keeps this many independent partial results. The compiler can vectorize it then, and no
+// addition waits for the one before.
 constexpr size_t kNumLanes = 16;
 
-// exp(x) = 2^n exp(r) with n = round(x / ln 2) and |r| <= ln(2) / 2, where a polynomial of degree
-// six suffices. ln 2 is subtracted in two parts, the first exact in few bits, so that r
-// keeps its precision.
+// exp(x) = 2^n exp(r) with n = round(x / ln 2) and |r| <= ln(2) / 2; for such r a polynomial of
+// degree six is exact enough. ln 2 is subtracted in two parts to keep the precision of r: the first
+// part has so few bits that n times it is exact.
 inline float Exp(float x) {
   constexpr float kLeast = -87.0f;
   constexpr float kLog2E = 1.44269504f;
@@ -73,8 +73,8 @@ void ExpAll(std::span<float> values) {
 }
 
 double SumOfExp(std::span<const float> logits, float max) {
-  // Floats are added in short runs only, and the runs in double: the error stays near that of one
-  // float addition.
+  // Only short runs are added in float; their sums are added in double. So the error stays near
+  // that of one float addition.
   constexpr size_t kRun = 256;
   float values[kRun];
   double sum = 0;

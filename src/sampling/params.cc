@@ -81,7 +81,7 @@ Status CheckNumbers(const SamplingParams& params, const ParamLimits& limits) {
     const double value = rule.value(params);
     const double max = rule.max(limits);
     const bool excluded = rule.lower_bound == LowerBound::kExcluded;
-    // Written so that NaN fails it.
+    // Written so that NaN is out of range.
     if ((excluded ? value > rule.min : value >= rule.min) && value <= max) continue;
     return Invalid("parameter \"{}\" is {}; it must be {} {} and at most {}", rule.name, value,
                    excluded ? "above" : "at least", rule.min, max);
@@ -140,7 +140,7 @@ Status Validate(const SamplingParams& params, const ParamLimits& limits) {
     return Invalid("parameter \"min_new_tokens\" is {}; it must be at most max_new_tokens, {}",
                    params.min_new_tokens, params.max_new_tokens);
   }
-  // Neither factor can overflow: both passed their own limits.
+  // The product cannot overflow: both factors passed their own limits.
   if (params.n * params.max_new_tokens > limits.max_total_new_tokens) {
     return Invalid(
         "parameters \"n\" {} and \"max_new_tokens\" {} ask for {} tokens; their product must be at "

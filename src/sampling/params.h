@@ -1,5 +1,5 @@
-// How one request wants its tokens chosen, and the one place that says which values are allowed.
-// Every API dialect fills this struct and calls Validate; no other code checks ranges.
+// How one request wants its tokens chosen, and the only code that decides which values are allowed.
+// Every API dialect fills this struct and calls Validate.
 #pragma once
 
 #include <cstdint>
@@ -17,10 +17,11 @@ struct LogitBias {
   double bias = 0;
 };
 
-// Numbers are kept as wide as JSON can bring them, so that a wrong value
-// reaches Validate unwrapped.
+// The types are as wide as the numbers that JSON can hold, so that a value out of range reaches
+// Validate as it is.
 struct SamplingParams {
-  // False: greedy, the token of the highest logit, the lowest id on a tie.
+  // True: draw tokens at random. False: take the token of the highest logit, the lowest id on a tie
+  // (greedy).
   bool do_sample = false;
   // Below kGreedyTemperature sampling is greedy.
   double temperature = 1.0;
@@ -33,14 +34,14 @@ struct SamplingParams {
   // Keep the tokens whose surprise is nearest the distribution's entropy, up to this mass;
   // 1 keeps all.
   double typical_p = 1.0;
-  // Over prompt and generated tokens; positive logits are divided by it, others multiplied.
-  // 1 is none.
+  // Counts tokens of the prompt and generated ones. A token that occurred has its logit divided by
+  // this if the logit is positive, else multiplied. 1 changes nothing.
   double repetition_penalty = 1.0;
-  // Over generated tokens only: subtracted once if the token occurred, and once
-  // for each occurrence.
+  // Count generated tokens only. A token's logit is lowered by presence_penalty if the token
+  // occurred, and by frequency_penalty for each occurrence.
   double presence_penalty = 0.0;
   double frequency_penalty = 0.0;
-  // Absent: the caller picks one, and reports it.
+  // If absent, the caller picks a seed and reports it.
   std::optional<uint64_t> seed;
 
   // Text that ends the sequence. It is left out of the output unless include_stop_str_in_output.
@@ -50,37 +51,37 @@ struct SamplingParams {
   std::vector<int32_t> stop_token_ids;
   // The model's end tokens do not end the sequence.
   bool ignore_eos = false;
-  // Token sequences that must not be completed.
+  // Sequences of tokens that must not appear: the token that would complete one is masked.
   std::vector<std::vector<int32_t>> bad_words;
   std::vector<LogitBias> logit_bias;
 
-  // End tokens and stop tokens are masked until so many tokens are generated.
+  // End tokens and stop tokens are masked until this many tokens are generated.
   int64_t min_new_tokens = 0;
   int64_t max_new_tokens = 30;
-  // Samples of the same prompt.
+  // How many samples to generate from the prompt.
   int64_t n = 1;
-  // Absent: no log-probabilities. Else each token's own, and those of so many likeliest tokens.
+  // If present, each token's log-probability is reported, and those of this many likeliest tokens.
   std::optional<int64_t> num_logprobs;
   // The same for the tokens of the prompt.
   std::optional<int64_t> prompt_logprobs;
 };
 
-// At lower temperatures float arithmetic would overflow; the limit of sampling as it goes to
-// 0 is greedy.
+// Sampling tends to greedy choice as the temperature goes to 0. Below this temperature float
+// arithmetic would overflow.
 inline constexpr double kGreedyTemperature = 1e-5;
 
 inline bool IsGreedy(const SamplingParams& params) {
   return !params.do_sample || params.temperature < kGreedyTemperature;
 }
 
-// What a server allows. Each default has room for real use and bounds the work one
-// request can cause.
+// What a server allows. Each default leaves room for real use and bounds the work that one request
+// can cause.
 struct ParamLimits {
-  // The model's, from the caller; ids must be in [0, vocab_size).
+  // The model's vocabulary; the caller sets it. Token ids must be in [0, vocab_size).
   int64_t vocab_size = 0;
-  // Context length less prompt tokens, or a lower cap.
+  // The context length less the prompt's tokens, or a lower limit; the caller sets it.
   int64_t max_new_tokens = 0;
-  // For n * max_new_tokens.
+  // The limit of n * max_new_tokens.
   int64_t max_total_new_tokens = int64_t{1} << 20;
   int64_t max_n = 16;
   int64_t max_logprobs = 20;
@@ -92,8 +93,8 @@ struct ParamLimits {
   int64_t max_logit_bias = 1024;
 };
 
-// kInvalidArgument for the first parameter out of range; the message names it, its value
-// and its range.
+// kInvalidArgument for the first parameter that is out of range; the message names the parameter,
+// its value and its range.
 Status Validate(const SamplingParams& params, const ParamLimits& limits);
 
 }  // namespace dray::sampling

@@ -1,6 +1,6 @@
-// Random numbers as a function of a key and a counter (Philox 4x32-10, Salmon et al. 2011), without
-// a state: the draw for a token depends on the seed and the token's place alone, not on what else
-// was in the batch, nor on how often a sequence was preempted and computed anew.
+// Random numbers as a function of a key and a counter (Philox 4x32-10, Salmon et al. 2011). There
+// is no state: the draw for a token depends only on the seed and the token's place, not on the rest
+// of the batch, and not on how often the sequence was preempted and computed again.
 #pragma once
 
 #include <array>
@@ -23,7 +23,7 @@ constexpr std::array<uint32_t, 4> Philox(std::array<uint32_t, 4> counter,
   return counter;
 }
 
-// Uniform in [0, 1), a multiple of 2^-53: for the token at `position` (0: the first generated one)
+// A multiple of 2^-53, uniform in [0, 1): the draw for generated token `position`, counted from 0,
 // of the request's sample `sample_index`.
 constexpr double UniformDraw(uint64_t seed, uint64_t position, uint32_t sample_index) {
   const auto bits = Philox(

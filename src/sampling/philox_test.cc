@@ -10,7 +10,7 @@ namespace {
 
 using Words = std::array<uint32_t, 4>;
 
-// The published known answers of the algorithm's authors.
+// Test vectors published by the algorithm's authors.
 TEST(PhiloxTest, KnownAnswers) {
   EXPECT_EQ(Philox({0, 0, 0, 0}, {0, 0}), (Words{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
   EXPECT_EQ(Philox({~0u, ~0u, ~0u, ~0u}, {~0u, ~0u}),
@@ -30,8 +30,8 @@ TEST(PhiloxTest, DrawDependsOnSeedPositionAndSample) {
   EXPECT_EQ(UniformDraw(7, 3, 0), UniformDraw(7, 3, 0));
 }
 
-// The mean of n uniform draws has standard deviation 1 / sqrt(12 n) = 0.00091 here; six of them
-// bound it.
+// The mean of n uniform draws has standard deviation 1 / sqrt(12 n), here 0.00091. The limit is six
+// standard deviations.
 TEST(PhiloxTest, DrawsAreUniform) {
   constexpr int kNumDraws = 100000;
   double sum = 0;

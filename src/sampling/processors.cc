@@ -8,8 +8,8 @@ namespace {
 
 constexpr float kMasked = -std::numeric_limits<float>::infinity();
 
-// A prompt may hold ids beyond the logits' row: some checkpoints' vocabularies are larger than
-// their output.
+// Some checkpoints have a vocabulary larger than their output, so a prompt may hold ids that the
+// row of logits lacks.
 bool InRow(int32_t token_id, std::span<const float> logits) {
   return token_id >= 0 && static_cast<size_t>(token_id) < logits.size();
 }
@@ -28,7 +28,7 @@ void ApplyPenalties(const SamplingParams& params, const TokenHistory& history,
   }
 }
 
-// Masks the last token of each bad word whose other tokens the sequence ends with.
+// If the sequence ends with all tokens of a bad word but the last, masks that last token.
 void MaskBadWords(const SamplingParams& params, const TokenHistory& history,
                   std::span<const int32_t> end_tokens, std::span<float> logits) {
   for (const std::vector<int32_t>& word : params.bad_words) {
@@ -36,7 +36,8 @@ void MaskBadWords(const SamplingParams& params, const TokenHistory& history,
     const std::span<const int32_t> tail = history.tail();
     if (prefix_size > tail.size() || !InRow(word.back(), logits)) continue;
     if (!std::equal(word.begin(), word.end() - 1, tail.end() - prefix_size)) continue;
-    // An end token alone is no word: without it the sequence could not end.
+    // A bad word that is only an end token is ignored: without that token the sequence could not
+    // end.
     if (prefix_size == 0 &&
         std::find(end_tokens.begin(), end_tokens.end(), word.back()) != end_tokens.end()) {
       continue;
@@ -58,7 +59,7 @@ TokenHistory::TokenHistory(const SamplingParams& params, std::span<const int32_t
     for (const int32_t id : sorted) occurrences_.push_back({id, 0});
   }
   if (counts_generated_) {
-    // Most sequences end early; longer ones let the vector double.
+    // Most sequences end before this many tokens; for longer ones the vector grows by doubling.
     constexpr int64_t kReserve = 1024;
     const auto more = static_cast<size_t>(std::min(params.max_new_tokens, kReserve));
     occurrences_.reserve(occurrences_.size() + more);

@@ -1,6 +1,5 @@
-// Changes to logits that depend on what the sequence holds already: bias, penalties, bad
-// words, the minimum length. They come before temperature and cuts (candidates.h), and apply
-// to greedy choice too.
+// Changes to logits that depend on the sequence's tokens: bias, penalties, bad words, the minimum
+// length. They come before temperature and cuts (candidates.h), and apply to greedy choice too.
 #pragma once
 
 #include <cstdint>
@@ -11,25 +10,25 @@
 
 namespace dray::sampling {
 
-// The tokens of one sequence, as far as its parameters look back at them.
+// What the parameters of one sequence need to know about its tokens so far.
 class TokenHistory {
  public:
   // `params` must outlive the history.
   TokenHistory(const SamplingParams& params, std::span<const int32_t> prompt);
 
-  // Records a generated token. Allocates nothing unless a penalty counts more tokens than
-  // was ever so.
+  // Records a generated token. Allocates only when the penalties count more different tokens than
+  // fit into the memory reserved so far.
   void Append(int32_t token_id);
   int64_t num_generated() const { return num_generated_; }
 
-  // A token that occurred, and how often among the generated ones.
+  // A token that occurred, and how often it was generated (0: only in the prompt).
   struct Occurrence {
     int32_t token_id = 0;
     int32_t num_generated = 0;
   };
-  // By ascending id. Filled only as far as penalties need it.
+  // By ascending id. Empty if no penalty is set; holds prompt tokens only for repetition_penalty.
   std::span<const Occurrence> occurrences() const { return occurrences_; }
-  // The last tokens, prompt included, as many as the longest bad word has but one.
+  // The last tokens of prompt and output: one less than the longest bad word has.
   std::span<const int32_t> tail() const { return tail_; }
 
  private:
@@ -43,10 +42,9 @@ class TokenHistory {
   std::vector<int32_t> tail_;
 };
 
-// Applies, in this order, `params`' logit_bias, repetition_penalty, frequency_penalty and
-// presence_penalty, bad_words, and the masks of `end_tokens` while fewer than min_new_tokens
-// are generated. `logits` is (vocab). The order of those that Hugging Face transformers has is
-// the same there.
+// Applies, in this order: logit_bias, repetition_penalty, frequency_penalty and presence_penalty,
+// bad_words, and, while fewer than min_new_tokens are generated, the masks of `end_tokens`.
+// `logits` is (vocab). Hugging Face transformers applies those steps that it has in the same order.
 void ProcessLogits(const SamplingParams& params, const TokenHistory& history,
                    std::span<const int32_t> end_tokens, std::span<float> logits);
 

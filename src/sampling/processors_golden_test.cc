@@ -1,5 +1,5 @@
-// The same rows of logits through our code and through Hugging Face transformers
-// (tests/golden/sampling.json, written by make_sampling_goldens.py beside it).
+// Our code and Hugging Face transformers give the same results for the same rows of logits. The
+// latter's are in tests/golden/sampling.json, written by make_sampling_goldens.py beside it.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -63,7 +63,7 @@ class GoldenTest : public testing::Test {
     golden_ = std::move(golden).value();
   }
 
-  // The row of a case after ProcessLogits.
+  // The case's row of logits after ProcessLogits.
   std::vector<float> Processed(const Json& golden_case, const SamplingParams& params) const {
     TokenHistory history(params, Ids(*golden_.Find("prompt")));
     for (const int32_t id : Ids(*golden_.Find("generated"))) history.Append(id);
@@ -101,7 +101,7 @@ TEST_F(GoldenTest, ProcessedLogitsAgree) {
   EXPECT_EQ(num_checked, 27);
 }
 
-// The probabilities: the softmax of a row.
+// The softmax of a row.
 std::vector<double> Softmax(const std::vector<float>& row) {
   const float max = MaxLogit(row);
   std::vector<double> probabilities;
@@ -125,8 +125,8 @@ TEST_F(GoldenTest, ProbabilitiesAgree) {
     const std::vector<double> probabilities = Softmax(expected);
     double total = 0;
     for (const Candidate& candidate : workspace.candidates()) total += candidate.weight;
-    // A float logit is wrong by up to 6e-8 of its size, and so, relatively, is the probability made
-    // from it.
+    // A float logit has an error of up to 6e-8 times its size. The probability made from it has
+    // about that relative error.
     float size = 1;
     for (const float logit : expected)
       size = logit == kMasked ? size : std::max(size, std::abs(logit));
@@ -134,8 +134,7 @@ TEST_F(GoldenTest, ProbabilitiesAgree) {
     std::vector<bool> kept(expected.size(), false);
     for (const Candidate& candidate : workspace.candidates()) {
       kept[candidate.token_id] = true;
-      // Logits of size 1000, as a low temperature makes them, carry an absolute error of
-      // 6e-5 in float.
+      // A low temperature makes logits of size 1000, whose absolute error in float is 6e-5.
       EXPECT_NEAR(candidate.weight / total, probabilities[candidate.token_id], tolerance)
           << candidate.token_id;
     }

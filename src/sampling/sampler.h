@@ -1,8 +1,8 @@
-// From the logits of a sequence's last token to its next token, and to the reason why
-// the sequence ends.
+// Turns the logits of a sequence's last token into its next token, and says why a sequence ends.
 //
-// A sampler sees one sequence. Its choice is a function of the parameters, the seed, the sequence's
-// tokens and the logits; other sequences in the batch, preemption and timing have no part in it.
+// A sampler serves one sequence. Its choice depends only on the parameters, the seed, the
+// sequence's tokens and the logits, not on other sequences in the batch, on preemption or on
+// timing.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +22,7 @@ struct SamplerSpec {
   std::span<const int32_t> eos_token_ids = {};  // the model's; read only by the constructor
   std::span<const int32_t> prompt = {};         // read only by the constructor
   uint64_t seed = 0;                            // params.seed, or the one that the caller picked
-  uint32_t sample_index = 0;  // 0 to n - 1: each sample of a request draws its own numbers
+  uint32_t sample_index = 0;  // in [0, n): each sample of a request draws its own numbers
 };
 
 struct SampledToken {
@@ -44,14 +44,14 @@ class Sampler {
  public:
   explicit Sampler(const SamplerSpec& spec);
 
-  // Chooses the next token; does not record it. Works in `logits` (vocab) itself, and in
-  // `workspace`. kInternal: the logits' maximum is not a finite number. kInvalidArgument: bad_words
-  // and the like leave no token.
+  // Chooses the next token; does not record it. Overwrites `logits` (vocab) and uses `workspace`.
+  // kInternal: the largest logit is not finite. kInvalidArgument: the parameters (bad_words,
+  // min_new_tokens) mask every token.
   Result<SampledToken> Choose(std::span<float> logits, SamplingWorkspace& workspace) const;
 
-  // What Choose would choose `num_ahead` tokens later, as far as that can be told from a guess at
-  // those `logits`: with the draw for that place, but a history that ends here. None if the logits
-  // allow no choice. Works in `logits` itself.
+  // Predicts what Choose will return `num_ahead` tokens later. `logits` are a guess at the logits
+  // of that place; they are overwritten. Uses the random draw of that place, but knows the history
+  // only up to now. None if the logits allow no choice.
   std::optional<int32_t> Guess(std::span<float> logits, int64_t num_ahead,
                                SamplingWorkspace& workspace) const;
 
@@ -61,18 +61,19 @@ class Sampler {
   const SamplingParams& params() const { return params_; }
   int64_t num_generated() const { return history_.num_generated(); }
 
-  Sampler(const Sampler&) = delete;  // the history refers to the parameters
+  Sampler(const Sampler&) = delete;  // history_ points to params_
   Sampler& operator=(const Sampler&) = delete;
 
  private:
-  // The choice among processed logits of a finite maximum, for the token at `position`.
+  // Chooses among processed logits, whose maximum is finite, for the token at `position`.
   int32_t Pick(std::span<float> logits, float max, int64_t position,
                SamplingWorkspace& workspace) const;
 
   SamplingParams params_;
   uint64_t seed_;
   uint32_t sample_index_;
-  std::vector<int32_t> end_tokens_;  // model's first, unless ignored, then the request's
+  // The model's end tokens, unless ignore_eos is set, then stop_token_ids.
+  std::vector<int32_t> end_tokens_;
   size_t num_eos_ = 0;
   TokenHistory history_;
 };

@@ -78,16 +78,16 @@ TEST(SamplerTest, SameSeedSameTokens) {
 TEST(SamplerTest, ChoiceDependsOnPositionNotOnHowItWasReached) {
   SamplerSpec spec{.params = Sampled(), .seed = 5};
   const std::vector<int32_t> tokens = Draw(spec, 10);
-  // A sampler that is given the first tokens goes on as if it had chosen them.
+  // A sampler that is told the first tokens continues as if it had chosen them itself.
   SamplingWorkspace workspace;
   Sampler resumed(spec);
   for (int i = 0; i < 9; ++i) resumed.Append(tokens[i]);
   EXPECT_EQ(MustChoose(resumed, RandomLogits(50, 9), workspace).token_id, tokens[9]);
 }
 
-// The statistic of Pearson's test with ten tokens has a chi-squared distribution of nine degrees of
-// freedom if the draws are right; it exceeds 44.8 once in a million seeds. The seed is fixed, so
-// the test cannot flicker.
+// The statistic of Pearson's test over ten tokens has a chi-squared distribution with nine degrees
+// of freedom if the draws are right. It exceeds 44.8 for one seed in a million. The seed is fixed,
+// so the test always gives the same result.
 TEST(SamplerTest, FrequenciesFollowTheProbabilities) {
   constexpr int kNumDraws = 100000;
   constexpr double kBound = 44.8;
@@ -130,7 +130,8 @@ TEST(SamplerTest, LogprobsAreTheModelsOwn) {
   ASSERT_TRUE(token.logprob.has_value());
   EXPECT_NEAR(*token.logprob, 2 - std::log(sum), 1e-6);
   ASSERT_EQ(token.top.size(), 2u);
-  EXPECT_EQ(token.top[0].token_id, 2);  // banned, yet the model's likeliest
+  // Token 2 is forbidden, but log-probabilities are the model's own.
+  EXPECT_EQ(token.top[0].token_id, 2);
   EXPECT_NEAR(token.top[0].logprob, 3 - std::log(sum), 1e-6);
   EXPECT_EQ(token.top[1].token_id, 1);
 }

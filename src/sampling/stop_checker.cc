@@ -15,7 +15,8 @@ StopChecker::StopChecker(std::span<const std::string> stop_strings, StopText sto
   }
 }
 
-// Fallbacks up to num_matched must be known, and num_matched be less than the whole pattern.
+// `fallback` must be filled for lengths [0, num_matched], and num_matched must be less than the
+// pattern's length.
 int32_t StopChecker::Advance(const Pattern& pattern, int32_t num_matched, char byte) {
   while (num_matched > 0 && pattern.text[num_matched] != byte) {
     num_matched = pattern.fallback[num_matched];

@@ -1,5 +1,5 @@
-// Stop strings in a stream of text. They may straddle token boundaries, so text that may yet turn
-// out to be the beginning of one is held back, and no more than that.
+// Finds stop strings in a stream of text. A stop string may be spread over several tokens, so text
+// that may be the beginning of one is held back, and no more than that.
 #pragma once
 
 #include <cstdint>
@@ -12,18 +12,18 @@ namespace dray::sampling {
 
 enum class StopText { kExclude, kInclude };  // whether the stop string itself is output
 
-// The outcome does not depend on how the text was cut into pieces: the stop string that is complete
-// first ends the text, and of several that end at the same byte, the longest.
+// The stop string that is complete first ends the text; of several that end at the same byte, the
+// longest does. The result does not depend on how the text was cut into pieces.
 class StopChecker {
  public:
-  // `stop_strings` must not be empty strings.
+  // No stop string may be empty.
   StopChecker(std::span<const std::string> stop_strings, StopText stop_text);
 
-  // Takes the next piece of text; returns what is safe to output, valid until the next call. After
-  // a stop, "".
+  // Takes the next piece of text. Returns the text that can be output now, valid until the next
+  // call; after a stop, "".
   std::string_view Push(std::string_view piece);
 
-  // The sequence is over for another reason: returns what was held back.
+  // Call this when the sequence ends for another reason. Returns the text that was held back.
   std::string_view Flush();
 
   // The index of the stop string that ended the text, or -1.
@@ -31,10 +31,11 @@ class StopChecker {
   bool stopped() const { return stop_index_ >= 0; }
 
  private:
-  // One stop string and how many of its first bytes the text ends with (Knuth, Morris and Pratt).
+  // A stop string, and how many of its first bytes the text so far ends with (Knuth, Morris and
+  // Pratt).
   struct Pattern {
     std::string text;
-    std::vector<int32_t> fallback;  // by matched length: the next shorter match
+    std::vector<int32_t> fallback;  // [matched length]: the next shorter match to try
     int32_t num_matched = 0;
   };
 
@@ -45,8 +46,8 @@ class StopChecker {
 
   std::vector<Pattern> patterns_;
   StopText stop_text_;
-  std::string buffer_;     // what was output last, then what is held back
-  size_t num_output_ = 0;  // bytes of the former
+  std::string buffer_;     // the text that the last call returned, then the text held back
+  size_t num_output_ = 0;  // length of the first part
   int stop_index_ = -1;
 };
 

@@ -9,7 +9,7 @@ namespace {
 
 using Strings = std::vector<std::string>;
 
-// All that is output for the text in these pieces, with "|" between the outputs of pieces.
+// Pushes the pieces. Returns the outputs, each followed by "|".
 std::string Outputs(StopChecker& checker, const Strings& pieces) {
   std::string all;
   for (const std::string& piece : pieces) all += std::string(checker.Push(piece)) + "|";
@@ -64,7 +64,7 @@ TEST(StopCheckerTest, CharactersAreNeverTorn) {
   EXPECT_EQ(Outputs(checker, {"\u00e8", "\u00e9", "?"}), "\u00e8||\u00e9?|");
 }
 
-// The plain definition: the shortest beginning of the text that ends with a stop string.
+// The definition: the text ends at the first place where some stop string is complete.
 std::string Reference(const std::string& text, const Strings& stops, StopText mode) {
   for (size_t end = 1; end <= text.size(); ++end) {
     size_t longest = 0;
@@ -97,7 +97,7 @@ TEST(StopCheckerTest, OutputIsTheSameHoweverTheTextIsCut) {
       const size_t length = 1 + below(5);
       output += checker.Push(text.substr(begin, length));
       begin += length;
-      // What is not output yet is the beginning of some stop string.
+      // The text that is not output yet is the beginning of some stop string.
       const std::string_view fed = std::string_view{text}.substr(0, begin);
       if (!checker.stopped() && output.size() < fed.size()) {
         const std::string_view held = fed.substr(output.size());
