@@ -52,7 +52,8 @@ double FindLatency(const Report& report, const std::string& variant, const RunSh
   return std::numeric_limits<double>::quiet_NaN();
 }
 
-// One map for each variant and batch: inputs down, outputs across.
+// Adds a map for each variant and batch size, with a row for each input length and a column for
+// each output length.
 void AddHeatMaps(const ModelBenchOptions& options, Report& report) {
   for (const Variant& variant : options.variants) {
     for (const int64_t batch : options.batches) {
@@ -74,7 +75,7 @@ void AddHeatMaps(const ModelBenchOptions& options, Report& report) {
   }
 }
 
-// Calls body(shape) for each batch and input, with the longest output.
+// Calls body(shape) for each batch size and input length, always with the longest output.
 Status ForEachShape(const ModelBenchOptions& options,
                     const std::function<Status(const RunShape&)>& body) {
   for (const int64_t batch : options.batches) {

@@ -1,6 +1,6 @@
-// Streaming reads and register-only arithmetic; each loop is compiled for its instruction set by
-// function attributes and chosen at run time. An empty asm statement keeps the compiler from
-// computing a loop's products once for all.
+// Streaming reads, and arithmetic that uses only registers. Each loop is compiled for its
+// instruction set by function attributes and chosen at run time. An empty asm statement keeps the
+// compiler from computing a loop's products only once.
 #include "bench/machine_limits.h"
 
 #include <time.h>
@@ -19,7 +19,7 @@ namespace dray::bench {
 namespace {
 
 constexpr int64_t kPageBytes = 4096;
-// The readers prefetch beyond the end.
+// The buffer is this much larger than what is read, because the readers prefetch beyond the end.
 constexpr int64_t kReadAhead = 16384;
 constexpr int64_t kIterations = 4'000'000;
 std::atomic<float> sink{0};
@@ -43,8 +43,9 @@ DRAY_AVX512 float ReadAvx512(const char* p, int64_t bytes) {
 
 #endif
 
-// A loop of `step`, which adds to `a`, over twelve sums, so that none waits for the one before it.
-// A macro, since a function's instruction set does not reach into a lambda.
+// A loop of `step`, which adds to `a`. It has twelve sums, so that no addition waits for the one
+// before. This is a macro because a lambda would not be compiled for the function's instruction
+// set.
 #define DRAY_PEAK_LOOP(name, Vector, x_value, y_value, step) \
   float name() {                                             \
     Vector acc[12] = {}, x = x_value, y = y_value;           \
@@ -72,8 +73,8 @@ DRAY_AVX512_BF16 DRAY_PEAK_LOOP(DotBF16Avx512, __m512, _mm512_set1_ps(0.5f), _mm
                                                      reinterpret_cast<__m512bh>(y)));
 DRAY_AVX512_VNNI DRAY_PEAK_LOOP(DotInt8Avx512, __m512i, _mm512_set1_epi32(3), _mm512_set1_epi32(5),
                                 a = _mm512_dpbusd_epi32(a, x, y));
-// 16-bit products in pairs, which is how 8-bit numbers are multiplied where there is no instruction
-// for four of them.
+// 16-bit products in pairs. 8-bit numbers are multiplied this way on machines without an
+// instruction for four products.
 DRAY_AVX512 DRAY_PEAK_LOOP(DotPairsAvx512, __m512i, _mm512_set1_epi16(3), _mm512_set1_epi16(5),
                            a = _mm512_add_epi32(a, _mm512_madd_epi16(x, y)));
 DRAY_AVX2 DRAY_PEAK_LOOP(DotPairsAvx2, __m256i, _mm256_set1_epi16(3), _mm256_set1_epi16(5),
@@ -178,7 +179,7 @@ double MachineLimits::Int8Rate() {
 
 LimitsSample MachineLimits::Sample() {
   LimitsSample sample;
-  // The best of three: whatever else ran at that moment only takes away.
+  // The best of three: other programs that ran at that moment can only make a figure worse.
   for (int i = 0; i < 3; ++i) {
     sample.read_bandwidth = std::max(sample.read_bandwidth, ReadBandwidth());
     sample.f32 = std::max(sample.f32, F32Rate());

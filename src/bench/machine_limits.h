@@ -1,6 +1,6 @@
-// What this machine can do at most, measured: the yardstick that benchmarks print beside their own
-// figures. On shared machines limits change from minute to minute, so measure them in turn with the
-// thing that is judged.
+// The measured limits of this machine, which benchmarks print beside their own figures. On shared
+// machines the limits change from minute to minute, so measure them immediately before and after
+// the run that they judge.
 #pragma once
 
 #include <cstdint>
@@ -13,8 +13,8 @@
 
 namespace dray::bench {
 
-// Seconds of the wall, or of this process's processor time: with one thread the latter also means
-// something while others use the machine.
+// Measures wall time, or the processor time of this process. With one thread the latter is
+// meaningful even while other programs use the machine.
 class Stopwatch {
  public:
   static void UseProcessorTime();
@@ -26,11 +26,11 @@ class Stopwatch {
   double start_;
 };
 
-// Calls `body`; what it throws becomes a message and exit status 1.
+// Calls `body`. An exception is printed, and the exit status is 1.
 int GuardedMain(int argc, char** argv, int (*body)(int, char**)) noexcept;
 
-// All of it at one moment: bytes a second, and multiply-and-adds a second; zero for what there is
-// no instruction for.
+// All limits at one moment: bytes a second, and multiply-and-adds a second (zero if there is no
+// instruction of that kind).
 struct LimitsSample {
   double read_bandwidth = 0;
   double f32 = 0;
@@ -38,26 +38,26 @@ struct LimitsSample {
   double int8 = 0;
 };
 
-// Reads memory as fast as all threads together can, with plain vector loads and the prefetch
-// distance that suits this processor best.
+// Reads memory as fast as all threads together can: plain vector loads, with the prefetch distance
+// that suits this processor best.
 class MachineLimits {
  public:
-  // Far larger than the caches of any processor.
+  // Far larger than any processor's caches.
   static constexpr int64_t kBufferBytes = int64_t{512} << 20;
 
-  // `num_threads` as ThreadPool takes it. Arithmetic is measured with the instructions of `isa`, as
-  // Backend::isa names it; "": the best there are.
+  // `num_threads` has ThreadPool's meaning. Arithmetic is measured with the instructions of `isa`,
+  // a name as Backend::isa returns it; "": the best that the processor has.
   explicit MachineLimits(int num_threads, std::string_view isa = {},
                          int64_t buffer_bytes = kBufferBytes);
 
-  // Bytes a second, of one pass over the buffer.
+  // Bytes a second in one pass over the buffer.
   double ReadBandwidth();
-  // Multiply-and-adds a second (each two operations) of f32, of products of bf16 pairs, or of 8-bit
-  // integers, from registers; zero if there is no instruction of the kind.
+  // Multiply-and-adds a second (each counts as two operations) between registers: of f32, of pairs
+  // of bf16, or of 8-bit integers. Zero if there is no instruction of the kind.
   double F32Rate();
   double BF16Rate();
   double Int8Rate();
-  // The best of three of each.
+  // The best of three measurements of each limit.
   LimitsSample Sample();
 
  private:

@@ -1,4 +1,5 @@
-// Micro-runs: each run's median beside the floor that the machine allowed in the same minute.
+// Micro-runs: the median of each run beside the floor that the machine's limits, measured around
+// it, allow.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -12,7 +13,7 @@
 namespace dray::bench {
 namespace {
 
-// The decoding of one sequence is timed behind a short prompt, where the cache costs least.
+// Decoding of one sequence is timed after a short prompt, where reading the cache costs least.
 constexpr int64_t kShortPrompt = 16;
 constexpr int64_t kDecodeTokens = 64;
 
@@ -73,13 +74,13 @@ std::vector<Column> Columns() {
           {"peak_memory_bytes", "peak memory bytes", 0, kDataOnly}};
 }
 
-// Zero means that there is no such instruction.
+// A rate of zero means that there is no such instruction.
 Cell Tops(double rate) {
   if (rate <= 0) return std::monostate();
   return 2 * rate / 1e12;
 }
 
-// The times that the run is judged by: whole prompts, or single steps.
+// The times by which the run is judged: those of whole prompts, or of single steps.
 std::vector<double> Samples(const MicroRun& run, const std::vector<RunTimes>& all) {
   std::vector<double> samples;
   for (const RunTimes& times : all) {
@@ -95,11 +96,11 @@ std::vector<double> Samples(const MicroRun& run, const std::vector<RunTimes>& al
 PassShape ShapeOf(const MicroRun& run) {
   const auto in = static_cast<double>(run.shape.prompt_tokens);
   if (run.kind == Kind::kPrompt) return {1, run.shape.prompt_tokens, in};
-  // Steps see from in + 1 to in + new - 1 tokens.
+  // The steps' contexts have in + 1 to in + new - 1 tokens; this is their mean.
   return {run.shape.sequences, 1, in + static_cast<double>(run.shape.new_tokens) / 2};
 }
 
-// Each repeat by itself: its prompt, or its median step.
+// One time for each repeat: that of its prompt, or its median step.
 std::vector<double> RepeatsMs(const MicroRun& run, const std::vector<RunTimes>& all) {
   std::vector<double> repeats;
   repeats.reserve(all.size());
@@ -174,7 +175,7 @@ void AddRow(const LoadedVariant& loaded, const MicroRun& run, const Measured& me
                                      tokens / floor.seconds, Name(floor.bound))});
 }
 
-// The buffer exists only while it is read: it is no memory of the model's.
+// The buffer exists only while it is read, so it is not counted as the model's memory.
 LimitsSample SampleLimits(const LoadedVariant& loaded, int threads, int64_t bytes) {
   return MachineLimits(threads, loaded.model->backend->isa(), bytes).Sample();
 }

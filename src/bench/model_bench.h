@@ -1,6 +1,6 @@
 // The three benchmarks of a model in this process: micro-runs against the machine's limits, the
-// latency grid, and the batch table. Each loads every variant of the model in turn, and returns
-// what it found, also when it was interrupted.
+// latency grid, and the batch table. Each loads every variant of the model in turn and returns its
+// results, also after an interruption.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@
 
 namespace dray::bench {
 
-// One choice of engine options to be measured.
+// One choice of engine options that is measured.
 struct Variant {
   std::string label;  // "int8"
   std::function<Result<std::unique_ptr<engine::LoadedModel>>()> load;
@@ -36,24 +36,25 @@ struct ModelBenchOptions {
   int64_t prompt = 512;          // micro-runs: the prompt that is timed by itself
   int64_t repeats = 3;
   uint64_t seed = 1;
-  // Of the memory that is read to learn its bandwidth.
+  // How many bytes are read to measure the memory's bandwidth.
   int64_t bandwidth_bytes = MachineLimits::kBufferBytes;
   StopCheck stop = nullptr;
 };
 
-// The machine's limits alone, by the threads' number (0: all) and the best instructions there are.
+// Measures only the machine's limits, with this number of threads (0: all) and the best
+// instructions.
 Report MeasureLimits(int num_threads, int64_t bandwidth_bytes);
 
-// A prompt; decoding of one sequence; decoding of each batch, for each input and output. The
-// machine's limits are measured before and after each, and the better of both counts.
+// For each input and output: a prompt, decoding of one sequence, and decoding of each batch. The
+// machine's limits are measured before and after each run; the better of both counts.
 Result<Report> RunMicro(const ModelBenchOptions& options);
 
-// Latency of each input, output and batch: from the request to the last token. One run of the
-// longest output serves the shorter ones too, which end at their own token.
+// The latency of each input, output and batch, from the request to the last token. Only the longest
+// output is run: a shorter output's latency is the time of its last token in that run.
 Result<Report> RunGrid(const ModelBenchOptions& options);
 
-// For each input, output and batch: load time, percentiles of the requests' latency,
-// tokens a second.
+// For each input, output and batch: load time, percentiles of the requests' latency, and tokens a
+// second.
 Result<Report> RunBatchTable(const ModelBenchOptions& options);
 
 }  // namespace dray::bench

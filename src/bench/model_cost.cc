@@ -10,7 +10,8 @@ namespace {
 using kernels::WeightFormat;
 using model::Slot;
 
-// Tables are read by rows, a few at a time; a head that is tied to one is read whole.
+// Of a table only the rows of the step's tokens are read. A head that is tied to the embedding
+// table is a matrix: it is read whole.
 bool IsTable(Slot slot, const model::DecoderConfig& config) {
   return (slot == Slot::kTokenEmbedding && !config.tied_head) || slot == Slot::kPositionEmbedding;
 }
@@ -35,7 +36,7 @@ void AddProducts(WeightFormat format, double products, PassCost& cost) {
 
 void AddMatrix(Slot slot, const kernels::WeightMatrix& matrix, const PassShape& shape,
                PassCost& cost) {
-  // Only the last row of each sequence goes through the head.
+  // The head computes only the last row of each sequence.
   const auto rows =
       static_cast<double>(shape.sequences) * (IsHead(slot) ? 1.0 : static_cast<double>(shape.rows));
   const bool as_bf16 =
@@ -44,7 +45,8 @@ void AddMatrix(Slot slot, const kernels::WeightMatrix& matrix, const PassShape& 
               rows * static_cast<double>(matrix.rows()) * static_cast<double>(matrix.cols()), cost);
 }
 
-// Keys and values that one layer reads, in tokens, and query-key pairs, for one sequence.
+// For one layer and one sequence: how many tokens' keys and values are read, and how many pairs of
+// query and key there are.
 struct Attention {
   double tokens = 0;
   double pairs = 0;
@@ -53,8 +55,8 @@ struct Attention {
 Attention AttentionOf(const PassShape& shape, int64_t window) {
   const auto rows = static_cast<double>(shape.rows);
   const double seen = window > 0 ? static_cast<double>(window) : shape.context;
-  const double first = shape.context - rows + 1;  // what the first new token sees
-  // Causal: from `first` to `context`, each cut to the window.
+  const double first = shape.context - rows + 1;  // tokens that the first new token sees
+  // The new tokens see from `first` to `context` tokens, each at most the window.
   const double most = std::min(seen, shape.context);
   const double least = std::min(seen, first);
   return {.tokens = std::min(shape.context, most + rows - 1), .pairs = rows * (least + most) / 2};
@@ -75,9 +77,10 @@ PassCost CostOf(const engine::LoadedModel& model, const PassShape& shape, double
   const double layer_bytes = kv_token_bytes / static_cast<double>(config.num_layers);
   for (const int64_t window : config.window) {
     const Attention attention = AttentionOf(shape, window);
-    // New tokens are written; of the others each is read once.
+    // The entries of new tokens are written, those of the others are read once.
     cost.bytes += sequences * layer_bytes * attention.tokens;
-    // Scores, and their products with the values; at the faster of the rates for numbers.
+    // The products of queries and keys, and those of scores and values. They are counted at the
+    // bf16 rate, the fastest rate for floats.
     cost.bf16 += sequences * 2 * attention.pairs * static_cast<double>(config.query_width());
   }
   return cost;

@@ -1,5 +1,5 @@
-// What a model's work costs at least: the bytes that must be read and the products that must be
-// computed, and from these and the machine's limits the time that no program can beat.
+// The least that a model's work can cost: the bytes that must be read and the products that must be
+// computed. With the machine's limits they give a time that no program can beat.
 #pragma once
 
 #include <cstdint>
@@ -10,8 +10,8 @@
 
 namespace dray::bench {
 
-// One forward pass: `sequences` of them, each with `rows` new tokens, after which it has `context`
-// tokens. Each samples one token.
+// One forward pass over `sequences` sequences. It computes `rows` new tokens of each, after which
+// the sequence has `context` tokens, and samples one token of each.
 struct PassShape {
   int64_t sequences = 1;
   int64_t rows = 1;
@@ -19,15 +19,15 @@ struct PassShape {
 };
 
 struct PassCost {
-  // Weights once, the cache of all sequences, and what is written to it.
+  // All weights once, the cache entries that are read, and those that are written.
   double bytes = 0;
-  // Multiply-and-adds by the kind of instruction that the weights' format wants.
+  // Multiply-and-adds, by the kind of instruction that the weights' format needs.
   double f32 = 0;
   double bf16 = 0;
   double int8 = 0;
 };
 
-// `kv_token_bytes`: what the cache holds for one token of one sequence, all layers together.
+// `kv_token_bytes` is the size of one token's cache entries in all layers.
 PassCost CostOf(const engine::LoadedModel& model, const PassShape& shape, double kv_token_bytes);
 
 enum class Bound { kMemory, kArithmetic };
@@ -38,8 +38,8 @@ struct Floor {
   Bound bound = Bound::kMemory;
 };
 
-// The larger of the times for the bytes and for the arithmetic. Products for which the machine has
-// no instruction of their kind are counted as f32.
+// The time for the bytes or the time for the arithmetic, whichever is longer. Products for which
+// the machine has no instruction are counted as f32.
 Floor FloorOf(const PassCost& cost, const LimitsSample& limits);
 
 }  // namespace dray::bench

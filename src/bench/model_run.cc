@@ -13,7 +13,7 @@
 namespace dray::bench {
 namespace {
 
-// Notes when each token of one request came; the steps run on the caller's thread.
+// Notes when each token of one request came. The engine's steps run on the caller's thread.
 class TokenClock : public engine::EventSink {
  public:
   explicit TokenClock(const Stopwatch& watch) : watch_(watch) {}

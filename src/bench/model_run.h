@@ -1,5 +1,5 @@
-// Random prompts through a model, all at once, with the time of every step: what the runs of `dray
-// bench` are made of. No threads of its own, no text, no queue: the engine as it is.
+// Runs random prompts through a model, all at once, and notes the time of every step; `dray bench`
+// consists of such runs. They use the engine directly: no threads of their own, no text, no queue.
 #pragma once
 
 #include <cstdint>
@@ -23,27 +23,29 @@ struct RunTimes {
   // From the start until every sequence had its first token.
   double prompt_seconds = 0;
   double total_seconds = 0;
-  // Of each step in which every sequence got one more token and no prompt was read.
+  // The time of each step in which every sequence got one more token and no prompt was read.
   std::vector<double> decode_steps;
-  // From the start until every sequence had its n-th token: n - 1 is the index.
+  // [n - 1] is the time from the start until every sequence had its n-th token.
   std::vector<double> token_times;
-  // From the start until sequence i had its last token.
+  // [i] is the time from the start until sequence i had its last token.
   std::vector<double> sequence_times;
 };
 
-// Says that the run shall end, e.g. because of Ctrl-C.
+// Returns true if the run shall end, e.g. because of Ctrl-C.
 using StopCheck = std::function<bool()>;
 
-// An engine for runs of one shape; the runs share it, so that only the first meets cold memory.
+// An engine for runs of one shape. All its runs use the same memory, so only the first one touches
+// new pages.
 class ModelRunner {
  public:
-  // `model` must outlive the runner. Errors: the shape does not fit the model or the memory.
+  // `model` must outlive this object. Fails if the shape does not fit the model or the memory.
   static Result<ModelRunner> Make(engine::LoadedModel& model, const engine::EngineOptions& options,
                                   const RunShape& shape);
 
-  // Prompts of random ids by `seed`, greedy, end tokens ignored. kCancelled if `stop` says so.
+  // Generates greedily from random token ids, which depend on `seed`; end tokens do not end a
+  // sequence. kCancelled if `stop` says so.
   Result<RunTimes> Run(uint64_t seed, const StopCheck& stop);
-  // What the cache holds for one token.
+  // The size of one token's cache entries.
   double kv_token_bytes() const { return kv_token_bytes_; }
 
  private:

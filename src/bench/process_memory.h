@@ -1,13 +1,13 @@
-// How much memory this process has taken at most, and since when.
+// The most memory that this process has taken since a given moment.
 #pragma once
 
 #include <cstdint>
 
 namespace dray::bench {
 
-// Starts the measurement of the peak anew, where the kernel lets a process do so.
+// From now on PeakMemoryBytes reports a new peak, if the kernel lets a process reset it.
 void ResetPeakMemory();
-// Bytes resident at most since then, else since the process began.
+// The most bytes that were resident since the last reset, or since the process began.
 int64_t PeakMemoryBytes();
 
 }  // namespace dray::bench

@@ -1,5 +1,5 @@
-// Where a benchmark is, on standard error: one line that changes on a terminal, else a line for
-// each run.
+// Shows on standard error how far a benchmark has come: on a terminal one line that changes,
+// elsewhere a line for each run.
 #pragma once
 
 #include <cstdio>
@@ -11,14 +11,14 @@ namespace dray::bench {
 
 class Progress {
  public:
-  // `total_cost` of all runs, in the unit of Begin's.
+  // `total_cost` is the sum of the costs that Begin will be given.
   Progress(double total_cost, std::FILE* out);
   ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  // Says what is being done now, and how long the rest may take, judged by how long what is done
-  // took. `cost`: of this run, in any unit that is proportional to time.
+  // Says what is done now, and estimates the time left from the time that earlier runs took. `cost`
+  // is this run's, in any unit that is proportional to time.
   void Begin(const std::string& what, double cost);
 
  private:

@@ -1,4 +1,4 @@
-// What many measurements of one thing come to.
+// Summaries of many measurements of one quantity.
 #pragma once
 
 #include <cstddef>
@@ -6,8 +6,8 @@
 
 namespace dray::bench {
 
-// The value below which `share` (0 to 1) of the values lie, with straight lines between neighbours,
-// as numpy and spreadsheets compute it; zero if there are none.
+// The value below which `share` (in [0, 1]) of the values lie, interpolated linearly between
+// neighbours as numpy and spreadsheets do; zero if there are no values.
 double Percentile(std::vector<double> values, double share);
 double Median(std::vector<double> values);
 

@@ -7,7 +7,7 @@
 namespace dray::bench {
 namespace {
 
-// Expected: numpy.percentile of the same values (its default, linear interpolation).
+// The expected values are numpy.percentile's (by default it interpolates linearly).
 TEST(StatisticsTest, PercentilesAsNumpyComputesThem) {
   const std::vector<double> values = {15, 20, 35, 40, 50, 7.5, 12};
   EXPECT_DOUBLE_EQ(Percentile(values, 0.5), 20.0);

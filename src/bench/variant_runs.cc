@@ -10,7 +10,8 @@
 namespace dray::bench {
 namespace {
 
-// A step of decoding is worth about so many prompt tokens where weights of 8 bits come from memory.
+// With 8-bit weights that come from memory, a decode step takes about as long as this many prompt
+// tokens.
 constexpr double kStepCost = 16;
 constexpr double kLoadCost = 500;
 

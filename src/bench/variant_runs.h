@@ -1,5 +1,5 @@
-// What the model's benchmarks share: variants loaded one after the other, repeated runs of a shape,
-// progress, and the stop in the middle.
+// What the benchmarks of a model share: variants that are loaded one after the other, repeated runs
+// of a shape, progress, and interruption.
 #pragma once
 
 #include <functional>
@@ -12,23 +12,23 @@
 
 namespace dray::bench {
 
-// A variant in memory.
+// A variant that is loaded.
 struct LoadedVariant {
   const Variant& variant;
   std::unique_ptr<engine::LoadedModel> model;
   int64_t peak_bytes = 0;  // of the process, loading and runs
 };
 
-// A rough cost of a run, for the estimate of the time left: a prompt's tokens are computed many at
-// a time, a step of decoding reads all weights.
+// A rough cost of a run, from which the time left is estimated. Prompt tokens are computed many at
+// a time; each decode step reads all weights.
 double CostOfRun(const RunShape& shape);
 
 class VariantRuns {
  public:
   VariantRuns(const ModelBenchOptions& options, double cost_of_a_variant);
 
-  // Calls body(variant) for each variant, loaded; stops at the first error. An interruption is no
-  // error: it is noted in the report.
+  // Loads each variant in turn and calls body(variant). Stops at the first error. An interruption
+  // is not an error: the report notes it.
   Status ForEach(Report& report, const std::function<Status(LoadedVariant&)>& body);
   // Runs the shape once to warm up, then `repeats` times.
   Result<std::vector<RunTimes>> Repeat(LoadedVariant& loaded, const std::string& what,
@@ -39,14 +39,16 @@ class VariantRuns {
   Progress progress_;
 };
 
-// The outputs that, behind such an input, the model has positions for; the others are noted.
+// The outputs for which the model has enough positions after this input. The report notes the
+// others.
 std::vector<int64_t> FittingOutputs(const LoadedVariant& loaded, int64_t input,
                                     const std::vector<int64_t>& outputs, Report& report);
 bool Fits(const LoadedVariant& loaded, const RunShape& shape, Report& report);
-// kInvalidArgument if nothing was measured and nobody stopped it.
+// kInvalidArgument if nothing was measured although the benchmark was not interrupted.
 Status CheckNotEmpty(const Report& report);
 
-// "int8: 1.35 B parameters ..., loaded in 2.1 s" and the machine; once for each variant.
+// Adds facts about the variant ("int8: 1.35 B parameters ..., loaded in 2.1 s") and, the first
+// time, the machine.
 void AddModelFacts(const LoadedVariant& loaded, Report& report);
 
 }  // namespace dray::bench

@@ -10,7 +10,7 @@ const Json* FindPath(const Json& json, std::string_view first, std::string_view 
   return inner == nullptr ? nullptr : inner->Find(second);
 }
 
-// A number of tokens that the server counted; one that no answer has is as good as none.
+// The number of tokens that the server reports. Numbers that no answer can have are ignored.
 std::optional<int64_t> CountAt(const Json& json, std::string_view first, std::string_view second) {
   constexpr int64_t kMostTokens = int64_t{1} << 32;
   const Json* value = FindPath(json, first, second);
@@ -18,7 +18,7 @@ std::optional<int64_t> CountAt(const Json& json, std::string_view first, std::st
   return count && *count >= 0 && *count <= kMostTokens ? count : std::nullopt;
 }
 
-// {"error": {"message": ...}}, {"error": "..."}; whatever else an error is.
+// The message in {"error": {"message": ...}} or {"error": "..."}, else the error's JSON.
 std::optional<std::string> ErrorIn(const Json& json) {
   const Json* error = json.Find("error");
   if (error == nullptr || error->is_null()) return std::nullopt;
@@ -62,7 +62,7 @@ bool HasText(const Json* value) {
   return value != nullptr && value->AsString() != nullptr && !value->AsString()->empty();
 }
 
-// choices[0].text, .delta.content or .message.content
+// The text is in choices[0].text, .delta.content or .message.content.
 Result<ReplyEvent> ReadOpenAi(const Json& json) {
   ReplyEvent event;
   event.completion_tokens = CountAt(json, "usage", "completion_tokens");
@@ -72,7 +72,7 @@ Result<ReplyEvent> ReadOpenAi(const Json& json) {
   if (list == nullptr) return Status(StatusCode::kCorrupt, "an answer without \"choices\"");
   if (list->empty()) return event;
   const Json& choice = list->front();
-  // Reasoning models stream their thoughts under a name of their own.
+  // Reasoning models stream their reasoning in a field of another name.
   const bool has_text = HasText(choice.Find("text")) ||
                         HasText(FindPath(choice, "delta", "content")) ||
                         HasText(FindPath(choice, "delta", "reasoning_content")) ||
@@ -81,7 +81,7 @@ Result<ReplyEvent> ReadOpenAi(const Json& json) {
   return event;
 }
 
-// {"token": ...} lines; {"generated_text": ...}, or a list of one.
+// Reads {"token": ...} lines, {"generated_text": ...}, or a list with one of the latter.
 Result<ReplyEvent> ReadInputs(const Json& json) {
   const Json* object = &json;
   if (const Json::Array* list = json.AsArray(); list != nullptr && list->size() == 1) {

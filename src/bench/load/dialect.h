@@ -1,4 +1,4 @@
-// The request and the answer of each kind of endpoint that the load generator speaks to.
+// Requests and answers of each kind of endpoint that the load generator can speak to.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,7 @@ namespace dray::bench {
 enum class Api {
   kOpenAi,      // POST /v1/completions
   kOpenAiChat,  // POST /v1/chat/completions
-  kLmi,         // POST /invocations, DJLServing's and dray's own
+  kLmi,         // POST /invocations: dray and DJLServing
   kTgi,         // POST /generate_stream, /generate
 };
 
@@ -24,13 +24,13 @@ std::string_view Name(Api api);
 
 enum class Delivery { kStreamed, kWhole };
 
-// What is asked of the server, apart from the prompt.
+// What a request asks for, apart from the prompt.
 struct CallOptions {
   Api api = Api::kLmi;
   Delivery delivery = Delivery::kStreamed;
   std::string model = {};  // "": the field is left out
   int64_t new_tokens = 64;
-  // Asks for all of new_tokens, where the API knows how to.
+  // Asks the server not to end early at an end token, if the API has a way to say so.
   bool ignore_eos = true;
 };
 
@@ -38,17 +38,17 @@ struct CallOptions {
 std::string_view TargetOf(const CallOptions& options);
 std::string MakeBody(const CallOptions& options, const std::string& prompt);
 
-// What one event of a stream, or a whole answer, says.
+// What one event of a stream, or a whole answer, contains.
 struct ReplyEvent {
-  // New tokens in it, as far as it says so itself: 1 for an event with text.
+  // The new tokens that it says it has; 1 for an event with text.
   int64_t tokens = 0;
-  // Of the whole answer, if the server counts for us.
+  // The tokens of the whole answer, if the server counts them.
   std::optional<int64_t> completion_tokens;
   std::optional<int64_t> prompt_tokens;
   std::optional<std::string> error;
 };
 
-// kCorrupt if the JSON has none of the shapes that the API has.
+// kCorrupt if the JSON is not an answer of this API.
 Result<ReplyEvent> ReadEvent(Api api, const Json& json);
 
 }  // namespace dray::bench

@@ -1,5 +1,5 @@
-// Beast reads and writes the messages. A connection that the server closed between two calls is
-// opened again; a call is sent twice only if nothing of its answer had come.
+// Beast reads and writes the messages. If the server closed the connection between two calls, it is
+// opened again. A call is sent again only if no byte of its answer had come.
 #include "bench/load/http_client.h"
 
 #include <fmt/format.h>
@@ -143,7 +143,7 @@ class BeastClient final : public HttpClient, public std::enable_shared_from_this
     Done(Status(StatusCode::kUnavailable, fmt::format("HTTP {}: {}", code, ReasonIn(error_body_))));
   }
 
-  // A kept connection may have been closed by the server meanwhile.
+  // The server may have closed a kept connection before it saw this call.
   void FailOrRetry(const char* what, const error_code& error) {
     const bool ours_to_retry = reused_ && error != beast::error::timeout;
     if (!ours_to_retry) return Fail(what, error);
@@ -170,7 +170,7 @@ class BeastClient final : public HttpClient, public std::enable_shared_from_this
     buffer_.clear();
   }
 
-  // The caller may post the next call from within.
+  // `on_done_` may post the next call.
   void Done(const Status& status) {
     on_bytes_ = nullptr;
     std::exchange(on_done_, nullptr)(status);

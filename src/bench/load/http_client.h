@@ -1,6 +1,7 @@
-// One connection to the server under load: a request at a time, kept open between them.
+// One connection to the server under load. It carries one request at a time and stays open between
+// requests.
 //
-// Threads: none; everything happens on the io_context's.
+// Threads: owns none; everything runs on the thread of the io_context.
 #pragma once
 
 #include <functional>
@@ -21,19 +22,19 @@ namespace dray::bench {
 struct HttpCall {
   std::string target;
   std::string body;  // JSON
-  // Header lines beside the usual ones: "Authorization: Bearer ...".
+  // Header lines in addition to the usual ones, e.g. "Authorization: Bearer ...".
   std::vector<std::string> headers;
 };
 
 class HttpClient {
  public:
-  // Bytes of the body, as they come; an error ends the call.
+  // Called with the bytes of the body as they come. An error ends the call.
   using OnBytes = std::function<Status(std::string_view bytes)>;
-  // Exactly once for each call: ok, or what went wrong, its first words saying of which kind.
+  // Called exactly once for each call: with ok, or with an error whose first words name its kind.
   using OnDone = std::function<void(const Status& status)>;
 
   virtual ~HttpClient() = default;
-  // Not before the last call is done. No byte for `timeout` ends the call.
+  // May be called only after the last call is done. The call ends if no byte comes for `timeout`.
   virtual void Post(HttpCall call, OnBytes on_bytes, OnDone on_done) = 0;
 };
 

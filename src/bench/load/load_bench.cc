@@ -115,14 +115,14 @@ Report NewReport(const LoadOptions& options) {
   return report;
 }
 
-// One request at a time; the error of the first if none was answered.
+// Sends one request at a time. If none was answered, returns the first error.
 Status WarmUp(const LoadOptions& options, Progress& progress) {
   progress.Begin("warming up", 1);
   const LoadLevel level = {.requests = options.warm_up, .seed = options.seed};
   const LoadResult result = RunLevel(options.target, level, options.prompts, 0, options.stop);
   if (result.answered > 0 || result.errors.empty()) return OkStatus();
   const std::string& what = result.errors.begin()->first;
-  // A server that refuses a request says why by itself.
+  // A server that refuses a request names the reason itself.
   const bool refused = what.starts_with("HTTP 4") && !what.starts_with("HTTP 404");
   return {StatusCode::kUnavailable,
           fmt::format("http://{}: {}{}", options.target.url.Authority(), what,

@@ -1,4 +1,4 @@
-// A server under several levels of load, as a report.
+// Puts a server under several levels of load and reports its answers' times.
 #pragma once
 
 #include <cstdint>
@@ -13,9 +13,9 @@ namespace dray::bench {
 
 struct LoadOptions {
   LoadTarget target;
-  std::vector<int64_t> clients = {1, 4, 8, 16};  // closed loops, one level for each
-  std::vector<double> rates;                     // open loops instead, if there are any
-  int64_t requests = 0;  // of each level; 0: four for each client, or twenty with a rate
+  std::vector<int64_t> clients = {1, 4, 8, 16};  // closed loops: a level for each number of clients
+  std::vector<double> rates;  // if not empty: open loops instead, a level for each rate
+  int64_t requests = 0;  // of each level; 0: four for each client, or twenty if there is a rate
   double seconds = 0;    // of each level; 0: until all requests are sent
   int64_t warm_up = 1;   // requests before the first level
   std::vector<std::string> prompts;
@@ -23,7 +23,7 @@ struct LoadOptions {
   StopCheck stop = nullptr;
 };
 
-// Errors: no request of the warm-up was answered, with what the first one met.
+// Fails if no request of the warm-up was answered; the message is that of the first error.
 Result<Report> RunLoad(const LoadOptions& options);
 
 }  // namespace dray::bench

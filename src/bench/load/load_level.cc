@@ -18,7 +18,8 @@ namespace {
 namespace asio = boost::asio;
 
 constexpr auto kStopInterval = std::chrono::milliseconds(50);
-// Connections of an open loop; beyond them the server is hopelessly behind, and files run out.
+// The most connections of an open loop. With more unanswered requests the server is far behind, and
+// the process may run out of file descriptors.
 constexpr size_t kMostConnections = 1000;
 constexpr const char* kTooManyOpen = "not sent: 1000 requests were unanswered";
 
@@ -59,7 +60,7 @@ class LevelRun {
            (level_.seconds <= 0 || watch_.Seconds() < level_.seconds);
   }
 
-  // Closed loop: the client's next request, or the end of this client.
+  // Closed loop: sends the client's next request, or lets the client end.
   void SendNext(const Client& client) {
     if (MayStart()) {
       Send(client, watch_.Seconds());
@@ -68,7 +69,7 @@ class LevelRun {
     }
   }
 
-  // Open loop: one request is due now; the next after a random while.
+  // Open loop: sends the request that is due now, and waits a random time for the next.
   void Arrive() {
     if (!MayStart()) return EndIfDone();
     if (!idle_.empty()) {

@@ -1,5 +1,6 @@
-// One level of load on a server: so many clients, each asking again as soon as it has its answer,
-// or requests that arrive by themselves at a rate.
+// One level of load on a server: either a number of clients, each of which sends its next request
+// as soon as it has its answer (a closed loop), or requests that arrive at a given rate (an open
+// loop).
 #pragma once
 
 #include <cstdint>
@@ -23,10 +24,11 @@ struct LoadTarget {
 
 struct LoadLevel {
   int64_t clients = 1;
-  // Requests a second, arriving as a Poisson process, whatever is still unanswered; 0: closed loop.
+  // Requests a second. They arrive as a Poisson process, whether earlier ones are answered or not.
+  // 0: a closed loop.
   double rate = 0;
-  // The level ends when so many were sent, or after so many seconds (0: no such limit), and
-  // all are answered.
+  // The level sends requests until it has sent this many, or until `seconds` are over (0: no such
+  // limit), and ends when all are answered.
   int64_t requests = 1;
   double seconds = 0;
   uint64_t seed = 1;
@@ -36,18 +38,18 @@ struct LoadResult {
   double seconds = 0;  // from the first request to the last answer
   int64_t answered = 0;
   int64_t output_tokens = 0;
-  // Prompt tokens of all answers, where the server tells them.
+  // Prompt tokens of all answers, as far as the server reports them.
   int64_t prompt_tokens = 0;
-  // Of each answer. With a rate, from when the request was due.
+  // One time for each answer, measured from when its request was sent.
   std::vector<double> first_token_seconds;
   std::vector<double> seconds_per_token;  // between the first and the last; none for single tokens
   std::vector<double> total_seconds;
-  std::map<std::string, int64_t> errors;  // by what they say
+  std::map<std::string, int64_t> errors;  // [message]: how often it came
   bool interrupted = false;
 };
 
-// Runs the level; prompts are taken in turn from `prompts`, beginning at `first_prompt`. Returns
-// when all requests are answered, or at once when `stop` says so.
+// Runs the level. Takes the prompts in turn, beginning at `first_prompt`. Returns when all requests
+// are answered, or soon after `stop` returns true.
 LoadResult RunLevel(const LoadTarget& target, const LoadLevel& level,
                     const std::vector<std::string>& prompts, size_t first_prompt,
                     const StopCheck& stop);

@@ -72,7 +72,7 @@ TEST(DialectTest, RequestsOfEachApi) {
   EXPECT_FALSE(ParseApi("grpc").ok());
 }
 
-// Feeds `text` in pieces of `piece` bytes, each a second after the other.
+// Feeds `text` in pieces of `piece` bytes, a second apart.
 Status Read(const std::string& text, size_t piece, ReplyReader& reader) {
   double seconds = 0;
   for (size_t at = 0; at < text.size(); at += piece) {
@@ -91,7 +91,7 @@ struct Answer {
 
 const std::vector<Answer>& Answers() {
   static const std::vector<Answer> answers = {
-      // vLLM's shape: usage comes at the end, and counts more tokens than there are events.
+      // vLLM sends the usage at the end, and it counts more tokens than there are events.
       {Api::kOpenAi, Delivery::kStreamed,
        "data: {\"choices\":[{\"text\":\"a\"}]}\n\ndata: {\"choices\":[{\"text\":\"bc\"}]}\n\n"
        "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":3}}\n\n"
@@ -181,7 +181,8 @@ TEST(PromptsTest, RandomWordsAreRepeatableAndDiffer) {
   EXPECT_EQ(std::count(prompts->front().begin(), prompts->front().end(), ' '), 11);
 }
 
-// With a tokenizer, here one that takes four characters a token, texts have the length asked for.
+// A tokenizer, here one that makes a token of every four characters, gives texts of the wanted
+// length.
 TEST(PromptsTest, TokenizerDecidesTheLength) {
   const CountTokens count = [](const std::string& text) -> Result<int64_t> {
     return static_cast<int64_t>(text.size() + 3) / 4;

@@ -16,7 +16,7 @@ namespace {
 
 constexpr uint64_t kMaxFileBytes = uint64_t{1} << 30;
 
-// Words that every larger vocabulary has as one token with a space before them.
+// Words that, with a space before them, are one token in every larger vocabulary.
 constexpr std::array<std::string_view, 96> kWords = {
     "time",    "people",   "way",     "day",     "man",     "thing",    "woman",    "life",
     "child",   "world",    "school",  "state",   "family",  "student",  "group",    "country",
@@ -37,7 +37,7 @@ std::string Join(const std::vector<std::string_view>& words) {
   return fmt::format("{}", fmt::join(words, " "));
 }
 
-// Words are added or taken away until the text has the tokens, or has just gone past them.
+// Adds or removes words until the text has `tokens` tokens, or until the tries are used up.
 Result<std::string> FitText(std::vector<std::string_view> words, int64_t tokens,
                             const CountTokens& count_tokens, std::mt19937_64& random) {
   constexpr int kMostTries = 24;
@@ -54,7 +54,7 @@ Result<std::string> FitText(std::vector<std::string_view> words, int64_t tokens,
   return Join(words);
 }
 
-// Of one element of a prompt file; null if it has none.
+// The prompt in one element of a prompt file; null if there is none.
 const std::string* PromptIn(const Json& json) {
   if (json.AsString() != nullptr) return json.AsString();
   for (const char* key : {"prompt", "text", "inputs"}) {

@@ -1,4 +1,4 @@
-// What the load generator's clients ask.
+// The texts that the load generator's clients send.
 #pragma once
 
 #include <cstdint>
@@ -11,17 +11,18 @@
 
 namespace dray::bench {
 
-// How many tokens a text is to the model; absent: a word is taken as one.
+// The number of tokens of a text. If absent, each word is taken as one token.
 using CountTokens = std::function<Result<int64_t>(const std::string& text)>;
 
-// `count` texts of random common words, no two alike, so that no server answers one from another's
-// memory. About `tokens` long, exactly where words of one token make that possible.
+// `count` texts of random common words, all different, so that a server cannot answer one from its
+// cache of another. Each has about `tokens` tokens, and exactly that many where words of one token
+// make it possible.
 Result<std::vector<std::string>> RandomPrompts(int64_t count, int64_t tokens, uint64_t seed,
                                                const CountTokens& count_tokens);
 
-// A text file with a prompt on each line, or JSON: an array of texts, of objects with
-// "prompt", "text" or "inputs", or of conversations as ShareGPT has them, of which the first
-// human turn counts.
+// Reads a text file with a prompt on each line, or JSON: an array of texts, of objects with
+// "prompt", "text" or "inputs", or of ShareGPT conversations, of which the first human turn is
+// taken.
 Result<std::vector<std::string>> ReadPrompts(const std::filesystem::path& path);
 
 }  // namespace dray::bench

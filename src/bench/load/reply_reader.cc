@@ -5,7 +5,7 @@
 namespace dray::bench {
 namespace {
 
-// Far more than any answer of text; a server that sends more is not answering.
+// No answer's line of text comes near this size. A server that sends a longer one is at fault.
 constexpr size_t kMaxPending = size_t{64} << 20;
 
 std::string_view Trim(std::string_view text) {
@@ -47,7 +47,7 @@ Status ReplyReader::Finish(double seconds) {
 
 int64_t ReplyReader::num_tokens() const { return completion_tokens_.value_or(counted_); }
 
-// Comments (": ...") and other fields of server-sent events are passed over.
+// Skips comments (": ...") and other fields of server-sent events.
 Status ReplyReader::TakeLine(std::string_view line, double seconds) {
   line = Trim(line);
   if (line.starts_with("data:")) {

@@ -1,5 +1,5 @@
-// The bytes of an answer, as they come, to the times of its tokens: server-sent events, JSON lines,
-// or one JSON document.
+// Reads an answer's bytes as they come and notes when each token came. The answer may be
+// server-sent events, JSON lines, or one JSON document.
 #pragma once
 
 #include <cstdint>
@@ -17,15 +17,15 @@ class ReplyReader {
  public:
   ReplyReader(Api api, Delivery delivery) : api_(api), delivery_(delivery) {}
 
-  // More of the body, which came at `seconds`. Errors: no JSON, another API's shape, an event that
-  // says that generation failed, a line beyond all measure.
+  // Takes more of the body, which came at `seconds`. Fails if it is not JSON, has another API's
+  // shape, reports that generation failed, or has a line of more than 64 MiB.
   Status Feed(std::string_view bytes, double seconds);
-  // The body is whole. kCorrupt if there is no token in it.
+  // Call this when the body is complete. kCorrupt if it has no token.
   Status Finish(double seconds);
 
-  // Of events with text, ascending; an answer in one piece has one.
+  // The times of the events with text, ascending. An answer in one piece has one.
   const std::vector<double>& token_times() const { return token_times_; }
-  // As the server counts them, else the events with text.
+  // The number of tokens that the server reports, else the number of events with text.
   int64_t num_tokens() const;
   std::optional<int64_t> prompt_tokens() const { return prompt_tokens_; }
 

@@ -1,4 +1,4 @@
-// Where a server is: http://HOST[:PORT][/PREFIX].
+// The address of a server: http://HOST[:PORT][/PREFIX].
 #pragma once
 
 #include <string>
@@ -13,11 +13,11 @@ struct Url {
   std::string port = "80";
   std::string prefix;  // "" or "/v2", without a slash at its end
 
-  // For the Host header.
+  // The value of the Host header.
   std::string Authority() const;
 };
 
-// kUnsupported for https, kInvalidArgument for what is no such address.
+// kUnsupported for https, kInvalidArgument for any other text that is not such an address.
 Result<Url> ParseUrl(std::string_view text);
 
 }  // namespace dray::bench

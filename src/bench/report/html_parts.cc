@@ -8,7 +8,7 @@
 namespace dray::bench {
 namespace {
 
-// The drawing's own units; the page scales it.
+// Lengths in the drawing's own units; the page scales the drawing.
 constexpr double kWidth = 640;
 constexpr double kHeight = 300;
 constexpr double kLeft = 56;
@@ -17,7 +17,7 @@ constexpr double kTop = 12;
 constexpr double kBottom = 44;
 constexpr size_t kNumColors = 6;
 
-// 1, 2 or 5 times a power of ten, so that about `count` steps reach `most`.
+// Returns 1, 2 or 5 times a power of ten, such that at most `count` steps reach `most`.
 double NiceStep(double most, int count) {
   const double rough = std::max(most, 1e-9) / count;
   const double power = std::pow(10.0, std::floor(std::log10(rough)));

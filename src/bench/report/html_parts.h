@@ -1,4 +1,4 @@
-// Pieces of the report's page.
+// Parts of the report's page.
 #pragma once
 
 #include <string>
@@ -8,10 +8,10 @@
 
 namespace dray::bench {
 
-// & < > " ' as character references.
+// Writes & < > " ' as character references.
 std::string EscapeHtml(std::string_view text);
 
-// Lines over a linear axis from zero, with a legend, as a section with a heading.
+// A section with a heading, lines over a linear axis that begins at zero, and a legend.
 std::string ChartSection(const LineChart& chart);
 
 }  // namespace dray::bench

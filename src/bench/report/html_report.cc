@@ -1,5 +1,5 @@
-// Text is HTML and wraps; only marks whose place is a number are SVG. Every figure of a chart is
-// written beside it or in the table.
+// Text is HTML, so that it wraps; SVG is used only for marks whose place is a number. Every figure
+// of a chart also stands beside it or in the table.
 #include "bench/report/html_report.h"
 
 #include <fmt/format.h>

@@ -1,5 +1,5 @@
-// A report as one page that needs nothing else: no scripts, no outside resources, readable on a
-// phone, in the dark and on paper.
+// Shows a report as one page without scripts and outside resources. It can be read on a phone, in
+// dark mode and on paper.
 #pragma once
 
 #include <string>

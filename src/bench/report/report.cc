@@ -13,7 +13,7 @@ namespace {
 
 bool IsText(const Cell& cell) { return std::holds_alternative<std::string>(cell); }
 
-// Columns of the text table: those for people that have a value in some row.
+// The columns of the text table: those meant for people that have a value in some row.
 std::vector<size_t> ShownColumns(const Report& report) {
   std::vector<size_t> shown;
   for (size_t c = 0; c < report.columns.size(); ++c) {
@@ -25,7 +25,7 @@ std::vector<size_t> ShownColumns(const Report& report) {
   return shown;
 }
 
-// Characters, not bytes.
+// The number of characters, not bytes.
 size_t Width(std::string_view text) {
   return static_cast<size_t>(
       std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; }));

@@ -1,4 +1,4 @@
-// One report in each of its forms.
+// One report, written in each of its forms.
 #include "bench/report/report.h"
 
 #include <gtest/gtest.h>
@@ -71,7 +71,7 @@ TEST(ReportTest, CsvQuotesWhatItMust) {
             "int8,1000,12.5,8,0.5;2\r\n");
 }
 
-// How often `text` has `part`.
+// The number of times that `text` contains `part`.
 int Count(const std::string& text, const std::string& part) {
   int count = 0;
   for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++count;
@@ -93,8 +93,8 @@ TEST(ReportTest, PageStandsAloneAndEscapes) {
   EXPECT_TRUE(html.starts_with("<!doctype html>"));
   EXPECT_NE(html.find("<title>Latency &lt;grid&gt;</title>"), std::string::npos);
   EXPECT_NE(html.find("int8 &lt;prompt&gt;"), std::string::npos);
-  EXPECT_NE(html.find("width=\"50.00\""), std::string::npos);   // half of its bar
-  EXPECT_NE(html.find("width=\"100.00\""), std::string::npos);  // never beyond the end
+  EXPECT_NE(html.find("width=\"50.00\""), std::string::npos);   // half of its limit
+  EXPECT_NE(html.find("width=\"100.00\""), std::string::npos);  // a bar never goes beyond the end
   EXPECT_NE(html.find("1.25</td>"), std::string::npos);
   EXPECT_NE(html.find(">-</td>"), std::string::npos);
   EXPECT_EQ(Count(html, "<polyline"), 1);
