@@ -1,5 +1,5 @@
-// Keys of config.json that no family reads, sorted into what they mean for dray: data, kept apart
-// from the code that uses it.
+// The keys of config.json that no family reads, sorted by what they mean for dray. Data, apart from
+// the code that uses it.
 #pragma once
 
 #include <array>
@@ -7,7 +7,7 @@
 
 namespace dray::model {
 
-// Endings of architecture names whose head is no language model's.
+// Endings of architecture names that tell that the model has no language-model head.
 inline constexpr std::array<std::string_view, 8> kOtherHeads = {
     "ForSequenceClassification", "ForTokenClassification",
     "ForQuestionAnswering",      "ForMaskedLM",
@@ -15,16 +15,16 @@ inline constexpr std::array<std::string_view, 8> kOtherHeads = {
     "ForImageClassification",    "RewardModel",
 };
 
-// Weights in forms that dray does not read. (quantization_config.h reads "quantization_config".)
+// Weights in formats that dray cannot read. (quantization_config.h reads "quantization_config".)
 inline constexpr std::array<std::string_view, 2> kQuantizationKeys = {"compression_config",
                                                                       "quantization"};
 
-// They change the model unless false.
+// Keys that change the model unless they are false.
 inline constexpr std::array<std::string_view, 2> kFalseKeys = {"is_encoder_decoder",
                                                                "add_cross_attention"};
 
-// They change the model unless absent or null: mixtures of experts, capped or scaled logits, layers
-// that differ from each other.
+// Keys that change the model unless they are absent or null: mixtures of experts, capped or scaled
+// logits, layers that differ from each other.
 inline constexpr std::array<std::string_view, 16> kAbsentKeys = {
     "attn_logit_softcapping",
     "final_logit_softcapping",
@@ -44,8 +44,8 @@ inline constexpr std::array<std::string_view, 16> kAbsentKeys = {
     "vision_config",
 };
 
-// They are known to leave a forward pass as it is: training, tools, generation defaults, forms of
-// the same sums. Sorted.
+// Keys that do not change a forward pass: settings of training, tools and generation, and other
+// ways to compute the same sums. Sorted.
 inline constexpr std::array<std::string_view, 83> kHarmlessKeys = {
     "activation_dropout",
     "attention_dropout",

@@ -8,7 +8,7 @@
 namespace dray::model {
 namespace {
 
-// A value as it may stand in a message: whole if it is short.
+// The value's JSON for a message, cut short if it is long.
 std::string Excerpt(const Json& value) {
   constexpr size_t kMaxBytes = 80;
   std::string text = value.Dump();

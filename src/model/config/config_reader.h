@@ -1,5 +1,5 @@
-// Typed reading of a config.json, with errors that name file and key, and a memory of which keys
-// were read, so that a key which would change the result cannot be overlooked in silence.
+// Typed reading of a config.json. Errors name file and key. A reader remembers which keys were
+// read, so that a key that would change the result cannot be ignored unnoticed.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,7 @@
 
 namespace dray::model {
 
-// A size's name and the other name it may have, e.g. {"n_embd", "hidden_size"}.
+// A size's name and its synonym, e.g. {"n_embd", "hidden_size"}.
 struct KeyAndSynonym {
   std::string_view key;
   std::string_view synonym = {};
@@ -28,17 +28,17 @@ class ConfigReader {
   ConfigReader(std::string where, const Json& object) : where_(std::move(where)), object_(object) {}
 
   const std::string& where() const { return where_; }
-  // Present and not null; marks the key as read.
+  // The key's value, if the key is present and not null; otherwise null. Marks the key as read.
   const Json* Find(std::string_view key);
   bool Has(std::string_view key) { return Find(key) != nullptr; }
-  // Present and null, which some configurations mean as "none" rather than as "the default".
+  // True if the key is present and null. Some configurations mean "none" by that, not "the
+  // default".
   bool IsNull(std::string_view key);
 
-  // The first overloads refuse an absent key, the others give the default. An integer must lie in
-  // [min, max].
+  // The overloads without a default refuse an absent key. An integer must lie in [min, max].
   Result<int64_t> Int(std::string_view key, int64_t min, int64_t max);
   Result<int64_t> Int(std::string_view key, int64_t min, int64_t max, int64_t default_value);
-  // The same for a size that may have two names; both may stand there if they agree.
+  // Reads a size that has two names. A file may contain both if their values agree.
   Result<int64_t> Int(KeyAndSynonym keys, int64_t min, int64_t max, int64_t default_value);
   Result<double> Double(std::string_view key, double default_value);
   // A number in [min, max].
@@ -48,14 +48,14 @@ class ConfigReader {
 
   // An error that names `key`, its value, and what is wrong with it.
   Status Refuse(std::string_view key, std::string_view reason) const;
-  // Refuses `key` unless it is absent, null or equal to `neutral`: it would change the result, and
-  // we do not compute it.
+  // Refuses `key` unless it is absent, null or equal to `neutral`: any other value changes the
+  // result in a way that dray does not compute.
   Status RefuseUnless(std::string_view key, const Json& neutral);
 
-  // Makes the keys that nobody asked `nested` for, an object under `key`, unread keys of this one.
+  // `nested` reads the object under `key`. Adds its unread keys to those of this reader.
   void AddUnreadKeysOf(std::string_view key, const ConfigReader& nested);
-  // Keys of the object that nobody asked for, in order, and those of nested objects as
-  // "key.nested". Keys whose value is null say nothing and are left out.
+  // The keys that were not read, in the object's order; those of nested objects as "key.nested".
+  // Keys whose value is null mean nothing and are left out.
   std::vector<std::string> UnreadKeys() const;
 
  private:

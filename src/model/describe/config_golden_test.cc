@@ -1,5 +1,5 @@
-// The golden models' configurations: every one is written in the spelling of transformers 4 and in
-// that of transformers 5, and both must resolve to the same model, without a warning.
+// Each golden model's configuration is written in the spelling of transformers 4 and in that of
+// transformers 5. Both must resolve to the same model, without a warning.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -26,7 +26,7 @@ TEST(ConfigGoldenTest, BothSpellingsAreOneModel) {
     const DecoderConfig renewed = MustRead(ReadJson(entry.path() / "config.json"));
     DecoderConfig old = MustRead(ReadJson(entry.path() / "config.v4.json"));
     EXPECT_GT(renewed.num_layers, 0);
-    if (!old.dtype) old.dtype = renewed.dtype;  // the oldest files do not say it
+    if (!old.dtype) old.dtype = renewed.dtype;  // the oldest files do not have it
     EXPECT_EQ(renewed, old);
     ++count;
   }

@@ -1,4 +1,4 @@
-// What is refused, with which key in the message, and what is only warned of.
+// Which configurations are refused, with which key in the message, and which only cause a warning.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -15,7 +15,7 @@ namespace {
 struct RefusalCase {
   std::string_view base;
   std::string_view changes;
-  std::string_view expected;  // stands in the message
+  std::string_view expected;  // must be part of the message
 };
 
 class RefusalTest : public testing::TestWithParam<RefusalCase> {};
@@ -160,7 +160,7 @@ TEST(ConfigRefusalTest, TheFileMustBeAnObject) {
   EXPECT_FALSE(DescribeModel("", MustParse(kGpt2Json), MustParse("[]")).ok());
 }
 
-// Base models and other heads over the same stack go on: their weights decide.
+// Base models and other heads over the same stack pass this check: their weights decide.
 TEST(ConfigRefusalTest, LanguageModelArchitecturesPass) {
   EXPECT_TRUE(Describe(With(kGpt2Json, R"({"architectures": ["GPT2Model"]})")).ok());
   EXPECT_TRUE(Describe(With(kGpt2Json, R"({"architectures": null})")).ok());
@@ -177,8 +177,8 @@ constexpr std::string_view kPublished[] = {
     kNeox20bJson,   kBloom560mJson, kLlama2Json,    kLlama31Json, kLlama32Json,
     kTinyLlamaJson, kMistral01Json, kMistral03Json, kQwen25Json,  kQwen3Json};
 
-// Every key of every configuration, and every rope parameter, with values that no reader expects:
-// each is a model or an error that names the file, never more.
+// Sets every key of every configuration, and every rope parameter, to values that no reader
+// expects. The result must be a model, or an error that names the file.
 TEST(ConfigRefusalTest, AnyValueIsAModelOrAnError) {
   const Json values =
       MustParse(R"([null, true, -1, 0, 1, 3, 0.5, 1e-310, 1e308, 9000000000000000000,

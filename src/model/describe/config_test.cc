@@ -1,4 +1,4 @@
-// What published configurations resolve to, family by family.
+// The configurations that published config.json files resolve to, family by family.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -12,7 +12,7 @@ namespace {
 
 using Ids = std::vector<int32_t>;
 
-// A smallest configuration of a family: everything else is the family's default.
+// The smallest configuration of a family; all other keys have the family's default.
 Json Bare(std::string_view model_type) {
   return Json::MakeObject({{"model_type", Json(model_type)}});
 }
@@ -140,7 +140,7 @@ TEST(ConfigTest, GptNeoxSwitches) {
   EXPECT_EQ(config.rope.base, 5000.0);
 }
 
-// 20 dimensions at a quarter: five, so three pairs turn, with exponents 0, 2/5 and 4/5.
+// A quarter of 20 dimensions is five. So three pairs turn, with exponents 0, 2/5 and 4/5.
 TEST(ConfigTest, GptNeoxOddRotaryDimension) {
   const auto config =
       MustRead(With(kPythia1_4bJson, R"({"hidden_size": 60, "num_attention_heads": 3})"));
@@ -300,7 +300,7 @@ struct StretchCase {
 
 class StretchTest : public testing::TestWithParam<StretchCase> {};
 
-// The base configuration claims 4096 positions.
+// The base configuration states 4096 positions.
 TEST_P(StretchTest, UsableContext) {
   const auto config =
       MustRead(With(kLlama2Json, "{\"rope_scaling\": " + std::string(GetParam().rope) + "}"));

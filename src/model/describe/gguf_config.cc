@@ -22,14 +22,14 @@ namespace {
 using checkpoint::Checkpoint;
 using checkpoint::TensorSource;
 
-// A key of the metadata, behind the architecture's name and a dot, and the config.json key that
-// means the same.
+// A metadata key, without the architecture's name and its dot, and the config.json key that means
+// the same.
 struct KeyPair {
   std::string_view gguf;
   std::string_view config;
 };
 
-// A bias that a family has or has not, told by the file's tensors.
+// A bias that only some models of a family have. The model has it if the file has the tensor.
 struct BiasFlag {
   std::string_view config;
   std::string_view tensor;
@@ -87,7 +87,7 @@ constexpr std::array kLlamaBiases = {
 constexpr std::array kQwen3Biases = {BiasFlag{"attention_bias", "blk.0.attn_q.bias"}};
 constexpr std::array kGptNeoxBiases = {BiasFlag{"attention_bias", "blk.0.attn_qkv.bias"}};
 
-// "llama" is also what Mistral and others of its shape are called, whose windows it does not know.
+// Mistral and other models of LLaMA's shape are also called "llama". "llama" knows no windows.
 constexpr std::array kArchitectures = {
     Architecture{"bloom", "bloom", kBloomKeys},
     Architecture{"gpt2", "gpt2", kGpt2Keys},
@@ -97,7 +97,7 @@ constexpr std::array kArchitectures = {
     Architecture{"qwen3", "qwen3", kLlamaKeys, GgufHeads::kAsTheyAre, kQwen3Biases},
 };
 
-// Keys that change the result unless they have one of these values.
+// A key that changes the result unless it has one of these values.
 struct NeutralKey {
   std::string_view gguf;
   double neutral;
@@ -118,7 +118,7 @@ constexpr std::array kNeutralKeys = {
     NeutralKey{"rope.scaling.yarn_log_multiplier", 0, 0},
 };
 
-// Keys that are read elsewhere here, or repeat what the tensors say.
+// Keys that other code here reads, or that repeat what the tensors say.
 constexpr std::array<std::string_view, 17> kOtherKeys = {
     "attention.head_count_kv",
     "attention.key_length",
@@ -147,8 +147,8 @@ constexpr std::array kScalingKeys = {
     KeyPair{"rope.scaling.yarn_beta_slow", "beta_slow"},
 };
 
-// Tokens that end an answer although only their texts say so: files name one end of sequence, and
-// models for chats have a second, the end of a turn.
+// Tokens that end an answer, known by their texts. A file names only one end token, but chat models
+// have a second one, which ends a turn.
 constexpr std::array<std::string_view, 5> kTurnEnds = {"<|eot_id|>", "<|im_end|>", "<|end|>",
                                                        "<end_of_turn>", "<|eom_id|>"};
 
@@ -169,7 +169,7 @@ class Describer {
 
  private:
   Status FindArchitecture();
-  // The architecture's own key; null if the file lacks it.
+  // The value of the architecture's own key; null if the file lacks it.
   const Json* Find(std::string_view key) const {
     return metadata_.Find(fmt::format("{}.{}", architecture_->name, key));
   }
@@ -240,7 +240,7 @@ void Describer::WarnOfOtherKeys() const {
                   where_, unread));
 }
 
-// The vocabulary's size is the token table's, since not every file states it.
+// The vocabulary's size is taken from the token table, since not every file states it.
 Json Describer::MakeConfig() const {
   Json config = Json::MakeObject({{"model_type", architecture_->model_type}});
   for (const auto& [gguf, key] : architecture_->keys) {
@@ -248,7 +248,7 @@ Json Describer::MakeConfig() const {
   }
   const TensorSource* table = checkpoint_.Find(kGgufTokenTable);
   if (table != nullptr && table->shape.rank() == 2) config.Set("vocab_size", table->shape[0]);
-  // Some converters write the table twice.
+  // Some converters write the token table twice, the second time as the head.
   const TensorSource* head = checkpoint_.Find(kGgufHead);
   const bool same = table != nullptr && head != nullptr && SameStorage(*table, *head);
   config.Set("tie_word_embeddings", same || !checkpoint_.Contains(kGgufHead));
@@ -280,8 +280,8 @@ Status Describer::AddRotation(Json& config) const {
     return Refuse("rope.dimension_count",
                   fmt::format("it must be from 1 to the heads' size, {}", head_dim));
   }
-  // In the middle between two whole numbers of dimensions, so that the family rounds it
-  // to this one.
+  // The family rounds the product of this part and head_dim down. The half keeps rounding errors
+  // from changing `dims`.
   const double part = (static_cast<double>(dims) + 0.5) / static_cast<double>(head_dim);
   config.Set("partial_rotary_factor", dims == head_dim ? 1.0 : part);
   return OkStatus();
@@ -294,8 +294,8 @@ void Describer::AddScaling(Json& config) const {
   for (const auto& [gguf, key] : kScalingKeys) {
     if (const Json* value = Find(gguf)) scaling.Set(key, *value);
   }
-  // Converters write transformers' attention_factor there; 1 is what stands there if nothing is
-  // meant but what follows from the factor.
+  // Converters write transformers' attention_factor here. They write 1 if the model has none; then
+  // it follows from the factor.
   const Json* attention = Find("rope.scaling.yarn_attn_factor");
   if (attention != nullptr && attention->AsDouble() != 1.0 && *type == Json("yarn")) {
     scaling.Set("attention_factor", *attention);
@@ -362,7 +362,8 @@ Result<ModelDescription> Describer::Describe(const Json& generation_config) {
   WarnOfOtherKeys();
   model.weights = GgufRows(*model.family, architecture_->heads);
   model.prefixes = {};
-  // Some models called llama have biases on queries, keys and values alone.
+  // Some models called "llama" have biases on queries, keys and values, but not on attention's
+  // output.
   if (model.config.attention_out_bias) {
     model.config.attention_out_bias = checkpoint_.Contains("blk.0.attn_output.bias");
   }

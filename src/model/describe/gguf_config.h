@@ -1,5 +1,6 @@
-// From a GGUF file's metadata to a model's description: its keys are read as the config.json that
-// the model was converted from, so that every family checks them in the one place it has.
+// Turns a GGUF file's metadata into a model's description. The metadata is translated into the
+// config.json that the model was converted from. So each family checks its configuration in one
+// place.
 #pragma once
 
 #include "base/parse/json.h"
@@ -9,9 +10,9 @@
 
 namespace dray::model {
 
-// `generation_config` is that of the file beside the model, or null. Refuses, naming file and key:
-// architectures that no family computes, and keys that would change the result. Architecture keys
-// that nobody reads are named in a warning.
+// `generation_config` is the content of that file beside the model, or null. Refuses architectures
+// that no family computes, and keys that would change the result; the error names file and key.
+// Warns of keys of the architecture that no code reads.
 Result<ModelDescription> DescribeGguf(const checkpoint::Checkpoint& checkpoint,
                                       const Json& generation_config);
 

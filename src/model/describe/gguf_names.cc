@@ -10,7 +10,7 @@ namespace {
 struct GgufName {
   Slot slot;
   Part part;
-  std::string_view name;  // "{}": the layer's number
+  std::string_view name;  // "{}" stands for the layer's number
 };
 
 constexpr std::array kNames = {
@@ -52,7 +52,7 @@ std::string_view NameOf(const WeightRow& row) {
   for (const GgufName& entry : kNames) {
     if (entry.slot == row.slot && entry.part == row.part) return entry.name;
   }
-  DRAY_CHECK(false);  // a family that no GGUF architecture maps to
+  DRAY_CHECK(false);  // no GGUF architecture has this family
   return {};
 }
 

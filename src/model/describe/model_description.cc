@@ -38,8 +38,8 @@ Result<const FamilySpec*> ReadFamily(ConfigReader& reader) {
   return family;
 }
 
-// Heads that answer other questions than "which token comes next". A model without any named head
-// is taken for a language model: the weights will tell.
+// Refuses models whose head does not predict the next token. A model that names no architecture is
+// taken for a language model; its weights will show.
 Status CheckArchitectures(ConfigReader& reader) {
   const Json* value = reader.Find("architectures");
   if (value == nullptr) return OkStatus();
@@ -87,12 +87,12 @@ void ReadDType(ConfigReader& reader, DecoderConfig& config) {
   if (value == nullptr) value = old_spelling;
   const std::string* text = value == nullptr ? nullptr : value->AsString();
   if (text == nullptr) return;
-  // No more than a hint: what the files hold decides, so an unknown name is no error.
+  // This is only a hint: the files decide. So an unknown name is not an error.
   const std::optional<DType> dtype = ParseDType(*text);
   if (dtype && IsWeightType(*dtype)) config.dtype = dtype;
 }
 
-// Token ids below zero stand for "none" in some files.
+// In some files token ids below zero mean "none".
 Result<std::optional<int32_t>> TokenId(const ConfigReader& reader, std::string_view key,
                                        const Json& value) {
   const std::optional<int64_t> id = value.AsInt64();
@@ -103,7 +103,8 @@ Result<std::optional<int32_t>> TokenId(const ConfigReader& reader, std::string_v
   return std::optional<int32_t>(static_cast<int32_t>(*id));
 }
 
-// Replaces what `config` holds, the family's defaults, by what the file says; null says "none".
+// `config` holds the family's defaults; replaces those that the file sets. A null in the file means
+// "none".
 Status ReadTokenIds(ConfigReader& reader, DecoderConfig& config) {
   if (reader.IsNull("bos_token_id")) config.bos_token_id.reset();
   if (reader.IsNull("eos_token_id")) config.eos_token_ids.clear();

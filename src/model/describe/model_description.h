@@ -19,25 +19,25 @@ namespace dray::model {
 struct ModelDescription {
   const FamilySpec* family = nullptr;
   DecoderConfig config;
-  // The family's weights as this model's files name and store them, and what may stand before the
-  // names. PlannedTensors point to the rows.
+  // The family's weights with the names and layouts of this model's files, and the prefixes that
+  // the names may have. PlannedTensors point to the rows.
   std::vector<WeightRow> weights;
   std::span<const std::string_view> prefixes;
-  // How the checkpoint holds linear layers that are integers already.
+  // How the checkpoint stores linear layers whose weights are integers.
   std::optional<checkpoint::PackedFormat> packed;
 };
 
-// The same from parsed files; `generation_config` is null if there is no such file. `where` stands
-// before the files' names in errors: a directory with its slash, or nothing.
+// Does the same with parsed files. `generation_config` is null if there is no such file. `where` is
+// put before the files' names in errors: a directory with its slash, or nothing.
 Result<ModelDescription> DescribeModel(const std::string& where, const Json& config,
                                        const Json& generation_config);
 
-// Of a directory with config.json. Refuses, naming file, key and value: unknown model types, absent
-// or absurd sizes, keys that would change the result and are not supported. Keys that nobody knows
-// are named in a warning.
+// Reads a directory with config.json. Refuses unknown model types, sizes that are absent or out of
+// range, and unsupported keys that would change the result; the error names file, key and value.
+// Warns of unknown keys.
 Result<ModelDescription> ReadModelDescription(const std::filesystem::path& model_dir);
 
-// generation_config.json of a directory, or null if it has none.
+// The directory's generation_config.json, or null if it has none.
 Result<Json> ReadGenerationConfig(const std::filesystem::path& model_dir);
 
 }  // namespace dray::model

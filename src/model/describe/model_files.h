@@ -1,4 +1,4 @@
-// The way from a path to a model's description and its tensors, whatever kind of files lie there.
+// Opens a model: from a path to the model's description and tensors, for every kind of model files.
 #pragma once
 
 #include <filesystem>
@@ -14,14 +14,14 @@ struct ModelFiles {
   checkpoint::Checkpoint checkpoint;
 };
 
-// A directory with config.json and weights, or a GGUF model: the file, or a directory that holds
-// one and no other weights. A GGUF model's description is in the file, and a config.json beside it
-// is not read; generation_config.json is, if there is one. Whether the head is tied to the token
-// table is settled (tied_head.h).
+// `path` is a directory with config.json and weights, or a GGUF file, or a directory with one GGUF
+// file and no other weights. A GGUF file has its own description: of the files beside it only
+// generation_config.json is read, not config.json. tied_head.h settles whether the head is tied to
+// the token table.
 Result<ModelFiles> OpenModelFiles(const std::filesystem::path& path,
                                   const checkpoint::OpenOptions& options = {});
 
-// The description alone, for which a directory needs no weights.
+// Reads only the description. A directory needs no weights for that.
 Result<ModelDescription> DescribeModelFiles(const std::filesystem::path& path);
 
 }  // namespace dray::model

@@ -15,7 +15,7 @@ Status Unsupported(const ConfigReader& reader, std::string_view key, std::string
   return {StatusCode::kUnsupported, reader.Refuse(key, reason).message()};
 }
 
-// The first of two names of one size that is there.
+// Of a key's two names, the one that is present; `name` if both or neither are.
 std::string_view Present(ConfigReader& reader, std::string_view name, std::string_view other) {
   return !reader.Has(name) && reader.Has(other) ? other : name;
 }
@@ -47,7 +47,7 @@ Status ReadGptq(ConfigReader& reader, PackedFormat& format) {
   if (kind != "gptq" && kind != "gptq_v2") {
     return Unsupported(reader, key, "dray reads the checkpoint formats gptq and gptq_v2");
   }
-  // The first version stores zero points less one.
+  // The first version of the format stores zero points less one.
   if (kind == "gptq") format.zero_step = bits == 4 ? 0x11111111u : 0x01010101u;
   if (const Json* dynamic = reader.Find("dynamic");
       dynamic != nullptr && !(dynamic->is_object() && dynamic->AsObject()->empty())) {
@@ -79,7 +79,7 @@ Status ReadAwq(ConfigReader& reader, PackedFormat& format) {
   return OkStatus();
 }
 
-// `reader` is of the object that describes the layers, which may leave out the method.
+// `reader` reads the object that describes the layers. The object may lack the method.
 Result<std::optional<PackedFormat>> ReadPackedFormat(ConfigReader& reader,
                                                      std::string_view default_method) {
   DRAY_ASSIGN_OR_RETURN(const std::string method,
@@ -95,8 +95,7 @@ Result<std::optional<PackedFormat>> ReadPackedFormat(ConfigReader& reader,
                        "made from");
   }
   DRAY_ASSIGN_OR_RETURN(format.group, ReadGroup(reader));
-  // What else stands there tells how the weights were found, not what they are: that is
-  // in the tensors.
+  // The other keys tell how the weights were computed. What they are is in the tensors.
   return std::optional(format);
 }
 

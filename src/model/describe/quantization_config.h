@@ -1,4 +1,4 @@
-// What a model's files say of weights that are integers already: quantization_config of
+// What a model's files say about weights that are stored as integers: quantization_config in
 // config.json, or quantize_config.json, which older tools wrote instead.
 #pragma once
 
@@ -11,12 +11,13 @@
 
 namespace dray::model {
 
-// Nothing if the configuration has no such key. Refuses, naming key and value, methods and layouts
-// that dray does not read: it reads gptq (checkpoint formats gptq and gptq_v2, 4 and 8 bits) and
-// awq (version gemm, 4 bits).
+// Returns nothing if the configuration has no such key. Refuses methods and layouts that dray
+// cannot read; the error names key and value. dray reads gptq (checkpoint formats gptq and gptq_v2,
+// 4 and 8 bits) and awq (version gemm, 4 bits).
 Result<std::optional<checkpoint::PackedFormat>> ReadQuantizationConfig(ConfigReader& reader);
 
-// The same from a parsed quantize_config.json, `where` in errors; it is never nothing.
+// Does the same with a parsed quantize_config.json, which `where` names in errors. Never returns
+// nothing.
 Result<std::optional<checkpoint::PackedFormat>> ReadQuantizeConfig(const std::string& where,
                                                                    const Json& quantize_config);
 

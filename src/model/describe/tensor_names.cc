@@ -13,7 +13,7 @@ std::string TensorName(std::string_view prefix, std::string_view pattern, int64_
   return name;
 }
 
-// The head stands outside the base model, so its names carry no prefix.
+// The head is outside the base model, so its names have no prefix.
 bool TakesPrefix(const WeightRow& row) {
   return row.slot != Slot::kHead && row.slot != Slot::kHeadBias;
 }

@@ -1,5 +1,5 @@
-// Under which names a checkpoint may hold what a row of a family's table wants. Shared by those who
-// plan a load and those who ask what is there.
+// The names that a checkpoint may use for a row of a family's table. Planning a load and looking
+// for tensors both need them.
 #pragma once
 
 #include <string>
@@ -11,16 +11,17 @@
 
 namespace dray::model {
 
-// The names that the row's tensor may have, most usual first. Of a tied pair, token table and head,
-// some files keep the head alone, so its names stand for the table's as well.
+// The names that the row's tensor may have, the most usual first. If the head is tied to the token
+// table, some files have only the head, so the head's names are also tried for the table.
 std::vector<std::string> CandidateNames(const ModelDescription& model, const WeightRow& row,
                                         int64_t layer);
 
-// The first of the names that the checkpoint holds, readable ones before others, or null.
+// The first of the names that the checkpoint has, or null. Tensors that can be read come before
+// others.
 const std::string* FindName(const std::vector<std::string>& names,
                             const checkpoint::Checkpoint& checkpoint);
 
-// The row that fills `slot` whole, whether or not the model has it; null if there is none.
+// The row that fills all of `slot`, whether or not this model has it; null if there is no such row.
 const WeightRow* FindRow(const ModelDescription& model, Slot slot);
 
 }  // namespace dray::model

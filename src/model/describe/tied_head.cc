@@ -13,10 +13,10 @@ namespace {
 
 using checkpoint::TensorSource;
 
-// Rows are compared in pieces of about so many bytes before their pages are given back.
+// Tensors are compared in pieces of about this many bytes; after each its pages are given back.
 constexpr size_t kPieceBytes = size_t{16} << 20;
 
-// One of its tensors, if it is readable and shaped like a token table.
+// The slot's tensor, if it can be read and has the shape of a token table; otherwise null.
 const TensorSource* FindTable(const ModelDescription& model, Slot slot,
                               const checkpoint::Checkpoint& checkpoint) {
   const WeightRow* row = FindRow(model, slot);
@@ -48,7 +48,7 @@ double ElementAt(const TensorSource& source, int64_t row, int64_t col) {
     case DType::kF32:
       return ReadUnaligned<float>(at);
     default:
-      return 0;  // no weight; the plan refuses it
+      return 0;  // not a format of weights; the load plan refuses it
   }
 }
 

@@ -1,5 +1,5 @@
-// BLOOM: no positions but ALiBi, a norm after the token table, query/key/value rows stored
-// head by head.
+// BLOOM: ALiBi instead of positions, a norm after the token table, query/key/value rows stored head
+// by head.
 #include <algorithm>
 
 #include "model/families/families.h"
@@ -18,9 +18,9 @@ constexpr SizeKeys kSizes = {
     .default_heads = 8,
 };
 
-// ALiBi has no table that could end, and transformers asks for no limit. seq_length is what the
-// model was trained with; it stands only in some files, and in small test models it is a few
-// tokens, so it may raise the limit, but not lower it. Every published BLOOM was trained with 2048.
+// ALiBi has no table that ends, and transformers sets no limit. seq_length is the length that the
+// model was trained with. Only some files have it, and in small test models it is a few tokens, so
+// it may raise this limit but not lower it. Every published BLOOM was trained with 2048.
 constexpr int64_t kTrainedContext = 2048;
 
 Result<DecoderConfig> ReadConfig(ConfigReader& reader) {
@@ -31,7 +31,7 @@ Result<DecoderConfig> ReadConfig(ConfigReader& reader) {
                         reader.Int("seq_length", 1, kMaxPositions, kTrainedContext));
   config.max_positions = std::max(config.max_positions, kTrainedContext);
   config.ffn = 4 * config.hidden;
-  (void)reader.Find("n_inner");  // transformers ignores it; the weights' shapes are checked
+  (void)reader.Find("n_inner");  // transformers ignores this key; the weights' shapes are checked
   DRAY_RETURN_IF_ERROR(ReadNormEps(reader, "layer_norm_epsilon", 1e-5, config));
   DRAY_ASSIGN_OR_RETURN(config.residual_after_norm,
                         reader.Bool("apply_residual_connection_post_layernorm", false));

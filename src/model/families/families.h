@@ -1,4 +1,4 @@
-// The families, one source file for each checkpoint layout; family_registry.cc lists them.
+// All families, with one source file for each layout of checkpoints. family_registry.cc lists them.
 #pragma once
 
 #include "model/families/family_spec.h"

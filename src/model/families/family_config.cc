@@ -9,7 +9,7 @@
 namespace dray::model {
 namespace {
 
-// The tanh forms differ only in how far sqrt(2 / pi) is written out.
+// The names of the tanh form differ only in how many digits of sqrt(2 / pi) they use.
 constexpr std::array<std::pair<std::string_view, Activation>, 10> kActivations = {{
     {"gelu", Activation::kGelu},
     {"gelu_python", Activation::kGelu},

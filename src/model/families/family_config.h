@@ -1,5 +1,5 @@
-// What the families' readers share: limits of sizes, activation names, and the small derivations
-// that are the same everywhere. Separate so that a family's file holds only what is its own.
+// What the families' readers share: limits of sizes, names of activations, and the small
+// derivations that are the same in all of them.
 #pragma once
 
 #include <cstdint>
@@ -11,8 +11,8 @@
 
 namespace dray::model {
 
-// The largest sizes that a config.json may ask for: far above any model, and low enough that
-// products of any three of them fit an int64_t.
+// The largest sizes that a config.json may ask for. They are far above those of any model, and so
+// low that the product of any three of them fits an int64_t.
 inline constexpr int64_t kMaxLayers = 4096;
 inline constexpr int64_t kMaxHeads = 4096;
 inline constexpr int64_t kMaxHeadDim = 4096;
@@ -21,7 +21,7 @@ inline constexpr int64_t kMaxFfn = int64_t{1} << 22;
 inline constexpr int64_t kMaxVocab = 2'000'000;
 inline constexpr int64_t kMaxPositions = int64_t{1} << 27;
 
-// The names and defaults of the sizes that every decoder has.
+// The names and defaults of the sizes that every model has.
 struct SizeKeys {
   KeyAndSynonym hidden;
   KeyAndSynonym num_layers;
@@ -36,18 +36,18 @@ struct SizeKeys {
 // (= num_heads).
 Status ReadSizes(ConfigReader& reader, const SizeKeys& keys, DecoderConfig& config);
 
-// hidden / num_heads, which must be whole.
+// Sets head_dim to hidden / num_heads, which must be a whole number.
 Status SetHeadDim(const ConfigReader& reader, const SizeKeys& keys, DecoderConfig& config);
 
 // Fills norm_eps from `key`.
 Status ReadNormEps(ConfigReader& reader, std::string_view key, double default_value,
                    DecoderConfig& config);
 
-// Fills activation from `key`, by transformers' names.
+// Fills activation from `key`, whose value is a name that transformers uses.
 Status ReadActivation(ConfigReader& reader, std::string_view key, std::string_view default_name,
                       DecoderConfig& config);
 
-// 1 / sqrt(head_dim) for every layer, and no window.
+// Sets every layer's attention_scale to 1 / sqrt(head_dim), and its window to none.
 void SetPlainAttention(DecoderConfig& config);
 
 // Conditions of WeightRow::present.

@@ -1,6 +1,6 @@
-// A model family as data: how its config.json reads, and which weights it has, under which names,
-// in which shapes, how each is split over ranks and brought into our layout. One file in families/
-// fills one or more of these; nothing else asks which family a model is.
+// A model family as data: how its config.json is read, and which weights it has. A weight's row
+// gives its name, its shape, how it is split over ranks and how it is brought into our layout. Each
+// file in families/ fills one or more of these; no other code asks which family a model is.
 #pragma once
 
 #include <cstdint>
@@ -43,13 +43,13 @@ enum class Slot : uint8_t {
 };
 inline constexpr int kNumSlots = static_cast<int>(Slot::kFfnOutBias) + 1;
 inline constexpr Slot kFirstLayerSlot = Slot::kAttentionNormWeight;
-// Stands for the layer of a slot that exists once.
+// The layer of a slot that exists only once.
 inline constexpr int64_t kNoLayer = -1;
 
-// Which rows of its slot a checkpoint tensor fills.
+// The rows of its slot that a checkpoint tensor fills.
 enum class Part : uint8_t { kWhole, kQuery, kKey, kValue, kGate, kUp };
 
-// How a checkpoint tensor's rows become the slot's.
+// How a checkpoint tensor's rows are turned into the slot's rows.
 enum class Transform : uint8_t {
   kNone,
   kTranspose,          // stored [in, out]
@@ -62,12 +62,12 @@ enum class ShardRule : uint8_t {
   kReplicate,     // every rank holds all of it
   kColumnByHead,  // output features, by whole attention heads
   kColumn,        // output features
-  kRow,           // input features: ranks hold partial sums, which are added up
+  kRow,           // input features: each rank has partial sums, which are added up
   kVocab,         // rows of a vocabulary
-  kOnce,          // a bias that is added after the sum, on one rank
+  kOnce,          // a bias that one rank adds after the sum
 };
 
-// A tensor's size along one axis, as the slot sees it (after the transform).
+// The size of a tensor along one axis, after the transform.
 enum class Extent : uint8_t {
   kNone,
   kHidden,
@@ -81,8 +81,8 @@ enum class Extent : uint8_t {
   kHeadDim
 };
 
-// One tensor of the checkpoint and the place where it goes. `name` holds the layer's
-// number as "{}".
+// One tensor of the checkpoint and its place in the model. In `name`, "{}" stands for the layer's
+// number.
 struct WeightRow {
   Slot slot;
   std::string_view name;
@@ -91,28 +91,28 @@ struct WeightRow {
   ShardRule shard = ShardRule::kReplicate;
   Part part = Part::kWhole;
   Transform transform = Transform::kNone;
-  // Whether models of this configuration have it; null: always.
+  // Whether models of this configuration have the tensor; null: all have it.
   bool (*present)(const DecoderConfig&) = nullptr;
 };
 
 struct FamilySpec {
-  std::string_view model_type;  // as config.json says it
+  std::string_view model_type;  // its value in config.json
   Result<DecoderConfig> (*read_config)(ConfigReader& config) = nullptr;
   std::span<const WeightRow> weights;
-  // What may stand before every name but the head's: the base model's name with its dot. Names are
-  // tried bare as well.
+  // Prefixes that every name but the head's may have: the base model's name with its dot. Names are
+  // also looked for without a prefix.
   std::span<const std::string_view> prefixes;
 };
 
 // The size along `extent`; kPositions counts the rows of the position table.
 int64_t ExtentOf(Extent extent, const DecoderConfig& config);
-// The rows of the whole slot that `row` fills a part of; a vector's elements.
+// The number of rows of the whole slot, of which `row` fills a part; for a vector, of its elements.
 int64_t SlotRows(const WeightRow& row, const DecoderConfig& config);
 bool IsPresent(const WeightRow& row, const DecoderConfig& config);
 
 // Every family that dray knows, sorted by model_type.
 std::span<const FamilySpec* const> AllFamilies();
-// Null if there is none of that name.
+// Null if there is no family of this name.
 const FamilySpec* FindFamily(std::string_view model_type);
 
 }  // namespace dray::model

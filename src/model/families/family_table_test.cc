@@ -1,5 +1,5 @@
-// The weight tables against the configurations: every slot that a model needs is filled once, by
-// rows whose shapes and splits fit its place.
+// Checks the weight tables against the configurations: every slot that a model needs is filled
+// exactly once, by rows whose shapes and splits fit the slot.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -49,7 +49,7 @@ void AddNorm(std::map<Slot, SlotShape>& slots, const DecoderConfig& c, Slot weig
   if (c.norm_affine && c.norm_bias) slots[bias] = {c.hidden, 0};
 }
 
-// What the forward pass reads, from the configuration alone.
+// The slots that the forward pass reads, derived from the configuration alone.
 std::map<Slot, SlotShape> NeededSlots(const DecoderConfig& c) {
   std::map<Slot, SlotShape> slots;
   slots[Slot::kTokenEmbedding] = {c.vocab_size, c.embed_dim};
@@ -147,7 +147,7 @@ TEST_P(FamilyTableTest, NamesHaveALayerWhereTheSlotHasOne) {
   }
 }
 
-// Written out slot by slot, so that a wrong rule cannot hide behind the table's own.
+// Listed slot by slot, so that the test does not repeat a mistake of the table.
 ShardRule ExpectedRule(Slot slot) {
   switch (slot) {
     case Slot::kTokenEmbedding:
@@ -219,8 +219,7 @@ TEST(FamilyRegistryTest, EveryFamilyReadsItsDefaults) {
   }
 }
 
-// The same rows for the same shape: what differs between the LLaMA-shaped
-// families is configuration.
+// The rows are the same for the same shape: the LLaMA-shaped families differ only in configuration.
 TEST(FamilyRegistryTest, LlamaShapesShareOneTable) {
   for (const char* name : {"mistral", "qwen2", "qwen3"}) {
     EXPECT_EQ(FindFamily(name)->weights.data(), FindFamily("llama")->weights.data());

@@ -23,7 +23,7 @@ Status ReadAttentionScale(ConfigReader& reader, DecoderConfig& config) {
   SetPlainAttention(config);
   DRAY_ASSIGN_OR_RETURN(const bool by_width, reader.Bool("scale_attn_weights", true));
   DRAY_ASSIGN_OR_RETURN(const bool by_layer, reader.Bool("scale_attn_by_inverse_layer_idx", false));
-  // Computes the same in f32, which is how dray computes scores anyway.
+  // This key asks for scores in f32, which dray uses anyway.
   DRAY_RETURN_IF_ERROR(reader.Bool("reorder_and_upcast_attn", false).status());
   const double base = by_width ? 1.0 / std::sqrt(static_cast<double>(config.head_dim)) : 1.0;
   for (size_t layer = 0; layer < config.attention_scale.size(); ++layer) {

@@ -1,5 +1,5 @@
-// GPT-NeoX and Pythia: two norms on the same input, attention and feed-forward in parallel or one
-// after the other, a part of each head rotated, query/key/value rows stored head by head.
+// GPT-NeoX and Pythia: attention and feed-forward each have a norm and run in parallel or one after
+// the other; a part of each head is rotated; query/key/value rows are stored head by head.
 #include "model/families/families.h"
 #include "model/families/family_config.h"
 #include "model/families/rope_config.h"

@@ -1,5 +1,5 @@
-// GPT-J: one norm feeds attention and feed-forward, whose results are added to the stream together;
-// the first rotary_dim dimensions of a head are rotated in neighbouring pairs.
+// GPT-J: one norm feeds both attention and feed-forward, and both results are added to the residual
+// stream. The first rotary_dim dimensions of a head are rotated in neighbouring pairs.
 #include <fmt/format.h>
 
 #include "model/families/families.h"
@@ -19,7 +19,7 @@ constexpr SizeKeys kSizes = {
 };
 
 Status ReadRotary(ConfigReader& reader, DecoderConfig& config) {
-  // An explicit null rotates whole heads; an absent key means 64.
+  // An explicit null means that whole heads are rotated; an absent key means 64.
   config.rope.dim = reader.IsNull("rotary_dim") ? config.head_dim : 64;
   if (reader.Has("rotary_dim")) {
     DRAY_ASSIGN_OR_RETURN(config.rope.dim, reader.Int("rotary_dim", 2, kMaxHeadDim));
@@ -47,7 +47,8 @@ Result<DecoderConfig> ReadConfig(ConfigReader& reader) {
   DRAY_ASSIGN_OR_RETURN(config.ffn, reader.Int("n_inner", 1, kMaxFfn, 4 * config.hidden));
   DRAY_RETURN_IF_ERROR(ReadNormEps(reader, "layer_norm_epsilon", 1e-5, config));
   DRAY_RETURN_IF_ERROR(ReadActivation(reader, "activation_function", "gelu_new", config));
-  // Left over from the configuration that this one grew out of; only these values are in use.
+  // These keys come from an older configuration that this one was derived from. Only these values
+  // are used.
   DRAY_RETURN_IF_ERROR(reader.RefuseUnless("rotary", true));
   DRAY_RETURN_IF_ERROR(reader.RefuseUnless("scale_attn_weights", true));
   DRAY_ASSIGN_OR_RETURN(config.tied_head, reader.Bool("tie_word_embeddings", false));

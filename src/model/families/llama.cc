@@ -1,6 +1,6 @@
 // The LLaMA shape: RMS norms before each part, rotated heads, grouped key/value heads, a gated
-// feed-forward. LLaMA, Mistral, Qwen2 and Qwen3 share every weight's name and differ in which of
-// them they have and in their defaults.
+// feed-forward. LLaMA, Mistral, Qwen2 and Qwen3 use the same names for weights. They differ in
+// their defaults and in which of the weights they have.
 #include <fmt/format.h>
 
 #include <string>
@@ -12,7 +12,7 @@
 namespace dray::model {
 namespace {
 
-// What sets the four apart.
+// The differences between the four families.
 struct Traits {
   SizeKeys sizes;
   int64_t default_kv_heads = 0;  // 0: as many as heads
@@ -72,7 +72,7 @@ Result<DecoderConfig> ReadShared(ConfigReader& reader, const Traits& traits) {
   return config;
 }
 
-// LLaMA's and Mistral's; the Qwen configurations have none.
+// The defaults of LLaMA and Mistral; the Qwen configurations have none.
 void SetDefaultTokens(DecoderConfig& config) {
   config.bos_token_id = 1;
   config.eos_token_ids = {2};
@@ -120,8 +120,8 @@ Status ReadLayerTypes(ConfigReader& reader, const Json& types, int64_t window,
   return OkStatus();
 }
 
-// Which layers have a window: those that layer_types names, else those from max_window_layers on;
-// none unless use_sliding_window is set.
+// Sets the windows of Qwen's layers. Only use_sliding_window turns them on; then layer_types names
+// the layers that have one, or, without layer_types, those from max_window_layers on have one.
 Status ReadQwenWindows(ConfigReader& reader, DecoderConfig& config) {
   DRAY_ASSIGN_OR_RETURN(const bool use_window, reader.Bool("use_sliding_window", false));
   DRAY_ASSIGN_OR_RETURN(const int64_t first, reader.Int("max_window_layers", 0, kMaxLayers, 28));

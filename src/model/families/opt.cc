@@ -1,5 +1,5 @@
-// OPT: learned positions read from row 2 on, norms before or after each part, and for some sizes a
-// token table narrower than the model.
+// OPT: learned positions whose table begins at row 2, norms before or after each part, and in some
+// sizes a token table narrower than the model.
 #include "model/families/families.h"
 #include "model/families/family_config.h"
 
@@ -23,7 +23,7 @@ Status ReadNorms(ConfigReader& reader, DecoderConfig& config) {
   config.norm_bias = config.norm_affine;
   config.norm_placement = before ? NormPlacement::kPre : NormPlacement::kPost;
   config.final_norm = before && !no_final;
-  config.norm_eps = 1e-5f;  // not in the configuration
+  config.norm_eps = 1e-5f;  // the configuration does not have it
   return OkStatus();
 }
 

@@ -26,7 +26,7 @@ constexpr std::array<std::pair<std::string_view, RopeScaling>, 5> kScalings = {{
 Result<RopeScaling> ReadScaling(ConfigReader& rope) {
   const std::string_view key = rope.Has("rope_type") ? "rope_type" : "type";
   DRAY_ASSIGN_OR_RETURN(const std::string type, rope.String(key, "default"));
-  (void)rope.Find("type");  // transformers writes both; rope_type decides
+  (void)rope.Find("type");  // transformers writes both keys and reads rope_type
   for (const auto& [name, scaling] : kScalings) {
     if (type == name) return scaling;
   }
@@ -45,7 +45,7 @@ Status ReadBase(ConfigReader& reader, ConfigReader& rope, const RopeKeys& keys, 
   }
   (void)reader.Find("rope_theta");
   (void)reader.Find(keys.base);
-  if (!owner->Has(key)) return OkStatus();  // 10000
+  if (!owner->Has(key)) return OkStatus();  // the default, 10000, stays
   DRAY_ASSIGN_OR_RETURN(out.base, owner->Double(key, 1.0, kMaxBase));
   if (out.base <= 1.0) return owner->Refuse(key, "it must be above 1");
   return OkStatus();
@@ -75,7 +75,8 @@ Status ReadDimensions(ConfigReader& reader, ConfigReader& rope, const RopeKeys& 
   return OkStatus();
 }
 
-// Where the unscaled model's context stands: beside the nested object, in it, or nowhere.
+// The unscaled model's context stands beside the nested object or in it; otherwise it is
+// `max_positions`.
 Status ReadOriginalContext(ConfigReader& reader, ConfigReader& rope, int64_t max_positions,
                            RopeConfig& out) {
   constexpr std::string_view kKey = "original_max_position_embeddings";
@@ -98,12 +99,12 @@ Status ReadLlama3(ConfigReader& rope, RopeConfig& out) {
   return OkStatus();
 }
 
-// By how much YaRN's paper sharpens attention for a stretch of `factor`.
+// The factor by which YaRN's paper sharpens attention for a stretch of `factor`.
 double YarnScale(double factor, double weight) {
   return factor <= 1.0 ? 1.0 : 0.1 * weight * std::log(factor) + 1.0;
 }
 
-// Zero means the default, as it does in transformers.
+// Zero means the default, as in transformers.
 Result<double> ReadBeta(ConfigReader& rope, std::string_view key, double default_value) {
   if (!rope.Has(key)) return default_value;
   DRAY_ASSIGN_OR_RETURN(const double beta, rope.Double(key, 0.0, kMaxFactor));
@@ -183,7 +184,7 @@ Status ReadRope(ConfigReader& reader, const RopeKeys& keys, int64_t default_max_
   DRAY_ASSIGN_OR_RETURN(
       const int64_t max_positions,
       reader.Int("max_position_embeddings", 1, kMaxPositions, default_max_positions));
-  // Where both spellings stand, the older wins, as it does in transformers.
+  // If both spellings are present, the older one wins, as in transformers.
   const std::string_view key = reader.Has("rope_scaling") ? "rope_scaling" : "rope_parameters";
   (void)reader.Find("rope_parameters");
   static const Json kEmpty = Json::MakeObject();

@@ -1,6 +1,6 @@
-// Reading rotary parameters, in both spellings: rope_theta with rope_scaling {type | rope_type,
-// ...}, and rope_parameters {rope_theta, rope_type, partial_rotary_factor, ...}. One place for
-// every family that rotates.
+// Reads rotary parameters in both spellings: rope_theta with rope_scaling {type | rope_type, ...},
+// and rope_parameters {rope_theta, rope_type, partial_rotary_factor, ...}. All families that rotate
+// use this.
 #pragma once
 
 #include <string_view>
@@ -11,7 +11,8 @@
 
 namespace dray::model {
 
-// How a family spells its base and its share of rotated dimensions outside the nested object.
+// The names that a family gives to the base and to the share of rotated dimensions outside the
+// nested object.
 struct RopeKeys {
   std::string_view base = "rope_theta";
   std::string_view fraction;  // empty: every dimension of a head is rotated
