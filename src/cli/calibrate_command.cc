@@ -21,10 +21,10 @@
 namespace dray::cli {
 namespace {
 
-// Some hundred tokens: about what one sequence takes.
+// A few hundred tokens, about as many as one sequence can have.
 constexpr size_t kPieceBytes = 2048;
 
-// The next piece of `text`, which ends behind a line, or else a word, if there is one.
+// Takes the next piece of `text`. It ends after a line, or else after a word, if it contains one.
 std::string_view TakePiece(std::string_view& text) {
   size_t end = std::min(text.size(), kPieceBytes);
   if (end < text.size()) {
@@ -32,7 +32,7 @@ std::string_view TakePiece(std::string_view& text) {
     const size_t line = most.rfind('\n'), word = most.rfind(' ');
     const size_t last = line != std::string_view::npos ? line : word;
     if (last != std::string_view::npos) end = last + 1;
-    // No code point is cut: continuation bytes stay with what they continue.
+    // Continuation bytes of a code point stay in its piece, so that no code point is cut.
     while (end < text.size() && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) ++end;
   }
   const std::string_view piece = text.substr(0, end);
@@ -70,7 +70,7 @@ Status ReadText(const CalibrateOptions& options, const tokenizer::Tokenizer& tok
 
 Status Calibrate(const CalibrateOptions& options, std::ostream& out) {
   DRAY_ASSIGN_OR_RETURN(const ResolvedModel resolved, ResolveModel(options.model));
-  // The small things first: a wrong name is told before gigabytes are read.
+  // Small files are read first, so that a wrong name is reported before gigabytes are read.
   DRAY_ASSIGN_OR_RETURN(const std::string text, ReadFile(options.text_file, uint64_t{1} << 30));
   DRAY_ASSIGN_OR_RETURN(const auto tokenizer, OpenTokenizer(resolved.tokenizer_dir));
   DRAY_ASSIGN_OR_RETURN(const auto calibrator, LoadCalibrator(resolved));

@@ -1,4 +1,4 @@
-// `dray calibrate MODEL`: what a model's activations are like on a text, for smoothquant.
+// `dray calibrate MODEL`: measures a model's activations on a text, for smoothquant.
 #pragma once
 
 #include <cstdint>
@@ -23,8 +23,8 @@ struct CalibrateOptions {
 // Adds the command's arguments; `options` must live until parsing is done.
 void AddCalibrateOptions(CLI::App& command, CalibrateOptions& options);
 
-// Reads the text's first tokens with the model in floats and writes the file; the exit code. Errors
-// go to `err`.
+// Runs the model, with float weights, over the first tokens of the text and writes the results to
+// the file. Returns the exit code; errors go to `err`.
 int RunCalibrate(const CalibrateOptions& options, std::ostream& out, std::ostream& err);
 
 }  // namespace dray::cli

@@ -1,4 +1,4 @@
-// dray calibrate on the built-in model: what it writes and says, and how it fails.
+// dray calibrate on the built-in model: its file, its output, and its errors.
 #include "cli/calibrate_command.h"
 
 #include <gtest/gtest.h>

@@ -9,13 +9,13 @@
 
 namespace dray::cli {
 
-// What people type for it in place of a directory.
+// The name that people type for it in place of a directory.
 inline constexpr const char* kDemoModelName = "demo";
 
-// The demo model's files in a directory of their own, removed with the object.
+// Writes the demo model's files to a directory of its own, which is removed with the object.
 class DemoModel {
  public:
-  // Writes the files below the system's folder for temporary files (TMPDIR).
+  // The directory is made in the system's folder for temporary files (TMPDIR).
   static Result<DemoModel> Extract();
 
   DemoModel(DemoModel&& other) noexcept : dir_(std::exchange(other.dir_, {})) {}

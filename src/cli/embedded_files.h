@@ -1,4 +1,4 @@
-// Files that the build puts into the program (cmake/EmbedFiles.cmake).
+// Files that are built into the program (cmake/EmbedFiles.cmake).
 #pragma once
 
 #include <string_view>
@@ -11,7 +11,7 @@ struct EmbeddedFile {
   std::string_view content;
 };
 
-// The demo model: everything in models/demo that loading and tokenising read.
+// The demo model: the files of models/demo that loading and tokenizing need.
 std::vector<EmbeddedFile> EmbeddedDemoFiles();
 
 }  // namespace dray::cli

@@ -18,7 +18,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// Prints the first sequence's text as it comes, the others' when they are whole.
+// Prints the first sequence's text as it comes, and that of the others when they are complete.
 class TerminalSink : public serving::TextSink {
  public:
   explicit TerminalSink(std::ostream& out) : out_(out) {}
@@ -74,7 +74,7 @@ class TerminalSink : public serving::TextSink {
 
 // "; 30 of 40 guesses were right", or "" if there were none.
 std::string DescribeGuesses(const serving::Model& model) {
-  // The engine publishes its counters a moment after the last step.
+  // The engine publishes its counters shortly after the last step, so wait for them.
   for (int i = 0; i < 100 && model.stats().running_sequences > 0; ++i) {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }

@@ -1,4 +1,4 @@
-// `dray generate MODEL --prompt TEXT`: one prompt's continuation, on the terminal as it comes.
+// `dray generate MODEL --prompt TEXT`: continues one prompt and prints the text as it comes.
 #pragma once
 
 #include <iosfwd>
@@ -14,7 +14,7 @@ struct GenerateOptions {
   serving::TextRequest request;
 };
 
-// Text goes to `out`, a line of figures and errors to `err`; the exit code.
+// Writes text to `out`, and a line of figures and errors to `err`. Returns the exit code.
 int RunGenerate(const GenerateOptions& options, std::ostream& out, std::ostream& err);
 
 }  // namespace dray::cli

@@ -1,4 +1,4 @@
-// Figures as people read them.
+// Figures in the form that people read.
 #pragma once
 
 #include <cstdint>
@@ -6,9 +6,9 @@
 
 namespace dray::cli {
 
-// "2.62 GB": powers of 1000, as disks and bandwidths are sold.
+// "2.62 GB": a unit is a power of 1000, as for disks and bandwidths.
 std::string HumanBytes(uint64_t bytes);
-// "1.41 B" parameters.
+// "1.41 B", e.g. of parameters.
 std::string HumanCount(int64_t count);
 
 }  // namespace dray::cli

@@ -55,8 +55,8 @@ void ForEachTensor(const LoadPlan& plan, const std::function<void(const PlannedT
   }
 }
 
-// Tensors in storage form: two rows of the plan may name one tensor (a tied head),
-// which counts once.
+// Sums over tensors as they are stored. Two rows of the plan may name the same tensor (a tied
+// head); it is counted once.
 struct Totals {
   int64_t parameters = 0;
   uint64_t bytes = 0;

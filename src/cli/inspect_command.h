@@ -1,4 +1,4 @@
-// `dray inspect MODEL`: what a model directory holds, without loading its weights.
+// `dray inspect MODEL`: describes the content of a model directory without loading its weights.
 #pragma once
 
 #include <filesystem>
@@ -13,7 +13,8 @@ struct InspectOptions {
   TensorTable tensors = TensorTable::kShow;
 };
 
-// Prints family, sizes, parameters, bytes and the tensor table; the exit code. Errors go to `err`.
+// Prints family, sizes, parameters, bytes and the table of tensors. Returns the exit code; errors
+// go to `err`.
 int RunInspect(const InspectOptions& options, std::ostream& out, std::ostream& err);
 
 }  // namespace dray::cli

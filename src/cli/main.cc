@@ -1,4 +1,4 @@
-// The dray program: commands, their flags, exit codes. Each command's work is in a file of its own.
+// The dray program: commands, flags, exit codes. Each command is implemented in a file of its own.
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -100,7 +100,7 @@ std::string CommandLine(int argc, char** argv) {
   return line;
 }
 
-// The folder of a command that takes no settings; extracts the demo model if that is meant.
+// The folder for a command that takes no settings. If the model is the demo model, extracts it.
 Result<std::filesystem::path> ModelFolder(const std::string& model,
                                           std::optional<DemoModel>& demo) {
   if (model != kDemoModelName || std::filesystem::is_directory(model))
@@ -143,7 +143,7 @@ int Main(int argc, char** argv) {
     if (generate.request.text.empty()) {
       generate.request.text.assign(std::istreambuf_iterator<char>(std::cin), {});
     }
-    // Loading is told by the progress line; what remains of the log are warnings.
+    // The progress line shows the loading, so the log only needs warnings.
     if (::isatty(STDERR_FILENO) == 1) SetLogLevel(LogLevel::kWarning);
     return RunGenerate(generate, std::cout, std::cerr);
   }

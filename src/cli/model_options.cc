@@ -39,7 +39,7 @@ bool IsModel(const fs::path& path) {
   return IsFolder(path) || (checkpoint::IsGgufFile(path) && fs::exists(path, error));
 }
 
-// A model_id inside a folder's serving.properties may be relative to that folder.
+// A model_id in a folder's serving.properties may be relative to that folder.
 fs::path LocateModel(const fs::path& folder, const std::string& model_id) {
   if (model_id.empty()) return folder;
   fs::path id = model_id;
@@ -62,7 +62,7 @@ Status CheckModel(const fs::path& path) {
   return OkStatus();
 }
 
-// What a model is called that has no other name: its folder, or its file without the extension.
+// The name of a model that was given none: its folder's, or its file's without the extension.
 std::string NameOf(const fs::path& model) {
   const fs::path path = fs::absolute(model);
   return (checkpoint::IsGgufFile(path) ? path.stem() : path.filename()).string();
@@ -105,7 +105,7 @@ Result<ResolvedModel> ResolveModel(const ModelArguments& arguments) {
   if (!arguments.config_file.empty()) {
     DRAY_ASSIGN_OR_RETURN(sources.config_properties, ReadPropertiesFile(arguments.config_file));
   }
-  // Of a file, the properties are not asked for: other models may lie beside it.
+  // A single file has no properties: those in its folder may belong to another model.
   if (!folder.empty() && !checkpoint::IsGgufFile(folder)) {
     DRAY_ASSIGN_OR_RETURN(sources.serving_properties,
                           ReadOptionalProperties(folder / "serving.properties"));

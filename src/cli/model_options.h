@@ -1,4 +1,4 @@
-// The options that every command which runs a model shares: the settings table as flags,
+// The options that all commands share that run a model: the settings table as flags,
 // serving.properties beside the model, and the environment.
 #pragma once
 
@@ -17,21 +17,21 @@ class App;
 
 namespace dray::cli {
 
-// What was typed.
+// The command line as it was typed.
 struct ModelArguments {
   std::string model;                         // a folder, a .gguf file, "demo"; "" if none was given
   std::string config_file;                   // config.properties
   std::map<std::string, std::string> flags;  // by the setting's flag name
 };
 
-// Which settings a command has flags for.
+// The settings for which a command has flags.
 enum class FlagScope { kModel, kModelAndServer };
 
 // Adds the positional MODEL and one flag for each setting; `arguments` must live until
 // parsing is done.
 void AddModelOptions(CLI::App& command, FlagScope scope, ModelArguments& arguments);
 
-// The settings and the model that they mean.
+// The settings, and the model that they name.
 struct ResolvedModel {
   serving::Settings settings;
   std::filesystem::path model_dir;      // or a .gguf file
@@ -40,8 +40,8 @@ struct ResolvedModel {
   std::optional<DemoModel> demo;        // keeps the demo model's files while they are needed
 };
 
-// Reads config.properties, the environment and the model's serving.properties, in that order of
-// rising precedence, under the flags. Logs a warning for each key that has no effect.
+// Reads config.properties, the environment, the model's serving.properties and the flags; later
+// ones win. Logs a warning for each key that has no effect.
 Result<ResolvedModel> ResolveModel(const ModelArguments& arguments);
 
 }  // namespace dray::cli

@@ -17,7 +17,7 @@
 namespace dray::cli {
 namespace {
 
-// A file that settings may name relative to the model's folder.
+// Settings may name a file relative to the model's folder.
 std::filesystem::path LocateFile(const std::filesystem::path& model_dir,
                                  const std::filesystem::path& file) {
   if (!file.is_relative()) return file;
@@ -55,7 +55,8 @@ Result<std::unique_ptr<engine::LoadedModel>> LoadDraft(const ResolvedModel& reso
 engine::EngineOptions MakeEngineOptions(const serving::Settings& settings) {
   engine::EngineOptions options;
   options.max_sequences = settings.max_rolling_batch_size;
-  // serving::Model refuses first; a request that is just about to run still counts as waiting here.
+  // serving::Model limits the queue. The engine's limit is higher, since here a request that will
+  // run in the next step still counts as waiting.
   options.max_waiting = settings.job_queue_size + settings.max_rolling_batch_size;
   options.max_context_tokens = settings.max_model_len;
   options.kv_cache_bytes = settings.kv_cache_bytes;
@@ -91,7 +92,8 @@ Result<std::shared_ptr<serving::Model>> OpenModel(const ResolvedModel& resolved)
   engine::EngineOptions engine_options = MakeEngineOptions(settings);
   DRAY_ASSIGN_OR_RETURN(engine_options.speculation, serving::MakeSpeculation(settings.speculation));
   DRAY_ASSIGN_OR_RETURN(engine::LoadModelOptions load, MakeLoadOptions(resolved));
-  // The tokenizer first: it is small, and a wrong one is told before gigabytes are read.
+  // The tokenizer is read first: it is small, so an error in it is reported before gigabytes are
+  // read.
   DRAY_ASSIGN_OR_RETURN(auto tokenizer, OpenTokenizer(resolved.tokenizer_dir));
   std::unique_ptr<engine::LoadedModel> model;
   {

@@ -1,4 +1,4 @@
-// From resolved options to a model that answers text requests.
+// Opens the model that the settings name, ready to answer text requests.
 #pragma once
 
 #include <memory>
@@ -10,12 +10,12 @@
 
 namespace dray::cli {
 
-// What the settings ask of the loader and of the engine.
+// The loader's options, as the settings say.
 Result<engine::LoadModelOptions> MakeLoadOptions(const ResolvedModel& resolved);
 engine::EngineOptions MakeEngineOptions(const serving::Settings& settings);
 
-// Loads weights and tokenizer, showing progress on a terminal, and starts the engine. Errors name
-// the folder.
+// Loads weights and tokenizer, shows progress if there is a terminal, and starts the engine. Errors
+// name the folder.
 Result<std::shared_ptr<serving::Model>> OpenModel(const ResolvedModel& resolved);
 
 }  // namespace dray::cli

@@ -1,4 +1,4 @@
-// A model's tokenizer, from the files of its folder or from its GGUF file.
+// Opens a model's tokenizer from the files of its folder or from its GGUF file.
 #pragma once
 
 #include <filesystem>
@@ -9,9 +9,8 @@
 
 namespace dray::cli {
 
-// `path` is a folder or a .gguf file. A tokenizer.json (or vocab.json) of the folder comes first,
-// since a GGUF file only approximates it: it knows of added tokens no more than their text. Errors
-// name the file.
+// `path` is a folder or a .gguf file. If the folder has a tokenizer.json (or vocab.json), it is
+// used rather than a GGUF file, which has only the texts of added tokens. Errors name the file.
 Result<std::unique_ptr<tokenizer::Tokenizer>> OpenTokenizer(const std::filesystem::path& path);
 
 }  // namespace dray::cli

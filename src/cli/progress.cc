@@ -9,7 +9,7 @@ namespace dray::cli {
 namespace {
 
 constexpr int kBarWidth = 30;
-// Often enough to look alive, rarely enough to cost nothing.
+// Often enough to look alive, and too rarely to cost time.
 constexpr auto kInterval = std::chrono::milliseconds(100);
 
 }  // namespace

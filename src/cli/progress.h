@@ -1,5 +1,4 @@
-// A line on the terminal that shows how far some long work is; silent when standard error is
-// not a terminal.
+// Shows on a line of the terminal how far long work is. Silent if standard error is not a terminal.
 #pragma once
 
 #include <chrono>
@@ -12,7 +11,7 @@ namespace dray::cli {
 
 class ProgressLine {
  public:
-  // "loading", and how an amount of what is done reads.
+  // `verb`: what is done, e.g. "loading". `amount` writes an amount of it for people.
   explicit ProgressLine(const char* verb, std::string (*amount)(uint64_t) = HumanBytes);
   ~ProgressLine();
   ProgressLine(const ProgressLine&) = delete;

@@ -1,13 +1,13 @@
-// Waiting for SIGTERM or SIGINT. Block comes first thing in main, so that every thread inherits the
-// mask and the signals arrive here alone.
+// Waits for SIGTERM or SIGINT. main must call BlockShutdownSignals before it starts threads: they
+// inherit the mask, so only the wait here gets the signals.
 #pragma once
 
 namespace dray::cli {
 
 void BlockShutdownSignals();
-// Sleeps until one arrives; its number.
+// Sleeps until one of the signals arrives, and returns its number.
 int WaitForShutdownSignal();
-// From now on another one ends the process at once: for people who press Ctrl-C twice.
+// From now on such a signal ends the process at once, for people who press Ctrl-C twice.
 void RestoreShutdownSignals();
 
 }  // namespace dray::cli

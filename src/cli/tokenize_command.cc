@@ -46,7 +46,7 @@ Result<Ids> IdsFromJson(const Json& json) {
   return ids;
 }
 
-// Ids as a person types them: digits with anything of ", []" and white space between.
+// Reads ids as people type them: digits, with any of ", []" and white space between them.
 Result<Ids> IdsFromText(std::string_view text) {
   constexpr std::string_view kBetween = " ,[]\t\r\n";
   Ids ids;
@@ -73,7 +73,7 @@ class Command {
   Command(const TokenizeOptions& options, const Tokenizer& tokenizer, std::ostream& out)
       : options_(options), tokenizer_(tokenizer), out_(out) {}
 
-  // One line of JSON in, one out.
+  // Reads one line of JSON and writes one.
   Status RunLine(const std::string& line) {
     DRAY_ASSIGN_OR_RETURN(const Json json, Json::Parse(line));
     if (options_.direction == TokenizeDirection::kDecode) {
@@ -110,7 +110,8 @@ class Command {
     return tokenizer_.Decode(ids, {.skip_special_tokens = options_.skip_special_tokens});
   }
 
-  // Each token as the vocabulary has it, and the text that is certain once it is there.
+  // Shows each token's entry in the vocabulary, and the text that is certain once the token is
+  // known.
   void ShowTokens(const Ids& ids) {
     size_t width = 5;
     for (const int32_t id : ids) width = std::max(width, fmt::format("{}", id).size());

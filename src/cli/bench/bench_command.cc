@@ -32,7 +32,7 @@ constexpr int64_t kMostThreads = 1024;
 std::atomic<bool> interrupted{false};
 static_assert(std::atomic<bool>::is_always_lock_free);
 
-// The first Ctrl-C ends the run after its current step; a second one ends the process.
+// The first Ctrl-C ends the run after its current step. The second one ends the process.
 void OnInterrupt(int signal) {
   interrupted = true;
   std::signal(signal, SIG_DFL);

@@ -1,4 +1,4 @@
-// `dray bench`: how fast a model is on this machine, or a server under load.
+// `dray bench`: measures how fast a model is on this machine, or a server under load.
 #pragma once
 
 #include <cstdint>
@@ -20,12 +20,12 @@ struct BenchArguments {
   ModelArguments model;
   enum class Mode { kMicro, kGrid, kBatchTable, kLimits } mode = Mode::kMicro;
   enum class Format { kTable, kJson, kCsv } format = Format::kTable;
-  std::string html;  // the page's file; "": none
+  std::string html;  // the file of the page; "": no page
   LoadArguments load;
 
   std::vector<bench::MicroKind> kinds;  // empty: all
 
-  // Empty: the mode's own.
+  // Empty: the default of the mode.
   std::vector<int64_t> inputs;
   std::vector<int64_t> outputs;
   std::vector<int64_t> batches;
@@ -34,7 +34,7 @@ struct BenchArguments {
   int64_t seed = 1;
   int64_t bandwidth_mib = 512;
 
-  // For the report.
+  // Stated in the report.
   std::string version;
   std::string command_line;
 };
@@ -42,8 +42,8 @@ struct BenchArguments {
 // `arguments` must live until parsing is done.
 void AddBenchOptions(CLI::App& command, BenchArguments& arguments);
 
-// Prints the report to `out`, and writes the page. 0, 1 after an error, or 130 after Ctrl-C, with
-// what was done until then.
+// Prints the report to `out` and writes the page. Returns 0, or 1 after an error, or 130 after
+// Ctrl-C; then the report has the results up to that moment.
 int RunBench(const BenchArguments& arguments, std::ostream& out, std::ostream& err);
 
 }  // namespace dray::cli

@@ -12,7 +12,7 @@
 namespace dray::cli {
 namespace {
 
-// Calls take(part) for the parts between commas; false if it refuses one.
+// Calls take(part) for each part between commas. Stops and returns false if `take` does.
 bool ForEachPart(std::string_view text, const std::function<bool(std::string_view)>& take) {
   size_t begin = 0;
   while (begin <= text.size()) {

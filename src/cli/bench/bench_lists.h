@@ -7,9 +7,10 @@
 
 namespace dray::cli {
 
-// Whole numbers from 1 to `most`. Throws CLI::ValidationError, which names the text and the limit.
+// Reads whole numbers from 1 to `most`. Throws CLI::ValidationError, which names the text and the
+// limit.
 std::vector<int64_t> ParseCounts(const std::string& text, int64_t most);
-// Numbers above zero, in the same way.
+// Reads numbers above zero; throws as ParseCounts does.
 std::vector<double> ParseRates(const std::string& text);
 
 }  // namespace dray::cli

@@ -16,11 +16,11 @@ namespace {
 
 constexpr int64_t kMostClients = 1000;
 constexpr int64_t kMostRequests = 1'000'000;
-// Random prompts, used again from the start when they run out; a server's memory for prompts does
-// not reach so far back.
+// Random prompts are used again when all were sent. By then a server's prompt cache has dropped the
+// first ones.
 constexpr int64_t kNumPrompts = 512;
 
-// Counts with the named model's tokenizer; empty if none was named.
+// Counts tokens with the named model's tokenizer; empty if no model was named.
 Result<bench::CountTokens> MakeCounter(const ModelArguments& model) {
   if (model.model.empty()) return bench::CountTokens();
   DRAY_ASSIGN_OR_RETURN(const ResolvedModel resolved, ResolveModel(model));

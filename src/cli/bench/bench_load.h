@@ -1,4 +1,4 @@
-// `dray bench --url`: the load generator's flags.
+// The flags of the load generator, `dray bench --url`.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@ class App;
 namespace dray::cli {
 
 struct LoadArguments {
-  std::string url;  // "": no load is asked for
+  std::string url;  // "": no load test
   std::string api = "lmi";
   std::string served_model;
   std::string prompts_file;
@@ -39,8 +39,8 @@ struct LoadSizes {
   uint64_t seed = 1;
 };
 
-// Checks the arguments and makes the prompts; `model`, if one was named, gives the tokenizer that
-// cuts random prompts to their length. Errors: the URL, the API, a header, the prompt file.
+// Checks the arguments and makes the prompts. If a model is named, its tokenizer cuts random
+// prompts to their length. Fails if the URL, the API, a header or the prompt file is wrong.
 Result<bench::LoadOptions> MakeLoadOptions(const LoadArguments& arguments,
                                            const ModelArguments& model, const LoadSizes& sizes);
 

@@ -12,7 +12,8 @@
 namespace dray::cli {
 namespace {
 
-// Flags whose values may be lists; a comma in another's value is part of it.
+// Flags that may have a list of values. In the values of other flags a comma is an ordinary
+// character.
 constexpr std::string_view kListFlags[] = {"dtype",      "quantize",
                                            "threads",    "kv-cache-dtype",
                                            "block-size", "max-rolling-batch-prefill-tokens"};
@@ -33,8 +34,8 @@ std::vector<std::string> Split(const std::string& list) {
   }
 }
 
-// Every choice with every value of one flag. A flag with one value is not worth a label, but for
-// those of the weights' format.
+// Combines every choice with every value of one flag. The label names the value if the flag has
+// several values or sets the weights' format.
 std::vector<Choice> Combine(const std::vector<Choice>& choices, const std::string& flag,
                             const std::vector<std::string>& values) {
   std::vector<Choice> combined;
@@ -59,7 +60,7 @@ Result<bench::Variant> MakeVariant(const Choice& choice) {
   DRAY_ASSIGN_OR_RETURN(const engine::LoadModelOptions load, MakeLoadOptions(*resolved));
   bench::Variant variant;
   variant.label = choice.label.empty() ? resolved->settings.dtype : choice.label;
-  // The resolved model keeps the demo model's files.
+  // `resolved` owns the demo model's files, which must exist while the model is loaded.
   variant.load = [resolved, load] { return engine::LoadModel(load); };
   variant.engine = MakeEngineOptions(resolved->settings);
   variant.num_threads = static_cast<int>(resolved->settings.threads);

@@ -1,4 +1,4 @@
-// Engine options given as lists: `--dtype bf16,int8 --threads 1,2` means four variants.
+// Lists of values for engine options: `--dtype bf16,int8 --threads 1,2` means four variants.
 #pragma once
 
 #include <vector>
@@ -9,8 +9,8 @@
 
 namespace dray::cli {
 
-// The variants that the arguments mean, the last list varying fastest. Errors: no such model, a
-// value that the setting does not take.
+// The variants that the arguments mean; the last list varies fastest. Fails if there is no such
+// model or if a setting does not allow a value.
 Result<std::vector<bench::Variant>> MakeVariants(const ModelArguments& arguments);
 
 }  // namespace dray::cli
