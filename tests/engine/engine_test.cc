@@ -1,4 +1,5 @@
-// What a request can ask of the engine beyond greedy tokens, what it refuses, and how requests end.
+// What a request can ask of the engine besides greedy tokens, what the engine refuses, and how
+// requests end.
 #include <chrono>
 #include <cmath>
 #include <random>
@@ -108,7 +109,8 @@ TEST_F(EngineTest, LogProbabilitiesAreThoseOfTheGoldenLogits) {
 
 TEST_F(EngineTest, PromptScoresSurviveChunkingAndPreemption) {
   auto whole = MakeCore();
-  // Two fit at their prompts' length, not at their ends, so that one is preempted.
+  // Both requests fit while they have their prompts only, but not at their full length, so one is
+  // preempted.
   GenerateRequest request = MakeRequest(Prompt(33).ids, 60);
   request.params.prompt_logprobs = 0;
   const auto expected = Run(*whole, request)->Prompts();
@@ -277,7 +279,7 @@ TEST_F(EngineTest, TheThreadServesManyCallers) {
   }
   for (std::thread& caller : callers) caller.join();
   EXPECT_EQ(right, 24);
-  // The last step's counters are published when the loop comes round.
+  // The engine's thread publishes the last step's counters shortly after the events.
   for (int i = 0; i < 100 && (*engine)->stats().free_blocks != (*engine)->stats().total_blocks;
        ++i) {
     std::this_thread::sleep_for(std::chrono::milliseconds(10));

@@ -1,5 +1,5 @@
-// How many threads compute makes no difference to what is computed, and several models in a process
-// share one set of them.
+// The number of computing threads does not change the results, and several models in a process
+// share one set of threads.
 #include <gtest/gtest.h>
 
 #include <string>
@@ -62,7 +62,7 @@ TEST(EngineThreadsTest, TwoModelsShareTheProcessors) {
     ExpectGolden(first_sinks, first_golden);
     ExpectGolden(second_sinks, second_golden);
   }
-  // Beside the engines' own threads, of which one at a time computes.
+  // The engines' own threads are not in the set; of these only one computes at a time.
   EXPECT_LE(WorkerSet::OfProcess()->num_threads(), UsableCpuCount() - 1);
 }
 

@@ -1,4 +1,4 @@
-// A warm step with guesses allocates nothing, whoever makes them.
+// A warm step with guesses allocates nothing, with every kind of drafter.
 #include "base/testing/allocation_counter.h"
 #include "engine/engine_core.h"
 #include "engine/speculation/model_drafter.h"
@@ -25,7 +25,7 @@ void ExpectNoAllocations(LoadedModel& model, std::unique_ptr<Drafter> drafter) {
     request.params.do_sample = i % 2 == 1;
     request.params.temperature = 0.5;
     request.params.seed = i;
-    // Keeps to what the prompt repeats.
+    // The bias makes the model repeat the prompt's tokens.
     for (const int32_t id : {5, 6, 7}) request.params.logit_bias.push_back({id, 30});
     (*core)->Add(RequestId(i), request, std::make_shared<SilentSink>());
   }

@@ -1,5 +1,5 @@
-// Speculation may not be seen in what a request gets: every event, every bit of every
-// log-probability is what it is without, whoever guesses and whatever else the engine is doing.
+// Speculation does not change what a request gets: with every drafter, and whatever else the engine
+// computes, all events and all bits of all log-probabilities are the same as without.
 #include <fmt/format.h>
 
 #include <functional>
@@ -17,7 +17,7 @@ namespace {
 
 using Lines = std::vector<std::string>;
 
-// Writes each event as a line, numbers in hexadecimal so that no bit is lost.
+// Writes each event as a line. Numbers are hexadecimal, so that no bit is lost.
 class ScribeSink : public EventSink {
  public:
   void OnEvent(Event event) override {
@@ -62,7 +62,7 @@ class SpeculationTest : public ::testing::Test {
 
   int64_t vocab() const { return model_->description.config.vocab_size; }
 
-  // Runs the requests side by side, a new one in every step, and returns what each got.
+  // Adds one request in every step, runs them all to the end, and returns their events.
   Sinks Run(const std::vector<GenerateRequest>& requests, EngineOptions options,
             std::unique_ptr<Drafter> drafter) {
     options.speculation.costs = SpeculationOptions::Costs::kFixed;
@@ -93,12 +93,14 @@ class SpeculationTest : public ::testing::Test {
     return oracle;
   }
 
-  // As if it cost nothing, or models of equal size would not be asked.
+  // The cost is given as zero. Otherwise a draft model as large as the model itself would not be
+  // used.
   std::unique_ptr<Drafter> FromModel(LoadedModel& draft) const {
     return MakeModelDrafter(draft, 0);
   }
 
-  // Everybody who can guess gets the same events as nobody. Returns how many guesses were right.
+  // Runs the requests without a drafter and with each drafter, and expects the same events. Returns
+  // how many guesses were right.
   uint64_t ExpectSame(const std::vector<GenerateRequest>& requests, const EngineOptions& options) {
     const Sinks truth = Run(requests, options, nullptr);
     const EngineStats plain = stats_;
@@ -128,7 +130,8 @@ class SpeculationTest : public ::testing::Test {
     return num_accepted;
   }
 
-  // Greedy and sampled, with everything that looks back at the history or reports numbers.
+  // Requests that choose greedily or draw, with all parameters that look at the history or report
+  // numbers.
   std::vector<GenerateRequest> ManyKinds() const {
     std::vector<GenerateRequest> requests;
     for (size_t i = 0; i < 8; ++i) {
@@ -166,7 +169,8 @@ TEST_F(SpeculationTest, EventsAreTheSameAlone) {
   }
 }
 
-// Room for a sequence of `max_context_tokens`, but not for several; steps of few tokens.
+// The cache has room for one sequence of `max_context_tokens`, but not for several. Steps have few
+// tokens.
 EngineOptions Cramped(const model::DecoderConfig& config, int64_t num_blocks) {
   const int64_t block = model::KvCache::BlockBytes(config, {.num_blocks = 1, .block_size = 16});
   return {.max_batch_tokens = 12,
@@ -182,12 +186,13 @@ TEST_F(SpeculationTest, EventsAreTheSameWhenBlocksAndBudgetAreShort) {
   for (const GenerateRequest& request : ManyKinds()) {
     if (request.prompt.size() <= 72) requests.push_back(request);
   }
-  // One sequence fits beside the cache of a draft model whose blocks are twice as large.
+  // The cache has room for one sequence and for the cache of a draft model, whose blocks are twice
+  // as large.
   EXPECT_GT(ExpectSame(requests, Cramped(model_->description.config, 24)), 300u);
   EXPECT_GT(stats_.preemptions, 0u);
 }
 
-// A wrong byte in the draft model's cache would make it guess something else.
+// A wrong byte in the draft model's cache would change its guesses.
 TEST_F(SpeculationTest, TheDraftModelsCacheFollowsForksAndPreemptions) {
   std::vector<GenerateRequest> requests;
   for (size_t i = 0; i < 6; ++i) {

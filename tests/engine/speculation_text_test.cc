@@ -1,5 +1,5 @@
-// Speculation under text: the demo model's answers with and without, with stop strings in the
-// middle of what one step yields, and a request cancelled by its sink.
+// Speculation and text: the demo model's answers with and without it are the same, also if a stop
+// string ends in the middle of a step's tokens, or if the sink cancels the request.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -21,7 +21,7 @@ namespace {
 
 const std::filesystem::path kDemo = std::filesystem::path(DRAY_SOURCE_DIR) / "models/demo";
 
-// Each event as a line, and a wait for the last.
+// Writes each event as a line, and can wait for the last event.
 class ScribeSink : public TextSink {
  public:
   void OnEvent(TextEvent event) override {
@@ -69,7 +69,7 @@ std::unique_ptr<Model> OpenDemo(const engine::SpeculationOptions& speculation) {
 }
 
 std::vector<TextRequest> Requests() {
-  // Few tokens are likely, so that the answers go round in circles.
+  // Only few tokens are allowed, so that the answers repeat themselves.
   const auto tokenizer = tokenizer::Tokenizer::Load(kDemo);
   EXPECT_TRUE(tokenizer.ok()) << tokenizer.status().ToString();
   const auto likely = (*tokenizer)->Encode(" the fox liked the ball.", {});
@@ -109,7 +109,7 @@ TEST(SpeculationTextTest, TextEventsAreTheSame) {
       ASSERT_TRUE(generation.ok()) << generation.status().ToString();
       answers.push_back(sink->Wait());
     }
-    // Samples of one request may take turns in another order.
+    // The events of a request's samples may alternate in another order.
     if (request.params.n > 1) {
       for (auto& lines : answers)
         std::stable_sort(lines.begin(), lines.end(),

@@ -1,4 +1,4 @@
-// A warm decode step of the whole engine, from the plan to the events, takes no memory.
+// A warm decode step of the whole engine, from the plan to the events, allocates no memory.
 #include <fstream>
 
 #include "base/testing/allocation_counter.h"
@@ -13,7 +13,7 @@ class SilentSink : public EventSink {
   void OnEvent(Event) override {}
 };
 
-// Pages that this process has mapped: what operator new does not see.
+// The pages that this process has mapped; they show memory that operator new does not count.
 int64_t MappedPages() {
   std::ifstream file("/proc/self/statm");
   int64_t pages = 0;
@@ -21,7 +21,7 @@ int64_t MappedPages() {
   return pages;
 }
 
-// Greedy, plain sampling, and sampling with every processor that looks at the past.
+// Three kinds: greedy, plain sampling, and sampling with every processor that looks at the history.
 GenerateRequest RequestOfKind(uint64_t kind) {
   GenerateRequest request = MakeRequest({5, 6, 7, 8, 9, 10, 11, 12}, 200);
   request.params.do_sample = kind > 0;
@@ -48,11 +48,11 @@ TEST_P(StepAllocationTest, WarmDecodeStepsTakeNoMemory) {
   for (uint64_t i = 0; i < 6; ++i) {
     (*core)->Add(RequestId(i + 1), RequestOfKind(i % 3), std::make_shared<SilentSink>());
   }
-  // The prompts, and buffers that grow with what has been drawn.
+  // These steps compute the prompts, and let buffers grow that depend on the tokens drawn.
   for (int step = 0; step < 20; ++step) ASSERT_TRUE((*core)->Step());
   const int64_t pages = MappedPages();
   const int64_t before = NumAllocations();
-  // Over several borders of cache blocks.
+  // These steps go beyond the end of several cache blocks.
   for (int step = 0; step < 100; ++step) ASSERT_TRUE((*core)->Step());
   EXPECT_EQ(NumAllocations(), before);
   EXPECT_EQ(MappedPages(), pages);

@@ -29,7 +29,7 @@ fs::path Committed(const char* kind, const std::string& name) {
 
 constexpr uint64_t kMaxFileBytes = 1 << 24;
 
-// In memory where there is such a place: thousands of folders are made and removed.
+// A folder in memory if there is one, since thousands of folders are made and removed.
 fs::path TemporaryPlace() {
   const fs::path memory = "/dev/shm";
   if (std::getenv("TMPDIR") == nullptr && ::access(memory.c_str(), W_OK) == 0) return memory;
@@ -45,7 +45,7 @@ fs::path NewFolder() {
   return dir;
 }
 
-// Leaves out what belongs to the golden data itself.
+// Links all files except those that belong to the golden data.
 void LinkFiles(const fs::path& from, const fs::path& to) {
   for (const auto& entry : fs::directory_iterator(from)) {
     const fs::path name = entry.path().filename();
@@ -106,7 +106,7 @@ std::string SafetensorsName(DType dtype) {
   return "";
 }
 
-// In row-major order, whatever the strides are.
+// The tensor's elements in row-major order, for any strides.
 std::string DenseBytes(const checkpoint::TensorSource& tensor) {
   std::string bytes;
   const size_t size = SizeOf(tensor.dtype);
@@ -189,7 +189,7 @@ std::string CaseName(std::string text) {
 
 std::vector<StoredTensor> ReadTensors(const std::string& model) {
   const auto checkpoint = checkpoint::Checkpoint::Open(Committed("models", model));
-  // golden.safetensors lies beside the weights, but is not what the loader picks.
+  // golden.safetensors is in the same folder, but the loader does not read it.
   std::vector<StoredTensor> tensors;
   for (const checkpoint::TensorSource& source : checkpoint.value().tensors()) {
     StoredTensor tensor{source.name, SafetensorsName(source.dtype), {}, DenseBytes(source)};

@@ -1,5 +1,5 @@
-// Whole model folders that are sound but for one thing, made the same way every time from the
-// committed tiny models and tokenizers: what the test of refusals runs over.
+// Model folders with exactly one fault, on which the test of refusals runs. They are made from the
+// committed tiny models and tokenizers, in the same way every time.
 #pragma once
 
 #include <cstdint>
@@ -12,8 +12,8 @@
 
 namespace dray::testing {
 
-// A model folder under the test's temporary directory, removed with the object. It begins as links
-// to committed files; what is written replaces the link, never the file behind it.
+// A model folder in the test's temporary directory, removed with the object. At first it has links
+// to committed files. Writing a file replaces the link, never the committed file.
 class ModelFolder {
  public:
   // Names under tests/golden/models and tests/golden/tokenizers, or "demo".
@@ -28,8 +28,8 @@ class ModelFolder {
   void Remove(const std::string& name) const;
   // Removes every weight file and index.
   void RemoveWeights() const;
-  // Puts the text `raw`, JSON or not, in place of the member at `path` ("model/vocab/0"; a last
-  // part that is missing is added). Without `raw`, the member goes.
+  // Replaces the member at `path` (e.g. "model/vocab/0") by the text `raw`, which need not be JSON.
+  // Adds the last part of the path if it is missing. Without `raw`, removes the member.
   void SetJson(const std::string& name, const std::string& path,
                const std::optional<std::string>& raw) const;
 
@@ -42,26 +42,26 @@ struct MalformedModel {
   std::string model = "gpt2";
   std::string tokenizer = "gpt2";
   std::function<void(const ModelFolder&)> damage;
-  std::string file;                   // whose path the message must have; empty: the folder's
-  std::vector<std::string> expected;  // other parts of it: the field, the tensor, what is wrong
+  std::string file;                   // its path must be in the message; empty: the folder's path
+  std::vector<std::string> expected;  // other parts of the message: field, tensor, fault
 };
 
-// Every field of every family's config.json, and of the files beside it.
+// Faults in every field of every family's config.json, and in the files beside it.
 std::vector<MalformedModel> MalformedConfigs();
 std::vector<MalformedModel> MalformedTokenizers();
-// The files beside tokenizer.json, and the older ones in its place.
+// Faults in the files beside tokenizer.json, and in the older files that stand in for it.
 std::vector<MalformedModel> MalformedTokenizerFiles();
-// Each tensor that a family needs: absent, of another shape, of another format.
+// Each tensor that a family needs is absent, has another shape, or has another format.
 std::vector<MalformedModel> MalformedTensors();
-// Weight files and shard indexes that are unsound in themselves.
+// Weight files and shard indexes with faults of their own.
 std::vector<MalformedModel> MalformedWeightFiles();
 // Files that are absent, empty, folders, FIFOs, links to nothing.
 std::vector<MalformedModel> MalformedFolders();
 
-// `text` with "_" for every character that is no letter or digit.
+// `text` with "_" in place of every character that is not a letter or digit.
 std::string CaseName(std::string text);
 
-// To be loaded: `weights_of` names the golden model whose weights must come out, bit for bit.
+// A folder that must be loaded, with the weights of the golden model `model`, bit for bit.
 struct SoundModel {
   std::string name;
   std::string model = "gpt2";
@@ -70,17 +70,17 @@ struct SoundModel {
 };
 std::vector<SoundModel> SoundModels();
 
-// A tensor apart from any file.
+// A tensor outside of any file.
 struct StoredTensor {
   std::string name;
-  std::string dtype;  // as safetensors spells it
+  std::string dtype;  // its name in safetensors
   std::vector<int64_t> shape;
   std::string bytes;
 };
 
-// The tensors of a golden model, whatever its files are.
+// The tensors of a golden model, for every kind of files.
 std::vector<StoredTensor> ReadTensors(const std::string& model);
-// A safetensors file of them; `padding` spaces end its header, and so shift the data.
+// A safetensors file of the tensors. `padding` spaces at the end of the header shift the data.
 std::string SafetensorsOf(const std::vector<StoredTensor>& tensors, size_t padding = 0);
 
 }  // namespace dray::testing

@@ -1,12 +1,12 @@
-// config.json and generation_config.json: every field that a family reads, with values that it
-// cannot have, and fields that contradict each other or ask for what dray does not compute.
+// Faults in config.json and generation_config.json: every field that a family reads with values
+// that it cannot have, and fields that contradict each other or ask for what dray cannot compute.
 
 #include "malformed/malformed_model.h"
 
 namespace dray::testing {
 namespace {
 
-// What a field holds, hence which values are wrong.
+// The kind of a field's value, which decides what values are wrong.
 enum class Kind { kSize, kMaybeSize, kEps, kFlag, kActivation, kTokenId, kFalse };
 
 struct Field {
@@ -91,7 +91,7 @@ constexpr Field kFields[] = {
     {"qwen3", "attention_bias", Kind::kFlag},
 };
 
-// JSON texts; 1e400 is beyond a double.
+// JSON texts; 1e400 is too large for a double.
 std::vector<const char*> WrongValues(Kind kind) {
   switch (kind) {
     case Kind::kSize:
@@ -129,12 +129,12 @@ void AddFields(std::vector<MalformedModel>& cases) {
   }
 }
 
-// Sizes without which the weights do not fit: the family's default, or a neighbour of the truth.
-// The message names the weight file and its tensor.
+// Sizes that do not fit the weights: the family's default, or a size near the true one. The message
+// names the weight file and its tensor.
 struct Misfit {
   const char* model;
   const char* key;
-  const char* value;  // null: the key goes
+  const char* value;  // null: the key is removed
   const char* file;
   const char* expected;
 };
@@ -180,11 +180,11 @@ constexpr Misfit kMisfits[] = {
     {"llama", "model_type", "\"gpt_neox\"", "pytorch_model.bin", "embed_in.weight"},
 };
 
-// Fields of config.json that contradict each other, or that dray does not compute.
+// Fields of config.json that contradict each other, or that ask for what dray cannot compute.
 struct Refused {
   const char* model;
   const char* key;
-  const char* value;  // null: the key goes
+  const char* value;  // null: the key is removed
   const char* expected;
 };
 
@@ -286,7 +286,7 @@ constexpr GenerationRow kGeneration[] = {
     {"eos_token_id", "9000000000"}, {"bos_token_id", "\"<s>\""},   {"bos_token_id", "[1, 2]"},
 };
 
-// Whole texts in place of a JSON file.
+// Texts that replace a whole JSON file.
 struct TextRow {
   const char* name;
   std::string text;

@@ -1,5 +1,5 @@
-// Folders whose files are absent, empty, of another kind or links to nothing; and unusual folders
-// that are sound.
+// Folders whose files are absent, empty, of another kind, or links to nothing; and unusual folders
+// without a fault.
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -17,7 +17,7 @@ using Tensors = std::vector<StoredTensor>;
 constexpr std::string_view kLfsPointer =
     "version https://git-lfs.github.com/spec/v1\noid sha256:0123\nsize 246224\n";
 
-// What stands in place of a file.
+// What replaces a file.
 struct Replacement {
   const char* name;
   void (*put)(const ModelFolder& folder, const std::string& file);
@@ -184,7 +184,7 @@ void ToDoubles(Tensors& tensors) {
   }
 }
 
-// Every place that data can have within a word, for each family and format of weights.
+// Shifts the data to every place within an 8-byte word, for each family and format of weights.
 void AddUnaligned(std::vector<SoundModel>& models) {
   for (const char* model :
        {"gpt2", "llama-bf16", "mistral-f16", "bloom", "gpt_neox", "qwen3", "demo"}) {
@@ -261,7 +261,7 @@ struct JsonRow {
   const char* value;
 };
 
-// Fields that change nothing about the weights.
+// Fields that do not change the weights.
 constexpr JsonRow kJsonRows[] = {
     {"whole_doubles", "config.json", "n_embd", "36.0"},
     {"same_by_two_names", "config.json", "hidden_size", "36"},
@@ -293,7 +293,7 @@ std::vector<MalformedModel> MalformedFolders() {
   for (const FileOf& of : kFiles) {
     for (const Replacement& replacement : kReplacements) {
       const bool is_text = std::string_view(of.file).ends_with(".txt");
-      // An empty list of merges is sound, and a sparse file's text is never looked at.
+      // An empty list of merges is no fault, and the text of a sparse file is never read.
       if (is_text && std::string_view(replacement.name) == "empty") continue;
       cases.push_back(
           {.name = std::string(of.file) + "_is_" + replacement.name,

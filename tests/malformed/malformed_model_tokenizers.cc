@@ -8,7 +8,7 @@ namespace {
 struct Row {
   const char* tokenizer;
   const char* path;   // in tokenizer.json
-  const char* value;  // null: the member goes
+  const char* value;  // null: the member is removed
   const char* expected;
 };
 
@@ -323,7 +323,8 @@ void AddRows(std::vector<MalformedModel>& cases, const Row (&rows)[kCount]) {
     cases.push_back({.name = CaseName(std::string("tokenizer ") + row.tokenizer + " " + row.path +
                                       " " + (row.value == nullptr ? "missing" : row.value)) +
                              "_" + std::to_string(cases.size()),
-                     // GPT-2's class has its own word on add_prefix_space; bloom has no class.
+                     // GPT-2's tokenizer class has a rule of its own for add_prefix_space; bloom
+                     // names no class.
                      .model = "bloom",
                      .tokenizer = row.tokenizer,
                      .damage =
@@ -338,7 +339,7 @@ void AddRows(std::vector<MalformedModel>& cases, const Row (&rows)[kCount]) {
   }
 }
 
-// Every prefix of tokenizer.json is cut JSON.
+// Every prefix of tokenizer.json is incomplete JSON.
 void AddTruncations(std::vector<MalformedModel>& cases) {
   for (const char* tokenizer : {"gpt2", "t5"}) {
     for (int percent = 1; percent < 100; percent += 7) {

@@ -1,4 +1,4 @@
-// Tensors that do not fit their family, and weight files and shard indexes that are unsound.
+// Tensors that do not fit their family, and weight files and shard indexes with faults.
 #include <algorithm>
 #include <memory>
 
@@ -18,7 +18,7 @@ using Tensors = std::vector<StoredTensor>;
 constexpr const char* kModels[] = {"gpt2",  "opt-350m", "opt",   "bloom",   "gptj",      "gpt_neox",
                                    "llama", "qwen2",    "qwen3", "mistral", "llama-bias"};
 
-// The tensors of which there is one, and those of the last layer, that the family asks for.
+// The names of the tensors that the family needs: those outside the layers, and the last layer's.
 std::vector<std::string> NeededNames(const std::string& model) {
   const ModelFolder folder(model, "gpt2");
   const auto description = model::ReadModelDescription(folder.dir());
@@ -39,11 +39,11 @@ size_t ElementBytes(const StoredTensor& tensor) {
   return tensor.bytes.size() / elements;
 }
 
-// One way to spoil a tensor; `at` is its place in the list.
+// A way to make a tensor wrong; `at` is its index in the list.
 struct Spoiler {
   const char* name;
   void (*apply)(Tensors& tensors, size_t at);
-  const char* expected;  // beside the tensor's name
+  const char* expected;  // besides the tensor's name
 };
 
 constexpr Spoiler kSpoilers[] = {
@@ -110,7 +110,7 @@ void AddFiles(std::vector<MalformedModel>& cases, const std::string& kind, const
   }
 }
 
-// Cut at a hundredth of the file, two hundredths, ...
+// Cuts the file at 1 %, 2 %, ... of its length.
 void AddTruncations(std::vector<MalformedModel>& cases, const char* model, const char* file) {
   for (int percent = 0; percent < 100; percent += 5) {
     cases.push_back({.name = std::string("truncated_") + model + "_" + std::to_string(percent),
@@ -139,7 +139,7 @@ constexpr const char* kShard1 = "model-00001-of-00003.safetensors";
 constexpr const char* kShard2 = "model-00002-of-00003.safetensors";
 constexpr const char* kNorm = "weight_map/gpt_neox.final_layer_norm.bias";
 
-// Over gpt_neox, which has three shards.
+// For gpt_neox, which has three shards.
 constexpr IndexRow kIndexRows[] = {
     {"shard_absent", [](const ModelFolder& f) { f.Remove(kShard2); }, kIndex, kShard2},
     {"shard_empty", [](const ModelFolder& f) { f.Write(kShard2, ""); }, kShard2, "bytes"},
@@ -201,7 +201,8 @@ std::vector<MalformedModel> MalformedTensors() {
   for (const char* model : kModels) {
     const std::vector<std::string> needed = NeededNames(model);
     Tensors all = ReadTensors(model);
-    // A tied head may stand for the token table, so it goes: the table is to be missed.
+    // A tied head could replace the missing token table. It is left out, so that the table is
+    // missed.
     std::erase_if(all, [&](const StoredTensor& t) {
       return t.name == "lm_head.weight" &&
              std::find(needed.begin(), needed.end(), t.name) == needed.end();

@@ -1,6 +1,6 @@
-// Model folders that are broken in one place, given to what `dray serve` and `dray generate` load
-// with: each must be refused, soon and in little memory, by a message that names the file and the
-// field or tensor. Unusual folders that are sound must be loaded, with the same weights.
+// Model folders with one fault are loaded in the way that `dray serve` and `dray generate` load
+// them. Each must be refused, quickly and in little memory, by a message that names the file and
+// the field or tensor. Unusual folders without a fault must be loaded, with the same weights.
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -27,24 +27,24 @@ using testing::SoundModel;
 
 #ifdef NDEBUG
 constexpr std::clock_t kMaxCpuTime = 2 * CLOCKS_PER_SEC;
-#else  // not optimised, or under a sanitizer
+#else  // not optimized, or under a sanitizer
 constexpr std::clock_t kMaxCpuTime = 20 * CLOCKS_PER_SEC;
 #endif
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr int64_t kMaxExtraKib = 1 << 20;  // freed blocks are kept aside for a while
+constexpr int64_t kMaxExtraKib = 1 << 20;  // sanitizers keep freed blocks for a while
 #else
 constexpr int64_t kMaxExtraKib = 128 << 10;
 #endif
-constexpr unsigned kMaxSecondsOfWaiting = 120;  // for a FIFO that nobody writes to, say
+constexpr unsigned kMaxSecondsOfWaiting = 120;  // ends e.g. a read from a FIFO without a writer
 
-// The tokenizer first, as the program does it. An empty `isa` is the best.
+// Loads the tokenizer first, as the program does. An empty `isa` means the best one.
 Result<std::unique_ptr<LoadedModel>> Open(const std::filesystem::path& dir,
                                           std::string_view isa = "") {
   DRAY_ASSIGN_OR_RETURN(const auto tokenizer, tokenizer::Tokenizer::Load(dir));
   return engine::LoadModel({.model_dir = dir, .num_threads = 1, .isa = std::string(isa)});
 }
 
-// A line of /proc/self/status in KiB, or nothing where there is none.
+// The value of a line of /proc/self/status in KiB; nothing if there is no such line.
 std::optional<int64_t> ProcessKib(std::string_view field) {
   std::ifstream in("/proc/self/status");
   for (std::string line; std::getline(in, line);) {
@@ -55,7 +55,7 @@ std::optional<int64_t> ProcessKib(std::string_view field) {
   return std::nullopt;
 }
 
-// Measures the peak from its construction on.
+// Measures the peak since its construction.
 class PeakMemory {
  public:
   PeakMemory() {

@@ -44,10 +44,10 @@ constexpr FileRow kFileRows[] = {
     {"added_tokens.json", "<x>", "{}", "<x>"},
 };
 
-// vocab.json and merges.txt, of the tokenizer called opt.
+// vocab.json and merges.txt of the tokenizer opt.
 struct OldRow {
   const char* name;
-  const char* file;  // to be written
+  const char* file;  // the file to write
   std::string text;
   const char* expected;
 };
@@ -90,7 +90,7 @@ std::vector<MalformedModel> MalformedTokenizerFiles() {
         {.name = row.name,
          .tokenizer = "opt",
          .damage = [row](const ModelFolder& folder) { folder.Write(row.file, row.text); },
-         // The rest of a vocabulary that is too small is missed by the merges.
+         // If the vocabulary lacks a token, only the merges show it.
          .file = std::string_view(row.name) == "vocab_without_merged" ? "merges.txt" : row.file,
          .expected = {row.expected}});
   }

@@ -1,5 +1,5 @@
-// The demo model against transformers: the same ids for a text, and the same greedy tokens while
-// the choice is clear.
+// The demo model against transformers: the same ids for a text, and the same greedy tokens as long
+// as the best token is clear.
 #include <gtest/gtest.h>
 
 #include <memory>
@@ -15,8 +15,8 @@ namespace {
 
 const std::filesystem::path kDemo = std::filesystem::path(DRAY_SOURCE_DIR) / "models/demo";
 
-// Two logits nearer than this may change places under another order of summation: the models'
-// float32 noise is below 2e-4.
+// If two logits are nearer than this, another order of summation may swap them: the models' float32
+// noise is below 2e-4.
 constexpr double kClearGap = 1e-3;
 
 std::vector<int32_t> Ints(const Json& json) {

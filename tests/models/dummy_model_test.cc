@@ -1,5 +1,5 @@
-// load_format=dummy: a model from config.json alone runs, is repeatable, and stays finite through
-// all its layers, for every family and format.
+// load_format=dummy: a model made from config.json alone runs, gives the same results every time,
+// and stays finite through all layers, for every family and format.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -24,7 +24,7 @@ using kernels::WeightFormat;
 constexpr WeightFormat kFormats[] = {WeightFormat::kF32, WeightFormat::kF16, WeightFormat::kBF16,
                                      WeightFormat::kI8, WeightFormat::kI4};
 
-// A folder that holds one golden model's config.json and nothing else.
+// A folder with only the config.json of a golden model.
 class ConfigFolder {
  public:
   explicit ConfigFolder(const std::string& variant)
@@ -50,7 +50,7 @@ class ConfigFolder {
   fs::path dir_;
 };
 
-// Log-probabilities of a prompt's tokens, and of what is generated after it.
+// The log-probabilities of a prompt's tokens and of the tokens generated after it.
 std::vector<float> LogProbs(LoadedModel& model) {
   auto core = EngineCore::Make(model, {.max_sequences = 1, .max_context_tokens = 32});
   EXPECT_TRUE(core.ok()) << core.status().ToString();
@@ -75,7 +75,7 @@ TEST(DummyModelTest, EveryFamilyRunsInEveryFormatAndStaysFinite) {
       ASSERT_NE(model, nullptr) << variant;
       EXPECT_EQ(model->format, format);
       const std::vector<float> values = LogProbs(*model);
-      ASSERT_EQ(values.size(), 15u) << variant;  // 7 of the prompt, 8 new ones
+      ASSERT_EQ(values.size(), 15u) << variant;  // 7 of the prompt, 8 generated
       for (const float value : values) {
         EXPECT_TRUE(std::isfinite(value) && value <= 0.0f)
             << variant << " " << Name(format) << ": " << value;
@@ -100,7 +100,7 @@ TEST(DummyModelTest, TheSameWeightsWhateverTheNumberOfThreads) {
   EXPECT_EQ(LogProbs(*once), LogProbs(*again));
 }
 
-// As many numbers as the checkpoint has, in as many bytes.
+// The model has as many numbers as the checkpoint, in as many bytes.
 TEST(DummyModelTest, AsLargeAsTheCheckpoint) {
   for (const char* variant : {"llama", "gpt_neox", "opt-350m", "gpt2"}) {
     const ConfigFolder folder(variant);
@@ -112,8 +112,9 @@ TEST(DummyModelTest, AsLargeAsTheCheckpoint) {
   }
 }
 
-// The numbers as models are initialised: mean 0, standard deviation 0.02. The sample of each matrix
-// is large, but its rows overlap, so the bounds are those of some thousand independent numbers.
+// The numbers have mean 0 and standard deviation 0.02, as models are initialized. Rows of a matrix
+// overlap, so although its sample is large, the bounds are those of some thousand independent
+// numbers.
 TEST(DummyModelTest, NumbersAreDistributedAsPromised) {
   const ConfigFolder folder("llama");
   const auto model = folder.Load(WeightFormat::kF32);

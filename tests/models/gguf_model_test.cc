@@ -19,7 +19,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// As in golden_model_test.cc: float32 noise of these models is at most 3e-5 of the largest logit.
+// As in golden_model_test.cc: these models' float32 noise is at most 3e-5 of the largest logit.
 constexpr double kRelativeTolerance = 1e-4;
 
 constexpr const char* kWhole = ".gguf";
@@ -34,7 +34,8 @@ std::unique_ptr<LoadedModel> Load(const fs::path& path) {
   return model.ok() ? std::move(*model) : nullptr;
 }
 
-// Models that are also in tests/golden/models, by name; a model in parts under its first one's.
+// Models that are also in tests/golden/models, by name. A model in several files has its first
+// file's name.
 std::vector<std::string> ConvertedModels() {
   std::vector<std::string> names;
   for (const std::string& variant : testing::GoldenVariants()) {
@@ -68,7 +69,7 @@ INSTANTIATE_TEST_SUITE_P(Files, ConvertedModelTest, ::testing::ValuesIn(Converte
                            return name;
                          });
 
-// Random models in blocks of many formats, which transformers decoded.
+// Random models with blocks of many formats, which transformers decoded.
 class QuantisedModelTest : public ::testing::TestWithParam<std::string> {};
 
 TEST_P(QuantisedModelTest, ComputesWhatTransformersDoes) {
@@ -89,7 +90,7 @@ INSTANTIATE_TEST_SUITE_P(Mixes, QuantisedModelTest,
                            return name;
                          });
 
-// The weight matrices of two loads, as floats, through what Embed makes of each row.
+// The elements of a weight matrix as floats: the rows that Embed returns.
 std::vector<float> Numbers(LoadedModel& model, const kernels::WeightMatrix& matrix) {
   std::vector<int32_t> rows(static_cast<size_t>(matrix.rows()));
   std::iota(rows.begin(), rows.end(), 0);
@@ -104,11 +105,12 @@ struct KeptForm {
   int64_t layer;
   kernels::WeightFormat format;
   int64_t group;
-  double tolerance;  // over the matrix's largest number
+  double tolerance;  // relative to the matrix's largest number
 };
 
-// Four-bit blocks are kept but for f16 scales (2^-11 of a number of up to 15 steps, and zero points
-// likewise); int8 rows round by 1/254 of a row's largest number.
+// Four-bit blocks keep their integers. Only their scales are rounded to f16, which changes a number
+// of up to 15 steps by 2^-11 of it, and so are their zero points. int8 rows round by 1/254 of the
+// row's largest number.
 TEST(GgufModelTest, BlocksAreKeptInTheNearestForm) {
   const fs::path path = GgufDir() / "quantised-llama-q4_k_m" / "model.gguf";
   const auto exact = Load(path);
@@ -118,7 +120,7 @@ TEST(GgufModelTest, BlocksAreKeptInTheNearestForm) {
   constexpr KeptForm kForms[] = {
       {model::Slot::kTokenEmbedding, model::kNoLayer, kernels::WeightFormat::kI4, 32, 0.002},
       {model::Slot::kHead, model::kNoLayer, kernels::WeightFormat::kI8, 0, 0.005},
-      {model::Slot::kQkv, 0, kernels::WeightFormat::kI8, 0, 0.005},  // its values are Q6_K
+      {model::Slot::kQkv, 0, kernels::WeightFormat::kI8, 0, 0.005},  // Q6_K in the file
       {model::Slot::kQkv, 1, kernels::WeightFormat::kI4, 32, 0.002},
       {model::Slot::kFfnIn, 0, kernels::WeightFormat::kI4, 32, 0.002},
       {model::Slot::kFfnOut, 0, kernels::WeightFormat::kI8, 0, 0.005},
@@ -141,7 +143,7 @@ TEST(GgufModelTest, BlocksAreKeptInTheNearestForm) {
   }
 }
 
-// A symmetric format loses nothing at all: its scales are f16 in the file.
+// The symmetric four-bit format loses nothing, since its scales are f16 in the file.
 TEST(GgufModelTest, SymmetricFourBitsAreExact) {
   const fs::path path = GgufDir() / "quantised-llama-q4_0" / "model.gguf";
   const auto exact = Load(path);
@@ -158,8 +160,8 @@ std::string Bytes(T value) {
   return {reinterpret_cast<const char*>(&value), sizeof(value)};
 }
 
-// A copy of a file with one more number in its metadata, and a text that keeps the place of what
-// comes behind it a multiple of 32.
+// A copy of a file with one more number in its metadata, and with a text that keeps the offset of
+// the rest a multiple of 32.
 fs::path WithNumber(const fs::path& from, const std::string& key, float value) {
   std::string file = ReadFile(from, 1 << 24).value();
   const auto with_length = [](const std::string& text) {

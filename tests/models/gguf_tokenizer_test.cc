@@ -1,5 +1,5 @@
-// Tokenizers in GGUF metadata, as the `gguf` package wrote them, against what Hugging Face's
-// library made of the tokenizer.json that they come from.
+// Tokenizers in GGUF metadata, which the `gguf` package wrote, against the ids of Hugging Face's
+// library with the tokenizer.json that they were made from.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -25,8 +25,8 @@ std::vector<int32_t> Ids(const Json& json) {
   return ids;
 }
 
-// Texts with added tokens that take blanks along or want to stand alone, which GGUF
-// files cannot say.
+// Texts with added tokens that take the spaces beside them along, or that must stand alone. GGUF
+// files cannot express either.
 bool IsLost(const std::string& text) {
   constexpr const char* kTokens[] = {"<|LSTRIP|>", "<|RSTRIP|>", "<|WORD|>", "Madeup Token"};
   return std::any_of(std::begin(kTokens), std::end(kTokens),
@@ -83,7 +83,7 @@ INSTANTIATE_TEST_SUITE_P(Files, GgufTokenizerTest,
                          testing::Values("bloom", "gpt2", "llama2", "llama3", "qwen2"),
                          [](const auto& name) { return name.param; });
 
-// A sound file's keys with one changed.
+// A correct file's metadata with one key changed.
 Json Metadata(const std::string& key, Json value) {
   Json metadata = checkpoint::ReadMetadata(GoldenDir() / "gguf" / "tokenizer-llama2.gguf").value();
   metadata.Set("tokenizer.ggml." + key, std::move(value));

@@ -1,5 +1,5 @@
-// Whole models against transformers: logits, and 64 greedy tokens alone, in a mixed ragged batch,
-// with prompts cut into chunks, and through preemptions, for every committed variant.
+// Whole models against transformers, for every committed variant: logits, and 64 greedy tokens,
+// alone, in a mixed ragged batch, with prompts in chunks, and with preemptions.
 #include "testing/golden_model.h"
 
 #include <gtest/gtest.h>
@@ -17,13 +17,14 @@ namespace {
 using testing::GoldenModel;
 using testing::GoldenPrompt;
 
-// The agreement asked for: largest difference over largest |logit|. transformers' own float32 and
-// float64 runs of these models differ by up to 3e-5 of it.
+// The largest difference allowed, relative to the largest |logit|. transformers' own float32 and
+// float64 runs of these models differ by up to 3e-5.
 constexpr double kRelativeTolerance = 1e-4;
-// With keys and values in 8 bits, root mean square over that of the logits. Each key and value errs
-// by at most 1/254 of its head's largest, and the scores of these random models are so far apart
-// that a softmax turns a hundredth of a score into several hundredths of a weight: sixteen times
-// the bound. A wrong scale or place in the cache gives errors near one.
+// The limit for keys and values in 8 bits: the root mean square of the differences over that of the
+// logits. Each key and value has an error of at most 1/254 of its head's largest. The scores of
+// these random models are so far apart that an error of 0.01 in a score changes a softmax weight by
+// several hundredths. So the limit is sixteen times 1/254. A wrong scale or slot in the cache gives
+// errors near one.
 constexpr double kInt8CacheTolerance = 16.0 / 254;
 
 std::unique_ptr<LoadedModel> Load(const GoldenModel& golden) {
@@ -63,8 +64,7 @@ class GoldenModelTest : public ::testing::TestWithParam<std::string> {
     ASSERT_NE(model_, nullptr);
   }
 
-  // Runs the prompts together and expects each to yield its golden tokens; returns
-  // the engine's counters.
+  // Runs the prompts together and expects the golden tokens of each. Returns the engine's counters.
   EngineStats ExpectGreedy(const std::vector<GoldenPrompt>& prompts, const EngineOptions& options) {
     auto core = EngineCore::Make(*model_, options);
     EXPECT_TRUE(core.ok()) << core.status().ToString();
@@ -87,10 +87,11 @@ class GoldenModelTest : public ::testing::TestWithParam<std::string> {
     return (*core)->stats();
   }
 
-  // How far logits are from transformers', over all wanted positions of all prompts.
+  // The difference between logits and transformers' over all positions with golden logits of all
+  // prompts.
   struct Distance {
-    double largest = 0;  // of a position's largest difference over its largest |logit|
-    double rms = 0;      // of the differences, over that of the logits
+    double largest = 0;  // the largest difference over the largest |logit|, at the worst position
+    double rms = 0;      // root mean square of the differences over that of the logits
   };
   Distance LogitDistance(DType kv_dtype);
 
@@ -180,8 +181,8 @@ TEST_P(GoldenModelTest, GreedyWithChunkedPrompts) {
 }
 
 TEST_P(GoldenModelTest, GreedyThroughPreemptions) {
-  // Room for the longest sequence, 314 tokens or 20 blocks, and little more: the eight together
-  // want 54.
+  // The cache has room for the longest sequence, of 314 tokens or 20 blocks, and little more. All
+  // eight together need 54.
   const EngineStats stats = ExpectGreedy(golden_.prompts, {.max_batch_tokens = 64,
                                                            .max_sequences = 16,
                                                            .max_context_tokens = 320,
@@ -192,8 +193,7 @@ TEST_P(GoldenModelTest, GreedyThroughPreemptions) {
 }
 
 TEST_P(GoldenModelTest, BothSpellingsOfTheConfigurationAgree) {
-  // The older spelling stands beside the newer one; a directory with it must load to
-  // the same model.
+  // The folder has the configuration in the older spelling too. It must load to the same model.
   const auto dir = std::filesystem::path(::testing::TempDir()) / ("v4-" + GetParam());
   std::filesystem::remove_all(dir);
   std::filesystem::create_directories(dir);

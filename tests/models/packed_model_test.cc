@@ -1,5 +1,5 @@
-// GPTQ and AWQ checkpoints against transformers running the float weights that they stand for
-// (tests/golden/make_quantized_goldens.py): the weights bit by bit, the logits of whole models.
+// GPTQ and AWQ checkpoints against transformers, which ran the equivalent float weights
+// (tests/golden/make_quantized_goldens.py): the weights bit by bit, and the logits of whole models.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -27,7 +27,7 @@ using testing::GoldenModel;
 
 namespace fs = std::filesystem;
 
-// How the slots of a model are kept if nothing else is asked for.
+// The formats in which the slots of a model are kept by default.
 struct Variant {
   const char* name;
   WeightFormat format;
@@ -58,7 +58,7 @@ checkpoint::FileContent Goldens(const MappedFile& file) {
   return checkpoint::ReadSafetensors(file.bytes(), "golden.safetensors").value();
 }
 
-// Replaces the logits by those of the model that rounds the inputs of its layers.
+// Replaces the logits by those of a model that rounds the inputs of its layers.
 void UseRoundedLogits(GoldenModel& golden) {
   const MappedFile file = MappedFile::Open(golden.dir / "golden.safetensors").value();
   const checkpoint::FileContent content = Goldens(file);
@@ -75,7 +75,7 @@ void UseRoundedLogits(GoldenModel& golden) {
   }
 }
 
-// The largest difference of any golden logit, over the largest of them.
+// The largest difference of any golden logit over the largest |logit|.
 double WorstLogit(LoadedModel& model, const GoldenModel& golden) {
   constexpr int32_t kBlockSize = 64;  // one block holds every prompt
   const auto& config = model.description.config;
@@ -114,12 +114,12 @@ double WorstLogit(LoadedModel& model, const GoldenModel& golden) {
 
 class PackedModelTest : public ::testing::TestWithParam<Variant> {};
 
-// Every module of the model, joined and reordered as its family wants.
+// Every module of the model, joined and reordered as its family needs.
 TEST_P(PackedModelTest, AsFloatsTheLogitsAgree) {
   const GoldenModel golden = Read(GetParam().name);
   auto model = LoadModel({.model_dir = golden.dir, .format = WeightFormat::kF32, .num_threads = 2});
   ASSERT_TRUE(model.ok()) << model.status().ToString();
-  EXPECT_LE(WorstLogit(**model, golden), 1e-4);  // as for float checkpoints
+  EXPECT_LE(WorstLogit(**model, golden), 1e-4);  // the same limit as for float checkpoints
 }
 
 TEST_P(PackedModelTest, WeightsAreTheSameBits) {
@@ -140,7 +140,7 @@ TEST_P(PackedModelTest, WeightsAreTheSameBits) {
     ASSERT_EQ(tensor.shape, Shape({form.rows, form.cols}));
     std::vector<float> expected(static_cast<size_t>(tensor.shape.elements()));
     std::memcpy(expected.data(), tensor.bytes().data(), tensor.bytes().size());
-    // In an order that cuts words.
+    // Reads rows in an order that takes single rows out of words.
     std::vector<int64_t> order(static_cast<size_t>(form.rows));
     for (int64_t r = 0; r < form.rows; ++r) order[static_cast<size_t>(r)] = r * 13 % form.rows;
     kernels::QuantizedBuffer buffer;
@@ -162,9 +162,9 @@ TEST_P(PackedModelTest, WeightsAreTheSameBits) {
   EXPECT_EQ(compared, 2);
 }
 
-// Other orders of sums move an input that lies half way between two integers to the other one: one
-// of 64 numbers by 1 / 127 of the largest, which is 0.4 % of what a layer gives if the largest is
-// four times the root of the mean square. Five such steps, which would be many, make 2 %.
+// Summation in another order can move an input that lies half way between two integers to the other
+// one. Such a step changes one of 64 numbers by 1 / 127 of the largest: 0.4 % of a layer's output
+// if the largest is four times the root mean square. Five steps, which would be many, make 2 %.
 TEST_P(PackedModelTest, KeptAsTheyAreTheLogitsAreThoseOfRoundedInputs) {
   GoldenModel golden = Read(GetParam().name);
   UseRoundedLogits(golden);
@@ -176,7 +176,7 @@ TEST_P(PackedModelTest, KeptAsTheyAreTheLogitsAreThoseOfRoundedInputs) {
     EXPECT_EQ(spec.format, GetParam().format);
     EXPECT_EQ(spec.zero, GetParam().zero);
   }
-  // The one matrix that is wider than all groups of the checkpoints.
+  // Only this matrix is wider than the groups of all the checkpoints.
   EXPECT_EQ((*model)->weights.Matrix(model::Slot::kFfnOut, 1)->spec().group, GetParam().group);
   const double worst = WorstLogit(**model, golden);
   RecordProperty("worst", std::to_string(worst));
@@ -191,8 +191,8 @@ std::string TestName(const ::testing::TestParamInfo<Variant>& info) {
 
 INSTANTIATE_TEST_SUITE_P(Variants, PackedModelTest, ::testing::ValuesIn(kVariants), TestName);
 
-// Old AutoGPTQ folders describe their layers in a file beside config.json, which names no method,
-// and call the weights as they like.
+// Old AutoGPTQ folders describe their layers in a file beside config.json. The file names no
+// method, and the weight files may have any name.
 TEST(PackedModelTest, QuantizeConfigStandsForTheKeyOfConfigJson) {
   const GoldenModel golden = Read("gptq-sym-g128");
   const fs::path dir = fs::path(::testing::TempDir()) / "packed-old";
@@ -225,11 +225,12 @@ TEST(PackedModelTest, QuantizeConfigStandsForTheKeyOfConfigJson) {
 
 // ---- damaged checkpoints
 
-// A copy of a variant's folder with one tensor of its header renamed, or words of its file changed.
+// A copy of a variant's folder with one tensor renamed in its header, or with some words of its
+// file changed.
 struct Damage {
   const char* what;
   const char* variant;
-  const char* tensor;       // part of its name
+  const char* tensor;       // part of the tensor's name
   const char* replacement;  // the same length; null: `bytes` are written over its first ones
   std::vector<uint8_t> bytes;
   const char* message;
@@ -303,7 +304,7 @@ TEST(PackedModelRefusals, NameTheTensor) {
   }
 }
 
-// A configuration that does not belong to the tensors, in every way that their shapes can tell.
+// The configuration contradicts the tensors in every way that their shapes can show.
 TEST(PackedModelRefusals, ConfigurationsThatContradictTheTensors) {
   const std::map<std::string, std::string> changes = {
       {"\"bits\": 4", "\"bits\": 8"},

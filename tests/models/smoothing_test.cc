@@ -1,5 +1,5 @@
-// Calibration and SmoothQuant on whole models: nothing but exponents changes in floats, and 8-bit
-// models stay near.
+// Calibration and SmoothQuant on whole models: with float weights only exponents change, and 8-bit
+// models stay close.
 #include "model/weights/smoothing.h"
 
 #include <gtest/gtest.h>
@@ -28,7 +28,7 @@ using model::Slot;
 using model::Smoothing;
 using testing::GoldenModel;
 
-// A calibration of the model on its own prompts, in a file that goes with the test.
+// A calibration of the model on its own prompts, in a file that is removed with the object.
 class CalibrationFile {
  public:
   explicit CalibrationFile(const GoldenModel& golden)
@@ -72,7 +72,7 @@ class SmoothingTest : public ::testing::TestWithParam<std::string> {
   CalibrationFile file_{golden_};
 };
 
-// Factors are powers of two, so each product of a weight and an input is the same number.
+// Factors are powers of two, so each product of a weight and an input is exactly the same number.
 TEST_P(SmoothingTest, InFloatsNoBitChanges) {
   const auto plain = Load(golden_, WeightFormat::kF32);
   for (const double alpha : {0.0, 0.5, 0.9}) {
@@ -84,10 +84,10 @@ TEST_P(SmoothingTest, InFloatsNoBitChanges) {
   }
 }
 
-// These models are random, and a prompt of the calibration is what they read: the step of a layer's
-// inputs is the largest of all rows, so a row of small ones errs more than by steps of its own.
-// Four times the error of 8-bit weights with such steps, and a tenth of the largest logit, is far
-// from what a wrong factor or step gives, which is an error near one.
+// The models are random, and they read a prompt of the calibration. The inputs of a layer have one
+// step, given by the largest of all rows, so a row of small inputs has a larger error than with a
+// step of its own. The limit is four times the error with a step for each row, plus a tenth of the
+// largest logit. A wrong factor or step gives an error near one.
 TEST_P(SmoothingTest, EightBitsStayNear) {
   const auto dynamic = Load(golden_, WeightFormat::kI8);
   const auto smoothed = Load(golden_, WeightFormat::kI8, SmoothingOptions{file_.path(), 0.5});
@@ -124,7 +124,8 @@ INSTANTIATE_TEST_SUITE_P(Golden, SmoothingTest, ::testing::ValuesIn(testing::Gol
 
 class CalibrationErrorTest : public ::testing::Test {
  protected:
-  // The message with which the file is refused; `find` in its text becomes `replace`.
+  // Replaces `find` by `replace` in the file's text and returns the message with which it is
+  // refused.
   std::string Refusal(const std::string& variant, const std::string& find,
                       const std::string& replace) {
     std::ifstream in(file_.path());
@@ -180,7 +181,7 @@ TEST_F(CalibrationErrorTest, QuantisedCheckpointsAreNotSmoothed) {
   EXPECT_EQ(model.status().code(), StatusCode::kUnsupported);
 }
 
-// Whether anything is moved between a norm and a matrix of the first layer.
+// True if smoothing moves any factor between a norm and a matrix of the first layer.
 bool IsMoved(const std::string& variant, Slot slot) {
   const GoldenModel golden = testing::ReadGoldenModel(variant);
   const CalibrationFile file(golden);
@@ -199,8 +200,8 @@ TEST(SmoothingPlacesTest, OnlyNormsThatFeedLinearLayersAlone) {
   EXPECT_TRUE(IsMoved("gptj", Slot::kFfnIn));
   EXPECT_FALSE(IsMoved("llama", Slot::kAttentionOut));
   EXPECT_FALSE(IsMoved("llama", Slot::kFfnOut));
-  EXPECT_FALSE(IsMoved("opt-350m", Slot::kQkv));              // norms behind the sums
-  EXPECT_FALSE(IsMoved("bloom-post-layernorm", Slot::kQkv));  // the residual is the norm's output
+  EXPECT_FALSE(IsMoved("opt-350m", Slot::kQkv));              // norms after the sums
+  EXPECT_FALSE(IsMoved("bloom-post-layernorm", Slot::kQkv));  // residual is the norm's output
 }
 
 TEST(SmoothingFormulaTest, BalancesByAlpha) {
@@ -208,8 +209,7 @@ TEST(SmoothingFormulaTest, BalancesByAlpha) {
   const CalibrationFile file(golden);
   const auto files = model::OpenModelFiles(golden.dir);
   const auto plan = model::PlanTensors(files->description, files->checkpoint);
-  // With all of the range moved, the inputs of every channel are as large, within half a power of
-  // two on either side.
+  // With the whole range moved, all channels' inputs have the same peak, up to half a power of two.
   const auto smoothing = Smoothing::Make(files->description, *plan, file.calibration(), 1.0);
   ASSERT_TRUE(smoothing.ok());
   const auto factors = smoothing->ColumnFactors(Slot::kQkv, 0);

@@ -1,5 +1,5 @@
-// Tied heads as files really hold them: twice, once under either name, or tied
-// in config.json alone.
+// Tied heads as real files have them: stored twice, stored once under either name, or tied only in
+// config.json.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -16,7 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// A copy of a golden model's directory, for a test to change.
+// A copy of a golden model's directory that a test may change.
 fs::path CopyOf(const testing::GoldenModel& golden, const std::string& name) {
   const fs::path dir = fs::path(::testing::TempDir()) / ("tied-" + name);
   fs::remove_all(dir);

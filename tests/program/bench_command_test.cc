@@ -1,4 +1,5 @@
-// `dray bench` as people run it: every mode on the demo model in small, its outputs, its errors.
+// `dray bench` as people run it: each mode on the demo model with small sizes, its outputs, its
+// errors.
 #include <gtest/gtest.h>
 
 #include <csignal>
@@ -47,7 +48,7 @@ TEST(BenchCommandTest, MicroRunsBesideTheLimits) {
   EXPECT_EQ(*rows[0].Find("run")->AsString(), "prompt");
   EXPECT_EQ(*rows[7].Find("variant")->AsString(), "int8");
   EXPECT_EQ(rows[7].Find("sequences")->AsInt64(), 3);
-  EXPECT_EQ(rows[7].Find("samples")->AsInt64(), 5);  // steps after the first of six tokens
+  EXPECT_EQ(rows[7].Find("samples")->AsInt64(), 5);  // the steps after the first of six tokens
   EXPECT_NE(result.errors.find("run 1 of 1"), std::string::npos) << result.errors;
 }
 

@@ -1,4 +1,4 @@
-// What a pass costs, against sums by hand for one small model.
+// The costs of a pass for one small model, compared with sums by hand.
 #include <gtest/gtest.h>
 
 #include "bench/model_cost.h"
@@ -9,7 +9,7 @@
 namespace dray::bench {
 namespace {
 
-// Multiply-and-adds of all projections of one token of a LLaMA-shaped layer.
+// Multiply-and-adds of all projections for one token in a LLaMA-shaped layer.
 double LayerProducts(const model::DecoderConfig& config) {
   const auto hidden = static_cast<double>(config.hidden);
   return hidden * static_cast<double>(config.qkv_width()) +
@@ -28,7 +28,7 @@ TEST(ModelCostTest, PromptAndStepByHand) {
 
   const PassCost prompt = CostOf(*model, {.sequences = 1, .rows = 10, .context = 10}, kTokenBytes);
   EXPECT_DOUBLE_EQ(prompt.f32, 10 * layers * LayerProducts(config) + head);
-  // Causal: 1 + 2 + ... + 10 pairs, once for scores and once for values, in each layer.
+  // The mask is causal: 1 + 2 + ... + 10 pairs in each layer, once for scores and once for values.
   EXPECT_DOUBLE_EQ(prompt.bf16, layers * 2 * 55 * static_cast<double>(config.query_width()));
 
   const PassCost step = CostOf(*model, {.sequences = 3, .rows = 1, .context = 20}, kTokenBytes);
@@ -44,7 +44,7 @@ TEST(ModelCostTest, TheFloorIsTheLargerOfBothTimes) {
   const Floor memory = FloorOf({.bytes = 1000, .f32 = 50, .bf16 = 0, .int8 = 0}, limits);
   EXPECT_DOUBLE_EQ(memory.seconds, 10);
   EXPECT_EQ(memory.bound, Bound::kMemory);
-  // Without instructions for bf16 its products take as long as f32's.
+  // Without bf16 instructions, products of bf16 take as long as those of f32.
   const Floor arithmetic = FloorOf({.bytes = 100, .f32 = 50, .bf16 = 20, .int8 = 80}, limits);
   EXPECT_DOUBLE_EQ(arithmetic.seconds, 5 + 2 + 2);
   EXPECT_EQ(arithmetic.bound, Bound::kArithmetic);
@@ -57,19 +57,19 @@ TEST(ModelRunTest, CountsTokensAndSteps) {
   ASSERT_TRUE(runner.ok()) << runner.status().ToString();
   const auto times = runner->Run(1, nullptr);
   ASSERT_TRUE(times.ok()) << times.status().ToString();
-  EXPECT_EQ(times->decode_steps.size(), 4u);  // after the first token of all three
+  EXPECT_EQ(times->decode_steps.size(), 4u);  // the steps after the first token of all three
   EXPECT_EQ(times->token_times.size(), 5u);
   EXPECT_EQ(times->sequence_times.size(), 3u);
   EXPECT_LE(times->prompt_seconds, times->total_seconds);
   EXPECT_EQ(times->total_seconds, times->token_times.back());
-  // Keys and values of all layers, in f32.
+  // One token's keys and values of all layers, in f32.
   const model::DecoderConfig& config = model->description.config;
   EXPECT_EQ(runner->kv_token_bytes(),
             static_cast<double>(config.num_layers * config.kv_width() * 2 * 4));
 
   const auto stopped = runner->Run(1, [] { return true; });
   EXPECT_EQ(stopped.status().code(), StatusCode::kCancelled);
-  EXPECT_TRUE(runner->Run(2, nullptr).ok());  // the engine is as good as before
+  EXPECT_TRUE(runner->Run(2, nullptr).ok());  // the engine still works
 
   const auto too_long = ModelRunner::Make(*model, {}, {1, config.max_positions, 1});
   EXPECT_EQ(too_long.status().code(), StatusCode::kInvalidArgument);

@@ -1,4 +1,4 @@
-// docs/configuration.md lists every setting as the table of settings has it.
+// docs/configuration.md lists every setting with the values of the settings table.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -34,7 +34,7 @@ TEST(ConfigurationDocTest, ListsEverySettingAsItIs) {
   }
 }
 
-// The names that the page gives as examples of how environment variables are derived.
+// The page's examples of how names of environment variables are derived.
 TEST(ConfigurationDocTest, EnvironmentNames) {
   EXPECT_EQ(EnvironmentName("option.dtype"), "OPTION_DTYPE");
   EXPECT_EQ(EnvironmentName("job_queue_size"), "SERVING_JOB_QUEUE_SIZE");

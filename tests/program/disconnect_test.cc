@@ -1,4 +1,4 @@
-// Clients that vanish at any moment of a request leave nothing behind, and disturb nobody.
+// Clients that vanish at any moment of a request leave nothing behind and do not disturb others.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -28,7 +28,7 @@ size_t OpenDescriptors() {
 
 const char* const kProbe = R"({"inputs": "One day", "parameters": {"max_new_tokens": 24}})";
 
-// What one vanishing client does; which stages it reaches is random.
+// One client that vanishes; how far its request gets is random.
 void Vanish(uint16_t port, std::mt19937& random) {
   HttpClient client(port);
   ASSERT_TRUE(client.connected());
@@ -76,7 +76,7 @@ TEST(DisconnectTest, AThousandVanishingClientsLeakNothing) {
       for (int i = 0; i < kClients; ++i) Vanish(demo.port(), random);
     });
   }
-  // Somebody who stays is served as ever, all the while.
+  // Meanwhile a client that stays is served as usual.
   for (int i = 0; i < 10; ++i) {
     const auto probe = Post(demo.port(), "/invocations", kProbe);
     if (!probe || probe->body != before->body) ++wrong_probes;

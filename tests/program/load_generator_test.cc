@@ -1,4 +1,4 @@
-// The load generator against servers: dray's own, and one that answers as others do.
+// The load generator against dray's own server and against one that answers like others.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -69,7 +69,7 @@ TEST(LoadGeneratorTest, ArrivalsAtARate) {
   EXPECT_TRUE(rows.AsArray()->front().Find("clients")->is_null());
 }
 
-// Streams as OpenAI's servers do: `num_tokens` events with some time between them, then the usage.
+// Streams as OpenAI's servers do: `num_tokens` events at intervals, then the usage.
 class CannedServer {
  public:
   explicit CannedServer(int fail_each = 0) : fail_each_(fail_each) {
@@ -77,7 +77,7 @@ class CannedServer {
     for (const char* path : {"/v1/completions", "/v1/chat/completions"}) {
       router.Add("POST", path, [this](http::Request request, http::ResponderPtr responder) {
         const std::lock_guard lock(mutex_);
-        // A thread of its own: what a handler writes is sent once it has returned.
+        // Runs in a thread of its own, because what a handler writes is sent only after it returns.
         threads_.emplace_back(
             [this, request = std::move(request), responder] { Answer(request, responder); });
       });
@@ -139,13 +139,13 @@ TEST(LoadGeneratorTest, TimesOfAnOpenAiServer) {
     EXPECT_EQ(row.Find("answered")->AsInt64(), 6);
     EXPECT_EQ(row.Find("output_tokens")->AsInt64(), 30);
     EXPECT_EQ(row.Find("prompt_tokens")->AsInt64(), 24);
-    // The server waits before each token, so no time can be shorter; how much longer they are is
-    // the machine's business.
+    // The server waits before each token, so no time can be shorter than that. How much longer the
+    // times are depends on the machine.
     const double gap = std::chrono::duration<double>(CannedServer::kGap).count();
     EXPECT_GE(*row.Find("ttft_p50_s")->AsDouble(), gap);
     EXPECT_GE(*row.Find("tpot_p50_ms")->AsDouble(), 1e3 * gap * 0.5);
     EXPECT_GE(*row.Find("total_p50_s")->AsDouble(), 5 * gap);
-    EXPECT_EQ(server.num_requests(), 7);  // with the one that warms up
+    EXPECT_EQ(server.num_requests(), 7);  // one of them is the warm-up
   }
 }
 
@@ -156,7 +156,7 @@ TEST(LoadGeneratorTest, ErrorsAreCountedByKind) {
   options.requests = 8;
   const auto report = RunLoad(options);
   const Json rows = RowsOf(report);
-  // Of requests 2 to 9 the third, sixth and ninth fail.
+  // Of requests 2 to 9, the third, sixth and ninth request fail.
   EXPECT_EQ(rows.AsArray()->front().Find("answered")->AsInt64(), 5);
   EXPECT_EQ(rows.AsArray()->front().Find("errors")->AsInt64(), 3);
   EXPECT_EQ(report->notes.front(), "1 client: 3 times: HTTP 503: the queue is full");

@@ -1,4 +1,4 @@
-// The dray program as users run it: commands, a server on a real port, an orderly end.
+// The dray program as users run it: commands, a server on a real port, an orderly shutdown.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -34,7 +34,7 @@ uint16_t PortOf(const std::string& ready_line) {
   return port;
 }
 
-// A served demo model; the port is 0 if it did not start.
+// A running server with the demo model; the port is 0 if it did not start.
 struct Served {
   explicit Served(std::vector<std::string> flags = {}) : process(Arguments(std::move(flags))) {
     if (const auto line = process.ReadUntil("serving demo on ")) port = PortOf(*line);
@@ -112,7 +112,7 @@ TEST(ServeTest, EveryNumberFormatTellsAStory) {
     const auto result = RunProcess(
         {kDray, "generate", "demo", "-p", "Once upon a time", "-n", "3", "--dtype", dtype});
     EXPECT_EQ(result.exit_code, 0) << result.errors;
-    // What follows these words is as good as certain in every format.
+    // The continuation of these words is practically certain in every format.
     EXPECT_EQ(result.output, " there was a\n") << dtype;
   }
 }
@@ -129,7 +129,7 @@ TEST(ServeTest, InspectAndTokenizeShowTheModel) {
   EXPECT_EQ(text.output, "\"One day\"\n\"a\\nb\"\n");
 }
 
-// One request of a client that keeps sending: when it went out, and what came back.
+// A request of a client that keeps sending: when it was sent, and the answer.
 struct Exchange {
   Clock::time_point sent;
   bool answered = false;
@@ -137,7 +137,7 @@ struct Exchange {
   int64_t tokens = 0;
 };
 
-// Sends requests on one connection after another until the server is gone.
+// Sends requests, each on a new connection, until the server is gone.
 std::vector<Exchange> KeepAsking(uint16_t port, std::atomic<bool>& stop, unsigned seed) {
   std::mt19937 random(seed);
   std::vector<Exchange> exchanges;
@@ -165,13 +165,14 @@ std::vector<Exchange> KeepAsking(uint16_t port, std::atomic<bool>& stop, unsigne
   return exchanges;
 }
 
-// Clock ticks (usually hundredths of a second) of processor time that a process has used.
+// The clock ticks (usually hundredths of a second) of processor time that a process has used.
 int64_t UsedTicks(pid_t pid) {
   std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
   std::string stat;
   std::getline(file, stat);
   EXPECT_NE(stat, "");
-  // After the name in parentheses: the state is field 3, user and system time are 14 and 15.
+  // Fields are counted after the name in parentheses: the state is field 3, user and system time
+  // are 14 and 15.
   std::istringstream fields(stat.substr(stat.rfind(')') + 2));
   std::string skipped;
   for (int field = 3; field < 14; ++field) fields >> skipped;
@@ -190,7 +191,7 @@ TEST(ServeTest, UsesNoProcessorTimeWhileThereIsNothingToDo) {
   std::this_thread::sleep_for(milliseconds(100));  // threads spin for a moment before they sleep
   const int64_t before = UsedTicks(served.process.pid());
   std::this_thread::sleep_for(milliseconds(1500));
-  // One tick may be what was nearly full before; a single spinning thread would use 150.
+  // A tick that had nearly passed may end now. A single spinning thread would use 150 ticks.
   EXPECT_LE(UsedTicks(served.process.pid()), before + 1);
 }
 
@@ -218,8 +219,8 @@ TEST(ServeTest, FiftySigtermsUnderLoadLoseNoAcceptedRequest) {
     stop = true;
     for (std::thread& client : clients) client.join();
     for (const Exchange& exchange : all) {
-      // What went out 20 ms before the signal has reached the server; what came later may meet a
-      // closed door.
+      // What was sent 20 ms before the signal has reached the server. Later requests may find it
+      // closed.
       if (exchange.sent > signalled - milliseconds(20)) continue;
       EXPECT_TRUE(exchange.answered && exchange.status == 200)
           << "round " << round << ", status " << exchange.status;

@@ -1,5 +1,5 @@
-// The demo model behind a real HTTP server in this process, so that tests can see both the wire and
-// the counters.
+// The demo model behind a real HTTP server in this process, so that tests can see both the bytes
+// and the counters.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -21,7 +21,7 @@ namespace dray::testing {
 class DemoServer {
  public:
   using Flags = std::map<std::string, std::string>;
-  // `flags` as `dray serve` takes them, without dashes.
+  // `flags` are those of `dray serve`, without dashes.
   explicit DemoServer(Flags flags) {
     SetLogLevel(LogLevel::kWarning);
     resolved_ = std::make_unique<cli::ResolvedModel>(

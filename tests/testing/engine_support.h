@@ -1,4 +1,4 @@
-// What the engine's tests share: a golden model in memory, and a sink that remembers everything.
+// Shared by the engine's tests: a golden model in memory, and a sink that records all events.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -25,7 +25,7 @@ inline std::unique_ptr<LoadedModel> LoadGolden(const testing::GoldenModel& golde
   return model.ok() ? std::move(*model) : nullptr;
 }
 
-// Remembers a request's events; may be read while they still arrive.
+// Records a request's events. May be read while events still arrive.
 class RecordingSink : public EventSink {
  public:
   void OnEvent(Event event) override {

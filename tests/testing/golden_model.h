@@ -1,4 +1,4 @@
-// Reads what transformers computed for one of the committed tiny models (tests/golden/README.md).
+// Reads the results of transformers for one of the committed tiny models (tests/golden/README.md).
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@ namespace dray::testing {
 struct GoldenPrompt {
   std::vector<int32_t> ids;
   std::vector<int32_t> greedy;             // 64 tokens
-  std::vector<int32_t> logit_positions;    // of the prompt
+  std::vector<int32_t> logit_positions;    // positions in the prompt
   std::vector<std::vector<float>> logits;  // one row for each position
 };
 
@@ -24,9 +24,9 @@ struct GoldenModel {
 
 // The committed variants' names, sorted.
 std::vector<std::string> GoldenVariants();
-// Ends the test program if the files are unsound.
+// Ends the test program if the files are wrong.
 GoldenModel ReadGoldenModel(const std::string& variant);
-// The same of golden.json and golden.safetensors in any folder.
+// Reads golden.json and golden.safetensors of any folder.
 GoldenModel ReadGoldenDir(const std::filesystem::path& dir);
 
 }  // namespace dray::testing

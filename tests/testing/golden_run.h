@@ -1,4 +1,4 @@
-// Runs a loaded model over golden prompts: what tests of differently stored checkpoints share.
+// Runs a loaded model over golden prompts; shared by tests of checkpoints in different formats.
 #pragma once
 
 #include <cstdint>
@@ -9,10 +9,11 @@
 
 namespace dray::testing {
 
-// The largest difference of any golden logit over the largest |logit| of its row.
+// The largest difference of any golden logit, relative to the largest |logit| of its row.
 double WorstLogitError(engine::LoadedModel& model, const GoldenModel& golden);
 
-// As many greedy tokens for each prompt as it has golden ones, in one ragged batch.
+// Generates greedily for all prompts in one ragged batch, as many tokens for each as it has golden
+// ones.
 std::vector<std::vector<int32_t>> GreedyTokens(engine::LoadedModel& model,
                                                const GoldenModel& golden);
 

@@ -25,7 +25,7 @@ size_t ParseSize(std::string_view text, int base) {
   return value;
 }
 
-// Status line and headers, without the empty line at their end.
+// Parses the status line and the headers, without the empty line at their end.
 HttpResponse ParseHead(std::string_view head) {
   HttpResponse response;
   response.status = static_cast<int>(ParseSize(head.substr(9, 3), 10));

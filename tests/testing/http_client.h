@@ -1,5 +1,5 @@
-// A blocking HTTP/1.1 client on a raw socket, for tests that must see the bytes and be able to
-// vanish at any moment.
+// A blocking HTTP/1.1 client on a raw socket, for tests that must see the bytes or vanish at any
+// moment.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,7 @@ struct HttpResponse {
 
 class HttpClient {
  public:
-  // Connects to the loopback address; connected() tells whether it worked.
+  // Connects to the loopback address; connected() says whether that worked.
   explicit HttpClient(uint16_t port);
   HttpClient(HttpClient&& other) noexcept;
   HttpClient(const HttpClient&) = delete;
@@ -28,13 +28,14 @@ class HttpClient {
 
   bool connected() const { return fd_ >= 0; }
   bool Send(std::string_view bytes);
-  // POST of a JSON body.
+  // Sends a POST with a JSON body.
   bool SendPost(std::string_view target, std::string_view body);
   bool SendGet(std::string_view target);
-  // Waits at most `timeout_ms` for more bytes; what came, empty at the end or on time-out.
+  // Waits at most `timeout_ms` for more bytes. Returns them; empty at the end of the connection or
+  // after the time-out.
   std::string ReadSome(int timeout_ms);
-  // A whole response; nothing if the connection ends before it does, or after `timeout_ms` without
-  // a byte.
+  // Reads a whole response. Returns nothing if the connection ends before it is complete, or after
+  // `timeout_ms` without a byte.
   std::optional<HttpResponse> ReadResponse(int timeout_ms = 30'000);
 
   enum class CloseKind { kFin, kReset };
@@ -47,7 +48,7 @@ class HttpClient {
   std::string buffer_;
 };
 
-// One request on a connection of its own.
+// Sends one request on a new connection.
 std::optional<HttpResponse> Post(uint16_t port, std::string_view target, std::string_view body);
 std::optional<HttpResponse> Get(uint16_t port, std::string_view target);
 

@@ -1,4 +1,5 @@
-// Guesses of a known quality: from what the sequence is known to become, now and then a wrong one.
+// Makes guesses of a given quality. It knows the tokens that a sequence will have, and replaces
+// some by wrong ones.
 #pragma once
 
 #include <algorithm>
@@ -16,11 +17,12 @@ namespace dray::testing {
 
 class OracleDrafter : public engine::Drafter {
  public:
-  // Each guess is right with the given chance; `prior` is what it claims.
+  // Each guess is right with probability `acceptance`. `prior` is the probability that Priors
+  // reports.
   OracleDrafter(double acceptance, int64_t vocab_size, float prior = 0.9F)
       : acceptance_(acceptance), vocab_size_(vocab_size), priors_{prior} {}
 
-  // The tokens that sample `sequence_idx` of this prompt will have.
+  // States the tokens that sample `sequence_idx` of this prompt will have.
   void Expect(std::vector<int32_t> prompt, int sequence_idx, std::vector<int32_t> tokens) {
     futures_[{std::move(prompt), sequence_idx}] = std::move(tokens);
   }

@@ -22,7 +22,7 @@ std::vector<char*> Arguments(const std::vector<std::string>& argv) {
   return arguments;
 }
 
-// Starts `argv` with the given descriptors as 0, 1 and 2.
+// Starts `argv` with these descriptors as standard input, output and error.
 pid_t Spawn(const std::vector<std::string>& argv, int in, int out, int err) {
   const std::vector<char*> arguments = Arguments(argv);
   const pid_t pid = ::fork();

@@ -1,4 +1,4 @@
-// A child process whose output can be read line by line: the dray program under test.
+// A child process, the dray program under test, whose output can be read line by line.
 #pragma once
 
 #include <sys/types.h>
@@ -10,29 +10,30 @@
 namespace dray::testing {
 
 struct ProcessResult {
-  int exit_code = -1;  // -signal if a signal ended it
+  int exit_code = -1;  // minus the signal's number if a signal ended it
   std::string output;  // standard output
   std::string errors;  // standard error
 };
 
 class Process {
  public:
-  // argv[0] is the program's path. Standard error joins standard output.
+  // argv[0] is the program's path. Standard error goes to the same stream as standard output.
   explicit Process(const std::vector<std::string>& argv);
   Process(const Process&) = delete;
   Process& operator=(const Process&) = delete;
-  // Kills it if it still runs.
+  // Kills the process if it still runs.
   ~Process();
 
-  // The next line of output, without its end; nothing at the end of output or after `timeout_ms`.
+  // The next line of output, without its end. Nothing at the end of the output or after
+  // `timeout_ms`.
   std::optional<std::string> ReadLine(int timeout_ms = 60'000);
   // Reads lines until one contains `text`, and returns it.
   std::optional<std::string> ReadUntil(const std::string& text, int timeout_ms = 60'000);
   void Signal(int signal) const;
-  // Reads the rest of the output and waits for the end: the exit code, or -signal. Kills
-  // it after `timeout_ms`.
+  // Reads the rest of the output and waits for the end. Kills the process after `timeout_ms`.
+  // Returns the exit code, or minus the signal's number.
   int Wait(int timeout_ms = 60'000);
-  // Everything that was printed so far.
+  // All output so far.
   const std::string& output() const { return output_; }
   pid_t pid() const { return pid_; }
 
@@ -45,7 +46,7 @@ class Process {
   std::string output_;
 };
 
-// Runs a program to its end, with `input` as its standard input.
+// Runs a program to its end with `input` as its standard input.
 ProcessResult RunProcess(const std::vector<std::string>& argv, const std::string& input = "");
 
 }  // namespace dray::testing

@@ -1,6 +1,7 @@
-// What a checkpoint computes, for comparisons with other programs: reads one JSON array of token
-// ids per line, and prints for each {"logits_last": [...], "greedy": [...]}: the logits after the
-// last token, and what the engine generates from there. tests/golden/compare_models.py drives it.
+// Computes logits and tokens of a checkpoint, to compare them with other programs. Reads one JSON
+// array of token ids per line, and prints for each {"logits_last": [...], "greedy": [...]}: the
+// logits after the last token, and the tokens that the engine generates from there.
+// tests/golden/compare_models.py runs it.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -52,7 +53,7 @@ Result<kernels::WeightFormat> ParseFormat(const std::string& name) {
                 fmt::format("--dtype is {}: it must be f32, f16, bf16 or auto", name));
 }
 
-// As the engine's own cache beside such weights.
+// The format that the engine's own cache has with such weights.
 DType KvType(kernels::WeightFormat format) {
   if (format == kernels::WeightFormat::kF16) return DType::kF16;
   return format == kernels::WeightFormat::kBF16 ? DType::kBF16 : DType::kF32;
@@ -74,7 +75,7 @@ Result<std::vector<int32_t>> ParsePrompt(const std::string& line, int64_t vocab)
   return ids;
 }
 
-// The decoder alone, over a cache of its own: the prompt in pieces of `chunk` tokens.
+// Runs only the decoder, with a cache of its own. The prompt is cut into pieces of `chunk` tokens.
 class Scorer {
  public:
   static Result<Scorer> Make(LoadedModel& model, int64_t longest, const Options& options) {
@@ -147,7 +148,7 @@ Result<std::unique_ptr<EngineCore>> MakeCore(LoadedModel& model, int64_t longest
   return EngineCore::Make(model, engine);
 }
 
-// Greedy tokens of prompts [first, last), in one batch.
+// Generates greedy tokens for prompts [first, last) in one batch.
 Status Generate(EngineCore& core, const Prompts& prompts, size_t first, size_t last,
                 int64_t new_tokens, std::vector<Answer>& answers) {
   std::vector<std::shared_ptr<GreedySink>> sinks;
