@@ -1,4 +1,4 @@
-# The front door: every command that a person or CI needs. CMake does the work; see CMakePresets.json.
+# All commands that a person or CI needs. CMake does the work; see CMakePresets.json.
 JOBS ?= $(shell nproc)
 PORT ?= 8080
 FUZZ_SECONDS ?= 30

@@ -1,5 +1,5 @@
-// How near is attention to the machine's limits? Decoding is judged by the bytes of keys and values
-// that it reads, prompts by their multiply-and-adds (causal: half of the square).
+// How close is attention to the machine's limits? Decoding is compared with the time to read the
+// keys and values, prompts with the time of their multiply-and-adds (causal: half of the square).
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -33,7 +33,7 @@ void Measure(kernels::Backend& backend, MachineLimits& limits, const Options& op
   if (name.find(options.only) == std::string::npos) return;
   const int64_t blocks_each = (c.context + options.block_size - 1) / options.block_size;
   const int64_t blocks = blocks_each * c.sequences;
-  // Enough layers that no pass finds the former one's cache lines.
+  // There are so many layers that a pass finds no cache lines of the pass before.
   const auto block_bytes =
       static_cast<int64_t>(SizeOf(c.dtype)) * c.kv_heads * c.head_dim * options.block_size;
   const int64_t layers =
@@ -45,7 +45,7 @@ void Measure(kernels::Backend& backend, MachineLimits& limits, const Options& op
   std::fill_n(reinterpret_cast<uint8_t*>(keys.data()), half, uint8_t{0x3C});
   std::fill_n(reinterpret_cast<uint8_t*>(values.data()), half, uint8_t{0x3C});
   std::vector<int32_t> table(static_cast<size_t>(blocks));
-  // Scattered, as after some time of service.
+  // Blocks are scattered, as in a server after some time.
   std::iota(table.begin(), table.end(), 0);
   std::shuffle(table.begin(), table.end(), std::mt19937(1));
   std::vector<kernels::AttentionSequence> sequences;

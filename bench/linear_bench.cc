@@ -1,7 +1,7 @@
-// How near is Linear to the machine's limits? Runs the chain of all linear layers of a 1.3 B model
-// (distinct weights, far larger than the caches) for several numbers of rows, and prints tokens a
-// second and the share of the floor: the larger of the time to read the weights once and the time
-// of the arithmetic.
+// How close is Linear to the machine's limits? Runs all linear layers of a 1.3 B model one after
+// the other, with weights far larger than the caches, for several numbers of rows. Prints tokens a
+// second and the share of the floor. The floor is the time to read the weights once or the time of
+// the arithmetic, whichever is longer.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -50,7 +50,7 @@ struct Chain {
   int64_t bytes = 0;
 };
 
-// Fills pages with small numbers without the cost of packing.
+// Fills the weights with small numbers, which is faster than packing.
 void Fill(WeightMatrix& matrix) {
   auto* words = reinterpret_cast<uint16_t*>(matrix.data());
   for (size_t i = 0; i < matrix.size_bytes() / 2; ++i) {

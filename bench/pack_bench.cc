@@ -33,7 +33,7 @@ void Measure(kernels::Backend& backend, MachineLimits& limits, const Case& c) {
     backend.PackRows(matrix, 0, rows);
     if (i > 0) seconds.push_back(watch.Seconds());
   }
-  // A line that is written is read first.
+  // The processor reads each cache line before it writes it, so written bytes count twice.
   const double traffic = static_cast<double>(source.size() + 2 * matrix.size_bytes());
   fmt::print("{:>5} to {:>4} {:>10}: {:>6.2f} GB/s of source, traffic {:.2f} of read bandwidth\n",
              Name(c.source), kernels::Name(c.format), c.order,

@@ -1,5 +1,5 @@
-// What a number format costs: bits per byte of held-out text, for each format of weights and of the
-// key/value cache, as models/demo/README.md defines the measure.
+// How much quality does a number format cost? Prints the bits per byte of held-out text for each
+// format of weights and of the key/value cache, as models/demo/README.md defines them.
 //
 //   quality_bench [MODEL_DIR] [--text FILE] [--stories N] [--calibration FILE] [--kv bf16,...]
 #include <fmt/format.h>
@@ -33,12 +33,12 @@ struct Story {
   size_t bytes = 0;
 };
 
-// What --dtype or --quantize, and what belongs to it, say of the weights.
+// The format of the weights, as --dtype or --quantize and related flags give it.
 struct Weights {
   std::string_view dtype;
   std::string_view quantize = "none";
   int64_t group = 0;
-  double alpha = 0;  // of smoothquant
+  double alpha = 0;  // for smoothquant
 };
 
 constexpr Weights kWeights[] = {
@@ -147,7 +147,8 @@ int Run(const Options& options) {
     fmt::print(stderr, "{}\n", stories.status().ToString());
     return 1;
   }
-  // The first is what the others are compared with: bf16 weights, bf16 keys and values.
+  // The bits per byte of the first variant, with bf16 weights, keys and values. The others are
+  // compared with it.
   double first = 0;
   fmt::print("{:<24} keys and values  bits per byte\n", "weights");
   for (const Weights& weights : kWeights) {

@@ -1,7 +1,7 @@
-// What speculation gains and costs: first what a step of one sequence takes with more rows in
-// it, then decoding with guesses of a known quality, by prompt lookup and by a draft model,
-// each in turn, step by step, with decoding without, so that the ratio stands whatever else
-// the machine does.
+// What does speculation gain and cost? First measures steps of one sequence with more and more
+// rows. Then measures decoding with guesses of a known quality, by prompt lookup and by a draft
+// model. Each kind takes turns, step by step, with decoding without guesses, so that other work on
+// the machine does not change their ratio.
 //
 //   speculation_bench MODEL_DIR [--dummy] [--dtype int8] [--threads N] [--prompt 64] [--new 96]
 //                     [--sequences 1,4,8] [--acceptance 0,0.5,0.8,0.95,1] [--draft DIR]
@@ -62,7 +62,7 @@ Result<std::unique_ptr<LoadedModel>> Load(const Options& options, const std::str
   return engine::LoadModel(load);
 }
 
-// Seconds of a step of one sequence that computes `rows` tokens and the logits of each.
+// The seconds of a step of one sequence that computes `rows` tokens and the logits of each.
 class RowTimer {
  public:
   RowTimer(LoadedModel& model, const Options& options, int64_t most_rows)
@@ -147,7 +147,7 @@ std::vector<GenerateRequest> MakeRequests(const LoadedModel& model, const Option
       request.prompt.push_back(static_cast<int32_t>(
           random() % static_cast<uint64_t>(model.description.config.vocab_size)));
     }
-    // Sampled, or random weights would repeat one token for ever.
+    // Tokens are drawn: with greedy choice, random weights would repeat one token forever.
     request.params.do_sample = true;
     request.params.seed = static_cast<uint64_t>(i);
     request.params.max_new_tokens = options.new_tokens;
@@ -157,7 +157,7 @@ std::vector<GenerateRequest> MakeRequests(const LoadedModel& model, const Option
   return requests;
 }
 
-// A core with its requests added and their prompts read.
+// A core whose requests are added and whose prompts are computed.
 struct Runner {
   std::unique_ptr<EngineCore> core;
   std::vector<std::shared_ptr<TokenSink>> sinks;
@@ -179,7 +179,7 @@ struct Runner {
     start = core->stats();
   }
 
-  // False at the end.
+  // Returns false when there is no step left.
   bool TimedStep() {
     const Stopwatch watch;
     const bool stepped = core->Step();
@@ -230,7 +230,7 @@ void MeasureSpeed(LoadedModel& model, LoadedModel* draft, const Options& options
             std::move(oracle));
   }
   Compare(model, options, "prompt lookup", requests, engine::MakePromptLookup(1, 4));
-  // A text that goes round in circles: only few tokens are likely.
+  // A text that repeats itself, because only few tokens are likely.
   auto circling = requests;
   for (GenerateRequest& request : circling) {
     for (size_t i = 0; i < 12; ++i) request.params.logit_bias.push_back({request.prompt[i], 100});

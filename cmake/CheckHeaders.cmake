@@ -1,7 +1,7 @@
-# check_headers: compiles every header under src/ alone, twice over, so that each is self-contained and
-# guarded. Not part of the default build; `make lint` builds it.
+# check_headers compiles every header under src/ alone, and includes it twice, to check that it is
+# self-contained and guarded. It is not part of the default build; `make lint` builds it.
 #
-# Left out: isa/*.h, which are compiled once per instruction set, each time with its flags.
+# isa/*.h are left out: they are compiled once per instruction set, each time with its flags.
 file(GLOB_RECURSE headers CONFIGURE_DEPENDS RELATIVE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/src/*.h)
 list(FILTER headers EXCLUDE REGEX "/isa/")
 set(sources)

@@ -1,6 +1,6 @@
-# Fails if an object of an instruction set defines a weak symbol outside that set's namespace: the
-# linker might keep this copy of a shared inline function for the whole program, with instructions
-# that the processor may lack.
+# Fails if an object file of an instruction set defines a weak symbol outside that set's namespace.
+# The linker might keep this copy of a shared inline function for the whole program, and it has
+# instructions that the processor may lack.
 #
 # usage: cmake -DNM=nm -DNAMESPACE=dray::kernels::avx2 -DOBJECTS=a.o,b.o -P CheckIsaSymbols.cmake
 string(REPLACE "," ";" objects "${OBJECTS}")

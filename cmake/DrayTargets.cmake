@@ -1,5 +1,5 @@
-# The target helpers that every folder uses, so that warnings, sanitizers, include roots and tests are
-# said once.
+# Functions that every folder uses to define targets. Warnings, sanitizers, include folders and
+# tests are set up only here.
 
 find_program(CCACHE_PROGRAM ccache)
 if(CCACHE_PROGRAM)
@@ -14,7 +14,7 @@ add_library(dray_options INTERFACE)
 target_include_directories(dray_options INTERFACE ${CMAKE_SOURCE_DIR}/src)
 target_compile_options(dray_options INTERFACE -Wall -Wextra -Wshadow -Werror -fno-omit-frame-pointer)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-  # False positives of g++ 12 at -O2 inside the standard library and fmt.
+  # g++ 12 at -O2 gives false warnings inside the standard library and fmt.
   target_compile_options(dray_options INTERFACE -Wno-maybe-uninitialized -Wno-stringop-overflow
                          -Wno-array-bounds -Wno-restrict)
 endif()
@@ -23,7 +23,8 @@ if(DRAY_SANITIZE)
                          -fno-sanitize-recover=all)
   target_link_options(dray_options INTERFACE -fsanitize=${DRAY_SANITIZE})
   if(DRAY_SANITIZE MATCHES "thread" AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-    # Asio's memory fences, which ThreadSanitizer does not model; its locks order the same accesses.
+    # ThreadSanitizer does not understand Asio's memory fences. Asio's locks order the same
+    # accesses.
     target_compile_options(dray_options INTERFACE -Wno-tsan)
   endif()
 endif()
@@ -32,8 +33,8 @@ if(DRAY_FUZZ)
 endif()
 
 # dray_library(NAME base SRCS a.cc b.cc [DEPS tensor] [LIBS fmt::fmt])
-# The library dray_<NAME> of the folder that calls it. DEPS are other folders of src/, and must agree with
-# the layering table that tools/check_layers enforces; LIBS are outside libraries.
+# Defines the library dray_<NAME> of this folder. DEPS are other folders of src/ and must agree with
+# the layering table, which tools/check_layers enforces. LIBS are external libraries.
 function(dray_library)
   cmake_parse_arguments(arg "" "NAME" "SRCS;DEPS;LIBS" ${ARGN})
   add_library(dray_${arg_NAME} STATIC ${arg_SRCS})
@@ -45,7 +46,7 @@ function(dray_library)
 endfunction()
 
 # dray_tests(SRCS parse/json_test.cc ... DEPS base [LIBS ...] [LABELS slow])
-# One program for each source, named as the file is.
+# Defines one test program for each source, with the source's name.
 function(dray_tests)
   cmake_parse_arguments(arg "" "" "SRCS;DEPS;LIBS;LABELS" ${ARGN})
   foreach(source ${arg_SRCS})
@@ -55,7 +56,7 @@ function(dray_tests)
 endfunction()
 
 # dray_test(NAME json_test SRCS json_test.cc DEPS base [LIBS ...] [LABELS slow])
-# One GoogleTest program, registered with CTest under its name.
+# Defines one GoogleTest program and registers it with CTest under its name.
 function(dray_test)
   if(NOT DRAY_TESTS)
     return()
@@ -68,7 +69,7 @@ function(dray_test)
   target_link_libraries(${arg_NAME} PRIVATE dray_options GTest::gtest GTest::gtest_main ${arg_LIBS})
   target_compile_definitions(${arg_NAME} PRIVATE DRAY_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
   add_test(NAME ${arg_NAME} COMMAND ${arg_NAME} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
-  # A folder of its own for what it writes, so that tests and build trees do not meet there.
+  # The test writes to a folder of its own, so that tests and build trees do not disturb each other.
   set(scratch ${CMAKE_BINARY_DIR}/scratch/${arg_NAME})
   file(MAKE_DIRECTORY ${scratch})
   set_tests_properties(${arg_NAME} PROPERTIES ENVIRONMENT TEST_TMPDIR=${scratch} TIMEOUT 300)

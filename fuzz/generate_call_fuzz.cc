@@ -1,5 +1,5 @@
-// The JSON of a generation request: any bytes give a call within its bounds, or a refusal
-// that says something.
+// The JSON of a generation request: any bytes give a call within the limits, or an error with a
+// message.
 #include <cstdint>
 #include <string_view>
 
@@ -14,7 +14,7 @@ void CheckCall(const dray::api::GenerateCall& call) {
   DRAY_CHECK(call.num_returned >= 1 && call.num_returned <= call.request.params.n);
   DRAY_CHECK(call.top_n_tokens >= 0);
   DRAY_CHECK(call.request.params.num_logprobs.has_value());
-  // Whatever came in, the one schema gives a verdict.
+  // For any input Validate either accepts the parameters or returns an error with a message.
   dray::sampling::ParamLimits limits;
   limits.vocab_size = 1000;
   limits.max_new_tokens = 1000;

@@ -1,5 +1,5 @@
-// GGUF: any bytes are refused, or every byte of every tensor they name lies inside them, each block
-// can be decoded, and the metadata makes a tokenizer or an error.
+// GGUF: any bytes are refused, or every byte of every tensor that they name is inside them, each
+// block can be decoded, and the metadata gives a tokenizer or an error.
 #include <cstdint>
 #include <vector>
 

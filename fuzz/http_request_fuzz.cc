@@ -1,5 +1,5 @@
-// HTTP requests: any bytes give requests or one refusal, and the same ones however the bytes are
-// cut into pieces.
+// HTTP requests: any bytes give requests or one error, and the same ones for every way to cut the
+// bytes into pieces.
 #include <algorithm>
 #include <cstdint>
 #include <string>
@@ -11,7 +11,7 @@
 
 namespace {
 
-// What came out of one connection's bytes, given `piece` at a time.
+// The requests and errors of one connection that gets its bytes in pieces of `piece`.
 std::vector<std::string> ReadAll(std::string_view bytes, size_t piece) {
   dray::http::ParserLimits limits;
   limits.max_body_bytes = 1000;

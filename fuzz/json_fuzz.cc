@@ -1,4 +1,5 @@
-// JSON: any bytes parse or are refused; what parses survives being written and parsed again.
+// JSON: any bytes are parsed or refused. Parsed JSON stays the same when it is written and parsed
+// again.
 #include <cstdint>
 #include <string_view>
 

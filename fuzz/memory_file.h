@@ -1,5 +1,5 @@
-// A file that lives in memory, for fuzzing what reads files by path: no disk is touched, and
-// nothing is left behind. Separate because several targets need it.
+// A file in memory. Fuzz targets use it for readers that open files by path: the disk is not
+// touched, and nothing is left behind.
 #pragma once
 
 #include <cstddef>
@@ -15,7 +15,7 @@ class MemoryFile {
   MemoryFile& operator=(const MemoryFile&) = delete;
   ~MemoryFile();
 
-  // Valid while this object lives.
+  // The path is valid while this object exists.
   const std::filesystem::path& path() const { return path_; }
 
  private:

@@ -1,4 +1,5 @@
-// config.json: any JSON is refused with a message, or describes a model whose sizes are sane.
+// config.json: any JSON is refused with a message, or describes a model whose sizes are within
+// limits.
 #include <cstdint>
 #include <string_view>
 

@@ -1,5 +1,5 @@
 // Answers of servers under load: any bytes, in any pieces, are read or refused. The first byte
-// chooses API, delivery and where the pieces are cut.
+// chooses the API, the delivery and the places where the bytes are cut.
 #include <algorithm>
 #include <cstdint>
 #include <string_view>

@@ -1,4 +1,4 @@
-// safetensors: any bytes are refused, or every byte of every tensor they name lies inside them.
+// safetensors: any bytes are refused, or every byte of every tensor that they name is inside them.
 #include <cstdint>
 #include <cstring>
 #include <string_view>
@@ -15,7 +15,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
 
 extern "C" size_t LLVMFuzzerMutate(uint8_t* data, size_t size, size_t max_size);
 
-// Three times in four, makes the header's length true again, without which no header would be read.
+// In three of four cases, corrects the header's length. With a wrong length the reader would not
+// get to the header.
 extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t max_size,
                                           unsigned int seed) {
   size = LLVMFuzzerMutate(data, size, max_size);

@@ -1,5 +1,5 @@
-// serving.properties: any bytes give settings or a refusal that names its source, and
-// warnings name theirs.
+// serving.properties: any bytes give settings, or an error that names their source; warnings name
+// it too.
 #include <cstdint>
 #include <string>
 #include <string_view>

@@ -1,4 +1,4 @@
-// model.safetensors.index.json: any file is refused, or names only plain files.
+// model.safetensors.index.json: any file is refused, or names only files without folders.
 #include <cstdint>
 
 #include "base/check.h"

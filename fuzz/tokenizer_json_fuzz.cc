@@ -1,6 +1,6 @@
-// tokenizer.json: any bytes are refused, or give a tokenizer that takes any text, keeps to its own
-// ids, and streams what it decodes, in whole characters. The input is the file; what follows its
-// first NUL is the text.
+// tokenizer.json: any bytes are refused, or give a tokenizer that accepts any text, returns only
+// ids of its vocabulary, and decodes to the same text in a stream of whole characters. The input is
+// the file; the bytes after its first NUL are the text.
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -45,7 +45,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     for (const int32_t id : *ids) DRAY_CHECK(id >= 0 && id < made.vocab_size());
     TryDecode(made, *ids, true);
   }
-  std::vector<int32_t> any;  // ids that no text gives
+  std::vector<int32_t> any;  // ids that need not come from a text
   for (const char byte : text.substr(0, 64)) any.push_back(static_cast<int8_t>(byte));
   TryDecode(made, any, false);
   return 0;

@@ -1,5 +1,5 @@
-// Text: each kind of tokenizer takes any bytes, and a byte-level one gives valid
-// UTF-8 back unchanged.
+// Text: each kind of tokenizer accepts any bytes, and a byte-level one returns valid UTF-8
+// unchanged.
 #include <array>
 #include <cstdint>
 #include <filesystem>

@@ -1,5 +1,5 @@
-// torch .bin, both containers: any bytes are refused, or every element of every tensor they name
-// lies inside them, views with strides included.
+// torch .bin in both containers: any bytes are refused, or every element of every tensor that they
+// name is inside them, also for views with strides.
 #include <algorithm>
 #include <cstdint>
 
@@ -9,7 +9,7 @@
 
 namespace {
 
-// The bytes from a tensor's first to its last element.
+// The bytes from a tensor's first element to its last.
 std::span<const std::byte> Reach(const dray::checkpoint::TensorSource& tensor) {
   int64_t last = 0;
   for (int i = 0; i < tensor.shape.rank(); ++i) {

@@ -1,5 +1,5 @@
-// Pickles of state dicts, without a container around them: any bytes are refused, or give tensors
-// whose every element is within the storage that they view.
+// Pickles of state dicts without a container: any bytes are refused, or give tensors whose elements
+// are all inside the storage that they view.
 #include <cstdint>
 #include <string>
 

@@ -1,5 +1,5 @@
-// What the targets share that check ranges: the input as bytes, and a read of every byte of a
-// range, under the eyes of AddressSanitizer.
+// Shared by the targets that check ranges: the input as bytes, and a read of every byte of a range,
+// which AddressSanitizer checks.
 #pragma once
 
 #include <cstddef>
@@ -15,7 +15,7 @@ inline std::span<const std::byte> AsBytes(const uint8_t* data, size_t size) {
 inline void Touch(std::span<const std::byte> bytes) {
   uint64_t sum = 0;
   for (const std::byte value : bytes) sum += static_cast<uint8_t>(value);
-  asm volatile("" : : "r"(sum));  // so that the compiler keeps the reads
+  asm volatile("" : : "r"(sum));  // keeps the compiler from removing the reads
 }
 
 }  // namespace dray::fuzz

@@ -1,6 +1,6 @@
-// ZIP archives: any bytes are refused, or tiled by entries that do not overlap. The input is tried
-// as an archive, and as a list of changes (offset, offset, byte) to a sound one, which gets past
-// the signatures.
+// ZIP archives: any bytes are refused, or consist of entries that do not overlap. The input is
+// tried as an archive, and as a list of changes (offset, offset, byte) to a correct archive; these
+// get past the signatures.
 #include <algorithm>
 #include <cstdint>
 #include <memory>

@@ -1,7 +1,7 @@
-// Is a library's matrix product as good as ours? Runs all linear layers of a LLaMA-shaped 1.3
-// B model (a few layers and the head, weights distinct in memory) through dray, oneDNN and
-// BLIS, one after the other for each number of rows, and prints tokens a second, and ours over
-// the best library's.
+// Is a library's matrix product as good as ours? Runs all linear layers of a LLaMA-shaped 1.3 B
+// model (a few layers and the head, each with its own weights in memory) through dray, oneDNN and
+// BLIS in turn, for each number of rows. Prints tokens a second, and our figure divided by the best
+// library's.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -44,7 +44,7 @@ kernels::WeightFormat Format(const std::string& name) {
   return name == "int8" ? kernels::WeightFormat::kI8 : kernels::WeightFormat::kF32;
 }
 
-// Our layers behind the same face.
+// Our layers with the interface of the libraries' layers.
 class DrayLinear : public LibraryLinear {
  public:
   DrayLinear(kernels::Backend& backend, const Shape& shape, kernels::WeightFormat format)
@@ -91,8 +91,8 @@ Chain MakeChain(const std::vector<Shape>& shapes, const MakeLinear& make) {
   return chain;
 }
 
-// Each library's threads spin for some milliseconds after their last work; they are let fall asleep
-// before another one is timed.
+// After its last work each library's threads spin for some milliseconds. They must be asleep before
+// the next library is timed.
 constexpr std::chrono::milliseconds kRest{50};
 
 double Seconds(const Chain& chain, int64_t rows, const std::vector<float>& x,

@@ -24,7 +24,7 @@ dnnl::stream& Stream() {
   return stream;
 }
 
-// Weights of either sign that the compiler cannot know.
+// Random weights of both signs.
 std::vector<float> SomeWeights(int64_t count) {
   std::vector<float> values(static_cast<size_t>(count));
   uint32_t state = 1;
@@ -68,7 +68,7 @@ class OneDnn : public LibraryLinear {
     memory source;
   };
 
-  // By each row's largest magnitude, as dynamic quantisation does.
+  // Quantizes each row by its largest magnitude, as dynamic quantization does.
   void Quantize(const float* x, int64_t rows, int8_t* to) const {
     for (int64_t r = 0; r < rows; ++r) {
       const float* row = x + r * shape_.in_features;
@@ -103,7 +103,7 @@ class OneDnn : public LibraryLinear {
     return prepared_.emplace(rows, std::move(made)).first->second;
   }
 
-  // The weights in the order that the product asks for; orders are shared between numbers of rows.
+  // The weights in the order that the product needs. Different numbers of rows may share an order.
   memory Weights(const memory::desc& wanted) {
     for (const memory& known : packed_) {
       if (known.get_desc() == wanted) return known;

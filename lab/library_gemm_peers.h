@@ -1,6 +1,6 @@
-// A linear layer as oneDNN and BLIS compute it: weights brought into the library's own order once,
-// f32 activations in, f32 out, with what conversion of the activations the number format needs
-// counted in.
+// A linear layer computed by oneDNN or BLIS. The weights are brought into the library's own order
+// once. Inputs and outputs are f32; converting the inputs to the number format is part of the
+// measured time.
 #pragma once
 
 #include <cstdint>
@@ -15,20 +15,20 @@ struct Shape {
   int64_t in_features = 0;
 };
 
-// One matrix of random weights in one library and number format.
+// One matrix of random weights in one library and one number format.
 class LibraryLinear {
  public:
   virtual ~LibraryLinear() = default;
-  // out[rows, out_features] = x[rows, in_features] * weight^T. The first call of a number of rows
-  // may prepare kernels.
+  // out[rows, out_features] = x[rows, in_features] * weight^T. The first call with a number of rows
+  // may prepare kernels for it.
   virtual void Run(const float* x, int64_t rows, float* out) = 0;
 };
 
-// `format` is f32, bf16 or int8. Null: the library has no such product.
+// `format` is f32, bf16 or int8. Returns null if the library has no such product.
 std::unique_ptr<LibraryLinear> MakeOneDnn(const Shape& shape, std::string_view format);
 std::unique_ptr<LibraryLinear> MakeBlis(const Shape& shape, std::string_view format);
 
-// Both libraries keep threads of their own.
+// Both libraries have threads of their own.
 void SetLibraryThreads(int num_threads);
 
 }  // namespace dray::lab
