@@ -1,10 +1,10 @@
-"""What the checks of this folder know about C++ text: it without comments and literals, and its
-functions. No compiler: the checks must run in a second, on files that do not compile yet too."""
+"""Analyses C++ text for the checks of this folder: removes comments and literals, and finds functions. Does not
+use a compiler: the checks must run in a second, and also on files that do not compile yet."""
 
 import re
 from pathlib import Path
 
-# A raw string, an ordinary literal or a comment, whichever begins first.
+# Matches a raw string, an ordinary literal or a comment, whichever begins first.
 _OPAQUE = re.compile(
     r'R"(?P<delim>[^()\s\\]{0,16})\((?:.|\n)*?\)(?P=delim)"'
     r'|"(?:[^"\\\n]|\\.)*"'
@@ -14,7 +14,7 @@ _OPAQUE = re.compile(
 
 
 def blank(text, keep_strings=False):
-    """`text` with comments and literals replaced by spaces; line numbers stay."""
+    """Returns `text` with spaces in place of comments and literals; line numbers stay the same."""
 
     def replace(match):
         found = match.group(0)
@@ -36,7 +36,7 @@ _CONTAINER = re.compile(r'\b(?:namespace|class|struct|union|enum)\b|\bextern\s*$
 
 
 def functions(text):
-    """(first line, last line, head) of each function body outside other functions."""
+    """Returns (first line, last line, head) of each function that is not inside another."""
     text = _DIRECTIVE.sub(lambda m: re.sub(r'[^\n]', ' ', m.group(0)), blank(text))
     found = []
     stack = []  # per open brace: 'container', 'function' or 'other'
@@ -59,7 +59,7 @@ def functions(text):
 
 
 def _kind(head):
-    """What the brace after `head`, at namespace or class scope, opens."""
+    """Says what the brace after `head` opens, at namespace or class scope."""
     without_templates = re.sub(r'\btemplate\s*<[^{}()]*>', ' ', head)
     has_parameters = ')' in re.sub(r'\balignas\s*\([^()]*\)|\b__attribute__\s*\(\([^()]*\)\)', ' ',
                                    without_templates)

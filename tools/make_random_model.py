@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Writes a randomly initialised checkpoint of full size, to measure speed and memory without a download.
+"""Writes a checkpoint of full size with random weights, to measure speed and memory without a download.
 
 Usage: tools/make_random_model.py --shape opt-1.3b|neox-1.4b|llama-1.3b --out DIR [--dtype bf16|f16|f32]
        tools/make_random_model.py --config some/config.json --out DIR
 Writes config.json, sharded safetensors with an index, tokenizer.json, tokenizer_config.json and
-generation_config.json. Needs numpy only. Weights are normal(0, 0.02), norms 1 + that; the same seed gives
-the same bytes. Tensors are drawn one after the other, so memory stays near the largest tensor.
+generation_config.json. Needs only numpy. Weights are normal(0, 0.02), weights of norms 1 + normal(0, 0.02). The
+same seed gives the same bytes. Tensors are drawn one after the other, so that only one is in memory.
 """
 
 import argparse
@@ -143,7 +143,7 @@ def bloom_tensors(c):
 
 
 def llama_tensors(c):
-    """LLaMA, Mistral, Qwen2 and Qwen3; what they leave out takes the default of their own family."""
+    """Yields the tensors of LLaMA, Mistral, Qwen2 and Qwen3; keys that are absent have the family's default."""
     kind, hidden, heads = c["model_type"], c["hidden_size"], c["num_attention_heads"]
     default_head = 128 if kind == "qwen3" else hidden // heads
     head_dim = c.get("head_dim") or default_head
@@ -178,7 +178,7 @@ FAMILIES = {"gpt2": gpt2_tensors, "opt": opt_tensors, "gptj": gptj_tensors,
 
 
 def to_bytes(values, dtype):
-    """float32 to the file's type; bfloat16 rounds to nearest, ties to even."""
+    """Converts float32 to the file's type; bfloat16 rounds to nearest, ties to even."""
     if dtype == "f32":
         return values.tobytes()
     if dtype == "f16":
@@ -210,7 +210,7 @@ def split_shards(tensors, item_bytes, shard_bytes):
 
 
 def write_shard(path, tensors, dtype, rng):
-    """One safetensors file: header length, JSON header padded to 8 bytes, then the data."""
+    """Writes a safetensors file: the header's length, the JSON header padded to 8 bytes, then the data."""
     code, _, item_bytes = DTYPES[dtype]
     header, offset = {"__metadata__": {"format": "pt"}}, 0
     for name, shape in tensors:
@@ -243,7 +243,7 @@ def write_weights(config, dtype, out, shard_bytes, seed):
 
 
 def byte_alphabet():
-    """The printable character that stands for each byte in byte-level BPE files, by byte value."""
+    """Returns, by byte value, the printable character that stands for each byte in byte-level BPE files."""
     plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
     alphabet, extra = {}, 256
     for byte in range(256):
@@ -253,7 +253,7 @@ def byte_alphabet():
 
 
 def invented_words():
-    """Endless word pieces with the pair that makes each: letters after letters or after a space."""
+    """Yields word pieces without end, each with the pair that makes it: letters after letters or after a space."""
     letters = "etaoinshrdlcumwfgypbvkjxqz"
     shorter = ["\u0120", *letters]
     while True:
@@ -265,7 +265,7 @@ def invented_words():
 
 
 def special_tokens(config):
-    """Names for the ids that the config calls special."""
+    """Returns names for the ids that the config calls special."""
     names = {}
     for key, text in (("eos_token_id", "</s>"), ("bos_token_id", "<s>"), ("pad_token_id", "<pad>")):
         token = config.get(key)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Proof that each check of this folder passes what is right and fails what is wrong."""
+"""Tests that each check of this folder accepts what is right and fails for what is wrong."""
 
 import subprocess
 import sys
@@ -35,7 +35,7 @@ GOOD_TREE = {
 
 
 def run_check(check, changes=None):
-    """(exit status, output) of a check on GOOD_TREE with `changes` (path: text; None removes)."""
+    """Returns (exit status, output) of a check on GOOD_TREE with `changes` (path: text; None removes the file)."""
     tree = {**GOOD_TREE, **(changes or {})}
     with tempfile.TemporaryDirectory() as root:
         for name, text in tree.items():

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Runs dray and the peers that are installed on the same weights, threads and prompts, and prints a table.
+"""Runs dray and the installed peers with the same weights, threads and prompts, and prints a table.
 
     bench/peers/compare.py --model DIR --suite micro --engine dray --engine openvino_genai=/path/to/python ...
 
-Engines alternate within every round, so that an hour in which the machine is slow is slow for all of them;
-the table gives medians over rounds and repeats. Each engine's own form of the weights is made once, under
---work. The machine's limits are measured by `dray bench` before each round.
+The engines take turns within every round, so that a slow hour of the machine affects all of them. The table
+has medians over rounds and repeats. The weights are converted once for each engine, under --work. `dray
+bench` measures the machine's limits before each workload of a round.
 """
 
 import argparse
@@ -21,7 +21,7 @@ import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 WORK = pathlib.Path("/tmp/dray-peers")
-ENGINES = {  # name: the formats that it runs
+ENGINES = {  # [name]: the formats that the engine runs
     "dray": ("bf16", "int8", "int4"),
     "openvino_genai": ("int8", "int4"),
     "ctranslate2": ("int8",),
@@ -174,7 +174,7 @@ def parse():
 
 
 def make_engines(texts):
-    """From NAME or NAME=PYTHON."""
+    """Engines from arguments of the form NAME or NAME=PYTHON."""
     engines = []
     for text in texts:
         name, _, python = text.partition("=")

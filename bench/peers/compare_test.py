@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The arithmetic and the table of compare.py and serve.py, with figures made up here; runs no engine."""
+"""Tests the arithmetic and the tables of compare.py and serve.py with invented figures; runs no engine."""
 
 import argparse
 import json

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Clients that ask at the same time: dray and llama-server over HTTP, OpenVINO's pipeline in process.
+"""Compares servers with concurrent clients: dray and llama-server over HTTP, OpenVINO's pipeline in process.
 
     bench/peers/serve.py --model DIR --engine dray --engine llama_cpp --engine openvino_genai=/path/to/python
 
-Every client sends one prompt, all at once; `dray bench --url` drives both servers with the same requests.
-Weights are int8 (Q8_0). Prepared folders are those of compare.py. The table gives output tokens a second and
-the median time to the first token, medians over rounds, engines alternating.
+Each client sends one prompt, all at the same time. `dray bench --url` sends both servers the same requests.
+Weights are int8 (Q8_0), in the folders that compare.py prepares. The engines take turns in each round. The
+table has the medians over rounds of output tokens a second and of the median time to the first token.
 """
 
 import argparse
@@ -28,7 +28,7 @@ PORT = 18431
 START_SECONDS = 120
 
 
-# A prompt that was cut to N tokens may have a few more once its text is read again.
+# A prompt that was cut to N tokens may have a few more after decoding and encoding it again.
 SPARE_TOKENS = 16
 
 

@@ -1,11 +1,11 @@
 """Compares dray with transformers on random tiny checkpoints: logits and greedy tokens.
 
-Pinned: torch 2.6.0, transformers 5.23.0 (CPU). No part of the tests: a search for what they miss.
+Pinned: torch 2.6.0, transformers 5.23.0 (CPU). Not one of the tests, but a search for faults that they miss.
 Usage: python compare_models.py --tool build/release/tests/logits_tool [--families gpt2 ...] [--count 10]
        [--seed 0] [--only FAMILY:SEED] [--keep DIR] [--log FILE]
 One case is one seed: a configuration (random_configs.py), weights, a way to store them (random_storage.py)
-and ways to run the tool. transformers' float32 run over the written directory is the truth. A case ends as
-ok, refused (both, or dray alone, with its message), or as a failure, which is printed.
+and ways to run the tool. The expected values are those of transformers in float32 with the written directory.
+A case ends as ok, as refused (by both, or only by dray, with its message), or as a failure, which is printed.
 """
 
 import argparse
@@ -36,14 +36,14 @@ ISAS = ("portable", "avx2", "avx512", "avx512-bf16")
 
 
 class Failure(Exception):
-    """What is wrong with dray's answer."""
+    """Says what is wrong with dray's answer."""
 
 
 # ---- one checkpoint ------------------------------------------------------------------------------
 
 
 def draw_weights(model, config, rng):
-    """Every tensor matters; some models have means far from zero, or large values."""
+    """Draws weights such that every tensor matters; some models get means far from zero, or large values."""
     generator = numpy.random.default_rng(rng.randrange(2**32))
     gain, shift = rng.choice(((1.0, 0.0), (1.0, 0.0), (1.0, 0.0), (3.0, 0.0), (1.0, 4.0)))
     weights = {}
@@ -59,7 +59,7 @@ def draw_weights(model, config, rng):
 
 
 def write_case(family, rng, out):
-    """Writes a directory; returns the configuration and what is remarkable about the rest."""
+    """Writes a directory. Returns the configuration and how the rest is stored."""
     config = random_config(family, rng)
     parsed = transformers.AutoConfig.for_model(**json.loads(json.dumps(config)))
     blank = transformers.AutoModelForCausalLM.from_config(parsed, attn_implementation="eager")
@@ -76,7 +76,7 @@ def write_case(family, rng, out):
 
 
 def odd_spellings(out, rng):
-    """Changes config.json to forms that transformers 4 or other programs wrote; the model stays as it is."""
+    """Changes config.json as transformers 4 or other programs would write it; the model stays the same."""
     path = out / "config.json"
     config = json.loads(path.read_text())
     done = []
@@ -118,7 +118,7 @@ def is_dynamic(model):
 
 @torch.no_grad()
 def oracle_logits(model, prompt, greedy):
-    """[1 + len(greedy) - 1, vocab]: after the prompt, and after each greedy token but the last."""
+    """Returns the logits [len(greedy), vocab] after the prompt and after each greedy token but the last."""
     reset_rope(model)
     if not is_dynamic(model):
         ids = torch.tensor([prompt + greedy[:-1]])
@@ -135,7 +135,7 @@ def oracle_logits(model, prompt, greedy):
 
 
 def run_tool(tool, out, prompts, options):
-    """The answers; or the message of a refusal. A crash is a failure."""
+    """Returns the answers, or the message of a refusal. A crash is a failure."""
     command = ["nice", tool, str(out)]
     for key, value in options.items():
         command += [f"--{key}"] + ([] if value is True else [str(value)])
@@ -149,7 +149,7 @@ def run_tool(tool, out, prompts, options):
 
 
 def compare_answers(model, prompts, answers, tolerance, what):
-    """The largest difference seen, over the largest |logit|."""
+    """Returns the largest difference relative to the largest |logit|."""
     worst = 0.0
     for prompt, answer in zip(prompts, answers, strict=True):
         truth = oracle_logits(model, prompt, answer["greedy"])
@@ -170,7 +170,7 @@ def compare_answers(model, prompts, answers, tolerance, what):
 
 
 def noise_of(model, prompt, wanted):
-    """What float32 rounding does to these logits in transformers itself; 0 unless wanted."""
+    """How much float32 rounding changes these logits in transformers itself; 0 unless `wanted`."""
     if not wanted:
         return 0.0
     with torch.no_grad():
@@ -178,7 +178,7 @@ def noise_of(model, prompt, wanted):
         single = model(torch.tensor([prompt]), use_cache=False).logits[0, -1]
         upcast = [module for module in model.modules() if getattr(module, "reorder_and_upcast_attn", False)]
         for module in upcast:
-            module.reorder_and_upcast_attn = False  # the same sums; it refuses float64
+            module.reorder_and_upcast_attn = False  # the sums are the same, and the flag does not allow float64
         reset_rope(model)
         double = model.double()(torch.tensor([prompt]), use_cache=False).logits[0, -1]
         model.float()
@@ -197,7 +197,7 @@ def random_run(rng):
 
 
 def check_same(tool, out, prompts, first, options, rng):
-    """Threads, chunks and company in the batch must not change a bit."""
+    """Expects the same bits for any number of threads, any chunks, and any other sequences in the batch."""
     other = random_run(rng) | {key: options[key] for key in ("block-size", "isa", "dtype") if key in options}
     answers, message = run_tool(tool, out, prompts, other)
     if message:
@@ -207,7 +207,7 @@ def check_same(tool, out, prompts, first, options, rng):
 
 
 def rounded(model, dtype):
-    """A copy with the matrices rounded, as dray holds them; vectors stay as they are."""
+    """Returns a copy whose matrices are rounded as in dray; vectors stay as they are."""
     twin = copy.deepcopy(model)
     for parameter in twin.parameters():
         if parameter.dim() > 1:
@@ -216,9 +216,9 @@ def rounded(model, dtype):
 
 
 def more_runs(tool, out, prompts, model, rng):
-    """The other instruction sets, each also with rounded weights. The largest differences.
+    """Runs the other instruction sets, each also with rounded weights. Returns the largest differences.
 
-    Norms of a few elements are nearly steps, which amplify any rounding, so narrow models are left out.
+    Narrow models are left out: a norm over few elements is nearly a step function, which amplifies rounding.
     """
     errors = collections.defaultdict(float)
     twins = {"f32": model}
@@ -241,7 +241,7 @@ def more_runs(tool, out, prompts, model, rng):
 
 
 def run_case(family, seed, arguments, out):
-    """(outcome, detail)."""
+    """Returns (outcome, detail)."""
     rng = random.Random(f"{family}:{seed}")
     try:
         config, storage = write_case(family, rng, out)
@@ -251,7 +251,7 @@ def run_case(family, seed, arguments, out):
     try:
         model = load_oracle(out)
         oracle_logits(model, prompts[0], [])
-    except Exception as error:  # whatever the oracle cannot do is not compared
+    except Exception as error:  # what transformers cannot run is not compared
         _, message = run_tool(arguments.tool, out, prompts, {})
         return "refused by both" if message else "refused by transformers", f"{error} / {message}"[:400]
     storage["odd"] = odd_spellings(out, rng)

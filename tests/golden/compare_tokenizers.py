@@ -3,8 +3,9 @@
 
     tests/golden/compare_tokenizers.py --binary build/release/dray [--megabytes 2] [--seed 5] [name ...]
 
-For every folder of tests/golden/tokenizers: ids of every line with and without special tokens, and the text of
-the ids with and without skipping special ones. Prints one row a tokenizer; exit code 1 if anything differs.
+For every folder of tests/golden/tokenizers it compares the ids of every line with and without special tokens,
+and the text of the ids with and without skipping special tokens. Prints one row for each tokenizer. The exit
+code is 1 if anything differs.
 Made with tokenizers 0.23.3 and transformers 5.23.0.
 """
 
@@ -31,7 +32,7 @@ def load_reference(folder):
 
 
 def run_dray(binary, folder, values, *flags):
-    """One value of output for each of `values`."""
+    """Returns one output value for each of `values`."""
     with tempfile.TemporaryFile('w+') as lines:
         lines.writelines(json.dumps(value) + '\n' for value in values)
         lines.seek(0)

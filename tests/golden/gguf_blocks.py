@@ -1,17 +1,17 @@
-"""GGUF blocks for make_gguf_goldens.py: random ones of every format, and given numbers in a format."""
+"""GGUF blocks for make_gguf_goldens.py: random blocks of every format, and given numbers in a format."""
 
 import gguf
 import numpy
 from gguf import GGMLQuantizationType as Type
 
-# Where a block's f16 scales lie, in bytes; everything else in it may be any byte.
+# The byte offsets of a block's f16 scales. All other bytes of a block may have any value.
 SCALE_PLACES = {Type.Q4_0: [0], Type.Q4_1: [0, 2], Type.Q5_0: [0], Type.Q5_1: [0, 2], Type.Q8_0: [0],
                 Type.Q2_K: [80, 82], Type.Q3_K: [108], Type.Q4_K: [0, 2], Type.Q5_K: [0, 2],
                 Type.Q6_K: [208]}
 
 
 def random_blocks(kind, shape, scale, rng):
-    """A tensor's bytes: random numbers under f16 scales of about `scale`, of both signs."""
+    """Returns a tensor's bytes: random numbers, with f16 scales of about `scale` and of both signs."""
     elements, size = gguf.GGML_QUANT_SIZES[kind]
     blocks = rng.integers(0, 256, (*shape[:-1], shape[-1] // elements, size), dtype=numpy.uint8)
     for place in SCALE_PLACES[kind]:
@@ -21,15 +21,15 @@ def random_blocks(kind, shape, scale, rng):
 
 
 def encode(value, kind, rng):
-    """`value` in that format: by the package where it can, else by rounding to the nearest number that
-    a block with one scale for all its groups can hold."""
+    """Returns `value` in the format `kind`. The package writes some formats; for the others, encode_k rounds to
+    the nearest numbers."""
     if kind in (Type.F16, Type.BF16, Type.Q4_0, Type.Q4_1, Type.Q5_0, Type.Q5_1, Type.Q8_0):
         return gguf.quantize(value, kind)
     return encode_k(value, kind, rng)
 
 
 def set_bits(blocks, place, numbers, bits, groups):
-    """Numbers [.., 32 * parts] into bytes of 32 neighbours, `groups` parts above each other."""
+    """Writes numbers [.., n * groups * 32]: 32 bytes hold `groups` rows of 32 numbers, one above the other in bits."""
     parts = numbers.reshape(*numbers.shape[:-1], -1, groups, 32)
     packed = numpy.zeros((*parts.shape[:-2], 32), numpy.uint8)
     for part in range(groups):
@@ -39,8 +39,8 @@ def set_bits(blocks, place, numbers, bits, groups):
 
 
 def encode_k(value, kind, rng):
-    """A K-quantised tensor whose blocks have random small scales beside the f16 one, so that each
-    field of the format matters, and the nearest numbers under them."""
+    """Returns a K-quantized tensor. Besides the f16 scale its blocks have random small scales, so that each field
+    of the format matters; with these scales the nearest numbers are chosen."""
     size = gguf.GGML_QUANT_SIZES[kind][1]
     data = random_blocks(kind, value.shape, 1.0, rng).reshape(*value.shape[:-1], -1, size)
     rows = value.reshape(*value.shape[:-1], -1, 256)
@@ -50,7 +50,7 @@ def encode_k(value, kind, rng):
         if place in (2, 82):
             spread = spread * {Type.Q2_K: 1.5, Type.Q4_K: 7.5, Type.Q5_K: 15.5}[kind]
         data[..., place:place + 2] = spread.astype(numpy.float16)[..., None].view(numpy.uint8)
-    # Which numbers stand for what is asked of the package: each number in turn, for all elements.
+    # The package tells what each number decodes to: each number is tried for all elements.
     levels = {Type.Q2_K: 4, Type.Q3_K: 8, Type.Q4_K: 16, Type.Q5_K: 32, Type.Q6_K: 64}[kind]
     best = numpy.full(rows.shape, numpy.inf)
     chosen = numpy.zeros(rows.shape, numpy.int64)
@@ -67,15 +67,15 @@ def decode_k(data, kind, shape):
 
 
 def with_numbers(data, kind, numbers):
-    """The blocks with their scales kept and their numbers replaced."""
+    """Returns the blocks with the same scales and with other numbers."""
     out = data.copy()
     fields = {Type.Q2_K: [(16, 2, 4, 0)], Type.Q3_K: [(32, 2, 4, 0), (0, 1, 8, 2)],
               Type.Q4_K: [(16, 4, 2, 0)], Type.Q5_K: [(48, 4, 2, 0), (16, 1, 8, 4)],
-              Type.Q6_K: [(128, 2, 4, 4)]}[kind]  # place, bits, parts in a byte, which bits of a number
+              Type.Q6_K: [(128, 2, 4, 4)]}[kind]  # byte offset, bits, parts in a byte, first bit of the number
     for place, bits, parts, shift in fields:
         out[..., place:place + 256 * bits // 8] = 0
         set_bits(out, place, (numbers >> shift) & ((1 << bits) - 1), bits, parts)
-    if kind == Type.Q6_K:  # parts 0 and 1 lie below 2 and 3
+    if kind == Type.Q6_K:  # parts 0 and 1 are in the low bits, 2 and 3 above them
         low = (numbers & 15).reshape(*numbers.shape[:-1], 2, 2, 2, 32).swapaxes(-2, -3)
         out[..., 0:128] = 0
         set_bits(out, 0, low.reshape(numbers.shape), 4, 2)

@@ -1,9 +1,9 @@
 """The table of golden model variants: one entry per directory under tests/golden/models/.
 
-Separate from make_model_goldens.py because this is data. `config` is the config.json a transformers 4
-release would have written for such a model, key names and all (rope_theta, rope_scaling, rotary_pct,
-torch_dtype, n_embed, ...); it is committed as config.v4.json. config.json beside it is what the pinned
-transformers 5 writes for the same model (rope_parameters, dtype, ...). Both must load identically.
+Separate from make_model_goldens.py because this is data. `config` is the config.json that a transformers 4
+release would write for such a model, with its names of keys (rope_theta, rope_scaling, rotary_pct,
+torch_dtype, n_embed, ...). It is committed as config.v4.json. config.json beside it is written by the pinned
+transformers 5 for the same model (rope_parameters, dtype, ...). Both must load as the same model.
 
 Storage keys of a variant:
   storage   safetensors | safetensors-sharded | bin | bin-sharded | bin-legacy (torch before 1.6, no zip)
@@ -160,7 +160,7 @@ def qwen3(**changes):
 
 
 NO_TRANSFORMER = [("transformer.", "")]
-EMBED_OUT = [("lm_head.", "embed_out.")]  # files say embed_out, transformers 5 says lm_head in memory
+EMBED_OUT = [("lm_head.", "embed_out.")]  # files have embed_out, transformers 5 in memory has lm_head
 YARN = {"rope_type": "yarn", "factor": 8.0, "original_max_position_embeddings": 64}
 LLAMA3 = {"factor": 8.0, "high_freq_factor": 4.0, "low_freq_factor": 1.0,
           "original_max_position_embeddings": 64, "rope_type": "llama3"}

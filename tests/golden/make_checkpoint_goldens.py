@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes tests/golden/checkpoint/: small files written by torch.save, and what torch holds in them.
+"""Writes tests/golden/checkpoint/: small files by torch.save, and the tensors that torch reads from them.
 
 Needs torch (made with 2.6) and safetensors. The tests need neither: they read the files made here.
   accepted/*.bin    files that dray must read; expected.json has every tensor's dtype, shape and bytes
@@ -37,7 +37,7 @@ def values(shape, dtype=torch.float32, seed=0):
 
 
 def describe(state_dict):
-    """Row-major bytes of every tensor that dray reads; None for those that it lists as unreadable."""
+    """Returns the row-major bytes of every tensor that dray reads; None for those that it lists as unreadable."""
     tensors = {}
     for name, tensor in state_dict.items():
         if not isinstance(tensor, torch.Tensor):
@@ -89,7 +89,7 @@ def accepted_cases():
     attributed = values((3,), seed=5)
     attributed.partition_dim = 0
     yield "attributes", {"p": with_state, "t": attributed}, {}
-    run = values((1010,))  # more than the 1000 items of one SETITEMS
+    run = values((1010,))  # one SETITEMS opcode takes at most 1000 items
     yield "many", {f"t.{i}": run[i] for i in range(1010)}, {}
     names = {"weird name/with.dots-and ünïcode": values((2,)), "x" * 300: values((2,), seed=2)}
     yield "names", names, {}
@@ -103,7 +103,7 @@ def accepted_cases():
 
 
 class Call:
-    """Pickles as a call of `function` with `arguments`."""
+    """An object whose pickle is a call of `function` with `arguments`."""
 
     def __init__(self, function, *arguments):
         self.function, self.arguments = function, arguments
@@ -118,7 +118,7 @@ class Plain:
 
 
 def replace_entries(path, entries):
-    """Writes the archive at `path` again, stored, with `entries` (suffix -> bytes) in place of its own."""
+    """Writes the archive at `path` again without compression; `entries` (suffix -> bytes) replace its own."""
     with zipfile.ZipFile(path) as old:
         content = {info.filename: old.read(info) for info in old.infolist()}
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as new:
@@ -128,7 +128,7 @@ def replace_entries(path, entries):
 
 
 def refused_cases():
-    """name, object, options, part of the message."""
+    """Yields (name, object, options, part of the message)."""
     evil = {"w": values((2,)), "x": Call(os.system, "touch /tmp/never")}
     yield "os_system", evil, {}, "posix.system"
     yield "os_system_legacy", evil, {"_use_new_zipfile_serialization": False}, "posix.system"
@@ -165,7 +165,7 @@ def main():
         torch.save(state_dict, OUT / "accepted" / f"{name}.bin", **options)
         expected["accepted"][f"{name}.bin"] = describe(state_dict)
 
-    path = OUT / "accepted" / "rezipped.bin"  # another writer: no descriptors, no ZIP64 records
+    path = OUT / "accepted" / "rezipped.bin"  # as by another program: no descriptors, no ZIP64 records
     torch.save(module_state_dict(), path)
     replace_entries(path, {})
     expected["accepted"][path.name] = describe(module_state_dict())

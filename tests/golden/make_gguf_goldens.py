@@ -1,15 +1,15 @@
-"""Writes the GGUF files under tests/golden/gguf/ with the `gguf` package, and what they must give.
+"""Writes the GGUF files under tests/golden/gguf/ with the `gguf` package, and the results expected of them.
 
 Pinned: gguf 0.19.0, torch 2.6.0, transformers 5.23.0, numpy (CPU, float32, eager attention).
 Usage: python make_gguf_goldens.py [--out DIR] [--only blocks models quantised tokenizers seeds]
 
-  blocks.gguf        random blocks of every format that dray reads, and, as f32 tensors named
-                     "<format>.decoded", what gguf.dequantize makes of them
-  <variant>.gguf     golden models of models/ as a converter writes them; they must give the logits
+  blocks.gguf        random blocks of every format that dray reads, and f32 tensors named
+                     "<format>.decoded" with the results of gguf.dequantize
+  <variant>.gguf     golden models of models/ as a converter writes them; expected are the logits
                      and tokens of models/<variant>/golden.json
   quantised-*/       random models in mixed formats with golden.json and golden.safetensors, from
                      transformers reading the GGUF file
-  tokenizer-*.gguf   tokenizers of tokenizers/ as metadata; they must give the ids of
+  tokenizer-*.gguf   tokenizers of tokenizers/ as metadata; expected are the ids of
                      tokenizers/<name>/cases.json
 
 README.md beside this file describes the goldens.
@@ -63,7 +63,7 @@ def make_blocks(out):
 
 ARCHITECTURES = {"llama": "llama", "mistral": "llama", "qwen2": "qwen2", "qwen3": "qwen3",
                  "gpt2": "gpt2", "gpt_neox": "gptneox", "bloom": "bloom"}
-# Variants of models/; the number of files that hold each.
+# [variant of models/]: the number of files to write it to
 MODELS = {"bloom-6-heads": 1, "gpt2": 1, "gpt_neox": 1,
           "llama-bias": 1, "llama-gqa": 1, "llama-rope-llama3": 1, "llama-rope-yarn": 1, "qwen2": 3,
           "qwen3": 1}
@@ -74,7 +74,7 @@ def arch_enum(name):
 
 
 def load_state_dict(directory):
-    """The tensors under the names that transformers' model has for them, in f32."""
+    """Returns the tensors in f32, with the names that they have in transformers' model."""
     import transformers
     model = transformers.AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32)
     tied = model.config.tie_word_embeddings
@@ -83,12 +83,12 @@ def load_state_dict(directory):
 
 
 def interleave_halves(weight, heads):
-    """Of each head, rows 0, half, 1, half + 1, ...: what a rotation of neighbours wants."""
+    """Reorders the rows of each head to 0, half, 1, half + 1, ..., as programs that rotate neighbours need them."""
     return weight.reshape(heads, 2, -1, *weight.shape[1:]).swapaxes(1, 2).reshape(weight.shape)
 
 
 def split_heads_apart(weight, heads):
-    """Rows q, k, v of head 0, then of head 1, ... become all of q, all of k, all of v."""
+    """Reorders rows stored as q, k, v of head 0, then of head 1, ..., to all of q, all of k, all of v."""
     return weight.reshape(heads, 3, -1, *weight.shape[1:]).swapaxes(0, 1).reshape(weight.shape)
 
 
@@ -119,7 +119,7 @@ def gguf_tensors(config, state):
 
 
 def rope_divisors(rope, dims):
-    """llama3's stretching as one number for each pair, by its definition."""
+    """Returns llama3's rope scaling as one divisor for each pair, by its definition."""
     frequencies = rope["rope_theta"] ** -(numpy.arange(0, dims, 2) / dims)
     waves = 2 * numpy.pi / frequencies
     context = rope["original_max_position_embeddings"]
@@ -194,8 +194,8 @@ def make_models(out):
 
 # ---- quantised -----------------------------------------------------------------------------------
 
-# The types of a file's matrices by the ends of their names; the first that fits. Rows of 256 can be of
-# any type, those of 64 only of the types with blocks of 32.
+# The types of a file's matrices by the ends of their names; the first match counts. Rows of 256 can have any
+# type, rows of 64 only a type with blocks of 32.
 MIXES = {
     "q4_k_m": [("token_embd.weight", Type.Q4_K), ("output.weight", Type.Q6_K),
                ("0.attn_v.weight", Type.Q6_K), ("attn_output.weight", Type.Q5_0),
@@ -271,13 +271,13 @@ def make_quantised(out):
 
 # ---- tokenizers ----------------------------------------------------------------------------------
 
-# Names under tokenizers/, and the word rule of byte-level ones.
+# [name under tokenizers/]: the pre-tokenizer of a byte-level one, or None
 TOKENIZERS = {"gpt2": "gpt-2", "llama3": "llama-bpe", "qwen2": "qwen2", "bloom": "bloom",
               "llama2": None}
 
 
 def token_table(tokenizer):
-    """Tokens by id and their types, as converters write them."""
+    """Returns the tokens and their types by id, as converters write them."""
     vocab = {id: token for token, id in tokenizer["model"]["vocab"].items()}
     kinds = {}
     for token in tokenizer["added_tokens"]:
@@ -291,8 +291,8 @@ def token_table(tokenizer):
 
 
 def scores_of_merges(tokenizer, tokens, types):
-    """Scores that make the same merges: minus the place of the merge that makes the token, as
-    SentencePiece's BPE has them."""
+    """Returns scores that give the same merges. As in SentencePiece's BPE, a token's score is minus the rank of
+    the merge that makes it."""
     made = {}
     for rank, merge in enumerate(tokenizer["model"]["merges"]):
         left, right = merge if isinstance(merge, list) else merge.split(" ")
@@ -336,7 +336,7 @@ def make_tokenizers(out):
 
 
 def make_seeds(_):
-    """Small files for the fuzz target to start from."""
+    """Writes small files as seeds of the fuzz target."""
     out = HERE.parent.parent / "fuzz/corpus/gguf"
     for name, pre in {"bytes": "gpt-2", "pieces": None}.items():
         writer = gguf.GGUFWriter(out / f"{name}.gguf", "llama")

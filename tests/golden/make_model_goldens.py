@@ -3,9 +3,9 @@
 Pinned: torch 2.6.0, transformers 5.23.0, safetensors 0.8.0, numpy 2.4.6 (CPU, float32, eager attention).
 Usage: python make_model_goldens.py [--out DIR] [--only NAME ...] [--check]
 --check writes nothing: it loads every directory and compares with its golden files.
-README.md beside this file describes the layout. Seeds derive from the variant's name, so a variant can
-be remade alone. Every golden is computed from the model as transformers loads it from the written
-directory, so a file that transformers reads otherwise than meant cannot pass.
+README.md beside this file describes the layout. Seeds are made from the variant's name, so one variant can
+be made again without the others. Every golden is computed from the model as transformers loads it from the
+written directory, so it matches what transformers reads, not what was meant to be written.
 """
 
 import argparse
@@ -39,14 +39,14 @@ def check_versions():
 
 
 def draw_weight(name, shape, config, rng):
-    """Random weights that make every tensor matter: no bias is zero and no norm weight is one."""
+    """Draws random weights such that every tensor matters: no bias is zero and no norm weight is one."""
     normal = lambda std: torch.from_numpy(rng.standard_normal(shape).astype(numpy.float32) * std)
     hidden = config.hidden_size
     is_norm = "norm" in name or ".ln_" in name
     if name.endswith("bias"):
         return normal(0.15 if config.model_type == "bloom" else 0.3)
     if "word_embeddings_layernorm" in name:
-        return normal(1.5)  # signs mixed: else the tied head mostly repeats the token it has just read
+        return normal(1.5)  # both signs: otherwise a tied head mostly repeats the last token
     if is_norm:
         return 1.0 + normal(0.3)
     if "wpe" in name or "embed_positions" in name:
@@ -58,7 +58,7 @@ def draw_weight(name, shape, config, rng):
     is_conv1d = config.model_type == "gpt2"
     fan_in = shape[0] if is_conv1d else shape[1]
     gain = 1.5 if any(k in name for k in ("q_proj", "k_proj", "c_attn", "query_key_value")) else 2.0
-    if config.model_type == "bloom":  # its tied head else tends to one constant token
+    if config.model_type == "bloom":  # otherwise its tied head mostly gives one token
         gain = {"query_key_value": 2.5, "dense_4h_to_h": 1.0}.get(name.split(".")[-2], 2.0)
     if getattr(config, "scale_attn_weights", True) is False and "c_attn" in name:
         gain = 0.8
@@ -97,7 +97,7 @@ def extra_tensors(variant, config):
 
 
 def file_tensors(variant, config, weights):
-    """The tensors as the file names and stores them."""
+    """Returns the tensors with the names and the layout of the file."""
     dtype = getattr(torch, variant.dtype)
     tensors = {name: value.to(dtype) for name, value in weights.items()}
     if variant.head:
@@ -112,7 +112,7 @@ def file_tensors(variant, config, weights):
 
 
 def make_views(tensors):
-    """The same values behind harder pickles: parameters, transposed views, parts of one storage."""
+    """Stores the same values in ways that are harder to read: parameters, transposed views, parts of one storage."""
     out = {}
     for index, (name, value) in enumerate(tensors.items()):
         if name.endswith("q_proj.weight"):
@@ -155,7 +155,7 @@ def save_weights(variant, tensors, out):
 
 
 def save_configs(variant, out):
-    """config.v4.json is the variant's table entry; config.json is transformers' own spelling of it."""
+    """Writes the variant's table entry as config.v4.json, and transformers' own spelling of it as config.json."""
     (out / "config.v4.json").write_text(json.dumps(variant.config, indent=2, sort_keys=True) + "\n")
     config = transformers.AutoConfig.for_model(**variant.config)
     config.save_pretrained(out)
@@ -198,7 +198,7 @@ def margin_of(logits):
 
 @torch.no_grad()
 def greedy_cached(model, ids):
-    """What generate() gives, and the smallest relative margin of its steps."""
+    """Returns the tokens of generate() and the smallest relative margin of its steps."""
     reset_rope(model)
     prompt = torch.tensor([ids])
     result = model.generate(prompt, attention_mask=torch.ones_like(prompt), do_sample=False,
@@ -210,9 +210,9 @@ def greedy_cached(model, ids):
 
 
 def greedy_uncached(model, ids, guess):
-    """Greedy tokens when every step is one fresh forward over the whole sequence."""
+    """Returns the greedy tokens when each step computes the whole sequence again."""
     if "dynamic" not in str(getattr(model.config, "rope_parameters", "")):
-        logits = prompt_logits(model, ids + guess)  # causal: one pass holds every step
+        logits = prompt_logits(model, ids + guess)  # the mask is causal: one pass computes all steps
         return logits[len(ids) - 1:-1].argmax(-1).tolist()
     tokens = []
     for _ in range(NEW_TOKENS):
@@ -227,7 +227,7 @@ def logit_positions(length):
 
 
 def make_prompt(model, length, rng):
-    """A random prompt whose greedy continuation is well separated at every step."""
+    """Returns a random prompt with a clear best token at every greedy step."""
     for _ in range(200):
         ids = rng.integers(0, model.config.vocab_size, length).tolist()
         greedy, margin = greedy_cached(model, ids)
@@ -260,10 +260,10 @@ def mean_distinct(entries):
 
 
 def float32_noise(model, entries, tensors):
-    """How far float32 rounding moves the logits: the largest difference to a float64 run."""
+    """Returns the largest difference of the logits to those of a float64 run."""
     double = model.double()
     for module in double.modules():
-        if hasattr(module, "reorder_and_upcast_attn"):  # the same arithmetic, but it refuses float64
+        if hasattr(module, "reorder_and_upcast_attn"):  # the sums are the same, and the flag does not allow float64
             module.reorder_and_upcast_attn = False
     worst = 0.0
     for entry in entries:
@@ -291,7 +291,7 @@ def write_goldens(variant, model, entries, tensors, out):
 
 
 def write_directory(variant, out, attempt):
-    """Writes config and weights, loads them back, and requires the load to give the same weights."""
+    """Writes config and weights, loads them again, and checks that the weights are the same."""
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     config = save_configs(variant, out)

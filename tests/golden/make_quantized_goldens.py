@@ -3,13 +3,13 @@
 Pinned: torch 2.6.0, transformers 5.23.0, safetensors 0.8.0, numpy 2.4.6 (CPU, float32, eager attention).
 Usage: python make_quantized_goldens.py [--only NAME ...]
 
-No quantisation library is needed: random integers, scales and zero points are drawn, the float weights follow
-from them by w = scale * (q - zero), and the integers are packed as the tools' own pack functions do. The logits are
-those of the float model, so they check the reader by a road that shares nothing with it. golden.safetensors also
-holds some of the float weights, which a reader must reproduce bit by bit, and under rounded_ the logits of the same
-model with the inputs of its quantised layers rounded as dray rounds them: each row to 8-bit integers by its largest
-number. Where no form of dray's kernels holds the integers (IN_ROWS), the weights are rounded likewise, to 8 bits by
-the largest number of each row.
+No quantization library is needed. Integers, scales and zero points are drawn at random; the float weights are
+w = scale * (q - zero); and the integers are packed as the tools' own pack functions pack them. The logits are those
+of the float model, so they share no code with the reader that they check. golden.safetensors also has some of the
+float weights, which a reader must reproduce bit by bit. The names that begin with rounded_ are the logits of the same
+model when the inputs of its quantized layers are rounded as dray rounds them: each row to 8-bit integers by its
+largest number. If dray's kernels have no format for the integers (IN_ROWS), the weights are rounded in the same way,
+to 8 bits by the largest number of each row.
 """
 
 import argparse
@@ -78,7 +78,7 @@ IN_ROWS = ("gptq-g48", "gptq-desc-act")
 
 
 def draw(bits, groups, rows, order, sym, rng):
-    """q [in, out], zeros and scales [groups, out], and the float weight [out, in] that they stand for."""
+    """Returns q [in, out], zeros and scales [groups, out], and the float weight [out, in] that they represent."""
     q = rng.integers(0, 2**bits, (len(order), rows), dtype=numpy.uint32)
     zeros = rng.integers(0, 2**bits, (groups, rows), dtype=numpy.uint32)
     if sym:
@@ -89,7 +89,7 @@ def draw(bits, groups, rows, order, sym, rng):
 
 
 def pack(values, bits, axis, order=None):
-    """Integers along `axis` into int32 words, lowest bits first; `order`: which of its numbers a word's i-th is."""
+    """Packs integers along `axis` into int32 words, lowest bits first; field i of a word holds its number order[i]."""
     per_word = 32 // bits
     parts = numpy.moveaxis(values, axis, -1)
     parts = parts.reshape(*parts.shape[:-1], -1, per_word)
@@ -114,7 +114,7 @@ def quantize(name, rows, cols, quantization, rng):
         return out, weight
     out[f"{name}.qweight"] = pack(q, bits, 0).view(numpy.int32)
     packed_zeros = pack(zeros, bits, 1)
-    if quantization.get("checkpoint_format", "gptq") == "gptq":  # as written out of the second version
+    if quantization.get("checkpoint_format", "gptq") == "gptq":  # the first version stores zero points less one
         packed_zeros -= numpy.uint32(0x11111111 if bits == 4 else 0x01010101)
     out[f"{name}.qzeros"] = packed_zeros.view(numpy.int32)
     out[f"{name}.g_idx"] = order.astype(numpy.int32)
@@ -159,7 +159,7 @@ def fill(model, quantization, rng):
 
 
 def round_rows(values):
-    """Each vector along the last axis to 8-bit integers by its largest number."""
+    """Rounds each vector along the last axis to 8-bit integers by its largest number."""
     peak = values.abs().amax(-1, keepdim=True)
     return torch.round(values * (127.0 / peak)) * (peak / 127.0)
 

@@ -1,9 +1,9 @@
 """Writes rope.json: rotary frequencies, as transformers computes them from whole configurations.
 
 Pinned: torch 2.6.0, transformers 5.23.0 (CPU). Usage: python make_rope_goldens.py [--check]
-Each case is a config.json's members, as a transformers 4 release spells them or a transformers 5 one, and
-for some numbers of known tokens the inverse frequencies and for some positions the cosines and sines.
-Numbers are float32 in the fewest digits that name them.
+A case has the members of a config.json, in the spelling of transformers 4 or 5; for some numbers of known tokens
+the inverse frequencies; and for some positions the cosines and sines. Numbers are float32, with as few digits as
+identify them.
 """
 
 import argparse
@@ -79,7 +79,7 @@ def shortest(tensor):
 
 
 def lengths(config):
-    """Numbers of known tokens to ask for: below, at and above the trained context where it matters."""
+    """Returns the numbers of known tokens to test: below, at and above the trained context where it matters."""
     is_dynamic = config.get("rope_scaling", {}).get("type") == "dynamic"
     return (100, 2048, 2049, 5000, 8192) if is_dynamic else (100,)
 
@@ -97,7 +97,7 @@ def gptj_case(config):
 
 
 def rotary_case(config):
-    def module():  # fresh each time: dynamic scaling keeps what it has grown to
+    def module():  # new each time: dynamic scaling keeps the largest length that it has seen
         members = {k: json.loads(json.dumps(v)) for k, v in config.items() if k != "model_type"}
         if config["model_type"] == "llama":
             return LlamaRotaryEmbedding(transformers.LlamaConfig(**members))

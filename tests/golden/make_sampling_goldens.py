@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Writes sampling.json: what Hugging Face transformers makes of some rows of logits.
+"""Writes sampling.json: some rows of logits and what Hugging Face transformers turns them into.
 
-For each case: generation parameters, the tokens so far, a row of logits, and the row after all processors that
-`generate` itself would build for these parameters, in its order. A masked token is null. Needs torch and
-transformers; the tests read only the file.
+A case has generation parameters, the tokens so far, a row of logits, and the row after all processors that
+`generate` would use for these parameters, in its order. A masked token is null. Needs torch and transformers;
+the tests read only the file.
 
   python tests/golden/make_sampling_goldens.py
 """
@@ -59,7 +59,7 @@ CASES = [
 
 
 def rows():
-    """Random rows of several shapes, rounded so that they print short and read back exactly."""
+    """Returns random rows of several shapes, rounded so that their text is short and exact."""
     generator = torch.Generator().manual_seed(20)
     for scale in (1.0, 4.0, 12.0):
         row = torch.randn(VOCAB, generator=generator) * scale

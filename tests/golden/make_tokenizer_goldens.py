@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes tests/golden/tokenizers/: one folder a tokenizer, with its files and the ids and texts expected.
+"""Writes tests/golden/tokenizers/: a folder for each tokenizer, with its files and the expected ids and texts.
 
 Made with tokenizers 0.23.3, transformers 5.23.0 and sentencepiece 0.2.3:
     tests/golden/make_tokenizer_goldens.py [--out tests/golden/tokenizers] [name ...]
@@ -23,7 +23,7 @@ def write_json(path, value):
 
 
 def write_cases(folder, encode, decode):
-    """`cases.json`: texts with their ids, and those ids' texts; then random ids' texts."""
+    """Writes `cases.json`: texts with their ids and the texts of those ids, and random ids with their texts."""
     cases = []
     for text in fixed_lines() + hard_lines(CASE_BYTES, seed=7, max_pieces=12):
         ids = encode(text, True)
@@ -53,7 +53,7 @@ def write_variant(build, out):
 
 
 def write_llama_class(out):
-    """Llama 2's tokenizer.json, which transformers' LlamaTokenizer does not run as it stands."""
+    """Writes Llama 2's tokenizer.json, which transformers' LlamaTokenizer changes before use."""
     folder = out / 'llama2_class'
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / 'tokenizer.json', json.loads(llama2().to_str()))
@@ -65,7 +65,7 @@ def write_llama_class(out):
 
 
 def write_opt(out):
-    """vocab.json and merges.txt, with the small files that OPT has beside them."""
+    """Writes vocab.json and merges.txt, with the small files that OPT has beside them."""
     folder = out / 'opt'
     folder.mkdir(parents=True, exist_ok=True)
     model = json.loads(gpt2().to_str())['model']
@@ -88,7 +88,7 @@ def write_opt(out):
 
 
 def write_auto_cases(folder):
-    """Expected values from what AutoTokenizer makes of a folder."""
+    """Writes the expected values that AutoTokenizer gives for a folder."""
     from transformers import AutoTokenizer
     auto = AutoTokenizer.from_pretrained(str(folder))
     write_cases(folder, lambda text, add: auto(text, add_special_tokens=add)['input_ids'],

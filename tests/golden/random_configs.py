@@ -1,8 +1,8 @@
-"""Random configurations for compare_models.py: for each family, over what transformers' class accepts.
+"""Random configurations for compare_models.py: for each family, everything that transformers' class accepts.
 
 A configuration is the config.json of a transformers 4 release; the pinned transformers 5 reads it too, and
-writes its own spelling of it. Sizes are tiny but awkward: odd, one, no powers of two. Apart from
-compare_models.py because this is data with dice.
+writes its own spelling of it. Sizes are tiny but awkward: odd, one, no powers of two. This is data with random
+choices, so it is separate from compare_models.py.
 """
 
 ACTIVATIONS = ("gelu", "gelu_new", "gelu_fast", "gelu_pytorch_tanh", "gelu_python", "gelu_accurate", "relu",
@@ -194,7 +194,7 @@ def qwen_windows(rng, config):
 def qwen2(rng):
     config = llama_shape(rng, "qwen2")
     if config.get("head_dim", 1) is None:
-        del config["head_dim"]  # the class has no such member, so null stays null there
+        del config["head_dim"]  # the class lacks this member, so it would keep the null
     return config | qwen_windows(rng, config), LLAMA_DROPPABLE
 
 
@@ -211,11 +211,11 @@ FAMILIES = {"gpt2": gpt2, "opt": opt, "gptj": gptj, "gpt_neox": gpt_neox, "bloom
 
 
 def random_config(family, rng):
-    """A configuration; now and then a key that has a default is left out, or strange ones stand beside."""
+    """Returns a configuration. Sometimes a key with a default is left out, or unknown keys are added."""
     config, droppable = FAMILIES[family](rng)
     is_dynamic = "dynamic" in (config.get("rope_scaling") or {}).values()
     if is_dynamic and config.get("sliding_window") == 1:
-        config["sliding_window"] = 2  # transformers' cache, which dynamic scaling is compared with, forgets to slide
+        config["sliding_window"] = 2  # with 1, the cache of transformers that dynamic scaling needs does not slide
     for key in droppable:
         if rng.random() < 0.06:
             config.pop(key, None)
@@ -226,7 +226,7 @@ def random_config(family, rng):
 
 
 def trained_positions(config):
-    """How many tokens a prompt may have at most; for stretched rope more would do."""
+    """The most tokens that a prompt may have. Stretched rope would allow more."""
     for key in ("n_positions", "max_position_embeddings", "seq_length"):
         if config.get(key):
             return config[key]

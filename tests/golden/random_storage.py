@@ -1,6 +1,6 @@
 """Random ways to store a checkpoint, for compare_models.py: containers, shards, types, names, leftovers.
 
-Apart from compare_models.py because these are habits of the programs that write files, not of models.
+Separate from compare_models.py because this depends on the programs that write files, not on models.
 """
 
 import collections
@@ -25,7 +25,7 @@ def embedding_name(family):
 
 
 def pick_storage(config, tied, rng):
-    """What the writer below does; kept in the report."""
+    """Chooses what the functions below do; the report shows it."""
     return {
         "kind": rng.choice(("safetensors", "safetensors", "bin", "bin", "legacy")),
         "shards": rng.choice((1, 1, 2, 3, 5)),
@@ -51,7 +51,7 @@ def cast(value, dtype, rng):
 
 
 def buffers(config, layers):
-    """What older releases wrote beside the weights. None of it may be used."""
+    """Returns the buffers that older releases stored beside the weights. A reader must ignore them."""
     family, out = config["model_type"], {}
     mask = torch.tril(torch.ones(8, 8)).view(1, 1, 8, 8)
     for i in range(layers):
@@ -90,7 +90,7 @@ def file_tensors(config, weights, storage, layers, rng):
 
 
 def with_views(tensors, rng):
-    """The same values behind harder pickles: parameters, transposes, slices of a larger storage."""
+    """Stores the same values in ways that are harder to read: parameters, transposes, slices of a larger storage."""
     out = {}
     for name, value in tensors.items():
         form = rng.choice(("plain", "parameter", "transposed", "slice"))
@@ -116,7 +116,7 @@ def save_file(tensors, path, storage):
 
 
 def save_pickle(tensors, path, storage):
-    """As programs do: from a module's state dictionary, or from another device."""
+    """Saves a module's state dictionary, as programs do, or tensors of another device."""
     if storage["state_dict"] != "plain":
         tensors = collections.OrderedDict(tensors)
     if storage["state_dict"] == "metadata":

@@ -1,7 +1,7 @@
-"""Text to train and to try tokenizers on, made here from a seed: no outside data.
+"""Text to train and to test tokenizers, made from a seed without other data.
 
-`training_lines` is plausible text in many scripts; `hard_lines` is what breaks tokenizers. Only characters
-that Unicode had by version 12 appear, because libraries differ about newer ones.
+`training_lines` is plausible text in many scripts; `hard_lines` is text that tokenizers often get wrong. All
+characters are in Unicode 12, because libraries differ about newer ones.
 """
 
 import random
@@ -21,7 +21,7 @@ SYLLABLES = {
     'tamil': 'வண க்க ம் உல கம் தமி ழ்'.split(),
 }
 SPACELESS = {'thai', 'japanese', 'chinese'}
-# One block each, of assigned letters, digits, signs and marks.
+# One range for each script, with assigned letters, digits, signs and marks.
 RANGES = [(0x20, 0x7E), (0xA1, 0xFF), (0x100, 0x17F), (0x300, 0x36F), (0x391, 0x3A1), (0x400, 0x45F),
           (0x5D0, 0x5EA), (0x621, 0x64A), (0x64B, 0x655), (0x904, 0x939), (0x93E, 0x94D), (0x966, 0x96F),
           (0xE01, 0xE3A), (0xE40, 0xE4E), (0x1100, 0x1112), (0x1161, 0x1175), (0x11A8, 0x11C2),

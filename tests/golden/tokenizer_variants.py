@@ -52,7 +52,7 @@ def llama3():
     tokenizer = byte_level(700, cut)
     state = json.loads(tokenizer.to_str())
     state['model']['ignore_merges'] = True
-    # Whole words that no merges lead to, which only ignore_merges finds.
+    # Whole words that no merges produce; only ignore_merges finds them.
     for text in ['Ġentirely', 'zzzz', 'ĠworĠ']:
         state['model']['vocab'][text] = len(state['model']['vocab'])
     tokenizer = Tokenizer.from_str(json.dumps(state))
@@ -68,11 +68,11 @@ def llama3():
 
 
 def sentencepiece_bpe(size):
-    """A BPE vocabulary as SentencePiece's: <unk> <s> </s>, the bytes, then pieces with ▁."""
+    """Builds a BPE vocabulary like SentencePiece's: <unk> <s> </s>, the bytes, then pieces with ▁."""
     trained = train_bpe(pre_tokenizers.Metaspace(prepend_scheme='always'), size)
     state = json.loads(trained.to_str())
     vocab = {text: i for i, text in enumerate(['<unk>', '<s>', '</s>'] + BYTES)}
-    # Rare characters stay out, so that byte fallback has work to do.
+    # Rare characters are left out, so that byte fallback is used.
     rare = set('😀ლ') | {chr(code) for code in range(0x4E00, 0x9FFF, 3)} | set('ำีเ')
     kept = [text for text in state['model']['vocab'] if not set(text) & rare]
     for text in kept + ['▁▁', '▁▁▁▁', 'lo▁mi']:
@@ -133,7 +133,7 @@ def train_unigram(size, normalizer, pre_tokenizer, byte_fallback):
 
 
 def proto_field(message, wanted):
-    """The bytes of field `wanted` of a serialized protobuf message."""
+    """Returns the bytes of field `wanted` of a serialized protobuf message."""
     def varint(pos):
         value = shift = 0
         while True:
@@ -158,7 +158,7 @@ def proto_field(message, wanted):
 
 
 def charsmap(rules=None):
-    """A character map compiled by SentencePiece: its own nmt_nfkc, or `rules` (text to text)."""
+    """Returns a character map compiled by SentencePiece: its own nmt_nfkc, or `rules` (text to text)."""
     import sentencepiece
     options = {}
     with tempfile.NamedTemporaryFile('w', suffix='.tsv') as table:
@@ -177,7 +177,7 @@ def charsmap(rules=None):
 
 
 def small_rules():
-    """Enough of NFKC to reach every branch: longer, shorter, none, and sequences of characters."""
+    """Returns enough of NFKC to reach every branch: replacements that are longer, shorter or empty, and sequences."""
     rules = {chr(code): chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)}
     rules.update({'\ufb01': 'fi', '\u00a0': ' ', '\u3000': ' ', '\u200b': ' ', '\t': ' ', '\n': ' ', '\x7f': '',
                   '\ufeff': ' ', '\u2026': '...', '\u33a1': 'm2', '\u212b': '\u00e5', '\r\n': ' '})
@@ -207,7 +207,7 @@ def t5():
 
 
 def t5_full():
-    """With SentencePiece's whole nmt_nfkc map: too large to commit, so for comparisons only."""
+    """Has SentencePiece's whole nmt_nfkc map. It is too large to commit, so it is used only for comparisons."""
     return t5_like(charsmap())
 
 

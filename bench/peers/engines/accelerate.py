@@ -4,14 +4,14 @@
 import os
 import sys
 
-# This file is named as the package that it runs: its folder must not be searched for it.
+# This file has the name of the package that it imports, so its own folder must not be searched.
 sys.path = [p for p in sys.path if os.path.abspath(p or ".") != os.path.dirname(os.path.abspath(__file__))]
 sys.path.append(os.path.dirname(os.path.abspath(__file__)))
 import common  # noqa: E402
 
 
 def prepare(arguments):
-    """transformers reads the folder itself."""
+    """Does nothing: transformers reads the original folder."""
     if arguments.format != "bf16":
         raise SystemExit("accelerate: only bf16")
     os.makedirs(arguments.out, exist_ok=True)

@@ -1,11 +1,11 @@
-"""What every engine's script shares: the command line, and one way to time a generation.
+"""Shared by the scripts of all engines: the command line, and one way to time a generation.
 
 An engine's script is called by compare.py, with the Python that has the engine installed:
 
     ENGINE.py prepare --model DIR --format bf16|int8|int4 --out DIR
     ENGINE.py run --model DIR --threads N --repeats N WORKLOAD     (WORKLOAD: a JSON object)
 
-`prepare` turns a Hugging Face folder into what the engine reads, once. `run` loads it and prints one JSON
+`prepare` converts a Hugging Face folder for the engine, once. `run` loads the result and prints one JSON
 object as its last line: {"version": ..., "load_seconds": ..., "results": [one per repeat]}; a result is the
 metric of its workload:
 
@@ -26,7 +26,7 @@ FORMATS = ("bf16", "int8", "int4")
 
 
 def process_age():
-    """Seconds since this process was started, by the kernel's own clock: imports count."""
+    """Seconds since the kernel started this process, so that imports count."""
     with open("/proc/self/stat", encoding="ascii") as stat:
         started = int(stat.read().rsplit(")", 1)[1].split()[19]) / os.sysconf("SC_CLK_TCK")
     return time.clock_gettime(time.CLOCK_BOOTTIME) - started
@@ -43,7 +43,7 @@ def vocab_size(model):
 
 
 class Timed:
-    """Measures workloads through one call: generate(prompts, new_tokens), which forces that length."""
+    """Measures workloads through one call, generate(prompts, new_tokens), which must generate that many tokens."""
 
     def __init__(self, generate, vocab):
         self.generate = generate
@@ -71,7 +71,7 @@ class Timed:
 
 
 def run_timed(load, arguments, version):
-    """`load(model, threads)` gives the generate call and the vocabulary's size. Warms up with a short run."""
+    """`load(model, threads)` returns the generate call and the vocabulary's size. Warms up with a short run."""
     start = time.perf_counter()
     timed = Timed(*load(arguments.model, arguments.threads))
     load_seconds = time.perf_counter() - start

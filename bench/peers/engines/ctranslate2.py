@@ -18,7 +18,7 @@ def prepare(arguments):
         raise SystemExit("ctranslate2: only int8")
     converter = ctranslate2.converters.TransformersConverter(arguments.model, low_cpu_mem_usage=True)
     converter.convert(arguments.out, quantization="int8")
-    # A tokenizer without an unknown token becomes a null there, which the reader refuses.
+    # For a tokenizer without an unknown token the converter writes a null, which the reader refuses.
     path = os.path.join(arguments.out, "config.json")
     with open(path, encoding="utf-8") as file:
         config = json.load(file)

@@ -15,7 +15,7 @@ import common  # noqa: E402
 
 
 def prepare(arguments):
-    """dray reads the folder itself and packs it while it loads."""
+    """Does nothing: dray reads the original folder and packs the weights while it loads."""
     os.makedirs(arguments.out, exist_ok=True)
     for name in os.listdir(arguments.model):
         os.symlink(os.path.abspath(os.path.join(arguments.model, name)), os.path.join(arguments.out, name))
@@ -49,7 +49,7 @@ def start_seconds(arguments):
 
 
 def measure(arguments):
-    """(load seconds, results)"""
+    """Returns (load seconds, results)."""
     work = arguments.workload
     if work["kind"] == "start":
         return None, [start_seconds(arguments)]

@@ -2,9 +2,9 @@
 """llama.cpp: its own tools llama-bench and llama-batched-bench on a GGUF file.
 
 `prepare` writes the file with the gguf package (LLaMA and GPT-NeoX shapes; the values of Q and K are not
-reordered, which changes no time) and quantises it with llama-quantize. From a folder that has a config.json
-and a tokenizer.json but no weights it writes random blocks of the wanted type, so that a large size can be
-timed without its checkpoint. The tools are looked for in PATH.
+reordered, which does not change the time) and quantizes it with llama-quantize. For a folder that has a
+config.json and a tokenizer.json but no weights it writes random blocks of the wanted type. So a large model
+can be timed without its checkpoint. The tools must be in PATH.
 """
 
 import json
@@ -71,7 +71,7 @@ def shards(model):
 
 
 def stored_tensors(model, config, block_type):
-    """(name, array, type) of every tensor of the folder; matrices stay bf16."""
+    """Yields (name, array, type) of every tensor in the folder; matrices stay bf16."""
     import gguf
     import torch
     from safetensors import safe_open
@@ -88,7 +88,7 @@ def stored_tensors(model, config, block_type):
 
 
 def random_tensors(model, config, block_type):
-    """The same of random blocks: 32 weights each, an f16 scale of 0.001 and bytes of noise."""
+    """Yields the same for random blocks of 32 weights: an f16 scale of 0.001, and random bytes."""
     import gguf
     import numpy
 
@@ -140,7 +140,7 @@ def prepare(arguments):
 
 
 def tool(arguments, name, *options):
-    """The tool's rows of JSON lines."""
+    """Runs the tool and returns its rows, which it prints as JSON lines."""
     command = [name, "-m", os.path.join(arguments.model, "model.gguf"), "-t", str(arguments.threads), *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:

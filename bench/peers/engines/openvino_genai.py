@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""OpenVINO GenAI: weights compressed by its exporter, 8-bit KV cache and dynamic quantisation as it advises.
+"""OpenVINO GenAI: weights compressed by its exporter, with its advised 8-bit KV cache and dynamic quantization.
 
-Batches go through LLMPipeline with its plain (SDPA) back end, DRAY_PEERS_OPENVINO_BACKEND=PA selects the paged
-one. Clients of serve.py go through ContinuousBatchingPipeline, in process, as it has no HTTP server of its own:
+Batches run on LLMPipeline with its plain (SDPA) back end; DRAY_PEERS_OPENVINO_BACKEND=PA selects the paged one.
+Clients of serve.py use ContinuousBatchingPipeline in this process, since there is no HTTP server for it:
 
     {"kind": "serve", "clients": C, "prompt": P, "new": N}    all requests added at once; a result is
                                                               [output tokens a second, median first token, s]
@@ -69,7 +69,7 @@ def load(model, threads):
 
 
 def serve_once(pipeline, batch, new):
-    """[output tokens a second, median seconds to the first token] of requests added at once."""
+    """Returns [output tokens a second, median seconds to the first token] of requests added at once."""
     import numpy
     import openvino
 
