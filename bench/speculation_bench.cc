@@ -68,7 +68,7 @@ class RowTimer {
   RowTimer(LoadedModel& model, const Options& options, int64_t most_rows)
       : context_(options.prompt_tokens), vocab_(model.description.config.vocab_size) {
     const int64_t num_blocks = (context_ + most_rows) / 32 + 1;
-    cache_ = std::move(model::KvCache::Make(*model.backend, model.description.config,
+    cache_ = std::move(model::KvCache::Make(*model.backend, model.description.config.stack,
                                             {.num_blocks = num_blocks,
                                              .block_size = 32,
                                              .dtype = engine::KvDType(model, {})}))

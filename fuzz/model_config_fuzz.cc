@@ -15,6 +15,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     DRAY_CHECK(!model.status().message().empty());
     return 0;
   }
-  DRAY_CHECK(model->family != nullptr && model->config.hidden > 0 && model->config.num_layers > 0);
+  DRAY_CHECK(model->family != nullptr && model->config.stack.hidden > 0 &&
+             model->config.stack.num_layers > 0);
   return 0;
 }

@@ -12,7 +12,7 @@ using model::Slot;
 
 // Of a table only the rows of the step's tokens are read. A head that is tied to the embedding
 // table is a matrix: it is read whole.
-bool IsTable(Slot slot, const model::DecoderConfig& config) {
+bool IsTable(Slot slot, const model::ModelConfig& config) {
   return (slot == Slot::kTokenEmbedding && !config.tied_head) || slot == Slot::kPositionEmbedding;
 }
 
@@ -65,7 +65,7 @@ Attention AttentionOf(const PassShape& shape, int64_t window) {
 }  // namespace
 
 PassCost CostOf(const engine::LoadedModel& model, const PassShape& shape, double kv_token_bytes) {
-  const model::DecoderConfig& config = model.description.config;
+  const model::ModelConfig& config = model.description.config;
   PassCost cost;
   model.weights.ForEach([&](Slot slot, int64_t layer, int64_t, size_t bytes) {
     if (IsTable(slot, config)) return;
@@ -74,14 +74,14 @@ PassCost CostOf(const engine::LoadedModel& model, const PassShape& shape, double
     if (matrix != nullptr) AddMatrix(slot, *matrix, shape, cost);
   });
   const auto sequences = static_cast<double>(shape.sequences);
-  const double layer_bytes = kv_token_bytes / static_cast<double>(config.num_layers);
-  for (const int64_t window : config.window) {
+  const double layer_bytes = kv_token_bytes / static_cast<double>(config.stack.num_layers);
+  for (const int64_t window : config.stack.window) {
     const Attention attention = AttentionOf(shape, window);
     // The entries of new tokens are written, those of the others are read once.
     cost.bytes += sequences * layer_bytes * attention.tokens;
     // The products of queries and keys, and those of scores and values. They are counted at the
     // bf16 rate, the fastest rate for floats.
-    cost.bf16 += sequences * 2 * attention.pairs * static_cast<double>(config.query_width());
+    cost.bf16 += sequences * 2 * attention.pairs * static_cast<double>(config.stack.query_width());
   }
   return cost;
 }

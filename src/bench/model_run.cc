@@ -75,7 +75,7 @@ Result<RunTimes> Collect(const Clocks& clocks, RunTimes times) {
 Result<ModelRunner> ModelRunner::Make(engine::LoadedModel& model,
                                       const engine::EngineOptions& options, const RunShape& shape) {
   const int64_t context = shape.prompt_tokens + shape.new_tokens;
-  const int64_t most = model.description.config.max_positions;
+  const int64_t most = model.description.config.stack.max_positions;
   if (context > most) {
     return Status(StatusCode::kInvalidArgument,
                   fmt::format("{} tokens in and {} out are {}, but this model's positions end at "
@@ -87,7 +87,7 @@ Result<ModelRunner> ModelRunner::Make(engine::LoadedModel& model,
   fitting.max_context_tokens = context;
   DRAY_ASSIGN_OR_RETURN(auto core, engine::EngineCore::Make(model, fitting));
   DRAY_ASSIGN_OR_RETURN(const auto size, engine::ChooseCacheSize(model, fitting));
-  const auto block_bytes = model::KvCache::BlockBytes(model.description.config, size.spec);
+  const auto block_bytes = model::KvCache::BlockBytes(model.description.config.stack, size.spec);
   return ModelRunner(std::move(core), shape,
                      static_cast<double>(block_bytes) / static_cast<double>(size.spec.block_size));
 }

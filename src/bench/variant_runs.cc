@@ -73,7 +73,7 @@ Result<std::vector<RunTimes>> VariantRuns::Repeat(LoadedVariant& loaded, const s
 
 std::vector<int64_t> FittingOutputs(const LoadedVariant& loaded, int64_t input,
                                     const std::vector<int64_t>& outputs, Report& report) {
-  const int64_t most = loaded.model->description.config.max_positions;
+  const int64_t most = loaded.model->description.config.stack.max_positions;
   std::vector<int64_t> fitting;
   std::vector<int64_t> left_out;
   for (const int64_t output : outputs) {

@@ -19,8 +19,8 @@
 namespace dray::cli {
 namespace {
 
-using model::DecoderConfig;
 using model::LoadPlan;
+using model::ModelConfig;
 using model::PlannedTensor;
 
 std::string_view PositionName(model::PositionKind kind) {
@@ -37,14 +37,15 @@ std::string_view PositionName(model::PositionKind kind) {
   return "";
 }
 
-void PrintConfig(const DecoderConfig& config, std::ostream& out) {
+void PrintConfig(const ModelConfig& config, std::ostream& out) {
+  const model::StackConfig& stack = config.stack;
   fmt::print(out, "family        {}\n", config.family);
-  fmt::print(out, "layers        {} of width {}, feed-forward {}{}\n", config.num_layers,
-             config.hidden, config.ffn, config.gated ? " (gated)" : "");
-  fmt::print(out, "attention     {} heads of {}, {} key/value heads\n", config.num_heads,
-             config.head_dim, config.num_kv_heads);
-  fmt::print(out, "positions     {}, up to {} tokens\n", PositionName(config.position),
-             config.max_positions);
+  fmt::print(out, "layers        {} of width {}, feed-forward {}{}\n", stack.num_layers,
+             stack.hidden, stack.ffn, stack.gated ? " (gated)" : "");
+  fmt::print(out, "attention     {} heads of {}, {} key/value heads\n", stack.num_heads,
+             stack.head_dim, stack.num_kv_heads);
+  fmt::print(out, "positions     {}, up to {} tokens\n", PositionName(stack.position),
+             stack.max_positions);
   fmt::print(out, "vocabulary    {}{}\n", config.vocab_size,
              config.tied_head ? ", head tied to the embedding" : "");
 }

@@ -36,15 +36,15 @@ Result<std::unique_ptr<Calibrator>> Calibrator::Load(LoadModelOptions options) {
   DRAY_ASSIGN_OR_RETURN(auto model, LoadModel(options));
   std::unique_ptr<Calibrator> calibrator(new Calibrator(std::move(model)));
   const model::Weights& weights = calibrator->model_->weights;
-  const model::DecoderConfig& config = calibrator->model_->description.config;
-  for (int64_t layer = 0; layer < config.num_layers; ++layer) {
+  const model::ModelConfig& config = calibrator->model_->description.config;
+  for (int64_t layer = 0; layer < config.stack.num_layers; ++layer) {
     for (const model::Slot slot : model::kCalibratedSlots) {
       recorder->Watch(*weights.Matrix(slot, layer), calibrator->calibration_.Peaks(slot, layer));
     }
   }
   // A sequence is one step; behind it the engine asks room for one more token.
   EngineOptions engine = {.max_sequences = 1};
-  engine.max_context_tokens = std::min(config.max_positions, engine.max_batch_tokens + 1);
+  engine.max_context_tokens = std::min(config.stack.max_positions, engine.max_batch_tokens + 1);
   DRAY_ASSIGN_OR_RETURN(calibrator->core_, EngineCore::Make(*calibrator->model_, engine));
   return calibrator;
 }

@@ -74,7 +74,7 @@ Result<std::unique_ptr<EngineCore>> EngineCore::Make(LoadedModel& model,
                                                      std::unique_ptr<Drafter> drafter) {
   const int64_t draft_block_bytes = drafter == nullptr ? 0 : drafter->BlockBytes(options);
   DRAY_ASSIGN_OR_RETURN(const CacheSize size, ChooseCacheSize(model, options, draft_block_bytes));
-  const model::DecoderConfig& config = model.description.config;
+  const model::ModelConfig& config = model.description.config;
   const int64_t max_batch_tokens = std::max(options.max_batch_tokens, options.max_sequences);
   DRAY_ASSIGN_OR_RETURN(
       auto scheduler,
@@ -84,7 +84,7 @@ Result<std::unique_ptr<EngineCore>> EngineCore::Make(LoadedModel& model,
                                     .max_sequences = options.max_sequences,
                                     .max_prefill_chunk_tokens = options.max_prefill_chunk_tokens,
                                     .max_waiting = std::numeric_limits<int32_t>::max()}));
-  DRAY_ASSIGN_OR_RETURN(auto cache, model::KvCache::Make(*model.backend, config, size.spec));
+  DRAY_ASSIGN_OR_RETURN(auto cache, model::KvCache::Make(*model.backend, config.stack, size.spec));
   const int64_t row_bytes = config.vocab_size * static_cast<int64_t>(sizeof(float));
   const int64_t max_drafts = drafter == nullptr ? 0 : MaxDrafts(options);
   const int64_t logit_rows =
@@ -283,7 +283,7 @@ void EngineCore::CopyBlocks(const scheduler::Plan& plan) {
     copy_from_.push_back(copy.from.value());
     copy_to_.push_back(copy.to.value());
   }
-  for (int64_t layer = 0; layer < model_.description.config.num_layers; ++layer) {
+  for (int64_t layer = 0; layer < model_.description.config.stack.num_layers; ++layer) {
     model_.backend->CopyBlocks({.cache = cache_.Layer(layer),
                                 .from = copy_from_.data(),
                                 .to = copy_to_.data(),

@@ -115,8 +115,8 @@ TEST_F(EngineTest, PromptScoresSurviveChunkingAndPreemption) {
   request.params.prompt_logprobs = 0;
   const auto expected = Run(*whole, request)->Prompts();
 
-  const int64_t block =
-      model::KvCache::BlockBytes(model_->description.config, {.num_blocks = 1, .block_size = 16});
+  const int64_t block = model::KvCache::BlockBytes(model_->description.config.stack,
+                                                   {.num_blocks = 1, .block_size = 16});
   auto cramped = MakeCore({.max_batch_tokens = 16,
                            .max_prefill_chunk_tokens = 7,
                            .max_sequences = 8,
@@ -204,8 +204,8 @@ TEST_F(EngineTest, RefusesWhatCannotBe) {
 
 TEST_F(EngineTest, RandomCancellationsLeakNothingAndDisturbNobody) {
   std::mt19937 random(42);
-  const int64_t block =
-      model::KvCache::BlockBytes(model_->description.config, {.num_blocks = 1, .block_size = 16});
+  const int64_t block = model::KvCache::BlockBytes(model_->description.config.stack,
+                                                   {.num_blocks = 1, .block_size = 16});
   auto core = MakeCore({.max_batch_tokens = 48,
                         .max_prefill_chunk_tokens = 20,
                         .max_sequences = 8,

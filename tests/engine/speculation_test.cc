@@ -171,8 +171,8 @@ TEST_F(SpeculationTest, EventsAreTheSameAlone) {
 
 // The cache has room for one sequence of `max_context_tokens`, but not for several. Steps have few
 // tokens.
-EngineOptions Cramped(const model::DecoderConfig& config, int64_t num_blocks) {
-  const int64_t block = model::KvCache::BlockBytes(config, {.num_blocks = 1, .block_size = 16});
+EngineOptions Cramped(const model::StackConfig& stack, int64_t num_blocks) {
+  const int64_t block = model::KvCache::BlockBytes(stack, {.num_blocks = 1, .block_size = 16});
   return {.max_batch_tokens = 12,
           .max_prefill_chunk_tokens = 7,
           .max_sequences = 8,
@@ -188,7 +188,7 @@ TEST_F(SpeculationTest, EventsAreTheSameWhenBlocksAndBudgetAreShort) {
   }
   // The cache has room for one sequence and for the cache of a draft model, whose blocks are twice
   // as large.
-  EXPECT_GT(ExpectSame(requests, Cramped(model_->description.config, 24)), 300u);
+  EXPECT_GT(ExpectSame(requests, Cramped(model_->description.config.stack, 24)), 300u);
   EXPECT_GT(stats_.preemptions, 0u);
 }
 
@@ -202,7 +202,7 @@ TEST_F(SpeculationTest, TheDraftModelsCacheFollowsForksAndPreemptions) {
     request.params.seed = i;
     requests.push_back(request);
   }
-  Run(requests, Cramped(model_->description.config, 28), FromModel(*model_));
+  Run(requests, Cramped(model_->description.config.stack, 28), FromModel(*model_));
   EXPECT_EQ(stats_.accepted_tokens, stats_.drafted_tokens);
   EXPECT_GT(stats_.accepted_tokens, 100u);
   EXPECT_GT(stats_.preemptions, 0u);
@@ -315,8 +315,8 @@ TEST_F(SpeculationTest, ModelsOfDifferentVocabulariesAreRefused) {
 }
 
 TEST_F(SpeculationTest, TheDraftModelsCacheIsCounted) {
-  const int64_t block =
-      model::KvCache::BlockBytes(model_->description.config, {.num_blocks = 1, .block_size = 16});
+  const int64_t block = model::KvCache::BlockBytes(model_->description.config.stack,
+                                                   {.num_blocks = 1, .block_size = 16});
   const EngineOptions options = {
       .max_sequences = 4, .max_context_tokens = 64, .kv_cache_bytes = 20 * block, .block_size = 16};
   Run({MakeRequest({1, 2, 3}, 4)}, options, nullptr);

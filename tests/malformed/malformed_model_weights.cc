@@ -25,7 +25,7 @@ std::vector<std::string> NeededNames(const std::string& model) {
   const auto checkpoint = checkpoint::Checkpoint::Open(folder.dir());
   const auto plan = model::PlanTensors(description.value(), checkpoint.value());
   std::vector<std::string> names;
-  const int64_t last = description->config.num_layers - 1;
+  const int64_t last = description->config.stack.num_layers - 1;
   for (const model::PlannedSlot& slot : plan->slots) {
     if (slot.layer != model::kNoLayer && slot.layer != last) continue;
     for (const model::PlannedTensor& tensor : slot.parts) names.push_back(tensor.source->name);

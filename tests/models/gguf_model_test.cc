@@ -185,14 +185,14 @@ fs::path WithNumber(const fs::path& from, const std::string& key, float value) {
 TEST(GgufModelTest, YarnsAttentionFactorReplacesTheOneOfItsStretch) {
   const fs::path plain = GgufDir() / "llama-rope-yarn.gguf";
   constexpr const char* kKey = "llama.rope.scaling.yarn_attn_factor";
-  const double of_stretch = Load(plain)->description.config.rope.attention_factor;
+  const double of_stretch = Load(plain)->description.config.stack.rope.attention_factor;
   EXPECT_NEAR(of_stretch, 0.1 * std::log(8.0) + 1, 1e-6);
   const auto stated = Load(WithNumber(plain, kKey, 1.5f));
   ASSERT_NE(stated, nullptr);
-  EXPECT_EQ(stated->description.config.rope.attention_factor, 1.5);
+  EXPECT_EQ(stated->description.config.stack.rope.attention_factor, 1.5);
   const auto neutral = Load(WithNumber(plain, kKey, 1.0f));
   ASSERT_NE(neutral, nullptr);
-  EXPECT_EQ(neutral->description.config.rope.attention_factor, of_stretch);
+  EXPECT_EQ(neutral->description.config.stack.rope.attention_factor, of_stretch);
 }
 
 TEST(GgufModelTest, ItsShapeCanBeFilledWithRandomNumbers) {

@@ -96,7 +96,7 @@ class GoldenModelTest : public ::testing::TestWithParam<std::string> {
   Distance LogitDistance(DType kv_dtype);
 
   int64_t BlockBytes() const {
-    return model::KvCache::BlockBytes(model_->description.config,
+    return model::KvCache::BlockBytes(model_->description.config.stack,
                                       {.num_blocks = 1, .block_size = 16});
   }
 
@@ -109,8 +109,9 @@ GoldenModelTest::Distance GoldenModelTest::LogitDistance(DType kv_dtype) {
   double square_sum = 0, difference_sum = 0;
   constexpr int32_t kBlockSize = 16;
   const auto& config = model_->description.config;
-  auto cache = model::KvCache::Make(
-      *model_->backend, config, {.num_blocks = 32, .block_size = kBlockSize, .dtype = kv_dtype});
+  auto cache =
+      model::KvCache::Make(*model_->backend, config.stack,
+                           {.num_blocks = 32, .block_size = kBlockSize, .dtype = kv_dtype});
   auto decoder = model::Decoder::Make(config, model_->weights, *model_->backend,
                                       {.max_batch_tokens = 512,
                                        .max_sequences = 1,

@@ -79,8 +79,8 @@ void UseRoundedLogits(GoldenModel& golden) {
 double WorstLogit(LoadedModel& model, const GoldenModel& golden) {
   constexpr int32_t kBlockSize = 64;  // one block holds every prompt
   const auto& config = model.description.config;
-  auto cache =
-      model::KvCache::Make(*model.backend, config, {.num_blocks = 1, .block_size = kBlockSize});
+  auto cache = model::KvCache::Make(*model.backend, config.stack,
+                                    {.num_blocks = 1, .block_size = kBlockSize});
   auto decoder = model::Decoder::Make(config, model.weights, *model.backend,
                                       {.max_batch_tokens = kBlockSize,
                                        .max_sequences = 1,

@@ -99,11 +99,11 @@ TEST_P(SmoothingTest, EightBitsStayNear) {
 TEST_P(SmoothingTest, AFileHoldsWhatWasMeasured) {
   const auto files = model::OpenModelFiles(golden_.dir);
   ASSERT_TRUE(files.ok());
-  const model::DecoderConfig& config = files->description.config;
+  const model::ModelConfig& config = files->description.config;
   const auto read = model::ReadCalibration(file_.path(), config);
   ASSERT_TRUE(read.ok()) << read.status().ToString();
   EXPECT_EQ(read->num_tokens, file_.calibration().num_tokens);
-  for (int64_t layer = 0; layer < config.num_layers; ++layer) {
+  for (int64_t layer = 0; layer < config.stack.num_layers; ++layer) {
     for (const Slot slot : model::kCalibratedSlots) {
       const auto got = read->Peaks(slot, layer);
       const auto want = file_.calibration().Peaks(slot, layer);

@@ -50,7 +50,7 @@ class Collector : public engine::EventSink {
 double WorstLogitError(engine::LoadedModel& model, const GoldenModel& golden) {
   const auto& config = model.description.config;
   const auto vocab = static_cast<size_t>(config.vocab_size);
-  auto cache = model::KvCache::Make(*model.backend, config,
+  auto cache = model::KvCache::Make(*model.backend, config.stack,
                                     {.num_blocks = kBlocks, .block_size = kBlockSize});
   auto decoder = model::Decoder::Make(config, model.weights, *model.backend,
                                       {.max_batch_tokens = 512,

@@ -84,7 +84,7 @@ class Scorer {
     scorer.chunk_ = options.chunk > 0 ? options.chunk : longest;
     scorer.block_size_ = options.block_size;
     scorer.num_blocks_ = DivideRoundUp<int64_t>(longest, options.block_size);
-    DRAY_ASSIGN_OR_RETURN(auto cache, model::KvCache::Make(*model.backend, *scorer.config_,
+    DRAY_ASSIGN_OR_RETURN(auto cache, model::KvCache::Make(*model.backend, scorer.config_->stack,
                                                            {.num_blocks = scorer.num_blocks_,
                                                             .block_size = options.block_size,
                                                             .dtype = KvType(model.format.format)}));
@@ -131,7 +131,7 @@ class Scorer {
     return batch;
   }
 
-  const model::DecoderConfig* config_ = nullptr;
+  const model::ModelConfig* config_ = nullptr;
   int64_t chunk_ = 0;
   int64_t block_size_ = 0;
   int64_t num_blocks_ = 0;
@@ -177,7 +177,7 @@ Result<std::vector<Answer>> Compute(LoadedModel& model, const Prompts& prompts,
   for (const auto& prompt : prompts) {
     longest = std::max(longest, static_cast<int64_t>(prompt.size()));
   }
-  const int64_t most = model.description.config.max_positions;
+  const int64_t most = model.description.config.stack.max_positions;
   if (longest > most) {
     return Status(
         StatusCode::kInvalidArgument,

@@ -35,7 +35,7 @@ int64_t BlocksWanted(int64_t context, const EngineOptions& options) {
 }
 
 Status CheckOptions(const LoadedModel& model, const EngineOptions& options) {
-  const int64_t most = model.description.config.max_positions;
+  const int64_t most = model.description.config.stack.max_positions;
   if (options.max_context_tokens < 0 || options.max_context_tokens > most) {
     return {StatusCode::kInvalidArgument,
             fmt::format("max_model_len is {}, but this model's positions end at {}: set it to at "
@@ -80,13 +80,14 @@ int64_t AvailableMemoryBytes() {
 Result<CacheSize> ChooseCacheSize(const LoadedModel& model, const EngineOptions& options,
                                   int64_t more_block_bytes) {
   DRAY_RETURN_IF_ERROR(CheckOptions(model, options));
-  const model::DecoderConfig& config = model.description.config;
+  const model::ModelConfig& config = model.description.config;
   CacheSize size;
   size.spec.block_size = options.block_size;
   size.spec.dtype = KvDType(model, options);
-  const int64_t block_bytes = model::KvCache::BlockBytes(config, size.spec) + more_block_bytes;
+  const int64_t block_bytes =
+      model::KvCache::BlockBytes(config.stack, size.spec) + more_block_bytes;
   const bool context_asked = options.max_context_tokens > 0;
-  size.max_context_tokens = context_asked ? options.max_context_tokens : config.max_positions;
+  size.max_context_tokens = context_asked ? options.max_context_tokens : config.stack.max_positions;
 
   const int64_t budget =
       options.kv_cache_bytes > 0 ? options.kv_cache_bytes : AvailableMemoryBytes() / 4;

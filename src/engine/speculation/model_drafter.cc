@@ -18,7 +18,7 @@ class ModelDrafter final : public Drafter {
       : draft_(draft), cost_of_guess_(cost_of_guess) {}
 
   int64_t BlockBytes(const EngineOptions& options) const override {
-    return model::KvCache::BlockBytes(draft_.description.config, CacheSpec(1, options));
+    return model::KvCache::BlockBytes(draft_.description.config.stack, CacheSpec(1, options));
   }
   Status Prepare(const CacheSize& size, const EngineOptions& options,
                  const model::DecoderLimits& limits) override;
@@ -44,7 +44,7 @@ class ModelDrafter final : public Drafter {
   }
 
  private:
-  int64_t max_positions() const { return draft_.description.config.max_positions; }
+  int64_t max_positions() const { return draft_.description.config.stack.max_positions; }
   model::KvCacheSpec CacheSpec(int64_t num_blocks, const EngineOptions& options) const {
     return {.num_blocks = num_blocks,
             .block_size = options.block_size,
@@ -74,8 +74,8 @@ class ModelDrafter final : public Drafter {
 Status ModelDrafter::Prepare(const CacheSize& size, const EngineOptions& options,
                              const model::DecoderLimits& limits) {
   limits_ = limits;
-  const model::DecoderConfig& config = draft_.description.config;
-  DRAY_ASSIGN_OR_RETURN(cache_, model::KvCache::Make(*draft_.backend, config,
+  const model::ModelConfig& config = draft_.description.config;
+  DRAY_ASSIGN_OR_RETURN(cache_, model::KvCache::Make(*draft_.backend, config.stack,
                                                      CacheSpec(size.spec.num_blocks, options)));
   DRAY_ASSIGN_OR_RETURN(decoder_,
                         model::Decoder::Make(config, draft_.weights, *draft_.backend, limits_));
@@ -87,7 +87,7 @@ Status ModelDrafter::Prepare(const CacheSize& size, const EngineOptions& options
 }
 
 void ModelDrafter::OnBlockCopies(std::span<const int32_t> from, std::span<const int32_t> to) {
-  for (int64_t layer = 0; layer < draft_.description.config.num_layers; ++layer) {
+  for (int64_t layer = 0; layer < draft_.description.config.stack.num_layers; ++layer) {
     draft_.backend->CopyBlocks({.cache = cache_->Layer(layer),
                                 .from = from.data(),
                                 .to = to.data(),

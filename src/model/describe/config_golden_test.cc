@@ -23,9 +23,9 @@ TEST(ConfigGoldenTest, BothSpellingsAreOneModel) {
   testing::internal::CaptureStderr();
   for (const auto& entry : std::filesystem::directory_iterator(models)) {
     SCOPED_TRACE(entry.path().string());
-    const DecoderConfig renewed = MustRead(ReadJson(entry.path() / "config.json"));
-    DecoderConfig old = MustRead(ReadJson(entry.path() / "config.v4.json"));
-    EXPECT_GT(renewed.num_layers, 0);
+    const ModelConfig renewed = MustRead(ReadJson(entry.path() / "config.json"));
+    ModelConfig old = MustRead(ReadJson(entry.path() / "config.v4.json"));
+    EXPECT_GT(renewed.stack.num_layers, 0);
     if (!old.dtype) old.dtype = renewed.dtype;  // the oldest files do not have it
     EXPECT_EQ(renewed, old);
     ++count;

@@ -200,11 +200,12 @@ TEST(ConfigRefusalTest, AnyValueIsAModelOrAnError) {
           EXPECT_TRUE(model.status().message().starts_with("config.json")) << key;
           continue;
         }
-        const DecoderConfig& config = model->config;
-        EXPECT_EQ(config.num_heads % config.num_kv_heads, 0) << key;
-        EXPECT_LE(config.rope.dim, config.head_dim) << key;
-        if (config.position == PositionKind::kRotary) {
-          for (const float frequency : InverseFrequencies(config.rope, config.max_positions)) {
+        const ModelConfig& config = model->config;
+        EXPECT_EQ(config.stack.num_heads % config.stack.num_kv_heads, 0) << key;
+        EXPECT_LE(config.stack.rope.dim, config.stack.head_dim) << key;
+        if (config.stack.position == PositionKind::kRotary) {
+          for (const float frequency :
+               InverseFrequencies(config.stack.rope, config.stack.max_positions)) {
             EXPECT_TRUE(std::isfinite(frequency)) << key << " " << value.Dump();
           }
         }

@@ -17,28 +17,29 @@ Json Bare(std::string_view model_type) {
   return Json::MakeObject({{"model_type", Json(model_type)}});
 }
 
-std::vector<int64_t> Sizes(const DecoderConfig& c) {
-  return {c.vocab_size,   c.hidden,   c.embed_dim, c.num_layers,   c.num_heads,
-          c.num_kv_heads, c.head_dim, c.ffn,       c.max_positions};
+std::vector<int64_t> Sizes(const ModelConfig& c) {
+  return {c.vocab_size,       c.stack.hidden,    c.embed_dim,
+          c.stack.num_layers, c.stack.num_heads, c.stack.num_kv_heads,
+          c.stack.head_dim,   c.stack.ffn,       c.stack.max_positions};
 }
 
 TEST(ConfigTest, Gpt2) {
-  const DecoderConfig config = MustRead(kGpt2Json);
+  const ModelConfig config = MustRead(kGpt2Json);
   EXPECT_EQ(config.family, "gpt2");
   EXPECT_EQ(Sizes(config), (std::vector<int64_t>{50257, 768, 768, 12, 12, 12, 64, 3072, 1024}));
-  EXPECT_EQ(config.norm, NormKind::kLayerNorm);
-  EXPECT_EQ(config.norm_eps, 1e-5f);
-  EXPECT_EQ(config.norm_placement, NormPlacement::kPre);
-  EXPECT_EQ(config.residual, ResidualForm::kSequential);
-  EXPECT_EQ(config.position, PositionKind::kLearned);
-  EXPECT_EQ(config.position_offset, 0);
-  EXPECT_EQ(config.activation, Activation::kGeluTanh);
-  EXPECT_TRUE(config.qkv_bias && config.attention_out_bias && config.ffn_bias);
+  EXPECT_EQ(config.stack.norm, NormKind::kLayerNorm);
+  EXPECT_EQ(config.stack.norm_eps, 1e-5f);
+  EXPECT_EQ(config.stack.norm_placement, NormPlacement::kPre);
+  EXPECT_EQ(config.stack.residual, ResidualForm::kSequential);
+  EXPECT_EQ(config.stack.position, PositionKind::kLearned);
+  EXPECT_EQ(config.stack.position_offset, 0);
+  EXPECT_EQ(config.stack.activation, Activation::kGeluTanh);
+  EXPECT_TRUE(config.stack.qkv_bias && config.stack.attention_out_bias && config.stack.ffn_bias);
   EXPECT_TRUE(config.tied_head);
   EXPECT_FALSE(config.head_bias);
-  EXPECT_FALSE(config.gated);
-  EXPECT_EQ(config.attention_scale, std::vector<float>(12, 0.125f));
-  EXPECT_EQ(config.window, std::vector<int64_t>(12, 0));
+  EXPECT_FALSE(config.stack.gated);
+  EXPECT_EQ(config.stack.attention_scale, std::vector<float>(12, 0.125f));
+  EXPECT_EQ(config.stack.window, std::vector<int64_t>(12, 0));
   EXPECT_EQ(config.eos_token_ids, Ids{50256});
   EXPECT_EQ(config.bos_token_id, 50256);
   EXPECT_FALSE(config.dtype.has_value());
@@ -51,13 +52,13 @@ TEST(ConfigTest, Gpt2DefaultsAreTheSmallModel) {
 TEST(ConfigTest, Gpt2AttentionScales) {
   const auto by_layer = MustRead(With(
       kGpt2Json, R"({"scale_attn_by_inverse_layer_idx": true, "reorder_and_upcast_attn": true})"));
-  EXPECT_EQ(by_layer.attention_scale[0], 0.125f);
-  EXPECT_EQ(by_layer.attention_scale[2], static_cast<float>(0.125 / 3.0));
+  EXPECT_EQ(by_layer.stack.attention_scale[0], 0.125f);
+  EXPECT_EQ(by_layer.stack.attention_scale[2], static_cast<float>(0.125 / 3.0));
   const auto unscaled = MustRead(With(kGpt2Json, R"({"scale_attn_weights": false})"));
-  EXPECT_EQ(unscaled.attention_scale, std::vector<float>(12, 1.0f));
+  EXPECT_EQ(unscaled.stack.attention_scale, std::vector<float>(12, 1.0f));
   const auto both = MustRead(
       With(kGpt2Json, R"({"scale_attn_weights": false, "scale_attn_by_inverse_layer_idx": true})"));
-  EXPECT_EQ(both.attention_scale[3], 0.25f);
+  EXPECT_EQ(both.stack.attention_scale[3], 0.25f);
 }
 
 TEST(ConfigTest, Gpt2Synonyms) {
@@ -68,20 +69,20 @@ TEST(ConfigTest, Gpt2Synonyms) {
 }
 
 TEST(ConfigTest, Opt) {
-  const DecoderConfig small = MustRead(kOpt125mJson);
+  const ModelConfig small = MustRead(kOpt125mJson);
   EXPECT_EQ(Sizes(small), (std::vector<int64_t>{50272, 768, 768, 12, 12, 12, 64, 3072, 2048}));
-  EXPECT_EQ(small.norm_placement, NormPlacement::kPre);
-  EXPECT_TRUE(small.final_norm);
-  EXPECT_EQ(small.position, PositionKind::kLearned);
-  EXPECT_EQ(small.position_offset, 2);
-  EXPECT_EQ(small.activation, Activation::kRelu);
+  EXPECT_EQ(small.stack.norm_placement, NormPlacement::kPre);
+  EXPECT_TRUE(small.stack.final_norm);
+  EXPECT_EQ(small.stack.position, PositionKind::kLearned);
+  EXPECT_EQ(small.stack.position_offset, 2);
+  EXPECT_EQ(small.stack.activation, Activation::kRelu);
   EXPECT_EQ(small.dtype, DType::kF16);
   EXPECT_EQ(small.eos_token_ids, Ids{2});
-  const DecoderConfig odd = MustRead(kOpt350mJson);
+  const ModelConfig odd = MustRead(kOpt350mJson);
   EXPECT_EQ(Sizes(odd), (std::vector<int64_t>{50272, 1024, 512, 24, 16, 16, 64, 4096, 2048}));
-  EXPECT_EQ(odd.norm_placement, NormPlacement::kPost);
-  EXPECT_FALSE(odd.final_norm);
-  EXPECT_EQ(odd.norm_eps, 1e-5f);
+  EXPECT_EQ(odd.stack.norm_placement, NormPlacement::kPost);
+  EXPECT_FALSE(odd.stack.final_norm);
+  EXPECT_EQ(odd.stack.norm_eps, 1e-5f);
 }
 
 TEST(ConfigTest, OptSwitches) {
@@ -89,63 +90,63 @@ TEST(ConfigTest, OptSwitches) {
       kOpt125mJson,
       R"({"enable_bias": false, "layer_norm_elementwise_affine": false, "_remove_final_layer_norm": true,
           "word_embed_proj_dim": null, "activation_function": "gelu"})"));
-  EXPECT_FALSE(config.qkv_bias || config.attention_out_bias || config.ffn_bias);
-  EXPECT_FALSE(config.norm_affine || config.norm_bias || config.final_norm);
-  EXPECT_EQ(config.embed_dim, config.hidden);
-  EXPECT_EQ(config.activation, Activation::kGelu);
+  EXPECT_FALSE(config.stack.qkv_bias || config.stack.attention_out_bias || config.stack.ffn_bias);
+  EXPECT_FALSE(config.stack.norm_affine || config.stack.norm_bias || config.stack.final_norm);
+  EXPECT_EQ(config.embed_dim, config.stack.hidden);
+  EXPECT_EQ(config.stack.activation, Activation::kGelu);
 }
 
 TEST(ConfigTest, GptJ) {
-  const DecoderConfig config = MustRead(kGptJ6bJson);
+  const ModelConfig config = MustRead(kGptJ6bJson);
   EXPECT_EQ(Sizes(config), (std::vector<int64_t>{50400, 4096, 4096, 28, 16, 16, 256, 16384, 2048}));
-  EXPECT_EQ(config.residual, ResidualForm::kParallelOneNorm);
-  EXPECT_EQ(config.rope.style, RopeStyle::kInterleaved);
-  EXPECT_EQ(config.rope.dim, 64);
-  EXPECT_EQ(config.rope.exponent_dim, 64);
-  EXPECT_EQ(config.rope.base, 10000.0);
-  EXPECT_FALSE(config.qkv_bias || config.attention_out_bias);
-  EXPECT_TRUE(config.ffn_bias && config.head_bias);
+  EXPECT_EQ(config.stack.residual, ResidualForm::kParallelOneNorm);
+  EXPECT_EQ(config.stack.rope.style, RopeStyle::kInterleaved);
+  EXPECT_EQ(config.stack.rope.dim, 64);
+  EXPECT_EQ(config.stack.rope.exponent_dim, 64);
+  EXPECT_EQ(config.stack.rope.base, 10000.0);
+  EXPECT_FALSE(config.stack.qkv_bias || config.stack.attention_out_bias);
+  EXPECT_TRUE(config.stack.ffn_bias && config.head_bias);
   EXPECT_FALSE(config.tied_head);
-  EXPECT_EQ(config.attention_scale[27], 0.0625f);
+  EXPECT_EQ(config.stack.attention_scale[27], 0.0625f);
   EXPECT_EQ(MustRead(Bare("gptj")), config);
 }
 
 TEST(ConfigTest, GptJNullRotatesWholeHeads) {
-  EXPECT_EQ(MustRead(With(kGptJ6bJson, R"({"rotary_dim": null})")).rope.dim, 256);
+  EXPECT_EQ(MustRead(With(kGptJ6bJson, R"({"rotary_dim": null})")).stack.rope.dim, 256);
 }
 
 TEST(ConfigTest, GptNeox) {
-  const DecoderConfig pythia = MustRead(kPythia1_4bJson);
+  const ModelConfig pythia = MustRead(kPythia1_4bJson);
   EXPECT_EQ(Sizes(pythia), (std::vector<int64_t>{50304, 2048, 2048, 24, 16, 16, 128, 8192, 2048}));
-  EXPECT_EQ(pythia.residual, ResidualForm::kParallelTwoNorms);
-  EXPECT_EQ(pythia.activation, Activation::kGelu);
-  EXPECT_EQ(pythia.rope.dim, 32);
-  EXPECT_EQ(pythia.rope.style, RopeStyle::kHalf);
-  EXPECT_TRUE(pythia.qkv_bias && pythia.attention_out_bias && pythia.ffn_bias);
+  EXPECT_EQ(pythia.stack.residual, ResidualForm::kParallelTwoNorms);
+  EXPECT_EQ(pythia.stack.activation, Activation::kGelu);
+  EXPECT_EQ(pythia.stack.rope.dim, 32);
+  EXPECT_EQ(pythia.stack.rope.style, RopeStyle::kHalf);
+  EXPECT_TRUE(pythia.stack.qkv_bias && pythia.stack.attention_out_bias && pythia.stack.ffn_bias);
   EXPECT_FALSE(pythia.tied_head);
-  const DecoderConfig large = MustRead(kNeox20bJson);
+  const ModelConfig large = MustRead(kNeox20bJson);
   EXPECT_EQ(Sizes(large), (std::vector<int64_t>{50432, 6144, 6144, 44, 64, 64, 96, 24576, 2048}));
-  EXPECT_EQ(large.activation, Activation::kGeluTanh);
-  EXPECT_EQ(large.rope.dim, 24);
-  EXPECT_EQ(MustRead(Bare("gpt_neox")).rope.dim, 24);
+  EXPECT_EQ(large.stack.activation, Activation::kGeluTanh);
+  EXPECT_EQ(large.stack.rope.dim, 24);
+  EXPECT_EQ(MustRead(Bare("gpt_neox")).stack.rope.dim, 24);
 }
 
 TEST(ConfigTest, GptNeoxSwitches) {
   const auto config = MustRead(With(
       kPythia1_4bJson,
       R"({"use_parallel_residual": false, "attention_bias": false, "rotary_emb_base": 5000})"));
-  EXPECT_EQ(config.residual, ResidualForm::kSequential);
-  EXPECT_FALSE(config.qkv_bias || config.attention_out_bias);
-  EXPECT_TRUE(config.ffn_bias);
-  EXPECT_EQ(config.rope.base, 5000.0);
+  EXPECT_EQ(config.stack.residual, ResidualForm::kSequential);
+  EXPECT_FALSE(config.stack.qkv_bias || config.stack.attention_out_bias);
+  EXPECT_TRUE(config.stack.ffn_bias);
+  EXPECT_EQ(config.stack.rope.base, 5000.0);
 }
 
 // A quarter of 20 dimensions is five. So three pairs turn, with exponents 0, 2/5 and 4/5.
 TEST(ConfigTest, GptNeoxOddRotaryDimension) {
   const auto config =
       MustRead(With(kPythia1_4bJson, R"({"hidden_size": 60, "num_attention_heads": 3})"));
-  EXPECT_EQ(config.rope.dim, 6);
-  EXPECT_EQ(config.rope.exponent_dim, 5);
+  EXPECT_EQ(config.stack.rope.dim, 6);
+  EXPECT_EQ(config.stack.rope.exponent_dim, 5);
 }
 
 TEST(ConfigTest, GptNeoxNewSpelling) {
@@ -164,20 +165,20 @@ TEST(ConfigTest, GptNeoxNewSpelling) {
 }
 
 TEST(ConfigTest, Bloom) {
-  const DecoderConfig config = MustRead(kBloom560mJson);
+  const ModelConfig config = MustRead(kBloom560mJson);
   EXPECT_EQ(Sizes(config), (std::vector<int64_t>{250880, 1024, 1024, 24, 16, 16, 64, 4096, 2048}));
-  EXPECT_EQ(config.position, PositionKind::kAlibi);
-  EXPECT_TRUE(config.embedding_norm && config.tied_head && config.final_norm);
-  EXPECT_FALSE(config.residual_after_norm);
-  EXPECT_EQ(config.activation, Activation::kGeluTanh);
+  EXPECT_EQ(config.stack.position, PositionKind::kAlibi);
+  EXPECT_TRUE(config.stack.embedding_norm && config.tied_head && config.stack.final_norm);
+  EXPECT_FALSE(config.stack.residual_after_norm);
+  EXPECT_EQ(config.stack.activation, Activation::kGeluTanh);
   EXPECT_EQ(config.bos_token_id, 1);
   EXPECT_EQ(config.eos_token_ids, Ids{2});
   const auto other = MustRead(
       With(kBloom560mJson, R"({"apply_residual_connection_post_layernorm": true, "n_inner": 37})"));
-  EXPECT_TRUE(other.residual_after_norm);
-  EXPECT_EQ(other.ffn, 4096);
+  EXPECT_TRUE(other.stack.residual_after_norm);
+  EXPECT_EQ(other.stack.ffn, 4096);
   const auto positions = [](std::string_view changes) {
-    return MustRead(With(kBloom560mJson, changes)).max_positions;
+    return MustRead(With(kBloom560mJson, changes)).stack.max_positions;
   };
   EXPECT_EQ(positions(R"({"seq_length": 7})"), 2048);
   EXPECT_EQ(positions(R"({"seq_length": 4096})"), 4096);
@@ -186,37 +187,38 @@ TEST(ConfigTest, Bloom) {
 }
 
 TEST(ConfigTest, Llama) {
-  const DecoderConfig config = MustRead(kLlama2Json);
+  const ModelConfig config = MustRead(kLlama2Json);
   EXPECT_EQ(Sizes(config), (std::vector<int64_t>{32000, 4096, 4096, 32, 32, 32, 128, 11008, 4096}));
-  EXPECT_EQ(config.norm, NormKind::kRmsNorm);
-  EXPECT_EQ(config.norm_eps, 1e-5f);
-  EXPECT_TRUE(config.gated && config.norm_affine);
-  EXPECT_FALSE(config.norm_bias || config.qkv_bias || config.attention_out_bias || config.ffn_bias);
-  EXPECT_FALSE(config.tied_head || config.qk_norm || config.embedding_norm);
-  EXPECT_EQ(config.activation, Activation::kSilu);
-  EXPECT_EQ(config.rope.dim, 128);
-  EXPECT_EQ(config.rope.base, 10000.0);
-  EXPECT_EQ(config.rope.scaling, RopeScaling::kNone);
-  EXPECT_EQ(config.attention_scale[0], static_cast<float>(1.0 / std::sqrt(128.0)));
-  const DecoderConfig bare = MustRead(Bare("llama"));
+  EXPECT_EQ(config.stack.norm, NormKind::kRmsNorm);
+  EXPECT_EQ(config.stack.norm_eps, 1e-5f);
+  EXPECT_TRUE(config.stack.gated && config.stack.norm_affine);
+  EXPECT_FALSE(config.stack.norm_bias || config.stack.qkv_bias || config.stack.attention_out_bias ||
+               config.stack.ffn_bias);
+  EXPECT_FALSE(config.tied_head || config.stack.qk_norm || config.stack.embedding_norm);
+  EXPECT_EQ(config.stack.activation, Activation::kSilu);
+  EXPECT_EQ(config.stack.rope.dim, 128);
+  EXPECT_EQ(config.stack.rope.base, 10000.0);
+  EXPECT_EQ(config.stack.rope.scaling, RopeScaling::kNone);
+  EXPECT_EQ(config.stack.attention_scale[0], static_cast<float>(1.0 / std::sqrt(128.0)));
+  const ModelConfig bare = MustRead(Bare("llama"));
   EXPECT_EQ(Sizes(bare), (std::vector<int64_t>{32000, 4096, 4096, 32, 32, 32, 128, 11008, 2048}));
-  EXPECT_EQ(bare.norm_eps, 1e-6f);
+  EXPECT_EQ(bare.stack.norm_eps, 1e-6f);
 }
 
 TEST(ConfigTest, Llama3) {
-  const DecoderConfig large = MustRead(kLlama31Json);
+  const ModelConfig large = MustRead(kLlama31Json);
   EXPECT_EQ(Sizes(large),
             (std::vector<int64_t>{128256, 4096, 4096, 32, 32, 8, 128, 14336, 131072}));
-  EXPECT_EQ(large.rope.scaling, RopeScaling::kLlama3);
-  EXPECT_EQ(large.rope.base, 500000.0);
-  EXPECT_EQ(large.rope.factor, 8.0);
-  EXPECT_EQ(large.rope.low_freq_factor, 1.0);
-  EXPECT_EQ(large.rope.high_freq_factor, 4.0);
-  EXPECT_EQ(large.rope.original_max_positions, 8192);
+  EXPECT_EQ(large.stack.rope.scaling, RopeScaling::kLlama3);
+  EXPECT_EQ(large.stack.rope.base, 500000.0);
+  EXPECT_EQ(large.stack.rope.factor, 8.0);
+  EXPECT_EQ(large.stack.rope.low_freq_factor, 1.0);
+  EXPECT_EQ(large.stack.rope.high_freq_factor, 4.0);
+  EXPECT_EQ(large.stack.rope.original_max_positions, 8192);
   EXPECT_EQ(large.eos_token_ids, (Ids{128001, 128008, 128009}));
   EXPECT_EQ(large.bos_token_id, 128000);
   EXPECT_EQ(large.dtype, DType::kBF16);
-  const DecoderConfig small = MustRead(kLlama32Json);
+  const ModelConfig small = MustRead(kLlama32Json);
   EXPECT_EQ(Sizes(small), (std::vector<int64_t>{128256, 2048, 2048, 16, 32, 8, 64, 8192, 131072}));
   EXPECT_TRUE(small.tied_head);
   EXPECT_EQ(Sizes(MustRead(kTinyLlamaJson)),
@@ -225,59 +227,60 @@ TEST(ConfigTest, Llama3) {
 
 TEST(ConfigTest, LlamaBiases) {
   const auto config = MustRead(With(kLlama2Json, R"({"attention_bias": true, "mlp_bias": true})"));
-  EXPECT_TRUE(config.qkv_bias && config.attention_out_bias && config.ffn_bias);
+  EXPECT_TRUE(config.stack.qkv_bias && config.stack.attention_out_bias && config.stack.ffn_bias);
 }
 
 TEST(ConfigTest, HeadsNeedNotFillTheHiddenSize) {
   const auto config =
       MustRead(With(kLlama2Json, R"({"head_dim": 20, "hidden_size": 42, "num_attention_heads": 6,
                             "num_key_value_heads": 2})"));
-  EXPECT_EQ(config.query_width(), 120);
-  EXPECT_EQ(config.kv_width(), 40);
-  EXPECT_EQ(config.qkv_width(), 200);
-  EXPECT_EQ(config.attention_scale[0], static_cast<float>(1.0 / std::sqrt(20.0)));
+  EXPECT_EQ(config.stack.query_width(), 120);
+  EXPECT_EQ(config.stack.kv_width(), 40);
+  EXPECT_EQ(config.stack.qkv_width(), 200);
+  EXPECT_EQ(config.stack.attention_scale[0], static_cast<float>(1.0 / std::sqrt(20.0)));
 }
 
 TEST(ConfigTest, Mistral) {
-  const DecoderConfig windowed = MustRead(kMistral01Json);
+  const ModelConfig windowed = MustRead(kMistral01Json);
   EXPECT_EQ(Sizes(windowed),
             (std::vector<int64_t>{32000, 4096, 4096, 32, 32, 8, 128, 14336, 32768}));
-  EXPECT_EQ(windowed.window, std::vector<int64_t>(32, 4096));
-  const DecoderConfig plain = MustRead(kMistral03Json);
-  EXPECT_EQ(plain.window, std::vector<int64_t>(32, 0));
-  EXPECT_EQ(plain.rope.base, 1000000.0);
-  const DecoderConfig bare = MustRead(Bare("mistral"));
-  EXPECT_EQ(bare.num_kv_heads, 8);
-  EXPECT_EQ(bare.window, std::vector<int64_t>(32, 4096));
-  EXPECT_EQ(MustRead(With(kMistral03Json, R"({"num_key_value_heads": null})")).num_kv_heads, 32);
+  EXPECT_EQ(windowed.stack.window, std::vector<int64_t>(32, 4096));
+  const ModelConfig plain = MustRead(kMistral03Json);
+  EXPECT_EQ(plain.stack.window, std::vector<int64_t>(32, 0));
+  EXPECT_EQ(plain.stack.rope.base, 1000000.0);
+  const ModelConfig bare = MustRead(Bare("mistral"));
+  EXPECT_EQ(bare.stack.num_kv_heads, 8);
+  EXPECT_EQ(bare.stack.window, std::vector<int64_t>(32, 4096));
+  EXPECT_EQ(MustRead(With(kMistral03Json, R"({"num_key_value_heads": null})")).stack.num_kv_heads,
+            32);
 }
 
 TEST(ConfigTest, Qwen2) {
-  const DecoderConfig config = MustRead(kQwen25Json);
+  const ModelConfig config = MustRead(kQwen25Json);
   EXPECT_EQ(Sizes(config), (std::vector<int64_t>{151936, 896, 896, 24, 14, 2, 64, 4864, 32768}));
-  EXPECT_TRUE(config.qkv_bias && config.tied_head);
-  EXPECT_FALSE(config.attention_out_bias || config.ffn_bias || config.qk_norm);
-  EXPECT_EQ(config.window, std::vector<int64_t>(24, 0));
+  EXPECT_TRUE(config.stack.qkv_bias && config.tied_head);
+  EXPECT_FALSE(config.stack.attention_out_bias || config.stack.ffn_bias || config.stack.qk_norm);
+  EXPECT_EQ(config.stack.window, std::vector<int64_t>(24, 0));
   EXPECT_TRUE(MustRead(Bare("qwen2")).eos_token_ids.empty());
 }
 
 TEST(ConfigTest, QwenWindows) {
   const auto from_layer = MustRead(With(kQwen25Json, R"({"use_sliding_window": true,
       "sliding_window": 37, "num_hidden_layers": 3, "max_window_layers": 1})"));
-  EXPECT_EQ(from_layer.window, (std::vector<int64_t>{0, 37, 37}));
+  EXPECT_EQ(from_layer.stack.window, (std::vector<int64_t>{0, 37, 37}));
   const auto named = MustRead(With(kQwen3Json, R"({"use_sliding_window": true, "sliding_window": 29,
       "num_hidden_layers": 3, "layer_types":
       ["sliding_attention", "full_attention", "sliding_attention"]})"));
-  EXPECT_EQ(named.window, (std::vector<int64_t>{29, 0, 29}));
+  EXPECT_EQ(named.stack.window, (std::vector<int64_t>{29, 0, 29}));
 }
 
 TEST(ConfigTest, Qwen3) {
-  const DecoderConfig config = MustRead(kQwen3Json);
+  const ModelConfig config = MustRead(kQwen3Json);
   EXPECT_EQ(Sizes(config), (std::vector<int64_t>{151936, 1024, 1024, 28, 16, 8, 128, 3072, 40960}));
-  EXPECT_TRUE(config.qk_norm && config.tied_head);
-  EXPECT_FALSE(config.qkv_bias || config.attention_out_bias);
-  EXPECT_EQ(config.query_width(), 2048);
-  EXPECT_EQ(MustRead(Bare("qwen3")).head_dim, 128);
+  EXPECT_TRUE(config.stack.qk_norm && config.tied_head);
+  EXPECT_FALSE(config.stack.qkv_bias || config.stack.attention_out_bias);
+  EXPECT_EQ(config.stack.query_width(), 2048);
+  EXPECT_EQ(MustRead(Bare("qwen3")).stack.head_dim, 128);
 }
 
 TEST(ConfigTest, BothRopeSpellingsAreOne) {
@@ -304,8 +307,8 @@ class StretchTest : public testing::TestWithParam<StretchCase> {};
 TEST_P(StretchTest, UsableContext) {
   const auto config =
       MustRead(With(kLlama2Json, "{\"rope_scaling\": " + std::string(GetParam().rope) + "}"));
-  EXPECT_EQ(config.max_positions, GetParam().max_positions);
-  EXPECT_EQ(config.rope.original_max_positions, GetParam().original);
+  EXPECT_EQ(config.stack.max_positions, GetParam().max_positions);
+  EXPECT_EQ(config.stack.rope.original_max_positions, GetParam().original);
 }
 
 INSTANTIATE_TEST_SUITE_P(

@@ -180,7 +180,7 @@ class Describer {
   Status AddRotation(Json& config) const;
   void AddScaling(Json& config) const;
   void AddTokens(Json& config) const;
-  Status ReadRopeDivisors(DecoderConfig& config) const;
+  Status ReadRopeDivisors(StackConfig& stack) const;
 
   const Checkpoint& checkpoint_;
   const Json& metadata_;
@@ -326,17 +326,17 @@ void Describer::AddTokens(Json& config) const {
   if (!ends.empty()) config.Set("eos_token_id", Json(std::move(ends)));
 }
 
-Status Describer::ReadRopeDivisors(DecoderConfig& config) const {
-  if (config.position != PositionKind::kRotary || !checkpoint_.Contains(kGgufRopeDivisors)) {
+Status Describer::ReadRopeDivisors(StackConfig& stack) const {
+  if (stack.position != PositionKind::kRotary || !checkpoint_.Contains(kGgufRopeDivisors)) {
     return OkStatus();
   }
   DRAY_ASSIGN_OR_RETURN(const TensorSource* tensor, checkpoint_.Require(kGgufRopeDivisors));
-  const Shape expected = {config.rope.dim / 2};
+  const Shape expected = {stack.rope.dim / 2};
   if (tensor->blocks != nullptr || tensor->dtype != DType::kF32 || !(tensor->shape == expected)) {
     return {StatusCode::kInvalidArgument, fmt::format("{}: tensor {} must be {} numbers in f32",
-                                                      where_, tensor->name, config.rope.dim / 2)};
+                                                      where_, tensor->name, stack.rope.dim / 2)};
   }
-  std::vector<float> divisors(static_cast<size_t>(config.rope.dim / 2));
+  std::vector<float> divisors(static_cast<size_t>(stack.rope.dim / 2));
   std::memcpy(divisors.data(), tensor->data, divisors.size() * sizeof(float));
   const bool usable = std::all_of(divisors.begin(), divisors.end(),
                                   [](float divisor) { return divisor > 0 && divisor < 1e9f; });
@@ -345,7 +345,7 @@ Status Describer::ReadRopeDivisors(DecoderConfig& config) const {
             fmt::format("{}: tensor {} holds numbers that are not between 0 and 1e9", where_,
                         tensor->name)};
   }
-  config.rope.frequency_divisors = std::move(divisors);
+  stack.rope.frequency_divisors = std::move(divisors);
   return OkStatus();
 }
 
@@ -364,10 +364,10 @@ Result<ModelDescription> Describer::Describe(const Json& generation_config) {
   model.prefixes = {};
   // Some models called "llama" have biases on queries, keys and values, but not on attention's
   // output.
-  if (model.config.attention_out_bias) {
-    model.config.attention_out_bias = checkpoint_.Contains("blk.0.attn_output.bias");
+  if (model.config.stack.attention_out_bias) {
+    model.config.stack.attention_out_bias = checkpoint_.Contains("blk.0.attn_output.bias");
   }
-  DRAY_RETURN_IF_ERROR(ReadRopeDivisors(model.config));
+  DRAY_RETURN_IF_ERROR(ReadRopeDivisors(model.config.stack));
   return model;
 }
 

@@ -81,7 +81,7 @@ Status CheckCommonKeys(ConfigReader& reader) {
   return OkStatus();
 }
 
-void ReadDType(ConfigReader& reader, DecoderConfig& config) {
+void ReadDType(ConfigReader& reader, ModelConfig& config) {
   const Json* value = reader.Find("dtype");
   const Json* old_spelling = reader.Find("torch_dtype");
   if (value == nullptr) value = old_spelling;
@@ -105,7 +105,7 @@ Result<std::optional<int32_t>> TokenId(const ConfigReader& reader, std::string_v
 
 // `config` holds the family's defaults; replaces those that the file sets. A null in the file means
 // "none".
-Status ReadTokenIds(ConfigReader& reader, DecoderConfig& config) {
+Status ReadTokenIds(ConfigReader& reader, ModelConfig& config) {
   if (reader.IsNull("bos_token_id")) config.bos_token_id.reset();
   if (reader.IsNull("eos_token_id")) config.eos_token_ids.clear();
   if (const Json* bos = reader.Find("bos_token_id")) {

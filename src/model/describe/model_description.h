@@ -1,4 +1,4 @@
-// From a model directory's config.json and generation_config.json to a checked DecoderConfig.
+// From a model directory's config.json and generation_config.json to a checked ModelConfig.
 #pragma once
 
 #include <filesystem>
@@ -11,14 +11,14 @@
 #include "base/parse/json.h"
 #include "base/status.h"
 #include "checkpoint/integers/packed_linear.h"
-#include "model/config/config.h"
+#include "model/config/model_config.h"
 #include "model/families/family_spec.h"
 
 namespace dray::model {
 
 struct ModelDescription {
   const FamilySpec* family = nullptr;
-  DecoderConfig config;
+  ModelConfig config;
   // The family's weights with the names and layouts of this model's files, and the prefixes that
   // the names may have. PlannedTensors point to the rows.
   std::vector<WeightRow> weights;

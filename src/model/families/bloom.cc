@@ -23,26 +23,27 @@ constexpr SizeKeys kSizes = {
 // it may raise this limit but not lower it. Every published BLOOM was trained with 2048.
 constexpr int64_t kTrainedContext = 2048;
 
-Result<DecoderConfig> ReadConfig(ConfigReader& reader) {
-  DecoderConfig config;
+Result<ModelConfig> ReadConfig(ConfigReader& reader) {
+  ModelConfig config;
+  StackConfig& stack = config.stack;
   DRAY_RETURN_IF_ERROR(ReadSizes(reader, kSizes, config));
-  DRAY_RETURN_IF_ERROR(SetHeadDim(reader, kSizes, config));
-  DRAY_ASSIGN_OR_RETURN(config.max_positions,
+  DRAY_RETURN_IF_ERROR(SetHeadDim(reader, kSizes, stack));
+  DRAY_ASSIGN_OR_RETURN(stack.max_positions,
                         reader.Int("seq_length", 1, kMaxPositions, kTrainedContext));
-  config.max_positions = std::max(config.max_positions, kTrainedContext);
-  config.ffn = 4 * config.hidden;
+  stack.max_positions = std::max(stack.max_positions, kTrainedContext);
+  stack.ffn = 4 * stack.hidden;
   (void)reader.Find("n_inner");  // transformers ignores this key; the weights' shapes are checked
-  DRAY_RETURN_IF_ERROR(ReadNormEps(reader, "layer_norm_epsilon", 1e-5, config));
-  DRAY_ASSIGN_OR_RETURN(config.residual_after_norm,
+  DRAY_RETURN_IF_ERROR(ReadNormEps(reader, "layer_norm_epsilon", 1e-5, stack));
+  DRAY_ASSIGN_OR_RETURN(stack.residual_after_norm,
                         reader.Bool("apply_residual_connection_post_layernorm", false));
   DRAY_ASSIGN_OR_RETURN(config.tied_head, reader.Bool("tie_word_embeddings", true));
-  config.activation = Activation::kGeluTanh;
-  config.embedding_norm = true;
-  config.position = PositionKind::kAlibi;
-  config.qkv_bias = true;
-  config.attention_out_bias = true;
-  config.ffn_bias = true;
-  SetPlainAttention(config);
+  stack.activation = Activation::kGeluTanh;
+  stack.embedding_norm = true;
+  stack.position = PositionKind::kAlibi;
+  stack.qkv_bias = true;
+  stack.attention_out_bias = true;
+  stack.ffn_bias = true;
+  SetPlainAttention(stack);
   config.bos_token_id = 1;
   config.eos_token_ids = {2};
   return config;

@@ -6,8 +6,8 @@
 #include <string_view>
 
 #include "base/status.h"
-#include "model/config/config.h"
 #include "model/config/config_reader.h"
+#include "model/config/model_config.h"
 
 namespace dray::model {
 
@@ -34,27 +34,27 @@ struct SizeKeys {
 
 // Fills vocab_size, hidden, embed_dim (= hidden), num_layers, num_heads and num_kv_heads
 // (= num_heads).
-Status ReadSizes(ConfigReader& reader, const SizeKeys& keys, DecoderConfig& config);
+Status ReadSizes(ConfigReader& reader, const SizeKeys& keys, ModelConfig& config);
 
 // Sets head_dim to hidden / num_heads, which must be a whole number.
-Status SetHeadDim(const ConfigReader& reader, const SizeKeys& keys, DecoderConfig& config);
+Status SetHeadDim(const ConfigReader& reader, const SizeKeys& keys, StackConfig& stack);
 
 // Fills norm_eps from `key`.
 Status ReadNormEps(ConfigReader& reader, std::string_view key, double default_value,
-                   DecoderConfig& config);
+                   StackConfig& stack);
 
 // Fills activation from `key`, whose value is a name that transformers uses.
 Status ReadActivation(ConfigReader& reader, std::string_view key, std::string_view default_name,
-                      DecoderConfig& config);
+                      StackConfig& stack);
 
 // Sets every layer's attention_scale to 1 / sqrt(head_dim), and its window to none.
-void SetPlainAttention(DecoderConfig& config);
+void SetPlainAttention(StackConfig& stack);
 
 // Conditions of WeightRow::present.
-bool HasUntiedHead(const DecoderConfig& config);
-bool HasHeadBias(const DecoderConfig& config);
-bool HasQkvBias(const DecoderConfig& config);
-bool HasAttentionOutBias(const DecoderConfig& config);
-bool HasFfnBias(const DecoderConfig& config);
+bool HasUntiedHead(const ModelConfig& config);
+bool HasHeadBias(const ModelConfig& config);
+bool HasQkvBias(const ModelConfig& config);
+bool HasAttentionOutBias(const ModelConfig& config);
+bool HasFfnBias(const ModelConfig& config);
 
 }  // namespace dray::model

@@ -13,40 +13,42 @@ constexpr const FamilySpec* kFamilies[] = {
 
 }  // namespace
 
-int64_t ExtentOf(Extent extent, const DecoderConfig& config) {
+int64_t ExtentOf(Extent extent, const ModelConfig& config) {
+  const StackConfig& stack = config.stack;
   switch (extent) {
     case Extent::kNone:
       return 1;
     case Extent::kHidden:
-      return config.hidden;
+      return stack.hidden;
     case Extent::kEmbedDim:
       return config.embed_dim;
     case Extent::kVocab:
       return config.vocab_size;
     case Extent::kPositions:
-      return config.max_positions + config.position_offset;
+      return stack.max_positions + stack.position_offset;
     case Extent::kQuery:
-      return config.query_width();
+      return stack.query_width();
     case Extent::kKv:
-      return config.kv_width();
+      return stack.kv_width();
     case Extent::kQkv:
-      return config.qkv_width();
+      return stack.qkv_width();
     case Extent::kFfn:
-      return config.ffn;
+      return stack.ffn;
     case Extent::kHeadDim:
-      return config.head_dim;
+      return stack.head_dim;
   }
   return 0;
 }
 
-int64_t SlotRows(const WeightRow& row, const DecoderConfig& config) {
-  if (row.slot == Slot::kQkv || row.slot == Slot::kQkvBias) return config.qkv_width();
+int64_t SlotRows(const WeightRow& row, const ModelConfig& config) {
+  const StackConfig& stack = config.stack;
+  if (row.slot == Slot::kQkv || row.slot == Slot::kQkvBias) return stack.qkv_width();
   if (row.slot == Slot::kFfnIn || row.slot == Slot::kFfnInBias)
-    return config.gated ? 2 * config.ffn : config.ffn;
+    return stack.gated ? 2 * stack.ffn : stack.ffn;
   return ExtentOf(row.rows, config);
 }
 
-bool IsPresent(const WeightRow& row, const DecoderConfig& config) {
+bool IsPresent(const WeightRow& row, const ModelConfig& config) {
   return row.present == nullptr || row.present(config);
 }
 

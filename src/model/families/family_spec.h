@@ -8,24 +8,24 @@
 #include <string_view>
 
 #include "base/status.h"
-#include "model/config/config.h"
 #include "model/config/config_reader.h"
+#include "model/config/model_config.h"
 
 namespace dray::model {
 
-// The weights that the decoder's forward pass knows. From kAttentionNormWeight on there is one of
-// each per layer.
+// The weights that a forward pass knows: those of the model, then those of a stack, which are one of
+// each, or from kFirstLayerSlot on one of each for every layer.
 enum class Slot : uint8_t {
-  kTokenEmbedding,     // [vocab, embed_dim]
+  kTokenEmbedding,  // [vocab, embed_dim]
+  kProjectIn,       // [hidden, embed_dim]
+  kProjectOut,      // [embed_dim, hidden]
+  kHead,            // [vocab, embed_dim]
+  kHeadBias,
   kPositionEmbedding,  // [positions, hidden]
   kEmbeddingNormWeight,
   kEmbeddingNormBias,
-  kProjectIn,   // [hidden, embed_dim]
-  kProjectOut,  // [embed_dim, hidden]
   kFinalNormWeight,
   kFinalNormBias,
-  kHead,  // [vocab, embed_dim]
-  kHeadBias,
   kAttentionNormWeight,
   kAttentionNormBias,
   kFfnNormWeight,
@@ -42,6 +42,7 @@ enum class Slot : uint8_t {
   kFfnOutBias,
 };
 inline constexpr int kNumSlots = static_cast<int>(Slot::kFfnOutBias) + 1;
+inline constexpr Slot kFirstStackSlot = Slot::kPositionEmbedding;
 inline constexpr Slot kFirstLayerSlot = Slot::kAttentionNormWeight;
 // The layer of a slot that exists only once.
 inline constexpr int64_t kNoLayer = -1;
@@ -92,12 +93,12 @@ struct WeightRow {
   Part part = Part::kWhole;
   Transform transform = Transform::kNone;
   // Whether models of this configuration have the tensor; null: all have it.
-  bool (*present)(const DecoderConfig&) = nullptr;
+  bool (*present)(const ModelConfig&) = nullptr;
 };
 
 struct FamilySpec {
   std::string_view model_type;  // its value in config.json
-  Result<DecoderConfig> (*read_config)(ConfigReader& config) = nullptr;
+  Result<ModelConfig> (*read_config)(ConfigReader& config) = nullptr;
   std::span<const WeightRow> weights;
   // Prefixes that every name but the head's may have: the base model's name with its dot. Names are
   // also looked for without a prefix.
@@ -105,10 +106,10 @@ struct FamilySpec {
 };
 
 // The size along `extent`; kPositions counts the rows of the position table.
-int64_t ExtentOf(Extent extent, const DecoderConfig& config);
+int64_t ExtentOf(Extent extent, const ModelConfig& config);
 // The number of rows of the whole slot, of which `row` fills a part; for a vector, of its elements.
-int64_t SlotRows(const WeightRow& row, const DecoderConfig& config);
-bool IsPresent(const WeightRow& row, const DecoderConfig& config);
+int64_t SlotRows(const WeightRow& row, const ModelConfig& config);
+bool IsPresent(const WeightRow& row, const ModelConfig& config);
 
 // Every family that dray knows, sorted by model_type.
 std::span<const FamilySpec* const> AllFamilies();

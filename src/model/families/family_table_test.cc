@@ -36,7 +36,7 @@ class FamilyTableTest : public testing::TestWithParam<Model> {
   }
 
   const FamilySpec* family_ = nullptr;
-  DecoderConfig config_;
+  ModelConfig config_;
 };
 
 struct SlotShape {
@@ -44,45 +44,46 @@ struct SlotShape {
   int64_t cols = 0;  // 0: a vector
 };
 
-void AddNorm(std::map<Slot, SlotShape>& slots, const DecoderConfig& c, Slot weight, Slot bias) {
-  if (c.norm_affine) slots[weight] = {c.hidden, 0};
-  if (c.norm_affine && c.norm_bias) slots[bias] = {c.hidden, 0};
+void AddNorm(std::map<Slot, SlotShape>& slots, const ModelConfig& c, Slot weight, Slot bias) {
+  if (c.stack.norm_affine) slots[weight] = {c.stack.hidden, 0};
+  if (c.stack.norm_affine && c.stack.norm_bias) slots[bias] = {c.stack.hidden, 0};
 }
 
 // The slots that the forward pass reads, derived from the configuration alone.
-std::map<Slot, SlotShape> NeededSlots(const DecoderConfig& c) {
+std::map<Slot, SlotShape> NeededSlots(const ModelConfig& c) {
   std::map<Slot, SlotShape> slots;
   slots[Slot::kTokenEmbedding] = {c.vocab_size, c.embed_dim};
-  if (c.position == PositionKind::kLearned) {
-    slots[Slot::kPositionEmbedding] = {c.max_positions + c.position_offset, c.hidden};
+  if (c.stack.position == PositionKind::kLearned) {
+    slots[Slot::kPositionEmbedding] = {c.stack.max_positions + c.stack.position_offset,
+                                       c.stack.hidden};
   }
-  if (c.embedding_norm) {
+  if (c.stack.embedding_norm) {
     AddNorm(slots, c, Slot::kEmbeddingNormWeight, Slot::kEmbeddingNormBias);
   }
-  if (c.embed_dim != c.hidden) {
-    slots[Slot::kProjectIn] = {c.hidden, c.embed_dim};
-    slots[Slot::kProjectOut] = {c.embed_dim, c.hidden};
+  if (c.embed_dim != c.stack.hidden) {
+    slots[Slot::kProjectIn] = {c.stack.hidden, c.embed_dim};
+    slots[Slot::kProjectOut] = {c.embed_dim, c.stack.hidden};
   }
-  if (c.final_norm) AddNorm(slots, c, Slot::kFinalNormWeight, Slot::kFinalNormBias);
+  if (c.stack.final_norm) AddNorm(slots, c, Slot::kFinalNormWeight, Slot::kFinalNormBias);
   if (!c.tied_head) slots[Slot::kHead] = {c.vocab_size, c.embed_dim};
   if (c.head_bias) slots[Slot::kHeadBias] = {c.vocab_size, 0};
   AddNorm(slots, c, Slot::kAttentionNormWeight, Slot::kAttentionNormBias);
-  if (c.residual != ResidualForm::kParallelOneNorm) {
+  if (c.stack.residual != ResidualForm::kParallelOneNorm) {
     AddNorm(slots, c, Slot::kFfnNormWeight, Slot::kFfnNormBias);
   }
-  slots[Slot::kQkv] = {c.qkv_width(), c.hidden};
-  if (c.qkv_bias) slots[Slot::kQkvBias] = {c.qkv_width(), 0};
-  if (c.qk_norm) {
-    slots[Slot::kQueryNorm] = {c.head_dim, 0};
-    slots[Slot::kKeyNorm] = {c.head_dim, 0};
+  slots[Slot::kQkv] = {c.stack.qkv_width(), c.stack.hidden};
+  if (c.stack.qkv_bias) slots[Slot::kQkvBias] = {c.stack.qkv_width(), 0};
+  if (c.stack.qk_norm) {
+    slots[Slot::kQueryNorm] = {c.stack.head_dim, 0};
+    slots[Slot::kKeyNorm] = {c.stack.head_dim, 0};
   }
-  slots[Slot::kAttentionOut] = {c.hidden, c.query_width()};
-  if (c.attention_out_bias) slots[Slot::kAttentionOutBias] = {c.hidden, 0};
-  const int64_t ffn_in = c.gated ? 2 * c.ffn : c.ffn;
-  slots[Slot::kFfnIn] = {ffn_in, c.hidden};
-  if (c.ffn_bias) slots[Slot::kFfnInBias] = {ffn_in, 0};
-  slots[Slot::kFfnOut] = {c.hidden, c.ffn};
-  if (c.ffn_bias) slots[Slot::kFfnOutBias] = {c.hidden, 0};
+  slots[Slot::kAttentionOut] = {c.stack.hidden, c.stack.query_width()};
+  if (c.stack.attention_out_bias) slots[Slot::kAttentionOutBias] = {c.stack.hidden, 0};
+  const int64_t ffn_in = c.stack.gated ? 2 * c.stack.ffn : c.stack.ffn;
+  slots[Slot::kFfnIn] = {ffn_in, c.stack.hidden};
+  if (c.stack.ffn_bias) slots[Slot::kFfnInBias] = {ffn_in, 0};
+  slots[Slot::kFfnOut] = {c.stack.hidden, c.stack.ffn};
+  if (c.stack.ffn_bias) slots[Slot::kFfnOutBias] = {c.stack.hidden, 0};
   return slots;
 }
 
@@ -121,12 +122,12 @@ TEST_P(FamilyTableTest, PartsMatchTheirSlots) {
         break;
       case Part::kGate:
       case Part::kUp:
-        EXPECT_TRUE(is_ffn_in && config_.gated && row.rows == Extent::kFfn) << row.name;
+        EXPECT_TRUE(is_ffn_in && config_.stack.gated && row.rows == Extent::kFfn) << row.name;
         break;
     }
     if (row.transform == Transform::kPerHeadQkv) {
       EXPECT_TRUE(is_qkv && row.part == Part::kWhole) << row.name;
-      EXPECT_EQ(config_.num_heads, config_.num_kv_heads);
+      EXPECT_EQ(config_.stack.num_heads, config_.stack.num_kv_heads);
     }
     if (row.transform == Transform::kTranspose) {
       EXPECT_NE(row.cols, Extent::kNone) << row.name;
@@ -214,8 +215,9 @@ TEST(FamilyRegistryTest, EveryFamilyReadsItsDefaults) {
     const auto model = Describe(Json::MakeObject({{"model_type", Json(family->model_type)}}));
     ASSERT_TRUE(model.ok()) << model.status().ToString();
     EXPECT_EQ(model->config.family, family->model_type);
-    EXPECT_EQ(model->config.window.size(), static_cast<size_t>(model->config.num_layers));
-    EXPECT_EQ(model->config.attention_scale.size(), model->config.window.size());
+    EXPECT_EQ(model->config.stack.window.size(),
+              static_cast<size_t>(model->config.stack.num_layers));
+    EXPECT_EQ(model->config.stack.attention_scale.size(), model->config.stack.window.size());
   }
 }
 

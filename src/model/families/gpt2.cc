@@ -19,36 +19,37 @@ constexpr SizeKeys kSizes = {
     .default_heads = 12,
 };
 
-Status ReadAttentionScale(ConfigReader& reader, DecoderConfig& config) {
-  SetPlainAttention(config);
+Status ReadAttentionScale(ConfigReader& reader, StackConfig& stack) {
+  SetPlainAttention(stack);
   DRAY_ASSIGN_OR_RETURN(const bool by_width, reader.Bool("scale_attn_weights", true));
   DRAY_ASSIGN_OR_RETURN(const bool by_layer, reader.Bool("scale_attn_by_inverse_layer_idx", false));
   // This key asks for scores in f32, which dray uses anyway.
   DRAY_RETURN_IF_ERROR(reader.Bool("reorder_and_upcast_attn", false).status());
-  const double base = by_width ? 1.0 / std::sqrt(static_cast<double>(config.head_dim)) : 1.0;
-  for (size_t layer = 0; layer < config.attention_scale.size(); ++layer) {
+  const double base = by_width ? 1.0 / std::sqrt(static_cast<double>(stack.head_dim)) : 1.0;
+  for (size_t layer = 0; layer < stack.attention_scale.size(); ++layer) {
     const double divisor = by_layer ? static_cast<double>(layer + 1) : 1.0;
-    config.attention_scale[layer] = static_cast<float>(base / divisor);
+    stack.attention_scale[layer] = static_cast<float>(base / divisor);
   }
   return OkStatus();
 }
 
-Result<DecoderConfig> ReadConfig(ConfigReader& reader) {
-  DecoderConfig config;
+Result<ModelConfig> ReadConfig(ConfigReader& reader) {
+  ModelConfig config;
+  StackConfig& stack = config.stack;
   DRAY_RETURN_IF_ERROR(ReadSizes(reader, kSizes, config));
-  DRAY_RETURN_IF_ERROR(SetHeadDim(reader, kSizes, config));
+  DRAY_RETURN_IF_ERROR(SetHeadDim(reader, kSizes, stack));
   DRAY_ASSIGN_OR_RETURN(
-      config.max_positions,
+      stack.max_positions,
       reader.Int(KeyAndSynonym{"n_positions", "max_position_embeddings"}, 1, kMaxPositions, 1024));
-  DRAY_ASSIGN_OR_RETURN(config.ffn, reader.Int("n_inner", 1, kMaxFfn, 4 * config.hidden));
-  DRAY_RETURN_IF_ERROR(ReadNormEps(reader, "layer_norm_epsilon", 1e-5, config));
-  DRAY_RETURN_IF_ERROR(ReadActivation(reader, "activation_function", "gelu_new", config));
-  DRAY_RETURN_IF_ERROR(ReadAttentionScale(reader, config));
+  DRAY_ASSIGN_OR_RETURN(stack.ffn, reader.Int("n_inner", 1, kMaxFfn, 4 * stack.hidden));
+  DRAY_RETURN_IF_ERROR(ReadNormEps(reader, "layer_norm_epsilon", 1e-5, stack));
+  DRAY_RETURN_IF_ERROR(ReadActivation(reader, "activation_function", "gelu_new", stack));
+  DRAY_RETURN_IF_ERROR(ReadAttentionScale(reader, stack));
   DRAY_ASSIGN_OR_RETURN(config.tied_head, reader.Bool("tie_word_embeddings", true));
-  config.position = PositionKind::kLearned;
-  config.qkv_bias = true;
-  config.attention_out_bias = true;
-  config.ffn_bias = true;
+  stack.position = PositionKind::kLearned;
+  stack.qkv_bias = true;
+  stack.attention_out_bias = true;
+  stack.ffn_bias = true;
   config.bos_token_id = 50256;
   config.eos_token_ids = {50256};
   return config;

@@ -20,21 +20,22 @@ constexpr SizeKeys kSizes = {
 constexpr RopeKeys kRope = {
     .base = "rotary_emb_base", .fraction = "rotary_pct", .default_fraction = 0.25};
 
-Result<DecoderConfig> ReadConfig(ConfigReader& reader) {
-  DecoderConfig config;
+Result<ModelConfig> ReadConfig(ConfigReader& reader) {
+  ModelConfig config;
+  StackConfig& stack = config.stack;
   DRAY_RETURN_IF_ERROR(ReadSizes(reader, kSizes, config));
-  DRAY_RETURN_IF_ERROR(SetHeadDim(reader, kSizes, config));
-  DRAY_RETURN_IF_ERROR(ReadRope(reader, kRope, 2048, config));
-  DRAY_ASSIGN_OR_RETURN(config.ffn, reader.Int("intermediate_size", 1, kMaxFfn, 24576));
-  DRAY_RETURN_IF_ERROR(ReadNormEps(reader, "layer_norm_eps", 1e-5, config));
-  DRAY_RETURN_IF_ERROR(ReadActivation(reader, "hidden_act", "gelu", config));
+  DRAY_RETURN_IF_ERROR(SetHeadDim(reader, kSizes, stack));
+  DRAY_RETURN_IF_ERROR(ReadRope(reader, kRope, 2048, stack));
+  DRAY_ASSIGN_OR_RETURN(stack.ffn, reader.Int("intermediate_size", 1, kMaxFfn, 24576));
+  DRAY_RETURN_IF_ERROR(ReadNormEps(reader, "layer_norm_eps", 1e-5, stack));
+  DRAY_RETURN_IF_ERROR(ReadActivation(reader, "hidden_act", "gelu", stack));
   DRAY_ASSIGN_OR_RETURN(const bool parallel, reader.Bool("use_parallel_residual", true));
-  config.residual = parallel ? ResidualForm::kParallelTwoNorms : ResidualForm::kSequential;
-  DRAY_ASSIGN_OR_RETURN(config.qkv_bias, reader.Bool("attention_bias", true));
-  config.attention_out_bias = config.qkv_bias;
-  config.ffn_bias = true;
+  stack.residual = parallel ? ResidualForm::kParallelTwoNorms : ResidualForm::kSequential;
+  DRAY_ASSIGN_OR_RETURN(stack.qkv_bias, reader.Bool("attention_bias", true));
+  stack.attention_out_bias = stack.qkv_bias;
+  stack.ffn_bias = true;
   DRAY_ASSIGN_OR_RETURN(config.tied_head, reader.Bool("tie_word_embeddings", false));
-  SetPlainAttention(config);
+  SetPlainAttention(stack);
   config.bos_token_id = 0;
   config.eos_token_ids = {2};
   return config;

@@ -18,44 +18,45 @@ constexpr SizeKeys kSizes = {
     .default_heads = 16,
 };
 
-Status ReadRotary(ConfigReader& reader, DecoderConfig& config) {
+Status ReadRotary(ConfigReader& reader, StackConfig& stack) {
   // An explicit null means that whole heads are rotated; an absent key means 64.
-  config.rope.dim = reader.IsNull("rotary_dim") ? config.head_dim : 64;
+  stack.rope.dim = reader.IsNull("rotary_dim") ? stack.head_dim : 64;
   if (reader.Has("rotary_dim")) {
-    DRAY_ASSIGN_OR_RETURN(config.rope.dim, reader.Int("rotary_dim", 2, kMaxHeadDim));
+    DRAY_ASSIGN_OR_RETURN(stack.rope.dim, reader.Int("rotary_dim", 2, kMaxHeadDim));
   }
-  if (config.rope.dim % 2 != 0 || config.rope.dim > config.head_dim) {
+  if (stack.rope.dim % 2 != 0 || stack.rope.dim > stack.head_dim) {
     return reader.Refuse("rotary_dim",
                          fmt::format("{} dimensions cannot be rotated in heads of {}: it must be "
                                      "even and not more than a head",
-                                     config.rope.dim, config.head_dim));
+                                     stack.rope.dim, stack.head_dim));
   }
-  config.rope.exponent_dim = config.rope.dim;
-  config.rope.style = RopeStyle::kInterleaved;
-  config.position = PositionKind::kRotary;
+  stack.rope.exponent_dim = stack.rope.dim;
+  stack.rope.style = RopeStyle::kInterleaved;
+  stack.position = PositionKind::kRotary;
   return OkStatus();
 }
 
-Result<DecoderConfig> ReadConfig(ConfigReader& reader) {
-  DecoderConfig config;
+Result<ModelConfig> ReadConfig(ConfigReader& reader) {
+  ModelConfig config;
+  StackConfig& stack = config.stack;
   DRAY_RETURN_IF_ERROR(ReadSizes(reader, kSizes, config));
-  DRAY_RETURN_IF_ERROR(SetHeadDim(reader, kSizes, config));
-  DRAY_RETURN_IF_ERROR(ReadRotary(reader, config));
+  DRAY_RETURN_IF_ERROR(SetHeadDim(reader, kSizes, stack));
+  DRAY_RETURN_IF_ERROR(ReadRotary(reader, stack));
   DRAY_ASSIGN_OR_RETURN(
-      config.max_positions,
+      stack.max_positions,
       reader.Int(KeyAndSynonym{"n_positions", "max_position_embeddings"}, 1, kMaxPositions, 2048));
-  DRAY_ASSIGN_OR_RETURN(config.ffn, reader.Int("n_inner", 1, kMaxFfn, 4 * config.hidden));
-  DRAY_RETURN_IF_ERROR(ReadNormEps(reader, "layer_norm_epsilon", 1e-5, config));
-  DRAY_RETURN_IF_ERROR(ReadActivation(reader, "activation_function", "gelu_new", config));
+  DRAY_ASSIGN_OR_RETURN(stack.ffn, reader.Int("n_inner", 1, kMaxFfn, 4 * stack.hidden));
+  DRAY_RETURN_IF_ERROR(ReadNormEps(reader, "layer_norm_epsilon", 1e-5, stack));
+  DRAY_RETURN_IF_ERROR(ReadActivation(reader, "activation_function", "gelu_new", stack));
   // These keys come from an older configuration that this one was derived from. Only these values
   // are used.
   DRAY_RETURN_IF_ERROR(reader.RefuseUnless("rotary", true));
   DRAY_RETURN_IF_ERROR(reader.RefuseUnless("scale_attn_weights", true));
   DRAY_ASSIGN_OR_RETURN(config.tied_head, reader.Bool("tie_word_embeddings", false));
-  config.residual = ResidualForm::kParallelOneNorm;
-  config.ffn_bias = true;
+  stack.residual = ResidualForm::kParallelOneNorm;
+  stack.ffn_bias = true;
   config.head_bias = true;
-  SetPlainAttention(config);
+  SetPlainAttention(stack);
   config.bos_token_id = 50256;
   config.eos_token_ids = {50256};
   return config;
@@ -80,7 +81,8 @@ constexpr WeightRow kWeights[] = {
     {Slot::kFinalNormBias, "ln_f.bias", X::kHidden, X::kNone, R::kReplicate},
     {Slot::kHead, "lm_head.weight", X::kVocab, X::kEmbedDim, R::kVocab, Part::kWhole,
      Transform::kNone, HasUntiedHead},
-    {Slot::kHeadBias, "lm_head.bias", X::kVocab, X::kNone, R::kVocab},
+    {Slot::kHeadBias, "lm_head.bias", X::kVocab, X::kNone, R::kVocab, Part::kWhole,
+     Transform::kNone, HasHeadBias},
 };
 
 constexpr std::string_view kPrefixes[] = {"transformer."};

@@ -36,53 +36,54 @@ constexpr Traits kMistral = {Sizes(32000), 8, 0, 14336, 131072};
 constexpr Traits kQwen2 = {Sizes(151936), 32, 0, 22016, 32768};
 constexpr Traits kQwen3 = {Sizes(151936), 32, 128, 22016, 32768};
 
-Status ReadHeads(ConfigReader& reader, const Traits& traits, DecoderConfig& config) {
+Status ReadHeads(ConfigReader& reader, const Traits& traits, StackConfig& stack) {
   if (traits.default_kv_heads > 0 && !reader.IsNull("num_key_value_heads")) {
-    config.num_kv_heads = traits.default_kv_heads;
+    stack.num_kv_heads = traits.default_kv_heads;
   }
-  DRAY_ASSIGN_OR_RETURN(config.num_kv_heads,
-                        reader.Int("num_key_value_heads", 1, kMaxHeads, config.num_kv_heads));
-  if (config.num_heads % config.num_kv_heads != 0) {
+  DRAY_ASSIGN_OR_RETURN(stack.num_kv_heads,
+                        reader.Int("num_key_value_heads", 1, kMaxHeads, stack.num_kv_heads));
+  if (stack.num_heads % stack.num_kv_heads != 0) {
     return reader.Refuse("num_key_value_heads",
                          fmt::format("{} key/value heads do not divide {} heads",
-                                     config.num_kv_heads, config.num_heads));
+                                     stack.num_kv_heads, stack.num_heads));
   }
   if (!reader.Has("head_dim") && traits.default_head_dim == 0) {
-    return SetHeadDim(reader, traits.sizes, config);
+    return SetHeadDim(reader, traits.sizes, stack);
   }
-  DRAY_ASSIGN_OR_RETURN(config.head_dim,
+  DRAY_ASSIGN_OR_RETURN(stack.head_dim,
                         reader.Int("head_dim", 1, kMaxHeadDim, traits.default_head_dim));
   return OkStatus();
 }
 
-Result<DecoderConfig> ReadShared(ConfigReader& reader, const Traits& traits) {
-  DecoderConfig config;
+Result<ModelConfig> ReadShared(ConfigReader& reader, const Traits& traits) {
+  ModelConfig config;
+  StackConfig& stack = config.stack;
   DRAY_RETURN_IF_ERROR(ReadSizes(reader, traits.sizes, config));
-  DRAY_RETURN_IF_ERROR(ReadHeads(reader, traits, config));
-  DRAY_RETURN_IF_ERROR(ReadRope(reader, RopeKeys{}, traits.default_positions, config));
-  DRAY_ASSIGN_OR_RETURN(config.ffn,
-                        reader.Int("intermediate_size", 1, kMaxFfn, traits.default_ffn));
-  DRAY_RETURN_IF_ERROR(ReadNormEps(reader, "rms_norm_eps", 1e-6, config));
-  DRAY_RETURN_IF_ERROR(ReadActivation(reader, "hidden_act", "silu", config));
+  DRAY_RETURN_IF_ERROR(ReadHeads(reader, traits, stack));
+  DRAY_RETURN_IF_ERROR(ReadRope(reader, RopeKeys{}, traits.default_positions, stack));
+  DRAY_ASSIGN_OR_RETURN(stack.ffn, reader.Int("intermediate_size", 1, kMaxFfn, traits.default_ffn));
+  DRAY_RETURN_IF_ERROR(ReadNormEps(reader, "rms_norm_eps", 1e-6, stack));
+  DRAY_RETURN_IF_ERROR(ReadActivation(reader, "hidden_act", "silu", stack));
   DRAY_ASSIGN_OR_RETURN(config.tied_head, reader.Bool("tie_word_embeddings", false));
-  config.norm = NormKind::kRmsNorm;
-  config.norm_bias = false;
-  config.gated = true;
-  SetPlainAttention(config);
+  stack.norm = NormKind::kRmsNorm;
+  stack.norm_bias = false;
+  stack.gated = true;
+  SetPlainAttention(stack);
   return config;
 }
 
 // The defaults of LLaMA and Mistral; the Qwen configurations have none.
-void SetDefaultTokens(DecoderConfig& config) {
+void SetDefaultTokens(ModelConfig& config) {
   config.bos_token_id = 1;
   config.eos_token_ids = {2};
 }
 
-Result<DecoderConfig> ReadLlama(ConfigReader& reader) {
-  DRAY_ASSIGN_OR_RETURN(DecoderConfig config, ReadShared(reader, kLlama));
-  DRAY_ASSIGN_OR_RETURN(config.qkv_bias, reader.Bool("attention_bias", false));
-  config.attention_out_bias = config.qkv_bias;
-  DRAY_ASSIGN_OR_RETURN(config.ffn_bias, reader.Bool("mlp_bias", false));
+Result<ModelConfig> ReadLlama(ConfigReader& reader) {
+  DRAY_ASSIGN_OR_RETURN(ModelConfig config, ReadShared(reader, kLlama));
+  StackConfig& stack = config.stack;
+  DRAY_ASSIGN_OR_RETURN(stack.qkv_bias, reader.Bool("attention_bias", false));
+  stack.attention_out_bias = stack.qkv_bias;
+  DRAY_ASSIGN_OR_RETURN(stack.ffn_bias, reader.Bool("mlp_bias", false));
   SetDefaultTokens(config);
   return config;
 }
@@ -93,21 +94,21 @@ Result<int64_t> ReadWindow(ConfigReader& reader) {
   return reader.Int("sliding_window", 1, kMaxPositions, 4096);
 }
 
-Result<DecoderConfig> ReadMistral(ConfigReader& reader) {
-  DRAY_ASSIGN_OR_RETURN(DecoderConfig config, ReadShared(reader, kMistral));
+Result<ModelConfig> ReadMistral(ConfigReader& reader) {
+  DRAY_ASSIGN_OR_RETURN(ModelConfig config, ReadShared(reader, kMistral));
+  StackConfig& stack = config.stack;
   DRAY_RETURN_IF_ERROR(reader.RefuseUnless("layer_types", nullptr));
   DRAY_ASSIGN_OR_RETURN(const int64_t window, ReadWindow(reader));
-  config.window.assign(config.window.size(), window);
+  stack.window.assign(stack.window.size(), window);
   SetDefaultTokens(config);
   return config;
 }
 
-Status ReadLayerTypes(ConfigReader& reader, const Json& types, int64_t window,
-                      DecoderConfig& config) {
+Status ReadLayerTypes(ConfigReader& reader, const Json& types, int64_t window, StackConfig& stack) {
   const Json::Array* names = types.AsArray();
-  if (names == nullptr || names->size() != config.window.size()) {
+  if (names == nullptr || names->size() != stack.window.size()) {
     return reader.Refuse("layer_types", fmt::format("it must be a list of {} names, one a layer",
-                                                    config.window.size()));
+                                                    stack.window.size()));
   }
   for (size_t layer = 0; layer < names->size(); ++layer) {
     const std::string* name = (*names)[layer].AsString();
@@ -115,14 +116,14 @@ Status ReadLayerTypes(ConfigReader& reader, const Json& types, int64_t window,
     if (name == nullptr || *name != "sliding_attention") {
       return reader.Refuse("layer_types", "dray knows full_attention and sliding_attention");
     }
-    config.window[layer] = window;
+    stack.window[layer] = window;
   }
   return OkStatus();
 }
 
 // Sets the windows of Qwen's layers. Only use_sliding_window turns them on; then layer_types names
 // the layers that have one, or, without layer_types, those from max_window_layers on have one.
-Status ReadQwenWindows(ConfigReader& reader, DecoderConfig& config) {
+Status ReadQwenWindows(ConfigReader& reader, StackConfig& stack) {
   DRAY_ASSIGN_OR_RETURN(const bool use_window, reader.Bool("use_sliding_window", false));
   DRAY_ASSIGN_OR_RETURN(const int64_t first, reader.Int("max_window_layers", 0, kMaxLayers, 28));
   int64_t window = 0;
@@ -131,32 +132,34 @@ Status ReadQwenWindows(ConfigReader& reader, DecoderConfig& config) {
   }
   (void)reader.Find("sliding_window");
   if (const Json* types = reader.Find("layer_types")) {
-    return ReadLayerTypes(reader, *types, window, config);
+    return ReadLayerTypes(reader, *types, window, stack);
   }
-  for (int64_t layer = first; layer < config.num_layers; ++layer) {
-    config.window[static_cast<size_t>(layer)] = window;
+  for (int64_t layer = first; layer < stack.num_layers; ++layer) {
+    stack.window[static_cast<size_t>(layer)] = window;
   }
   return OkStatus();
 }
 
-Result<DecoderConfig> ReadQwen2(ConfigReader& reader) {
-  DRAY_ASSIGN_OR_RETURN(DecoderConfig config, ReadShared(reader, kQwen2));
+Result<ModelConfig> ReadQwen2(ConfigReader& reader) {
+  DRAY_ASSIGN_OR_RETURN(ModelConfig config, ReadShared(reader, kQwen2));
+  StackConfig& stack = config.stack;
   DRAY_RETURN_IF_ERROR(reader.RefuseUnless("use_mrope", false));
-  DRAY_RETURN_IF_ERROR(ReadQwenWindows(reader, config));
-  config.qkv_bias = true;
+  DRAY_RETURN_IF_ERROR(ReadQwenWindows(reader, stack));
+  stack.qkv_bias = true;
   return config;
 }
 
-Result<DecoderConfig> ReadQwen3(ConfigReader& reader) {
-  DRAY_ASSIGN_OR_RETURN(DecoderConfig config, ReadShared(reader, kQwen3));
-  DRAY_RETURN_IF_ERROR(ReadQwenWindows(reader, config));
-  DRAY_ASSIGN_OR_RETURN(config.qkv_bias, reader.Bool("attention_bias", false));
-  config.attention_out_bias = config.qkv_bias;
-  config.qk_norm = true;
+Result<ModelConfig> ReadQwen3(ConfigReader& reader) {
+  DRAY_ASSIGN_OR_RETURN(ModelConfig config, ReadShared(reader, kQwen3));
+  StackConfig& stack = config.stack;
+  DRAY_RETURN_IF_ERROR(ReadQwenWindows(reader, stack));
+  DRAY_ASSIGN_OR_RETURN(stack.qkv_bias, reader.Bool("attention_bias", false));
+  stack.attention_out_bias = stack.qkv_bias;
+  stack.qk_norm = true;
   return config;
 }
 
-bool HasQkNorm(const DecoderConfig& config) { return config.qk_norm; }
+bool HasQkNorm(const ModelConfig& config) { return config.stack.qk_norm; }
 
 using X = Extent;
 using R = ShardRule;

@@ -16,44 +16,45 @@ constexpr SizeKeys kSizes = {
     .default_heads = 12,
 };
 
-Status ReadNorms(ConfigReader& reader, DecoderConfig& config) {
+Status ReadNorms(ConfigReader& reader, StackConfig& stack) {
   DRAY_ASSIGN_OR_RETURN(const bool before, reader.Bool("do_layer_norm_before", true));
   DRAY_ASSIGN_OR_RETURN(const bool no_final, reader.Bool("_remove_final_layer_norm", false));
-  DRAY_ASSIGN_OR_RETURN(config.norm_affine, reader.Bool("layer_norm_elementwise_affine", true));
-  config.norm_bias = config.norm_affine;
-  config.norm_placement = before ? NormPlacement::kPre : NormPlacement::kPost;
-  config.final_norm = before && !no_final;
-  config.norm_eps = 1e-5f;  // the configuration does not have it
+  DRAY_ASSIGN_OR_RETURN(stack.norm_affine, reader.Bool("layer_norm_elementwise_affine", true));
+  stack.norm_bias = stack.norm_affine;
+  stack.norm_placement = before ? NormPlacement::kPre : NormPlacement::kPost;
+  stack.final_norm = before && !no_final;
+  stack.norm_eps = 1e-5f;  // the configuration does not have it
   return OkStatus();
 }
 
-Result<DecoderConfig> ReadConfig(ConfigReader& reader) {
-  DecoderConfig config;
+Result<ModelConfig> ReadConfig(ConfigReader& reader) {
+  ModelConfig config;
+  StackConfig& stack = config.stack;
   DRAY_RETURN_IF_ERROR(ReadSizes(reader, kSizes, config));
-  DRAY_RETURN_IF_ERROR(SetHeadDim(reader, kSizes, config));
+  DRAY_RETURN_IF_ERROR(SetHeadDim(reader, kSizes, stack));
   DRAY_ASSIGN_OR_RETURN(config.embed_dim,
-                        reader.Int("word_embed_proj_dim", 1, kMaxHidden, config.hidden));
-  DRAY_ASSIGN_OR_RETURN(config.max_positions,
+                        reader.Int("word_embed_proj_dim", 1, kMaxHidden, stack.hidden));
+  DRAY_ASSIGN_OR_RETURN(stack.max_positions,
                         reader.Int("max_position_embeddings", 1, kMaxPositions, 2048));
-  DRAY_ASSIGN_OR_RETURN(config.ffn, reader.Int("ffn_dim", 1, kMaxFfn, 3072));
-  DRAY_RETURN_IF_ERROR(ReadNorms(reader, config));
-  DRAY_RETURN_IF_ERROR(ReadActivation(reader, "activation_function", "relu", config));
-  DRAY_ASSIGN_OR_RETURN(config.qkv_bias, reader.Bool("enable_bias", true));
-  config.attention_out_bias = config.qkv_bias;
-  config.ffn_bias = config.qkv_bias;
+  DRAY_ASSIGN_OR_RETURN(stack.ffn, reader.Int("ffn_dim", 1, kMaxFfn, 3072));
+  DRAY_RETURN_IF_ERROR(ReadNorms(reader, stack));
+  DRAY_RETURN_IF_ERROR(ReadActivation(reader, "activation_function", "relu", stack));
+  DRAY_ASSIGN_OR_RETURN(stack.qkv_bias, reader.Bool("enable_bias", true));
+  stack.attention_out_bias = stack.qkv_bias;
+  stack.ffn_bias = stack.qkv_bias;
   DRAY_ASSIGN_OR_RETURN(config.tied_head, reader.Bool("tie_word_embeddings", true));
-  config.position = PositionKind::kLearned;
-  config.position_offset = 2;
-  SetPlainAttention(config);
+  stack.position = PositionKind::kLearned;
+  stack.position_offset = 2;
+  SetPlainAttention(stack);
   config.bos_token_id = 2;
   config.eos_token_ids = {2};
   return config;
 }
 
-bool HasProjections(const DecoderConfig& config) { return config.embed_dim != config.hidden; }
-bool HasNormWeights(const DecoderConfig& config) { return config.norm_affine; }
-bool HasFinalNormWeights(const DecoderConfig& config) {
-  return config.final_norm && config.norm_affine;
+bool HasProjections(const ModelConfig& config) { return config.embed_dim != config.stack.hidden; }
+bool HasNormWeights(const ModelConfig& config) { return config.stack.norm_affine; }
+bool HasFinalNormWeights(const ModelConfig& config) {
+  return config.stack.final_norm && config.stack.norm_affine;
 }
 
 using X = Extent;

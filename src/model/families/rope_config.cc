@@ -52,7 +52,7 @@ Status ReadBase(ConfigReader& reader, ConfigReader& rope, const RopeKeys& keys, 
 }
 
 Status ReadDimensions(ConfigReader& reader, ConfigReader& rope, const RopeKeys& keys,
-                      DecoderConfig& config) {
+                      StackConfig& stack) {
   double fraction = keys.default_fraction;
   std::string_view key = "partial_rotary_factor";
   ConfigReader* owner = rope.Has(key) ? &rope : &reader;
@@ -64,13 +64,13 @@ Status ReadDimensions(ConfigReader& reader, ConfigReader& rope, const RopeKeys& 
   if (keys.fraction.empty() && fraction != 1.0) {
     return owner->Refuse(key, "heads of this family are rotated whole: it must be 1 or absent");
   }
-  const auto dims = static_cast<int64_t>(static_cast<double>(config.head_dim) * fraction);
-  config.rope.exponent_dim = dims;
-  config.rope.dim = dims + dims % 2;
-  if (dims < 1 || config.rope.dim > config.head_dim) {
+  const auto dims = static_cast<int64_t>(static_cast<double>(stack.head_dim) * fraction);
+  stack.rope.exponent_dim = dims;
+  stack.rope.dim = dims + dims % 2;
+  if (dims < 1 || stack.rope.dim > stack.head_dim) {
     return owner->Refuse(key, fmt::format("of heads of {} dimensions it rotates {}; it must rotate "
                                           "at least one pair, and a whole head must be even",
-                                          config.head_dim, dims));
+                                          stack.head_dim, dims));
   }
   return OkStatus();
 }
@@ -180,7 +180,7 @@ int64_t UsableContext(const RopeConfig& rope, int64_t max_positions) {
 }  // namespace
 
 Status ReadRope(ConfigReader& reader, const RopeKeys& keys, int64_t default_max_positions,
-                DecoderConfig& config) {
+                StackConfig& stack) {
   DRAY_ASSIGN_OR_RETURN(
       const int64_t max_positions,
       reader.Int("max_position_embeddings", 1, kMaxPositions, default_max_positions));
@@ -199,14 +199,14 @@ Status ReadRope(ConfigReader& reader, const RopeKeys& keys, int64_t default_max_
     }
   }
   ConfigReader rope(fmt::format("{}: {}", reader.where(), key), *object);
-  DRAY_RETURN_IF_ERROR(ReadBase(reader, rope, keys, config.rope));
-  DRAY_RETURN_IF_ERROR(ReadDimensions(reader, rope, keys, config));
+  DRAY_RETURN_IF_ERROR(ReadBase(reader, rope, keys, stack.rope));
+  DRAY_RETURN_IF_ERROR(ReadDimensions(reader, rope, keys, stack));
   DRAY_RETURN_IF_ERROR(rope.RefuseUnless("mrope_section", nullptr));
-  DRAY_RETURN_IF_ERROR(ReadScalingParameters(reader, rope, max_positions, config.rope));
+  DRAY_RETURN_IF_ERROR(ReadScalingParameters(reader, rope, max_positions, stack.rope));
   reader.AddUnreadKeysOf(key, rope);
-  config.position = PositionKind::kRotary;
-  config.rope.style = RopeStyle::kHalf;
-  config.max_positions = UsableContext(config.rope, max_positions);
+  stack.position = PositionKind::kRotary;
+  stack.rope.style = RopeStyle::kHalf;
+  stack.max_positions = UsableContext(stack.rope, max_positions);
   return OkStatus();
 }
 

@@ -6,8 +6,8 @@
 #include <string_view>
 
 #include "base/status.h"
-#include "model/config/config.h"
 #include "model/config/config_reader.h"
+#include "model/config/stack_config.h"
 
 namespace dray::model {
 
@@ -19,7 +19,7 @@ struct RopeKeys {
   double default_fraction = 1.0;
 };
 
-// Fills config.rope from `reader`; config.head_dim must be set. Sets config.max_positions from
+// Fills stack.rope from `reader`; stack.head_dim must be set. Sets stack.max_positions from
 // max_position_embeddings (`default_max_positions` where absent) by these rules:
 // - plain and llama3: max_position_embeddings;
 // - linear and dynamic: factor times it, as it is the unscaled model's context;
@@ -27,6 +27,6 @@ struct RopeKeys {
 //   either the unscaled or the scaled context.
 // Refuses types other than default, linear, dynamic, llama3 and yarn by name.
 Status ReadRope(ConfigReader& reader, const RopeKeys& keys, int64_t default_max_positions,
-                DecoderConfig& config);
+                StackConfig& stack);
 
 }  // namespace dray::model

@@ -31,11 +31,16 @@ void RaggedBatch::Reserve(const DecoderLimits& limits) {
   block_tables.reserve(static_cast<size_t>(limits.max_table_entries));
 }
 
-Decoder::Decoder(const DecoderConfig& config, const Weights& weights, kernels::Backend& backend,
+Decoder::Decoder(const ModelConfig& config, const Weights& weights, kernels::Backend& backend,
                  const DecoderLimits& limits)
-    : config_(config), weights_(weights), backend_(backend), limits_(limits) {}
+    : model_config_(config),
+      config_(config.stack),
+      model_weights_(weights),
+      weights_(weights.stack()),
+      backend_(backend),
+      limits_(limits) {}
 
-Result<std::unique_ptr<Decoder>> Decoder::Make(const DecoderConfig& config, const Weights& weights,
+Result<std::unique_ptr<Decoder>> Decoder::Make(const ModelConfig& config, const Weights& weights,
                                                kernels::Backend& backend,
                                                const DecoderLimits& limits) {
   std::unique_ptr<Decoder> decoder(new Decoder(config, weights, backend, limits));
@@ -55,10 +60,10 @@ Status Decoder::Allocate() {
   DRAY_RETURN_IF_ERROR(make(attention_, tokens, config_.query_width()));
   DRAY_RETURN_IF_ERROR(make(ffn_, tokens, config_.ffn));
   DRAY_RETURN_IF_ERROR(make(head_in_, limits_.max_logit_rows, config_.hidden));
-  DRAY_RETURN_IF_ERROR(make(logits_, limits_.max_logit_rows, config_.vocab_size));
-  if (weights_.Matrix(Slot::kProjectIn) != nullptr) {
-    DRAY_RETURN_IF_ERROR(make(embedded_, tokens, config_.embed_dim));
-    DRAY_RETURN_IF_ERROR(make(projected_, limits_.max_logit_rows, config_.embed_dim));
+  DRAY_RETURN_IF_ERROR(make(logits_, limits_.max_logit_rows, model_config_.vocab_size));
+  if (model_weights_.Matrix(Slot::kProjectIn) != nullptr) {
+    DRAY_RETURN_IF_ERROR(make(embedded_, tokens, model_config_.embed_dim));
+    DRAY_RETURN_IF_ERROR(make(projected_, limits_.max_logit_rows, model_config_.embed_dim));
   }
   if (config_.position == PositionKind::kRotary) {
     DRAY_RETURN_IF_ERROR(make(cos_sin_, tokens, config_.rope.dim));
@@ -147,16 +152,16 @@ void Decoder::Forward(const RaggedBatch& batch, const KvCache& cache) {
 
 void Decoder::EmbedTokens() {
   auto* x = x_.as<float>();
-  const bool project = weights_.Matrix(Slot::kProjectIn) != nullptr;
+  const bool project = model_weights_.Matrix(Slot::kProjectIn) != nullptr;
   auto* embedded = project ? embedded_.as<float>() : x;
-  backend_.Embed({.table = weights_.Matrix(Slot::kTokenEmbedding),
+  backend_.Embed({.table = model_weights_.Matrix(Slot::kTokenEmbedding),
                   .ids = indices_.ids,
                   .num_tokens = num_tokens_,
                   .out = embedded});
   if (project) {
-    backend_.Linear({.weight = weights_.Matrix(Slot::kProjectIn),
+    backend_.Linear({.weight = model_weights_.Matrix(Slot::kProjectIn),
                      .x = embedded,
-                     .x_stride = config_.embed_dim,
+                     .x_stride = model_config_.embed_dim,
                      .rows = num_tokens_,
                      .out = x,
                      .out_stride = config_.hidden});
@@ -305,7 +310,7 @@ kernels::LinearArgs Decoder::Projection(Slot weight, Slot bias, int64_t layer,
 void Decoder::Logits(std::span<const int32_t> rows, std::span<float> out) {
   const auto count = static_cast<int64_t>(rows.size());
   DRAY_CHECK(count <= limits_.max_logit_rows);
-  DRAY_CHECK(static_cast<int64_t>(out.size()) == count * config_.vocab_size);
+  DRAY_CHECK(static_cast<int64_t>(out.size()) == count * model_config_.vocab_size);
   backend_.CopyFromHost(indices_.logit_rows, rows.data(), rows.size_bytes());
   backend_.GatherRows({.x = x_.as<float>(),
                        .x_stride = config_.hidden,
@@ -316,26 +321,27 @@ void Decoder::Logits(std::span<const int32_t> rows, std::span<float> out) {
   const VectorNorm final_norm = NormOf(Slot::kFinalNormWeight, Slot::kFinalNormBias, kNoLayer);
   const VectorNorm* norm = config_.final_norm ? &final_norm : nullptr;
   const float* head_in = head_in_.as<float>();
-  if (const auto* project = weights_.Matrix(Slot::kProjectOut)) {
+  if (const auto* project = model_weights_.Matrix(Slot::kProjectOut)) {
     backend_.Linear({.weight = project,
                      .norm = norm,
                      .x = head_in,
                      .x_stride = config_.hidden,
                      .rows = count,
                      .out = projected_.as<float>(),
-                     .out_stride = config_.embed_dim});
+                     .out_stride = model_config_.embed_dim});
     head_in = projected_.as<float>();
     norm = nullptr;
   }
-  const auto* head = weights_.Matrix(config_.tied_head ? Slot::kTokenEmbedding : Slot::kHead);
+  const auto* head =
+      model_weights_.Matrix(model_config_.tied_head ? Slot::kTokenEmbedding : Slot::kHead);
   backend_.Linear({.weight = head,
                    .norm = norm,
                    .x = head_in,
-                   .x_stride = config_.embed_dim,
+                   .x_stride = model_config_.embed_dim,
                    .rows = count,
-                   .bias = weights_.Vector(Slot::kHeadBias),
+                   .bias = model_weights_.Vector(Slot::kHeadBias),
                    .out = logits_.as<float>(),
-                   .out_stride = config_.vocab_size});
+                   .out_stride = model_config_.vocab_size});
   backend_.CopyToHost(out.data(), logits_.as<float>(), out.size_bytes());
 }
 

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "kernels/backend.h"
-#include "model/config/config.h"
+#include "model/config/model_config.h"
 #include "model/forward/kv_cache.h"
 #include "model/weights/weights.h"
 
@@ -46,7 +46,7 @@ class Decoder {
  public:
   // Allocates all working memory; Forward and Logits allocate none. The arguments must
   // outlive the decoder.
-  static Result<std::unique_ptr<Decoder>> Make(const DecoderConfig& config, const Weights& weights,
+  static Result<std::unique_ptr<Decoder>> Make(const ModelConfig& config, const Weights& weights,
                                                kernels::Backend& backend,
                                                const DecoderLimits& limits);
 
@@ -68,7 +68,7 @@ class Decoder {
     kernels::AttentionSequence* sequences = nullptr;
   };
 
-  Decoder(const DecoderConfig& config, const Weights& weights, kernels::Backend& backend,
+  Decoder(const ModelConfig& config, const Weights& weights, kernels::Backend& backend,
           const DecoderLimits& limits);
   Status Allocate();
   Status AllocateIndices();
@@ -88,8 +88,10 @@ class Decoder {
   // Arguments of a layer's projection from rows of `in`, without padding between them.
   kernels::LinearArgs Projection(Slot weight, Slot bias, int64_t layer, const float* in) const;
 
-  const DecoderConfig& config_;
-  const Weights& weights_;
+  const ModelConfig& model_config_;
+  const StackConfig& config_;  // of the one stack
+  const Weights& model_weights_;
+  const StackWeights& weights_;
   kernels::Backend& backend_;
   DecoderLimits limits_;
 

@@ -4,15 +4,15 @@
 
 namespace dray::model {
 
-Result<KvCache> KvCache::Make(kernels::Backend& backend, const DecoderConfig& config,
+Result<KvCache> KvCache::Make(kernels::Backend& backend, const StackConfig& stack,
                               const KvCacheSpec& spec) {
   KvCache cache;
   cache.spec_ = spec;
-  cache.num_kv_heads_ = config.num_kv_heads;
-  cache.head_dim_ = config.head_dim;
-  const Shape scales_shape = {2, spec.num_blocks, config.num_kv_heads, spec.block_size};
-  const Shape shape = {spec.num_blocks, config.num_kv_heads, config.head_dim, spec.block_size};
-  for (int64_t layer = 0; layer < config.num_layers; ++layer) {
+  cache.num_kv_heads_ = stack.num_kv_heads;
+  cache.head_dim_ = stack.head_dim;
+  const Shape scales_shape = {2, spec.num_blocks, stack.num_kv_heads, spec.block_size};
+  const Shape shape = {spec.num_blocks, stack.num_kv_heads, stack.head_dim, spec.block_size};
+  for (int64_t layer = 0; layer < stack.num_layers; ++layer) {
     DRAY_ASSIGN_OR_RETURN(Tensor keys, Tensor::Make(backend.allocator(), spec.dtype, shape));
     DRAY_ASSIGN_OR_RETURN(Tensor values, Tensor::Make(backend.allocator(), spec.dtype, shape));
     cache.keys_.push_back(std::move(keys));
@@ -25,12 +25,12 @@ Result<KvCache> KvCache::Make(kernels::Backend& backend, const DecoderConfig& co
   return cache;
 }
 
-int64_t KvCache::BlockBytes(const DecoderConfig& config, const KvCacheSpec& spec) {
+int64_t KvCache::BlockBytes(const StackConfig& stack, const KvCacheSpec& spec) {
   const auto scale_bytes =
-      spec.dtype == DType::kI8 ? config.num_kv_heads * static_cast<int64_t>(sizeof(float)) : 0;
+      spec.dtype == DType::kI8 ? stack.num_kv_heads * static_cast<int64_t>(sizeof(float)) : 0;
   const int64_t token_bytes =
-      config.kv_width() * static_cast<int64_t>(SizeOf(spec.dtype)) + scale_bytes;
-  return 2 * config.num_layers * spec.block_size * token_bytes;
+      stack.kv_width() * static_cast<int64_t>(SizeOf(spec.dtype)) + scale_bytes;
+  return 2 * stack.num_layers * spec.block_size * token_bytes;
 }
 
 kernels::KvLayer KvCache::Layer(int64_t layer) const {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "kernels/backend.h"
-#include "model/config/config.h"
+#include "model/config/stack_config.h"
 #include "tensor/tensor.h"
 
 namespace dray::model {
@@ -20,10 +20,10 @@ struct KvCacheSpec {
 
 class KvCache {
  public:
-  static Result<KvCache> Make(kernels::Backend& backend, const DecoderConfig& config,
+  static Result<KvCache> Make(kernels::Backend& backend, const StackConfig& stack,
                               const KvCacheSpec& spec);
   // Memory for one block of all layers, scales included.
-  static int64_t BlockBytes(const DecoderConfig& config, const KvCacheSpec& spec);
+  static int64_t BlockBytes(const StackConfig& stack, const KvCacheSpec& spec);
 
   const KvCacheSpec& spec() const { return spec_; }
   kernels::KvLayer Layer(int64_t layer) const;

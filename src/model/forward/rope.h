@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-#include "model/config/config.h"
+#include "model/config/stack_config.h"
 
 namespace dray::model {
 

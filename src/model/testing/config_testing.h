@@ -178,12 +178,12 @@ inline Result<ModelDescription> Describe(const Json& config) {
   return DescribeModel("", config, Json());
 }
 
-inline DecoderConfig MustRead(const Json& config) {
+inline ModelConfig MustRead(const Json& config) {
   auto model = Describe(config);
   EXPECT_TRUE(model.ok()) << model.status().ToString();
-  return model.ok() ? model->config : DecoderConfig{};
+  return model.ok() ? model->config : ModelConfig{};
 }
 
-inline DecoderConfig MustRead(std::string_view text) { return MustRead(MustParse(text)); }
+inline ModelConfig MustRead(std::string_view text) { return MustRead(MustParse(text)); }
 
 }  // namespace dray::model

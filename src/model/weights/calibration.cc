@@ -48,7 +48,7 @@ Status ReadPeaks(ConfigReader& layer, std::string_view key, std::span<float> pea
   return OkStatus();
 }
 
-Status CheckModel(ConfigReader& file, const DecoderConfig& config, const Json::Array* layers) {
+Status CheckModel(ConfigReader& file, const ModelConfig& config, const Json::Array* layers) {
   DRAY_ASSIGN_OR_RETURN(const std::string kind, file.String("kind", ""));
   DRAY_ASSIGN_OR_RETURN(const int64_t version, file.Int("version", 0, INT32_MAX, 0));
   if (kind != kKind || version != kVersion || layers == nullptr) {
@@ -58,26 +58,26 @@ Status CheckModel(ConfigReader& file, const DecoderConfig& config, const Json::A
   }
   DRAY_ASSIGN_OR_RETURN(const std::string family, file.String("family", ""));
   const auto num_layers = static_cast<int64_t>(layers->size());
-  if (family == config.family && num_layers == config.num_layers) return OkStatus();
+  if (family == config.family && num_layers == config.stack.num_layers) return OkStatus();
   return {
       StatusCode::kInvalidArgument,
       fmt::format("{} is of a {} model with {} layers, but this is a {} model with {}; make one "
                   "of this model with dray calibrate",
-                  file.where(), family, num_layers, config.family, config.num_layers)};
+                  file.where(), family, num_layers, config.family, config.stack.num_layers)};
 }
 
 }  // namespace
 
-int64_t InputWidth(Slot slot, const DecoderConfig& config) {
-  if (slot == Slot::kAttentionOut) return config.query_width();
-  return slot == Slot::kFfnOut ? config.ffn : config.hidden;
+int64_t InputWidth(Slot slot, const StackConfig& stack) {
+  if (slot == Slot::kAttentionOut) return stack.query_width();
+  return slot == Slot::kFfnOut ? stack.ffn : stack.hidden;
 }
 
-Calibration::Calibration(const DecoderConfig& config)
-    : family(config.family), layers_(static_cast<size_t>(config.num_layers)) {
+Calibration::Calibration(const ModelConfig& config)
+    : family(config.family), layers_(static_cast<size_t>(config.stack.num_layers)) {
   for (Layer& layer : layers_) {
     for (const Slot slot : kCalibratedSlots) {
-      layer[IndexOf(slot)].resize(static_cast<size_t>(InputWidth(slot, config)));
+      layer[IndexOf(slot)].resize(static_cast<size_t>(InputWidth(slot, config.stack)));
     }
   }
 }
@@ -113,8 +113,7 @@ Status WriteCalibration(const Calibration& calibration, const std::filesystem::p
   return {StatusCode::kIo, fmt::format("cannot write {}: {}", path.string(), std::strerror(errno))};
 }
 
-Result<Calibration> ReadCalibration(const std::filesystem::path& path,
-                                    const DecoderConfig& config) {
+Result<Calibration> ReadCalibration(const std::filesystem::path& path, const ModelConfig& config) {
   const auto text = ReadFile(path, kMaxFileBytes);
   if (!text.ok()) {
     return Status(text.status().code(), fmt::format("{}; a calibration is made with dray calibrate",
@@ -128,7 +127,7 @@ Result<Calibration> ReadCalibration(const std::filesystem::path& path,
   DRAY_RETURN_IF_ERROR(CheckModel(file, config, layers == nullptr ? nullptr : layers->AsArray()));
   Calibration calibration(config);
   DRAY_ASSIGN_OR_RETURN(calibration.num_tokens, file.Int("tokens", 0, INT64_MAX, 0));
-  for (int64_t i = 0; i < config.num_layers; ++i) {
+  for (int64_t i = 0; i < config.stack.num_layers; ++i) {
     const Json& layer = (*layers->AsArray())[static_cast<size_t>(i)];
     const Json empty = Json::MakeObject();
     ConfigReader reader(fmt::format("{}: layer {}", path.string(), i),

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "base/status.h"
-#include "model/config/config.h"
+#include "model/config/model_config.h"
 #include "model/families/family_spec.h"
 
 namespace dray::model {
@@ -20,12 +20,12 @@ inline constexpr std::array<Slot, 4> kCalibratedSlots = {Slot::kQkv, Slot::kAtte
                                                          Slot::kFfnIn, Slot::kFfnOut};
 
 // Input channels of one of kCalibratedSlots.
-int64_t InputWidth(Slot slot, const DecoderConfig& config);
+int64_t InputWidth(Slot slot, const StackConfig& stack);
 
 class Calibration {
  public:
   // Of no tokens yet: all peaks are zero.
-  explicit Calibration(const DecoderConfig& config);
+  explicit Calibration(const ModelConfig& config);
 
   int64_t num_layers() const { return static_cast<int64_t>(layers_.size()); }
   // The largest magnitude of each input channel of one of kCalibratedSlots: [InputWidth].
@@ -43,6 +43,6 @@ class Calibration {
 Status WriteCalibration(const Calibration& calibration, const std::filesystem::path& path);
 // Errors name the file: what cannot be read, is no calibration, or is one of a model of another
 // family or size than `config`.
-Result<Calibration> ReadCalibration(const std::filesystem::path& path, const DecoderConfig& config);
+Result<Calibration> ReadCalibration(const std::filesystem::path& path, const ModelConfig& config);
 
 }  // namespace dray::model

@@ -46,20 +46,20 @@ class Generator {
         backend_(backend),
         options_(options),
         random_(seed),
-        weights_(model.config.num_layers) {}
+        weights_(model.config.stack.num_layers) {}
 
   Result<Weights> Make() {
     DrawNumbers();
     for (const WeightRow& row : family_.weights) {
       if (row.slot < kFirstLayerSlot) DRAY_RETURN_IF_ERROR(Fill(row, kNoLayer));
     }
-    for (int64_t layer = 0; layer < config_.num_layers; ++layer) {
+    for (int64_t layer = 0; layer < config_.stack.num_layers; ++layer) {
       for (const WeightRow& row : family_.weights) {
         if (row.slot >= kFirstLayerSlot) DRAY_RETURN_IF_ERROR(Fill(row, layer));
       }
       if (options_.progress) {
         options_.progress(static_cast<uint64_t>(layer + 1),
-                          static_cast<uint64_t>(config_.num_layers));
+                          static_cast<uint64_t>(config_.stack.num_layers));
       }
     }
     return std::move(weights_);
@@ -118,7 +118,7 @@ class Generator {
     return OkStatus();
   }
 
-  const DecoderConfig& config_;
+  const ModelConfig& config_;
   const FamilySpec& family_;
   kernels::Backend& backend_;
   const LoadOptions& options_;
@@ -134,8 +134,7 @@ Result<Weights> MakeDummyWeights(const ModelDescription& model, kernels::Backend
   return Generator(model, backend, options, seed).Make();
 }
 
-kernels::WeightFormat AutomaticFormat(const DecoderConfig& config,
-                                      const kernels::Backend& backend) {
+kernels::WeightFormat AutomaticFormat(const ModelConfig& config, const kernels::Backend& backend) {
   return backend.NativeFormat(config.dtype.value_or(DType::kF32));
 }
 

@@ -20,6 +20,6 @@ Result<Weights> MakeDummyWeights(const ModelDescription& model, kernels::Backend
                                  const LoadOptions& options, uint64_t seed);
 
 // The backend's best format for what config.json says the weights are.
-kernels::WeightFormat AutomaticFormat(const DecoderConfig& config, const kernels::Backend& backend);
+kernels::WeightFormat AutomaticFormat(const ModelConfig& config, const kernels::Backend& backend);
 
 }  // namespace dray::model

@@ -34,14 +34,14 @@ Result<const TensorSource*> FindTensor(const ModelDescription& model, const Weig
                   checkpoint.DescribeFiles(), fmt::join(names, " or "), model.family->model_type));
 }
 
-Shape ExpectedShape(const WeightRow& row, const DecoderConfig& config) {
+Shape ExpectedShape(const WeightRow& row, const ModelConfig& config) {
   const int64_t rows = ExtentOf(row.rows, config);
   if (row.cols == Extent::kNone) return {rows};
   const int64_t cols = ExtentOf(row.cols, config);
   return row.transform == Transform::kTranspose ? Shape{cols, rows} : Shape{rows, cols};
 }
 
-Status CheckTensor(const WeightRow& row, const TensorSource& source, const DecoderConfig& config) {
+Status CheckTensor(const WeightRow& row, const TensorSource& source, const ModelConfig& config) {
   const Shape expected = ExpectedShape(row, config);
   if (!(source.shape == expected)) {
     return {StatusCode::kInvalidArgument,
@@ -57,7 +57,7 @@ Status CheckTensor(const WeightRow& row, const TensorSource& source, const Decod
   return OkStatus();
 }
 
-Status CheckPacked(const WeightRow& row, const PackedLinear& packed, const DecoderConfig& config) {
+Status CheckPacked(const WeightRow& row, const PackedLinear& packed, const ModelConfig& config) {
   const MatrixSpec form = packed.form();
   const int64_t rows = ExtentOf(row.rows, config), cols = ExtentOf(row.cols, config);
   if (form.rows == rows && form.cols == cols) return OkStatus();
@@ -145,7 +145,7 @@ uint64_t PlannedTensor::stored_bytes() const {
 Result<LoadPlan> PlanTensors(const ModelDescription& model, const Checkpoint& checkpoint) {
   if (model.packed) DRAY_RETURN_IF_ERROR(CheckActivationScales(checkpoint));
   LoadPlan plan;
-  for (int64_t layer = kNoLayer; layer < model.config.num_layers; ++layer) {
+  for (int64_t layer = kNoLayer; layer < model.config.stack.num_layers; ++layer) {
     DRAY_RETURN_IF_ERROR(PlanLayer(model, layer, checkpoint, plan));
   }
   return plan;
@@ -165,7 +165,7 @@ WeightFormat AutomaticFormat(const LoadPlan& plan, const kernels::Backend& backe
   return static_cast<WeightFormat>(most - elements.begin());
 }
 
-MatrixSpec JoinedForm(const PlannedSlot& slot, const DecoderConfig& config) {
+MatrixSpec JoinedForm(const PlannedSlot& slot, const ModelConfig& config) {
   MatrixSpec joined = {SlotRows(slot.row(), config), ExtentOf(slot.row().cols, config),
                        slot.parts.front().integers->form().format};
   const MatrixSpec int8_rows = {joined.rows, joined.cols, WeightFormat::kI8};

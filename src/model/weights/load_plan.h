@@ -54,6 +54,6 @@ kernels::WeightFormat AutomaticFormat(const LoadPlan& plan, const kernels::Backe
 
 // The form that is nearest to those of all parts of a matrix, which are integers: their bits, the
 // smallest of their groups, zero points if any part has them; int8 rows if their bits differ.
-kernels::MatrixSpec JoinedForm(const PlannedSlot& slot, const DecoderConfig& config);
+kernels::MatrixSpec JoinedForm(const PlannedSlot& slot, const ModelConfig& config);
 
 }  // namespace dray::model

@@ -55,7 +55,7 @@ class Loader {
       : config_(model.config),
         backend_(backend),
         options_(options),
-        weights_(model.config.num_layers) {}
+        weights_(model.config.stack.num_layers) {}
 
   Result<Weights> Load(const LoadPlan& plan) {
     for (const PlannedSlot& slot : plan.slots) {
@@ -191,7 +191,7 @@ class Loader {
     if (options_.progress) options_.progress(done_bytes_, total_bytes_);
   }
 
-  const DecoderConfig& config_;
+  const ModelConfig& config_;
   kernels::Backend& backend_;
   const LoadOptions& options_;
   Weights weights_;

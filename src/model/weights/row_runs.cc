@@ -4,14 +4,14 @@ namespace dray::model {
 namespace {
 
 // Where the first row of a part lies in its slot.
-int64_t FirstSlotRow(Part part, const DecoderConfig& config) {
+int64_t FirstSlotRow(Part part, const StackConfig& stack) {
   switch (part) {
     case Part::kKey:
-      return config.query_width();
+      return stack.query_width();
     case Part::kValue:
-      return config.query_width() + config.kv_width();
+      return stack.query_width() + stack.kv_width();
     case Part::kUp:
-      return config.ffn;
+      return stack.ffn;
     default:
       return 0;
   }
@@ -20,12 +20,13 @@ int64_t FirstSlotRow(Part part, const DecoderConfig& config) {
 }  // namespace
 
 // One run, or for storage by heads some for each head.
-std::vector<RowRun> RowRuns(const WeightRow& row, const DecoderConfig& config) {
-  const int64_t first = FirstSlotRow(row.part, config);
+std::vector<RowRun> RowRuns(const WeightRow& row, const ModelConfig& config) {
+  const StackConfig& stack = config.stack;
+  const int64_t first = FirstSlotRow(row.part, stack);
   std::vector<RowRun> runs;
   if (row.transform == Transform::kInterleavedHalves) {
-    const int64_t half = config.head_dim / 2;
-    for (int64_t at = 0; at < ExtentOf(row.rows, config); at += config.head_dim) {
+    const int64_t half = stack.head_dim / 2;
+    for (int64_t at = 0; at < ExtentOf(row.rows, config); at += stack.head_dim) {
       runs.push_back({first + at, at, half, 2});
       runs.push_back({first + at + half, at + 1, half, 2});
     }
@@ -33,9 +34,9 @@ std::vector<RowRun> RowRuns(const WeightRow& row, const DecoderConfig& config) {
   }
   if (row.transform != Transform::kPerHeadQkv) return {{first, 0, ExtentOf(row.rows, config)}};
   for (int64_t part = 0; part < 3; ++part) {
-    for (int64_t head = 0; head < config.num_heads; ++head) {
-      runs.push_back({(part * config.num_heads + head) * config.head_dim,
-                      (head * 3 + part) * config.head_dim, config.head_dim});
+    for (int64_t head = 0; head < stack.num_heads; ++head) {
+      runs.push_back({(part * stack.num_heads + head) * stack.head_dim,
+                      (head * 3 + part) * stack.head_dim, stack.head_dim});
     }
   }
   return runs;

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "model/config/config.h"
+#include "model/config/model_config.h"
 #include "model/families/family_spec.h"
 
 namespace dray::model {
@@ -18,7 +18,7 @@ struct RowRun {
 };
 
 // All rows of the tensor, in the order of the slot's, which they fill without a gap.
-std::vector<RowRun> RowRuns(const WeightRow& row, const DecoderConfig& config);
+std::vector<RowRun> RowRuns(const WeightRow& row, const ModelConfig& config);
 
 // The same as a list: element i is the tensor's row that goes to row RowRuns(...).front().slot_row
 // + i of the slot.

@@ -25,9 +25,9 @@ size_t NormBefore(Slot slot, ResidualForm residual) {
   return residual == ResidualForm::kParallelOneNorm ? kAttentionNorm : kFfnNorm;
 }
 
-bool FeedsLinearLayersOnly(const DecoderConfig& config) {
-  return config.norm_affine && config.norm_placement == NormPlacement::kPre &&
-         !config.residual_after_norm;
+bool FeedsLinearLayersOnly(const StackConfig& stack) {
+  return stack.norm_affine && stack.norm_placement == NormPlacement::kPre &&
+         !stack.residual_after_norm;
 }
 
 // Calls visit(row, col, element) in the order of the storage, which is columns for matrices that a
@@ -86,19 +86,19 @@ float InputStep(std::span<const float> peaks, std::span<const float> factors) {
 
 Result<Smoothing> Smoothing::Make(const ModelDescription& model, const LoadPlan& plan,
                                   const Calibration& calibration, double alpha) {
-  const DecoderConfig& config = model.config;
-  std::vector<Layer> layers(static_cast<size_t>(config.num_layers));
-  if (FeedsLinearLayersOnly(config)) {
+  const StackConfig& stack = model.config.stack;
+  std::vector<Layer> layers(static_cast<size_t>(stack.num_layers));
+  if (FeedsLinearLayersOnly(stack)) {
     for (const PlannedSlot& slot : plan.slots) {
-      const size_t norm = NormBefore(slot.slot, config.residual);
+      const size_t norm = NormBefore(slot.slot, stack.residual);
       if (norm == kNoNorm) continue;
       // The weights' peaks for now.
       auto& peaks = layers[static_cast<size_t>(slot.layer)].factors[norm];
-      peaks.resize(static_cast<size_t>(config.hidden));
+      peaks.resize(static_cast<size_t>(stack.hidden));
       for (const PlannedTensor& part : slot.parts) DRAY_RETURN_IF_ERROR(RaisePeaks(part, peaks));
     }
   }
-  for (int64_t i = 0; i < config.num_layers; ++i) {
+  for (int64_t i = 0; i < stack.num_layers; ++i) {
     Layer& layer = layers[static_cast<size_t>(i)];
     for (const size_t norm : {kAttentionNorm, kFfnNorm}) {
       const auto inputs = calibration.Peaks(norm == kAttentionNorm ? Slot::kQkv : Slot::kFfnIn, i);
@@ -108,13 +108,13 @@ Result<Smoothing> Smoothing::Make(const ModelDescription& model, const LoadPlan&
       }
     }
     for (size_t s = 0; s < kCalibratedSlots.size(); ++s) {
-      const size_t norm = NormBefore(kCalibratedSlots[s], config.residual);
+      const size_t norm = NormBefore(kCalibratedSlots[s], stack.residual);
       layer.input_scales[s] =
           InputStep(calibration.Peaks(kCalibratedSlots[s], i),
                     norm == kNoNorm ? std::span<const float>() : layer.factors[norm]);
     }
   }
-  return Smoothing(config, std::move(layers));
+  return Smoothing(stack, std::move(layers));
 }
 
 std::span<const float> Smoothing::ColumnFactors(Slot slot, int64_t layer) const {

@@ -46,8 +46,8 @@ class Smoothing {
     std::array<float, kCalibratedSlots.size()> input_scales{};
   };
 
-  Smoothing(const DecoderConfig& config, std::vector<Layer> layers)
-      : residual_(config.residual), layers_(std::move(layers)) {}
+  Smoothing(const StackConfig& stack, std::vector<Layer> layers)
+      : residual_(stack.residual), layers_(std::move(layers)) {}
 
   ResidualForm residual_;
   std::vector<Layer> layers_;

@@ -24,15 +24,15 @@ bool IsMatrixSlot(Slot slot) {
 std::string_view Name(Slot slot) {
   static constexpr std::string_view kNames[] = {
       "token_embedding",
+      "project_in",
+      "project_out",
+      "head",
+      "head.bias",
       "position_embedding",
       "embedding_norm.weight",
       "embedding_norm.bias",
-      "project_in",
-      "project_out",
       "final_norm.weight",
       "final_norm.bias",
-      "head",
-      "head.bias",
       "attention_norm.weight",
       "attention_norm.bias",
       "ffn_norm.weight",
@@ -52,51 +52,78 @@ std::string_view Name(Slot slot) {
   return kNames[static_cast<size_t>(slot)];
 }
 
-const Weights::Entry& Weights::At(Slot slot, int64_t layer) const {
+namespace {
+
+const kernels::WeightMatrix* MatrixOf(const Weight& weight) {
+  return weight.matrix.rows() > 0 ? &weight.matrix : nullptr;
+}
+
+const float* VectorOf(const Weight& weight) {
+  return weight.vector.size_bytes() > 0 ? weight.vector.as<float>() : nullptr;
+}
+
+}  // namespace
+
+const Weight& StackWeights::At(Slot slot, int64_t layer) const {
+  DRAY_DCHECK(slot >= kFirstStackSlot);
   const auto idx = static_cast<size_t>(slot);
   if (slot < kFirstLayerSlot) {
     DRAY_DCHECK(layer == kNoLayer);
-    return model_[idx];
+    return once_[idx - static_cast<size_t>(kFirstStackSlot)];
   }
-  DRAY_DCHECK(layer >= 0 && layer < static_cast<int64_t>(layers_.size()));
-  return layers_[static_cast<size_t>(layer)][idx];
+  DRAY_DCHECK(layer >= 0 && layer < num_layers());
+  return layers_[static_cast<size_t>(layer)][idx - static_cast<size_t>(kFirstLayerSlot)];
+}
+
+Weight& StackWeights::At(Slot slot, int64_t layer) {
+  return const_cast<Weight&>(std::as_const(*this).At(slot, layer));
+}
+
+const kernels::WeightMatrix* StackWeights::Matrix(Slot slot, int64_t layer) const {
+  return MatrixOf(At(slot, layer));
+}
+
+const float* StackWeights::Vector(Slot slot, int64_t layer) const {
+  return VectorOf(At(slot, layer));
+}
+
+const Weight& Weights::At(Slot slot, int64_t layer) const {
+  if (slot >= kFirstStackSlot) return stack_.At(slot, layer);
+  DRAY_DCHECK(layer == kNoLayer);
+  return ends_[static_cast<size_t>(slot)];
+}
+
+Weight& Weights::At(Slot slot, int64_t layer) {
+  return const_cast<Weight&>(std::as_const(*this).At(slot, layer));
 }
 
 const kernels::WeightMatrix* Weights::Matrix(Slot slot, int64_t layer) const {
-  const Entry& entry = At(slot, layer);
-  return entry.matrix.rows() > 0 ? &entry.matrix : nullptr;
+  return MatrixOf(At(slot, layer));
 }
 
-const float* Weights::Vector(Slot slot, int64_t layer) const {
-  const Entry& entry = At(slot, layer);
-  return entry.vector.size_bytes() > 0 ? entry.vector.as<float>() : nullptr;
-}
+const float* Weights::Vector(Slot slot, int64_t layer) const { return VectorOf(At(slot, layer)); }
 
 void Weights::SetMatrix(Slot slot, int64_t layer, kernels::WeightMatrix matrix) {
-  const_cast<Entry&>(At(slot, layer)).matrix = std::move(matrix);
+  At(slot, layer).matrix = std::move(matrix);
 }
 
 void Weights::SetVector(Slot slot, int64_t layer, Tensor vector) {
-  const_cast<Entry&>(At(slot, layer)).vector = std::move(vector);
-}
-
-kernels::WeightMatrix* Weights::MutableMatrix(Slot slot, int64_t layer) {
-  return const_cast<kernels::WeightMatrix*>(std::as_const(*this).Matrix(slot, layer));
+  At(slot, layer).vector = std::move(vector);
 }
 
 void Weights::ForEach(const std::function<void(Slot, int64_t, int64_t, size_t)>& visit) const {
-  const auto visit_entries = [&](const Entries& entries, int64_t layer) {
-    for (size_t i = 0; i < entries.size(); ++i) {
-      const auto& [matrix, vector] = entries[i];
+  const auto visit_slots = [&](Slot first, int end, int64_t layer) {
+    for (int i = static_cast<int>(first); i < end; ++i) {
       const auto slot = static_cast<Slot>(i);
+      const auto& [matrix, vector] = At(slot, layer);
       if (matrix.rows() > 0) visit(slot, layer, matrix.rows() * matrix.cols(), matrix.size_bytes());
       if (vector.size_bytes() > 0)
         visit(slot, layer, vector.shape().elements(), vector.size_bytes());
     }
   };
-  visit_entries(model_, kNoLayer);
-  for (size_t layer = 0; layer < layers_.size(); ++layer) {
-    visit_entries(layers_[layer], static_cast<int64_t>(layer));
+  visit_slots(Slot{}, static_cast<int>(kFirstLayerSlot), kNoLayer);
+  for (int64_t layer = 0; layer < stack_.num_layers(); ++layer) {
+    visit_slots(kFirstLayerSlot, kNumSlots, layer);
   }
 }
 

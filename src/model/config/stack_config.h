@@ -1,15 +1,12 @@
-// What a decoder is: every choice and size that the forward pass needs, resolved from a
-// family's config.json. Nothing here names a family; two families that compute the same
-// have equal configurations.
+// What a stack of transformer blocks is: every choice and size that the forward pass of its
+// blocks needs, resolved from a family's config.json. Nothing here names a family; two
+// families that compute the same have equal configurations.
 #pragma once
 
 #include <cstdint>
-#include <optional>
-#include <string>
 #include <vector>
 
 #include "kernels/backend.h"
-#include "tensor/dtype.h"
 
 namespace dray::model {
 
@@ -57,11 +54,8 @@ struct RopeConfig {
   bool operator==(const RopeConfig&) const = default;
 };
 
-struct DecoderConfig {
-  std::string family;  // for people: "llama", "gpt_neox"
-  int64_t vocab_size = 0;
-  int64_t hidden = 0;
-  int64_t embed_dim = 0;  // width of the token table; != hidden means projections in and out
+struct StackConfig {
+  int64_t hidden = 0;  // width of the residual stream
   int64_t num_layers = 0;
   int64_t num_heads = 0;
   int64_t num_kv_heads = 0;
@@ -78,8 +72,8 @@ struct DecoderConfig {
   bool norm_bias = true;    // and biases
   NormPlacement norm_placement = NormPlacement::kPre;
   ResidualForm residual = ResidualForm::kSequential;
-  bool residual_after_norm =
-      false;  // the residual stream is the norm's output (BLOOM's post-layernorm residual)
+  // The residual stream is the norm's output (BLOOM's post-layernorm residual).
+  bool residual_after_norm = false;
   bool embedding_norm = false;
   bool final_norm = true;
   bool qk_norm = false;  // RMS norm of each query and key head before rotation
@@ -98,16 +92,8 @@ struct DecoderConfig {
   bool qkv_bias = false;
   bool attention_out_bias = false;
   bool ffn_bias = false;
-  bool tied_head = false;
-  bool head_bias = false;
 
-  // What the configuration says the weights are; the files may say otherwise.
-  std::optional<DType> dtype;
-  // Tokens that end a sequence, from generation_config.json, else config.json, else the family's.
-  std::vector<int32_t> eos_token_ids;
-  std::optional<int32_t> bos_token_id;
-
-  bool operator==(const DecoderConfig&) const = default;
+  bool operator==(const StackConfig&) const = default;
 
   int64_t query_width() const { return num_heads * head_dim; }
   int64_t kv_width() const { return num_kv_heads * head_dim; }
