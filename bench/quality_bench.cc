@@ -64,7 +64,7 @@ class Scorer : public engine::EventSink {
  public:
   void OnEvent(engine::Event event) override {
     if (const auto* prompt = std::get_if<engine::PromptEvent>(&event)) {
-      for (const float log_prob : prompt->log_probs) nats -= static_cast<double>(log_prob);
+      for (const float logprob : prompt->logprobs) nats -= static_cast<double>(logprob);
     }
   }
   double nats = 0;

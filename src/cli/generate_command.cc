@@ -25,7 +25,7 @@ class TerminalSink : public serving::TextSink {
 
   void OnEvent(serving::TextEvent event) override {
     const std::lock_guard lock(mutex_);
-    if (const auto* sequence = std::get_if<serving::SequenceEvent>(&event)) Take(*sequence);
+    if (const auto* sequence = std::get_if<serving::SequenceTextEvent>(&event)) Take(*sequence);
     if (const auto* end = std::get_if<serving::EndEvent>(&event)) {
       status_ = end->status;
       ended_ = true;
@@ -44,7 +44,7 @@ class TerminalSink : public serving::TextSink {
   double decode_seconds() const { return std::chrono::duration<double>(last_ - first_).count(); }
 
  private:
-  void Take(const serving::SequenceEvent& event) {
+  void Take(const serving::SequenceTextEvent& event) {
     std::string text;
     for (const auto& token : event.tokens) text += token.text;
     text += event.tail_text;

@@ -15,6 +15,7 @@
 #include "base/ids.h"
 #include "base/status.h"
 #include "sampling/params.h"
+#include "sampling/token_result.h"
 
 namespace dray::engine {
 
@@ -25,33 +26,25 @@ struct GenerateRequest {
   sampling::SamplingParams params;
 };
 
-struct TokenLogProb {
-  int32_t id = 0;
-  float log_prob = 0;
-};
-
-// Why a sequence ended.
-enum class FinishReason { kLength, kEosToken, kStopToken };
-
-// The prompt has been read; only for requests with prompt_logprobs. log_probs[i] belongs to prompt
+// The prompt has been read; only for requests with prompt_logprobs. logprobs[i] belongs to prompt
 // token i + 1: the first has none. tops[i] are the likeliest tokens at that place, if asked for.
 struct PromptEvent {
-  std::vector<float> log_probs;
-  std::vector<std::vector<TokenLogProb>> tops;
+  std::vector<float> logprobs;
+  std::vector<std::vector<sampling::TokenLogprob>> tops;
 };
 
 // One new token of sequence `sequence_idx` (0 <= sequence_idx < n). Its log-probability is 0 unless
 // num_logprobs asks for it.
 struct TokenEvent {
   int sequence_idx = 0;
-  TokenLogProb token;
-  std::vector<TokenLogProb> tops;
+  sampling::TokenLogprob token;
+  std::vector<sampling::TokenLogprob> tops;
 };
 
 // One sequence has ended; the end or stop token, if any, came as the TokenEvent before.
 struct SequenceEndEvent {
   int sequence_idx = 0;
-  FinishReason reason = FinishReason::kLength;
+  sampling::FinishReason reason = sampling::FinishReason::kLength;
 };
 
 // The request is over, with an error or (ok) because its last sequence ended. Always the last

@@ -46,27 +46,6 @@ uint64_t RandomSeed() {
   return (static_cast<uint64_t>(device()) << 32) | device();
 }
 
-std::vector<TokenLogProb> Converted(std::span<const sampling::TokenLogprob> tops) {
-  std::vector<TokenLogProb> converted;
-  converted.reserve(tops.size());
-  for (const auto& top : tops) converted.push_back({top.token_id, top.logprob});
-  return converted;
-}
-
-std::optional<FinishReason> Converted(sampling::FinishReason reason) {
-  switch (reason) {
-    case sampling::FinishReason::kNone:
-      return std::nullopt;
-    case sampling::FinishReason::kEosToken:
-      return FinishReason::kEosToken;
-    case sampling::FinishReason::kStopToken:
-      return FinishReason::kStopToken;
-    case sampling::FinishReason::kLength:
-      return FinishReason::kLength;
-  }
-  return std::nullopt;
-}
-
 }  // namespace
 
 Result<std::unique_ptr<EngineCore>> EngineCore::Make(LoadedModel& model,
@@ -310,9 +289,9 @@ void EngineCore::ScorePrompts() {
   ForEachLogits(batch_.prompt_scores, [&](const WantedRow& wanted, std::span<float> logits) {
     Request& request = *wanted.sequence->request;
     const int32_t next = wanted.sequence->tokens[static_cast<size_t>(wanted.position + 1)];
-    request.prompt_scores.log_probs.push_back(
+    request.prompt_scores.logprobs.push_back(
         sampling::ComputeLogprobs(logits, next, *request.params.prompt_logprobs, tops_));
-    request.prompt_scores.tops.push_back(Converted(tops_));
+    request.prompt_scores.tops.push_back(tops_);
   });
 }
 
@@ -394,8 +373,8 @@ Status EngineCore::TakeToken(const WantedRow& wanted, std::span<float> logits,
   ++counters_.generated_tokens;
   request.sink->OnEvent(TokenEvent{.sequence_idx = sequence.sequence_idx,
                                    .token = {sampled.token_id, sampled.logprob.value_or(0.0f)},
-                                   .tops = Converted(sampled.top)});
-  const auto reason = Converted(sequence.sampler->Append(sampled.token_id));
+                                   .tops = {sampled.top.begin(), sampled.top.end()}});
+  const auto reason = sequence.sampler->Append(sampled.token_id);
   if (reason) {
     result.outcome = scheduler::Outcome::kFinished;
     request.sink->OnEvent(SequenceEndEvent{sequence.sequence_idx, *reason});

@@ -22,7 +22,7 @@ struct Request {
   int64_t num_open_sequences = 0;
   std::vector<SequenceId> sequences;
 
-  int64_t num_prompt_scores() const { return static_cast<int64_t>(prompt_scores.log_probs.size()); }
+  int64_t num_prompt_scores() const { return static_cast<int64_t>(prompt_scores.logprobs.size()); }
 };
 
 // Of a sequence's own draft cache: nothing yet, or lost.

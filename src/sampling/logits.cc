@@ -95,7 +95,7 @@ double SumOfExp(std::span<const float> logits, float max) {
 float ComputeLogprobs(std::span<const float> logits, int32_t token_id, int64_t num_top,
                       std::vector<TokenLogprob>& top) {
   const auto likelier = [](const TokenLogprob& a, const TokenLogprob& b) {
-    return a.logprob != b.logprob ? a.logprob > b.logprob : a.token_id < b.token_id;
+    return a.logprob != b.logprob ? a.logprob > b.logprob : a.id < b.id;
   };
   // First with logits in place of log-probabilities: a heap whose front is the least likely entry.
   top.clear();

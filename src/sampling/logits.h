@@ -9,12 +9,9 @@
 #include <span>
 #include <vector>
 
-namespace dray::sampling {
+#include "sampling/token_result.h"
 
-struct TokenLogprob {
-  int32_t token_id = 0;
-  float logprob = 0;
-};
+namespace dray::sampling {
 
 // The largest logit; NaN if any is NaN; minus infinity for an empty row.
 float MaxLogit(std::span<const float> logits);

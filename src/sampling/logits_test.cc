@@ -60,7 +60,7 @@ TEST(LogitsTest, LogprobsAgreeWithDoubleArithmetic) {
   for (size_t i = 0; i < order.size(); ++i) order[i] = i;
   std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return logits[a] > logits[b]; });
   for (size_t i = 0; i < 5; ++i) {
-    EXPECT_EQ(top[i].token_id, static_cast<int32_t>(order[i]));
+    EXPECT_EQ(top[i].id, static_cast<int32_t>(order[i]));
     EXPECT_NEAR(top[i].logprob, logits[order[i]] - std::log(sum), 2e-6);
   }
 }
@@ -70,7 +70,7 @@ TEST(LogitsTest, TopOfTiesIsByLowestId) {
   ComputeLogprobs(std::vector<float>{1, 2, 2, 1, 2, 1}, 0, 4, top);
   std::vector<int32_t> ids;
   ids.reserve(top.size());
-  for (const TokenLogprob& entry : top) ids.push_back(entry.token_id);
+  for (const TokenLogprob& entry : top) ids.push_back(entry.id);
   EXPECT_EQ(ids, (std::vector<int32_t>{1, 2, 4, 0}));
 }
 

@@ -65,15 +65,15 @@ int32_t Sampler::Pick(std::span<float> logits, float max, int64_t position,
   return PickCandidate(workspace.candidates(), uniform);
 }
 
-FinishReason Sampler::Append(int32_t token_id) {
+std::optional<FinishReason> Sampler::Append(int32_t token_id) {
   history_.Append(token_id);
   const auto found = std::find(end_tokens_.begin(), end_tokens_.end(), token_id);
   if (found != end_tokens_.end()) {
     const bool is_eos = static_cast<size_t>(found - end_tokens_.begin()) < num_eos_;
     return is_eos ? FinishReason::kEosToken : FinishReason::kStopToken;
   }
-  return history_.num_generated() >= params_.max_new_tokens ? FinishReason::kLength
-                                                            : FinishReason::kNone;
+  if (history_.num_generated() >= params_.max_new_tokens) return FinishReason::kLength;
+  return std::nullopt;
 }
 
 }  // namespace dray::sampling

@@ -14,6 +14,7 @@
 #include "sampling/candidates.h"
 #include "sampling/params.h"
 #include "sampling/processors.h"
+#include "sampling/token_result.h"
 
 namespace dray::sampling {
 
@@ -33,13 +34,6 @@ struct SampledToken {
   std::span<const TokenLogprob> top;
 };
 
-enum class FinishReason {
-  kNone,       // goes on
-  kEosToken,   // an end token of the model
-  kStopToken,  // one of stop_token_ids
-  kLength,     // max_new_tokens
-};
-
 class Sampler {
  public:
   explicit Sampler(const SamplerSpec& spec);
@@ -55,8 +49,8 @@ class Sampler {
   std::optional<int32_t> Guess(std::span<float> logits, int64_t num_ahead,
                                SamplingWorkspace& workspace) const;
 
-  // Records the sequence's next token, chosen here or elsewhere; says whether it is the last.
-  FinishReason Append(int32_t token_id);
+  // Records the sequence's next token, chosen here or elsewhere. If it is the last one, says why.
+  std::optional<FinishReason> Append(int32_t token_id);
 
   const SamplingParams& params() const { return params_; }
   int64_t num_generated() const { return history_.num_generated(); }

@@ -176,12 +176,12 @@ TEST(SamplerTest, SaysWhyTheSequenceEnds) {
   EXPECT_EQ(Sampler(spec).Append(3), FinishReason::kEosToken);
   EXPECT_EQ(Sampler(spec).Append(5), FinishReason::kStopToken);
   Sampler sampler(spec);
-  EXPECT_EQ(sampler.Append(1), FinishReason::kNone);
-  EXPECT_EQ(sampler.Append(1), FinishReason::kNone);
+  EXPECT_EQ(sampler.Append(1), std::nullopt);
+  EXPECT_EQ(sampler.Append(1), std::nullopt);
   EXPECT_EQ(sampler.Append(1), FinishReason::kLength);
   SamplerSpec ignoring = spec;
   ignoring.params.ignore_eos = true;
-  EXPECT_EQ(Sampler(ignoring).Append(3), FinishReason::kNone);
+  EXPECT_EQ(Sampler(ignoring).Append(3), std::nullopt);
   EXPECT_EQ(Sampler(ignoring).Append(5), FinishReason::kStopToken);
 }
 

@@ -10,35 +10,11 @@
 namespace dray::serving {
 namespace {
 
-FinishReason Converted(engine::FinishReason reason) {
-  switch (reason) {
-    case engine::FinishReason::kLength:
-      return FinishReason::kLength;
-    case engine::FinishReason::kEosToken:
-      return FinishReason::kEosToken;
-    case engine::FinishReason::kStopToken:
-      break;
-  }
-  return FinishReason::kStopSequence;
-}
-
 bool Contains(const std::vector<int32_t>& ids, int32_t id) {
   return std::find(ids.begin(), ids.end(), id) != ids.end();
 }
 
 }  // namespace
-
-std::string_view ToString(FinishReason reason) {
-  switch (reason) {
-    case FinishReason::kLength:
-      return "length";
-    case FinishReason::kEosToken:
-      return "eos_token";
-    case FinishReason::kStopSequence:
-      break;
-  }
-  return "stop_sequence";
-}
 
 Generation::Generation(Setup setup)
     : setup_(std::move(setup)),
@@ -69,15 +45,15 @@ void Generation::OnEvent(engine::Event event) {
 }
 
 void Generation::OnPrompt(const engine::PromptEvent& event) {
-  PromptEvent out;
+  PromptTextEvent out;
   for (size_t i = 0; i < setup_.prompt.size(); ++i) {
     const int32_t id = setup_.prompt[i];
     TextToken token{.id = id,
                     .text = setup_.codec->TokenText(id),
-                    .log_prob = std::nullopt,
+                    .logprob = std::nullopt,
                     .special = setup_.codec->IsSpecial(id),
                     .tops = {}};
-    if (i > 0 && i <= event.log_probs.size()) token.log_prob = event.log_probs[i - 1];
+    if (i > 0 && i <= event.logprobs.size()) token.logprob = event.logprobs[i - 1];
     if (i > 0 && i <= event.tops.size()) token.tops = Tops(event.tops[i - 1]);
     out.tokens.push_back(std::move(token));
   }
@@ -92,19 +68,20 @@ void Generation::OnToken(const engine::TokenEvent& event) {
   ++sequence.num_tokens;
   TextToken token{.id = id,
                   .text = std::string(sequence.stop_checker.Push(sequence.stream->Push(id))),
-                  .log_prob = std::nullopt,
+                  .logprob = std::nullopt,
                   .special = setup_.codec->IsSpecial(id),
                   .tops = Tops(event.tops)};
-  if (setup_.params.num_logprobs) token.log_prob = event.token.log_prob;
+  if (setup_.params.num_logprobs) token.logprob = event.token.logprob;
   const bool held = MayBeLast(sequence, token);
-  SequenceEvent out{.sequence_idx = event.sequence_idx,
-                    .tokens = std::exchange(sequence.held, {}),
-                    .finish = std::nullopt,
-                    .tail_text = {}};
+  SequenceTextEvent out{.sequence_idx = event.sequence_idx,
+                        .tokens = std::exchange(sequence.held, {}),
+                        .finish = std::nullopt,
+                        .tail_text = {}};
   (held || sequence.stop_checker.stopped() ? sequence.held : out.tokens)
       .push_back(std::move(token));
   if (!out.tokens.empty()) Deliver(std::move(out));
-  if (sequence.stop_checker.stopped()) EndSequence(event.sequence_idx, FinishReason::kStopSequence);
+  if (sequence.stop_checker.stopped())
+    EndSequence(event.sequence_idx, sampling::FinishReason::kStopString);
 }
 
 bool Generation::MayBeLast(const Sequence& sequence, const TextToken& token) const {
@@ -116,20 +93,20 @@ bool Generation::MayBeLast(const Sequence& sequence, const TextToken& token) con
 }
 
 void Generation::OnSequenceEnd(const engine::SequenceEndEvent& event) {
-  EndSequence(event.sequence_idx, Converted(event.reason));
+  EndSequence(event.sequence_idx, event.reason);
 }
 
-void Generation::EndSequence(int sequence_idx, FinishReason reason) {
+void Generation::EndSequence(int sequence_idx, sampling::FinishReason reason) {
   Sequence& sequence = sequences_.at(static_cast<size_t>(sequence_idx));
   if (std::exchange(sequence.ended, true)) return;
-  SequenceEvent out{.sequence_idx = sequence_idx,
-                    .tokens = std::exchange(sequence.held, {}),
-                    .finish = reason,
-                    .tail_text = {}};
+  SequenceTextEvent out{.sequence_idx = sequence_idx,
+                        .tokens = std::exchange(sequence.held, {}),
+                        .finish = reason,
+                        .tail_text = {}};
   if (!sequence.stop_checker.stopped()) {
     std::string tail(sequence.stop_checker.Push(sequence.stream->Flush()));
     tail += sequence.stop_checker.Flush();
-    if (sequence.stop_checker.stopped()) out.finish = FinishReason::kStopSequence;
+    if (sequence.stop_checker.stopped()) out.finish = sampling::FinishReason::kStopString;
     (out.tokens.empty() ? out.tail_text : out.tokens.back().text) += tail;
   }
   Deliver(std::move(out));
@@ -164,11 +141,11 @@ void Generation::Deliver(TextEvent event) {
   if (!finished_) setup_.sink->OnEvent(std::move(event));
 }
 
-std::vector<TopToken> Generation::Tops(const std::vector<engine::TokenLogProb>& tops) const {
+std::vector<TopToken> Generation::Tops(const std::vector<sampling::TokenLogprob>& tops) const {
   std::vector<TopToken> out;
   out.reserve(tops.size());
-  for (const engine::TokenLogProb& top : tops) {
-    out.push_back({top.id, setup_.codec->TokenText(top.id), top.log_prob});
+  for (const sampling::TokenLogprob& top : tops) {
+    out.push_back({top, setup_.codec->TokenText(top.id)});
   }
   return out;
 }

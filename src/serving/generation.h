@@ -14,6 +14,7 @@
 
 #include "engine/engine.h"
 #include "sampling/stop_checker.h"
+#include "sampling/token_result.h"
 #include "serving/text_codec.h"
 #include "serving/text_events.h"
 
@@ -64,10 +65,10 @@ class Generation final : public engine::EventSink {
   void OnToken(const engine::TokenEvent& event);
   void OnSequenceEnd(const engine::SequenceEndEvent& event);
   void OnRequestEnd(const engine::RequestEndEvent& event);
-  void EndSequence(int sequence_idx, FinishReason reason);
+  void EndSequence(int sequence_idx, sampling::FinishReason reason);
   void Deliver(TextEvent event);
   bool MayBeLast(const Sequence& sequence, const TextToken& token) const;
-  std::vector<TopToken> Tops(const std::vector<engine::TokenLogProb>& tops) const;
+  std::vector<TopToken> Tops(const std::vector<sampling::TokenLogprob>& tops) const;
 
   // Fixed after construction, but for `sink`, which the engine's thread lets go at the end.
   Setup setup_;

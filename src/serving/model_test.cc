@@ -17,8 +17,8 @@ class Collector final : public TextSink {
  public:
   void OnEvent(TextEvent event) override {
     const std::lock_guard lock(mutex_);
-    if (auto* prompt = std::get_if<PromptEvent>(&event)) prompt_ = std::move(prompt->tokens);
-    if (auto* some = std::get_if<SequenceEvent>(&event)) {
+    if (auto* prompt = std::get_if<PromptTextEvent>(&event)) prompt_ = std::move(prompt->tokens);
+    if (auto* some = std::get_if<SequenceTextEvent>(&event)) {
       auto& sequence = sequences_[some->sequence_idx];
       EXPECT_FALSE(sequence.finish.has_value());
       EXPECT_TRUE(!some->tokens.empty() || some->finish);
@@ -36,7 +36,7 @@ class Collector final : public TextSink {
   struct Sequence {
     std::vector<TextToken> tokens;
     std::string tail;
-    std::optional<FinishReason> finish;
+    std::optional<sampling::FinishReason> finish;
     std::string text() const {
       std::string text;
       for (const TextToken& token : tokens) text += token.text;
@@ -105,7 +105,7 @@ TEST_F(ModelTest, TextComesBackTokenByToken) {
   Make();
   const auto sink = Run(Ask("h\xC3\xA9!"));
   EXPECT_EQ(sink->sequence().text(), "h\xC3\xA9!");
-  EXPECT_EQ(sink->sequence().finish, FinishReason::kEosToken);
+  EXPECT_EQ(sink->sequence().finish, sampling::FinishReason::kEosToken);
   // The character's first byte adds nothing, its second all of it; the end token adds nothing.
   std::vector<std::string> texts;
   for (const TextToken& token : sink->sequence().tokens) texts.push_back(token.text);
@@ -121,7 +121,7 @@ TEST_F(ModelTest, AnUnfinishedCharacterBelongsToTheLastToken) {
   const auto sink = Run(request);
   EXPECT_EQ(sink->sequence().tokens.size(), 2U);
   EXPECT_EQ(sink->sequence().tokens[1].text, "\xEF\xBF\xBD");
-  EXPECT_EQ(sink->sequence().finish, FinishReason::kLength);
+  EXPECT_EQ(sink->sequence().finish, sampling::FinishReason::kLength);
 }
 
 TEST_F(ModelTest, TheLastTokenComesWithTheEnd) {
@@ -135,7 +135,7 @@ TEST_F(ModelTest, TheLastTokenComesWithTheEnd) {
   request.params.stop_token_ids = {'c'};
   const auto sink = Run(request);
   EXPECT_EQ(sink->sequence().text(), "abc");
-  EXPECT_EQ(sink->sequence().finish, FinishReason::kStopSequence);
+  EXPECT_EQ(sink->sequence().finish, sampling::FinishReason::kStopToken);
 }
 
 TEST_F(ModelTest, AStopStringEndsTextAndRequest) {
@@ -144,7 +144,7 @@ TEST_F(ModelTest, AStopStringEndsTextAndRequest) {
   request.params.stop_strings = {"thr", "zzz"};
   const auto sink = Run(request);
   EXPECT_EQ(sink->sequence().text(), "one two ");
-  EXPECT_EQ(sink->sequence().finish, FinishReason::kStopSequence);
+  EXPECT_EQ(sink->sequence().finish, sampling::FinishReason::kStopString);
   EXPECT_EQ(sink->sequence().tokens.size(), 11U);
   EXPECT_TRUE(WaitFor([&] { return engine_->num_cancelled() == 1 && engine_->num_live() == 0; }));
   EXPECT_EQ(model_->num_in_flight(), 0);
@@ -168,9 +168,9 @@ TEST_F(ModelTest, OneSequenceMayStopWhileAnotherGoesOn) {
   request.params.stop_strings = {"cd"};
   const auto sink = Run(request);
   EXPECT_EQ(sink->sequence(0).text(), "ab");
-  EXPECT_EQ(sink->sequence(0).finish, FinishReason::kStopSequence);
+  EXPECT_EQ(sink->sequence(0).finish, sampling::FinishReason::kStopString);
   EXPECT_EQ(sink->sequence(1).text(), "nopqrstuvw");
-  EXPECT_EQ(sink->sequence(1).finish, FinishReason::kLength);
+  EXPECT_EQ(sink->sequence(1).finish, sampling::FinishReason::kLength);
   EXPECT_TRUE(WaitFor([&] { return engine_->num_live() == 0; }));
 }
 
@@ -183,17 +183,17 @@ TEST_F(ModelTest, SpecialTokensShowOnDemand) {
 
 TEST_F(ModelTest, LogProbabilitiesOnlyWhereAskedFor) {
   Make();
-  EXPECT_FALSE(Run(Ask("ab"))->sequence().tokens[0].log_prob.has_value());
+  EXPECT_FALSE(Run(Ask("ab"))->sequence().tokens[0].logprob.has_value());
   TextRequest request = Ask("ab");
   request.params.num_logprobs = 2;
   request.params.prompt_logprobs = 0;
   const auto sink = Run(request);
-  EXPECT_FLOAT_EQ(*sink->sequence().tokens[0].log_prob, -0.097F);
+  EXPECT_FLOAT_EQ(*sink->sequence().tokens[0].logprob, -0.097F);
   ASSERT_EQ(sink->sequence().tokens[0].tops.size(), 2U);
   EXPECT_EQ(sink->sequence().tokens[0].tops[1].text, "b");
   ASSERT_EQ(sink->prompt().size(), 2U);
-  EXPECT_FALSE(sink->prompt()[0].log_prob.has_value());
-  EXPECT_FLOAT_EQ(*sink->prompt()[1].log_prob, -0.098F);
+  EXPECT_FALSE(sink->prompt()[0].logprob.has_value());
+  EXPECT_FLOAT_EQ(*sink->prompt()[1].logprob, -0.098F);
   EXPECT_EQ(sink->prompt()[1].text, "b");
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/status.h"
 #include "sampling/params.h"
+#include "sampling/token_result.h"
 #include "serving/text_codec.h"
 
 namespace dray::serving {
@@ -28,10 +29,10 @@ struct TextRequest {
   SpecialTokens special_tokens = SpecialTokens::kSkip;
 };
 
+// One of the likeliest tokens at a place, with its own text.
 struct TopToken {
-  int32_t id = 0;
+  sampling::TokenLogprob token;
   std::string text;
-  float log_prob = 0;
 };
 
 struct TextToken {
@@ -41,26 +42,22 @@ struct TextToken {
   // sequence's tokens, one after another, are the generated text.
   std::string text;
   // Absent: not asked for, or (the prompt's first token) there is none.
-  std::optional<float> log_prob;
+  std::optional<float> logprob;
   bool special = false;
   std::vector<TopToken> tops;
 };
 
-enum class FinishReason { kLength, kEosToken, kStopSequence };
-// "length", "eos_token" or "stop_sequence".
-std::string_view ToString(FinishReason reason);
-
 // The prompt's tokens; only if the request has prompt_logprobs.
-struct PromptEvent {
+struct PromptTextEvent {
   std::vector<TextToken> tokens;
 };
 
 // New tokens of one sequence, at least one unless `finish` is set. With `finish` it is the
 // sequence's last event, and its last token is the sequence's last.
-struct SequenceEvent {
+struct SequenceTextEvent {
   int sequence_idx = 0;
   std::vector<TextToken> tokens;
-  std::optional<FinishReason> finish;
+  std::optional<sampling::FinishReason> finish;
   // With `finish` only: text that belongs to a token that was already reported. Usually empty.
   std::string tail_text;
 };
@@ -70,7 +67,7 @@ struct EndEvent {
   Status status;
 };
 
-using TextEvent = std::variant<PromptEvent, SequenceEvent, EndEvent>;
+using TextEvent = std::variant<PromptTextEvent, SequenceTextEvent, EndEvent>;
 
 // Receives the events of one request, in order, on the engine's thread; must return quickly, and
 // may cancel the request.

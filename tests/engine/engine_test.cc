@@ -57,7 +57,7 @@ TEST_F(EngineTest, LengthEosAndStopTokensEndASequence) {
   auto by_length = Run(*core, MakeRequest(prompt.ids, 5));
   EXPECT_EQ(by_length->Ids(),
             std::vector<int32_t>(prompt.greedy.begin(), prompt.greedy.begin() + 5));
-  EXPECT_EQ(by_length->Reasons().at(0), FinishReason::kLength);
+  EXPECT_EQ(by_length->Reasons().at(0), sampling::FinishReason::kLength);
 
   GenerateRequest request = MakeRequest(prompt.ids, 40);
   request.params.stop_token_ids = {prompt.greedy[9]};
@@ -65,14 +65,14 @@ TEST_F(EngineTest, LengthEosAndStopTokensEndASequence) {
                        prompt.greedy.begin();
   auto by_stop = Run(*core, request);
   EXPECT_EQ(by_stop->Ids().size(), first + 1);
-  EXPECT_EQ(by_stop->Reasons().at(0), FinishReason::kStopToken);
+  EXPECT_EQ(by_stop->Reasons().at(0), sampling::FinishReason::kStopToken);
 
   model_->description.config.eos_token_ids = {prompt.greedy[9]};
   request = MakeRequest(prompt.ids, 40);
   request.params.ignore_eos = false;
   auto by_eos = Run(*core, request);
   EXPECT_EQ(by_eos->Ids().size(), first + 1);
-  EXPECT_EQ(by_eos->Reasons().at(0), FinishReason::kEosToken);
+  EXPECT_EQ(by_eos->Reasons().at(0), sampling::FinishReason::kEosToken);
   EXPECT_EQ(by_eos->num_ends(), 1);
 }
 
@@ -91,17 +91,17 @@ TEST_F(EngineTest, LogProbabilitiesAreThoseOfTheGoldenLogits) {
   };
   const TokenEvent first = sink->Tokens()[0];
   // 2e-4: twice the agreement of the logits themselves, which are some units large.
-  EXPECT_NEAR(first.token.log_prob, log_softmax(prompt.logits.back(), first.token.id), 2e-3);
+  EXPECT_NEAR(first.token.logprob, log_softmax(prompt.logits.back(), first.token.id), 2e-3);
   ASSERT_EQ(first.tops.size(), 4u);
   EXPECT_EQ(first.tops[0].id, first.token.id);
-  EXPECT_GE(first.tops[0].log_prob, first.tops[1].log_prob);
+  EXPECT_GE(first.tops[0].logprob, first.tops[1].logprob);
 
   ASSERT_EQ(sink->Prompts().size(), 1u);
   const PromptEvent scores = sink->Prompts()[0];
-  ASSERT_EQ(scores.log_probs.size(), prompt.ids.size() - 1);
+  ASSERT_EQ(scores.logprobs.size(), prompt.ids.size() - 1);
   for (size_t i = 0; i + 1 < prompt.logit_positions.size(); ++i) {
     const int32_t position = prompt.logit_positions[i];
-    EXPECT_NEAR(scores.log_probs[position], log_softmax(prompt.logits[i], prompt.ids[position + 1]),
+    EXPECT_NEAR(scores.logprobs[position], log_softmax(prompt.logits[i], prompt.ids[position + 1]),
                 2e-3);
     EXPECT_EQ(scores.tops[position].size(), 2u);
   }
@@ -132,7 +132,7 @@ TEST_F(EngineTest, PromptScoresSurviveChunkingAndPreemption) {
   }
   for (const auto& sink : sinks) {
     ASSERT_EQ(sink->Prompts().size(), 1u);
-    EXPECT_EQ(sink->Prompts()[0].log_probs, expected[0].log_probs);
+    EXPECT_EQ(sink->Prompts()[0].logprobs, expected[0].logprobs);
   }
   EXPECT_GT(cramped->stats().preemptions, 0u);
 }

@@ -21,21 +21,22 @@ using Lines = std::vector<std::string>;
 class ScribeSink : public EventSink {
  public:
   void OnEvent(Event event) override {
-    const auto tops = [](const std::vector<TokenLogProb>& list) {
+    const auto tops = [](const std::vector<sampling::TokenLogprob>& list) {
       std::string text;
-      for (const TokenLogProb& top : list) text += fmt::format(" {}:{:a}", top.id, top.log_prob);
+      for (const sampling::TokenLogprob& top : list)
+        text += fmt::format(" {}:{:a}", top.id, top.logprob);
       return text;
     };
     if (const auto* prompt = std::get_if<PromptEvent>(&event)) {
       std::string line = "prompt";
-      for (size_t i = 0; i < prompt->log_probs.size(); ++i) {
-        line += fmt::format(" {:a} ({} )", prompt->log_probs[i], tops(prompt->tops[i]));
+      for (size_t i = 0; i < prompt->logprobs.size(); ++i) {
+        line += fmt::format(" {:a} ({} )", prompt->logprobs[i], tops(prompt->tops[i]));
       }
       shared.push_back(line);
     } else if (const auto* token = std::get_if<TokenEvent>(&event)) {
       ids[token->sequence_idx].push_back(token->token.id);
       samples[token->sequence_idx].push_back(
-          fmt::format("{} {:a}{}", token->token.id, token->token.log_prob, tops(token->tops)));
+          fmt::format("{} {:a}{}", token->token.id, token->token.logprob, tops(token->tops)));
     } else if (const auto* end = std::get_if<SequenceEndEvent>(&event)) {
       samples[end->sequence_idx].push_back(fmt::format("end {}", static_cast<int>(end->reason)));
     } else {

@@ -26,10 +26,10 @@ class ScribeSink : public TextSink {
  public:
   void OnEvent(TextEvent event) override {
     const std::lock_guard lock(mutex_);
-    if (const auto* sequence = std::get_if<SequenceEvent>(&event)) {
+    if (const auto* sequence = std::get_if<SequenceTextEvent>(&event)) {
       std::string line = fmt::format("{}:", sequence->sequence_idx);
       for (const TextToken& token : sequence->tokens) {
-        line += fmt::format(" {} \"{}\" {:a}", token.id, token.text, token.log_prob.value_or(0));
+        line += fmt::format(" {} \"{}\" {:a}", token.id, token.text, token.logprob.value_or(0));
       }
       line += sequence->tail_text;
       if (sequence->finish) line += fmt::format(" {}", ToString(*sequence->finish));

@@ -62,8 +62,8 @@ std::vector<float> LogProbs(LoadedModel& model) {
   while ((*core)->Step()) {
   }
   EXPECT_TRUE(sink->status().ok()) << sink->status().ToString();
-  std::vector<float> values = sink->Prompts().at(0).log_probs;
-  for (const TokenEvent& token : sink->Tokens()) values.push_back(token.token.log_prob);
+  std::vector<float> values = sink->Prompts().at(0).logprobs;
+  for (const TokenEvent& token : sink->Tokens()) values.push_back(token.token.logprob);
   return values;
 }
 

@@ -67,7 +67,7 @@ class RecordingSink : public EventSink {
     const std::lock_guard lock(mutex_);
     return prompts_;
   }
-  std::map<int, FinishReason> Reasons() {
+  std::map<int, sampling::FinishReason> Reasons() {
     const std::lock_guard lock(mutex_);
     return reasons_;
   }
@@ -85,7 +85,7 @@ class RecordingSink : public EventSink {
   std::condition_variable changed_;
   std::map<int, std::vector<TokenEvent>> tokens_;
   std::vector<PromptEvent> prompts_;
-  std::map<int, FinishReason> reasons_;
+  std::map<int, sampling::FinishReason> reasons_;
   Status status_;
   int num_ends_ = 0;
 };

@@ -10,15 +10,14 @@ namespace {
 using serving::OutputFormat;
 using serving::TextToken;
 
-template <typename Token>
-Json TokenJson(const Token& token, std::optional<float> log_prob) {
-  return Json::MakeObject({{"id", static_cast<int64_t>(token.id)},
-                           {"text", token.text},
-                           {"log_prob", log_prob ? Json(*log_prob) : Json()}});
+Json TokenJson(int32_t id, std::string_view text, std::optional<float> logprob) {
+  return Json::MakeObject({{"id", static_cast<int64_t>(id)},
+                           {"text", text},
+                           {"log_prob", logprob ? Json(*logprob) : Json()}});
 }
 
 Json TokenJson(const TextToken& token) {
-  Json json = TokenJson(token, token.log_prob);
+  Json json = TokenJson(token.id, token.text, token.logprob);
   if (token.special) json.Set("special_token", true);
   return json;
 }
@@ -34,8 +33,10 @@ Json TopTokensJson(const std::vector<TextToken>& tokens, int64_t top_n_tokens) {
   for (const TextToken& token : tokens) {
     Json tops = Json::MakeArray();
     const size_t count = std::min(token.tops.size(), static_cast<size_t>(top_n_tokens));
-    for (size_t i = 0; i < count; ++i)
-      tops.Append(TokenJson(token.tops[i], token.tops[i].log_prob));
+    for (size_t i = 0; i < count; ++i) {
+      const auto& [top, text] = token.tops[i];
+      tops.Append(TokenJson(top.id, text, top.logprob));
+    }
     array.Append(std::move(tops));
   }
   return array;
@@ -46,11 +47,26 @@ std::string GeneratedText(const InputResult& result, const SequenceResult& seque
   return call.return_full_text ? result.input + sequence.text : sequence.text;
 }
 
+// DJLServing knows one reason for everything that a request stops at.
+std::string_view ReasonName(sampling::FinishReason reason) {
+  switch (reason) {
+    case sampling::FinishReason::kLength:
+      return "length";
+    case sampling::FinishReason::kEosToken:
+      return "eos_token";
+    case sampling::FinishReason::kStopToken:
+    case sampling::FinishReason::kStopString:
+      break;
+  }
+  return "stop_sequence";
+}
+
 enum class ListTokens { kYes, kNo };
 
 void AddDetails(Json& details, const InputResult& result, const SequenceResult& sequence,
                 const GenerateCall& call, ListTokens list_tokens) {
-  details.Set("finish_reason", sequence.finish ? Json(ToString(*sequence.finish)) : Json("error"));
+  details.Set("finish_reason",
+              sequence.finish ? Json(ReasonName(*sequence.finish)) : Json("error"));
   details.Set("generated_tokens", sequence.num_tokens);
   if (details.Find("inputs") == nullptr) details.Set("inputs", result.input);
   if (list_tokens == ListTokens::kYes) details.Set("tokens", TokensJson(sequence.tokens));
@@ -67,7 +83,7 @@ std::vector<const SequenceResult*> Ranked(const InputResult& result) {
   for (const SequenceResult& sequence : result.sequences) ranked.push_back(&sequence);
   std::stable_sort(ranked.begin(), ranked.end(),
                    [](const SequenceResult* a, const SequenceResult* b) {
-                     return a->sum_log_probs > b->sum_log_probs;
+                     return a->sum_logprobs > b->sum_logprobs;
                    });
   return ranked;
 }

@@ -18,8 +18,8 @@ struct SequenceResult {
   // Kept only where the answer shows them.
   std::vector<serving::TextToken> tokens;
   int64_t num_tokens = 0;
-  double sum_log_probs = 0;
-  std::optional<serving::FinishReason> finish;
+  double sum_logprobs = 0;
+  std::optional<sampling::FinishReason> finish;
 };
 
 // What came of one input.

@@ -6,7 +6,7 @@
 namespace dray::api {
 
 using serving::OutputFormat;
-using serving::SequenceEvent;
+using serving::SequenceTextEvent;
 
 // One input's events, with its place.
 class DjlReply::Sink final : public serving::TextSink {
@@ -76,20 +76,20 @@ bool DjlReply::KeepsTokens() const {
 }
 
 void DjlReply::OnEvent(size_t input_idx, serving::TextEvent event) {
-  if (auto* prompt = std::get_if<serving::PromptEvent>(&event)) {
+  if (auto* prompt = std::get_if<serving::PromptTextEvent>(&event)) {
     const std::lock_guard lock(mutex_);
     results_[input_idx].prompt = std::move(prompt->tokens);
-  } else if (auto* tokens = std::get_if<SequenceEvent>(&event)) {
+  } else if (auto* tokens = std::get_if<SequenceTextEvent>(&event)) {
     OnTokens(input_idx, std::move(*tokens));
   } else {
     OnEnd(std::get<serving::EndEvent>(event).status);
   }
 }
 
-void DjlReply::OnTokens(size_t input_idx, SequenceEvent event) {
+void DjlReply::OnTokens(size_t input_idx, SequenceTextEvent event) {
   if (event.finish && event.tokens.empty()) {
     // Nothing in the answer's shape carries text without a token.
-    event.tokens.push_back({.id = -1, .text = {}, .log_prob = 0, .special = true, .tops = {}});
+    event.tokens.push_back({.id = -1, .text = {}, .logprob = 0, .special = true, .tops = {}});
     event.tokens.back().text = std::move(event.tail_text);
   }
   const std::lock_guard lock(mutex_);
@@ -98,14 +98,14 @@ void DjlReply::OnTokens(size_t input_idx, SequenceEvent event) {
   sequence.finish = event.finish;
   for (const serving::TextToken& token : event.tokens) {
     sequence.text += token.text;
-    sequence.sum_log_probs += static_cast<double>(token.log_prob.value_or(0));
+    sequence.sum_logprobs += static_cast<double>(token.logprob.value_or(0));
     if (token.id >= 0) ++sequence.num_tokens;
     if (KeepsTokens() && token.id >= 0) sequence.tokens.push_back(token);
   }
   if (setup_.format != OutputFormat::kJson && !done_) Stream(event, result);
 }
 
-void DjlReply::Stream(const SequenceEvent& event, const InputResult& result) {
+void DjlReply::Stream(const SequenceTextEvent& event, const InputResult& result) {
   if (!std::exchange(stream_begun_, true)) {
     // Only now: what fails before its first token still gets a status of its own.
     http::ResponseHead head;

@@ -40,8 +40,8 @@ class DjlReply : public std::enable_shared_from_this<DjlReply> {
 
   void SubmitAll(serving::Model& model);
   void OnEvent(size_t input_idx, serving::TextEvent event);
-  void OnTokens(size_t input_idx, serving::SequenceEvent event);
-  void Stream(const serving::SequenceEvent& event, const InputResult& result);
+  void OnTokens(size_t input_idx, serving::SequenceTextEvent event);
+  void Stream(const serving::SequenceTextEvent& event, const InputResult& result);
   void OnEnd(const Status& status);
   void Finish();
   // Answers with the error, unless an answer has been made; gives the rest up.

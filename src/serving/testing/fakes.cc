@@ -27,7 +27,7 @@ class ByteStream final : public TextStream {
   std::string bytes_;
 };
 
-engine::TokenLogProb Scored(int32_t id) { return {id, -static_cast<float>(id) / 1000.0F}; }
+sampling::TokenLogprob Scored(int32_t id) { return {id, -static_cast<float>(id) / 1000.0F}; }
 
 }  // namespace
 
@@ -137,7 +137,7 @@ bool FakeEngine::Step(Request& request) {
   if (request.step == 0 && request.request.params.prompt_logprobs) {
     engine::PromptEvent event;
     for (size_t i = 1; i < request.request.prompt.size(); ++i) {
-      event.log_probs.push_back(Scored(request.request.prompt[i]).log_prob);
+      event.logprobs.push_back(Scored(request.request.prompt[i]).logprob);
     }
     request.sink->OnEvent(std::move(event));
   }
@@ -163,16 +163,16 @@ void FakeEngine::StepSequence(Request& request, int sequence_idx) {
     event.tops.push_back(Scored('a' + static_cast<int32_t>(i)));
   }
   request.sink->OnEvent(std::move(event));
-  const auto end = [&](engine::FinishReason reason) {
+  const auto end = [&](sampling::FinishReason reason) {
     request.ended[index] = true;
     request.sink->OnEvent(engine::SequenceEndEvent{sequence_idx, reason});
   };
   const auto& stops = params.stop_token_ids;
-  if (id == ByteCodec::kEnd && !params.ignore_eos) return end(engine::FinishReason::kEosToken);
+  if (id == ByteCodec::kEnd && !params.ignore_eos) return end(sampling::FinishReason::kEosToken);
   if (std::find(stops.begin(), stops.end(), id) != stops.end()) {
-    return end(engine::FinishReason::kStopToken);
+    return end(sampling::FinishReason::kStopToken);
   }
-  if (request.step + 1 >= params.max_new_tokens) end(engine::FinishReason::kLength);
+  if (request.step + 1 >= params.max_new_tokens) end(sampling::FinishReason::kLength);
 }
 
 }  // namespace dray::serving
