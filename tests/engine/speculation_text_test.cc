@@ -32,7 +32,7 @@ class ScribeSink : public TextSink {
         line += fmt::format(" {} \"{}\" {:a}", token.id, token.text, token.logprob.value_or(0));
       }
       line += sequence->tail_text;
-      if (sequence->finish) line += fmt::format(" {}", ToString(*sequence->finish));
+      if (sequence->finish) line += fmt::format(" {}", static_cast<int>(*sequence->finish));
       lines_.push_back(std::move(line));
     } else if (const auto* end = std::get_if<EndEvent>(&event)) {
       lines_.push_back("end: " + end->status.ToString());
