@@ -35,8 +35,8 @@ void AddModelOptions(CLI::App& command, FlagScope scope, ModelArguments& argumen
 struct ResolvedModel {
   serving::Settings settings;
   std::filesystem::path model_dir;      // or a .gguf file
-  std::filesystem::path tokenizer_dir;  // likewise
-  std::filesystem::path draft_dir;      // likewise; "" without a draft model
+  std::filesystem::path tokenizer_dir;  // or a .gguf file
+  std::filesystem::path draft_dir;      // or a .gguf file; "" without a draft model
   std::optional<DemoModel> demo;        // keeps the demo model's files while they are needed
 };
 

@@ -28,8 +28,8 @@ struct SamplerSpec {
 
 struct SampledToken {
   int32_t token_id = 0;
-  // With num_logprobs: the token's, and those of the likeliest tokens (see logits.h). `top` lies in
-  // the workspace until its next use.
+  // Set if num_logprobs is: the token's log-probability, and those of the likeliest tokens (see
+  // logits.h). `top` points into the workspace and is valid until its next use.
   std::optional<float> logprob;
   std::span<const TokenLogprob> top;
 };

@@ -1,5 +1,5 @@
-// What sampling tells of a token and of a sequence's end. The engine's events, the text events of
-// serving/ and the API's answers use these types as they are.
+// The results of sampling: why a sequence ended, and the log-probability of a token. The engine's
+// events, the text events of serving/ and the API's answers use these types.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,7 @@ namespace dray::sampling {
 enum class FinishReason {
   kEosToken,    // an end token of the model
   kStopToken,   // one of the request's stop_token_ids
-  kStopString,  // one of the request's stop_strings; known to serving/ only, which sees text
+  kStopString,  // one of the request's stop_strings; only serving/ sees text
   kLength,      // max_new_tokens, or a full context
 };
 

@@ -1,4 +1,4 @@
-// What a model is: its vocabulary, the tables at both ends, and the stack of blocks between them.
+// What a model is: its vocabulary, the tables at both ends, and the stack of layers between them.
 #pragma once
 
 #include <cstdint>
@@ -14,16 +14,16 @@ namespace dray::model {
 struct ModelConfig {
   std::string family;  // for people: "llama", "gpt_neox"
   int64_t vocab_size = 0;
-  // Width of the token table. Where it is not stack.hidden, the model has projections between the
-  // two, at both ends.
+  // Width of the token table. If it is not stack.hidden, the model has a projection at each end.
   int64_t embed_dim = 0;
   bool tied_head = false;  // the head is the token table
   bool head_bias = false;
   StackConfig stack;
 
-  // What the configuration says the weights are; the files may say otherwise.
+  // The weights' format according to the configuration; the files may have another one.
   std::optional<DType> dtype;
-  // Tokens that end a sequence, from generation_config.json, else config.json, else the family's.
+  // Tokens that end a sequence. They are from generation_config.json, or else config.json, or else
+  // the family's defaults.
   std::vector<int32_t> eos_token_ids;
   std::optional<int32_t> bos_token_id;
 

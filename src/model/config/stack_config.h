@@ -1,6 +1,6 @@
-// What a stack of transformer blocks is: every choice and size that the forward pass of its
-// blocks needs, resolved from a family's config.json. Nothing here names a family; two
-// families that compute the same have equal configurations.
+// What a stack of transformer layers is: every choice and size that their forward pass needs. A
+// family's reader fills it from config.json. No field names a family: two families that compute the
+// same have equal configurations.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,7 @@ using kernels::Activation;
 using kernels::NormKind;
 using kernels::RopeStyle;
 
-// Where a layer's norms stand.
+// The place of a layer's norms; x is the residual stream, f is attention or feed-forward.
 enum class NormPlacement : uint8_t {
   kPre,   // x + f(norm(x))
   kPost,  // norm(x + f(x))
@@ -35,8 +35,8 @@ enum class RopeScaling : uint8_t { kNone, kLinear, kDynamic, kLlama3, kYarn };
 struct RopeConfig {
   RopeStyle style = RopeStyle::kHalf;
   int64_t dim = 0;  // even, <= head_dim
-  // Pair i turns by base^(-2i / exponent_dim). It is dim, or dim - 1 where a configuration asks for
-  // an odd number of dimensions, of which the last is then rotated as well.
+  // Pair i turns by base^(-2i / exponent_dim). exponent_dim equals dim, except that it is dim - 1
+  // if a configuration asks for an odd number of dimensions; dim then includes one more.
   int64_t exponent_dim = 0;
   double base = 10000.0;
   RopeScaling scaling = RopeScaling::kNone;
@@ -48,7 +48,8 @@ struct RopeConfig {
   double beta_slow = 1.0;              // yarn
   bool truncate = true;                // yarn: correction range rounded to whole dimensions
   double attention_factor = 1.0;       // cosines and sines are multiplied by it
-  // Empty, or by how much each pair's frequency is divided, beside any scaling: [dim / 2].
+  // [dim / 2]: numbers by which the pairs' frequencies are divided, in addition to `scaling`. May
+  // be empty.
   std::vector<float> frequency_divisors;
 
   bool operator==(const RopeConfig&) const = default;
@@ -61,9 +62,8 @@ struct StackConfig {
   int64_t num_kv_heads = 0;
   int64_t head_dim = 0;
   int64_t ffn = 0;
-  // Prompt and new tokens together may not exceed it: rows of a learned position table,
-  // else the context that the configuration claims (families/rope_config.h has the rules
-  // for stretched rope).
+  // The limit of prompt and new tokens together: the rows of a learned position table, else the
+  // context that the configuration states. families/rope_config.h has the rules for stretched rope.
   int64_t max_positions = 0;
 
   NormKind norm = NormKind::kLayerNorm;
@@ -82,9 +82,9 @@ struct StackConfig {
   int64_t position_offset = 0;  // learned: position p reads row p + offset
   RopeConfig rope;
 
-  // One per layer: scores are multiplied by it.
+  // [layer]: the factor of the scores.
   std::vector<float> attention_scale;
-  // One per layer: 0, or how many tokens back a token sees, itself included.
+  // [layer]: how many tokens a token sees, itself included; 0: all.
   std::vector<int64_t> window;
 
   Activation activation = Activation::kGelu;

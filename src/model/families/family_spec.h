@@ -13,8 +13,9 @@
 
 namespace dray::model {
 
-// The weights that a forward pass knows: those of the model, then those of a stack, which are one of
-// each, or from kFirstLayerSlot on one of each for every layer.
+// The weights that a forward pass uses: first those of the model, then those of a stack. A stack
+// has one weight for each slot in [kFirstStackSlot, kFirstLayerSlot), and one weight for each layer
+// for each of the later slots.
 enum class Slot : uint8_t {
   kTokenEmbedding,  // [vocab, embed_dim]
   kProjectIn,       // [hidden, embed_dim]
@@ -83,7 +84,7 @@ enum class Extent : uint8_t {
 };
 
 // One tensor of the checkpoint and its place in the model. In `name`, "{}" stands for the layer's
-// number.
+// number, and "|" separates alternatives, the usual one first.
 struct WeightRow {
   Slot slot;
   std::string_view name;
