@@ -195,6 +195,24 @@ class CallsTest(CheckTest):
                              'void F() { m.system(1); m->system(1); atom.store(1); }\n'})
 
 
+class DocsTest(CheckTest):
+    def test_a_good_tree_passes(self):
+        self.assert_passes('check_docs')
+
+    def test_paths_that_exist_pass(self):
+        self.assert_passes('check_docs', {
+            'docs/a.md': '[b](architecture.md#folders) [c](https://host/x) `base/` `src/base/a.h`\n'
+                         '`build/release/dray` `POST /generate` `other/x.h` `std::a/b`\n'
+                         '```sh\n`base/gone.h`\n```\n'})
+
+    def test_paths_that_are_gone_fail(self):
+        for text in ('a\n[b](gone.md)', 'a\n`base/gone.h`', 'a\n`src/base/gone/`', '```\n```[b](../gone.md)'):
+            self.assert_fails('check_docs', {'docs/a.md': text}, 'docs/a.md:2', 'gone')
+
+    def test_other_readmes_are_checked(self):
+        self.assert_fails('check_docs', {'bench/peers/README.md': '`kernels/gone.h`'}, 'README.md:1')
+
+
 class CppSourceTest(unittest.TestCase):
     def test_blank_keeps_lines_and_code(self):
         text = 'a; // {\nb("{\\"}"); /* {\n */ c(R"x({)" )x"); d = \'{\'; e = 1\'000;'
