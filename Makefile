@@ -21,10 +21,11 @@ packages: ## install the packages that the build needs, if any are missing
 $(BUILD)/build.ninja:
 	cmake --preset release
 
-build: packages $(BUILD)/build.ninja ## build build/release/dray
-	cmake --build $(BUILD) -j $(JOBS)
+build: packages $(BUILD)/build.ninja ## build the program, build/release/dray
+	cmake --build $(BUILD) -j $(JOBS) --target dray
 
-test: build ## build, then run the tests
+test: packages $(BUILD)/build.ninja ## build all, then run the tests
+	cmake --build $(BUILD) -j $(JOBS)
 	ctest --test-dir $(BUILD) -j $(JOBS) --output-on-failure -LE slow
 
 demo: build ## build, serve the small demo model on PORT (8080), show a completion
