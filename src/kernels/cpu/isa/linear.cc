@@ -109,7 +109,7 @@ DRAY_INLINE void Tile(const TileArgs& args, int first_half, NextPanel next) {
     for (int h = 0; h < kHalves; ++h) acc[r][h] = Zero();
   }
   for (int64_t line = 0; line < args.x_lines; ++line) {
-#pragma GCC unroll 16
+#pragma GCC unroll kUnrolledSteps
     for (int s = 0; s < Step::kStepsPerLine; ++s) {
       PrefetchStep<kSource>(w, kHalves);
       next.Fetch<kSource>(s);

@@ -83,7 +83,7 @@ struct GroupKernel {
     const std::byte* w = header + (kHeaderLines + first_half) * kLineBytes;
 #pragma GCC unroll 1
     for (int unit = 0; unit < kGroup; unit += kUnit) {
-#pragma GCC unroll 16
+#pragma GCC unroll kUnrolledSteps
       for (int s = 0; s < kUnit / Step::kCols; ++s) {
         PrefetchStep<kSource>(w, kHalves);
         next.Fetch<kSource>(s);
@@ -119,7 +119,7 @@ struct GroupKernel {
       for (int h = 0; h < kHalves; ++h) acc[r][h] = Zero();
     }
     for (int64_t line = 0; line < args.x_lines; line += kLinesPerIteration) {
-#pragma GCC unroll 2
+#pragma GCC unroll kUnrolledSteps
       for (int first_col = 0; first_col < kIterationCols; first_col += kGroup) {
         Group<kRows, kHalves, kSource>(w, first_half, x, first_col, group_sums, next, acc);
         w += kGroupBytes;

@@ -29,7 +29,7 @@ struct Int8Kernel {
       for (int h = 0; h < kHalves; ++h) acc[r][h] = IntSet1(-kInt8Zero * args.group_sums[r]);
     }
     for (int64_t line = 0; line < args.x_lines; ++line) {
-#pragma GCC unroll 16
+#pragma GCC unroll kUnrolledSteps
       for (int s = 0; s < kQuadsPerLine; ++s) {
         PrefetchStep<kSource>(w, kHalves);
         next.Fetch<kSource>(s);

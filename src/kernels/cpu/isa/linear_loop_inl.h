@@ -82,11 +82,25 @@ struct TileArgs {
 
 using PanelFunction = void (*)(const TileArgs&);
 
-// Indexed by the number of rows less one.
+// The fewest rows of a block where there are `blocks` blocks or more: RowBlocks shares rows out evenly,
+// and (blocks - 1) * kMaxRows rows would still fit one block less.
+template <typename Kernel>
+constexpr int LeastRows(int blocks) {
+  return ((blocks - 1) * Kernel::kMaxRows + 1) / blocks;
+}
+
+// How many blocks of rows there are at least when weights come from `source`.
+template <typename Kernel>
+constexpr int LeastBlocks(Source source) {
+  if (source == Source::kMemory) return 1;
+  return source == Kernel::kTwoBlocks ? 2 : 3;
+}
+
+// Indexed by the number of rows less one; null for numbers of rows that no block has.
 template <typename Kernel, Source kSource>
 struct PanelFunctions {
   PanelFunction of[Kernel::kMaxRows];
-  template <int kRows = 1>
+  template <int kRows = LeastRows<Kernel>(LeastBlocks<Kernel>(kSource))>
   constexpr void Fill() {
     of[kRows - 1] = Kernel::template Panel<kRows, kSource>;
     if constexpr (kRows < Kernel::kMaxRows) Fill<kRows + 1>();

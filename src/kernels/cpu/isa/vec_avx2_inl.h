@@ -12,6 +12,8 @@ inline constexpr int kAccumulators = 6;
 inline constexpr int kMaxLinearRows = 6;
 inline constexpr int kMaxGroupedRows = 2;
 inline constexpr int kIntTemporaries = 2;
+// How many steps of a loop over weights become one piece of code: those of a whole line.
+inline constexpr int kUnrolledSteps = 16;
 inline constexpr bool kHasBF16Dot = false;
 
 struct Vec {

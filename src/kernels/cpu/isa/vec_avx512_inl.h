@@ -19,6 +19,8 @@ inline constexpr int kAccumulators = 25;
 inline constexpr int kMaxLinearRows = 12;
 inline constexpr int kMaxGroupedRows = 6;
 inline constexpr int kIntTemporaries = 1;
+// How many steps of a loop over weights become one piece of code: those of a whole line.
+inline constexpr int kUnrolledSteps = 16;
 
 struct Vec {
   __m512 v;

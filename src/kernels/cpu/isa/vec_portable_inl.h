@@ -18,6 +18,9 @@ inline constexpr int kAccumulators = 3;
 inline constexpr int kMaxLinearRows = 2;
 inline constexpr int kMaxGroupedRows = 2;
 inline constexpr int kIntTemporaries = 2;
+// How many steps of a loop over weights become one piece of code. One is long enough here, where each
+// vector is four registers; sixteen would take minutes to compile.
+inline constexpr int kUnrolledSteps = 1;
 inline constexpr bool kHasBF16Dot = false;
 
 struct Vec {
