@@ -10,6 +10,8 @@
 
 #include "bench/machine_limits.h"
 #include "kernels/backend.h"
+#include "kernels/make_backend.h"
+#include "kernels/testing/device_array.h"
 
 namespace dray::bench {
 namespace {
@@ -27,6 +29,8 @@ struct Case {
   int64_t heads, kv_heads, head_dim, context, rows, sequences;
 };
 
+using kernels::DeviceArray;
+
 void Measure(kernels::Backend& backend, MachineLimits& limits, const Options& options,
              const Case& c) {
   const std::string name = fmt::format("{} {}", c.name, Name(c.dtype));
@@ -40,10 +44,8 @@ void Measure(kernels::Backend& backend, MachineLimits& limits, const Options& op
       c.rows > 1 ? 2
                  : std::clamp<int64_t>((int64_t{256} << 20) / (2 * blocks * block_bytes), 1, 64);
   const auto half = static_cast<size_t>(layers * blocks * block_bytes);
-  Buffer keys = std::move(HostAllocator().Allocate(half)).value();
-  Buffer values = std::move(HostAllocator().Allocate(half)).value();
-  std::fill_n(reinterpret_cast<uint8_t*>(keys.data()), half, uint8_t{0x3C});
-  std::fill_n(reinterpret_cast<uint8_t*>(values.data()), half, uint8_t{0x3C});
+  const std::vector<uint8_t> bytes_3c(half, uint8_t{0x3C});
+  const DeviceArray<uint8_t> keys(backend, bytes_3c), values(backend, bytes_3c);
   std::vector<int32_t> table(static_cast<size_t>(blocks));
   // Blocks are scattered, as in a server after some time.
   std::iota(table.begin(), table.end(), 0);
@@ -53,18 +55,21 @@ void Measure(kernels::Backend& backend, MachineLimits& limits, const Options& op
     sequences.push_back({static_cast<int32_t>(s * c.rows), static_cast<int32_t>(c.rows),
                          static_cast<int32_t>(c.context), static_cast<int32_t>(s * blocks_each)});
   }
-  std::vector<float> scales(static_cast<size_t>(blocks * c.kv_heads * options.block_size), 0.01f);
+  const DeviceArray<kernels::AttentionSequence> device_sequences(backend, sequences);
+  const DeviceArray<int32_t> device_table(backend, table);
+  const auto num_slots = static_cast<size_t>(blocks * c.kv_heads * options.block_size);
+  const DeviceArray<float> scales(backend, std::vector<float>(num_slots, 0.01f));
   const int64_t width = c.heads * c.head_dim;
-  std::vector<float> q(static_cast<size_t>(c.sequences * c.rows * width), 0.1f), out(q.size());
+  const auto num_activations = static_cast<size_t>(c.sequences * c.rows * width);
+  const DeviceArray<float> q(backend, std::vector<float>(num_activations, 0.1f));
+  const DeviceArray<float> out(backend, num_activations);
   kernels::AttentionArgs args;
-  args.q = q.data();
-  args.q_stride = width;
-  args.out = out.data();
-  args.out_stride = width;
+  args.q = {q.data(), DType::kF32, width};
+  args.out = {out.data(), DType::kF32, width};
   args.num_heads = c.heads;
-  args.sequences = sequences.data();
+  args.sequences = device_sequences.data();
   args.num_sequences = c.sequences;
-  args.block_tables = table.data();
+  args.block_tables = device_table.data();
   args.scale = 0.1f;
   const auto pass = [&] {
     const Stopwatch watch;
@@ -77,7 +82,7 @@ void Measure(kernels::Backend& backend, MachineLimits& limits, const Options& op
                     options.block_size,
                     scales.data(),
                     scales.data()};
-      backend.Attention(args);
+      backend.ops().Attention(args);
     }
     return watch.Seconds() / static_cast<double>(layers);
   };
@@ -111,7 +116,8 @@ int Main(int argc, char** argv) {
   app.add_flag_callback("--processor-time", Stopwatch::UseProcessorTime,
                         "of one thread, for busy machines; use with --threads 1");
   CLI11_PARSE(app, argc, argv);
-  auto backend = kernels::MakeCpuBackend({options.threads, options.isa});
+  auto backend =
+      kernels::MakeBackend({.cpu = {.num_threads = options.threads, .isa = options.isa}});
   if (!backend.ok()) {
     fmt::print(stderr, "{}\n", backend.status().ToString());
     return 1;

@@ -6,17 +6,22 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <array>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/check.h"
 #include "bench/machine_limits.h"
 #include "kernels/backend.h"
+#include "kernels/make_backend.h"
+#include "kernels/testing/device_array.h"
 
 namespace dray::bench {
 namespace {
 
 using kernels::Backend;
+using kernels::DeviceArray;
 using kernels::Inputs;
 using kernels::LinearArgs;
 using kernels::WeightForm;
@@ -51,10 +56,12 @@ struct Chain {
 };
 
 // Fills the weights with small numbers, which is faster than packing.
-void Fill(WeightMatrix& matrix) {
-  auto* words = reinterpret_cast<uint16_t*>(matrix.data());
-  for (size_t i = 0; i < matrix.size_bytes() / 2; ++i) {
-    words[i] = static_cast<uint16_t>(0x3000 + i % 64);
+void Fill(Backend& backend, WeightMatrix& matrix) {
+  std::array<uint16_t, 64 << 10> words;
+  for (size_t i = 0; i < words.size(); ++i) words[i] = static_cast<uint16_t>(0x3000 + i % 64);
+  for (size_t done = 0; done < matrix.size_bytes(); done += sizeof(words)) {
+    const size_t bytes = std::min(sizeof(words), matrix.size_bytes() - done);
+    DRAY_CHECK(backend.memory().CopyFromHost(matrix.data() + done, words.data(), bytes).ok());
   }
 }
 
@@ -63,8 +70,9 @@ Chain MakeChain(Backend& backend, const Options& options, const WeightForm& form
   Chain chain;
   const auto add = [&](int64_t rows, int64_t cols) {
     chain.matrices.push_back(
-        std::move(backend.AllocateMatrix(kernels::MatrixSpec::Of(rows, cols, form))).value());
-    Fill(chain.matrices.back());
+        std::move(backend.packer().AllocateMatrix(kernels::MatrixSpec::Of(rows, cols, form)))
+            .value());
+    Fill(backend, chain.matrices.back());
     chain.weights += rows * cols;
     chain.bytes += static_cast<int64_t>(chain.matrices.back().size_bytes());
   };
@@ -78,18 +86,16 @@ Chain MakeChain(Backend& backend, const Options& options, const WeightForm& form
   return chain;
 }
 
-double RunChain(Backend& backend, const Chain& chain, int64_t rows, const std::vector<float>& x,
-                std::vector<float>& out) {
+double RunChain(Backend& backend, const Chain& chain, int64_t rows, const DeviceArray<float>& x,
+                const DeviceArray<float>& out) {
   const Stopwatch watch;
   for (const WeightMatrix& matrix : chain.matrices) {
     LinearArgs args;
     args.weight = &matrix;
-    args.x = x.data();
-    args.x_stride = matrix.cols();
+    args.x = {x.data(), DType::kF32, matrix.cols()};
     args.rows = rows;
-    args.out = out.data();
-    args.out_stride = matrix.rows();
-    backend.Linear(args);
+    args.out = {out.data(), DType::kF32, matrix.rows()};
+    backend.ops().Linear(args);
   }
   return watch.Seconds();
 }
@@ -109,8 +115,8 @@ void Measure(Backend& backend, const Options& options, const WeightForm& form) {
   const Chain chain = MakeChain(backend, options, form);
   MachineLimits limits(options.threads);
   const int64_t most = *std::max_element(options.rows.begin(), options.rows.end());
-  std::vector<float> x(static_cast<size_t>(most) * 8192, 0.01f);
-  std::vector<float> out(static_cast<size_t>(most) * 50272);
+  const DeviceArray<float> x(backend, std::vector<float>(static_cast<size_t>(most) * 8192, 0.01f));
+  const DeviceArray<float> out(backend, static_cast<size_t>(most) * 50272);
   fmt::print("{}: {} weights of {}, {:.2f} GB\n", backend.Describe(), chain.weights,
              kernels::Name(form), static_cast<double>(chain.bytes) * 1e-9);
   fmt::print("{:>5} {:>9} {:>9} {:>8} {:>8} {:>7} {:>7}\n", "rows", "ms", "tok/s", "GB/s", "GMAC/s",
@@ -148,7 +154,8 @@ int Main(int argc, char** argv) {
   app.add_flag_callback("--processor-time", Stopwatch::UseProcessorTime,
                         "of one thread, for busy machines; use with --threads 1");
   CLI11_PARSE(app, argc, argv);
-  auto backend = kernels::MakeCpuBackend({options.threads, options.isa});
+  auto backend =
+      kernels::MakeBackend({.cpu = {.num_threads = options.threads, .isa = options.isa}});
   if (!backend.ok()) {
     fmt::print(stderr, "{}\n", backend.status().ToString());
     return 1;

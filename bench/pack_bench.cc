@@ -4,8 +4,10 @@
 #include <CLI/CLI.hpp>
 #include <vector>
 
+#include "base/check.h"
 #include "bench/machine_limits.h"
 #include "kernels/backend.h"
+#include "kernels/make_backend.h"
 
 namespace dray::bench {
 namespace {
@@ -22,7 +24,7 @@ void Measure(kernels::Backend& backend, MachineLimits& limits, const Case& c) {
   constexpr int64_t kRows = 16384, kCols = 8192;
   std::vector<std::byte> source(static_cast<size_t>(kRows * kCols) * SizeOf(c.source),
                                 std::byte{0x3C});
-  auto matrix = std::move(backend.AllocateMatrix({kRows, kCols, c.format})).value();
+  auto matrix = std::move(backend.packer().AllocateMatrix({kRows, kCols, c.format})).value();
   const bool dense = std::string_view(c.order) == "dense";
   const kernels::SourceRows rows{source.data(), c.source,          kRows,
                                  kCols,         dense ? kCols : 1, dense ? 1 : kRows};
@@ -30,7 +32,7 @@ void Measure(kernels::Backend& backend, MachineLimits& limits, const Case& c) {
   for (int i = 0; i < 4; ++i) {
     bandwidth.push_back(limits.ReadBandwidth());
     const Stopwatch watch;
-    backend.PackRows(matrix, 0, rows);
+    DRAY_CHECK(backend.packer().PackRows(matrix, 0, rows).ok());
     if (i > 0) seconds.push_back(watch.Seconds());
   }
   // The processor reads each cache line before it writes it, so written bytes count twice.
@@ -48,7 +50,7 @@ int Main(int argc, char** argv) {
   app.add_flag_callback("--processor-time", Stopwatch::UseProcessorTime,
                         "of one thread, for busy machines; use with --threads 1");
   CLI11_PARSE(app, argc, argv);
-  const auto backend = std::move(kernels::MakeCpuBackend({threads, ""})).value();
+  const auto backend = std::move(kernels::MakeBackend({.cpu = {.num_threads = threads}})).value();
   MachineLimits limits(threads);
   fmt::print("{}\n", backend->Describe());
   for (const char* order : {"dense", "transposed"}) {

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "base/check.h"
 #include "bench/machine_limits.h"
 #include "bench/statistics.h"
 #include "engine/engine_core.h"
@@ -53,7 +54,8 @@ class TokenSink : public engine::EventSink {
 };
 
 Result<std::unique_ptr<LoadedModel>> Load(const Options& options, const std::string& dir) {
-  engine::LoadModelOptions load{.model_dir = dir, .num_threads = options.threads};
+  engine::LoadModelOptions load{.model_dir = dir,
+                                .backend_options = {.cpu = {.num_threads = options.threads}}};
   if (options.dummy) load.load_format = engine::LoadFormat::kDummy;
   if (options.dtype == "f32") load.format = kernels::WeightFormat::kF32;
   if (options.dtype == "bf16") load.format = kernels::WeightFormat::kBF16;
@@ -101,8 +103,10 @@ class RowTimer {
                                 .context_tokens = static_cast<int32_t>(context_ + rows),
                                 .table_offset = 0});
     const Stopwatch watch;
-    decoder_->Forward(batch_, *cache_);
-    decoder_->Logits(logit_rows, std::span(logits_).first(static_cast<size_t>(rows * vocab_)));
+    const auto logits = std::span(logits_).first(static_cast<size_t>(rows * vocab_));
+    Status status = decoder_->Forward(batch_, *cache_);
+    if (status.ok()) status = decoder_->Logits(logit_rows, logits);
+    DRAY_CHECK(status.ok());
     return watch.Seconds();
   }
 

@@ -13,8 +13,10 @@
 #include <thread>
 #include <vector>
 
+#include "base/check.h"
 #include "bench/statistics.h"
 #include "kernels/backend.h"
+#include "kernels/make_backend.h"
 #include "library_gemm_peers.h"
 
 namespace dray::lab {
@@ -44,33 +46,33 @@ kernels::WeightFormat Format(const std::string& name) {
   return name == "int8" ? kernels::WeightFormat::kI8 : kernels::WeightFormat::kF32;
 }
 
-// Our layers with the interface of the libraries' layers.
+// Our layers with the interface of the libraries' layers. On the processors' backend host memory is device memory, so the
+// libraries' arrays serve it too.
 class DrayLinear : public LibraryLinear {
  public:
   DrayLinear(kernels::Backend& backend, const Shape& shape, kernels::WeightFormat format)
       : backend_(backend),
-        matrix_(std::move(
-            backend.AllocateMatrix({shape.out_features, shape.in_features, format}).value())) {
+        matrix_(std::move(backend.packer()
+                              .AllocateMatrix({shape.out_features, shape.in_features, format})
+                              .value())) {
     std::vector<float> row(static_cast<size_t>(shape.in_features));
     for (int64_t r = 0; r < shape.out_features; ++r) {
       for (size_t c = 0; c < row.size(); ++c) {
         row[c] = static_cast<float>((static_cast<size_t>(r) * 31 + c * 17) % 251) / 251.0f - 0.5f;
       }
-      backend.PackRows(matrix_, r,
-                       {.data = row.data(),
-                        .rows = 1,
-                        .cols = shape.in_features,
-                        .row_stride = shape.in_features});
+      const kernels::SourceRows source = {.data = row.data(),
+                                          .rows = 1,
+                                          .cols = shape.in_features,
+                                          .row_stride = shape.in_features};
+      DRAY_CHECK(backend.packer().PackRows(matrix_, r, source).ok());
     }
   }
 
   void Run(const float* x, int64_t rows, float* out) override {
-    backend_.Linear({.weight = &matrix_,
-                     .x = x,
-                     .x_stride = matrix_.cols(),
-                     .rows = rows,
-                     .out = out,
-                     .out_stride = matrix_.rows()});
+    backend_.ops().Linear({.weight = &matrix_,
+                           .x = {x, DType::kF32, matrix_.cols()},
+                           .rows = rows,
+                           .out = {out, DType::kF32, matrix_.rows()}});
   }
 
  private:
@@ -138,7 +140,7 @@ int Main(int argc, char** argv) {
   app.add_option("--rows", options.rows, "numbers of rows")->delimiter(',');
   CLI11_PARSE(app, argc, argv);
   SetLibraryThreads(options.threads);
-  auto backend = kernels::MakeCpuBackend({.num_threads = options.threads, .isa = ""});
+  auto backend = kernels::MakeBackend({.cpu = {.num_threads = options.threads}});
   if (!backend.ok()) {
     fmt::print(stderr, "{}\n", backend.status().ToString());
     return 1;

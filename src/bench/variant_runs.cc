@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "bench/process_memory.h"
+#include "base/machine/memory_info.h"
 
 namespace dray::bench {
 namespace {

@@ -79,9 +79,10 @@ Result<engine::LoadModelOptions> MakeLoadOptions(const ResolvedModel& resolved) 
                         : LocateFile(resolved.model_dir, file);
   }
   load.model_dir = resolved.model_dir;
-  load.num_threads = static_cast<int>(settings.threads);
-  load.num_prompt_threads = static_cast<int>(settings.threads_batch);
-  load.pin_threads = settings.pin_threads;
+  kernels::CpuOptions& cpu = load.backend_options.cpu;
+  cpu.num_threads = static_cast<int>(settings.threads);
+  cpu.num_prompt_threads = static_cast<int>(settings.threads_batch);
+  cpu.pin_threads = settings.pin_threads;
   load.forbid_pickle = settings.forbid_pickle;
   if (settings.load_format == "dummy") load.load_format = engine::LoadFormat::kDummy;
   return load;

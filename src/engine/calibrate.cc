@@ -26,8 +26,8 @@ class Nobody : public EventSink {
 }  // namespace
 
 Result<std::unique_ptr<Calibrator>> Calibrator::Load(LoadModelOptions options) {
-  DRAY_ASSIGN_OR_RETURN(auto cpu, kernels::MakeCpuBackend(BackendOptions(options)));
-  const auto recorder = std::make_shared<ActivationRecorder>(std::move(cpu));
+  DRAY_ASSIGN_OR_RETURN(auto backend, BackendOf(options));
+  const auto recorder = std::make_shared<ActivationRecorder>(std::move(backend));
   options.backend = recorder;
   // What quantize left of the floats that dtype named.
   if (!IsFloat(options.format)) options.format = options.table_format;

@@ -203,19 +203,32 @@ bool EngineCore::Step() {
   OfferDrafts();
   const scheduler::Plan& plan = scheduler_.Schedule(proposals_);
   if (plan.empty()) return false;
-  TakePlan(plan);
-  {
-    const auto num_tokens = static_cast<int64_t>(batch_.ragged.ids.size());
-    const kernels::StepTurn turn(*model_.backend, num_tokens);
-    const auto start = Clock::now();
-    decoder_->Forward(batch_.ragged, cache_);
-    ScorePrompts();
-    Sample();
-    if (learns_costs_) LearnFromClock(SecondsSince(start));
-  }
+  Status status = TakePlan(plan);
+  if (status.ok()) status = RunBatch();
+  if (!status.ok()) FailStep(status);
   ++counters_.steps;
   for (const SequenceId ended : scheduler_.Update(results_)) CloseSequence(ended);
   return true;
+}
+
+Status EngineCore::RunBatch() {
+  kernels::StepTurn turn(*model_.backend, static_cast<int64_t>(batch_.ragged.ids.size()));
+  const auto start = Clock::now();
+  DRAY_RETURN_IF_ERROR(decoder_->Forward(batch_.ragged, cache_));
+  DRAY_RETURN_IF_ERROR(ScorePrompts());
+  DRAY_RETURN_IF_ERROR(Sample());
+  if (learns_costs_) LearnFromClock(SecondsSince(start));
+  return turn.Finish();
+}
+
+void EngineCore::FailStep(const Status& status) {
+  results_.clear();
+  for (const PlannedSequence& planned : planned_) {
+    if (planned.entry->sampling == scheduler::Sampling::kNo) continue;
+    results_.push_back({.id = planned.entry->id, .num_new_tokens = 1});
+  }
+  decoding_.clear();
+  EndAll(status);
 }
 
 void EngineCore::OfferDrafts() {
@@ -235,7 +248,7 @@ void EngineCore::OfferDrafts() {
   }
 }
 
-void EngineCore::TakePlan(const scheduler::Plan& plan) {
+Status EngineCore::TakePlan(const scheduler::Plan& plan) {
   planned_.clear();
   for (const scheduler::PlanEntry& entry : plan.entries) {
     planned_.push_back({&entry, sequences_.at(entry.id).get()});
@@ -244,7 +257,7 @@ void EngineCore::TakePlan(const scheduler::Plan& plan) {
   if (drafter_ != nullptr) {
     for (const SequenceId id : plan.preempted) drafter_->OnPreempted(*sequences_.at(id));
     const auto start = Clock::now();
-    drafter_->Draft(planned_);
+    DRAY_RETURN_IF_ERROR(drafter_->Draft(planned_));
     guess_seconds_ = SecondsSince(start);
   }
   Clear(batch_);
@@ -252,6 +265,7 @@ void EngineCore::TakePlan(const scheduler::Plan& plan) {
     AppendEntry(*planned.entry, static_cast<int32_t>(cache_.spec().block_size), *planned.sequence,
                 batch_);
   }
+  return OkStatus();
 }
 
 void EngineCore::CopyBlocks(const scheduler::Plan& plan) {
@@ -263,16 +277,16 @@ void EngineCore::CopyBlocks(const scheduler::Plan& plan) {
     copy_to_.push_back(copy.to.value());
   }
   for (int64_t layer = 0; layer < model_.description.config.stack.num_layers; ++layer) {
-    model_.backend->CopyBlocks({.cache = cache_.Layer(layer),
-                                .from = copy_from_.data(),
-                                .to = copy_to_.data(),
-                                .num_copies = static_cast<int64_t>(copy_from_.size())});
+    model_.backend->ops().CopyBlocks({.cache = cache_.Layer(layer),
+                                      .from = copy_from_.data(),
+                                      .to = copy_to_.data(),
+                                      .num_copies = static_cast<int64_t>(copy_from_.size())});
   }
   if (drafter_ != nullptr) drafter_->OnBlockCopies(copy_from_, copy_to_);
 }
 
 template <typename Visit>
-void EngineCore::ForEachLogits(std::span<const WantedRow> wanted, const Visit& visit) {
+Status EngineCore::ForEachLogits(std::span<const WantedRow> wanted, const Visit& visit) {
   const auto vocab = static_cast<size_t>(limits_.vocab_size);
   while (!wanted.empty()) {
     const auto now = wanted.first(std::min(wanted.size(), static_cast<size_t>(max_logit_rows_)));
@@ -280,13 +294,14 @@ void EngineCore::ForEachLogits(std::span<const WantedRow> wanted, const Visit& v
     logit_rows_.clear();
     for (const WantedRow& row : now) logit_rows_.push_back(row.row);
     const auto logits = std::span(logits_).first(now.size() * vocab);
-    decoder_->Logits(logit_rows_, logits);
+    DRAY_RETURN_IF_ERROR(decoder_->Logits(logit_rows_, logits));
     for (size_t i = 0; i < now.size(); ++i) visit(now[i], logits.subspan(i * vocab, vocab));
   }
+  return OkStatus();
 }
 
-void EngineCore::ScorePrompts() {
-  ForEachLogits(batch_.prompt_scores, [&](const WantedRow& wanted, std::span<float> logits) {
+Status EngineCore::ScorePrompts() {
+  return ForEachLogits(batch_.prompt_scores, [&](const WantedRow& wanted, std::span<float> logits) {
     Request& request = *wanted.sequence->request;
     const int32_t next = wanted.sequence->tokens[static_cast<size_t>(wanted.position + 1)];
     request.prompt_scores.logprobs.push_back(
@@ -295,15 +310,16 @@ void EngineCore::ScorePrompts() {
   });
 }
 
-void EngineCore::Sample() {
+Status EngineCore::Sample() {
   results_.clear();
   failures_.clear();
-  ForEachLogits(batch_.samples, [&](const WantedRow& wanted, std::span<float> logits) {
-    SampleRow(wanted, logits);
-  });
+  DRAY_RETURN_IF_ERROR(ForEachLogits(
+      batch_.samples,
+      [&](const WantedRow& wanted, std::span<float> logits) { SampleRow(wanted, logits); }));
   LearnFromResults();
   // Only now: rows of the same request may have followed.
   for (const auto& [id, status] : failures_) End(id, status);
+  return OkStatus();
 }
 
 void EngineCore::SampleRow(const WantedRow& wanted, std::span<float> logits) {

@@ -37,7 +37,7 @@ class EngineCore {
   // Ends a request with `status`, if it is still there.
   void End(RequestId id, const Status& status);
   void EndAll(const Status& status);
-  // Runs one step; false if there was nothing to do.
+  // Runs one step; false if there was nothing to do. A step that fails ends every request.
   bool Step();
 
   bool idle() const { return requests_.empty(); }
@@ -56,10 +56,14 @@ class EngineCore {
   // Asks the drafter about every sequence that is at its last known token; fills proposals_.
   void OfferDrafts();
   // Fills planned_, and makes the step's batch of it.
-  void TakePlan(const scheduler::Plan& plan);
+  Status TakePlan(const scheduler::Plan& plan);
+  // Computes the batch and takes its tokens.
+  Status RunBatch();
+  // The step has no results: ends all requests with its error.
+  void FailStep(const Status& status);
   void CopyBlocks(const scheduler::Plan& plan);
-  void ScorePrompts();
-  void Sample();
+  Status ScorePrompts();
+  Status Sample();
   // Chooses the token after one row, unless a guess before it was wrong or the sequence has ended.
   void SampleRow(const WantedRow& wanted, std::span<float> logits);
   void LearnFromResults();
@@ -72,7 +76,7 @@ class EngineCore {
   // Calls visit(wanted, logits of its row) for all rows, computing as many at once as
   // the decoder allows.
   template <typename Visit>
-  void ForEachLogits(std::span<const WantedRow> wanted, const Visit& visit);
+  Status ForEachLogits(std::span<const WantedRow> wanted, const Visit& visit);
 
   LoadedModel& model_;
   scheduler::Scheduler scheduler_;

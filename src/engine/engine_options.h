@@ -8,7 +8,7 @@
 #include <optional>
 #include <string>
 
-#include "kernels/backend.h"
+#include "kernels/make_backend.h"
 #include "kernels/weight_matrix.h"
 #include "tensor/dtype.h"
 
@@ -73,12 +73,9 @@ struct LoadModelOptions {
   // "gptq" or "awq": the checkpoint must be quantised so. Its integers are kept, and `format` is
   // for its floats.
   std::string quantized_by = {};
-  // Who computes; null: a backend is made by the next two.
+  // Computes the model; null: one is made from `backend_options`.
   std::shared_ptr<kernels::Backend> backend = nullptr;
-  int num_threads = 0;         // 0: one for each processor that this process may use
-  int num_prompt_threads = 0;  // of steps of 32 tokens or more; 0: num_threads
-  bool pin_threads = true;
-  std::string isa = {};  // "": DRAY_ISA, else the best there is
+  kernels::BackendOptions backend_options = {};
   bool forbid_pickle = false;
   LoadFormat load_format = LoadFormat::kCheckpoint;
   // Called while weights are read, with the bytes done and their total.

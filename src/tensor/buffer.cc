@@ -8,6 +8,7 @@
 #include <cstdlib>
 
 #include "base/checked_math.h"
+#include "base/machine/memory_info.h"
 
 namespace dray {
 namespace {
@@ -21,8 +22,6 @@ constexpr size_t kAlignment = 64;  // one cache line, one AVX-512 register
 // a huge page lost in each would be a tenth of a small model in four bits.
 class HostMemory final : public Allocator {
  public:
-  Device device() const override { return {DeviceKind::kCpu, 0}; }
-
   Result<Buffer> Allocate(size_t size_bytes) override {
     if (size_bytes == 0) return Buffer();
     void* data =
@@ -34,6 +33,7 @@ class HostMemory final : public Allocator {
     }
     return Adopt(data, size_bytes);
   }
+  int64_t FreeBytes() const override { return AvailableMemoryBytes(); }
 
  private:
   static void* AllocateSmall(size_t size_bytes) {

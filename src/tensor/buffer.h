@@ -1,12 +1,14 @@
-// An owned piece of one device's memory. The device's allocator makes it; the host's is here.
+// An owned piece of one device's memory, made by the device's allocator. The host's allocator is
+// here. Only operations of a kernel backend and explicit copies touch the bytes of a buffer: on the
+// host they are plain memory, on another device they are not addressable here.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <utility>
 
 #include "base/status.h"
-#include "tensor/device.h"
 
 namespace dray {
 
@@ -16,10 +18,12 @@ class Buffer;
 class Allocator {
  public:
   virtual ~Allocator() = default;
-  virtual Device device() const = 0;
   // Zero-filled memory, aligned to 64 bytes or better. kResourceExhausted, naming the size, if
   // there is none.
   virtual Result<Buffer> Allocate(size_t size_bytes) = 0;
+  // Bytes of the device's memory that can still be allocated, as far as is known now; others may
+  // take them first.
+  virtual int64_t FreeBytes() const = 0;
 
  private:
   friend class Buffer;
@@ -41,7 +45,6 @@ class Buffer {
   // An address in the device's memory; dereference it only if the device is the host.
   std::byte* data() const { return static_cast<std::byte*>(data_); }
   size_t size_bytes() const { return size_bytes_; }
-  Device device() const { return allocator_ == nullptr ? Device{} : allocator_->device(); }
 
  private:
   friend class Allocator;

@@ -1,5 +1,4 @@
-// Shapes, a non-owning view and an owner of n-dimensional data. No arithmetic here:
-// that is kernels/.
+// Shapes, and an owner of n-dimensional data. No arithmetic here: that is kernels/.
 #pragma once
 
 #include <array>
@@ -44,28 +43,13 @@ class Shape {
   int rank_ = 0;
 };
 
-// Dense, row-major data that somebody else owns. `data` is an address of `device`.
-struct TensorView {
-  void* data = nullptr;
-  DType dtype = DType::kF32;
-  Shape shape;
-  Device device;
-
-  size_t size_bytes() const { return static_cast<size_t>(shape.elements()) * SizeOf(dtype); }
-  template <typename T>
-  T* as() const {
-    return static_cast<T*>(data);
-  }
-};
-
-// Dense, row-major data in a buffer of its own.
+// Dense, row-major data in a buffer of its own. Its address is one of the device's memory.
 class Tensor {
  public:
   Tensor() = default;
   // Zero-filled.
   static Result<Tensor> Make(Allocator& allocator, DType dtype, const Shape& shape);
 
-  TensorView view() const { return {buffer_.data(), dtype_, shape_, buffer_.device()}; }
   DType dtype() const { return dtype_; }
   const Shape& shape() const { return shape_; }
   size_t size_bytes() const { return buffer_.size_bytes(); }

@@ -17,8 +17,8 @@ std::unique_ptr<Engine> Start(const testing::GoldenModel& golden, int num_thread
                               int num_prompt_threads) {
   auto model = LoadModel({.model_dir = golden.dir,
                           .format = kernels::WeightFormat::kF32,
-                          .num_threads = num_threads,
-                          .num_prompt_threads = num_prompt_threads});
+                          .backend_options = {.cpu = {.num_threads = num_threads,
+                                                      .num_prompt_threads = num_prompt_threads}}});
   EXPECT_TRUE(model.ok()) << model.status().ToString();
   auto engine = StartEngine(std::move(*model), {.max_sequences = 8, .block_size = 16});
   EXPECT_TRUE(engine.ok()) << engine.status().ToString();

@@ -55,7 +55,8 @@ class ScribeSink : public TextSink {
 };
 
 std::unique_ptr<Model> OpenDemo(const engine::SpeculationOptions& speculation) {
-  auto model = engine::LoadModel({.model_dir = kDemo, .num_threads = 1});
+  auto model =
+      engine::LoadModel({.model_dir = kDemo, .backend_options = {.cpu = {.num_threads = 1}}});
   EXPECT_TRUE(model.ok()) << model.status().ToString();
   ModelOptions options;
   options.eos_token_ids = (*model)->description.config.eos_token_ids;

@@ -41,7 +41,8 @@ constexpr unsigned kMaxSecondsOfWaiting = 120;  // ends e.g. a read from a FIFO 
 Result<std::unique_ptr<LoadedModel>> Open(const std::filesystem::path& dir,
                                           std::string_view isa = "") {
   DRAY_ASSIGN_OR_RETURN(const auto tokenizer, tokenizer::Tokenizer::Load(dir));
-  return engine::LoadModel({.model_dir = dir, .num_threads = 1, .isa = std::string(isa)});
+  return engine::LoadModel(
+      {.model_dir = dir, .backend_options = {.cpu = {.num_threads = 1, .isa = std::string(isa)}}});
 }
 
 // The value of a line of /proc/self/status in KiB; nothing if there is no such line.

@@ -30,8 +30,9 @@ TEST(DemoModelTest, IdsAndGreedyTokensAreThoseOfTransformers) {
   const Json golden = Json::Parse(ReadFile(kDemo / "golden.json", 1 << 20).value()).value();
   const auto tokenizer = tokenizer::Tokenizer::Load(kDemo);
   ASSERT_TRUE(tokenizer.ok()) << tokenizer.status().ToString();
-  auto model =
-      LoadModel({.model_dir = kDemo, .format = kernels::WeightFormat::kF32, .num_threads = 1});
+  auto model = LoadModel({.model_dir = kDemo,
+                          .format = kernels::WeightFormat::kF32,
+                          .backend_options = {.cpu = {.num_threads = 1}}});
   ASSERT_TRUE(model.ok()) << model.status().ToString();
   auto core = EngineCore::Make(**model, {.max_sequences = 4});
   ASSERT_TRUE(core.ok()) << core.status().ToString();

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "engine/engine_core.h"
+#include "kernels/testing/device_array.h"
 #include "model/weights/dummy_weights.h"
 #include "testing/engine_support.h"
 #include "testing/golden_model.h"
@@ -40,7 +41,7 @@ class ConfigFolder {
   std::unique_ptr<LoadedModel> Load(WeightFormat format, int num_threads = 1) const {
     auto model = LoadModel({.model_dir = dir_,
                             .format = format,
-                            .num_threads = num_threads,
+                            .backend_options = {.cpu = {.num_threads = num_threads}},
                             .load_format = LoadFormat::kDummy});
     EXPECT_TRUE(model.ok()) << model.status().ToString();
     return model.ok() ? std::move(*model) : nullptr;
@@ -120,11 +121,7 @@ TEST(DummyModelTest, NumbersAreDistributedAsPromised) {
   const auto model = folder.Load(WeightFormat::kF32);
   ASSERT_NE(model, nullptr);
   const kernels::WeightMatrix& table = *model->weights.Matrix(model::Slot::kTokenEmbedding);
-  std::vector<int32_t> ids(static_cast<size_t>(table.rows()));
-  for (size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<int32_t>(i);
-  std::vector<float> values(static_cast<size_t>(table.rows() * table.cols()));
-  model->backend->Embed(
-      {.table = &table, .ids = ids.data(), .num_tokens = table.rows(), .out = values.data()});
+  const std::vector<float> values = kernels::ReadMatrix(*model->backend, table);
   double sum = 0;
   double squares = 0;
   for (const float value : values) {

@@ -7,10 +7,10 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <numeric>
 
 #include "base/file.h"
 #include "engine/runner/loaded_model.h"
+#include "kernels/testing/device_array.h"
 #include "testing/golden_model.h"
 #include "testing/golden_run.h"
 
@@ -28,8 +28,9 @@ constexpr const char* kFirstOfThree = "-00001-of-00003.gguf";
 fs::path GgufDir() { return fs::path(DRAY_SOURCE_DIR) / "tests/golden/gguf"; }
 
 std::unique_ptr<LoadedModel> Load(const fs::path& path) {
-  auto model =
-      LoadModel({.model_dir = path, .format = kernels::WeightFormat::kF32, .num_threads = 2});
+  auto model = LoadModel({.model_dir = path,
+                          .format = kernels::WeightFormat::kF32,
+                          .backend_options = {.cpu = {.num_threads = 2}}});
   EXPECT_TRUE(model.ok()) << model.status().ToString();
   return model.ok() ? std::move(*model) : nullptr;
 }
@@ -90,16 +91,6 @@ INSTANTIATE_TEST_SUITE_P(Mixes, QuantisedModelTest,
                            return name;
                          });
 
-// The elements of a weight matrix as floats: the rows that Embed returns.
-std::vector<float> Numbers(LoadedModel& model, const kernels::WeightMatrix& matrix) {
-  std::vector<int32_t> rows(static_cast<size_t>(matrix.rows()));
-  std::iota(rows.begin(), rows.end(), 0);
-  std::vector<float> out(rows.size() * static_cast<size_t>(matrix.cols()));
-  model.backend->Embed(
-      {.table = &matrix, .ids = rows.data(), .num_tokens = matrix.rows(), .out = out.data()});
-  return out;
-}
-
 struct KeptForm {
   model::Slot slot;
   int64_t layer;
@@ -114,7 +105,7 @@ struct KeptForm {
 TEST(GgufModelTest, BlocksAreKeptInTheNearestForm) {
   const fs::path path = GgufDir() / "quantised-llama-q4_k_m" / "model.gguf";
   const auto exact = Load(path);
-  auto kept = LoadModel({.model_dir = path, .num_threads = 2});
+  auto kept = LoadModel({.model_dir = path, .backend_options = {.cpu = {.num_threads = 2}}});
   ASSERT_TRUE(kept.ok()) << kept.status().ToString();
   EXPECT_EQ((*kept)->format, kernels::WeightFormat::kI4);
   constexpr KeptForm kForms[] = {
@@ -132,8 +123,8 @@ TEST(GgufModelTest, BlocksAreKeptInTheNearestForm) {
     ASSERT_TRUE(matrix != nullptr && original != nullptr);
     EXPECT_EQ(matrix->format(), form.format);
     EXPECT_EQ(matrix->spec().group, form.group);
-    const auto numbers = Numbers(**kept, *matrix);
-    const auto wanted = Numbers(*exact, *original);
+    const auto numbers = kernels::ReadMatrix(*(*kept)->backend, *matrix);
+    const auto wanted = kernels::ReadMatrix(*exact->backend, *original);
     double worst = 0, largest = 0;
     for (size_t i = 0; i < wanted.size(); ++i) {
       worst = std::max(worst, std::abs(double{numbers[i]} - wanted[i]));
@@ -147,12 +138,14 @@ TEST(GgufModelTest, BlocksAreKeptInTheNearestForm) {
 TEST(GgufModelTest, SymmetricFourBitsAreExact) {
   const fs::path path = GgufDir() / "quantised-llama-q4_0" / "model.gguf";
   const auto exact = Load(path);
-  auto kept =
-      LoadModel({.model_dir = path, .format = kernels::WeightFormat::kI4, .num_threads = 2});
+  auto kept = LoadModel({.model_dir = path,
+                         .format = kernels::WeightFormat::kI4,
+                         .backend_options = {.cpu = {.num_threads = 2}}});
   ASSERT_TRUE(kept.ok()) << kept.status().ToString();
   const auto* matrix = (*kept)->weights.Matrix(model::Slot::kQkv, 1);
   const auto* original = exact->weights.Matrix(model::Slot::kQkv, 1);
-  EXPECT_EQ(Numbers(**kept, *matrix), Numbers(*exact, *original));
+  EXPECT_EQ(kernels::ReadMatrix(*(*kept)->backend, *matrix),
+            kernels::ReadMatrix(*exact->backend, *original));
 }
 
 template <typename T>
@@ -199,7 +192,7 @@ TEST(GgufModelTest, ItsShapeCanBeFilledWithRandomNumbers) {
   const fs::path path = GgufDir() / "quantised-llama-q4_k_m" / "model.gguf";
   const auto model = LoadModel({.model_dir = path,
                                 .format = kernels::WeightFormat::kBF16,
-                                .num_threads = 2,
+                                .backend_options = {.cpu = {.num_threads = 2}},
                                 .load_format = LoadFormat::kDummy});
   ASSERT_TRUE(model.ok()) << model.status().ToString();
   const auto exact = Load(path);

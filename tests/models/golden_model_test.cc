@@ -28,8 +28,9 @@ constexpr double kRelativeTolerance = 1e-4;
 constexpr double kInt8CacheTolerance = 16.0 / 254;
 
 std::unique_ptr<LoadedModel> Load(const GoldenModel& golden) {
-  auto model =
-      LoadModel({.model_dir = golden.dir, .format = kernels::WeightFormat::kF32, .num_threads = 2});
+  auto model = LoadModel({.model_dir = golden.dir,
+                          .format = kernels::WeightFormat::kF32,
+                          .backend_options = {.cpu = {.num_threads = 2}}});
   EXPECT_TRUE(model.ok()) << model.status().ToString();
   return model.ok() ? std::move(*model) : nullptr;
 }
@@ -133,10 +134,10 @@ GoldenModelTest::Distance GoldenModelTest::LogitDistance(DType kv_dtype) {
     }
     batch.sequences = {
         {.first_row = 0, .num_rows = length, .context_tokens = length, .table_offset = 0}};
-    (*decoder)->Forward(batch, *cache);
+    EXPECT_TRUE((*decoder)->Forward(batch, *cache).ok());
     std::vector<float> logits(prompt.logit_positions.size() *
                               static_cast<size_t>(config.vocab_size));
-    (*decoder)->Logits(prompt.logit_positions, logits);
+    EXPECT_TRUE((*decoder)->Logits(prompt.logit_positions, logits).ok());
     for (size_t row = 0; row < prompt.logits.size(); ++row) {
       double worst = 0;
       double largest = 0;

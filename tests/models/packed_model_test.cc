@@ -99,10 +99,10 @@ double WorstLogit(LoadedModel& model, const GoldenModel& golden) {
     batch.block_tables = {0};
     batch.sequences = {
         {.first_row = 0, .num_rows = length, .context_tokens = length, .table_offset = 0}};
-    (*decoder)->Forward(batch, *cache);
+    EXPECT_TRUE((*decoder)->Forward(batch, *cache).ok());
     const auto vocab = static_cast<size_t>(config.vocab_size);
     std::vector<float> logits(prompt.logit_positions.size() * vocab);
-    (*decoder)->Logits(prompt.logit_positions, logits);
+    EXPECT_TRUE((*decoder)->Logits(prompt.logit_positions, logits).ok());
     for (size_t i = 0; i < logits.size(); ++i) {
       const double expected = prompt.logits[i / vocab][i % vocab];
       worst = std::max(worst, std::abs(logits[i] - expected));
@@ -117,7 +117,9 @@ class PackedModelTest : public ::testing::TestWithParam<Variant> {};
 // Every module of the model, joined and reordered as its family needs.
 TEST_P(PackedModelTest, AsFloatsTheLogitsAgree) {
   const GoldenModel golden = Read(GetParam().name);
-  auto model = LoadModel({.model_dir = golden.dir, .format = WeightFormat::kF32, .num_threads = 2});
+  auto model = LoadModel({.model_dir = golden.dir,
+                          .format = WeightFormat::kF32,
+                          .backend_options = {.cpu = {.num_threads = 2}}});
   ASSERT_TRUE(model.ok()) << model.status().ToString();
   EXPECT_LE(WorstLogit(**model, golden), 1e-4);  // the same limit as for float checkpoints
 }
@@ -168,7 +170,7 @@ TEST_P(PackedModelTest, WeightsAreTheSameBits) {
 TEST_P(PackedModelTest, KeptAsTheyAreTheLogitsAreThoseOfRoundedInputs) {
   GoldenModel golden = Read(GetParam().name);
   UseRoundedLogits(golden);
-  auto model = LoadModel({.model_dir = golden.dir, .num_threads = 2});
+  auto model = LoadModel({.model_dir = golden.dir, .backend_options = {.cpu = {.num_threads = 2}}});
   ASSERT_TRUE(model.ok()) << model.status().ToString();
   for (const auto slot :
        {model::Slot::kQkv, model::Slot::kAttentionOut, model::Slot::kFfnIn, model::Slot::kFfnOut}) {
@@ -208,17 +210,19 @@ TEST(PackedModelTest, QuantizeConfigStandsForTheKeyOfConfigJson) {
   };
   write("config.json", config);
   write("quantize_config.json", described);
-  auto model = LoadModel({.model_dir = dir, .format = WeightFormat::kF32, .num_threads = 2});
+  auto model = LoadModel({.model_dir = dir,
+                          .format = WeightFormat::kF32,
+                          .backend_options = {.cpu = {.num_threads = 2}}});
   ASSERT_TRUE(model.ok()) << model.status().ToString();
   EXPECT_LE(WorstLogit(**model, golden), 1e-4);
 
   described.Set("bits", 3);
   write("quantize_config.json", described);
-  model = LoadModel({.model_dir = dir, .num_threads = 2});
+  model = LoadModel({.model_dir = dir, .backend_options = {.cpu = {.num_threads = 2}}});
   EXPECT_NE(model.status().message().find("quantize_config.json: bits is 3"), std::string::npos)
       << model.status().message();
   write("quantize_config.json", Json(4));
-  model = LoadModel({.model_dir = dir, .num_threads = 2});
+  model = LoadModel({.model_dir = dir, .backend_options = {.cpu = {.num_threads = 2}}});
   EXPECT_NE(model.status().message().find("must be a JSON object"), std::string::npos)
       << model.status().message();
 }
@@ -297,7 +301,8 @@ TEST(PackedModelRefusals, NameTheTensor) {
        "puts channel 0 in group -1, but there are 2"},
   };
   for (const Damage& damage : damages) {
-    const auto model = LoadModel({.model_dir = Damaged(damage), .num_threads = 1});
+    const auto model =
+        LoadModel({.model_dir = Damaged(damage), .backend_options = {.cpu = {.num_threads = 1}}});
     ASSERT_FALSE(model.ok()) << damage.what;
     EXPECT_NE(model.status().message().find(damage.message), std::string::npos)
         << model.status().message();
@@ -321,7 +326,8 @@ TEST(PackedModelRefusals, ConfigurationsThatContradictTheTensors) {
     std::string config = ReadFile(from / "config.json", 1 << 20).value();
     config.replace(config.find(old_text), old_text.size(), new_text);
     std::ofstream(dir / "config.json") << config;
-    const auto model = LoadModel({.model_dir = dir, .num_threads = 1});
+    const auto model =
+        LoadModel({.model_dir = dir, .backend_options = {.cpu = {.num_threads = 1}}});
     ASSERT_FALSE(model.ok()) << new_text;
     EXPECT_NE(model.status().message().find("shape"), std::string::npos)
         << model.status().message();

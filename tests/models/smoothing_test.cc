@@ -61,7 +61,7 @@ std::unique_ptr<LoadedModel> Load(const GoldenModel& golden, WeightFormat format
                           .format = format,
                           .table_format = WeightFormat::kF32,
                           .smoothing = std::move(smoothing),
-                          .num_threads = 2});
+                          .backend_options = {.cpu = {.num_threads = 2}}});
   EXPECT_TRUE(model.ok()) << model.status().ToString();
   return model.ok() ? std::move(*model) : nullptr;
 }

@@ -19,8 +19,9 @@ namespace dray::engine {
 
 inline std::unique_ptr<LoadedModel> LoadGolden(const testing::GoldenModel& golden,
                                                int num_threads = 1) {
-  auto model = LoadModel(
-      {.model_dir = golden.dir, .format = kernels::WeightFormat::kF32, .num_threads = num_threads});
+  auto model = LoadModel({.model_dir = golden.dir,
+                          .format = kernels::WeightFormat::kF32,
+                          .backend_options = {.cpu = {.num_threads = num_threads}}});
   EXPECT_TRUE(model.ok()) << model.status().ToString();
   return model.ok() ? std::move(*model) : nullptr;
 }

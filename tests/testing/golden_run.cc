@@ -60,9 +60,9 @@ double WorstLogitError(engine::LoadedModel& model, const GoldenModel& golden) {
   DRAY_CHECK(cache.ok() && decoder.ok());
   double worst = 0;
   for (const GoldenPrompt& prompt : golden.prompts) {
-    (*decoder)->Forward(OneSequence(prompt.ids), *cache);
+    DRAY_CHECK((*decoder)->Forward(OneSequence(prompt.ids), *cache).ok());
     std::vector<float> logits(prompt.logit_positions.size() * vocab);
-    (*decoder)->Logits(prompt.logit_positions, logits);
+    DRAY_CHECK((*decoder)->Logits(prompt.logit_positions, logits).ok());
     for (size_t row = 0; row < prompt.logits.size(); ++row) {
       double error = 0, largest = 0;
       for (size_t i = 0; i < vocab; ++i) {

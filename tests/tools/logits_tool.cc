@@ -98,16 +98,16 @@ class Scorer {
     return scorer;
   }
 
-  std::vector<float> LastLogits(const std::vector<int32_t>& ids) {
+  Result<std::vector<float>> LastLogits(const std::vector<int32_t>& ids) {
     const auto length = static_cast<int64_t>(ids.size());
     int64_t rows = 0;
     for (int64_t first = 0; first < length; first += rows) {
       rows = std::min(chunk_, length - first);
-      decoder_->Forward(Batch(ids, first, rows), *cache_);
+      DRAY_RETURN_IF_ERROR(decoder_->Forward(Batch(ids, first, rows), *cache_));
     }
     std::vector<float> logits(static_cast<size_t>(config_->vocab_size));
     const auto last = static_cast<int32_t>(rows - 1);
-    decoder_->Logits({&last, 1}, logits);
+    DRAY_RETURN_IF_ERROR(decoder_->Logits({&last, 1}, logits));
     return logits;
   }
 
@@ -185,7 +185,7 @@ Result<std::vector<Answer>> Compute(LoadedModel& model, const Prompts& prompts,
   }
   DRAY_ASSIGN_OR_RETURN(Scorer scorer, Scorer::Make(model, longest, options));
   for (size_t i = 0; i < prompts.size(); ++i) {
-    answers[i].logits_last = scorer.LastLogits(prompts[i]);
+    DRAY_ASSIGN_OR_RETURN(answers[i].logits_last, scorer.LastLogits(prompts[i]));
   }
   const int64_t context = std::min(most, longest + options.new_tokens);
   DRAY_ASSIGN_OR_RETURN(const auto core, MakeCore(model, context, options));
@@ -210,8 +210,8 @@ void Print(const Answer& answer) {
 Status Run(const Options& options) {
   LoadModelOptions load;
   load.model_dir = options.model_dir;
-  load.num_threads = options.threads;
-  load.isa = options.isa;
+  load.backend_options.cpu.num_threads = options.threads;
+  load.backend_options.cpu.isa = options.isa;
   if (options.dtype != "auto") {
     DRAY_ASSIGN_OR_RETURN(load.format, ParseFormat(options.dtype));
   }

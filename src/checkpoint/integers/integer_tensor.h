@@ -6,7 +6,7 @@
 #include <span>
 
 #include "checkpoint/tensor_source.h"
-#include "kernels/weight_matrix.h"
+#include "kernels/packer.h"
 
 namespace dray::checkpoint {
 

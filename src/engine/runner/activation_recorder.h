@@ -1,5 +1,5 @@
-// A backend that watches what goes into some matrices while another one computes, so that a model
-// is calibrated by the very code that serves it.
+// A backend that watches what goes into some matrices while another backend computes, so that a
+// model is calibrated by the very code that serves it.
 #pragma once
 
 #include <memory>
@@ -11,63 +11,69 @@
 #include <vector>
 
 #include "kernels/backend.h"
+#include "tensor/tensor.h"
 
 namespace dray::engine {
 
-class ActivationRecorder : public kernels::Backend {
+// The operations of another backend. Before a product with a watched matrix, its inputs are copied
+// to the host and measured.
+class RecordingOps final : public kernels::Ops {
  public:
-  explicit ActivationRecorder(std::unique_ptr<kernels::Backend> inner) : inner_(std::move(inner)) {}
+  explicit RecordingOps(kernels::Backend& inner) : inner_(inner.ops()), memory_(inner.memory()) {}
 
-  // From now on raises peaks[c] to the largest magnitude of input channel c of `matrix`, which must
-  // be computed by this backend; both must outlive the calls.
   void Watch(const kernels::WeightMatrix& matrix, std::span<float> peaks) {
     watched_[&matrix] = peaks;
   }
+  // The first error of a measurement since the last call.
+  Status TakeFailure() { return std::exchange(failure_, OkStatus()); }
 
   void Linear(const kernels::LinearArgs& args) override;
   void QkvLinear(const kernels::LinearArgs& linear,
                  const kernels::RopeAndCacheArgs& heads) override;
+  void Embed(const kernels::EmbedArgs& args) override { inner_.Embed(args); }
+  void Norm(const kernels::NormArgs& args) override { inner_.Norm(args); }
+  void Attention(const kernels::AttentionArgs& args) override { inner_.Attention(args); }
+  void GatherRows(const kernels::GatherRowsArgs& args) override { inner_.GatherRows(args); }
+  void CopyBlocks(const kernels::CopyBlocksArgs& args) override { inner_.CopyBlocks(args); }
 
+ private:
+  // Raises the peaks of a watched matrix to the magnitudes of a call's inputs.
+  void Record(const kernels::LinearArgs& args);
+  Status Measure(const kernels::LinearArgs& args, std::span<float> peaks);
+  // What the matrix is multiplied with: the inputs, normalised if the call says so.
+  Result<kernels::ConstActivations> InputsOf(const kernels::LinearArgs& args);
+
+  kernels::Ops& inner_;
+  kernels::Memory& memory_;
+  std::unordered_map<const kernels::WeightMatrix*, std::span<float>> watched_;
+  Tensor normed_;  // on the device; grows with the calls
+  std::vector<float> rows_;
+  Status failure_;
+};
+
+class ActivationRecorder final : public kernels::Backend {
+ public:
+  explicit ActivationRecorder(std::shared_ptr<kernels::Backend> inner)
+      : inner_(std::move(inner)), ops_(*inner_) {}
+
+  // From now on raises peaks[c] to the largest magnitude of input channel c of `matrix`, which must
+  // be computed by this backend; both must outlive the calls.
+  void Watch(const kernels::WeightMatrix& matrix, std::span<float> peaks) {
+    ops_.Watch(matrix, peaks);
+  }
+
+  kernels::Memory& memory() override { return inner_->memory(); }
+  kernels::Packer& packer() override { return inner_->packer(); }
+  kernels::Ops& ops() override { return ops_; }
   void BeginStep(int64_t num_tokens) override { inner_->BeginStep(num_tokens); }
-  void EndStep() override { inner_->EndStep(); }
+  Status EndStep() override;
   void AdoptThread() override { inner_->AdoptThread(); }
   std::string Describe() const override { return inner_->Describe(); }
   std::string_view isa() const override { return inner_->isa(); }
-  Allocator& allocator() override { return inner_->allocator(); }
-  void CopyFromHost(void* device_dst, const void* host_src, size_t bytes) override {
-    inner_->CopyFromHost(device_dst, host_src, bytes);
-  }
-  void CopyToHost(void* host_dst, const void* device_src, size_t bytes) override {
-    inner_->CopyToHost(host_dst, device_src, bytes);
-  }
-  kernels::WeightFormat NativeFormat(DType dtype) const override {
-    return inner_->NativeFormat(dtype);
-  }
-  Result<kernels::WeightMatrix> AllocateMatrix(const kernels::MatrixSpec& spec) override {
-    return inner_->AllocateMatrix(spec);
-  }
-  void PackRows(kernels::WeightMatrix& matrix, int64_t first_row,
-                const kernels::SourceRows& source) override {
-    inner_->PackRows(matrix, first_row, source);
-  }
-  void PackQuantizedRows(kernels::WeightMatrix& matrix, int64_t first_row,
-                         const kernels::QuantizedSource& source,
-                         std::span<const int64_t> rows) override {
-    inner_->PackQuantizedRows(matrix, first_row, source, rows);
-  }
-  void Embed(const kernels::EmbedArgs& args) override { inner_->Embed(args); }
-  void Norm(const kernels::NormArgs& args) override { inner_->Norm(args); }
-  void Attention(const kernels::AttentionArgs& args) override { inner_->Attention(args); }
-  void GatherRows(const kernels::GatherRowsArgs& args) override { inner_->GatherRows(args); }
-  void CopyBlocks(const kernels::CopyBlocksArgs& args) override { inner_->CopyBlocks(args); }
-  void Copy(void* dst, const void* src, size_t bytes) override { inner_->Copy(dst, src, bytes); }
 
  private:
-  void Record(const kernels::LinearArgs& args);
-
-  std::unique_ptr<kernels::Backend> inner_;
-  std::unordered_map<const kernels::WeightMatrix*, std::span<float>> watched_;
-  std::vector<float> normed_;
+  std::shared_ptr<kernels::Backend> inner_;
+  RecordingOps ops_;
 };
 
 }  // namespace dray::engine

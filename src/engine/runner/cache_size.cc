@@ -3,31 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <fstream>
 #include <limits>
-#include <string>
 
 #include "base/checked_math.h"
 
 namespace dray::engine {
 namespace {
-
-int64_t ReadNumber(const char* path) {
-  std::ifstream file(path);
-  int64_t value = 0;
-  return file >> value ? value : std::numeric_limits<int64_t>::max();
-}
-
-// The cgroup's limit less what it uses; versions 2 and 1.
-int64_t CgroupRoom() {
-  constexpr int64_t kNone = std::numeric_limits<int64_t>::max();
-  const int64_t limit = std::min(ReadNumber("/sys/fs/cgroup/memory.max"),
-                                 ReadNumber("/sys/fs/cgroup/memory/memory.limit_in_bytes"));
-  if (limit == kNone) return kNone;
-  int64_t used = ReadNumber("/sys/fs/cgroup/memory.current");
-  if (used == kNone) used = ReadNumber("/sys/fs/cgroup/memory/memory.usage_in_bytes");
-  return used == kNone ? limit : std::max<int64_t>(0, limit - used);
-}
 
 // Blocks that hold every sequence at its longest, at least one sequence.
 int64_t BlocksWanted(int64_t context, const EngineOptions& options) {
@@ -64,19 +45,6 @@ DType KvDType(const LoadedModel& model, const EngineOptions& options) {
   }
 }
 
-int64_t AvailableMemoryBytes() {
-  std::ifstream info("/proc/meminfo");
-  std::string key;
-  int64_t kib = 0;
-  std::string unit;
-  int64_t available = std::numeric_limits<int64_t>::max();
-  while (info >> key >> kib) {
-    std::getline(info, unit);
-    if (key == "MemAvailable:") available = kib * 1024;
-  }
-  return std::min(available, CgroupRoom());
-}
-
 Result<CacheSize> ChooseCacheSize(const LoadedModel& model, const EngineOptions& options,
                                   int64_t more_block_bytes) {
   DRAY_RETURN_IF_ERROR(CheckOptions(model, options));
@@ -89,8 +57,9 @@ Result<CacheSize> ChooseCacheSize(const LoadedModel& model, const EngineOptions&
   const bool context_asked = options.max_context_tokens > 0;
   size.max_context_tokens = context_asked ? options.max_context_tokens : config.stack.max_positions;
 
-  const int64_t budget =
-      options.kv_cache_bytes > 0 ? options.kv_cache_bytes : AvailableMemoryBytes() / 4;
+  const int64_t budget = options.kv_cache_bytes > 0
+                             ? options.kv_cache_bytes
+                             : model.backend->memory().allocator().FreeBytes() / 4;
   const int64_t fitting = std::min<int64_t>(
       budget / block_bytes, std::numeric_limits<int32_t>::max() / options.block_size);
   const int64_t wanted = BlocksWanted(size.max_context_tokens, options);

@@ -24,7 +24,4 @@ DType KvDType(const LoadedModel& model, const EngineOptions& options);
 Result<CacheSize> ChooseCacheSize(const LoadedModel& model, const EngineOptions& options,
                                   int64_t more_block_bytes = 0);
 
-// Bytes that this process can still take: MemAvailable, cut to the cgroup's limit.
-int64_t AvailableMemoryBytes();
-
 }  // namespace dray::engine

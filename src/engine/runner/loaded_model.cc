@@ -19,12 +19,6 @@ namespace {
 // Any number would do, as long as it is always the same.
 constexpr uint64_t kDummySeed = 20220914;
 
-Result<std::shared_ptr<kernels::Backend>> FindBackend(const LoadModelOptions& options) {
-  if (options.backend != nullptr) return options.backend;
-  DRAY_ASSIGN_OR_RETURN(auto backend, kernels::MakeCpuBackend(BackendOptions(options)));
-  return std::shared_ptr<kernels::Backend>(std::move(backend));
-}
-
 Status CheckQuantizedBy(const LoadModelOptions& options,
                         const model::ModelDescription& description) {
   using Order = checkpoint::PackedFormat::Order;
@@ -53,13 +47,13 @@ Result<std::unique_ptr<LoadedModel>> LoadFromCheckpoint(const LoadModelOptions& 
       auto files,
       model::OpenModelFiles(options.model_dir, {.forbid_pickle = options.forbid_pickle}));
   auto& [description, checkpoint] = files;
-  DRAY_ASSIGN_OR_RETURN(auto backend, FindBackend(options));
+  DRAY_ASSIGN_OR_RETURN(auto backend, BackendOf(options));
   DRAY_ASSIGN_OR_RETURN(const auto plan, model::PlanTensors(description, checkpoint));
   DRAY_RETURN_IF_ERROR(CheckQuantizedBy(options, description));
   const bool known = !options.quantized_by.empty();
   const bool keep = !options.format || known;
   model::LoadOptions load_options = {
-      .format = options.format.value_or(model::AutomaticFormat(plan, *backend)),
+      .format = options.format.value_or(model::AutomaticFormat(plan, backend->packer())),
       .table_format = known ? options.format : options.table_format,
       .integers = keep ? model::StoredIntegers::kKeep : model::StoredIntegers::kConvert,
       .progress = options.progress};
@@ -88,11 +82,11 @@ Result<std::unique_ptr<LoadedModel>> MakeDummy(const LoadModelOptions& options) 
         "the same time");
   }
   DRAY_ASSIGN_OR_RETURN(auto description, model::DescribeModelFiles(options.model_dir));
-  DRAY_ASSIGN_OR_RETURN(auto backend, FindBackend(options));
-  const model::LoadOptions load_options = {
-      .format = options.format.value_or(model::AutomaticFormat(description.config, *backend)),
-      .table_format = options.table_format,
-      .progress = options.progress};
+  DRAY_ASSIGN_OR_RETURN(auto backend, BackendOf(options));
+  const model::LoadOptions load_options = {.format = options.format.value_or(model::AutomaticFormat(
+                                               description.config, backend->packer())),
+                                           .table_format = options.table_format,
+                                           .progress = options.progress};
   DRAY_ASSIGN_OR_RETURN(auto weights,
                         model::MakeDummyWeights(description, *backend, load_options, kDummySeed));
   return std::make_unique<LoadedModel>(LoadedModel{.backend = std::move(backend),
@@ -105,11 +99,10 @@ Result<std::unique_ptr<LoadedModel>> MakeDummy(const LoadModelOptions& options) 
 
 }  // namespace
 
-kernels::CpuBackendOptions BackendOptions(const LoadModelOptions& options) {
-  return {.num_threads = options.num_threads,
-          .isa = options.isa,
-          .num_prompt_threads = options.num_prompt_threads,
-          .pin_threads = options.pin_threads};
+Result<std::shared_ptr<kernels::Backend>> BackendOf(const LoadModelOptions& options) {
+  if (options.backend != nullptr) return options.backend;
+  DRAY_ASSIGN_OR_RETURN(auto backend, kernels::MakeBackend(options.backend_options));
+  return std::shared_ptr<kernels::Backend>(std::move(backend));
 }
 
 Result<std::unique_ptr<LoadedModel>> LoadModel(const LoadModelOptions& options) {

@@ -26,8 +26,8 @@ struct LoadedModel {
   double load_seconds = 0;
 };
 
-// Of the backend that LoadModel makes if options.backend is null.
-kernels::CpuBackendOptions BackendOptions(const LoadModelOptions& options);
+// The backend that options name, or one made from their description.
+Result<std::shared_ptr<kernels::Backend>> BackendOf(const LoadModelOptions& options);
 
 // Reads config.json and the weight files of the directory, or a GGUF model.
 Result<std::unique_ptr<LoadedModel>> LoadModel(const LoadModelOptions& options);

@@ -60,8 +60,8 @@ class Drafter {
   virtual void OnPreempted(Sequence&) {}
   virtual void OnBlockCopies(std::span<const int32_t> /*from*/, std::span<const int32_t> /*to*/) {}
   // The step's plan is made: writes entry.num_drafts guesses to sequence.draft.tokens where there
-  // are fewer.
-  virtual void Draft(std::span<const PlannedSequence>) {}
+  // are fewer. An error fails the step.
+  virtual Status Draft(std::span<const PlannedSequence>) { return OkStatus(); }
   // The sequence's guesses were checked; sequence.tokens holds what was chosen.
   virtual void OnChecked(Sequence&) {}
 };

@@ -35,7 +35,7 @@ class ModelDrafter final : public Drafter {
   }
   void OnPreempted(Sequence& sequence) override { sequence.draft.num_computed = kNoneComputed; }
   void OnBlockCopies(std::span<const int32_t> from, std::span<const int32_t> to) override;
-  void Draft(std::span<const PlannedSequence> planned) override;
+  Status Draft(std::span<const PlannedSequence> planned) override;
   void OnChecked(Sequence& sequence) override {
     // Behind the last accepted guess the cache holds others. The last token is computed anew: its
     // logits are wanted.
@@ -51,11 +51,11 @@ class ModelDrafter final : public Drafter {
             .dtype = KvDType(draft_, options)};
   }
   // Computes all that is known, and makes the first guesses.
-  void CatchUp(std::span<const PlannedSequence> planned);
+  Status CatchUp(std::span<const PlannedSequence> planned);
   // Adds tokens up to `end` to the batch, running it when it is full.
-  void Append(const PlannedSequence& planned, int64_t end);
+  Status Append(const PlannedSequence& planned, int64_t end);
   // Runs the batch and appends a guess to each sequence whose logits were wanted.
-  void Run();
+  Status Run();
 
   LoadedModel& draft_;
   double cost_of_guess_;
@@ -88,29 +88,29 @@ Status ModelDrafter::Prepare(const CacheSize& size, const EngineOptions& options
 
 void ModelDrafter::OnBlockCopies(std::span<const int32_t> from, std::span<const int32_t> to) {
   for (int64_t layer = 0; layer < draft_.description.config.stack.num_layers; ++layer) {
-    draft_.backend->CopyBlocks({.cache = cache_->Layer(layer),
-                                .from = from.data(),
-                                .to = to.data(),
-                                .num_copies = static_cast<int64_t>(from.size())});
+    draft_.backend->ops().CopyBlocks({.cache = cache_->Layer(layer),
+                                      .from = from.data(),
+                                      .to = to.data(),
+                                      .num_copies = static_cast<int64_t>(from.size())});
   }
 }
 
-void ModelDrafter::Draft(std::span<const PlannedSequence> planned) {
-  CatchUp(planned);
+Status ModelDrafter::Draft(std::span<const PlannedSequence> planned) {
+  DRAY_RETURN_IF_ERROR(CatchUp(planned));
   for (int64_t round = 1;; ++round) {
     bool any = false;
     for (const PlannedSequence& one : planned) {
       if (one.entry->num_drafts <= round) continue;
       any = true;
-      Append(one, one.sequence->draft.num_computed + 1);
+      DRAY_RETURN_IF_ERROR(Append(one, one.sequence->draft.num_computed + 1));
       wanted_.push_back({static_cast<int32_t>(batch_.ids.size()) - 1, round, one.sequence});
     }
-    if (!any) return;
-    Run();
+    if (!any) return OkStatus();
+    DRAY_RETURN_IF_ERROR(Run());
   }
 }
 
-void ModelDrafter::CatchUp(std::span<const PlannedSequence> planned) {
+Status ModelDrafter::CatchUp(std::span<const PlannedSequence> planned) {
   for (const PlannedSequence& one : planned) {
     const scheduler::PlanEntry& entry = *one.entry;
     Sequence& sequence = *one.sequence;
@@ -120,20 +120,21 @@ void ModelDrafter::CatchUp(std::span<const PlannedSequence> planned) {
     }
     const bool single = entry.num_tokens == 1 && entry.first_token >= sequence.num_prompt_tokens;
     if (single) continue;
-    Append(one, std::min(entry.first_token + entry.num_tokens - entry.num_drafts, max_positions()));
+    DRAY_RETURN_IF_ERROR(Append(
+        one, std::min(entry.first_token + entry.num_tokens - entry.num_drafts, max_positions())));
     if (entry.num_drafts > 0) {
       wanted_.push_back({static_cast<int32_t>(batch_.ids.size()) - 1, 0, &sequence});
     }
   }
-  Run();
+  return Run();
 }
 
-void ModelDrafter::Append(const PlannedSequence& planned, int64_t end) {
+Status ModelDrafter::Append(const PlannedSequence& planned, int64_t end) {
   int64_t& computed = planned.sequence->draft.num_computed;
   while (computed < end) {
     const int64_t room = limits_.max_batch_tokens - static_cast<int64_t>(batch_.ids.size());
     if (room == 0) {
-      Run();
+      DRAY_RETURN_IF_ERROR(Run());
       continue;
     }
     const int64_t num_tokens = std::min(end - computed, room);
@@ -144,12 +145,13 @@ void ModelDrafter::Append(const PlannedSequence& planned, int64_t end) {
                static_cast<int32_t>(cache_->spec().block_size), *planned.sequence, batch_);
     computed += num_tokens;
   }
+  return OkStatus();
 }
 
-void ModelDrafter::Run() {
-  if (batch_.ids.empty()) return;
-  const kernels::StepTurn turn(*draft_.backend, static_cast<int64_t>(batch_.ids.size()));
-  decoder_->Forward(batch_, *cache_);
+Status ModelDrafter::Run() {
+  if (batch_.ids.empty()) return OkStatus();
+  kernels::StepTurn turn(*draft_.backend, static_cast<int64_t>(batch_.ids.size()));
+  DRAY_RETURN_IF_ERROR(decoder_->Forward(batch_, *cache_));
   const auto vocab = static_cast<size_t>(draft_.description.config.vocab_size);
   std::span<const WantedRow> wanted = wanted_;
   while (!wanted.empty()) {
@@ -159,7 +161,7 @@ void ModelDrafter::Run() {
     logit_rows_.clear();
     for (const WantedRow& row : now) logit_rows_.push_back(row.row);
     const auto logits = std::span(logits_).first(now.size() * vocab);
-    decoder_->Logits(logit_rows_, logits);
+    DRAY_RETURN_IF_ERROR(decoder_->Logits(logit_rows_, logits));
     for (size_t i = 0; i < now.size(); ++i) {
       Sequence& sequence = *now[i].sequence;
       // Where this model's numbers are none, any token will do: it is only a guess.
@@ -170,6 +172,7 @@ void ModelDrafter::Run() {
   }
   batch_.Clear();
   wanted_.clear();
+  return turn.Finish();
 }
 
 }  // namespace

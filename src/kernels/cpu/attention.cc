@@ -11,7 +11,7 @@
 #include <limits>
 
 #include "base/checked_math.h"
-#include "kernels/cpu/cpu_backend.h"
+#include "kernels/cpu/cpu_ops.h"
 
 namespace dray::kernels {
 namespace {
@@ -117,7 +117,8 @@ AttentionChunkTask ChunkTask(const Tile& tile, Range rows, int64_t chunk, const 
     const Range visible = tile.Visible(r);
     for (int64_t h = tile.first_head; h < tile.first_head + tile.num_heads; ++h) {
       const int i = task.num_queries++;
-      task.q[i] = args.q + (tile.sequence->first_row + r) * args.q_stride + h * args.cache.head_dim;
+      task.q[i] = args.q.as<float>() + (tile.sequence->first_row + r) * args.q.stride +
+                  h * args.cache.head_dim;
       task.begin[i] = std::max(visible.begin, chunk * kChunkTokens);
       task.end[i] = std::min(visible.end, (chunk + 1) * kChunkTokens);
       task.slope[i] = args.alibi_slopes != nullptr ? args.alibi_slopes[h] : 0.0f;
@@ -215,8 +216,8 @@ class AttentionCall {
       if (next < num_tiles_) {
         const Tile tile = tile_at(next);
         next_span = tile.SpanOf(tile.Chunks().begin);
-        PrefetchRows<0>(args_.q + FirstRow(tile) * args_.q_stride + FirstColumn(tile),
-                        tile.num_rows, args_.q_stride, RowBytes(tile));
+        PrefetchRows<0>(args_.q.as<float>() + FirstRow(tile) * args_.q.stride + FirstColumn(tile),
+                        tile.num_rows, args_.q.stride, RowBytes(tile));
       }
       WholeTile(tile_at(i), next_span, memory);
     }
@@ -281,8 +282,8 @@ class AttentionCall {
     const int64_t head_dim = args_.cache.head_dim;
     for (int64_t i = 0; i < tile.num_queries(); ++i) {
       const int64_t row = tile.sequence->first_row + tile.first_row + i / tile.num_heads;
-      float* out =
-          args_.out + row * args_.out_stride + (tile.first_head + i % tile.num_heads) * head_dim;
+      float* out = args_.out.as<float>() + row * args_.out.stride +
+                   (tile.first_head + i % tile.num_heads) * head_dim;
       const float inverse = 1.0f / total.sum[i];
       for (int64_t d = 0; d < head_dim; ++d) out[d] = total.values[i * head_dim + d] * inverse;
     }
@@ -295,8 +296,8 @@ class AttentionCall {
   }
 
   void WholeTile(const Tile& tile, const CacheSpan& next_tile, const ThreadMemory& memory) const {
-    PrefetchRows<1>(args_.out + FirstRow(tile) * args_.out_stride + FirstColumn(tile),
-                    tile.num_rows, args_.out_stride, RowBytes(tile));
+    PrefetchRows<1>(args_.out.as<float>() + FirstRow(tile) * args_.out.stride + FirstColumn(tile),
+                    tile.num_rows, args_.out.stride, RowBytes(tile));
     const AttentionPartial total = PartialAt(memory.total, tile.num_queries());
     const AttentionPartial partial = PartialAt(memory.chunk, tile.num_queries());
     const Range chunks = tile.Chunks();
@@ -350,15 +351,18 @@ class AttentionCall {
 
 }  // namespace
 
-void CpuBackend::Attention(const AttentionArgs& args) {
-  AttentionCall call(args, isa_);
-  auto* plans =
-      reinterpret_cast<SequencePlan*>(attention_plan_.Get(static_cast<size_t>(call.plan_bytes())));
-  call.Plan(plans, pool_.num_threads());
+void CpuOps::Attention(const AttentionArgs& args) {
+  if (!AreF32("Attention", {args.q.dtype, args.out.dtype})) return;
+  ThreadPool& pool = team_.pool();
+  AttentionCall call(args, team_.isa());
+  auto* plans = reinterpret_cast<SequencePlan*>(GetScratch(attention_plan_, call.plan_bytes()));
+  if (plans == nullptr) return;
+  call.Plan(plans, pool.num_threads());
   const int64_t thread_bytes = call.thread_bytes();
-  std::byte* memory = attention_.Get(
-      static_cast<size_t>(thread_bytes * pool_.num_threads() + call.partial_bytes()));
-  auto* partials = reinterpret_cast<float*>(memory + thread_bytes * pool_.num_threads());
+  std::byte* memory =
+      GetScratch(attention_, thread_bytes * pool.num_threads() + call.partial_bytes());
+  if (memory == nullptr) return;
+  auto* partials = reinterpret_cast<float*>(memory + thread_bytes * pool.num_threads());
   const auto floats = [&](int thread_idx) {
     return reinterpret_cast<float*>(memory + thread_bytes * thread_idx);
   };
@@ -366,8 +370,8 @@ void CpuBackend::Attention(const AttentionArgs& args) {
     call.Run(floats(0), partials, [] {});
     return;
   }
-  pool_.Run(
-      [&](int thread_idx) { call.Run(floats(thread_idx), partials, [&] { pool_.Barrier(); }); });
+  pool.Run(
+      [&](int thread_idx) { call.Run(floats(thread_idx), partials, [&] { pool.Barrier(); }); });
 }
 
 }  // namespace dray::kernels

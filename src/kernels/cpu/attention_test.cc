@@ -60,10 +60,8 @@ class Scene {
     }
     std::vector<float> out(q.size(), NAN);
     AttentionArgs args;
-    args.q = q.data();
-    args.q_stride = width;
-    args.out = out.data();
-    args.out_stride = width;
+    args.q = {q.data(), DType::kF32, width};
+    args.out = {out.data(), DType::kF32, width};
     args.num_heads = setup_.num_heads;
     args.cache = cache();
     args.sequences = sequences.data();
@@ -72,7 +70,7 @@ class Scene {
     args.scale = scale();
     args.alibi_slopes = setup_.alibi ? slopes_.data() : nullptr;
     args.window = setup_.window;
-    backend.Attention(args);
+    backend.ops().Attention(args);
     return out;
   }
 
@@ -157,8 +155,7 @@ class Scene {
       slots.push_back(static_cast<int32_t>(block * setup_.block_size + t % setup_.block_size));
     }
     RopeAndCacheArgs args;
-    args.qkv = kv.data();
-    args.qkv_stride = 2 * kv_width;
+    args.qkv = {kv.data(), DType::kF32, 2 * kv_width};
     args.num_tokens = tokens;
     args.slots = slots.data();
     args.cache = cache();

@@ -20,10 +20,8 @@ TEST_P(CpuBackendTest, AWarmStepAllocatesNothing) {
   const std::vector<int32_t> table = {0, 1, 2, 3, 4};
   const AttentionSequence sequence{0, kRows, kRows, 0};
   AttentionArgs attention;
-  attention.q = x.data();
-  attention.q_stride = kWidth;
-  attention.out = out.data();
-  attention.out_stride = kWidth;
+  attention.q = {x.data(), DType::kF32, kWidth};
+  attention.out = {out.data(), DType::kF32, kWidth};
   attention.num_heads = 4;
   attention.cache = {keys.data(), values.data(), DType::kF32, 4, kWidth / 4, 16};
   attention.sequences = &sequence;
@@ -34,17 +32,15 @@ TEST_P(CpuBackendTest, AWarmStepAllocatesNothing) {
     for (const WeightMatrix* weight : {&bf16.packed, &int4.packed}) {
       LinearArgs linear;
       linear.weight = weight;
-      linear.x = x.data();
-      linear.x_stride = kWidth;
+      linear.x = {x.data(), DType::kF32, kWidth};
       linear.rows = kRows;
-      linear.out = out.data();
-      linear.out_stride = kWidth;
+      linear.out = {out.data(), DType::kF32, kWidth};
       linear.norm = &norm;
-      backend_->Linear(linear);
+      backend_->ops().Linear(linear);
       linear.gated = true;  // half a width of 96 is no whole panels
-      backend_->Linear(linear);
+      backend_->ops().Linear(linear);
     }
-    backend_->Attention(attention);
+    backend_->ops().Attention(attention);
   };
   // The memory in use, and (as a freed piece does not show there) the number of pieces of it.
   [[maybe_unused]] const size_t cold = ::mallinfo2().uordblks;

@@ -53,18 +53,20 @@ TEST(DispatchTest, WithoutForceTheBestOfThisProcessor) {
 }
 
 TEST(DispatchTest, UnknownIsRefusedWithWhatThereIs) {
-  const auto backend = MakeCpuBackend({1, "mmx"});
+  const auto backend = MakeBackend({.cpu = {.num_threads = 1, .isa = "mmx"}});
   ASSERT_FALSE(backend.ok());
   EXPECT_EQ(backend.status().code(), StatusCode::kUnsupported);
   EXPECT_NE(backend.status().message().find("'mmx'"), std::string::npos);
   EXPECT_NE(backend.status().message().find("portable"), std::string::npos);
   const ScopedIsaVariable variable("neon");
-  const auto by_variable = MakeCpuBackend({1, ""});
+  const auto by_variable = MakeBackend({.cpu = {.num_threads = 1}});
   ASSERT_FALSE(by_variable.ok());
   EXPECT_NE(by_variable.status().message().find("DRAY_ISA"), std::string::npos);
 }
 
-TEST(DispatchTest, NegativeThreadsAreRefused) { EXPECT_FALSE(MakeCpuBackend({-1, ""}).ok()); }
+TEST(DispatchTest, NegativeThreadsAreRefused) {
+  EXPECT_FALSE(MakeBackend({.cpu = {.num_threads = -1}}).ok());
+}
 
 }  // namespace
 }  // namespace dray::kernels

@@ -116,13 +116,11 @@ TEST_P(ElementwiseTest, NormMatchesDoublePrecision) {
       args.norm.kind = kind;
       args.norm.weight = weight.data();
       args.norm.bias = kind == NormKind::kLayerNorm ? bias.data() : nullptr;
-      args.x = x.data();
-      args.x_stride = stride;
-      args.out = out.data();
-      args.out_stride = stride;
+      args.x = {x.data(), DType::kF32, stride};
+      args.out = {out.data(), DType::kF32, stride};
       args.rows = kRows;
       args.cols = cols;
-      backend_->Norm(args);
+      backend_->ops().Norm(args);
       for (int64_t r = 0; r < kRows; ++r) {
         const auto base = static_cast<size_t>(r * stride);
         double mean = 0, variance = 0;
@@ -148,17 +146,15 @@ TEST_P(ElementwiseTest, NormInPlaceWithoutWeightsAndAlone) {
   const std::vector<float> x = RandomFloats(40 * 700, 4);
   std::vector<float> out = x, alone(700);
   NormArgs args;
-  args.x = out.data();
-  args.x_stride = 700;
-  args.out = out.data();
-  args.out_stride = 700;
+  args.x = {out.data(), DType::kF32, 700};
+  args.out = {out.data(), DType::kF32, 700};
   args.rows = 40;
   args.cols = 700;
-  backend_->Norm(args);
-  args.x = x.data() + 33 * 700;
-  args.out = alone.data();
+  backend_->ops().Norm(args);
+  args.x.data = x.data() + 33 * 700;
+  args.out.data = alone.data();
   args.rows = 1;
-  backend_->Norm(args);
+  backend_->ops().Norm(args);
   EXPECT_TRUE(SameBits(alone, std::span(out).subspan(33 * 700, 700)));
 }
 
@@ -213,8 +209,7 @@ void CheckRope(const Backend& backend, const RopeCase& c) {
   std::vector<float> keys(cache_floats), values(cache_floats);
   std::vector<float> key_scales(kBlocks * kKvHeads * kBlock, NAN), value_scales = key_scales;
   RopeAndCacheArgs args;
-  args.qkv = qkv.data();
-  args.qkv_stride = stride;
+  args.qkv = {qkv.data(), DType::kF32, stride};
   args.num_tokens = kTokens;
   args.num_heads = kHeads;
   args.style = c.style;
@@ -281,15 +276,16 @@ TEST_P(ElementwiseTest, GatherRowsAndCopies) {
   const std::vector<float> x = RandomFloats(10 * 9, 8);
   const int32_t rows[] = {9, 0, 9};
   std::vector<float> out(3 * 7);
-  backend_->GatherRows({x.data(), 9, rows, 3, 7, out.data()});
+  backend_->ops().GatherRows(
+      {{x.data(), DType::kF32, 9}, rows, 3, 7, {out.data(), DType::kF32, 7}});
   for (size_t i = 0; i < 3; ++i) {
     for (size_t c = 0; c < 7; ++c) {
       EXPECT_EQ(out[i * 7 + c], x[static_cast<size_t>(rows[i]) * 9 + c]);
     }
   }
   std::vector<float> copy(out.size()), back(out.size());
-  backend_->CopyFromHost(copy.data(), out.data(), out.size() * sizeof(float));
-  backend_->CopyToHost(back.data(), copy.data(), out.size() * sizeof(float));
+  ExpectOk(backend_->memory().CopyFromHost(copy.data(), out.data(), out.size() * sizeof(float)));
+  ExpectOk(backend_->memory().CopyToHost(back.data(), copy.data(), out.size() * sizeof(float)));
   EXPECT_EQ(back, out);
 }
 
@@ -299,7 +295,7 @@ TEST_P(ElementwiseTest, CopyBlocks) {
                      values = RandomFloats(4 * kBlockFloats, 10);
   const std::vector<float> old_keys = keys, old_values = values;
   const int32_t from[] = {1, 0}, to[] = {3, 2};
-  backend_->CopyBlocks({{keys.data(), values.data(), DType::kF32, 2, 3, 16}, from, to, 2});
+  backend_->ops().CopyBlocks({{keys.data(), values.data(), DType::kF32, 2, 3, 16}, from, to, 2});
   for (size_t i = 0; i < 2; ++i) {
     for (size_t j = 0; j < kBlockFloats; ++j) {
       EXPECT_EQ(keys[static_cast<size_t>(to[i]) * kBlockFloats + j],
@@ -322,7 +318,7 @@ TEST_P(ElementwiseTest, CopyBlocksTakesScalesAlong) {
   const auto old_keys = keys, old_values = values;
   const auto old_key_scales = key_scales, old_value_scales = value_scales;
   const int32_t from[] = {1}, to[] = {3};
-  backend_->CopyBlocks(
+  backend_->ops().CopyBlocks(
       {{keys.data(), values.data(), DType::kI8, 2, 3, 16, key_scales.data(), value_scales.data()},
        from,
        to,
@@ -341,8 +337,7 @@ TEST_P(ElementwiseTest, CopyBlocksTakesScalesAlong) {
 // One token of one head, its query left out, for the place `slot`; what it names must outlive it.
 RopeAndCacheArgs OneToken(std::vector<float>& qkv, const int32_t& slot, const KvLayer& cache) {
   RopeAndCacheArgs args;
-  args.qkv = qkv.data();
-  args.qkv_stride = static_cast<int64_t>(qkv.size());
+  args.qkv = {qkv.data(), DType::kF32, static_cast<int64_t>(qkv.size())};
   args.num_tokens = 1;
   args.slots = &slot;
   args.cache = cache;

@@ -18,11 +18,9 @@ LinearArgs Dense(const WeightMatrix& weight, const std::vector<float>& x, int64_
   out.assign(static_cast<size_t>(rows * out_cols), -7.0f);
   LinearArgs args;
   args.weight = &weight;
-  args.x = x.data();
-  args.x_stride = weight.cols();
+  args.x = {x.data(), DType::kF32, weight.cols()};
   args.rows = rows;
-  args.out = out.data();
-  args.out_stride = out_cols;
+  args.out = {out.data(), DType::kF32, out_cols};
   return args;
 }
 
@@ -37,11 +35,12 @@ TEST_P(FusedLinearTest, NormBeforeIsNormThenLinear) {
       const std::vector<float> x = RandomFloats(rows * kIn, 4, 5.0f);
       for (const VectorNorm& norm : {layer_norm, rms_norm}) {
         std::vector<float> normed(x.size()), expected, out;
-        backend_->Norm({norm, x.data(), kIn, normed.data(), kIn, rows, kIn});
-        backend_->Linear(Dense(matrix.packed, normed, rows, expected, kOut));
+        backend_->ops().Norm(
+            {norm, {x.data(), DType::kF32, kIn}, {normed.data(), DType::kF32, kIn}, rows, kIn});
+        backend_->ops().Linear(Dense(matrix.packed, normed, rows, expected, kOut));
         LinearArgs fused = Dense(matrix.packed, x, rows, out, kOut);
         fused.norm = &norm;
-        backend_->Linear(fused);
+        backend_->ops().Linear(fused);
         ASSERT_TRUE(SameBits(out, expected)) << Name(form) << ", " << rows << " rows";
       }
     }
@@ -60,12 +59,12 @@ TEST_P(FusedLinearTest, GatedIsLinearThenGate) {
         std::vector<float> both, out;
         LinearArgs plain = Dense(matrix.packed, x, rows, both, 2 * width);
         plain.bias = bias.data();
-        backend_->Linear(plain);
+        backend_->ops().Linear(plain);
         LinearArgs gated = Dense(matrix.packed, x, rows, out, width);
         gated.bias = bias.data();
         gated.activation = Activation::kGeluTanh;
         gated.gated = true;
-        backend_->Linear(gated);
+        backend_->ops().Linear(gated);
         std::vector<float> expected(out.size());
         for (int64_t r = 0; r < rows; ++r) {
           Kernels().gate(Activation::kGeluTanh, both.data() + r * 2 * width, width,
@@ -104,8 +103,7 @@ struct QkvScene {
 
   RopeAndCacheArgs Heads(bool with_norms) {
     RopeAndCacheArgs heads;
-    heads.qkv = qkv.data();
-    heads.qkv_stride = width();
+    heads.qkv = {qkv.data(), DType::kF32, width()};
     heads.num_tokens = tokens;
     heads.num_heads = kHeads;
     heads.query_norm = with_norms ? &query_norm : nullptr;
@@ -129,10 +127,10 @@ TEST_P(FusedLinearTest, QkvIsLinearThenRopeAndCache) {
       for (const bool with_norms : {false, true}) {
         const std::vector<float> x = RandomFloats(tokens * kIn, 12);
         QkvScene apart(head_dim, tokens), fused(head_dim, tokens);
-        backend_->Linear(Dense(matrix.packed, x, tokens, apart.qkv, apart.width()));
+        backend_->ops().Linear(Dense(matrix.packed, x, tokens, apart.qkv, apart.width()));
         RopeAndCache(*backend_, apart.Heads(with_norms));
         const LinearArgs linear = Dense(matrix.packed, x, tokens, fused.qkv, fused.width());
-        backend_->QkvLinear(linear, fused.Heads(with_norms));
+        backend_->ops().QkvLinear(linear, fused.Heads(with_norms));
         ASSERT_TRUE(SameBits(fused.qkv, apart.qkv)) << head_dim << ", " << tokens << " tokens";
         ASSERT_TRUE(SameBits(fused.keys, apart.keys)) << head_dim << ", " << tokens << " tokens";
         ASSERT_TRUE(SameBits(fused.values, apart.values)) << head_dim << ", " << tokens;

@@ -36,12 +36,13 @@ class GivenRows : public QuantizedSource {
 class GroupedTest : public IsaTest {
  protected:
   WeightMatrix Allocate(const MatrixSpec& spec) {
-    return std::move(backend_->AllocateMatrix(spec)).value();
+    return std::move(backend_->packer().AllocateMatrix(spec)).value();
   }
   WeightMatrix PackRandom(const MatrixSpec& spec, uint32_t seed) {
     WeightMatrix matrix = Allocate(spec);
     const std::vector<float> values = RandomFloats(spec.rows * spec.cols, seed);
-    backend_->PackRows(matrix, 0, {values.data(), DType::kF32, spec.rows, spec.cols, spec.cols, 1});
+    ExpectOk(backend_->packer().PackRows(
+        matrix, 0, {values.data(), DType::kF32, spec.rows, spec.cols, spec.cols, 1}));
     return matrix;
   }
   // Rows [first, first + count) of `source` to the same rows of the matrix.
@@ -49,7 +50,7 @@ class GroupedTest : public IsaTest {
                     int64_t count) {
     std::vector<int64_t> rows(static_cast<size_t>(count));
     std::iota(rows.begin(), rows.end(), first);
-    backend_->PackQuantizedRows(matrix, first, GivenRows(source), rows);
+    ExpectOk(backend_->packer().PackQuantizedRows(matrix, first, GivenRows(source), rows));
   }
   void PackIntegers(WeightMatrix& matrix, const QuantizedRows& source) {
     PackIntegers(matrix, source, 0, source.rows);
@@ -120,7 +121,8 @@ TEST_P(GroupedTest, RoundsFloatsToTheNearestStep) {
   for (size_t i = 2 * kCols; i < 2 * kCols + 128; ++i) values[i] -= 3.0f;  // and all negative
   for (const MatrixSpec& spec : Forms(kRows, kCols)) {
     WeightMatrix matrix = Allocate(spec);
-    backend_->PackRows(matrix, 0, {values.data(), DType::kF32, kRows, kCols, kCols, 1});
+    ExpectOk(backend_->packer().PackRows(matrix, 0,
+                                         {values.data(), DType::kF32, kRows, kCols, kCols, 1}));
     const std::vector<float> stored = Unpack(matrix);
     const bool has_zeros = spec.zero == ZeroPoint::kPerGroup;
     const auto steps = static_cast<float>((1 << BitsOf(spec)) - (has_zeros ? 1 : 0));
@@ -196,7 +198,7 @@ TEST_P(GroupedTest, RowsOfASourceGoWhereTheListSays) {
     WeightMatrix matrix = Allocate(spec);
     std::vector<int64_t> rows(kTaken);
     for (int64_t i = 0; i < kTaken; ++i) rows[static_cast<size_t>(i)] = i * 7 % kRows;
-    backend_->PackQuantizedRows(matrix, kFirst, GivenRows(source.rows), rows);
+    ExpectOk(backend_->packer().PackQuantizedRows(matrix, kFirst, GivenRows(source.rows), rows));
     std::vector<float> expected(kRows * kCols), floats = source.Floats();
     for (int64_t i = 0; i < kTaken; ++i) {
       std::copy_n(floats.begin() + rows[static_cast<size_t>(i)] * kCols, kCols,
@@ -238,10 +240,11 @@ TEST_P(GroupedTest, IntegersThatTheFormatLacksArePackedAsFloats) {
                                  {kRows, kCols, WeightFormat::kI8},
                                  {kRows, kCols, WeightFormat::kI4},
                                  {kRows, kCols, WeightFormat::kI8, 32}}) {
-    EXPECT_FALSE(Holds(spec, source.rows));
+    EXPECT_FALSE(KeepsIntegers(spec, source.rows));
     WeightMatrix matrix = Allocate(spec), expected = Allocate(spec);
     PackIntegers(matrix, source.rows);
-    backend_->PackRows(expected, 0, {floats.data(), DType::kF32, kRows, kCols, kCols, 1});
+    ExpectOk(backend_->packer().PackRows(expected, 0,
+                                         {floats.data(), DType::kF32, kRows, kCols, kCols, 1}));
     EXPECT_EQ(Unpack(matrix), Unpack(expected)) << Describe(spec);
   }
 }
@@ -251,12 +254,10 @@ std::vector<float> RunLinear(Backend& backend, const WeightMatrix& weight, const
   std::vector<float> out(static_cast<size_t>(rows * weight.rows()));
   LinearArgs args;
   args.weight = &weight;
-  args.x = x;
-  args.x_stride = weight.cols();
+  args.x = {x, DType::kF32, weight.cols()};
   args.rows = rows;
-  args.out = out.data();
-  args.out_stride = weight.rows();
-  backend.Linear(args);
+  args.out = {out.data(), DType::kF32, weight.rows()};
+  backend.ops().Linear(args);
   return out;
 }
 
@@ -341,7 +342,7 @@ TEST_P(GroupedTest, ImpossibleFormsAreErrors) {
                                  {8, 8, WeightFormat::kBF16, 64},
                                  {8, 8, WeightFormat::kI4, -32},
                                  {8, 8, WeightFormat::kI8, 0, ZeroPoint::kPerGroup}}) {
-    const auto matrix = backend_->AllocateMatrix(spec);
+    const auto matrix = backend_->packer().AllocateMatrix(spec);
     ASSERT_FALSE(matrix.ok()) << Describe(spec);
     EXPECT_EQ(matrix.status().code(), StatusCode::kUnsupported);
   }

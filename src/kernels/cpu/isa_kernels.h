@@ -4,8 +4,8 @@
 
 #include <cstdint>
 
-#include "kernels/backend.h"
 #include "kernels/cpu/pack/panel_layout.h"
+#include "kernels/ops.h"
 
 namespace dray::kernels {
 

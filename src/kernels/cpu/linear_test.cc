@@ -49,15 +49,13 @@ void Check(Backend& backend, const Case& c) {
   std::vector<float> out = before;
   LinearArgs args;
   args.weight = &matrix.packed;
-  args.x = x.data();
-  args.x_stride = x_stride;
+  args.x = {x.data(), DType::kF32, x_stride};
   args.rows = c.rows;
   args.bias = c.with_bias ? bias.data() : nullptr;
   args.activation = c.activation;
   args.mode = c.mode;
-  args.out = out.data();
-  args.out_stride = out_stride;
-  backend.Linear(args);
+  args.out = {out.data(), DType::kF32, out_stride};
+  backend.ops().Linear(args);
 
   for (int64_t r = 0; r < c.rows; ++r) {
     const std::vector<float> rounded = RoundedActivations(
@@ -128,18 +126,16 @@ TEST_P(LinearTest, IntegersAtTheirExtremesDoNotSaturate) {
   constexpr int64_t kIn = 4096;
   for (const WeightFormat format : {WeightFormat::kI8, WeightFormat::kI4}) {
     for (const float sign : {1.0f, -1.0f}) {
-      WeightMatrix matrix = std::move(backend_->AllocateMatrix({32, kIn, format})).value();
+      WeightMatrix matrix = std::move(backend_->packer().AllocateMatrix({32, kIn, format})).value();
       const std::vector<float> w(32 * kIn, sign), x(kIn, 1.0f);
-      backend_->PackRows(matrix, 0, {w.data(), DType::kF32, 32, kIn, kIn, 1});
+      ExpectOk(backend_->packer().PackRows(matrix, 0, {w.data(), DType::kF32, 32, kIn, kIn, 1}));
       std::vector<float> out(32);
       LinearArgs args;
       args.weight = &matrix;
-      args.x = x.data();
-      args.x_stride = kIn;
+      args.x = {x.data(), DType::kF32, kIn};
       args.rows = 1;
-      args.out = out.data();
-      args.out_stride = 32;
-      backend_->Linear(args);
+      args.out = {out.data(), DType::kF32, 32};
+      backend_->ops().Linear(args);
       for (const float y : out) EXPECT_NEAR(y, sign * kIn, 1e-5 * kIn) << Name(format);
     }
   }
@@ -149,7 +145,7 @@ TEST_P(LinearTest, FloatInputsAreForWholeRowsOfBytes) {
   for (const WeightForm& form :
        {WeightForm(WeightFormat::kI4, 0, ZeroPoint::kNone, Inputs::kFloat),
         WeightForm(WeightFormat::kI8, 64, ZeroPoint::kNone, Inputs::kFloat)}) {
-    const auto matrix = backend_->AllocateMatrix(MatrixSpec::Of(8, 64, form));
+    const auto matrix = backend_->packer().AllocateMatrix(MatrixSpec::Of(8, 64, form));
     ASSERT_FALSE(matrix.ok());
     EXPECT_EQ(matrix.status().code(), StatusCode::kUnsupported);
   }
@@ -157,18 +153,16 @@ TEST_P(LinearTest, FloatInputsAreForWholeRowsOfBytes) {
 
 TEST_P(LinearTest, ZerosInIntegers) {
   for (const WeightFormat format : {WeightFormat::kI8, WeightFormat::kI4}) {
-    WeightMatrix matrix = std::move(backend_->AllocateMatrix({5, 70, format})).value();
+    WeightMatrix matrix = std::move(backend_->packer().AllocateMatrix({5, 70, format})).value();
     const std::vector<float> zeros(5 * 70);
-    backend_->PackRows(matrix, 0, {zeros.data(), DType::kF32, 5, 70, 70, 1});
+    ExpectOk(backend_->packer().PackRows(matrix, 0, {zeros.data(), DType::kF32, 5, 70, 70, 1}));
     std::vector<float> out(5, 1.0f);
     LinearArgs args;
     args.weight = &matrix;
-    args.x = zeros.data();
-    args.x_stride = 70;
+    args.x = {zeros.data(), DType::kF32, 70};
     args.rows = 1;
-    args.out = out.data();
-    args.out_stride = 5;
-    backend_->Linear(args);
+    args.out = {out.data(), DType::kF32, 5};
+    backend_->ops().Linear(args);
     EXPECT_EQ(out, std::vector<float>(5));
   }
 }
@@ -177,7 +171,7 @@ TEST_P(LinearTest, NoRowsIsNoWork) {
   const TestMatrix matrix = MakeMatrix(*backend_, {8, 8, WeightFormat::kF32}, 1);
   LinearArgs args;
   args.weight = &matrix.packed;
-  backend_->Linear(args);
+  backend_->ops().Linear(args);
 }
 
 std::vector<float> RunLinear(Backend& backend, const WeightMatrix& weight, const float* x,
@@ -185,13 +179,11 @@ std::vector<float> RunLinear(Backend& backend, const WeightMatrix& weight, const
   std::vector<float> out(static_cast<size_t>(rows * weight.rows()));
   LinearArgs args;
   args.weight = &weight;
-  args.x = x;
-  args.x_stride = weight.cols();
+  args.x = {x, DType::kF32, weight.cols()};
   args.rows = rows;
   args.activation = Activation::kGelu;
-  args.out = out.data();
-  args.out_stride = weight.rows();
-  backend.Linear(args);
+  args.out = {out.data(), DType::kF32, weight.rows()};
+  backend.ops().Linear(args);
   return out;
 }
 

@@ -16,6 +16,7 @@
 
 #include "kernels/backend.h"
 #include "kernels/cpu/dispatch.h"
+#include "kernels/make_backend.h"
 
 namespace dray::kernels {
 
@@ -100,8 +101,10 @@ inline std::vector<float> RoundedToCache(DType dtype, std::vector<float> x) {
   return x;
 }
 
+inline void ExpectOk(const Status& status) { EXPECT_TRUE(status.ok()) << status.ToString(); }
+
 inline std::unique_ptr<Backend> MakeTestBackend(const std::string& isa, int num_threads) {
-  auto backend = MakeCpuBackend({num_threads, isa});
+  auto backend = MakeBackend({.cpu = {.num_threads = num_threads, .isa = isa}});
   EXPECT_TRUE(backend.ok()) << backend.status().ToString();
   return std::move(backend).value();
 }
@@ -121,10 +124,10 @@ struct TestMatrix {
 
 inline TestMatrix MakeMatrix(Backend& backend, const MatrixSpec& spec, uint32_t seed) {
   TestMatrix matrix;
-  matrix.packed = std::move(backend.AllocateMatrix(spec)).value();
+  matrix.packed = std::move(backend.packer().AllocateMatrix(spec)).value();
   matrix.values = RandomFloats(spec.rows * spec.cols, seed);
-  backend.PackRows(matrix.packed, 0,
-                   {matrix.values.data(), DType::kF32, spec.rows, spec.cols, spec.cols, 1});
+  ExpectOk(backend.packer().PackRows(
+      matrix.packed, 0, {matrix.values.data(), DType::kF32, spec.rows, spec.cols, spec.cols, 1}));
   matrix.values = Stored(spec, std::move(matrix.values));
   return matrix;
 }
@@ -147,8 +150,8 @@ class IsaTest : public testing::TestWithParam<std::string> {
     args.table = &matrix;
     args.ids = ids.data();
     args.num_tokens = matrix.rows();
-    args.out = out.data();
-    backend_->Embed(args);
+    args.out = {out.data(), DType::kF32, matrix.cols()};
+    backend_->ops().Embed(args);
     return out;
   }
 

@@ -13,6 +13,14 @@ namespace dray::model {
 using kernels::VectorNorm;
 using kernels::WriteMode;
 
+namespace {
+
+kernels::Activations RowsOf(const Tensor& tensor) {
+  return {tensor.as<void>(), tensor.dtype(), tensor.shape()[1]};
+}
+
+}  // namespace
+
 void RaggedBatch::Clear() {
   ids.clear();
   positions.clear();
@@ -37,7 +45,8 @@ Decoder::Decoder(const ModelConfig& config, const Weights& weights, kernels::Bac
       config_(config.stack),
       model_weights_(weights),
       weights_(weights.stack()),
-      backend_(backend),
+      memory_(backend.memory()),
+      ops_(backend.ops()),
       limits_(limits) {}
 
 Result<std::unique_ptr<Decoder>> Decoder::Make(const ModelConfig& config, const Weights& weights,
@@ -51,7 +60,7 @@ Result<std::unique_ptr<Decoder>> Decoder::Make(const ModelConfig& config, const 
 
 Status Decoder::Allocate() {
   const auto make = [&](Tensor& tensor, int64_t rows, int64_t cols) -> Status {
-    DRAY_ASSIGN_OR_RETURN(tensor, Tensor::Make(backend_.allocator(), DType::kF32, {rows, cols}));
+    DRAY_ASSIGN_OR_RETURN(tensor, Tensor::Make(memory_.allocator(), DType::kF32, {rows, cols}));
     return OkStatus();
   };
   const int64_t tokens = limits_.max_batch_tokens;
@@ -76,7 +85,8 @@ Status Decoder::Allocate() {
   if (config_.position == PositionKind::kAlibi) {
     const std::vector<float> slopes = AlibiSlopes(config_.num_heads);
     DRAY_RETURN_IF_ERROR(make(alibi_, 1, config_.num_heads));
-    backend_.CopyFromHost(alibi_.as<float>(), slopes.data(), slopes.size() * sizeof(float));
+    DRAY_RETURN_IF_ERROR(
+        memory_.CopyFromHost(alibi_.as<float>(), slopes.data(), slopes.size() * sizeof(float)));
   }
   return OkStatus();
 }
@@ -88,7 +98,7 @@ Status Decoder::AllocateIndices() {
   const int64_t tokens = limits_.max_batch_tokens;
   const int64_t words = 4 * tokens + limits_.max_table_entries + limits_.max_logit_rows +
                         limits_.max_sequences * kSequenceWords;
-  DRAY_ASSIGN_OR_RETURN(index_memory_, Tensor::Make(backend_.allocator(), DType::kI32, {words}));
+  DRAY_ASSIGN_OR_RETURN(index_memory_, Tensor::Make(memory_.allocator(), DType::kI32, {words}));
   auto* next = index_memory_.as<int32_t>();
   const auto take = [&](int64_t count) { return std::exchange(next, next + count); };
   indices_.sequences =
@@ -99,36 +109,34 @@ Status Decoder::AllocateIndices() {
   indices_.rope_rows = take(tokens);
   indices_.block_tables = take(limits_.max_table_entries);
   indices_.logit_rows = take(limits_.max_logit_rows);
-  if (!rope_rows_.empty()) {
-    backend_.CopyFromHost(indices_.rope_rows, rope_rows_.data(),
-                          rope_rows_.size() * sizeof(int32_t));
-  }
-  return OkStatus();
+  return memory_.CopyFromHost(indices_.rope_rows, rope_rows_.data(),
+                              rope_rows_.size() * sizeof(int32_t));
 }
 
-void Decoder::Upload(const RaggedBatch& batch) {
+Status Decoder::Upload(const RaggedBatch& batch) {
   num_tokens_ = static_cast<int64_t>(batch.ids.size());
   num_sequences_ = static_cast<int64_t>(batch.sequences.size());
   DRAY_CHECK(num_tokens_ <= limits_.max_batch_tokens && num_sequences_ <= limits_.max_sequences);
   DRAY_CHECK(static_cast<int64_t>(batch.block_tables.size()) <= limits_.max_table_entries);
   const auto copy = [&](auto* to, const auto& from) {
-    backend_.CopyFromHost(to, from.data(), from.size() * sizeof(from[0]));
+    return memory_.CopyFromHost(to, from.data(), from.size() * sizeof(from[0]));
   };
-  copy(indices_.ids, batch.ids);
-  copy(indices_.slots, batch.slots);
-  copy(indices_.block_tables, batch.block_tables);
-  copy(indices_.sequences, batch.sequences);
-  if (config_.position == PositionKind::kRotary) UploadRope(batch);
+  DRAY_RETURN_IF_ERROR(copy(indices_.ids, batch.ids));
+  DRAY_RETURN_IF_ERROR(copy(indices_.slots, batch.slots));
+  DRAY_RETURN_IF_ERROR(copy(indices_.block_tables, batch.block_tables));
+  DRAY_RETURN_IF_ERROR(copy(indices_.sequences, batch.sequences));
+  if (config_.position == PositionKind::kRotary) return UploadRope(batch);
   if (config_.position == PositionKind::kLearned) {
     position_rows_.clear();
     for (const int32_t position : batch.positions) {
       position_rows_.push_back(position + static_cast<int32_t>(config_.position_offset));
     }
-    copy(indices_.position_rows, position_rows_);
+    return copy(indices_.position_rows, position_rows_);
   }
+  return OkStatus();
 }
 
-void Decoder::UploadRope(const RaggedBatch& batch) {
+Status Decoder::UploadRope(const RaggedBatch& batch) {
   const auto dim = static_cast<size_t>(config_.rope.dim);
   const bool dynamic = config_.rope.scaling == RopeScaling::kDynamic;
   int32_t frequencies_for = -1;
@@ -140,38 +148,33 @@ void Decoder::UploadRope(const RaggedBatch& batch) {
     WriteCosSin(config_.rope, inverse_frequencies_, batch.positions[i],
                 std::span(host_cos_sin_).subspan(i * dim, dim));
   }
-  backend_.CopyFromHost(cos_sin_.as<float>(), host_cos_sin_.data(),
-                        batch.positions.size() * dim * sizeof(float));
+  return memory_.CopyFromHost(cos_sin_.as<float>(), host_cos_sin_.data(),
+                              batch.positions.size() * dim * sizeof(float));
 }
 
-void Decoder::Forward(const RaggedBatch& batch, const KvCache& cache) {
-  Upload(batch);
+Status Decoder::Forward(const RaggedBatch& batch, const KvCache& cache) {
+  DRAY_RETURN_IF_ERROR(Upload(batch));
   EmbedTokens();
   for (int64_t layer = 0; layer < config_.num_layers; ++layer) Layer(layer, cache);
+  return OkStatus();
 }
 
 void Decoder::EmbedTokens() {
-  auto* x = x_.as<float>();
-  const bool project = model_weights_.Matrix(Slot::kProjectIn) != nullptr;
-  auto* embedded = project ? embedded_.as<float>() : x;
-  backend_.Embed({.table = model_weights_.Matrix(Slot::kTokenEmbedding),
-                  .ids = indices_.ids,
-                  .num_tokens = num_tokens_,
-                  .out = embedded});
-  if (project) {
-    backend_.Linear({.weight = model_weights_.Matrix(Slot::kProjectIn),
-                     .x = embedded,
-                     .x_stride = model_config_.embed_dim,
-                     .rows = num_tokens_,
-                     .out = x,
-                     .out_stride = config_.hidden});
+  const kernels::WeightMatrix* project = model_weights_.Matrix(Slot::kProjectIn);
+  const kernels::Activations embedded = RowsOf(project != nullptr ? embedded_ : x_);
+  ops_.Embed({.table = model_weights_.Matrix(Slot::kTokenEmbedding),
+              .ids = indices_.ids,
+              .num_tokens = num_tokens_,
+              .out = embedded});
+  if (project != nullptr) {
+    ops_.Linear({.weight = project, .x = embedded, .rows = num_tokens_, .out = RowsOf(x_)});
   }
   if (config_.position == PositionKind::kLearned) {
-    backend_.Embed({.table = weights_.Matrix(Slot::kPositionEmbedding),
-                    .ids = indices_.position_rows,
-                    .num_tokens = num_tokens_,
-                    .out = x,
-                    .mode = WriteMode::kAdd});
+    ops_.Embed({.table = weights_.Matrix(Slot::kPositionEmbedding),
+                .ids = indices_.position_rows,
+                .num_tokens = num_tokens_,
+                .out = RowsOf(x_),
+                .mode = WriteMode::kAdd});
   }
   if (config_.embedding_norm) {
     NormInPlace(NormOf(Slot::kEmbeddingNormWeight, Slot::kEmbeddingNormBias, kNoLayer));
@@ -213,12 +216,9 @@ void Decoder::Layer(int64_t layer, const KvCache& cache) {
 }
 
 void Decoder::AttentionCore(int64_t layer, const VectorNorm* norm, const KvCache& cache) {
-  auto* qkv = qkv_.as<float>();
-  const int64_t width = config_.qkv_width();
-  kernels::LinearArgs projection = Projection(Slot::kQkv, Slot::kQkvBias, layer, x_.as<float>());
+  kernels::LinearArgs projection = Projection(Slot::kQkv, Slot::kQkvBias, layer, x_);
   projection.norm = norm;
-  projection.out = qkv;
-  projection.out_stride = width;
+  projection.out = RowsOf(qkv_);
   const auto head_norm = [&](Slot weight) {
     return VectorNorm{.kind = NormKind::kRmsNorm,
                       .weight = weights_.Vector(weight, layer),
@@ -226,23 +226,20 @@ void Decoder::AttentionCore(int64_t layer, const VectorNorm* norm, const KvCache
   };
   const VectorNorm query_norm = head_norm(Slot::kQueryNorm), key_norm = head_norm(Slot::kKeyNorm);
   const bool rotary = config_.position == PositionKind::kRotary;
-  backend_.QkvLinear(projection, {.qkv = qkv,
-                                  .qkv_stride = width,
-                                  .num_tokens = num_tokens_,
-                                  .num_heads = config_.num_heads,
-                                  .query_norm = config_.qk_norm ? &query_norm : nullptr,
-                                  .key_norm = config_.qk_norm ? &key_norm : nullptr,
-                                  .style = config_.rope.style,
-                                  .rotary_dim = rotary ? config_.rope.dim : 0,
-                                  .cos_sin = rotary ? cos_sin_.as<float>() : nullptr,
-                                  .table_rows = indices_.rope_rows,
-                                  .slots = indices_.slots,
-                                  .cache = cache.Layer(layer)});
-  backend_.Attention(
-      {.q = qkv,
-       .q_stride = width,
-       .out = attention_.as<float>(),
-       .out_stride = config_.query_width(),
+  ops_.QkvLinear(projection, {.qkv = RowsOf(qkv_),
+                              .num_tokens = num_tokens_,
+                              .num_heads = config_.num_heads,
+                              .query_norm = config_.qk_norm ? &query_norm : nullptr,
+                              .key_norm = config_.qk_norm ? &key_norm : nullptr,
+                              .style = config_.rope.style,
+                              .rotary_dim = rotary ? config_.rope.dim : 0,
+                              .cos_sin = rotary ? cos_sin_.as<float>() : nullptr,
+                              .table_rows = indices_.rope_rows,
+                              .slots = indices_.slots,
+                              .cache = cache.Layer(layer)});
+  ops_.Attention(
+      {.q = RowsOf(qkv_),
+       .out = RowsOf(attention_),
        .num_heads = config_.num_heads,
        .cache = cache.Layer(layer),
        .sequences = indices_.sequences,
@@ -255,29 +252,26 @@ void Decoder::AttentionCore(int64_t layer, const VectorNorm* norm, const KvCache
 
 void Decoder::AddAttentionOut(int64_t layer) {
   kernels::LinearArgs out =
-      Projection(Slot::kAttentionOut, Slot::kAttentionOutBias, layer, attention_.as<float>());
+      Projection(Slot::kAttentionOut, Slot::kAttentionOutBias, layer, attention_);
   out.mode = WriteMode::kAdd;
-  out.out = x_.as<float>();
-  out.out_stride = config_.hidden;
-  backend_.Linear(out);
+  out.out = RowsOf(x_);
+  ops_.Linear(out);
 }
 
 void Decoder::FeedForwardIn(int64_t layer, const VectorNorm* norm) {
-  kernels::LinearArgs in = Projection(Slot::kFfnIn, Slot::kFfnInBias, layer, x_.as<float>());
+  kernels::LinearArgs in = Projection(Slot::kFfnIn, Slot::kFfnInBias, layer, x_);
   in.norm = norm;
   in.activation = config_.activation;
   in.gated = config_.gated;
-  in.out = ffn_.as<float>();
-  in.out_stride = config_.ffn;
-  backend_.Linear(in);
+  in.out = RowsOf(ffn_);
+  ops_.Linear(in);
 }
 
 void Decoder::AddFeedForwardOut(int64_t layer) {
-  kernels::LinearArgs out = Projection(Slot::kFfnOut, Slot::kFfnOutBias, layer, ffn_.as<float>());
+  kernels::LinearArgs out = Projection(Slot::kFfnOut, Slot::kFfnOutBias, layer, ffn_);
   out.mode = WriteMode::kAdd;
-  out.out = x_.as<float>();
-  out.out_stride = config_.hidden;
-  backend_.Linear(out);
+  out.out = RowsOf(x_);
+  ops_.Linear(out);
 }
 
 VectorNorm Decoder::NormOf(Slot weight, Slot bias, int64_t layer) const {
@@ -288,61 +282,49 @@ VectorNorm Decoder::NormOf(Slot weight, Slot bias, int64_t layer) const {
 }
 
 void Decoder::NormInPlace(const VectorNorm& norm) {
-  backend_.Norm({.norm = norm,
-                 .x = x_.as<float>(),
-                 .x_stride = config_.hidden,
-                 .out = x_.as<float>(),
-                 .out_stride = config_.hidden,
-                 .rows = num_tokens_,
-                 .cols = config_.hidden});
+  ops_.Norm({.norm = norm,
+             .x = RowsOf(x_),
+             .out = RowsOf(x_),
+             .rows = num_tokens_,
+             .cols = config_.hidden});
 }
 
 kernels::LinearArgs Decoder::Projection(Slot weight, Slot bias, int64_t layer,
-                                        const float* in) const {
-  const kernels::WeightMatrix* matrix = weights_.Matrix(weight, layer);
-  return {.weight = matrix,
-          .x = in,
-          .x_stride = matrix->cols(),
+                                        const Tensor& in) const {
+  return {.weight = weights_.Matrix(weight, layer),
+          .x = RowsOf(in),
           .rows = num_tokens_,
           .bias = weights_.Vector(bias, layer)};
 }
 
-void Decoder::Logits(std::span<const int32_t> rows, std::span<float> out) {
+Status Decoder::Logits(std::span<const int32_t> rows, std::span<float> out) {
   const auto count = static_cast<int64_t>(rows.size());
   DRAY_CHECK(count <= limits_.max_logit_rows);
   DRAY_CHECK(static_cast<int64_t>(out.size()) == count * model_config_.vocab_size);
-  backend_.CopyFromHost(indices_.logit_rows, rows.data(), rows.size_bytes());
-  backend_.GatherRows({.x = x_.as<float>(),
-                       .x_stride = config_.hidden,
-                       .rows = indices_.logit_rows,
-                       .num_rows = count,
-                       .cols = config_.hidden,
-                       .out = head_in_.as<float>()});
+  DRAY_RETURN_IF_ERROR(memory_.CopyFromHost(indices_.logit_rows, rows.data(), rows.size_bytes()));
+  ops_.GatherRows({.x = RowsOf(x_),
+                   .rows = indices_.logit_rows,
+                   .num_rows = count,
+                   .cols = config_.hidden,
+                   .out = RowsOf(head_in_)});
   const VectorNorm final_norm = NormOf(Slot::kFinalNormWeight, Slot::kFinalNormBias, kNoLayer);
   const VectorNorm* norm = config_.final_norm ? &final_norm : nullptr;
-  const float* head_in = head_in_.as<float>();
+  kernels::Activations head_in = RowsOf(head_in_);
   if (const auto* project = model_weights_.Matrix(Slot::kProjectOut)) {
-    backend_.Linear({.weight = project,
-                     .norm = norm,
-                     .x = head_in,
-                     .x_stride = config_.hidden,
-                     .rows = count,
-                     .out = projected_.as<float>(),
-                     .out_stride = model_config_.embed_dim});
-    head_in = projected_.as<float>();
+    ops_.Linear(
+        {.weight = project, .norm = norm, .x = head_in, .rows = count, .out = RowsOf(projected_)});
+    head_in = RowsOf(projected_);
     norm = nullptr;
   }
   const auto* head =
       model_weights_.Matrix(model_config_.tied_head ? Slot::kTokenEmbedding : Slot::kHead);
-  backend_.Linear({.weight = head,
-                   .norm = norm,
-                   .x = head_in,
-                   .x_stride = model_config_.embed_dim,
-                   .rows = count,
-                   .bias = model_weights_.Vector(Slot::kHeadBias),
-                   .out = logits_.as<float>(),
-                   .out_stride = model_config_.vocab_size});
-  backend_.CopyToHost(out.data(), logits_.as<float>(), out.size_bytes());
+  ops_.Linear({.weight = head,
+               .norm = norm,
+               .x = head_in,
+               .rows = count,
+               .bias = model_weights_.Vector(Slot::kHeadBias),
+               .out = RowsOf(logits_)});
+  return memory_.CopyToHost(out.data(), logits_.as<float>(), out.size_bytes());
 }
 
 }  // namespace dray::model

@@ -50,11 +50,12 @@ class Decoder {
                                                kernels::Backend& backend,
                                                const DecoderLimits& limits);
 
-  // Computes the batch and writes its keys and values into the cache.
-  void Forward(const RaggedBatch& batch, const KvCache& cache);
+  // Computes the batch and writes its keys and values into the cache. An error that the backend
+  // finds later is returned by Logits or by the backend's EndStep.
+  Status Forward(const RaggedBatch& batch, const KvCache& cache);
   // Logits of some rows of the last Forward, at most max_logit_rows: [rows.size(), vocab]
   // into host memory.
-  void Logits(std::span<const int32_t> rows, std::span<float> out);
+  Status Logits(std::span<const int32_t> rows, std::span<float> out);
 
  private:
   // Device arrays of one step, uploaded together.
@@ -72,8 +73,8 @@ class Decoder {
           const DecoderLimits& limits);
   Status Allocate();
   Status AllocateIndices();
-  void Upload(const RaggedBatch& batch);
-  void UploadRope(const RaggedBatch& batch);
+  Status Upload(const RaggedBatch& batch);
+  Status UploadRope(const RaggedBatch& batch);
   void EmbedTokens();
   void Layer(int64_t layer, const KvCache& cache);
   // Writes the attention's output, before its projection, into attention_. `norm` is of x_, null
@@ -85,14 +86,15 @@ class Decoder {
   // x_ becomes its norm.
   void NormInPlace(const kernels::VectorNorm& norm);
   kernels::VectorNorm NormOf(Slot weight, Slot bias, int64_t layer) const;
-  // Arguments of a layer's projection from rows of `in`, without padding between them.
-  kernels::LinearArgs Projection(Slot weight, Slot bias, int64_t layer, const float* in) const;
+  // Arguments of a layer's projection of this step's rows of `in`.
+  kernels::LinearArgs Projection(Slot weight, Slot bias, int64_t layer, const Tensor& in) const;
 
   const ModelConfig& model_config_;
   const StackConfig& config_;  // of the one stack
   const Weights& model_weights_;
   const StackWeights& weights_;
-  kernels::Backend& backend_;
+  kernels::Memory& memory_;
+  kernels::Ops& ops_;
   DecoderLimits limits_;
 
   Indices indices_;

@@ -10,16 +10,16 @@ Result<KvCache> KvCache::Make(kernels::Backend& backend, const StackConfig& stac
   cache.spec_ = spec;
   cache.num_kv_heads_ = stack.num_kv_heads;
   cache.head_dim_ = stack.head_dim;
+  Allocator& allocator = backend.memory().allocator();
   const Shape scales_shape = {2, spec.num_blocks, stack.num_kv_heads, spec.block_size};
   const Shape shape = {spec.num_blocks, stack.num_kv_heads, stack.head_dim, spec.block_size};
   for (int64_t layer = 0; layer < stack.num_layers; ++layer) {
-    DRAY_ASSIGN_OR_RETURN(Tensor keys, Tensor::Make(backend.allocator(), spec.dtype, shape));
-    DRAY_ASSIGN_OR_RETURN(Tensor values, Tensor::Make(backend.allocator(), spec.dtype, shape));
+    DRAY_ASSIGN_OR_RETURN(Tensor keys, Tensor::Make(allocator, spec.dtype, shape));
+    DRAY_ASSIGN_OR_RETURN(Tensor values, Tensor::Make(allocator, spec.dtype, shape));
     cache.keys_.push_back(std::move(keys));
     cache.values_.push_back(std::move(values));
     if (spec.dtype != DType::kI8) continue;
-    DRAY_ASSIGN_OR_RETURN(Tensor scales,
-                          Tensor::Make(backend.allocator(), DType::kF32, scales_shape));
+    DRAY_ASSIGN_OR_RETURN(Tensor scales, Tensor::Make(allocator, DType::kF32, scales_shape));
     cache.scales_.push_back(std::move(scales));
   }
   return cache;

@@ -93,7 +93,7 @@ class Generator {
   Status FillMatrix(const WeightRow& row, int64_t layer) {
     const auto spec = kernels::MatrixSpec::Of(SlotRows(row, config_), ExtentOf(row.cols, config_),
                                               options_.FormatOf(row.slot));
-    DRAY_ASSIGN_OR_RETURN(auto matrix, backend_.AllocateMatrix(spec));
+    DRAY_ASSIGN_OR_RETURN(auto matrix, backend_.packer().AllocateMatrix(spec));
     kernels::SourceRows source;
     source.dtype = DType::kBF16;
     source.cols = spec.cols;
@@ -102,7 +102,7 @@ class Generator {
     for (int64_t done = 0; done < spec.rows; done += source.rows) {
       source.rows = std::min(spec.rows - done, kReach);
       source.data = numbers_.data() + random_() % kReach;
-      backend_.PackRows(matrix, done, source);
+      DRAY_RETURN_IF_ERROR(backend_.packer().PackRows(matrix, done, source));
     }
     weights_.SetMatrix(row.slot, layer, std::move(matrix));
     return OkStatus();
@@ -111,9 +111,10 @@ class Generator {
   Status FillVector(const WeightRow& row, int64_t layer) {
     const std::vector<float> values(static_cast<size_t>(SlotRows(row, config_)),
                                     IsNormWeight(row.slot) ? 1.0f : 0.0f);
-    DRAY_ASSIGN_OR_RETURN(auto tensor, Tensor::Make(backend_.allocator(), DType::kF32,
+    DRAY_ASSIGN_OR_RETURN(auto tensor, Tensor::Make(backend_.memory().allocator(), DType::kF32,
                                                     {static_cast<int64_t>(values.size())}));
-    backend_.CopyFromHost(tensor.as<float>(), values.data(), values.size() * sizeof(float));
+    DRAY_RETURN_IF_ERROR(backend_.memory().CopyFromHost(tensor.as<float>(), values.data(),
+                                                        values.size() * sizeof(float)));
     weights_.SetVector(row.slot, layer, std::move(tensor));
     return OkStatus();
   }
@@ -134,8 +135,8 @@ Result<Weights> MakeDummyWeights(const ModelDescription& model, kernels::Backend
   return Generator(model, backend, options, seed).Make();
 }
 
-kernels::WeightFormat AutomaticFormat(const ModelConfig& config, const kernels::Backend& backend) {
-  return backend.NativeFormat(config.dtype.value_or(DType::kF32));
+kernels::WeightFormat AutomaticFormat(const ModelConfig& config, const kernels::Packer& packer) {
+  return packer.NativeFormat(config.dtype.value_or(DType::kF32));
 }
 
 }  // namespace dray::model

@@ -19,7 +19,7 @@ namespace dray::model {
 Result<Weights> MakeDummyWeights(const ModelDescription& model, kernels::Backend& backend,
                                  const LoadOptions& options, uint64_t seed);
 
-// The backend's best format for what config.json says the weights are.
-kernels::WeightFormat AutomaticFormat(const ModelConfig& config, const kernels::Backend& backend);
+// The packer's best format for what config.json says the weights are.
+kernels::WeightFormat AutomaticFormat(const ModelConfig& config, const kernels::Packer& packer);
 
 }  // namespace dray::model

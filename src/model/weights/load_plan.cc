@@ -151,13 +151,13 @@ Result<LoadPlan> PlanTensors(const ModelDescription& model, const Checkpoint& ch
   return plan;
 }
 
-WeightFormat AutomaticFormat(const LoadPlan& plan, const kernels::Backend& backend) {
+WeightFormat AutomaticFormat(const LoadPlan& plan, const kernels::Packer& packer) {
   std::array<int64_t, static_cast<size_t>(WeightFormat::kI4) + 1> elements{};
   for (const PlannedSlot& slot : plan.slots) {
     if (!IsMatrixSlot(slot.slot)) continue;
     for (const PlannedTensor& part : slot.parts) {
       const auto format = part.integers != nullptr ? part.integers->form().format
-                                                   : backend.NativeFormat(part.source->dtype);
+                                                   : packer.NativeFormat(part.source->dtype);
       elements[static_cast<size_t>(format)] += part.elements();
     }
   }

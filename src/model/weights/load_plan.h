@@ -8,7 +8,7 @@
 #include "base/status.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/integers/integer_tensor.h"
-#include "kernels/backend.h"
+#include "kernels/packer.h"
 #include "model/describe/model_description.h"
 #include "model/weights/weights.h"
 
@@ -49,8 +49,8 @@ struct LoadPlan {
 Result<LoadPlan> PlanTensors(const ModelDescription& model,
                              const checkpoint::Checkpoint& checkpoint);
 
-// The backend's best format for what most numbers of the planned matrices are.
-kernels::WeightFormat AutomaticFormat(const LoadPlan& plan, const kernels::Backend& backend);
+// The packer's best format for what most numbers of the planned matrices are.
+kernels::WeightFormat AutomaticFormat(const LoadPlan& plan, const kernels::Packer& packer);
 
 // The form that is nearest to those of all parts of a matrix, which are integers: their bits, the
 // smallest of their groups, zero points if any part has them; int8 rows if their bits differ.

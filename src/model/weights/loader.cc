@@ -81,13 +81,16 @@ class Loader {
   }
 
   Status LoadMatrix(const PlannedSlot& slot, bool has_integers) {
-    DRAY_ASSIGN_OR_RETURN(auto matrix, backend_.AllocateMatrix(SpecOf(slot, has_integers)));
+    DRAY_ASSIGN_OR_RETURN(auto matrix,
+                          backend_.packer().AllocateMatrix(SpecOf(slot, has_integers)));
     for (const PlannedTensor& part : slot.parts) {
       const std::vector<RowRun> runs = RowRuns(*part.row, config_);
       if (part.integers != nullptr) {
-        PackIntegers(matrix, runs, *part.integers);
+        DRAY_RETURN_IF_ERROR(PackIntegers(matrix, runs, *part.integers));
       } else {
-        for (const RowRun& run : runs) PackFloats(matrix, run, slot, part);
+        for (const RowRun& run : runs) {
+          DRAY_RETURN_IF_ERROR(PackFloats(matrix, run, slot, part));
+        }
         part.source->file->Release(StoredBytes(*part.source));
       }
       Advance(part);
@@ -109,7 +112,7 @@ class Loader {
     for (const PlannedTensor& part : slot.parts) {
       if (part.integers != nullptr) continue;
       if (keep && has_integers && !options_.table_format)
-        plain.format = backend_.NativeFormat(part.source->dtype);
+        plain.format = backend_.packer().NativeFormat(part.source->dtype);
       return plain;
     }
     const kernels::MatrixSpec stored = JoinedForm(slot, config_);
@@ -119,23 +122,24 @@ class Loader {
   }
 
   // Pages whose rows share none with others are given back a piece at a time.
-  void PackIntegers(kernels::WeightMatrix& matrix, const std::vector<RowRun>& runs,
-                    const IntegerTensor& source) {
+  Status PackIntegers(kernels::WeightMatrix& matrix, const std::vector<RowRun>& runs,
+                      const IntegerTensor& source) {
     const std::vector<int64_t> rows = SourceRowsOf(runs);
     const auto piece = static_cast<size_t>(PieceRows(source.form().cols));
     for (size_t done = 0; done < rows.size(); done += piece) {
       const auto part = std::span(rows).subspan(done, std::min(piece, rows.size() - done));
       const int64_t slot_row = runs.front().slot_row + static_cast<int64_t>(done);
-      backend_.PackQuantizedRows(matrix, slot_row, source, part);
+      DRAY_RETURN_IF_ERROR(backend_.packer().PackQuantizedRows(matrix, slot_row, source, part));
       const auto [first, last] = std::minmax_element(part.begin(), part.end());
       source.sources().front()->file->Release(source.BytesOfRows(*first, *last - *first + 1));
     }
     for (const TensorSource* stored : source.sources()) stored->file->Release(stored->bytes());
+    return OkStatus();
   }
 
   // A transposed tensor's rows interleave over all of its pages, so it is packed in one piece.
-  void PackFloats(kernels::WeightMatrix& matrix, const RowRun& run, const PlannedSlot& slot,
-                  const PlannedTensor& tensor) {
+  Status PackFloats(kernels::WeightMatrix& matrix, const RowRun& run, const PlannedSlot& slot,
+                    const PlannedTensor& tensor) {
     const SourceRows all = AsRows(*tensor.source, tensor.row->transform);
     std::span<const float> factors;
     if (options_.smoothing != nullptr) {
@@ -148,10 +152,12 @@ class Loader {
       const RowRun part = {run.slot_row + done, run.source_row + done * run.source_step,
                            std::min(piece, run.count - done), run.source_step};
       const SourceRows rows = Slice(all, part);
-      backend_.PackRows(matrix, part.slot_row,
-                        factors.empty() ? rows : MultiplyColumns(rows, factors, smoothed_));
+      DRAY_RETURN_IF_ERROR(backend_.packer().PackRows(
+          matrix, part.slot_row,
+          factors.empty() ? rows : MultiplyColumns(rows, factors, smoothed_)));
       if (!interleaved && piece < run.count) tensor.source->file->Release(Span(rows));
     }
+    return OkStatus();
   }
 
   // Its parts are gathered on the host, then copied to the device.
@@ -179,9 +185,10 @@ class Loader {
     if (options_.smoothing != nullptr) {
       options_.smoothing->DivideNorm(slot.slot, slot.layer, vector);
     }
-    DRAY_ASSIGN_OR_RETURN(auto tensor, Tensor::Make(backend_.allocator(), DType::kF32,
+    DRAY_ASSIGN_OR_RETURN(auto tensor, Tensor::Make(backend_.memory().allocator(), DType::kF32,
                                                     {static_cast<int64_t>(vector.size())}));
-    backend_.CopyFromHost(tensor.as<float>(), vector.data(), vector.size() * sizeof(float));
+    DRAY_RETURN_IF_ERROR(backend_.memory().CopyFromHost(tensor.as<float>(), vector.data(),
+                                                        vector.size() * sizeof(float)));
     weights_.SetVector(slot.slot, slot.layer, std::move(tensor));
     return OkStatus();
   }

@@ -19,7 +19,7 @@
 #include <vector>
 
 #include "base/status.h"
-#include "kernels/weight_matrix.h"
+#include "kernels/packer.h"
 #include "model/weights/calibration.h"
 #include "model/weights/load_plan.h"
 

@@ -4,7 +4,7 @@
 #include <cstddef>
 
 #include "checkpoint/checkpoint.h"
-#include "kernels/backend.h"
+#include "kernels/packer.h"
 #include "model/families/family_spec.h"
 
 namespace dray::model {

@@ -7,7 +7,7 @@
 #include <functional>
 #include <vector>
 
-#include "kernels/backend.h"
+#include "kernels/weight_matrix.h"
 #include "model/families/family_spec.h"
 #include "tensor/tensor.h"
 

@@ -13,8 +13,8 @@
 
 #include <cstdint>
 
-#include "kernels/backend.h"
 #include "kernels/cpu/isa/vec.h"
+#include "kernels/ops.h"
 
 namespace dray::kernels::DRAY_ISA {
 

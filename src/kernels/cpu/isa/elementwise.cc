@@ -149,7 +149,8 @@ void StoreValue(const float* value, const Divisor<Format>& divide, typename Form
 
 void NormRows(const NormArgs& args, Range rows) {
   for (int64_t r = rows.begin; r < rows.end; ++r) {
-    Normalise(args.norm, args.x + r * args.x_stride, args.cols, args.out + r * args.out_stride);
+    Normalise(args.norm, args.x.as<float>() + r * args.x.stride, args.cols,
+              args.out.as<float>() + r * args.out.stride);
   }
 }
 
@@ -203,7 +204,7 @@ void RopeAndCacheHeads(const RopeAndCacheArgs& args, Range heads) {
     const bool is_value = kv_head >= kv_heads;
     const VectorNorm* norm = kv_head < 0 ? args.query_norm : is_value ? nullptr : args.key_norm;
     for (int64_t t = 0; t < args.num_tokens; ++t) {
-      float* x = args.qkv + t * args.qkv_stride + h * head_dim;
+      float* x = args.qkv.as<float>() + t * args.qkv.stride + h * head_dim;
       if (norm != nullptr) Normalise(*norm, x, head_dim, x);
       if (args.rotary_dim > 0 && !is_value) Rotate(args, t, x);
       if (kv_head >= 0) StoreInCache<Format>(args, t, kv_head % kv_heads, !is_value, x);

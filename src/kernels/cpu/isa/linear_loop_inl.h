@@ -133,8 +133,8 @@ void FinishRows(const LinearArgs& args, const float* acc, Range rows, const Pane
   for (int v = 0; v < kVecs && args.bias != nullptr && v * kLanes < channels; ++v) {
     bias[v] = LoadUpTo(args.bias + channel + v * kLanes, channels - v * kLanes);
   }
-  float* out = args.out + rows.begin * args.out_stride + part.out_channel(args);
-  for (int64_t r = rows.begin; r < rows.end; ++r, acc += kPanelRows, out += args.out_stride) {
+  float* out = args.out.as<float>() + rows.begin * args.out.stride + part.out_channel(args);
+  for (int64_t r = rows.begin; r < rows.end; ++r, acc += kPanelRows, out += args.out.stride) {
     for (int v = 0; v < kVecs; ++v) {
       const int64_t at = v * kLanes, n = kWhole ? kLanes : channels - at;
       if (n > 0) StoreUpTo(out + at, combine(Load(acc + at) + bias[v], out + at, n), n);
@@ -171,7 +171,7 @@ void Finish(const LinearArgs& args, const float* acc, Range rows, const PanelPar
 
 void PrefetchOutput(const LinearArgs& args, Range rows, const PanelPart& part) {
   for (int64_t r = rows.begin; r < rows.end; ++r) {
-    const float* out = args.out + r * args.out_stride + part.out_channel(args);
+    const float* out = args.out.as<float>() + r * args.out.stride + part.out_channel(args);
     PrefetchForWrite(out);
     PrefetchForWrite(out + kLanes);
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/cpu/isa_kernels.h"
+#include "kernels/packer.h"
 
 namespace dray::kernels {
 

@@ -19,7 +19,7 @@ constexpr float kLargestF16 = 65504.0f;
 QuantizedPacker::QuantizedPacker(const WeightMatrix& matrix, int64_t first_row,
                                  const QuantizedRows& source)
     : layout_(matrix.spec()), panels_(matrix.data()), first_row_(first_row), source_(source) {
-  DRAY_CHECK(Holds(matrix.spec(), source));
+  DRAY_CHECK(KeepsIntegers(matrix.spec(), source));
 }
 
 void QuantizedPacker::Pack(Range panels) const {

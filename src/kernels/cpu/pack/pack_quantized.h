@@ -2,12 +2,13 @@
 #pragma once
 
 #include "kernels/cpu/isa_kernels.h"
+#include "kernels/packer.h"
 
 namespace dray::kernels {
 
 class QuantizedPacker {
  public:
-  // `matrix` holds `source` (weight_matrix.h, Holds).
+  // `matrix` can keep the integers of `source` (packer.h, KeepsIntegers).
   QuantizedPacker(const WeightMatrix& matrix, int64_t first_row, const QuantizedRows& source);
 
   // Packs what the source holds of `panels`; parts may be packed at once by several threads.

@@ -42,10 +42,12 @@ TEST_P(PackTest, EverySourceAndStrideComesBackExactly) {
         expected = Stored({rows, cols, format}, std::move(expected));
         for (const bool is_transposed : {false, true}) {
           const auto bytes = Encode(dtype, is_transposed ? transposed : values);
-          WeightMatrix matrix = std::move(backend_->AllocateMatrix({rows, cols, format})).value();
-          backend_->PackRows(matrix, 0,
-                             {bytes.data(), dtype, rows, cols, is_transposed ? 1 : cols,
-                              is_transposed ? rows : 1});
+          WeightMatrix matrix =
+              std::move(backend_->packer().AllocateMatrix({rows, cols, format})).value();
+          ExpectOk(
+              backend_->packer().PackRows(matrix, 0,
+                                          {bytes.data(), dtype, rows, cols,
+                                           is_transposed ? 1 : cols, is_transposed ? rows : 1}));
           EXPECT_EQ(Unpack(matrix), expected)
               << Name(dtype) << " to " << Name(format) << (is_transposed ? ", transposed" : "");
         }
@@ -61,8 +63,10 @@ TEST_P(PackTest, SourcesNeedNoAlignment) {
                         bool is_transposed) {
     const int64_t row_stride = is_transposed ? 1 : kCols;
     const int64_t col_stride = is_transposed ? kRows : 1;
-    WeightMatrix matrix = std::move(backend_->AllocateMatrix({kRows, kCols, format})).value();
-    backend_->PackRows(matrix, 0, {data, dtype, kRows, kCols, row_stride, col_stride});
+    WeightMatrix matrix =
+        std::move(backend_->packer().AllocateMatrix({kRows, kCols, format})).value();
+    ExpectOk(backend_->packer().PackRows(matrix, 0,
+                                         {data, dtype, kRows, kCols, row_stride, col_stride}));
     return Unpack(matrix);
   };
   for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16, DType::kF64}) {
@@ -86,10 +90,11 @@ TEST_P(PackTest, PanelsFillFromManyParts) {
   const std::vector<float> values = RandomFloats(kRows * kCols, 2);
   for (const WeightForm& form : kAllForms) {
     const MatrixSpec spec = MatrixSpec::Of(kRows, kCols, form);
-    WeightMatrix matrix = std::move(backend_->AllocateMatrix(spec)).value();
+    WeightMatrix matrix = std::move(backend_->packer().AllocateMatrix(spec)).value();
     for (int64_t part = 8; part >= 0; --part) {  // heads of 20 rows, in any order
-      backend_->PackRows(matrix, part * 20,
-                         {values.data() + part * 20 * kCols, DType::kF32, 20, kCols, kCols, 1});
+      ExpectOk(backend_->packer().PackRows(
+          matrix, part * 20,
+          {values.data() + part * 20 * kCols, DType::kF32, 20, kCols, kCols, 1}));
     }
     EXPECT_EQ(Unpack(matrix), Stored(spec, values)) << Name(form);
   }
@@ -97,17 +102,17 @@ TEST_P(PackTest, PanelsFillFromManyParts) {
 
 TEST_P(PackTest, AllocatedMatrixIsZeroAndReadableBehindItsEnd) {
   const WeightMatrix matrix =
-      std::move(backend_->AllocateMatrix({40, 50, WeightFormat::kBF16})).value();
+      std::move(backend_->packer().AllocateMatrix({40, 50, WeightFormat::kBF16})).value();
   EXPECT_EQ(Unpack(matrix), std::vector<float>(40 * 50, 0.0f));
   EXPECT_EQ(matrix.size_bytes(), size_t{64 * 64 * 2 + (16 << 10)});
 }
 
 TEST_P(PackTest, ImpossibleMatricesAreErrors) {
-  const auto matrix = backend_->AllocateMatrix({int64_t{1} << 39, int64_t{1} << 39});
+  const auto matrix = backend_->packer().AllocateMatrix({int64_t{1} << 39, int64_t{1} << 39});
   ASSERT_FALSE(matrix.ok());
   EXPECT_EQ(matrix.status().code(), StatusCode::kInvalidArgument);
-  EXPECT_FALSE(backend_->AllocateMatrix({-1, 4}).ok());
-  const auto wide = backend_->AllocateMatrix({8, 65537, WeightFormat::kI8});
+  EXPECT_FALSE(backend_->packer().AllocateMatrix({-1, 4}).ok());
+  const auto wide = backend_->packer().AllocateMatrix({8, 65537, WeightFormat::kI8});
   ASSERT_FALSE(wide.ok());
   EXPECT_EQ(wide.status().code(), StatusCode::kUnsupported);
 }
@@ -121,9 +126,9 @@ TEST_P(PackTest, EmbedAddsWhenAsked) {
   args.table = &table.packed;
   args.ids = ids.data();
   args.num_tokens = 4;
-  args.out = out.data();
+  args.out = {out.data(), DType::kF32, 52};
   args.mode = WriteMode::kAdd;
-  backend_->Embed(args);
+  backend_->ops().Embed(args);
   for (size_t t = 0; t < 4; ++t) {
     for (size_t c = 0; c < 52; ++c) {
       EXPECT_EQ(out[t * 52 + c],
@@ -138,12 +143,10 @@ TEST_P(PackTest, OneMatrixServesEmbeddingAndHead) {
   one_hot[37] = 1.0f;
   LinearArgs args;
   args.weight = &table.packed;
-  args.x = one_hot.data();
-  args.x_stride = 64;
+  args.x = {one_hot.data(), DType::kF32, 64};
   args.rows = 1;
-  args.out = column.data();
-  args.out_stride = 45;
-  backend_->Linear(args);
+  args.out = {column.data(), DType::kF32, 45};
+  backend_->ops().Linear(args);
   const std::vector<float> rows = Unpack(table.packed);
   for (size_t r = 0; r < 45; ++r) {
     EXPECT_EQ(column[r], table.values[r * 64 + 37]);

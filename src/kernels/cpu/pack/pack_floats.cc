@@ -2,7 +2,7 @@
 // of the panel's type, tiles are transposed straight from it; other types are first converted into
 // a small tile on the stack. Where its columns are dense (matrices that a checkpoint stores
 // transposed), sixteen rows of a column are nearly a panel's vector as they are.
-#include "kernels/cpu/pack/pack.h"
+#include "kernels/cpu/pack/pack_floats.h"
 
 #include <algorithm>
 #include <cstring>
@@ -57,8 +57,8 @@ DType PanelType(WeightFormat format) {
   }
 }
 
-Packer::Packer(const IsaKernels& isa, const WeightMatrix& matrix, int64_t first_row,
-               const SourceRows& source)
+FloatPacker::FloatPacker(const IsaKernels& isa, const WeightMatrix& matrix, int64_t first_row,
+                         const SourceRows& source)
     : isa_(isa),
       layout_(matrix.spec()),
       panels_(matrix.data()),
@@ -68,7 +68,7 @@ Packer::Packer(const IsaKernels& isa, const WeightMatrix& matrix, int64_t first_
       source_bytes_(static_cast<int64_t>(SizeOf(source.dtype))),
       element_bytes_(layout_.element_bytes()) {}
 
-void Packer::Pack(Range panels) const {
+void FloatPacker::Pack(Range panels) const {
   // Rows that are dense are read as 32 streams; columns that are dense, along all rows of the part.
   const int64_t panels_at_once = source_.col_stride == 1 ? 1 : panels.end - panels.begin;
   for (int64_t p = panels.begin; p < panels.end; p += panels_at_once) {
@@ -80,7 +80,7 @@ void Packer::Pack(Range panels) const {
 }
 
 // Sixteen rows of the matrix, as far as the source has them, and up to kTileCols columns.
-void Packer::PackGroup(int64_t group, int64_t col) const {
+void FloatPacker::PackGroup(int64_t group, int64_t col) const {
   const Range rows{std::max(group * kTileRows, Rows().begin),
                    std::min((group + 1) * kTileRows, Rows().end)};
   const Range cols{col, std::min(col + kTileCols, source_.cols)};
@@ -94,12 +94,12 @@ void Packer::PackGroup(int64_t group, int64_t col) const {
   }
 }
 
-const std::byte* Packer::Source(int64_t row, int64_t col) const {
+const std::byte* FloatPacker::Source(int64_t row, int64_t col) const {
   return static_cast<const std::byte*>(source_.data) +
          ((row - first_row_) * source_.row_stride + col * source_.col_stride) * source_bytes_;
 }
 
-void Packer::PackTile(int64_t row, int64_t col) const {
+void FloatPacker::PackTile(int64_t row, int64_t col) const {
   alignas(64) std::byte tile[kTileRows * kTileCols * sizeof(float)];
   const std::byte* from = Source(row, col);
   int64_t stride = source_.row_stride * source_bytes_;
@@ -121,7 +121,7 @@ void Packer::PackTile(int64_t row, int64_t col) const {
 }
 
 // A tile as [kTileRows][kTileCols] of the panel's type.
-void Packer::StageRows(int64_t row, int64_t col, std::byte* tile) const {
+void FloatPacker::StageRows(int64_t row, int64_t col, std::byte* tile) const {
   for (int64_t r = 0; r < kTileRows; ++r) {
     std::byte* to = tile + r * kTileCols * element_bytes_;
     if (source_.col_stride == 1) {
@@ -134,7 +134,7 @@ void Packer::StageRows(int64_t row, int64_t col, std::byte* tile) const {
   }
 }
 
-void Packer::PackTileByColumns(int64_t row, int64_t col) const {
+void FloatPacker::PackTileByColumns(int64_t row, int64_t col) const {
   for (int64_t c = 0; c < kTileCols; c += layout_.cols_per_step()) {
     std::byte* vector = Vector(row, col + c);
     const std::byte* first = Source(row, col + c);
@@ -154,7 +154,7 @@ void Packer::PackTileByColumns(int64_t row, int64_t col) const {
 }
 
 // The edges, element by element.
-void Packer::PackElements(Range rows, Range cols) const {
+void FloatPacker::PackElements(Range rows, Range cols) const {
   for (int64_t c = cols.begin; c < cols.end; ++c) {
     for (int64_t r = rows.begin; r < rows.end; ++r) {
       isa_.convert(source_.dtype, Source(r, c), type_, Vector(r, c) + layout_.LaneOffset(r, c), 1);

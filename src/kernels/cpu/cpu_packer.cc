@@ -1,16 +1,15 @@
-// The backend's weights: allocation, packing, and rows read back out of panels (Embed).
+#include "kernels/cpu/cpu_packer.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
 #include <optional>
 #include <utility>
 #include <vector>
 
 #include "base/check.h"
 #include "base/checked_math.h"
-#include "kernels/cpu/cpu_backend.h"
-#include "kernels/cpu/pack/pack.h"
+#include "kernels/cpu/pack/pack_floats.h"
 #include "kernels/cpu/pack/pack_integers.h"
 #include "kernels/cpu/pack/pack_quantized.h"
 
@@ -29,72 +28,6 @@ std::optional<int64_t> StorageBytes(const MatrixSpec& spec) {
   return PanelLayout(spec).storage_bytes();
 }
 
-// One row of a table, a chunk of columns at a time.
-class RowReader {
- public:
-  RowReader(const IsaKernels& isa, const WeightMatrix& table)
-      : isa_(isa), layout_(table.spec()), table_(table) {}
-
-  void Read(int64_t row, WriteMode mode, float* out) const {
-    alignas(64) float values[kChunk];
-    for (int64_t col = 0; col < table_.cols(); col += kChunk) {
-      const Range cols{col, std::min(col + kChunk, table_.cols())};
-      if (IsInteger(layout_.format)) {
-        ReadIntegers(row, cols, values);
-      } else {
-        ReadNumbers(row, cols, values);
-      }
-      for (int64_t c = cols.begin; c < cols.end; ++c) {
-        const float value = values[c - cols.begin];
-        out[c] = mode == WriteMode::kAdd ? out[c] + value : value;
-      }
-    }
-  }
-
- private:
-  static constexpr int64_t kChunk = 256;
-
-  const std::byte* Element(int64_t row, int64_t col) const {
-    return table_.data() + layout_.VectorOffset(row, col) + layout_.LaneOffset(row, col);
-  }
-
-  void ReadNumbers(int64_t row, Range cols, float* values) const {
-    alignas(64) std::byte raw[kChunk * sizeof(float)];
-    const auto bytes = static_cast<size_t>(layout_.element_bytes());
-    std::byte* to = raw;
-    for (int64_t c = cols.begin; c < cols.end; ++c, to += bytes) {
-      std::memcpy(to, Element(row, c), bytes);
-    }
-    isa_.convert(PanelType(layout_.format), raw, DType::kF32, values, cols.end - cols.begin);
-  }
-
-  float HalfAt(int64_t offset) const {
-    uint16_t value;
-    std::memcpy(&value, table_.data() + offset, sizeof(value));
-    return F16ToF32(value);
-  }
-
-  void ReadIntegers(int64_t row, Range cols, float* values) const {
-    const bool is_int4 = layout_.format == WeightFormat::kI4;
-    for (int64_t c = cols.begin; c < cols.end; ++c) {
-      int stored = std::to_integer<int>(*Element(row, c));
-      if (is_int4) stored = c % 8 < 4 ? stored & 0x0F : stored >> 4;
-      float scale, minus_zero = is_int4 ? -8.0f : -128.0f;
-      if (layout_.group == 0) {
-        std::memcpy(&scale, table_.data() + layout_.ScaleOffset(row, c), sizeof(scale));
-      } else {
-        scale = HalfAt(layout_.ScaleOffset(row, c));
-        if (layout_.has_zeros()) minus_zero = HalfAt(layout_.ZeroOffset(row, c));
-      }
-      values[c - cols.begin] = (static_cast<float>(stored) + minus_zero) * scale;
-    }
-  }
-
-  const IsaKernels& isa_;
-  PanelLayout layout_;
-  const WeightMatrix& table_;
-};
-
 // The panels that these rows touch.
 Range PanelsOf(Range rows) {
   if (rows.begin == rows.end) return {};
@@ -108,7 +41,7 @@ void WithPacker(const IsaKernels& isa, const WeightMatrix& matrix, int64_t first
   if (IsInteger(matrix.format())) {
     pack(IntegerPacker(isa, matrix, first_row, source));
   } else {
-    pack(Packer(isa, matrix, first_row, source));
+    pack(FloatPacker(isa, matrix, first_row, source));
   }
 }
 
@@ -124,7 +57,7 @@ class PanelUnpacker {
     const QuantizedRows unpacked = source_.Unpack(rows, buffer_);
     DRAY_CHECK(unpacked.cols == matrix_.cols() && unpacked.group > 0);
     const Range panel{first_row / kPanelRows, first_row / kPanelRows + 1};
-    if (Holds(matrix_.spec(), unpacked)) {
+    if (KeepsIntegers(matrix_.spec(), unpacked)) {
       QuantizedPacker(matrix_, first_row, unpacked).Pack(panel);
       return;
     }
@@ -147,7 +80,18 @@ class PanelUnpacker {
 
 }  // namespace
 
-Result<WeightMatrix> CpuBackend::AllocateMatrix(const MatrixSpec& spec) {
+WeightFormat CpuPacker::NativeFormat(DType dtype) const {
+  switch (dtype) {
+    case DType::kBF16:
+      return WeightFormat::kBF16;
+    case DType::kF16:
+      return WeightFormat::kF16;
+    default:
+      return WeightFormat::kF32;
+  }
+}
+
+Result<WeightMatrix> CpuPacker::AllocateMatrix(const MatrixSpec& spec) {
   const std::optional<int64_t> bytes = StorageBytes(spec);
   if (!bytes) {
     return Status(StatusCode::kInvalidArgument,
@@ -175,29 +119,30 @@ Result<WeightMatrix> CpuBackend::AllocateMatrix(const MatrixSpec& spec) {
   }
   DRAY_ASSIGN_OR_RETURN(Buffer storage, HostAllocator().Allocate(static_cast<size_t>(*bytes)));
   // Linear gives each thread the same share of the panels, which lie one after another.
-  if (pool_.num_nodes() > 1) pool_.TouchShares(storage.data(), *bytes);
+  if (team_.pool().num_nodes() > 1) team_.pool().TouchShares(storage.data(), *bytes);
   return WeightMatrix(spec, std::move(storage));
 }
 
-void CpuBackend::PackRows(WeightMatrix& matrix, int64_t first_row, const SourceRows& source) {
+Status CpuPacker::PackRows(WeightMatrix& matrix, int64_t first_row, const SourceRows& source) {
   DRAY_CHECK(first_row >= 0 && source.rows >= 0 && first_row + source.rows <= matrix.rows());
   DRAY_CHECK(source.cols == matrix.cols());
   DRAY_CHECK(IsWeightType(source.dtype) || source.dtype == DType::kF64);
   const Range panels = PanelsOf({first_row, first_row + source.rows});
-  WithPacker(isa_, matrix, first_row, source, [&](const auto& packer) {
-    Split(panels.end - panels.begin, source.rows * source.cols * 4, [&](Range part) {
+  WithPacker(team_.isa(), matrix, first_row, source, [&](const auto& packer) {
+    team_.Split(panels.end - panels.begin, source.rows * source.cols * 4, [&](Range part) {
       packer.Pack(Range{panels.begin + part.begin, panels.begin + part.end});
     });
   });
+  return OkStatus();
 }
 
-void CpuBackend::PackQuantizedRows(WeightMatrix& matrix, int64_t first_row,
-                                   const QuantizedSource& source, std::span<const int64_t> rows) {
+Status CpuPacker::PackQuantizedRows(WeightMatrix& matrix, int64_t first_row,
+                                    const QuantizedSource& source, std::span<const int64_t> rows) {
   const Range all{first_row, first_row + static_cast<int64_t>(rows.size())};
   DRAY_CHECK(first_row >= 0 && all.end <= matrix.rows());
   const Range panels = PanelsOf(all);
-  Split(panels.end - panels.begin, (all.end - all.begin) * matrix.cols(), [&](Range part) {
-    PanelUnpacker unpacker(isa_, matrix, source);
+  team_.Split(panels.end - panels.begin, (all.end - all.begin) * matrix.cols(), [&](Range part) {
+    PanelUnpacker unpacker(team_.isa(), matrix, source);
     for (int64_t p = panels.begin + part.begin; p < panels.begin + part.end; ++p) {
       const Range here{std::max(p * kPanelRows, all.begin),
                        std::min((p + 1) * kPanelRows, all.end)};
@@ -205,18 +150,7 @@ void CpuBackend::PackQuantizedRows(WeightMatrix& matrix, int64_t first_row,
                                              static_cast<size_t>(here.end - here.begin)));
     }
   });
-}
-
-void CpuBackend::Embed(const EmbedArgs& args) {
-  const WeightMatrix& table = *args.table;
-  const RowReader reader(isa_, table);
-  // Every step of a row is a cache line of its own.
-  Split(args.num_tokens, args.num_tokens * table.cols() * kLineBytes, [&](Range tokens) {
-    for (int64_t t = tokens.begin; t < tokens.end; ++t) {
-      DRAY_DCHECK(args.ids[t] >= 0 && args.ids[t] < table.rows());
-      reader.Read(args.ids[t], args.mode, args.out + t * table.cols());
-    }
-  });
+  return OkStatus();
 }
 
 }  // namespace dray::kernels

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/cpu/isa_kernels.h"
+#include "kernels/packer.h"
 
 namespace dray::kernels {
 
@@ -9,10 +10,10 @@ namespace dray::kernels {
 DType PanelType(WeightFormat format);
 
 // f32, f16 and bf16; int8 and int4 are pack_integers.h's.
-class Packer {
+class FloatPacker {
  public:
-  Packer(const IsaKernels& isa, const WeightMatrix& matrix, int64_t first_row,
-         const SourceRows& source);
+  FloatPacker(const IsaKernels& isa, const WeightMatrix& matrix, int64_t first_row,
+              const SourceRows& source);
 
   // Packs what the source holds of `panels`; parts may be packed at once by several threads.
   void Pack(Range panels) const;

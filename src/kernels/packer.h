@@ -1,0 +1,90 @@
+// Weights on their way from a checkpoint to a device: what a source of numbers is, and the interface
+// that converts sources into a backend's matrices.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/status.h"
+#include "kernels/weight_matrix.h"
+#include "tensor/dtype.h"
+
+namespace dray::kernels {
+
+// Rows of a checkpoint's tensor in host memory: element (r, c) is at data[r * row_stride + c *
+// col_stride], counted in elements of `dtype` (f32, f16, bf16 or f64). `data` may be unaligned, as
+// files may be.
+struct SourceRows {
+  const void* data = nullptr;
+  DType dtype = DType::kF32;
+  int64_t rows = 0;
+  int64_t cols = 0;
+  int64_t row_stride = 0;
+  int64_t col_stride = 1;
+};
+
+// Rows that a checkpoint holds as integers already, one in each byte: weight (r, c) is
+//   scales[r * groups + c / group] * values[r * row_stride + c] - minimums[r * groups + c / group]
+// with groups = ceil(cols / group). Without minimums each minimum is the scale times half the range
+// of the values: 8 where they are 0..15, 128 where they are 0..255.
+struct QuantizedRows {
+  const uint8_t* values = nullptr;
+  int64_t rows = 0;
+  int64_t cols = 0;
+  int64_t row_stride = 0;
+  int bits = 4;       // 4 or 8: values are below 2^bits
+  int64_t group = 0;  // columns that share a scale, 1 or more
+  const float* scales = nullptr;
+  const float* minimums = nullptr;  // null: symmetric
+
+  int64_t groups() const { return (cols + group - 1) / group; }
+  // Writes the `cols` weights of a row to `out`; each product and each sum is rounded to f32.
+  void ToFloats(int64_t row, float* out) const;
+};
+
+// The memory that unpacked rows lie in.
+struct QuantizedBuffer {
+  std::vector<uint8_t> values;
+  std::vector<float> scales, minimums;
+};
+
+// A matrix of quantized rows whose bits may lie in any order; they are unpacked a few rows at a
+// time while the matrix is packed.
+class QuantizedSource {
+ public:
+  virtual ~QuantizedSource() = default;
+
+  // Unpacks `rows`, in that order, into `buffer`, to which the result points. Several threads may
+  // call this at once, each with its own buffer.
+  virtual QuantizedRows Unpack(std::span<const int64_t> rows, QuantizedBuffer& buffer) const = 0;
+};
+
+// Whether a matrix of this form can keep the integers of `rows` as they are. It then keeps their
+// scales too, those of groups rounded to f16, and as zero points minimum / scale rounded to f16,
+// which is exact for whole numbers below 2049.
+bool KeepsIntegers(const MatrixSpec& spec, const QuantizedRows& rows);
+
+// Packs weights into the form that a backend's operations read. A source has been read when the
+// call returns.
+//
+// Threads: one caller at a time, who calls no operation meanwhile.
+class Packer {
+ public:
+  virtual ~Packer() = default;
+
+  // The best storage format of this backend for weights that a checkpoint holds as `dtype`.
+  virtual WeightFormat NativeFormat(DType dtype) const = 0;
+  // A matrix of zeros. kInvalidArgument if the sizes are impossible, kUnsupported if this backend
+  // has no such form, kResourceExhausted if the memory is not there.
+  virtual Result<WeightMatrix> AllocateMatrix(const MatrixSpec& spec) = 0;
+  // Converts host rows into rows [first_row, first_row + source.rows) of `matrix`.
+  virtual Status PackRows(WeightMatrix& matrix, int64_t first_row, const SourceRows& source) = 0;
+  // Does the same for `rows` of a source of integers. A matrix that KeepsIntegers takes them
+  // without rounding; any other is packed from the floats that they stand for.
+  virtual Status PackQuantizedRows(WeightMatrix& matrix, int64_t first_row,
+                                   const QuantizedSource& source,
+                                   std::span<const int64_t> rows) = 0;
+};
+
+}  // namespace dray::kernels
