@@ -50,7 +50,7 @@ Status TwiceError(std::string_view name, const MappedFile& first, const MappedFi
 
 Result<Checkpoint> Checkpoint::Open(const fs::path& path, const OpenOptions& options) {
   DRAY_ASSIGN_OR_RETURN(const WeightFiles weights, FindWeightFiles(path));
-  if (options.forbid_pickle && weights.format == WeightFormat::kTorch) {
+  if (options.forbid_pickle && weights.format == FileFormat::kTorch) {
     return Status(
         StatusCode::kUnsupported,
         fmt::format(
@@ -82,8 +82,8 @@ Status Checkpoint::OpenFile(const fs::path& path) {
 
 Result<FileContent> Checkpoint::ReadContent(const MappedFile& file) {
   const std::string path = file.path().string();
-  if (format_ == WeightFormat::kTorch) return ReadTorchFile(file.bytes(), path);
-  if (format_ == WeightFormat::kSafetensors) return ReadSafetensors(file.bytes(), path);
+  if (format_ == FileFormat::kTorch) return ReadTorchFile(file.bytes(), path);
+  if (format_ == FileFormat::kSafetensors) return ReadSafetensors(file.bytes(), path);
   DRAY_ASSIGN_OR_RETURN(GgufContent gguf, ReadGguf(file.bytes(), path));
   // Of several parts the first has it all.
   if (metadata_.is_null()) metadata_ = std::move(gguf.metadata);
@@ -191,7 +191,7 @@ Status Checkpoint::CheckUnchanged() const {
 
 Result<Json> ReadMetadata(const fs::path& path) {
   DRAY_ASSIGN_OR_RETURN(const WeightFiles weights, FindWeightFiles(path));
-  if (weights.format != WeightFormat::kGguf) {
+  if (weights.format != FileFormat::kGguf) {
     return Status(StatusCode::kNotFound,
                   fmt::format("{}: its weights are {} files, which hold no metadata", path.string(),
                               Name(weights.format)));

@@ -89,7 +89,7 @@ class Checkpoint {
   Status CheckAgainstIndex(const WeightFiles& weights);
   Result<FileContent> ReadContent(const MappedFile& file);
 
-  WeightFormat format_ = WeightFormat::kSafetensors;
+  FileFormat format_ = FileFormat::kSafetensors;
   Json metadata_;
   std::vector<std::unique_ptr<File>> files_;
   std::vector<TensorSource> tensors_;

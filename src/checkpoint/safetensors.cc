@@ -81,7 +81,7 @@ class Reader {
   Status CheckMetadata(const Json& metadata) const;
   Status CheckSize(const Entry& entry) const;
   Status CheckTiling(std::vector<Entry>& entries) const;
-  void Place(const Entry& entry, FileContent& content) const;
+  void AddTensor(const Entry& entry, FileContent& content) const;
 
   std::span<const std::byte> bytes_;
   const std::string& path_;
@@ -222,7 +222,7 @@ Status Reader::CheckTiling(std::vector<Entry>& entries) const {
   return OkStatus();
 }
 
-void Reader::Place(const Entry& entry, FileContent& content) const {
+void Reader::AddTensor(const Entry& entry, FileContent& content) const {
   const std::string name(entry.name);
   if (!entry.format->dtype) {
     content.unreadable.push_back(
@@ -259,7 +259,7 @@ Result<FileContent> Reader::Read() {
   DRAY_RETURN_IF_ERROR(CheckTiling(entries));
   FileContent content;
   content.tensors.reserve(entries.size());
-  for (const Entry& entry : entries) Place(entry, content);
+  for (const Entry& entry : entries) AddTensor(entry, content);
   return content;
 }
 

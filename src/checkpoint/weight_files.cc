@@ -16,15 +16,15 @@ namespace {
 namespace fs = std::filesystem;
 
 struct Candidate {
-  WeightFormat format;
+  FileFormat format;
   std::string_view extension;
   std::string_view single;
   std::string_view index;
 };
 constexpr std::array kCandidates = {
-    Candidate{WeightFormat::kSafetensors, ".safetensors", "model.safetensors",
+    Candidate{FileFormat::kSafetensors, ".safetensors", "model.safetensors",
               "model.safetensors.index.json"},
-    Candidate{WeightFormat::kTorch, ".bin", "pytorch_model.bin", "pytorch_model.bin.index.json"},
+    Candidate{FileFormat::kTorch, ".bin", "pytorch_model.bin", "pytorch_model.bin.index.json"},
 };
 
 // What trainers leave beside the weights under the same extension.
@@ -77,7 +77,7 @@ Status Ambiguous(const fs::path& dir, const std::vector<fs::path>& files,
 }
 
 Result<WeightFiles> GgufModel(const fs::path& file) {
-  WeightFiles weights{.format = WeightFormat::kGguf, .files = {}, .index_path = {}, .index = {}};
+  WeightFiles weights{.format = FileFormat::kGguf, .files = {}, .index_path = {}, .index = {}};
   DRAY_ASSIGN_OR_RETURN(weights.files, FindGgufParts(file));
   return weights;
 }
@@ -102,13 +102,13 @@ Result<WeightFiles> FindGguf(const fs::path& dir) {
 
 }  // namespace
 
-std::string_view Name(WeightFormat format) {
+std::string_view Name(FileFormat format) {
   switch (format) {
-    case WeightFormat::kSafetensors:
+    case FileFormat::kSafetensors:
       return "safetensors";
-    case WeightFormat::kTorch:
+    case FileFormat::kTorch:
       return "torch";
-    case WeightFormat::kGguf:
+    case FileFormat::kGguf:
       return "gguf";
   }
   return "unknown";

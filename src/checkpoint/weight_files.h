@@ -13,12 +13,12 @@
 
 namespace dray::checkpoint {
 
-enum class WeightFormat { kSafetensors, kTorch, kGguf };
+enum class FileFormat { kSafetensors, kTorch, kGguf };
 // "safetensors", "torch" or "gguf".
-std::string_view Name(WeightFormat format);
+std::string_view Name(FileFormat format);
 
 struct WeightFiles {
-  WeightFormat format = WeightFormat::kSafetensors;
+  FileFormat format = FileFormat::kSafetensors;
   std::vector<std::filesystem::path> files;  // sorted by name; all exist
   std::filesystem::path index_path;          // empty if there is no index
   std::optional<ShardIndex> index;           // likewise

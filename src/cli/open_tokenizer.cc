@@ -14,7 +14,7 @@ Result<std::unique_ptr<tokenizer::Tokenizer>> OpenTokenizer(const std::filesyste
   if (has_files) return tokenizer::Tokenizer::Load(dir);
   if (!checkpoint::IsGgufFile(path)) {
     const auto weights = checkpoint::FindWeightFiles(path);
-    const bool gguf = weights.ok() && weights->format == checkpoint::WeightFormat::kGguf;
+    const bool gguf = weights.ok() && weights->format == checkpoint::FileFormat::kGguf;
     if (!gguf) return tokenizer::Tokenizer::Load(dir);
   }
   DRAY_ASSIGN_OR_RETURN(const Json metadata, checkpoint::ReadMetadata(path));

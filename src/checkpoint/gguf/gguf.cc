@@ -58,7 +58,7 @@ class Reader {
   static Status SetSize(Entry& entry);
   void FindData();
   Status CheckPlaces(std::vector<Entry> entries) const;
-  void Place(const Entry& entry, FileContent& content) const;
+  void AddTensor(const Entry& entry, FileContent& content) const;
 
   std::span<const std::byte> bytes_;
   ByteReader reader_;
@@ -176,7 +176,7 @@ Status Reader::CheckPlaces(std::vector<Entry> entries) const {
   return OkStatus();
 }
 
-void Reader::Place(const Entry& entry, FileContent& content) const {
+void Reader::AddTensor(const Entry& entry, FileContent& content) const {
   const std::string name(entry.name);
   if (entry.type == nullptr) {
     content.unreadable.push_back(
@@ -223,7 +223,7 @@ Result<GgufContent> Reader::Read() {
   }
   FindData();
   DRAY_RETURN_IF_ERROR(CheckPlaces(entries));
-  for (const Entry& entry : entries) Place(entry, gguf.content);
+  for (const Entry& entry : entries) AddTensor(entry, gguf.content);
   return gguf;
 }
 

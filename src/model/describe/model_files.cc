@@ -15,7 +15,7 @@ using checkpoint::Checkpoint;
 bool IsGguf(const std::filesystem::path& path) {
   if (checkpoint::IsGgufFile(path)) return true;
   const auto weights = checkpoint::FindWeightFiles(path);
-  return weights.ok() && weights->format == checkpoint::WeightFormat::kGguf;
+  return weights.ok() && weights->format == checkpoint::FileFormat::kGguf;
 }
 
 Result<ModelFiles> OpenGguf(const std::filesystem::path& path,
