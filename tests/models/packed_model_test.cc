@@ -124,6 +124,28 @@ TEST_P(PackedModelTest, AsFloatsTheLogitsAgree) {
   EXPECT_LE(WorstLogit(**model, golden), 1e-4);  // the same limit as for float checkpoints
 }
 
+// Ranges of columns that begin and end between words and groups, and inside of them.
+void ExpectColumns(const checkpoint::PackedLinear& packed) {
+  const std::vector<int64_t> rows = {5, 0};
+  const int64_t cols = packed.cols();
+  kernels::QuantizedBuffer whole_buffer, buffer;
+  const auto whole = packed.Unpack(rows, packed.all_columns(), whole_buffer);
+  std::vector<float> expected(static_cast<size_t>(cols)), floats(static_cast<size_t>(cols));
+  for (const int64_t begin : {int64_t{0}, int64_t{3}, int64_t{16}, int64_t{32}, cols - 5}) {
+    for (const int64_t count : {int64_t{1}, int64_t{30}, cols - begin}) {
+      if (begin + count > cols) continue;
+      const auto part = packed.Unpack(rows, {begin, count}, buffer);
+      ASSERT_EQ(part.cols, count);
+      for (int64_t r = 0; r < part.rows; ++r) {
+        whole.ToFloats(r, expected.data());
+        part.ToFloats(r, floats.data());
+        EXPECT_TRUE(std::equal(floats.begin(), floats.begin() + count, expected.begin() + begin))
+            << count << " columns from " << begin;
+      }
+    }
+  }
+}
+
 TEST_P(PackedModelTest, WeightsAreTheSameBits) {
   const GoldenModel golden = Read(GetParam().name);
   const auto description = model::ReadModelDescription(golden.dir).value();
@@ -150,7 +172,7 @@ TEST_P(PackedModelTest, WeightsAreTheSameBits) {
     for (size_t first = 0; first < order.size(); first += 7) {
       const auto wanted =
           std::span(order).subspan(first, std::min<size_t>(7, order.size() - first));
-      const auto rows = packed->Unpack(wanted, buffer);
+      const auto rows = packed->Unpack(wanted, packed->all_columns(), buffer);
       ASSERT_EQ(rows.rows, static_cast<int64_t>(wanted.size()));
       for (size_t r = 0; r < wanted.size(); ++r) {
         rows.ToFloats(static_cast<int64_t>(r), row.data());
@@ -159,6 +181,7 @@ TEST_P(PackedModelTest, WeightsAreTheSameBits) {
             << tensor.name << " at " << wanted[r];
       }
     }
+    ExpectColumns(*packed);
     ++compared;
   }
   EXPECT_EQ(compared, 2);

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <filesystem>
@@ -60,7 +61,7 @@ TEST(BlockTensorTest, UnpacksWhatTheBlocksDecodeTo) {
     const int64_t cols = tensor.shape[1];
     kernels::QuantizedBuffer buffer;
     for (const auto& rows : {std::vector<int64_t>{2, 0, 3}, {1}}) {
-      const kernels::QuantizedRows unpacked = integers.Unpack(rows, buffer);
+      const kernels::QuantizedRows unpacked = integers.Unpack(rows, integers.all_columns(), buffer);
       ASSERT_EQ(unpacked.rows, static_cast<int64_t>(rows.size()));
       ASSERT_EQ(unpacked.cols, cols);
       std::vector<float> floats(static_cast<size_t>(cols)), expected(floats.size());
@@ -71,8 +72,42 @@ TEST(BlockTensorTest, UnpacksWhatTheBlocksDecodeTo) {
         EXPECT_EQ(floats, expected) << "row " << rows[r];
       }
     }
-    EXPECT_EQ(Holds(integers.form(), integers.Unpack(std::vector<int64_t>{0}, buffer)),
+    EXPECT_EQ(KeepsIntegers(integers.form(), integers.Unpack(std::vector<int64_t>{0},
+                                                             integers.all_columns(), buffer)),
               tensor.name == "Q4_0" || tensor.name == "Q4_1" || tensor.name == "Q4_K");
+  }
+}
+
+// Ranges that begin and end between blocks, between groups of a block, and anywhere.
+TEST(BlockTensorTest, ColumnsAreThoseOfTheWholeRows) {
+  const auto checkpoint = Checkpoint::Open(GgufDir() / "blocks.gguf");
+  ASSERT_TRUE(checkpoint.ok()) << checkpoint.status().message();
+  for (const TensorSource& tensor : checkpoint->tensors()) {
+    if (tensor.blocks == nullptr) continue;
+    SCOPED_TRACE(tensor.name);
+    const BlockTensor integers(tensor);
+    const int64_t cols = integers.cols();
+    const std::vector<int64_t> rows = {3, 1};
+    kernels::QuantizedBuffer whole_buffer, buffer;
+    const auto whole = integers.Unpack(rows, integers.all_columns(), whole_buffer);
+    std::vector<float> expected(static_cast<size_t>(cols)), floats(static_cast<size_t>(cols));
+    for (const int64_t begin : {int64_t{0}, int64_t{5}, int64_t{32}, cols / 2, cols - 1}) {
+      for (const int64_t count : {int64_t{1}, int64_t{48}, int64_t{64}, cols - begin}) {
+        if (begin + count > cols) continue;
+        SCOPED_TRACE(testing::Message() << count << " columns from " << begin);
+        const auto part = integers.Unpack(rows, {begin, count}, buffer);
+        ASSERT_EQ(part.cols, count);
+        for (int64_t r = 0; r < part.rows; ++r) {
+          whole.ToFloats(r, expected.data());
+          part.ToFloats(r, floats.data());
+          EXPECT_TRUE(std::equal(floats.begin(), floats.begin() + count, expected.begin() + begin));
+        }
+        const kernels::MatrixSpec form = integers.FormOf({begin, count});
+        EXPECT_EQ(form.cols, count);
+        EXPECT_EQ(form.format == integers.form().format,
+                  begin % 32 == 0 || integers.form().group == 0);
+      }
+    }
   }
 }
 

@@ -5,7 +5,10 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <numeric>
 #include <utility>
+
+#include "base/checked_math.h"
 
 namespace dray::checkpoint {
 namespace {
@@ -140,18 +143,25 @@ void PackedLinear::ReadZeros() {
       std::all_of(zeros_.begin(), zeros_.end(), [&](uint8_t zero) { return zero == half; });
 }
 
-int64_t PackedLinear::LargestGroup() const {
+int64_t PackedLinear::LargestGroup(ColumnRange columns) const {
   if (!is_ordered()) return 0;
   for (const int64_t group : {128, 64, 32}) {
-    if (group_ >= cols_ || group_ % group == 0) return group;
+    if (group_ >= cols_ || (group_ % group == 0 && columns.begin % group == 0)) return group;
   }
   return 0;
 }
 
-kernels::MatrixSpec PackedLinear::form() const {
+int64_t PackedLinear::SharedGroup(ColumnRange columns) const {
+  if (!is_ordered()) return 1;
+  if (group_ >= cols_) return std::max(columns.count, int64_t{1});
+  // Columns that begin inside a group have smaller groups, of which none crosses two.
+  return std::gcd(group_, columns.begin);
+}
+
+kernels::MatrixSpec PackedLinear::FormOf(ColumnRange columns) const {
   const bool is_int8 = format_.bits == 8;
-  kernels::MatrixSpec form = {rows_, cols_, kernels::WeightFormat::kI8};
-  const int64_t group = LargestGroup();
+  kernels::MatrixSpec form = {rows_, columns.count, kernels::WeightFormat::kI8};
+  const int64_t group = LargestGroup(columns);
   if (group == 0 || (is_int8 && is_symmetric_ && group_ >= cols_)) return form;
   form.format = is_int8 ? kernels::WeightFormat::kI8 : kernels::WeightFormat::kI4;
   form.group = group;
@@ -172,64 +182,84 @@ float PackedLinear::ScaleAt(int64_t group, int64_t row) const {
   }
 }
 
-kernels::QuantizedRows PackedLinear::Unpack(std::span<const int64_t> rows,
+int64_t PackedLinear::FirstOfWord(ColumnRange columns) const {
+  const bool words_of_inputs = format_.order == PackedFormat::Order::kGptq;
+  return words_of_inputs ? columns.begin / per_word() * per_word() : columns.begin;
+}
+
+int64_t PackedLinear::RowStride(ColumnRange columns) const {
+  return RoundUp(columns.begin + columns.count - FirstOfWord(columns), per_word()) + 64;
+}
+
+kernels::QuantizedRows PackedLinear::Unpack(std::span<const int64_t> rows, ColumnRange columns,
                                             kernels::QuantizedBuffer& buffer) const {
   const auto count = static_cast<int64_t>(rows.size());
-  buffer.values.resize(static_cast<size_t>(count * row_stride()));
+  buffer.values.resize(static_cast<size_t>(count * RowStride(columns)));
   if (format_.order == PackedFormat::Order::kGptq) {
-    UnpackInputWords(rows, buffer.values.data());
+    UnpackInputWords(rows, columns, buffer.values.data());
   } else {
-    UnpackOutputWords(rows, buffer.values.data());
+    UnpackOutputWords(rows, columns, buffer.values.data());
   }
-  const int64_t groups = is_ordered() ? num_groups_ : cols_;
-  buffer.scales.resize(static_cast<size_t>(count * groups));
-  buffer.minimums.resize(buffer.scales.size());
-  for (int64_t r = 0; r < count; ++r) {
-    const int64_t row = rows[static_cast<size_t>(r)];
-    for (int64_t g = 0; g < groups; ++g) {
-      const int64_t group = is_ordered() ? g : order_[static_cast<size_t>(g)];
-      const float scale = ScaleAt(group, row);
-      const auto zero = zeros_[static_cast<size_t>(group * rows_ + row)];
-      buffer.scales[static_cast<size_t>(r * groups + g)] = scale;
-      buffer.minimums[static_cast<size_t>(r * groups + g)] = scale * static_cast<float>(zero);
-    }
-  }
-  return {.values = buffer.values.data(),
+  UnpackScales(rows, columns, buffer);
+  return {.values = buffer.values.data() + (columns.begin - FirstOfWord(columns)),
           .rows = count,
-          .cols = cols_,
-          .row_stride = row_stride(),
+          .cols = columns.count,
+          .row_stride = RowStride(columns),
           .bits = format_.bits,
-          .group = is_ordered() ? group_ : 1,
+          .group = SharedGroup(columns),
           .scales = buffer.scales.data(),
           .minimums = is_symmetric_ ? nullptr : buffer.minimums.data()};
 }
 
-void PackedLinear::UnpackInputWords(std::span<const int64_t> rows, uint8_t* values) const {
-  for (int64_t w = 0; w < cols_ / per_word(); ++w) {
-    uint8_t* to = values + w * per_word();
+void PackedLinear::UnpackScales(std::span<const int64_t> rows, ColumnRange columns,
+                                kernels::QuantizedBuffer& buffer) const {
+  const int64_t shared = SharedGroup(columns);
+  const auto groups = static_cast<size_t>(DivideRoundUp(columns.count, shared));
+  buffer.scales.resize(rows.size() * groups);
+  buffer.minimums.resize(buffer.scales.size());
+  for (size_t r = 0; r < rows.size(); ++r) {
+    for (size_t g = 0; g < groups; ++g) {
+      const int64_t channel = columns.begin + static_cast<int64_t>(g) * shared;
+      const int64_t group = is_ordered() ? channel / group_ : order_[static_cast<size_t>(channel)];
+      const float scale = ScaleAt(group, rows[r]);
+      const auto zero = zeros_[static_cast<size_t>(group * rows_ + rows[r])];
+      buffer.scales[r * groups + g] = scale;
+      buffer.minimums[r * groups + g] = scale * static_cast<float>(zero);
+    }
+  }
+}
+
+void PackedLinear::UnpackInputWords(std::span<const int64_t> rows, ColumnRange columns,
+                                    uint8_t* values) const {
+  const int64_t first = FirstOfWord(columns), stride = RowStride(columns);
+  for (int64_t c = first; c < columns.begin + columns.count; c += per_word()) {
+    const int64_t words = c / per_word() * rows_;  // where those of these channels begin
+    uint8_t* to = values + (c - first);
     for (const int64_t row : rows) {
-      const auto word = ReadAt<uint32_t>(*sources_[kNumbers], w * rows_ + row);
+      const auto word = ReadAt<uint32_t>(*sources_[kNumbers], words + row);
       if (format_.bits == 8) {
         std::memcpy(to, &word, sizeof(word));
       } else {
         const uint64_t bytes = SpreadNibbles(word);
         std::memcpy(to, &bytes, sizeof(bytes));
       }
-      to += row_stride();
+      to += stride;
     }
   }
 }
 
 // A tile of columns of rows that share words at a time: the words lie far apart, so they are first
 // read into one place.
-void PackedLinear::UnpackOutputWords(std::span<const int64_t> rows, uint8_t* values) const {
+void PackedLinear::UnpackOutputWords(std::span<const int64_t> rows, ColumnRange columns,
+                                     uint8_t* values) const {
   constexpr int64_t kTileCols = 32;
   const int64_t row_words = rows_ / per_word();
-  for (int64_t begin = 0; begin < cols_; begin += kTileCols) {
-    const int64_t count = std::min(kTileCols, cols_ - begin);
+  const int64_t end = columns.begin + columns.count, stride = RowStride(columns);
+  for (int64_t begin = columns.begin; begin < end; begin += kTileCols) {
+    const int64_t count = std::min(kTileCols, end - begin);
     std::array<uint32_t, kTileCols> words;
     int64_t held = -1;  // the word of each row that `words` holds
-    uint8_t* to = values + begin;
+    uint8_t* to = values + (begin - columns.begin);
     for (const int64_t row : rows) {
       if (row / per_word() != held) {
         held = row / per_word();
@@ -243,7 +273,7 @@ void PackedLinear::UnpackOutputWords(std::span<const int64_t> rows, uint8_t* val
       for (int64_t c = 0; c < count; ++c) {
         to[c] = static_cast<uint8_t>(words[static_cast<size_t>(c)] >> shift & 15u);
       }
-      to += row_stride();
+      to += stride;
     }
   }
 }

@@ -33,7 +33,9 @@ struct PackedFormat {
 
 // Its form holds it bit for bit, in the largest of the kernels' groups that its own can be cut
 // into, with zero points if they differ from half the range. No form holds groups that are no
-// multiple of 32 or spread over the channels: they become int8 rows.
+// multiple of 32 or spread over the channels: they become int8 rows. A range of columns may begin
+// at any channel, also where groups are spread (GPTQ's "act order"): the channels of a matrix are
+// in the layer's order, and each names its group.
 class PackedLinear final : public IntegerTensor {
  public:
   // The tensors of `module`, e.g. "model.layers.0.mlp.up_proj". kInvalidArgument, naming tensor and
@@ -42,12 +44,14 @@ class PackedLinear final : public IntegerTensor {
   static Result<PackedLinear> Open(const Checkpoint& checkpoint, const std::string& module,
                                    const PackedFormat& format);
 
-  kernels::MatrixSpec form() const override;
+  kernels::MatrixSpec FormOf(ColumnRange columns) const override;
+  int64_t rows() const override { return rows_; }
+  int64_t cols() const override { return cols_; }
   std::span<const TensorSource* const> sources() const override { return sources_; }
   // None: words hold several channels, or several rows' words lie side by side.
   std::span<const std::byte> BytesOfRows(int64_t, int64_t) const override { return {}; }
   // Where groups are not ordered each column becomes a group.
-  kernels::QuantizedRows Unpack(std::span<const int64_t> rows,
+  kernels::QuantizedRows Unpack(std::span<const int64_t> rows, ColumnRange columns,
                                 kernels::QuantizedBuffer& buffer) const override;
 
  private:
@@ -58,15 +62,24 @@ class PackedLinear final : public IntegerTensor {
   void ReadZeros();
   int64_t per_word() const { return 32 / format_.bits; }
   uint32_t mask() const { return (1u << format_.bits) - 1; }
-  // Of unpacked rows: not a large power of two, so that a few bytes of many rows fit the
-  // first-level cache together.
-  int64_t row_stride() const { return cols_ + 64; }
+  // The first column of the word that holds the columns' first. Words of output channels hold one
+  // column.
+  int64_t FirstOfWord(ColumnRange columns) const;
+  // Of unpacked rows, which begin at FirstOfWord: not a large power of two, so that a few bytes of
+  // many rows fit the first-level cache together.
+  int64_t RowStride(ColumnRange columns) const;
   // Whether channel c belongs to group c / group_. Otherwise groups are spread over the channels.
   bool is_ordered() const { return order_.empty(); }
-  // The largest group of the kernels that its own can be cut into; 0: none.
-  int64_t LargestGroup() const;
-  void UnpackInputWords(std::span<const int64_t> rows, uint8_t* values) const;
-  void UnpackOutputWords(std::span<const int64_t> rows, uint8_t* values) const;
+  // The largest group of the kernels that its own can be cut into, counted from the first of the
+  // columns; 0: none.
+  int64_t LargestGroup(ColumnRange columns) const;
+  // Columns that share a scale, counted from the first of the columns.
+  int64_t SharedGroup(ColumnRange columns) const;
+  // Rows from FirstOfWord on.
+  void UnpackInputWords(std::span<const int64_t> rows, ColumnRange columns, uint8_t* values) const;
+  void UnpackOutputWords(std::span<const int64_t> rows, ColumnRange columns, uint8_t* values) const;
+  void UnpackScales(std::span<const int64_t> rows, ColumnRange columns,
+                    kernels::QuantizedBuffer& buffer) const;
   float ScaleAt(int64_t group, int64_t row) const;
 
   PackedFormat format_;

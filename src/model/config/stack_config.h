@@ -81,6 +81,7 @@ struct StackConfig {
   PositionKind position = PositionKind::kRotary;
   int64_t position_offset = 0;  // learned: position p reads row p + offset
   RopeConfig rope;
+  std::vector<float> alibi_slopes;  // kAlibi: one for each head
 
   // [layer]: the factor of the scores.
   std::vector<float> attention_scale;

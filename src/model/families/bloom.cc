@@ -2,6 +2,7 @@
 // by head.
 #include <algorithm>
 
+#include "model/families/alibi.h"
 #include "model/families/families.h"
 #include "model/families/family_config.h"
 
@@ -40,6 +41,7 @@ Result<ModelConfig> ReadConfig(ConfigReader& reader) {
   stack.activation = Activation::kGeluTanh;
   stack.embedding_norm = true;
   stack.position = PositionKind::kAlibi;
+  stack.alibi_slopes = AlibiSlopes(stack.num_heads);
   stack.qkv_bias = true;
   stack.attention_out_bias = true;
   stack.ffn_bias = true;

@@ -40,14 +40,6 @@ int64_t ExtentOf(Extent extent, const ModelConfig& config) {
   return 0;
 }
 
-int64_t SlotRows(const WeightRow& row, const ModelConfig& config) {
-  const StackConfig& stack = config.stack;
-  if (row.slot == Slot::kQkv || row.slot == Slot::kQkvBias) return stack.qkv_width();
-  if (row.slot == Slot::kFfnIn || row.slot == Slot::kFfnInBias)
-    return stack.gated ? 2 * stack.ffn : stack.ffn;
-  return ExtentOf(row.rows, config);
-}
-
 bool IsPresent(const WeightRow& row, const ModelConfig& config) {
   return row.present == nullptr || row.present(config);
 }

@@ -59,7 +59,8 @@ enum class Transform : uint8_t {
   kInterleavedHalves,  // of each head, rows 0, half, 1, half + 1, ...
 };
 
-// How a tensor is split over the ranks of a tensor-parallel group.
+// How a tensor is split over the ranks of a tensor-parallel group. Where the cuts are:
+// parallel/shard.h.
 enum class ShardRule : uint8_t {
   kReplicate,     // every rank holds all of it
   kColumnByHead,  // output features, by whole attention heads
@@ -106,10 +107,9 @@ struct FamilySpec {
   std::span<const std::string_view> prefixes;
 };
 
-// The size along `extent`; kPositions counts the rows of the position table.
+// The size along `extent` of a tensor of the checkpoint; kPositions counts the rows of the position
+// table. What a rank's slot has of it: weights/slot_slices.h.
 int64_t ExtentOf(Extent extent, const ModelConfig& config);
-// The number of rows of the whole slot, of which `row` fills a part; for a vector, of its elements.
-int64_t SlotRows(const WeightRow& row, const ModelConfig& config);
 bool IsPresent(const WeightRow& row, const ModelConfig& config);
 
 // Every family that dray knows, sorted by model_type.

@@ -5,7 +5,6 @@
 
 #include "base/check.h"
 #include "base/checked_math.h"
-#include "model/forward/alibi.h"
 #include "model/forward/rope.h"
 
 namespace dray::model {
@@ -83,7 +82,7 @@ Status Decoder::Allocate() {
   if (config_.position == PositionKind::kLearned)
     position_rows_.reserve(static_cast<size_t>(tokens));
   if (config_.position == PositionKind::kAlibi) {
-    const std::vector<float> slopes = AlibiSlopes(config_.num_heads);
+    const std::vector<float>& slopes = config_.alibi_slopes;
     DRAY_RETURN_IF_ERROR(make(alibi_, 1, config_.num_heads));
     DRAY_RETURN_IF_ERROR(
         memory_.CopyFromHost(alibi_.as<float>(), slopes.data(), slopes.size() * sizeof(float)));

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "model/weights/slot_slices.h"
 #include "tensor/dtype.h"
 
 namespace dray::model {
@@ -90,26 +91,56 @@ class Generator {
     return weights_.Vector(row.slot, layer) == nullptr ? FillVector(row, layer) : OkStatus();
   }
 
+  // The numbers are drawn for the whole matrix, so that every rank has its part of the same one.
   Status FillMatrix(const WeightRow& row, int64_t layer) {
-    const auto spec = kernels::MatrixSpec::Of(SlotRows(row, config_), ExtentOf(row.cols, config_),
-                                              options_.FormatOf(row.slot));
-    DRAY_ASSIGN_OR_RETURN(auto matrix, backend_.packer().AllocateMatrix(spec));
-    kernels::SourceRows source;
-    source.dtype = DType::kBF16;
-    source.cols = spec.cols;
-    source.row_stride =
-        std::clamp<int64_t>(kReach / std::max<int64_t>(spec.rows, 1), 1, kMaxStride);
-    for (int64_t done = 0; done < spec.rows; done += source.rows) {
-      source.rows = std::min(spec.rows - done, kReach);
-      source.data = numbers_.data() + random_() % kReach;
-      DRAY_RETURN_IF_ERROR(backend_.packer().PackRows(matrix, done, source));
+    const SlotSlices slices = SlicesOf(row, config_, options_.rank);
+    DRAY_ASSIGN_OR_RETURN(auto matrix, backend_.packer().AllocateMatrix(kernels::MatrixSpec::Of(
+                                           slices.rows.local_size, slices.cols.local_size,
+                                           options_.FormatOf(row.slot))));
+    const int64_t rows = slices.rows.global_size;
+    const int64_t row_stride =
+        std::clamp<int64_t>(kReach / std::max<int64_t>(rows, 1), 1, kMaxStride);
+    for (int64_t first = 0; first < rows; first += kReach) {
+      const Window window = {.first_row = first,
+                             .rows = std::min(rows - first, kReach),
+                             .row_stride = row_stride,
+                             .numbers = numbers_.data() + random_() % kReach};
+      DRAY_RETURN_IF_ERROR(PackWindow(matrix, slices, window));
     }
     weights_.SetMatrix(row.slot, layer, std::move(matrix));
     return OkStatus();
   }
 
+  // Some rows of a whole matrix, and where their numbers are: row r's begin at
+  // numbers[(r - first_row) * row_stride].
+  struct Window {
+    int64_t first_row;
+    int64_t rows;
+    int64_t row_stride;
+    const uint16_t* numbers;
+  };
+
+  Status PackWindow(kernels::WeightMatrix& matrix, const SlotSlices& slices, const Window& window) {
+    const checkpoint::ColumnRange columns = slices.stored_columns();
+    if (columns.count == 0) return OkStatus();
+    for (const parallel::Piece& piece : slices.rows.pieces) {
+      const int64_t begin = std::max(piece.global, window.first_row);
+      const int64_t end = std::min(piece.global + piece.count, window.first_row + window.rows);
+      if (begin >= end) continue;
+      DRAY_RETURN_IF_ERROR(backend_.packer().PackRows(
+          matrix, piece.local + begin - piece.global,
+          {.data = window.numbers + (begin - window.first_row) * window.row_stride + columns.begin,
+           .dtype = DType::kBF16,
+           .rows = end - begin,
+           .cols = columns.count,
+           .row_stride = window.row_stride}));
+    }
+    return OkStatus();
+  }
+
   Status FillVector(const WeightRow& row, int64_t layer) {
-    const std::vector<float> values(static_cast<size_t>(SlotRows(row, config_)),
+    const SlotSlices slices = SlicesOf(row, config_, options_.rank);
+    const std::vector<float> values(static_cast<size_t>(slices.rows.local_size),
                                     IsNormWeight(row.slot) ? 1.0f : 0.0f);
     DRAY_ASSIGN_OR_RETURN(auto tensor, Tensor::Make(backend_.memory().allocator(), DType::kF32,
                                                     {static_cast<int64_t>(values.size())}));

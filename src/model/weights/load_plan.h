@@ -10,6 +10,7 @@
 #include "checkpoint/integers/integer_tensor.h"
 #include "kernels/packer.h"
 #include "model/describe/model_description.h"
+#include "model/weights/slot_slices.h"
 #include "model/weights/weights.h"
 
 namespace dray::model {
@@ -52,8 +53,9 @@ Result<LoadPlan> PlanTensors(const ModelDescription& model,
 // The packer's best format for what most numbers of the planned matrices are.
 kernels::WeightFormat AutomaticFormat(const LoadPlan& plan, const kernels::Packer& packer);
 
-// The form that is nearest to those of all parts of a matrix, which are integers: their bits, the
-// smallest of their groups, zero points if any part has them; int8 rows if their bits differ.
-kernels::MatrixSpec JoinedForm(const PlannedSlot& slot, const ModelConfig& config);
+// The form of a rank's slot, all of whose parts are integers, that is nearest to those of the parts:
+// their bits, the smallest of their groups, zero points if any part has them; int8 rows if their
+// bits differ.
+kernels::MatrixSpec JoinedForm(const PlannedSlot& slot, const SlotSlices& slices);
 
 }  // namespace dray::model

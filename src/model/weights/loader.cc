@@ -8,12 +8,15 @@
 #include <vector>
 
 #include "model/weights/row_runs.h"
+#include "model/weights/slot_slices.h"
 #include "model/weights/smoothing.h"
 #include "model/weights/source_rows.h"
 
 namespace dray::model {
 namespace {
 
+using checkpoint::ColumnRange;
+using checkpoint::IntegerColumns;
 using checkpoint::IntegerTensor;
 using checkpoint::TensorSource;
 using kernels::SourceRows;
@@ -22,26 +25,29 @@ using kernels::SourceRows;
 // that the threads are busy, small against any model.
 constexpr int64_t kPieceBytes = int64_t{16} << 20;
 
-// Rows of `all` that `run` means.
-SourceRows Slice(const SourceRows& all, const RowRun& run) {
-  SourceRows part = all;
-  part.data = static_cast<const std::byte*>(all.data) +
-              static_cast<size_t>(run.source_row * all.row_stride) * SizeOf(all.dtype);
-  part.rows = run.count;
-  part.row_stride *= run.source_step;
-  return part;
-}
-
-// The bytes that `rows` spans in its file.
-std::span<const std::byte> Span(const SourceRows& rows) {
-  const int64_t last = (rows.rows - 1) * rows.row_stride + (rows.cols - 1) * rows.col_stride;
-  return {static_cast<const std::byte*>(rows.data),
-          static_cast<size_t>(last + 1) * SizeOf(rows.dtype)};
-}
-
 // The bytes of its file that the tensor takes.
 std::span<const std::byte> StoredBytes(const TensorSource& source) {
-  return source.blocks != nullptr ? source.bytes() : Span(AsRows(source, Transform::kNone));
+  return source.blocks != nullptr ? source.bytes() : SpannedBytes(AsRows(source, Transform::kNone));
+}
+
+// The bytes of its file that rows of `runs` need, and perhaps those of rows between them. All that
+// the tensor takes, if rows share bytes.
+std::span<const std::byte> NeededBytes(const PlannedTensor& tensor, std::span<const RowRun> runs) {
+  const std::span<const std::byte> all = StoredBytes(*tensor.source);
+  if (runs.empty()) return {};
+  int64_t first = runs.front().source_row, end = first;
+  for (const RowRun& run : runs) {
+    first = std::min(first, run.source_row);
+    end = std::max(end, run.source_row + (run.count - 1) * run.source_step + 1);
+  }
+  if (tensor.integers != nullptr) {
+    const auto bytes = tensor.integers->BytesOfRows(first, end - first);
+    return bytes.empty() ? all : bytes;
+  }
+  if (tensor.source->blocks != nullptr) return all;
+  const SourceRows rows = AsRows(*tensor.source, tensor.row->transform);
+  if (rows.row_stride < rows.col_stride) return all;
+  return SpannedBytes(PartOf(rows, {.source_row = first, .count = end - first}, {0, rows.cols}));
 }
 
 // Whole panels of 32 rows, of about kPieceBytes.
@@ -49,9 +55,10 @@ int64_t PieceRows(int64_t row_bytes) {
   return std::max<int64_t>(32, kPieceBytes / row_bytes / 32 * 32);
 }
 
-class Loader {
+class CheckpointLoader {
  public:
-  Loader(const ModelDescription& model, kernels::Backend& backend, const LoadOptions& options)
+  CheckpointLoader(const ModelDescription& model, kernels::Backend& backend,
+                   const LoadOptions& options)
       : config_(model.config),
         backend_(backend),
         options_(options),
@@ -74,24 +81,26 @@ class Loader {
   }
 
  private:
-  static void Prefetch(const PlannedSlot& slot) {
+  std::vector<RowRun> RunsOf(const PlannedTensor& part, const SlotSlices& slices) const {
+    return RowRuns(*part.row, config_, slices.rows);
+  }
+
+  void Prefetch(const PlannedSlot& slot) const {
+    const SlotSlices slices = SlicesOf(slot.row(), config_, options_.rank);
     for (const PlannedTensor& part : slot.parts) {
-      part.source->file->WillNeed(StoredBytes(*part.source));
+      part.source->file->WillNeed(NeededBytes(part, RunsOf(part, slices)));
     }
   }
 
+  // What no part fills is padding: a new matrix is zero.
   Status LoadMatrix(const PlannedSlot& slot, bool has_integers) {
+    const SlotSlices slices = SlicesOf(slot.row(), config_, options_.rank);
     DRAY_ASSIGN_OR_RETURN(auto matrix,
-                          backend_.packer().AllocateMatrix(SpecOf(slot, has_integers)));
+                          backend_.packer().AllocateMatrix(SpecOf(slot, slices, has_integers)));
+    const ColumnRange columns = slices.stored_columns();
     for (const PlannedTensor& part : slot.parts) {
-      const std::vector<RowRun> runs = RowRuns(*part.row, config_);
-      if (part.integers != nullptr) {
-        DRAY_RETURN_IF_ERROR(PackIntegers(matrix, runs, *part.integers));
-      } else {
-        for (const RowRun& run : runs) {
-          DRAY_RETURN_IF_ERROR(PackFloats(matrix, run, slot, part));
-        }
-        part.source->file->Release(StoredBytes(*part.source));
+      if (columns.count > 0) {
+        DRAY_RETURN_IF_ERROR(PackPart(matrix, RunsOf(part, slices), columns, {slot, part}));
       }
       Advance(part);
     }
@@ -101,10 +110,10 @@ class Loader {
 
   // Integers are kept in the form nearest to theirs, and floats beside them as floats: a matrix of
   // which some part is floats is one of floats.
-  kernels::MatrixSpec SpecOf(const PlannedSlot& slot, bool has_integers) const {
-    auto plain =
-        kernels::MatrixSpec::Of(SlotRows(slot.row(), config_), ExtentOf(slot.row().cols, config_),
-                                options_.FormatOf(slot.slot));
+  kernels::MatrixSpec SpecOf(const PlannedSlot& slot, const SlotSlices& slices,
+                             bool has_integers) const {
+    auto plain = kernels::MatrixSpec::Of(slices.rows.local_size, slices.cols.local_size,
+                                         options_.FormatOf(slot.slot));
     if (options_.smoothing != nullptr) {
       plain.input_scale = options_.smoothing->InputScale(slot.slot, slot.layer);
     }
@@ -115,54 +124,85 @@ class Loader {
         plain.format = backend_.packer().NativeFormat(part.source->dtype);
       return plain;
     }
-    const kernels::MatrixSpec stored = JoinedForm(slot, config_);
+    const kernels::MatrixSpec stored = JoinedForm(slot, slices);
     const bool same_bits =
         stored.format == plain.format && plain.inputs == kernels::Inputs::kRounded;
     return keep || same_bits ? stored : plain;
   }
 
+  // A part of a slot that is being packed.
+  struct Part {
+    const PlannedSlot& slot;
+    const PlannedTensor& tensor;
+  };
+
+  Status PackPart(kernels::WeightMatrix& matrix, std::span<const RowRun> runs, ColumnRange columns,
+                  const Part& part) {
+    const TensorSource& source = *part.tensor.source;
+    const IntegerTensor* integers = part.tensor.integers.get();
+    if (integers == nullptr) {
+      for (const RowRun& run : runs) {
+        DRAY_RETURN_IF_ERROR(PackFloats(matrix, run, columns, part));
+      }
+      source.file->Release(StoredBytes(source));
+      return OkStatus();
+    }
+    while (!runs.empty()) {
+      const std::span<const RowRun> gapless = FirstWithoutGap(runs);
+      DRAY_RETURN_IF_ERROR(PackIntegers(matrix, gapless, columns, *integers));
+      runs = runs.subspan(gapless.size());
+    }
+    for (const TensorSource* stored : integers->sources()) stored->file->Release(stored->bytes());
+    return OkStatus();
+  }
+
   // Pages whose rows share none with others are given back a piece at a time.
-  Status PackIntegers(kernels::WeightMatrix& matrix, const std::vector<RowRun>& runs,
-                      const IntegerTensor& source) {
+  Status PackIntegers(kernels::WeightMatrix& matrix, std::span<const RowRun> runs,
+                      ColumnRange columns, const IntegerTensor& source) {
     const std::vector<int64_t> rows = SourceRowsOf(runs);
-    const auto piece = static_cast<size_t>(PieceRows(source.form().cols));
+    const IntegerColumns integers(source, columns);
+    const auto piece = static_cast<size_t>(PieceRows(columns.count));
     for (size_t done = 0; done < rows.size(); done += piece) {
       const auto part = std::span(rows).subspan(done, std::min(piece, rows.size() - done));
       const int64_t slot_row = runs.front().slot_row + static_cast<int64_t>(done);
-      DRAY_RETURN_IF_ERROR(backend_.packer().PackQuantizedRows(matrix, slot_row, source, part));
+      DRAY_RETURN_IF_ERROR(backend_.packer().PackQuantizedRows(matrix, slot_row, integers, part));
       const auto [first, last] = std::minmax_element(part.begin(), part.end());
       source.sources().front()->file->Release(source.BytesOfRows(*first, *last - *first + 1));
     }
-    for (const TensorSource* stored : source.sources()) stored->file->Release(stored->bytes());
     return OkStatus();
   }
 
   // A transposed tensor's rows interleave over all of its pages, so it is packed in one piece.
-  Status PackFloats(kernels::WeightMatrix& matrix, const RowRun& run, const PlannedSlot& slot,
-                    const PlannedTensor& tensor) {
-    const SourceRows all = AsRows(*tensor.source, tensor.row->transform);
+  Status PackFloats(kernels::WeightMatrix& matrix, const RowRun& run, ColumnRange columns,
+                    const Part& of) {
+    const SourceRows all = AsRows(*of.tensor.source, of.tensor.row->transform);
     std::span<const float> factors;
     if (options_.smoothing != nullptr) {
-      factors = options_.smoothing->ColumnFactors(slot.slot, slot.layer);
+      factors = options_.smoothing->ColumnFactors(of.slot.slot, of.slot.layer);
+    }
+    if (!factors.empty()) {
+      factors =
+          factors.subspan(static_cast<size_t>(columns.begin), static_cast<size_t>(columns.count));
     }
     const bool interleaved = all.row_stride < all.col_stride;
-    const int64_t row_bytes = all.cols * static_cast<int64_t>(SizeOf(all.dtype));
+    const int64_t row_bytes = columns.count * static_cast<int64_t>(SizeOf(all.dtype));
     const int64_t piece = interleaved ? run.count : PieceRows(row_bytes);
     for (int64_t done = 0; done < run.count; done += piece) {
       const RowRun part = {run.slot_row + done, run.source_row + done * run.source_step,
                            std::min(piece, run.count - done), run.source_step};
-      const SourceRows rows = Slice(all, part);
+      const SourceRows rows = PartOf(all, part, columns);
       DRAY_RETURN_IF_ERROR(backend_.packer().PackRows(
           matrix, part.slot_row,
           factors.empty() ? rows : MultiplyColumns(rows, factors, smoothed_)));
-      if (!interleaved && piece < run.count) tensor.source->file->Release(Span(rows));
+      if (!interleaved && piece < run.count) of.tensor.source->file->Release(SpannedBytes(rows));
     }
     return OkStatus();
   }
 
   // Its parts are gathered on the host, then copied to the device.
   Status LoadVector(const PlannedSlot& slot) {
-    std::vector<float> vector(static_cast<size_t>(SlotRows(slot.row(), config_)));
+    const SlotSlices slices = SlicesOf(slot.row(), config_, options_.rank);
+    std::vector<float> vector(static_cast<size_t>(slices.rows.local_size));
     for (const PlannedTensor& part : slot.parts) {
       const TensorSource& source = *part.source;
       SourceRows all = AsRows(source, Transform::kNone);
@@ -172,7 +212,7 @@ class Loader {
         checkpoint::DecodeBlocks(*source.blocks, source.data, all.rows, decoded.data());
         all.data = decoded.data();
       }
-      for (const RowRun& run : RowRuns(*part.row, config_)) {
+      for (const RowRun& run : RunsOf(part, slices)) {
         for (int64_t i = 0; i < run.count; ++i) {
           const int64_t row = run.source_row + i * run.source_step;
           vector[static_cast<size_t>(run.slot_row + i)] = ReadElement(
@@ -212,7 +252,7 @@ class Loader {
 Result<Weights> LoadWeights(const ModelDescription& model, const LoadPlan& plan,
                             const checkpoint::Checkpoint& checkpoint, kernels::Backend& backend,
                             const LoadOptions& options) {
-  DRAY_ASSIGN_OR_RETURN(Weights weights, Loader(model, backend, options).Load(plan));
+  DRAY_ASSIGN_OR_RETURN(Weights weights, CheckpointLoader(model, backend, options).Load(plan));
   DRAY_RETURN_IF_ERROR(checkpoint.CheckUnchanged());
   return weights;
 }

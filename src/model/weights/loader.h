@@ -35,6 +35,8 @@ struct LoadOptions {
   std::function<void(uint64_t done_bytes, uint64_t total_bytes)> progress = nullptr;
   // Null: none.
   const Smoothing* smoothing = nullptr;
+  // Whose part of each weight is loaded.
+  parallel::Rank rank = {};
 
   const kernels::WeightForm& TableFormat() const { return table_format ? *table_format : format; }
   const kernels::WeightForm& FormatOf(Slot slot) const {

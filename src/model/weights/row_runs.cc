@@ -1,5 +1,7 @@
 #include "model/weights/row_runs.h"
 
+#include <algorithm>
+
 namespace dray::model {
 namespace {
 
@@ -17,10 +19,9 @@ int64_t FirstSlotRow(Part part, const StackConfig& stack) {
   }
 }
 
-}  // namespace
-
-// One run, or for storage by heads some for each head.
-std::vector<RowRun> RowRuns(const WeightRow& row, const ModelConfig& config) {
+// All rows of the tensor, as they lie in the whole slot: one run, or for storage by heads some for
+// each head.
+std::vector<RowRun> AllRuns(const WeightRow& row, const ModelConfig& config) {
   const StackConfig& stack = config.stack;
   const int64_t first = FirstSlotRow(row.part, stack);
   std::vector<RowRun> runs;
@@ -42,7 +43,34 @@ std::vector<RowRun> RowRuns(const WeightRow& row, const ModelConfig& config) {
   return runs;
 }
 
-std::vector<int64_t> SourceRowsOf(const std::vector<RowRun>& runs) {
+}  // namespace
+
+std::vector<RowRun> RowRuns(const WeightRow& row, const ModelConfig& config,
+                            const parallel::Slice& slot_rows) {
+  std::vector<RowRun> held;
+  for (const RowRun& run : AllRuns(row, config)) {
+    for (const parallel::Piece& piece : slot_rows.pieces) {
+      const int64_t begin = std::max(run.slot_row, piece.global);
+      const int64_t end = std::min(run.slot_row + run.count, piece.global + piece.count);
+      if (begin >= end) continue;
+      held.push_back({piece.local + begin - piece.global,
+                      run.source_row + (begin - run.slot_row) * run.source_step, end - begin,
+                      run.source_step});
+    }
+  }
+  return held;
+}
+
+std::span<const RowRun> FirstWithoutGap(std::span<const RowRun> runs) {
+  size_t count = std::min<size_t>(runs.size(), 1);
+  while (count < runs.size() &&
+         runs[count].slot_row == runs[count - 1].slot_row + runs[count - 1].count) {
+    ++count;
+  }
+  return runs.first(count);
+}
+
+std::vector<int64_t> SourceRowsOf(std::span<const RowRun> runs) {
   std::vector<int64_t> rows;
   for (const RowRun& run : runs) {
     for (int64_t i = 0; i < run.count; ++i) rows.push_back(run.source_row + i * run.source_step);

@@ -1,11 +1,13 @@
-// Which rows of a checkpoint's tensor go where in the slot that it fills, whole or in part.
+// Which rows of a checkpoint's tensor go where in a rank's slot.
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "model/config/model_config.h"
 #include "model/families/family_spec.h"
+#include "parallel/shard.h"
 
 namespace dray::model {
 
@@ -17,11 +19,14 @@ struct RowRun {
   int64_t source_step = 1;  // from one row of the tensor to the next that is meant
 };
 
-// All rows of the tensor, in the order of the slot's, which they fill without a gap.
-std::vector<RowRun> RowRuns(const WeightRow& row, const ModelConfig& config);
+// Those rows of the tensor that the rank's slot holds, in ascending order of the slot's rows.
+// `slot_rows` are the rows of the whole slot as the rank holds them (SlotSlices::rows).
+std::vector<RowRun> RowRuns(const WeightRow& row, const ModelConfig& config,
+                            const parallel::Slice& slot_rows);
 
-// The same as a list: element i is the tensor's row that goes to row RowRuns(...).front().slot_row
-// + i of the slot.
-std::vector<int64_t> SourceRowsOf(const std::vector<RowRun>& runs);
+// The longest beginning of `runs` that fills rows of the slot without a gap.
+std::span<const RowRun> FirstWithoutGap(std::span<const RowRun> runs);
+// The tensor's rows one by one, in the order of the runs.
+std::vector<int64_t> SourceRowsOf(std::span<const RowRun> runs);
 
 }  // namespace dray::model

@@ -18,6 +18,24 @@ kernels::SourceRows AsRows(const checkpoint::TensorSource& source, Transform tra
   return rows;
 }
 
+kernels::SourceRows PartOf(const kernels::SourceRows& all, const RowRun& run,
+                           checkpoint::ColumnRange columns) {
+  kernels::SourceRows part = all;
+  const int64_t first = run.source_row * all.row_stride + columns.begin * all.col_stride;
+  part.data =
+      static_cast<const std::byte*>(all.data) + static_cast<size_t>(first) * SizeOf(all.dtype);
+  part.rows = run.count;
+  part.cols = columns.count;
+  part.row_stride *= run.source_step;
+  return part;
+}
+
+std::span<const std::byte> SpannedBytes(const kernels::SourceRows& rows) {
+  const int64_t last = (rows.rows - 1) * rows.row_stride + (rows.cols - 1) * rows.col_stride;
+  return {static_cast<const std::byte*>(rows.data),
+          static_cast<size_t>(last + 1) * SizeOf(rows.dtype)};
+}
+
 float ReadElement(DType dtype, const std::byte* at) {
   const auto read = [at](auto value) {
     std::memcpy(&value, at, sizeof(value));

@@ -1,4 +1,4 @@
-#include "model/forward/alibi.h"
+#include "model/families/alibi.h"
 
 #include <bit>
 #include <cmath>

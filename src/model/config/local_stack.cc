@@ -1,0 +1,23 @@
+#include "model/config/local_stack.h"
+
+#include <algorithm>
+#include <vector>
+
+namespace dray::model {
+
+StackConfig LocalStack(const StackConfig& stack, parallel::Rank rank) {
+  const parallel::HeadSlices heads = parallel::CutHeads(stack.num_heads, stack.num_kv_heads, rank);
+  StackConfig local = stack;
+  local.num_heads = heads.query.local_size;
+  local.num_kv_heads = heads.key_value.local_size;
+  local.ffn = parallel::CutFeatures(stack.ffn, rank).local_size;
+  if (stack.alibi_slopes.empty()) return local;
+  local.alibi_slopes.assign(static_cast<size_t>(local.num_heads), 0.0f);
+  for (const parallel::Piece& piece : heads.query.pieces) {
+    std::copy_n(stack.alibi_slopes.begin() + piece.global, piece.count,
+                local.alibi_slopes.begin() + piece.local);
+  }
+  return local;
+}
+
+}  // namespace dray::model
