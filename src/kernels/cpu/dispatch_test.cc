@@ -6,7 +6,7 @@
 #include <cstdlib>
 
 #include "base/machine/cpu_info.h"
-#include "kernels/testing/kernel_test_util.h"
+#include "kernels/testing/backend_test.h"
 
 namespace dray::kernels {
 namespace {

@@ -1,6 +1,8 @@
 // Integer weights with groups and zero points: packed from floats and from integers, read back, and
 // multiplied, against plain formulas.
-#include "kernels/testing/kernel_test_util.h"
+#include <numeric>
+
+#include "kernels/testing/backend_test.h"
 
 namespace dray::kernels {
 namespace {
@@ -33,30 +35,28 @@ class GivenRows : public QuantizedSource {
   QuantizedRows all_;
 };
 
-class GroupedTest : public IsaTest {
+class GroupedTest : public BackendTest {
  protected:
   WeightMatrix Allocate(const MatrixSpec& spec) {
-    return std::move(backend_->packer().AllocateMatrix(spec)).value();
-  }
-  WeightMatrix PackRandom(const MatrixSpec& spec, uint32_t seed) {
-    WeightMatrix matrix = Allocate(spec);
-    const std::vector<float> values = RandomFloats(spec.rows * spec.cols, seed);
-    ExpectOk(backend_->packer().PackRows(
-        matrix, 0, {values.data(), DType::kF32, spec.rows, spec.cols, spec.cols, 1}));
-    return matrix;
+    return std::move(packer().AllocateMatrix(spec)).value();
   }
   // Rows [first, first + count) of `source` to the same rows of the matrix.
   void PackIntegers(WeightMatrix& matrix, const QuantizedRows& source, int64_t first,
                     int64_t count) {
     std::vector<int64_t> rows(static_cast<size_t>(count));
     std::iota(rows.begin(), rows.end(), first);
-    ExpectOk(backend_->packer().PackQuantizedRows(matrix, first, GivenRows(source), rows));
+    ExpectOk(packer().PackQuantizedRows(matrix, first, GivenRows(source), rows));
   }
   void PackIntegers(WeightMatrix& matrix, const QuantizedRows& source) {
     PackIntegers(matrix, source, 0, source.rows);
   }
+  std::vector<float> Unpack(const WeightMatrix& matrix) { return ReadMatrix(*backend_, matrix); }
 };
-DRAY_FOR_EVERY_ISA(GroupedTest);
+DRAY_FOR_EVERY_BACKEND(GroupedTest);
+
+WeightMatrix PackRandom(Backend& backend, const MatrixSpec& spec, uint32_t seed) {
+  return PackFloats(backend, spec, RandomFloats(spec.rows * spec.cols, seed));
+}
 
 // Every form that has groups, as a matrix of rows x cols.
 std::vector<MatrixSpec> Forms(int64_t rows, int64_t cols) {
@@ -120,9 +120,7 @@ TEST_P(GroupedTest, RoundsFloatsToTheNearestStep) {
   for (size_t i = kCols; i < kCols + 128; ++i) values[i] = 0.75f;          // of one number,
   for (size_t i = 2 * kCols; i < 2 * kCols + 128; ++i) values[i] -= 3.0f;  // and all negative
   for (const MatrixSpec& spec : Forms(kRows, kCols)) {
-    WeightMatrix matrix = Allocate(spec);
-    ExpectOk(backend_->packer().PackRows(matrix, 0,
-                                         {values.data(), DType::kF32, kRows, kCols, kCols, 1}));
+    const WeightMatrix matrix = PackFloats(*backend_, spec, values);
     const std::vector<float> stored = Unpack(matrix);
     const bool has_zeros = spec.zero == ZeroPoint::kPerGroup;
     const auto steps = static_cast<float>((1 << BitsOf(spec)) - (has_zeros ? 1 : 0));
@@ -198,7 +196,7 @@ TEST_P(GroupedTest, RowsOfASourceGoWhereTheListSays) {
     WeightMatrix matrix = Allocate(spec);
     std::vector<int64_t> rows(kTaken);
     for (int64_t i = 0; i < kTaken; ++i) rows[static_cast<size_t>(i)] = i * 7 % kRows;
-    ExpectOk(backend_->packer().PackQuantizedRows(matrix, kFirst, GivenRows(source.rows), rows));
+    ExpectOk(packer().PackQuantizedRows(matrix, kFirst, GivenRows(source.rows), rows));
     std::vector<float> expected(kRows * kCols), floats = source.Floats();
     for (int64_t i = 0; i < kTaken; ++i) {
       std::copy_n(floats.begin() + rows[static_cast<size_t>(i)] * kCols, kCols,
@@ -241,24 +239,11 @@ TEST_P(GroupedTest, IntegersThatTheFormatLacksArePackedAsFloats) {
                                  {kRows, kCols, WeightFormat::kI4},
                                  {kRows, kCols, WeightFormat::kI8, 32}}) {
     EXPECT_FALSE(KeepsIntegers(spec, source.rows));
-    WeightMatrix matrix = Allocate(spec), expected = Allocate(spec);
+    WeightMatrix matrix = Allocate(spec);
+    const WeightMatrix expected = PackFloats(*backend_, spec, floats);
     PackIntegers(matrix, source.rows);
-    ExpectOk(backend_->packer().PackRows(expected, 0,
-                                         {floats.data(), DType::kF32, kRows, kCols, kCols, 1}));
     EXPECT_EQ(Unpack(matrix), Unpack(expected)) << Describe(spec);
   }
-}
-
-std::vector<float> RunLinear(Backend& backend, const WeightMatrix& weight, const float* x,
-                             int64_t rows) {
-  std::vector<float> out(static_cast<size_t>(rows * weight.rows()));
-  LinearArgs args;
-  args.weight = &weight;
-  args.x = {x, DType::kF32, weight.cols()};
-  args.rows = rows;
-  args.out = {out.data(), DType::kF32, weight.rows()};
-  backend.ops().Linear(args);
-  return out;
 }
 
 TEST_P(GroupedTest, LinearMatchesDoublePrecisionOnOddShapes) {
@@ -274,9 +259,9 @@ TEST_P(GroupedTest, LinearMatchesDoublePrecisionOnOddShapes) {
                         {29, 75, 500}}) {
     const std::vector<float> x = RandomFloats(c.rows * c.in, 9);
     for (const MatrixSpec& spec : Forms(c.out, c.in)) {
-      const WeightMatrix matrix = PackRandom(spec, 10);
+      const WeightMatrix matrix = PackRandom(*backend_, spec, 10);
       const std::vector<float> weights = Unpack(matrix);
-      const std::vector<float> out = RunLinear(*backend_, matrix, x.data(), c.rows);
+      const std::vector<float> out = RunLinear(*backend_, matrix, x, c.rows);
       for (int64_t r = 0; r < c.rows; ++r) {
         const std::vector<float> rounded =
             RoundedActivations(spec.format, {x.data() + r * c.in, static_cast<size_t>(c.in)});
@@ -313,7 +298,7 @@ TEST_P(GroupedTest, NumbersAtTheirExtremesDoNotOverflow) {
     PackIntegers(matrix, rows);
     const double half = spec.zero == ZeroPoint::kPerGroup ? 0 : (top + 1) / 2;
     const double expected = kIn * 0.5 * (top - half);
-    for (const float y : RunLinear(*backend_, matrix, x.data(), 1)) {
+    for (const float y : RunLinear(*backend_, matrix, x, 1)) {
       EXPECT_NEAR(y, expected, 1e-5 * expected) << Describe(spec);
     }
   }
@@ -323,16 +308,18 @@ TEST_P(GroupedTest, ARowIsTheSameBitsInAnyBatchAndOnAnyThreads) {
   constexpr int64_t kRows = 31, kOut = 101, kIn = 403;
   const std::vector<float> x = RandomFloats(kRows * kIn, 11);
   for (const MatrixSpec& spec : Forms(kOut, kIn)) {
-    const WeightMatrix matrix = PackRandom(spec, 12);
-    const std::vector<float> all = RunLinear(*backend_, matrix, x.data(), kRows);
+    const WeightMatrix matrix = PackRandom(*backend_, spec, 12);
+    const std::vector<float> all = RunLinear(*backend_, matrix, x, kRows);
     for (int64_t rows = 1; rows <= 14; ++rows) {
       const int64_t first = rows * 7 % (kRows - rows);
-      const std::vector<float> some = RunLinear(*backend_, matrix, x.data() + first * kIn, rows);
+      const std::vector<float> some = RunLinear(
+          *backend_, matrix, std::span(x).subspan(static_cast<size_t>(first * kIn)), rows);
       ASSERT_TRUE(SameBits(some, {all.data() + first * kOut, some.size()}))
           << Describe(spec) << ", " << rows << " rows";
     }
     const auto other = MakeTestBackend(GetParam(), 3);
-    EXPECT_TRUE(SameBits(RunLinear(*other, matrix, x.data(), kRows), all)) << Describe(spec);
+    const WeightMatrix same = PackRandom(*other, spec, 12);
+    EXPECT_TRUE(SameBits(RunLinear(*other, same, x, kRows), all)) << Describe(spec);
   }
 }
 
@@ -342,7 +329,7 @@ TEST_P(GroupedTest, ImpossibleFormsAreErrors) {
                                  {8, 8, WeightFormat::kBF16, 64},
                                  {8, 8, WeightFormat::kI4, -32},
                                  {8, 8, WeightFormat::kI8, 0, ZeroPoint::kPerGroup}}) {
-    const auto matrix = backend_->packer().AllocateMatrix(spec);
+    const auto matrix = packer().AllocateMatrix(spec);
     ASSERT_FALSE(matrix.ok()) << Describe(spec);
     EXPECT_EQ(matrix.status().code(), StatusCode::kUnsupported);
   }

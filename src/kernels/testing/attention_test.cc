@@ -4,13 +4,13 @@
 #include <limits>
 #include <numeric>
 
-#include "kernels/testing/kernel_test_util.h"
+#include "kernels/testing/backend_test.h"
 
 namespace dray::kernels {
 namespace {
 
-class AttentionTest : public IsaTest {};
-DRAY_FOR_EVERY_ISA(AttentionTest);
+class AttentionTest : public BackendTest {};
+DRAY_FOR_EVERY_BACKEND(AttentionTest);
 
 struct Setup {
   int64_t num_heads = 4, num_kv_heads = 4, head_dim = 20, block_size = 16;
@@ -24,28 +24,24 @@ struct Setup {
 class Scene {
  public:
   Scene(Backend& backend, const Setup& setup, std::vector<int64_t> contexts)
-      : setup_(setup), contexts_(std::move(contexts)) {
-    int64_t blocks = 0;
-    for (const int64_t c : contexts_) {
-      offsets_.push_back(static_cast<int32_t>(blocks));
-      blocks += (c + setup.block_size - 1) / setup.block_size;
-    }
-    table_.resize(static_cast<size_t>(blocks));
-    std::iota(table_.rbegin(), table_.rend(), 0);  // in descending order
-    const int64_t elements = blocks * setup.num_kv_heads * setup.head_dim * setup.block_size;
-    keys_.assign(static_cast<size_t>(elements), NAN);
-    values_.assign(static_cast<size_t>(elements), std::numeric_limits<float>::max());
-    if (setup.dtype != DType::kF32) Fill16();
-    const int64_t slots = blocks * setup.num_kv_heads * setup.block_size;
-    key_scales_.assign(static_cast<size_t>(slots), NAN);
-    value_scales_ = key_scales_;
-    slopes_ = RandomFloats(setup.num_heads, 11);
-    for (size_t s = 0; s < contexts_.size(); ++s) WriteSequence(backend, static_cast<int64_t>(s));
+      : backend_(backend),
+        setup_(setup),
+        contexts_(std::move(contexts)),
+        table_(BlockTable()),
+        device_table_(backend, table_),
+        keys_(backend, Unwritten(NAN, 0xFFFF)),  // NaN in f16 and bf16
+        values_(backend, Unwritten(std::numeric_limits<float>::max(),
+                                   setup.dtype == DType::kF16 ? 0x7BFF : 0x7F7F)),
+        key_scales_(backend, std::vector<float>(NumSlots(), NAN)),
+        value_scales_(backend, std::vector<float>(NumSlots(), NAN)),
+        slopes_(RandomFloats(setup.num_heads, 11)),
+        device_slopes_(backend, slopes_) {
+    for (size_t s = 0; s < contexts_.size(); ++s) WriteSequence(static_cast<int64_t>(s));
   }
 
   // The last `rows[s]` tokens of each sequence, cut to `context[s]` tokens, in one call.
-  std::vector<float> Run(Backend& backend, const std::vector<int64_t>& which,
-                         const std::vector<int64_t>& rows, const std::vector<int64_t>& context) {
+  std::vector<float> Run(const std::vector<int64_t>& which, const std::vector<int64_t>& rows,
+                         const std::vector<int64_t>& context) {
     const int64_t width = setup_.num_heads * setup_.head_dim;
     std::vector<AttentionSequence> sequences;
     std::vector<float> q;
@@ -58,20 +54,20 @@ class Scene {
       q.insert(q.end(), all.begin() + (context[i] - rows[i]) * width,
                all.begin() + context[i] * width);
     }
-    std::vector<float> out(q.size(), NAN);
-    AttentionArgs args;
-    args.q = {q.data(), DType::kF32, width};
-    args.out = {out.data(), DType::kF32, width};
-    args.num_heads = setup_.num_heads;
-    args.cache = cache();
-    args.sequences = sequences.data();
-    args.num_sequences = static_cast<int64_t>(sequences.size());
-    args.block_tables = table_.data();
-    args.scale = scale();
-    args.alibi_slopes = setup_.alibi ? slopes_.data() : nullptr;
-    args.window = setup_.window;
-    backend.ops().Attention(args);
-    return out;
+    const DeviceArray<float> device_q(backend_, q);
+    const DeviceArray<AttentionSequence> device_sequences(backend_, sequences);
+    const DeviceArray<float> out(backend_, std::vector<float>(q.size(), NAN));
+    backend_.ops().Attention({.q = Rows(device_q, width),
+                              .out = Rows(out, width),
+                              .num_heads = setup_.num_heads,
+                              .cache = cache(),
+                              .sequences = device_sequences.data(),
+                              .num_sequences = static_cast<int64_t>(sequences.size()),
+                              .block_tables = device_table_.data(),
+                              .scale = scale(),
+                              .alibi_slopes = setup_.alibi ? device_slopes_.data() : nullptr,
+                              .window = setup_.window});
+    return out.ToHost();
   }
 
   // The exact output of one row of one head.
@@ -110,17 +106,33 @@ class Scene {
 
  private:
   float scale() const { return 1.0f / std::sqrt(static_cast<float>(setup_.head_dim)); }
-  KvLayer cache() {
+  KvLayer cache() const {
     return {keys_.data(),    values_.data(),    setup_.dtype,       setup_.num_kv_heads,
             setup_.head_dim, setup_.block_size, key_scales_.data(), value_scales_.data()};
   }
-  void Fill16() {  // all ones is NaN in f16 and bf16 alike; in 8 bits the scales are
-    std::memset(keys_.data(), 0xFF, keys_.size() * sizeof(float));
-    const uint16_t largest = setup_.dtype == DType::kF16 ? 0x7BFF : 0x7F7F;
-    const std::span<float> floats(values_);
-    for (size_t i = 0; i < 2 * floats.size(); ++i) {
-      std::memcpy(reinterpret_cast<std::byte*>(floats.data()) + 2 * i, &largest, 2);
+  // Fills offsets_; the blocks of all sequences, in descending order.
+  std::vector<int32_t> BlockTable() {
+    int64_t blocks = 0;
+    for (const int64_t c : contexts_) {
+      offsets_.push_back(static_cast<int32_t>(blocks));
+      blocks += (c + setup_.block_size - 1) / setup_.block_size;
     }
+    std::vector<int32_t> table(static_cast<size_t>(blocks));
+    std::iota(table.rbegin(), table.rend(), 0);
+    return table;
+  }
+  size_t NumSlots() const {
+    return table_.size() * static_cast<size_t>(setup_.num_kv_heads * setup_.block_size);
+  }
+  // Room for f32 keys or values, all of them `number`, or the 16 bits `half` where they are
+  // smaller.
+  std::vector<float> Unwritten(float number, uint16_t half) const {
+    std::vector<float> all(NumSlots() * static_cast<size_t>(setup_.head_dim), number);
+    if (setup_.dtype == DType::kF32) return all;
+    for (size_t i = 0; i < 2 * all.size(); ++i) {
+      std::memcpy(reinterpret_cast<std::byte*>(all.data()) + 2 * i, &half, 2);
+    }
+    return all;
   }
   float Held(const std::vector<float>& rows, int64_t t, int64_t kv, int64_t d) const {
     return rows[static_cast<size_t>((t * setup_.num_kv_heads + kv) * setup_.head_dim + d)];
@@ -135,8 +147,8 @@ class Scene {
     }
   }
 
-  // Keys and values through RopeAndCache without rotation.
-  void WriteSequence(Backend& backend, int64_t s) {
+  // Keys and values through QkvLinear, without queries and rotation.
+  void WriteSequence(int64_t s) {
     const int64_t tokens = contexts_[static_cast<size_t>(s)];
     const int64_t kv_width = setup_.num_kv_heads * setup_.head_dim;
     const auto seed = static_cast<uint32_t>(100 * s);
@@ -154,20 +166,25 @@ class Scene {
           table_[static_cast<size_t>(offsets_[static_cast<size_t>(s)] + t / setup_.block_size)];
       slots.push_back(static_cast<int32_t>(block * setup_.block_size + t % setup_.block_size));
     }
-    RopeAndCacheArgs args;
-    args.qkv = {kv.data(), DType::kF32, 2 * kv_width};
-    args.num_tokens = tokens;
-    args.slots = slots.data();
-    args.cache = cache();
-    RopeAndCache(backend, args);
+    const DeviceArray<float> qkv(backend_, kv.size());
+    const DeviceArray<int32_t> device_slots(backend_, slots);
+    RopeAndCache(backend_, kv,
+                 {.qkv = Rows(qkv, 2 * kv_width),
+                  .num_tokens = tokens,
+                  .slots = device_slots.data(),
+                  .cache = cache()});
     RoundRows(keys_of_.back());
     RoundRows(values_of_.back());
   }
 
+  Backend& backend_;
   Setup setup_;
   std::vector<int64_t> contexts_;
   std::vector<int32_t> offsets_, table_;
-  std::vector<float> keys_, values_, key_scales_, value_scales_, slopes_;
+  DeviceArray<int32_t> device_table_;
+  DeviceArray<float> keys_, values_, key_scales_, value_scales_;
+  std::vector<float> slopes_;
+  DeviceArray<float> device_slopes_;
   std::vector<std::vector<float>> queries_, keys_of_, values_of_;  // as the cache holds them
 };
 
@@ -187,7 +204,7 @@ double RoundingOfWeights(const Setup& setup, int64_t row) {
 // A whole prompt of each context against the reference.
 void CheckAgainstReference(Backend& backend, const Setup& setup, int64_t context) {
   Scene scene(backend, setup, {context});
-  const std::vector<float> out = scene.Run(backend, {0}, {context}, {context});
+  const std::vector<float> out = scene.Run({0}, {context}, {context});
   for (int64_t row = 0; row < context; row += 1 + row / 8) {
     for (int64_t h = 0; h < setup.num_heads; ++h) {
       const std::vector<double> expected = scene.Reference(0, row, h);
@@ -234,21 +251,21 @@ std::vector<float> LastRows(const std::vector<float>& full, int64_t rows, int64_
   return {full.begin() + (context - rows) * width, full.begin() + context * width};
 }
 
-void CheckIndependence(const std::string& isa, const Setup& setup) {
-  const auto one = MakeTestBackend(isa, 1), three = MakeTestBackend(isa, 3);
+void CheckIndependence(const std::string& name, const Setup& setup) {
+  const auto one = MakeTestBackend(name, 1), three = MakeTestBackend(name, 3);
   const int64_t kLong = 700, kShort = 41;
-  Scene scene(*one, setup, {kLong, kShort});
+  Scene alone(*one, setup, {kLong, kShort}), shared(*three, setup, {kLong, kShort});
   const int64_t width = setup.num_heads * setup.head_dim;
-  const std::vector<float> full = scene.Run(*one, {0}, {kLong}, {kLong});
-  EXPECT_TRUE(SameBits(scene.Run(*three, {0}, {kLong}, {kLong}), full)) << "threads";
-  // Decoding, with all of the chunks of few heads spread over threads, and pieces of a prompt.
+  const std::vector<float> full = alone.Run({0}, {kLong}, {kLong});
+  EXPECT_TRUE(SameBits(shared.Run({0}, {kLong}, {kLong}), full)) << "threads";
+  // Decoding, where the chunks of few heads are spread over threads, and pieces of a prompt.
   for (const int64_t context : {1, 16, 255, 256, 257, 511, 700}) {
     for (const int64_t rows : {1, 2, 7, 40, 300}) {
       if (rows > context) continue;
       const std::vector<float> expected = LastRows(full, rows, context, width);
-      EXPECT_TRUE(SameBits(scene.Run(*one, {0}, {rows}, {context}), expected)) << context;
-      EXPECT_TRUE(SameBits(scene.Run(*three, {0}, {rows}, {context}), expected)) << context;
-      std::vector<float> batch = scene.Run(*three, {1, 0}, {3, rows}, {kShort, context});
+      EXPECT_TRUE(SameBits(alone.Run({0}, {rows}, {context}), expected)) << context;
+      EXPECT_TRUE(SameBits(shared.Run({0}, {rows}, {context}), expected)) << context;
+      std::vector<float> batch = shared.Run({1, 0}, {3, rows}, {kShort, context});
       batch.erase(batch.begin(), batch.begin() + 3 * width);
       EXPECT_TRUE(SameBits(batch, expected)) << context << " in a batch";
     }
@@ -266,8 +283,8 @@ TEST_P(AttentionTest, ARowIsTheSameBitsHoweverItIsComputed) {
 
 TEST_P(AttentionTest, EmptyBatches) {
   Scene scene(*backend_, {}, {5});
-  EXPECT_TRUE(scene.Run(*backend_, {}, {}, {}).empty());
-  EXPECT_TRUE(scene.Run(*backend_, {0}, {0}, {5}).empty());
+  EXPECT_TRUE(scene.Run({}, {}, {}).empty());
+  EXPECT_TRUE(scene.Run({0}, {0}, {5}).empty());
 }
 
 }  // namespace

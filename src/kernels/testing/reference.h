@@ -1,28 +1,23 @@
-// What the kernel tests share: reproducible numbers, packed matrices beside their exact values, and
-// a fixture that runs each test for every instruction set of this machine.
+// Reproducible numbers for the tests of operations, and what the number formats make of them.
 #pragma once
-
-#include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <cstring>
-#include <memory>
-#include <numeric>
 #include <random>
 #include <span>
-#include <string>
 #include <vector>
 
-#include "kernels/backend.h"
-#include "kernels/cpu/dispatch.h"
-#include "kernels/make_backend.h"
+#include "kernels/weight_matrix.h"
+#include "tensor/dtype.h"
 
 namespace dray::kernels {
 
 // Half a unit in the last place of 1.0f: the relative error of one rounding.
 inline constexpr double kRounding = 1.0 / (1 << 24);
 
+// Evenly distributed from -scale to scale.
 inline std::vector<float> RandomFloats(int64_t count, uint32_t seed, float scale = 1.0f) {
   std::mt19937 random(seed);
   std::uniform_real_distribution<float> uniform(-scale, scale);
@@ -45,7 +40,7 @@ inline float PeakOf(std::span<const float> values) {
   return peak;
 }
 
-// One row of weights as `format` stores them.
+// Rounds one row of weights as `format` stores it.
 inline void RoundRow(WeightFormat format, std::span<float> row) {
   if (format == WeightFormat::kF16 || format == WeightFormat::kBF16) {
     const DType dtype = format == WeightFormat::kF16 ? DType::kF16 : DType::kBF16;
@@ -66,7 +61,7 @@ inline void RoundRow(WeightFormat format, std::span<float> row) {
   }
 }
 
-// [rows, cols] as `format` stores it.
+// [rows, cols] as a matrix of `spec` stores it.
 inline std::vector<float> Stored(const MatrixSpec& spec, std::vector<float> values) {
   for (int64_t r = 0; r < spec.rows; ++r) {
     RoundRow(spec.format, std::span(values).subspan(static_cast<size_t>(r * spec.cols),
@@ -94,42 +89,12 @@ inline std::vector<float> RoundedActivations(const WeightForm& form, std::span<c
   return rounded;
 }
 
-// A key or value of one head and token as a cache of `dtype` holds it: in 8 bits as activations.
+// A key or value of one head and token as a cache of `dtype` stores it. In 8 bits they are rounded
+// as activations are.
 inline std::vector<float> RoundedToCache(DType dtype, std::vector<float> x) {
   if (dtype == DType::kI8) return RoundedActivations(WeightFormat::kI8, x);
   for (float& v : x) v = RoundTo(dtype, v);
   return x;
-}
-
-inline void ExpectOk(const Status& status) { EXPECT_TRUE(status.ok()) << status.ToString(); }
-
-inline std::unique_ptr<Backend> MakeTestBackend(const std::string& isa, int num_threads) {
-  auto backend = MakeBackend({.cpu = {.num_threads = num_threads, .isa = isa}});
-  EXPECT_TRUE(backend.ok()) << backend.status().ToString();
-  return std::move(backend).value();
-}
-
-// Every head of all tokens, by the kernel of the backend's instruction set.
-inline void RopeAndCache(const Backend& backend, const RopeAndCacheArgs& args) {
-  const IsaKernels& isa = **SelectIsa(std::string(backend.isa()));
-  const int64_t heads = args.num_heads + 2 * args.cache.num_kv_heads;
-  isa.rope_and_cache[CacheFormat(args.cache.dtype)](args, Range{0, heads});
-}
-
-// A packed matrix and, row-major, the values that it really holds.
-struct TestMatrix {
-  WeightMatrix packed;
-  std::vector<float> values;
-};
-
-inline TestMatrix MakeMatrix(Backend& backend, const MatrixSpec& spec, uint32_t seed) {
-  TestMatrix matrix;
-  matrix.packed = std::move(backend.packer().AllocateMatrix(spec)).value();
-  matrix.values = RandomFloats(spec.rows * spec.cols, seed);
-  ExpectOk(backend.packer().PackRows(
-      matrix.packed, 0, {matrix.values.data(), DType::kF32, spec.rows, spec.cols, spec.cols, 1}));
-  matrix.values = Stored(spec, std::move(matrix.values));
-  return matrix;
 }
 
 inline bool SameBits(std::span<const float> a, std::span<const float> b) {
@@ -138,49 +103,14 @@ inline bool SameBits(std::span<const float> a, std::span<const float> b) {
   return a.size() == b.size() && std::memcmp(a_bytes, b_bytes, a.size_bytes()) == 0;
 }
 
-// Tests run once for each instruction set that this processor has; GetParam() is its name.
-class IsaTest : public testing::TestWithParam<std::string> {
- protected:
-  // All rows of a matrix, through Embed.
-  std::vector<float> Unpack(const WeightMatrix& matrix) {
-    std::vector<int32_t> ids(static_cast<size_t>(matrix.rows()));
-    std::iota(ids.begin(), ids.end(), 0);
-    std::vector<float> out(static_cast<size_t>(matrix.rows() * matrix.cols()));
-    EmbedArgs args;
-    args.table = &matrix;
-    args.ids = ids.data();
-    args.num_tokens = matrix.rows();
-    args.out = {out.data(), DType::kF32, matrix.cols()};
-    backend_->ops().Embed(args);
-    return out;
-  }
-
-  std::unique_ptr<Backend> backend_ = MakeTestBackend(GetParam(), 2);
-};
-
-inline std::vector<std::string> IsaNames() {
-  std::vector<std::string> names;
-  for (const IsaKernels* isa : AvailableIsas()) names.emplace_back(isa->name);
-  return names;
-}
-
-inline std::string TestName(const testing::TestParamInfo<std::string>& info) {
-  std::string name = info.param;
-  for (char& c : name) c = c == '-' ? '_' : c;
-  return name;
-}
-
-#define DRAY_FOR_EVERY_ISA(fixture) \
-  INSTANTIATE_TEST_SUITE_P(Isa, fixture, testing::ValuesIn(IsaNames()), TestName)
-
 inline constexpr WeightFormat kAllFormats[] = {WeightFormat::kF32, WeightFormat::kF16,
                                                WeightFormat::kBF16, WeightFormat::kI8,
                                                WeightFormat::kI4};
 
-// Those, and 8-bit weights beside float inputs.
-inline const WeightForm kAllForms[] = {
-    WeightFormat::kF32,  WeightFormat::kF16,
-    WeightFormat::kBF16, WeightFormat::kI8,
-    WeightFormat::kI4,   {WeightFormat::kI8, 0, ZeroPoint::kNone, Inputs::kFloat}};
+inline const WeightForm kInt8BesideFloats = {WeightFormat::kI8, 0, ZeroPoint::kNone,
+                                             Inputs::kFloat};
+
+inline const WeightForm kAllForms[] = {WeightFormat::kF32, WeightFormat::kF16, WeightFormat::kBF16,
+                                       WeightFormat::kI8,  WeightFormat::kI4,  kInt8BesideFloats};
 
 }  // namespace dray::kernels

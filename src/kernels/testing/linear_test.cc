@@ -1,16 +1,13 @@
 // Linear against sums in double precision, and the bitwise independence that the engine relies on.
-#include <atomic>
 #include <cmath>
 
-#include "base/threads/thread_pool.h"
-#include "kernels/cpu/panel_shares.h"
-#include "kernels/testing/kernel_test_util.h"
+#include "kernels/testing/backend_test.h"
 
 namespace dray::kernels {
 namespace {
 
-class LinearTest : public IsaTest {};
-DRAY_FOR_EVERY_ISA(LinearTest);
+class LinearTest : public BackendTest {};
+DRAY_FOR_EVERY_BACKEND(LinearTest);
 
 double ReferenceActivation(Activation activation, double x) {
   switch (activation) {
@@ -46,16 +43,16 @@ void Check(Backend& backend, const Case& c) {
   const std::vector<float> x = RandomFloats(c.rows * x_stride, 2);
   const std::vector<float> bias = RandomFloats(c.out, 3);
   const std::vector<float> before = RandomFloats(c.rows * out_stride, 4);
-  std::vector<float> out = before;
-  LinearArgs args;
-  args.weight = &matrix.packed;
-  args.x = {x.data(), DType::kF32, x_stride};
-  args.rows = c.rows;
-  args.bias = c.with_bias ? bias.data() : nullptr;
-  args.activation = c.activation;
-  args.mode = c.mode;
-  args.out = {out.data(), DType::kF32, out_stride};
-  backend.ops().Linear(args);
+  const DeviceArray<float> device_x(backend, x), device_bias(backend, bias);
+  const DeviceArray<float> device_out(backend, before);
+  backend.ops().Linear({.weight = &matrix.packed,
+                        .x = Rows(device_x, x_stride),
+                        .rows = c.rows,
+                        .bias = c.with_bias ? device_bias.data() : nullptr,
+                        .activation = c.activation,
+                        .mode = c.mode,
+                        .out = Rows(device_out, out_stride)});
+  const std::vector<float> out = device_out.ToHost();
 
   for (int64_t r = 0; r < c.rows; ++r) {
     const std::vector<float> rounded = RoundedActivations(
@@ -105,7 +102,7 @@ TEST_P(LinearTest, AppliesBiasActivationAndAdd) {
       for (const bool with_bias : {false, true}) {
         Check(*backend_, {3, 45, 64, WeightFormat::kF32, activation, mode, with_bias});
         Check(*backend_, {3, 45, 64, WeightFormat::kI8, activation, mode, with_bias});
-        Check(*backend_, {3, 45, 64, kAllForms[5], activation, mode, with_bias});
+        Check(*backend_, {3, 45, 64, kInt8BesideFloats, activation, mode, with_bias});
       }
     }
   }
@@ -126,17 +123,11 @@ TEST_P(LinearTest, IntegersAtTheirExtremesDoNotSaturate) {
   constexpr int64_t kIn = 4096;
   for (const WeightFormat format : {WeightFormat::kI8, WeightFormat::kI4}) {
     for (const float sign : {1.0f, -1.0f}) {
-      WeightMatrix matrix = std::move(backend_->packer().AllocateMatrix({32, kIn, format})).value();
-      const std::vector<float> w(32 * kIn, sign), x(kIn, 1.0f);
-      ExpectOk(backend_->packer().PackRows(matrix, 0, {w.data(), DType::kF32, 32, kIn, kIn, 1}));
-      std::vector<float> out(32);
-      LinearArgs args;
-      args.weight = &matrix;
-      args.x = {x.data(), DType::kF32, kIn};
-      args.rows = 1;
-      args.out = {out.data(), DType::kF32, 32};
-      backend_->ops().Linear(args);
-      for (const float y : out) EXPECT_NEAR(y, sign * kIn, 1e-5 * kIn) << Name(format);
+      const WeightMatrix matrix =
+          PackFloats(*backend_, {32, kIn, format}, std::vector<float>(32 * kIn, sign));
+      for (const float y : RunLinear(*backend_, matrix, std::vector<float>(kIn, 1.0f), 1)) {
+        EXPECT_NEAR(y, sign * kIn, 1e-5 * kIn) << Name(format);
+      }
     }
   }
 }
@@ -145,7 +136,7 @@ TEST_P(LinearTest, FloatInputsAreForWholeRowsOfBytes) {
   for (const WeightForm& form :
        {WeightForm(WeightFormat::kI4, 0, ZeroPoint::kNone, Inputs::kFloat),
         WeightForm(WeightFormat::kI8, 64, ZeroPoint::kNone, Inputs::kFloat)}) {
-    const auto matrix = backend_->packer().AllocateMatrix(MatrixSpec::Of(8, 64, form));
+    const auto matrix = packer().AllocateMatrix(MatrixSpec::Of(8, 64, form));
     ASSERT_FALSE(matrix.ok());
     EXPECT_EQ(matrix.status().code(), StatusCode::kUnsupported);
   }
@@ -153,38 +144,17 @@ TEST_P(LinearTest, FloatInputsAreForWholeRowsOfBytes) {
 
 TEST_P(LinearTest, ZerosInIntegers) {
   for (const WeightFormat format : {WeightFormat::kI8, WeightFormat::kI4}) {
-    WeightMatrix matrix = std::move(backend_->packer().AllocateMatrix({5, 70, format})).value();
     const std::vector<float> zeros(5 * 70);
-    ExpectOk(backend_->packer().PackRows(matrix, 0, {zeros.data(), DType::kF32, 5, 70, 70, 1}));
-    std::vector<float> out(5, 1.0f);
-    LinearArgs args;
-    args.weight = &matrix;
-    args.x = {zeros.data(), DType::kF32, 70};
-    args.rows = 1;
-    args.out = {out.data(), DType::kF32, 5};
-    backend_->ops().Linear(args);
-    EXPECT_EQ(out, std::vector<float>(5));
+    const WeightMatrix matrix = PackFloats(*backend_, {5, 70, format}, zeros);
+    EXPECT_EQ(RunLinear(*backend_, matrix, zeros, 1), std::vector<float>(5));
   }
 }
 
 TEST_P(LinearTest, NoRowsIsNoWork) {
   const TestMatrix matrix = MakeMatrix(*backend_, {8, 8, WeightFormat::kF32}, 1);
-  LinearArgs args;
-  args.weight = &matrix.packed;
-  backend_->ops().Linear(args);
-}
-
-std::vector<float> RunLinear(Backend& backend, const WeightMatrix& weight, const float* x,
-                             int64_t rows) {
-  std::vector<float> out(static_cast<size_t>(rows * weight.rows()));
-  LinearArgs args;
-  args.weight = &weight;
-  args.x = {x, DType::kF32, weight.cols()};
-  args.rows = rows;
-  args.activation = Activation::kGelu;
-  args.out = {out.data(), DType::kF32, weight.rows()};
-  backend.ops().Linear(args);
-  return out;
+  backend_->BeginStep(0);
+  ops().Linear({.weight = &matrix.packed});
+  ExpectOk(backend_->EndStep());
 }
 
 TEST_P(LinearTest, ARowIsTheSameBitsInAnyBatch) {
@@ -192,11 +162,12 @@ TEST_P(LinearTest, ARowIsTheSameBitsInAnyBatch) {
   for (const WeightForm& form : kAllForms) {
     const TestMatrix matrix = MakeMatrix(*backend_, MatrixSpec::Of(kOut, kIn, form), 5);
     const std::vector<float> x = RandomFloats(kRows * kIn, 6);
-    const std::vector<float> all = RunLinear(*backend_, matrix.packed, x.data(), kRows);
+    const std::vector<float> all = RunLinear(*backend_, matrix.packed, x, kRows, Activation::kGelu);
     for (int64_t rows = 1; rows <= 30; ++rows) {
       const int64_t first = (rows * 7) % (kRows - rows);
-      const std::vector<float> some =
-          RunLinear(*backend_, matrix.packed, x.data() + first * kIn, rows);
+      const std::vector<float> some = RunLinear(
+          *backend_, matrix.packed, std::span(x).subspan(static_cast<size_t>(first * kIn)), rows,
+          Activation::kGelu);
       ASSERT_TRUE(SameBits(some, {all.data() + first * kOut, some.size()}))
           << Name(form) << ", " << rows << " rows";
     }
@@ -205,44 +176,18 @@ TEST_P(LinearTest, ARowIsTheSameBitsInAnyBatch) {
 
 TEST_P(LinearTest, TheNumberOfThreadsDoesNotShow) {
   for (const WeightForm& form : kAllForms) {
-    const TestMatrix matrix = MakeMatrix(*backend_, MatrixSpec::Of(500, 700, form), 7);
+    const auto run = [&](int num_threads, const std::vector<float>& x, int64_t rows) {
+      const auto backend = MakeTestBackend(GetParam(), num_threads);
+      const TestMatrix matrix = MakeMatrix(*backend, MatrixSpec::Of(500, 700, form), 7);
+      return RunLinear(*backend, matrix.packed, x, rows, Activation::kGelu);
+    };
     for (const int64_t rows : {1, 40}) {
       const std::vector<float> x = RandomFloats(rows * 700, 8);
-      const std::vector<float> two = RunLinear(*backend_, matrix.packed, x.data(), rows);
-      for (const int threads : {1, 3, 5}) {
-        const auto other = MakeTestBackend(GetParam(), threads);
-        EXPECT_TRUE(SameBits(RunLinear(*other, matrix.packed, x.data(), rows), two)) << threads;
-      }
+      const std::vector<float> two = run(2, x, rows);
+      for (const int threads : {1, 3, 5})
+        EXPECT_TRUE(SameBits(run(threads, x, rows), two)) << threads;
     }
   }
-}
-
-TEST(PanelSharesTest, EveryPanelIsTakenOnce) {
-  constexpr int kThreads = 4;
-  PanelShares shares(kThreads);
-  for (const int64_t panels : {0, 1, 3, 7, 1000}) {
-    shares.Reset(panels, kThreads);
-    std::vector<std::atomic<int>> taken(static_cast<size_t>(panels));
-    ThreadPool pool(kThreads);
-    pool.Run([&](int thread_idx) {
-      for (;;) {
-        const Range part = shares.Take(thread_idx);
-        if (part.begin >= part.end) break;
-        for (int64_t p = part.begin; p < part.end; ++p) ++taken[static_cast<size_t>(p)];
-      }
-    });
-    for (const auto& count : taken) EXPECT_EQ(count, 1) << panels;
-  }
-}
-
-TEST(PanelSharesTest, OneThreadDoesTheWorkOfAStalledOne) {
-  PanelShares shares(3);
-  shares.Reset(30, 2);
-  int64_t panels = 0;
-  for (Range part = shares.Take(1); part.begin < part.end; part = shares.Take(1)) {
-    panels += part.end - part.begin;
-  }
-  EXPECT_EQ(panels, 30);
 }
 
 }  // namespace
