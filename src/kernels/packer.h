@@ -1,5 +1,5 @@
-// Weights on their way from a checkpoint to a device: what a source of numbers is, and the interface
-// that converts sources into a backend's matrices.
+// Weights on their way from a checkpoint to a device: the sources that hold their numbers, and the
+// interface that converts sources into a backend's matrices.
 #pragma once
 
 #include <cstdint>

@@ -17,9 +17,9 @@ constexpr size_t kHugePageBytes = size_t{2} << 20;
 constexpr size_t kPageBytes = 4096;
 constexpr size_t kAlignment = 64;  // one cache line, one AVX-512 register
 
-// Small buffers come from the heap, large ones from the kernel, aligned so that huge pages fit.
-// What does not fill a last huge page lies in small ones: a model has hundreds of buffers, and half
-// a huge page lost in each would be a tenth of a small model in four bits.
+// Small buffers come from the heap. Large buffers come from the kernel, aligned to huge pages. The
+// part that does not fill a last huge page lies in small pages: a model has hundreds of buffers,
+// and half a huge page lost in each would be a tenth of a small model in four bits.
 class HostMemory final : public Allocator {
  public:
   Result<Buffer> Allocate(size_t size_bytes) override {
@@ -42,7 +42,7 @@ class HostMemory final : public Allocator {
     return data;
   }
 
-  // Maps one huge page more than wanted and gives the unaligned ends back.
+  // Maps one huge page more than wanted and unmaps the unaligned ends.
   static void* AllocateLarge(size_t size_bytes) {
     if (size_bytes > SIZE_MAX / 2) return nullptr;
     const size_t wanted = RoundUp(size_bytes, kPageBytes);

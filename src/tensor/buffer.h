@@ -1,6 +1,6 @@
-// An owned piece of one device's memory, made by the device's allocator. The host's allocator is
-// here. Only operations of a kernel backend and explicit copies touch the bytes of a buffer: on the
-// host they are plain memory, on another device they are not addressable here.
+// A buffer is an owned piece of a device's memory, made by the device's allocator. Only a backend's
+// operations and copies may touch its bytes, because the host cannot address the memory of every
+// device. The allocator of the host's memory is here too.
 #pragma once
 
 #include <cstddef>
@@ -14,15 +14,15 @@ namespace dray {
 
 class Buffer;
 
-// Makes and frees the memory of one device. Must outlive its buffers. Thread-safe.
+// Allocates and frees the memory of one device. Must outlive its buffers. Thread-safe. On a device
+// that runs behind the host, freeing waits for the operations that were called before.
 class Allocator {
  public:
   virtual ~Allocator() = default;
-  // Zero-filled memory, aligned to 64 bytes or better. kResourceExhausted, naming the size, if
-  // there is none.
+  // Allocates zeros, aligned to 64 bytes or more. kResourceExhausted, naming the size, if there is
+  // not enough memory.
   virtual Result<Buffer> Allocate(size_t size_bytes) = 0;
-  // Bytes of the device's memory that can still be allocated, as far as is known now; others may
-  // take them first.
+  // The bytes of the device's memory that can be allocated now. Other programs may take them first.
   virtual int64_t FreeBytes() const = 0;
 
  private:
@@ -42,7 +42,7 @@ class Buffer {
   Buffer& operator=(const Buffer&) = delete;
   ~Buffer();
 
-  // An address in the device's memory; dereference it only if the device is the host.
+  // An address in the device's memory. Only the device's own operations may dereference it.
   std::byte* data() const { return static_cast<std::byte*>(data_); }
   size_t size_bytes() const { return size_bytes_; }
 
@@ -56,8 +56,8 @@ class Buffer {
   size_t size_bytes_ = 0;
 };
 
-// The host's memory: anonymous pages, so that untouched parts cost nothing and freed parts go back
-// at once. Buffers of 2 MiB and more ask for large pages.
+// Allocates the host's memory as anonymous pages: untouched pages take no memory, and freed pages
+// go back to the system at once. Buffers of 2 MiB and more ask for huge pages.
 Allocator& HostAllocator();
 
 }  // namespace dray

@@ -14,12 +14,12 @@ enum class DType : uint8_t { kF32, kF16, kBF16, kF64, kI8, kU8, kI16, kI32, kI64
 
 // Bytes of one element.
 size_t SizeOf(DType dtype);
-// "f32", "bf16", ...: as dray prints it.
+// The name that dray prints: "f32", "bf16", ...
 std::string_view Name(DType dtype);
 // Every spelling that configurations use: "float16", "fp16", "torch.float16", "f16",
 // "F16", "half", ...
 std::optional<DType> ParseDType(std::string_view text);
-// f32, f16 or bf16: what a weight may be stored and computed in.
+// Whether a weight may be stored and computed in this format: f32, f16 or bf16.
 bool IsWeightType(DType dtype);
 
 inline float BF16ToF32(uint16_t bits) {

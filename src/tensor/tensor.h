@@ -30,9 +30,10 @@ class Shape {
   int rank() const { return rank_; }
   int64_t operator[](int i) const { return dims_[i]; }
   std::span<const int64_t> dims() const { return {dims_.data(), static_cast<size_t>(rank_)}; }
-  // The number of elements, or nothing if a dimension is negative or the product exceeds int64.
+  // Returns the number of elements, or nothing if a dimension is negative or the product exceeds
+  // int64.
   std::optional<int64_t> CheckedElements() const;
-  // The same for shapes that are known to be sound.
+  // Returns the number of elements of a shape for which CheckedElements has a value.
   int64_t elements() const { return CheckedElements().value(); }
   // "[2, 3]"
   std::string ToString() const;
@@ -47,7 +48,8 @@ class Shape {
 class Tensor {
  public:
   Tensor() = default;
-  // Zero-filled.
+  // Makes a tensor of zeros. kInvalidArgument if the shape has no countable size,
+  // kResourceExhausted if there is not enough memory.
   static Result<Tensor> Make(Allocator& allocator, DType dtype, const Shape& shape);
 
   DType dtype() const { return dtype_; }

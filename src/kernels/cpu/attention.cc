@@ -1,10 +1,11 @@
-// Attention: cuts a ragged batch into tiles of queries and their context into chunks, hands both to
-// threads as they come free, and merges chunks in ascending order.
+// Attention. The queries of a ragged batch are cut into tiles, and each sequence's context into
+// chunks. Threads take tiles or chunks when they are free. The results of chunks are merged in
+// ascending order.
 //
 // A tile is up to kMaxQueries queries of one sequence that share a key head: some rows times some
-// of the heads of its group. If there are enough tiles for the threads, one thread does all chunks
-// of a tile; else (few heads, long contexts) every chunk is a piece of work of its own, whose
-// partial result waits in scratch until all are there. The arithmetic is the same in both.
+// of the heads of its group. If there are enough tiles for the threads, one thread computes all
+// chunks of a tile. Otherwise (few heads, long contexts) threads take single chunks, whose partial
+// results wait in scratch until all of them are computed. The arithmetic is the same in both cases.
 #include <algorithm>
 #include <atomic>
 #include <cstring>
@@ -16,10 +17,10 @@
 namespace dray::kernels {
 namespace {
 
-// Less than this many tiles for each thread, and chunks are split among threads as well.
+// If there are fewer tiles than this for each thread, threads take single chunks.
 constexpr int64_t kTilesPerThread = 4;
 
-// How one sequence is cut.
+// How one sequence is cut into tiles and chunks.
 struct SequencePlan {
   int64_t first_tile = 0;  // number of tiles before this sequence
   int64_t row_tiles = 0;
@@ -47,7 +48,7 @@ SequencePlan PlanSequence(const AttentionArgs& args, const AttentionSequence& se
   return plan;
 }
 
-// One tile: its queries, and what each of them sees.
+// The queries of one tile, and the positions that each of them sees.
 struct Tile {
   const AttentionArgs* args = nullptr;
   const AttentionSequence* sequence = nullptr;
@@ -60,12 +61,12 @@ struct Tile {
     const int64_t end = sequence->context_tokens - sequence->num_rows + row + 1;
     return {args->window > 0 ? std::max<int64_t>(0, end - args->window) : 0, end};
   }
-  // Chunks that any row sees.
+  // The chunks of which at least one row sees something.
   Range Chunks() const {
     return {Visible(first_row).begin / kChunkTokens,
             (Visible(first_row + num_rows - 1).end - 1) / kChunkTokens + 1};
   }
-  // Rows that see something of a chunk: their positions ascend, so they are neighbours.
+  // The rows that see something of a chunk. They are neighbours, because positions ascend.
   Range RowsOf(int64_t chunk) const {
     Range rows{first_row, first_row + num_rows};
     while (rows.begin < rows.end && Visible(rows.begin).end <= chunk * kChunkTokens) ++rows.begin;
@@ -74,7 +75,7 @@ struct Tile {
     }
     return rows;
   }
-  // What the tile sees of a chunk.
+  // The positions of a chunk that at least one row sees.
   CacheSpan SpanOf(int64_t chunk) const {
     return {args->block_tables + sequence->table_offset,
             kv_head,
@@ -84,7 +85,7 @@ struct Tile {
   int64_t num_queries() const { return num_rows * num_heads; }
 };
 
-// The lines of `rows` rows of `bytes` each, `stride` floats apart.
+// Prefetches the cache lines of `rows` rows of `bytes` bytes, `stride` floats apart.
 template <int kForWrite>
 void PrefetchRows(const float* row, int64_t rows, int64_t stride, int64_t bytes) {
   for (int64_t r = 0; r < rows; ++r, row += stride) {
@@ -93,7 +94,7 @@ void PrefetchRows(const float* row, int64_t rows, int64_t stride, int64_t bytes)
   }
 }
 
-// What one thread needs beside its share of the work.
+// The scratch memory of one thread.
 struct ThreadMemory {
   float* scores;
   float* queries;
@@ -101,7 +102,7 @@ struct ThreadMemory {
   float* chunk;
 };
 
-// The queries of `rows` of a tile against one chunk.
+// Returns the task that computes the queries of `rows` of a tile over one chunk.
 AttentionChunkTask ChunkTask(const Tile& tile, Range rows, int64_t chunk, const CacheSpan& next,
                              const ThreadMemory& memory) {
   const AttentionArgs& args = *tile.args;
@@ -166,7 +167,7 @@ class AttentionCall {
     }
     split_chunks_ =
         num_threads > 1 && max_chunks_ > 1 && num_tiles_ < kTilesPerThread * num_threads;
-    // Little to do: not worth waking the others.
+    // With less work than this, the caller computes alone.
     constexpr int64_t kWorthWaking = 16 << 10;
     alone_ = context_tokens * num_tiles_ * args_.cache.head_dim <
              kWorthWaking * std::max<int64_t>(1, args_.num_sequences);
@@ -178,7 +179,7 @@ class AttentionCall {
                : 0;
   }
 
-  // The part of one thread; `barrier` waits for all of them.
+  // Does the share of one thread. `barrier` waits until all threads have called it.
   template <typename Barrier>
   void Run(float* thread_memory, float* partials, const Barrier& barrier) {
     const ThreadMemory memory = Divide(thread_memory);
@@ -206,9 +207,9 @@ class AttentionCall {
     return {memory, queries, total, total + partial_floats_};
   }
 
-  // Each thread knows what it does next, and fetches that while it works.
+  // Computes whole tiles. A thread takes its next tile early and prefetches it while it works.
   void WholeTiles(const ThreadMemory& memory) {
-    // Later tiles of a prompt see more, so they go first.
+    // The last tiles of a prompt see most and take longest, so they are computed first.
     const auto tile_at = [&](int64_t i) { return TileAt(num_tiles_ - 1 - i); };
     for (int64_t i = Take(next_), next = 0; i < num_tiles_; i = next) {
       next = Take(next_);
@@ -240,7 +241,7 @@ class AttentionCall {
                          [](int64_t i, const SequencePlan& p) { return i < p.first_tile; }) -
         1;
     const int64_t in_sequence = index - plan->first_tile;
-    // All rows of a head one after the other, so that they find its keys in the cache.
+    // The rows of a head follow each other, so that they find its keys in the processor's cache.
     const int64_t head = in_sequence / plan->row_tiles, row_tile = in_sequence % plan->row_tiles;
     Tile tile;
     tile.args = &args_;
@@ -268,7 +269,7 @@ class AttentionCall {
     std::fill_n(total.values, queries * args_.cache.head_dim, 0.0f);
   }
 
-  // Merges a chunk that `rows` of the tile saw.
+  // Merges the result of a chunk, of which `rows` of the tile saw something, into the total.
   void Merge(const Tile& tile, Range rows, const AttentionPartial& chunk,
              const AttentionPartial& total) const {
     const int64_t head_dim = args_.cache.head_dim;
@@ -304,7 +305,7 @@ class AttentionCall {
     for (int64_t c = chunks.begin; c < chunks.end; ++c) {
       const Range rows = tile.RowsOf(c);
       const CacheSpan next = c + 1 < chunks.end ? tile.SpanOf(c + 1) : next_tile;
-      // Merged with nothing a chunk is what it was.
+      // Merged into an empty total, the first chunk would be the total itself.
       if (c == chunks.begin && rows.end - rows.begin == tile.num_rows) {
         ComputeChunk(tile, rows, c, next, memory, total);
         continue;

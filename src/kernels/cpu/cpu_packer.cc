@@ -16,8 +16,8 @@
 namespace dray::kernels {
 namespace {
 
-// Bytes that PanelLayout(...).storage_bytes() would need, or nothing if that exceeds int64: four
-// for each weight is more than any format takes.
+// PanelLayout(spec).storage_bytes(), or nothing if that could exceed int64. No format takes more
+// than four bytes for each weight.
 std::optional<int64_t> StorageBytes(const MatrixSpec& spec) {
   constexpr int64_t kLargest = int64_t{1} << 40;
   if (spec.rows < 0 || spec.cols < 0 || spec.rows > kLargest || spec.cols > kLargest) return {};
@@ -28,13 +28,13 @@ std::optional<int64_t> StorageBytes(const MatrixSpec& spec) {
   return PanelLayout(spec).storage_bytes();
 }
 
-// The panels that these rows touch.
+// The panels that contain these rows.
 Range PanelsOf(Range rows) {
   if (rows.begin == rows.end) return {};
   return {rows.begin / kPanelRows, (rows.end - 1) / kPanelRows + 1};
 }
 
-// Calls pack(packer) with what packs floats into a matrix of this format.
+// Calls pack(packer) with the packer of floats for the matrix's format.
 template <typename Pack>
 void WithPacker(const IsaKernels& isa, const WeightMatrix& matrix, int64_t first_row,
                 const SourceRows& source, const Pack& pack) {
@@ -45,14 +45,14 @@ void WithPacker(const IsaKernels& isa, const WeightMatrix& matrix, int64_t first
   }
 }
 
-// One thread's share of a source of integers, a panel at a time, so that what is unpacked stays in
-// its cache.
+// Packs one thread's share of a source of integers, a panel at a time, so that the unpacked rows
+// stay in the thread's cache.
 class PanelUnpacker {
  public:
   PanelUnpacker(const IsaKernels& isa, const WeightMatrix& matrix, const QuantizedSource& source)
       : isa_(isa), matrix_(matrix), source_(source) {}
 
-  // Rows that belong to one panel, whose first goes to `first_row`.
+  // Packs `rows` of the source, which belong to one panel, into the matrix's rows from `first_row`.
   void Pack(int64_t first_row, std::span<const int64_t> rows) {
     const QuantizedRows unpacked = source_.Unpack(rows, buffer_);
     DRAY_CHECK(unpacked.cols == matrix_.cols() && unpacked.group > 0);

@@ -1,4 +1,4 @@
-// The only file that names instruction sets beside their own.
+// The only file outside isa/ that names instruction sets.
 #include "kernels/cpu/dispatch.h"
 
 #include <fmt/format.h>
@@ -30,7 +30,7 @@ std::vector<const IsaKernels*> AvailableIsas() {
   std::vector<const IsaKernels*> isas;
 #ifdef DRAY_X86_KERNELS
   const CpuFeatures& cpu = DetectCpuFeatures();
-  // Every processor with the former has the latter, but a virtual machine may hide it.
+  // Every processor with bf16 instructions has the VNNI ones, but a virtual machine may hide them.
   if (cpu.avx512_bf16 && cpu.avx512_vnni) isas.push_back(&avx512_bf16::kKernels);
   if (cpu.avx512) isas.push_back(&avx512::kKernels);
   if (cpu.avx2) isas.push_back(&avx2::kKernels);

@@ -1,4 +1,4 @@
-// The choice among the instruction sets that this binary was built with.
+// Chooses among the instruction sets that this binary was built with.
 #pragma once
 
 #include <string_view>
@@ -9,11 +9,11 @@
 
 namespace dray::kernels {
 
-// Those that this processor can run, best first; "portable" is always there.
+// The instruction sets that this processor can run, the best first. The last is always "portable".
 std::vector<const IsaKernels*> AvailableIsas();
 
-// `forced`, or DRAY_ISA if that is empty, or the best. kUnsupported, naming what there is, if a
-// forced one is unknown or cannot run here.
+// Returns the set that `forced` names, or DRAY_ISA if `forced` is empty, or the best. kUnsupported
+// if the named set is unknown or cannot run here; the message names those that can.
 Result<const IsaKernels*> SelectIsa(std::string_view forced);
 
 }  // namespace dray::kernels

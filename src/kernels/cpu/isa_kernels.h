@@ -1,5 +1,6 @@
-// What one instruction set provides: the inner part of each operation, for one thread. The files
-// under isa/ fill one such table for each set; the backend splits the work and calls them.
+// The table of functions that one instruction set provides: the inner part of each operation, for
+// one thread. The files under isa/ fill one table for each set. CpuOps splits the work among
+// threads.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +10,7 @@
 
 namespace dray::kernels {
 
-// Half-open.
+// [begin, end)
 struct Range {
   int64_t begin = 0;
   int64_t end = 0;
@@ -25,7 +26,7 @@ struct RowBlocks {
   int64_t Begin(int64_t block) const { return rows * block / count; }
 };
 
-// Activations into the form that panel_layout.h describes.
+// Brings activations into the form that panel_layout.h describes.
 struct PackActivationsTask {
   const VectorNorm* norm = nullptr;  // of each row; null: none
   float* normed = nullptr;           // [cols]: scratch for it
@@ -35,15 +36,15 @@ struct PackActivationsTask {
   int64_t padded_cols = 0;
   RowBlocks blocks{0, 1};
   std::byte* out = nullptr;
-  // Rounded inputs only: for each row its scale, and for each block [groups][rows of the block]
-  // sums of the quantised activations over each `group_cols` of the padded columns.
+  // Only for rounded inputs. `scales` has one scale for each row. `group_sums` has, for each block,
+  // [groups, rows of the block] sums of the quantised activations of `group_cols` padded columns.
   float* scales = nullptr;
   int32_t* group_sums = nullptr;
   int64_t group_cols = 0;
   float input_scale = 0.0f;  // MatrixSpec's
 };
 
-// Weights to unsigned bytes: out = clamp(round(x * inverse_scale + shift) + zero, 0, top).
+// Rounds weights to unsigned bytes: out = clamp(round(x * inverse_scale + shift) + zero, 0, top).
 struct QuantizeTask {
   const float* x = nullptr;
   int64_t count = 0;
@@ -61,7 +62,8 @@ struct LinearTask {
   const std::byte* activations = nullptr;
   const float* scales = nullptr;
   const int32_t* group_sums = nullptr;
-  // int8 beside float inputs, more than two blocks of rows: ExpandedBytes for a panel of bf16.
+  // Only for int8 weights with float inputs and more than two blocks of rows: memory of
+  // ExpandedBytes for one panel in bf16.
   std::byte* expanded = nullptr;
 };
 
@@ -69,14 +71,14 @@ inline int64_t ExpandedBytes(const PanelLayout& layout) {
   return layout.padded_cols * kPanelRows * 2 + kReadAhead;
 }
 
-// Queries (pairs of a row and a head) of one sequence that share a key head, against one chunk of
-// its context. Chunks begin at multiples of kChunkTokens, and each has its own maximum, sum and
-// weighted values, merged in ascending order: so a query's arithmetic does not depend on what is
-// computed beside it, nor on who computes it.
+// Attention computes queries (pairs of a row and a head) of one sequence that share a key head over
+// one chunk of the context at a time. Chunks begin at multiples of kChunkTokens. Each chunk has its
+// own maximum, sum and weighted values, and chunks are merged in ascending order. So the arithmetic
+// of a query depends neither on the other queries nor on the thread.
 inline constexpr int64_t kChunkTokens = 256;
 inline constexpr int kMaxQueries = 16;
 
-// What queries have gathered: of one chunk, or of all chunks so far.
+// The result of some queries over one chunk, or over all chunks so far.
 struct AttentionPartial {
   float* max = nullptr;     // [queries]
   float* sum = nullptr;     // [queries]: of exp(score - max)
@@ -94,16 +96,17 @@ struct AttentionChunkTask {
   const KvLayer* cache = nullptr;
   const int32_t* block_table = nullptr;  // of the sequence
   int64_t kv_head = 0;
-  CacheSpan next;  // what this thread reads after it, worth a prefetch; may be empty
+  CacheSpan next;  // what this thread reads afterwards and should prefetch; may be empty
   int num_queries = 0;
   const float* q[kMaxQueries];
-  // Absolute positions that each query sees in this chunk, at least one each; both ascending.
+  // [query]: the positions in this chunk that the query sees are [begin, end), at least one. Both
+  // arrays ascend.
   int64_t begin[kMaxQueries];
   int64_t end[kMaxQueries];
   float slope[kMaxQueries];  // ALiBi; zero without it
   float scale = 1.0f;
-  // Scratch, 64-byte aligned: [kMaxQueries, kChunkTokens], and [kMaxQueries, RoundUp(head_dim,
-  // kChunkTokens)] for the queries in the form that the cache's format wants.
+  // Scratch, 64-byte aligned. `scores` is [kMaxQueries, kChunkTokens]. `queries` is
+  // [kMaxQueries, RoundUp(head_dim, kChunkTokens)], for queries in the form of the cache's format.
   float* scores = nullptr;
   float* queries = nullptr;
 };
@@ -118,30 +121,31 @@ inline int CacheFormat(DType dtype) {
 
 struct IsaKernels {
   const char* name;
-  // The most rows of a block (of weights with groups: max_grouped_rows), and bytes of one
-  // activation in packed form.
+  // [format]: the most rows of a block, and the bytes of one packed activation. Weights with groups
+  // have blocks of at most max_grouped_rows.
   int max_linear_rows[kNumWeightFormats];
   int max_grouped_rows;
   int activation_bytes[kNumWeightFormats];
 
   void (*pack_activations[kNumWeightFormats])(const PackActivationsTask& task, Range blocks);
-  // Of gated weights, `panels` are those of the gates; the values' are computed with them.
+  // Computes panels of the output. If the weights are gated, `panels` are those of the gates; the
+  // panels of the values are computed with them.
   void (*linear[kNumWeightFormats])(const LinearTask& task, Range panels);
-  // `count` adjacent numbers; both types are f32, f16 or bf16, `from` may also be f64.
+  // Converts `count` adjacent numbers. Both types are f32, f16 or bf16, `from` may also be f64.
   void (*convert)(DType from, const void* in, DType to, void* out, int64_t count);
-  // The number of largest magnitude, with its sign; zero for none.
+  // Returns the number of largest magnitude, with its sign; zero if `count` is 0.
   float (*peak)(const float* x, int64_t count);
-  // The least and the largest of the numbers and zero.
+  // Sets `least` and `most` to the least and the largest of the numbers and zero.
   void (*extremes)(const float* x, int64_t count, float& least, float& most);
   void (*quantize)(const QuantizeTask& task);
   void (*norm)(const NormArgs& args, Range rows);
   // out[i] = activation(gates_and_values[i]) * gates_and_values[width + i]
   void (*gate)(Activation activation, const float* gates_and_values, int64_t width, float* out);
-  // Some heads of all tokens: queries, then keys, then values.
+  // Computes heads [begin, end) of all tokens. Query heads come first, then key heads, value heads.
   void (*rope_and_cache[kNumCacheFormats])(const RopeAndCacheArgs& args, Range heads);
   void (*attention_chunk[kNumCacheFormats])(const AttentionChunkTask& task,
                                             const AttentionPartial& out);
-  // Adds the next chunk to what `into` holds; at first max is -infinity, the rest zero.
+  // Merges the next chunk into `into`, which begins with max = -infinity and zeros.
   void (*attention_merge)(int num_queries, int64_t head_dim, const AttentionPartial& chunk,
                           const AttentionPartial& into);
   // out[i] = activation(x[i]); for tests of the approximations.

@@ -1,7 +1,8 @@
-// Panels of one Linear call, handed out while threads work: each thread owns a contiguous share and
-// takes it from the front; who is done takes from the back of another's share. On a machine that
-// others use too, one processor is often slower than the next. A panel is never split, so results
-// do not depend on who computes it.
+// Distributes the panels of one Linear call among threads while they work. Each thread has a
+// contiguous share and takes panels from its front. A thread whose share is empty takes panels from
+// the back of another thread's share, because one processor is often slower than another on a
+// machine that other programs use too. A panel is never split, so the results do not depend on the
+// thread that computes it.
 #pragma once
 
 #include <atomic>
@@ -18,7 +19,8 @@ class PanelShares {
   explicit PanelShares(int max_threads)
       : shares_(std::make_unique<Share[]>(static_cast<size_t>(max_threads))) {}
 
-  // Before the threads start. num_threads is at most max_threads, 0 <= panels < 2^32.
+  // Divides [0, panels) among num_threads threads, at most max_threads; panels < 2^32. Must be
+  // called before the threads start.
   void Reset(int64_t panels, int num_threads) {
     num_threads_ = num_threads;
     for (int t = 0; t < num_threads; ++t) {
@@ -28,7 +30,7 @@ class PanelShares {
     }
   }
 
-  // The panels that the thread computes next; empty once none is left.
+  // Takes the panels that the thread computes next. Returns an empty range if none is left.
   Range Take(int thread_idx) {
     for (int i = 0; i < num_threads_; ++i) {
       Share& share = shares_[static_cast<size_t>((thread_idx + i) % num_threads_)];
@@ -40,7 +42,8 @@ class PanelShares {
 
  private:
   enum class Side : uint8_t { kFront, kBack };
-  // On a cache line of its own: first panel in the low half, end in the high half.
+  // The panels that are left: the first in the low half, the end in the high half. Each share has a
+  // cache line of its own.
   struct alignas(64) Share {
     std::atomic<uint64_t> left{0};
   };
@@ -49,8 +52,8 @@ class PanelShares {
     return static_cast<uint64_t>(end) << 32 | static_cast<uint64_t>(begin);
   }
 
-  // Half of what is left from the front, as within such a part each panel fetches the next; one
-  // panel from the back.
+  // Takes half of the panels that are left from the front, because each panel of such a range
+  // prefetches the next one; takes one panel from the back.
   static Range TakeFrom(Share& share, Side side) {
     uint64_t left = share.left.load(std::memory_order_relaxed);
     for (;;) {

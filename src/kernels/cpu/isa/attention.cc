@@ -1,10 +1,10 @@
-// Attention of up to kMaxQueries queries against one chunk of one sequence's cache, and the merge
-// of chunks.
+// Attention of up to kMaxQueries queries over one chunk of one sequence's cache, and the merge of
+// chunks.
 //
-// What fixes a query's bits: a score is one accumulator over ascending head dimensions; a weighted
-// value is one accumulator over ascending tokens, in which those that the query does not see weigh
-// exactly nothing; maximum and sum are taken over lanes that are the token's position modulo 16.
-// Queries only share loads.
+// A query's result is the same bits whatever queries are computed beside it, because queries share
+// nothing but loads. A score is one accumulator over ascending head dimensions. A weighted value is
+// one accumulator over ascending tokens; tokens that the query does not see have the weight zero.
+// Maximum and sum are first taken in lanes, and a token's lane is its position modulo 16.
 #include <cstdint>
 
 #include "kernels/cpu/isa/attention_dot_inl.h"
@@ -22,24 +22,25 @@ constexpr int kChunkGroups = kChunkTokens / kLanes;
 // Vectors of sums that the loops keep in registers.
 constexpr int kSums = kAccumulators >= 16 ? 16 : kAccumulators >= 4 ? 4 : 1;
 
-// Groups are fetched this many ahead, to L1; so many are also weighed at once for all dimensions,
-// so that values are read in the order of memory.
+// Groups are prefetched into L1 this many groups ahead. The weighted values of so many groups are
+// computed together for all dimensions, so that values are read in the order of memory.
 constexpr int kAhead = 4;
 
 constexpr int AtLeastOne(int n) { return n > 0 ? n : 1; }
 
-// Whether keys and values lie beside scales of their tokens.
+// Whether each token's key and value have a scale.
 template <typename Format>
 inline constexpr bool kScaled = sizeof(typename Format::Type) == 1;
 
-// Calls f.template operator()<n>(first) for pieces of kMost, half of it, ... 1 that cover all.
+// Calls f.template operator()<n>(first) for pieces of n = kMost, kMost / 2, ..., 1 items, which
+// cover all items.
 template <int kMost, typename Function>
 DRAY_INLINE void ForPieces(int first, int end, const Function& f) {
   for (; end - first >= kMost; first += kMost) f.template operator()<kMost>(first);
   if constexpr (kMost > 1) ForPieces<kMost / 2>(first, end, f);
 }
 
-// What lies outside [begin, end) of whole groups that reach beyond becomes `fill`.
+// Sets the numbers of whole groups that lie outside of [begin, end) to `fill`.
 void FillOutside(float* row, Range groups, int64_t begin, int64_t end, float fill) {
   for (int64_t t = groups.begin * kLanes; t < groups.end * kLanes; t += kLanes) {
     if (t >= begin && t + kLanes <= end) continue;
@@ -104,13 +105,13 @@ class ChunkPass {
   static constexpr int kRowBytes = kChunkTokens * static_cast<int>(sizeof(float));
   static constexpr int kMostQueries = AtLeastOne(kSums / (2 * D::kAccVectors));
 
-  // How many vectors of sums, at most `most`, each of so many queries has at once.
+  // The number of vectors of sums, at most `most`, that each of so many queries has at once.
   static constexpr int VectorsFor(int queries, int most) {
     const int vectors = AtLeastOne(kSums / (queries * D::kAccVectors));
     return vectors < most ? vectors : most;
   }
 
-  // Byte offsets of the groups of tokens [begin, end); returns how many.
+  // Stores the byte offsets of the groups of tokens [begin, end) and returns their number.
   int FindGroups(const int32_t* block_table, int64_t kv_head, int64_t begin, int64_t end,
                  int64_t* offsets) const {
     const KvLayer& c = *task_.cache;
@@ -150,7 +151,7 @@ class ChunkPass {
     }
   }
 
-  // Scores of kGroups groups: scaled, with ALiBi, not yet masked.
+  // Computes the scores of kGroups groups: scaled, with ALiBi, not yet masked.
   template <int kQueries, int kGroups>
   __attribute__((noinline)) void ScoreTile(int query, int group) {
     typename D::Acc acc[kQueries][kGroups];
@@ -182,7 +183,7 @@ class ChunkPass {
     }
   }
 
-  // Dimensions that do not fill a step.
+  // Adds the dimensions that do not fill a step.
   Vec AddLeftOver(Vec score, int query, int64_t offset) const {
     for (int64_t d = packed_dims_; d < head_dim_; ++d) {
       Type keys[kLanes];
@@ -205,8 +206,8 @@ class ChunkPass {
           Fma(score, Set1(task_.scale), Set1(task_.slope[query]) * position));
   }
 
-  // Scores become the units of weights: exp(score - max), zero for what a query does not see, in 8
-  // bits times the scales of the values.
+  // Turns scores into units of weights: exp(score - max), or zero for tokens that a query does not
+  // see. In 8 bits they are multiplied by the scales of the values.
   __attribute__((noinline)) void Softmax(int i) {
     float* row = Scores(i);
     FillOutside(row, groups_, task_.begin[i] - chunk_, task_.end[i] - chunk_, kMinusInfinity);
@@ -219,7 +220,7 @@ class ChunkPass {
       const Vec e = Exp(Load(row + g * kLanes) - shift);
       if constexpr (kScaled<Format>) {
         sum = sum + e;
-        // The scale of a token that nobody has written may be anything.
+        // The scale of a token that was not written yet may be any number.
         const Vec scaled = e * Load(Scales(task_.cache->value_scales, offsets_[g]));
         const Vec weight = IfLess(Zero(), e, scaled, Zero());
         peak = Max(peak, weight);
@@ -295,7 +296,7 @@ class ChunkPass {
       }
     }
   }
-  // The first lanes of each step's line; the others zero.
+  // Copies the first lanes of each step's line; the others become zero.
   static void CopyLanes(const std::byte* line, int64_t stride, int64_t lanes, std::byte* out) {
     for (int s = 0; s < kUnitSteps; ++s, line += stride, out += kLine) {
       for (int64_t b = 0; b < kLine; ++b) {
@@ -303,7 +304,8 @@ class ChunkPass {
       }
     }
   }
-  // How far from a group of the stream the one lies that is fetched while it is read; 0 for none.
+  // The distance in bytes from group i of the stream to the group that is prefetched while group i
+  // is read; 0 if none is.
   int64_t ToFetch(int i) const {
     return i + kAhead < stream_end_ ? stream_[i + kAhead] - stream_[i] : 0;
   }
@@ -311,7 +313,7 @@ class ChunkPass {
   const AttentionChunkTask& task_;
   const AttentionPartial& out_;
   const int64_t head_dim_;
-  const int64_t packed_dims_;  // those that fill steps
+  const int64_t packed_dims_;  // dimensions that fill whole steps
   const std::byte* keys_;
   const std::byte* values_;
   int64_t chunk_ = 0;

@@ -1,14 +1,14 @@
-// How lines of the cache meet the numbers of queries, for each of its formats. Keys and values are
-// alike: lanes are tokens and steps dimensions, or the other way round.
+// Products of the cache's lines with the numbers of queries, for each format of the cache. The same
+// code serves keys, where a lane is a token and a step is a dimension, and values, where a lane is
+// a dimension and a step is a token.
 //
-// A unit is what a query brings to sixteen steps of one element each, or fewer of kPack: sixteen
-// dimensions of the query, or the weights of sixteen tokens.
+// A unit is sixteen numbers of a query: sixteen of its dimensions, or its weights of sixteen
+// tokens. It is multiplied with 16 / kPack steps.
 //
-//   f32, f16  exact
-//   bf16      a query's numbers are rounded to bf16 as well; sums are in f32
-//   i8        a query's numbers become whole numbers of 16 bits, in two parts: kHighPart * high +
-//   low
-//             with both in -127 ... 127; sums are exact
+//   f32, f16  the numbers are used as they are
+//   bf16      the numbers are rounded to bf16; sums are in f32
+//   i8        the numbers become integers of 16 bits in two parts, kHighPart * high + low, both in
+//             [-127, 127]; sums are exact
 #pragma once
 
 #include <cstdint>
@@ -137,7 +137,7 @@ struct Dot<I8> {
     acc.high = DotBytes(acc.high, line, word.high);
     acc.low = DotBytes(acc.low, line, word.low);
   }
-  // Sixteen of `count` numbers at a time, of which `load` gives those from i on, to unit(i).
+  // Stores `count` numbers, sixteen at a time: load(i) returns those from i on, for unit(i).
   template <typename Load, typename Unit>
   static Row StoreUnits(float peak, int64_t count, const Load& load, const Unit& unit) {
     const Vec magic = Set1(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
@@ -157,8 +157,8 @@ struct Dot<I8> {
   }
 };
 
-// Step `s` of kQueries queries, kRowBytes apart, against kVecs lines; for each line, what lies
-// `fetch` bytes further is prefetched.
+// Multiplies step `s` of kQueries queries, which are kRowBytes apart, with kVecs lines. Prefetches,
+// for each line, what lies `fetch` bytes behind the line.
 template <typename D, int kRowBytes, int kQueries, int kVecs, int kFetch>
 DRAY_INLINE void AddStep(typename D::Acc (&acc)[kQueries][kVecs],
                          const std::byte* const (&lines)[kVecs], int64_t offset,
@@ -177,7 +177,7 @@ DRAY_INLINE void AddStep(typename D::Acc (&acc)[kQueries][kVecs],
   }
 }
 
-// `steps` steps, at most kUnitSteps, whose lines lie `stride` bytes apart.
+// Does so for `steps` steps, at most kUnitSteps, whose lines are `stride` bytes apart.
 template <typename D, int kUnitSteps, int kRowBytes, int kQueries, int kVecs, int kFetch>
 DRAY_INLINE void AddUnit(typename D::Acc (&acc)[kQueries][kVecs],
                          const std::byte* const (&lines)[kVecs], int64_t stride,

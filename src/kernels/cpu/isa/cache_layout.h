@@ -1,14 +1,15 @@
-// How a layer's part of the paged cache lies in memory; only the files of this folder know.
+// The order in memory of one layer's part of the paged cache. Only the files of this folder use it.
 //
-// Sixteen tokens of one key head are a group, one piece of memory: [num_blocks, num_kv_heads,
-// block_size / 16] of them. Loops take a line of it at once: sixteen lanes of kPack elements, in
-// the form in which Linear takes weights (a pair of bf16, four bytes). Within a group:
+// Sixteen tokens of one key head are a group, which is one piece of memory. There are [num_blocks,
+// num_kv_heads, block_size / 16] groups. Loops read one line of a group at a time: sixteen lanes of
+// kPack elements, as Linear reads weights (a pair of bf16, four bytes). The elements of a group:
 //
-//   keys    [head_dim / kPack][16 tokens][kPack dimensions], then what dimensions are left, [16]
-//   each values  [16 / kPack][head_dim][kPack tokens]
+//   keys    [head_dim / kPack][16 tokens][kPack dimensions], then [16 tokens] for each dimension
+//           that does not fill kPack
+//   values  [16 / kPack][head_dim][kPack tokens]
 //
-// 8-bit integers have kByteZero added: DotBytes takes them unsigned. Values are always finite, so
-// that a weight of zero hides those of a token that a query does not see.
+// 8-bit integers are stored with kByteZero added, because DotBytes reads them as unsigned. Values
+// are always finite: so a weight of zero hides the values of tokens that a query does not see.
 #pragma once
 
 #include <cstdint>
@@ -27,12 +28,13 @@ inline constexpr int kPack<I8> = 4;
 
 inline constexpr int kByteZero = 128;
 
-// Bytes of a line.
+// The bytes of a line.
 template <typename Format>
 inline constexpr int kCacheLine =
     kLanes* kPack<Format>* static_cast<int>(sizeof(typename Format::Type));
 
-// The first element of the group of a token; for its scales, over head_dim.
+// The index of the first element of a token's group. Divided by head_dim, it is the index of the
+// group's first scale.
 inline int64_t GroupStart(const KvLayer& cache, int64_t block, int64_t head, int64_t offset) {
   const int64_t token = (block * cache.num_kv_heads + head) * cache.block_size + offset;
   return token / kLanes * kLanes * cache.head_dim;

@@ -1,5 +1,5 @@
-// What is cheap and independent from row to row: norms, gated activation, rotation of queries and
-// keys with the store into the cache.
+// Operations on single rows: norms, gated activation, and the rotation of queries and keys together
+// with the store into the cache.
 #include <cstdint>
 
 #include "kernels/cpu/isa/cache_layout.h"
@@ -10,8 +10,8 @@
 namespace dray::kernels::DRAY_ISA {
 namespace {
 
-// The sum of f(x, lane_count) over a vector, in an order fixed by `cols`: four accumulators that
-// take turns, then their tree.
+// The sum of f(x, lane_count) over a vector, in an order that `cols` decides: vectors go to four
+// accumulators in turn, which are added as a tree.
 template <typename Function>
 float SumOver(const float* x, int64_t cols, const Function& f) {
   Vec acc[4] = {Zero(), Zero(), Zero(), Zero()};
@@ -28,7 +28,7 @@ float SumOver(const float* x, int64_t cols, const Function& f) {
 float SumOfSquares(const float* x, int64_t cols, float mean) {
   const Vec mean_vec = Set1(mean);
   return SumOver(x, cols, [&](Vec v, int64_t n, Vec acc) {
-    // Lanes behind the row's end must not count as -mean.
+    // Lanes behind the row's end are zero: they must not count as -mean.
     const Vec d = IfLess(Iota(), Set1(static_cast<float>(n)), v - mean_vec, Zero());
     return Fma(d, d, acc);
   });
@@ -53,7 +53,7 @@ void Normalise(const VectorNorm& norm, const float* x, int64_t cols, float* out)
   }
 }
 
-// x[i], x[i + half] for i < half, by cos[i] and sin[i].
+// Rotates the pairs x[i], x[i + half] for i < half, by cos[i] and sin[i].
 void RotateHalf(float* x, const float* cos_sin, int64_t half) {
   for (int64_t i = 0; i < half; i += kLanes) {
     const int64_t n = half - i;
@@ -64,7 +64,7 @@ void RotateHalf(float* x, const float* cos_sin, int64_t half) {
   }
 }
 
-// x[2i], x[2i + 1] for i < half.
+// Rotates the pairs x[2i], x[2i + 1] for i < half.
 void RotateInterleaved(float* x, const float* cos_sin, int64_t half) {
   for (int64_t i = 0; i < half; ++i) {
     const float a = x[2 * i], b = x[2 * i + 1];
@@ -74,7 +74,7 @@ void RotateInterleaved(float* x, const float* cos_sin, int64_t half) {
   }
 }
 
-// What a key or value is divided by before it is stored: nothing, but in 8 bits.
+// Divides a key or value by its scale before it is stored. Only 8 bits have scales.
 template <typename Format>
 struct Divisor {
   Divisor(const float*, int64_t, float*, int64_t) {}
@@ -91,13 +91,13 @@ struct Divisor<I8> {
   }
   Vec operator()(Vec v) const {
     const Vec magic = Set1(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
-    // Also makes a number of NaN, which not every conversion to bytes can take.
+    // This also turns NaN into a number: not every conversion to bytes can take NaN.
     return Min(Max((v * inverse + magic) - magic, Set1(-127.0f)), Set1(127.0f));
   }
   Vec inverse;
 };
 
-// Sixteen elements as the cache holds them.
+// Stores sixteen elements in the cache's format.
 template <typename Format>
 void StoreElements(typename Format::Type* lanes, Vec v) {
   Format::StoreVec(lanes, v);
@@ -108,7 +108,7 @@ void StoreElements(typename Format::Type* lanes, Vec v) {
   }
 }
 
-// Into lane `lane` of a group of keys.
+// Stores a key in lane `lane` of a group of keys.
 template <typename Format>
 void StoreKey(const float* key, const Divisor<Format>& divide, typename Format::Type* group,
               int64_t lane, int64_t head_dim) {
@@ -126,7 +126,7 @@ void StoreKey(const float* key, const Divisor<Format>& divide, typename Format::
   }
 }
 
-// Into token `token` of a group of values.
+// Stores a value as token `token` of a group of values.
 template <typename Format>
 void StoreValue(const float* value, const Divisor<Format>& divide, typename Format::Type* group,
                 int64_t token, int64_t head_dim) {

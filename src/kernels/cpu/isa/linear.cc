@@ -1,7 +1,7 @@
-// Linear with weights in f32, f16 and bf16, and with 8-bit ones that are taken as floats.
+// Linear with weights in f32, f16 and bf16, and with 8-bit weights that are used as floats.
 //
-// One accumulator for each output, K strictly ascending: the result of a row is the same bits
-// whatever the size of its block, so blocks may be cut by speed alone.
+// Each output has one accumulator, and K ascends. So a row's result is the same bits whatever the
+// size of its block, and the size may be chosen for speed alone.
 #include <cstdint>
 
 #include "kernels/cpu/isa/linear_loop_inl.h"
@@ -11,7 +11,8 @@
 namespace dray::kernels::DRAY_ISA {
 namespace {
 
-// What one column adds: its weights times the rows' `i`-th float at `x`, rows kLineBytes apart.
+// Adds the products of one column: its weights times the `i`-th float of each row. Row r begins at
+// x + r * kLineBytes.
 template <int kRows, int kHalves>
 DRAY_INLINE void AddColumn(const Vec (&weights)[kHalves], const std::byte* x, int i,
                            Vec (&acc)[kRows][kHalves]) {
@@ -72,7 +73,7 @@ struct WidenBF16 {
 using StepF16 = StepWiden<WidenF16>;
 
 #ifdef __AVX512BF16__
-// The same of a pair of columns, with the rows' `i`-th pair of bf16.
+// Adds the products of a pair of columns: their weights times the `i`-th pair of bf16 of each row.
 template <int kRows, int kHalves>
 DRAY_INLINE void AddPair(const __m512i (&weights)[kHalves], const std::byte* x, int i,
                          Vec (&acc)[kRows][kHalves]) {
@@ -99,7 +100,7 @@ struct StepBF16 {
 using StepBF16 = StepWiden<WidenBF16>;
 #endif
 
-// One block of rows against `kHalves` halves of a panel.
+// Multiplies one block of rows with `kHalves` halves of a panel.
 template <typename Step, int kRows, int kHalves, Source kSource>
 DRAY_INLINE void Tile(const TileArgs& args, int first_half, NextPanel next) {
   const std::byte* w = args.w + first_half * kLineBytes;
@@ -132,7 +133,7 @@ struct FloatKernel {
   static constexpr int64_t kFetchCols = kLineCols;
   static constexpr Source kTwoBlocks = Source::kShared;
 
-  // Both halves of the panel at once where the registers hold them, else one after the other.
+  // Computes both halves of the panel at once if the registers can hold their sums.
   template <int kRows, Source kSource>
   static void Panel(const TileArgs& args) {
     if constexpr (2 * kRows + Step::kTemporaries <= kAccumulators) {
@@ -147,7 +148,7 @@ struct FloatKernel {
 // Four k of int8 weights, which are exact in bf16, times kByteUnit; their channels' scales are for
 // the sums.
 #ifdef __AVX512BF16__
-// What a one becomes: the bytes are converted where they lie, at the top of 32-bit integers.
+// The float that byte 1 becomes. Bytes are converted at the top of 32-bit integers.
 constexpr float kByteUnit = 0x1p24f;
 
 // Bytes 0 and 1, and bytes 2 and 3, of each lane as pairs.
@@ -176,7 +177,7 @@ struct BytePairs {
     return _mm512_permutex2var_epi16(_mm512_castps_si512(ToFloats(IntVec{a}).v), odd_words,
                                      _mm512_castps_si512(ToFloats(IntVec{b}).v));
   }
-  // Of lane i: 2 i in both halves.
+  // Lane i has 2 * i in both halves.
   static DRAY_INLINE __m512i Twice() {
     return _mm512_setr_epi32(0x00000000, 0x00020002, 0x00040004, 0x00060006, 0x00080008, 0x000A000A,
                              0x000C000C, 0x000E000E, 0x00100010, 0x00120012, 0x00140014, 0x00160016,
@@ -194,8 +195,9 @@ struct StepI8 {
   static constexpr int kStepsPerLine = 8;
   static constexpr int kColsPerStep = 4;
   static constexpr int kActivationBytes = 8;
-  // Both halves of 12 rows at once, although the compiler spills some constants for it: .78 of the
-  // arithmetic against .56 one after the other, where each accumulator waits for itself.
+  // Both halves of 12 rows are computed at once, although the compiler then spills some constants:
+  // that reached .78 of the peak arithmetic. One half after the other reached .56, because each
+  // accumulator waits for its own last sum.
   static constexpr int kTemporaries = 1;
   template <int kRows, int kHalves>
   static DRAY_INLINE void Run(const std::byte* w, const std::byte* x, Vec (&acc)[kRows][kHalves]) {
@@ -242,7 +244,7 @@ struct StepI8 {
 };
 #endif
 
-// The weights of a panel of bytes as a panel of bf16.
+// Converts the weights of a panel from bytes to bf16.
 void Expand(const std::byte* w, int64_t cols, std::byte* out) {
   for (int64_t c = 0; c < cols; c += StepI8::kColsPerStep) {
     for (int h = 0; h < 2; ++h, w += kLineBytes, out += kLineBytes) {
@@ -252,8 +254,9 @@ void Expand(const std::byte* w, int64_t cols, std::byte* out) {
   }
 }
 
-// One or two blocks of rows take the bytes apart on their way to the registers. Of more blocks, the
-// first writes them out as bf16 for all: the same numbers in the same order.
+// For one or two blocks of rows, bytes are converted on their way to the registers. For more
+// blocks, the first block converts the panel to bf16 in memory, for all blocks. The products and
+// their order are the same.
 struct Int8FloatKernel : FloatKernel<StepBF16> {
   template <int kRows, Source kSource>
   static void Panel(const TileArgs& args) {
@@ -277,7 +280,7 @@ struct Int8FloatKernel : FloatKernel<StepBF16> {
   }
 };
 
-// The activations of one row into its place in a block of `block_rows` rows.
+// Packs the activations of one row into its lines of a block, which are `line_stride` bytes apart.
 template <typename StoreLine>
 void PackRow(const float* x, int64_t cols, int64_t padded_cols, std::byte* out, int64_t line_stride,
              int64_t line_cols, const StoreLine& store) {

@@ -1,10 +1,10 @@
 // Linear with integer weights that have a scale, and perhaps a zero point, for each
 // group of columns.
 //
-// Numbers are stored unsigned. The integer sum of a group is exact, so its order is free: without
-// zero points it starts at -(half the range) * (sum of the group's activations); with them, the
-// negated zero point times that sum is added to it as a float. Groups are added in floats, in
-// ascending order.
+// Numbers are stored unsigned. The integer sum of a group is exact, so its order is free. Without
+// zero points, the sum begins with -(half the range) * (sum of the group's activations). With zero
+// points, the negated zero point times the sum of the activations is added to it as a float. The
+// sums of groups are added as floats, in ascending order.
 #include <algorithm>
 #include <cstdint>
 
@@ -58,11 +58,11 @@ struct GroupKernel {
   static constexpr bool kHasZeros = kZeroPoint == ZeroPoint::kPerGroup;
   static constexpr int kMaxRows = kMaxGroupedRows;
   static constexpr int64_t kLineCols = 4 * kQuadsPerLine;
-  // The steps of a unit are unrolled; those of a group of 128 in one piece would compile for ages.
+  // The steps of a unit are unrolled. To unroll a whole group of 128 would take minutes to compile.
   static constexpr int kUnit = std::min(kGroup, 64);
   static constexpr int64_t kFetchCols = kUnit;
   static constexpr Source kTwoBlocks = Source::kL2;
-  // An iteration is whole lines and whole groups.
+  // An iteration covers whole lines and whole groups.
   static constexpr int kIterationCols = std::max(kGroup, 64);
   static constexpr int64_t kLinesPerIteration = kIterationCols / kLineCols;
   static constexpr int kHeaderLines = kHasZeros ? 2 : 1;

@@ -64,8 +64,8 @@ struct Int8Kernel {
   }
 };
 
-// One row: x / scale rounded to [-127, 127], and clamped where the task has a scale of its own.
-// Rows lie kLineBytes apart in each line of their block, whose lines are `line_stride` bytes apart.
+// Quantises one row: x / scale, rounded, and clamped to [-127, 127] if the task has its own scale.
+// Rows are kLineBytes apart in each line of their block, and lines are `line_stride` bytes apart.
 void QuantizeRow(const PackActivationsTask& task, const float* x, float& scale, std::byte* out,
                  int64_t line_stride, int32_t* sums, int64_t sum_stride) {
   const bool is_given = task.input_scale > 0.0f;
@@ -76,7 +76,7 @@ void QuantizeRow(const PackActivationsTask& task, const float* x, float& scale, 
   const Vec magic = Set1(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
   constexpr int64_t kLineCols = 4 * kQuadsPerLine;
   for (int64_t group = 0; group < task.padded_cols; group += task.group_cols) {
-    // Whole numbers, at most 127 * 65536 in all: floats add them exactly.
+    // The sum is a whole number of at most 127 * 65536, which floats add exactly.
     Vec sum = Zero();
     for (int64_t c = group; c < group + task.group_cols; c += kLanes) {
       const int64_t n = task.cols - c;

@@ -3,11 +3,11 @@
 //   kMaxRows      the most rows of a block
 //   kLineCols     columns in one 64-byte line of packed activations
 //   kFetchCols    columns for which it calls NextPanel::Fetch with step 0 once
-//   kTwoBlocks    kShared, or kL2 where that gains nothing
-//   Panel<kRows, kSource>(TileArgs)   one block of rows against one panel
+//   kTwoBlocks    the source for two blocks: kShared, or kL2 if kShared is not faster
+//   Panel<kRows, kSource>(TileArgs)   multiplies one block of rows with one panel
 //
-// A panel is finished, over all of K, for one block of rows after the other while it stays in the
-// second-level cache.
+// A panel is multiplied, over all of K, with one block of rows after the other, while the panel
+// stays in the second-level cache.
 #pragma once
 
 #include <cstdint>
@@ -24,11 +24,11 @@ namespace {
 // Where weights come from.
 //
 //   kMemory  one block of rows: they stream from memory once. Every line is prefetched at fixed
-//            distances, first to L2, whose many outstanding reads keep the memory busy, then to L1
+//            distances: first into L2, whose many outstanding reads keep the memory busy, then L1
 //   kShared  two blocks: the panel comes from L2, and memory is nearly as busy as the arithmetic,
-//            so each step fetches a line of the next panel, evenly
-//   kL2      more blocks: each line of activations fetches some lines of the next panel at once,
-//            which disturbs the arithmetic least
+//            so each step prefetches one line of the next panel
+//   kL2      more blocks: some lines of the next panel are prefetched together, once for each line
+//            of activations, which disturbs the arithmetic least
 enum class Source { kMemory, kShared, kL2 };
 constexpr int64_t kFarAhead = 8 << 10;
 constexpr int64_t kNearAhead = 4 << 10;
@@ -47,7 +47,7 @@ DRAY_INLINE void PrefetchStep(const std::byte* w, int lines) {
 constexpr int kQuadBytes = 4 * kQuantizedBytes;
 constexpr int kQuadsPerLine = static_cast<int>(kLineBytes) / kQuadBytes;
 
-// What a block fetches of the next panel.
+// The part of the next panel that a block of rows prefetches.
 struct NextPanel {
   const std::byte* at;
   int64_t lines_at_once;
@@ -60,14 +60,14 @@ struct NextPanel {
     }
     if constexpr (kSource == Source::kL2) {
       if (step != 0) return;
-      // Not in assembly: that would also keep the compiler from moving the arithmetic past it.
+      // A builtin, because the compiler would not move arithmetic past assembly.
       for (int64_t i = 0; i < lines_at_once; ++i) __builtin_prefetch(at + i * kLineBytes, 0, 2);
       at += lines_at_once * kLineBytes;
     }
   }
 };
 
-// One block of rows against one panel. Results go to acc_out[row][kPanelRows].
+// Multiplies one block of rows with one panel. The sums go to acc_out[row][kPanelRows].
 struct TileArgs {
   const std::byte* w;
   const std::byte* x;
@@ -82,8 +82,8 @@ struct TileArgs {
 
 using PanelFunction = void (*)(const TileArgs&);
 
-// The fewest rows of a block where there are `blocks` blocks or more: RowBlocks shares rows out evenly,
-// and (blocks - 1) * kMaxRows rows would still fit one block less.
+// The fewest rows of a block where there are `blocks` blocks or more: RowBlocks shares rows out
+// evenly, and (blocks - 1) * kMaxRows rows would still fit one block less.
 template <typename Kernel>
 constexpr int LeastRows(int blocks) {
   return ((blocks - 1) * Kernel::kMaxRows + 1) / blocks;
@@ -110,10 +110,10 @@ struct PanelFunctions {
 template <typename Kernel, Source kSource>
 constexpr PanelFunctions<Kernel, kSource> kPanelFunctions;
 
-// A panel, and what becomes of its channels.
+// A panel, and the place of its channels in the output.
 struct PanelPart {
   int64_t panel;
-  bool is_value;  // of a gate, which is in the output already
+  bool is_value;  // the panel has the values of gates, which are in the output already
 
   int64_t channel() const { return panel * kPanelRows; }
   int64_t out_channel(const LinearArgs& args) const {
@@ -121,8 +121,8 @@ struct PanelPart {
   }
 };
 
-// From accumulators [rows][kPanelRows] to the output: combine(sum + bias, what is there). The most
-// of a product's work that is not multiplication, so whole panels go without masks and branches.
+// Writes combine(sum + bias, old output) to the output, from the accumulators [rows][kPanelRows].
+// This is most of the work beside the multiplication, so whole panels have no masks and branches.
 template <bool kWhole, typename Combine>
 void FinishRows(const LinearArgs& args, const float* acc, Range rows, const PanelPart& part,
                 const Combine& combine) {
@@ -187,7 +187,7 @@ constexpr PanelFunction FunctionFor(const RowBlocks& blocks, int64_t rows) {
   return kPanelFunctions<Kernel, Source::kL2>.of[i];
 }
 
-// The part that block `b` of a panel fetches of the panel at `next`.
+// The part of the panel at `next` that block `b` of the panel before prefetches.
 template <typename Kernel>
 NextPanel PartOfNext(const LinearTask& task, const std::byte* next, int64_t b) {
   const int64_t panel_lines = task.layout.panel_bytes / kLineBytes;
@@ -198,7 +198,7 @@ NextPanel PartOfNext(const LinearTask& task, const std::byte* next, int64_t b) {
   return {next + b * fetches * at_once * kLineBytes, at_once};
 }
 
-// One panel, and fetches some of the panel `next` meanwhile.
+// Multiplies all blocks with one panel and prefetches the panel `next` meanwhile.
 template <typename Kernel>
 void RunPanel(const LinearTask& task, const PanelPart& part, int64_t next) {
   const auto* weights = task.args->weight->data();
@@ -229,7 +229,7 @@ void RunPanels(const LinearTask& task, Range panels) {
   const int64_t values = task.args->gated ? task.layout.panels / 2 : 0;
   const int64_t last = (values > 0 ? values : task.layout.panels) - 1;
   for (int64_t p = panels.begin; p < panels.end; ++p) {
-    // Behind the last panel: lines that are in the cache already, which costs least.
+    // Behind the last panel, lines are prefetched that are in the cache already: that costs least.
     const int64_t next = p < last ? p + 1 : p;
     RunPanel<Kernel>(task, {p, false}, values > 0 ? p + values : next);
     if (values > 0) RunPanel<Kernel>(task, {p + values, true}, next);

@@ -1,5 +1,5 @@
-// exp, tanh, erf and the activations on sixteen floats. Coefficients are minimax fits (Remez); the
-// largest errors against libm are stated and tested.
+// exp, tanh, erf and the activations of sixteen floats. The coefficients are minimax fits (Remez).
+// The comments state the largest errors against libm, which are tested.
 #pragma once
 
 #include "kernels/backend.h"
@@ -50,7 +50,7 @@ inline Vec Erf(Vec x) {
   p = Fma(p, z, Set1(-2.68655170e-2f));
   p = Fma(p, z, Set1(0.112837842f));
   p = Fma(p, z, Set1(-0.376126386f));
-  // 2 / sqrt(pi) = 1 + 0.128379167: the one is added last, so that it costs no precision.
+  // 2 / sqrt(pi) = 1 + 0.128379167: the 1 is added last, so that no precision is lost.
   const Vec near = Fma(Fma(p, z, Set1(0.128379167f)), x, x);
   // erfc(a) = exp(-Q(a)); from 3.95 on erf is one in this precision.
   const Vec a = Min(Set1(3.95f), Abs(x));

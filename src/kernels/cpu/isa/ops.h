@@ -1,4 +1,4 @@
-// The operations of this folder's .cc files, gathered by table.cc.
+// The functions of this folder's .cc files, which table.cc puts into the table.
 #pragma once
 
 #include "kernels/cpu/isa_kernels.h"
@@ -15,9 +15,9 @@ void LinearF16(const LinearTask& task, Range panels);
 void LinearBF16(const LinearTask& task, Range panels);
 void LinearI8(const LinearTask& task, Range panels);
 void LinearI4(const LinearTask& task, Range panels);
-// int8 with groups.
+// For int8 with groups.
 void LinearGroupsI8(const LinearTask& task, Range panels);
-// int8 beside float inputs.
+// For int8 with float inputs.
 void LinearI8Float(const LinearTask& task, Range panels);
 
 void ConvertArray(DType from, const void* in, DType to, void* out, int64_t count);
@@ -26,7 +26,8 @@ void ExtremesOf(const float* x, int64_t count, float& least, float& most);
 void Quantize(const QuantizeTask& task);
 
 void NormRows(const NormArgs& args, Range rows);
-// A row as it is packed: normalised, if the task says so, into its scratch.
+// Returns the row to pack: a row of the input or, if the task has a norm, the normalised row in the
+// task's scratch.
 const float* RowToPack(const PackActivationsTask& task, int64_t row);
 void Gate(Activation activation, const float* gates_and_values, int64_t width, float* out);
 void ActivateArray(Activation activation, const float* x, float* out, int64_t count);

@@ -1,4 +1,4 @@
-// Sixteen floats at once, whatever the registers hold: the only thing that differs between
+// Vectors of sixteen floats, whatever the size of a register: only they differ between the
 // instruction sets. Every .cc file of this folder is compiled once for each set, with its flags and
 // with DRAY_ISA defined as the name of its namespace.
 //
@@ -36,8 +36,8 @@ namespace dray::kernels::DRAY_ISA {
 
 inline constexpr int kLanes = 16;
 
-// Formats of weights and of the paged cache: one trait each, so that loops are written once. Each
-// has the largest number that it holds.
+// A trait for each format of weights and of the paged cache, so that loops are written once.
+// kLargest is the largest number of the format.
 struct F32 {
   using Type = float;
   static constexpr float kLargest = 0x1.fffffep127f;
@@ -56,7 +56,7 @@ struct BF16 {
   static Vec LoadVec(const uint16_t* p) { return LoadBF16(p); }
   static void StoreVec(uint16_t* p, Vec a) { StoreBF16(p, a); }
 };
-// Of the cache only, beside a scale; StoreVec takes whole numbers from -128 to 127.
+// Only for the cache, with scales. StoreVec takes whole numbers in [-128, 127].
 struct I8 {
   using Type = int8_t;
   static constexpr float kLargest = 127.0f;
@@ -64,8 +64,8 @@ struct I8 {
   static void StoreVec(int8_t* p, Vec a) { StoreI8(p, a); }
 };
 
-// The first n (0 < n <= 16) elements, the others zero; reads nothing behind them. Like every load
-// here it asks no alignment, not even of an element.
+// Loads the first n elements, 0 < n <= 16; the others are zero and are not read. No load of this
+// folder needs alignment, not even that of an element.
 template <typename Format>
 Vec LoadFirst(const typename Format::Type* p, int64_t n) {
   if (n >= kLanes) return Format::LoadVec(p);

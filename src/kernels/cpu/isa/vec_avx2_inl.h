@@ -12,7 +12,7 @@ inline constexpr int kAccumulators = 6;
 inline constexpr int kMaxLinearRows = 6;
 inline constexpr int kMaxGroupedRows = 2;
 inline constexpr int kIntTemporaries = 2;
-// How many steps of a loop over weights become one piece of code: those of a whole line.
+// The number of unrolled steps of a loop over weights: those of a whole line.
 inline constexpr int kUnrolledSteps = 16;
 inline constexpr bool kHasBF16Dot = false;
 
@@ -74,7 +74,7 @@ inline __m256 Pow2FromBitsHalf(__m256 a) {
 inline Vec Pow2FromBits(Vec a) { return {Pow2FromBitsHalf(a.lo), Pow2FromBitsHalf(a.hi)}; }
 
 inline float Sum(Vec a) {
-  // The same tree in every vec_*_inl.h: halves, quarters, then pairs two apart.
+  // Every vec_*_inl.h adds in the same tree: halves, quarters, then pairs two apart.
   const __m128 q0 = _mm256_castps256_ps128(a.lo), q1 = _mm256_extractf128_ps(a.lo, 1);
   const __m128 q2 = _mm256_castps256_ps128(a.hi), q3 = _mm256_extractf128_ps(a.hi, 1);
   const __m128 s = _mm_add_ps(_mm_add_ps(q0, q2), _mm_add_ps(q1, q3));
@@ -190,8 +190,8 @@ inline void StorePairs(void* p, Vec first, Vec second) {
   _mm256_store_si256(halves + 1, PairsHalf(first.hi, second.hi));
 }
 
-// Bytes 0 and 2, and bytes 1 and 3, of each four as pairs of 16 bits: the product of bytes that
-// this set has would saturate.
+// Bytes 0 and 2, and bytes 1 and 3, of each four as pairs of 16 bits. This set's product of bytes
+// is not used, because it saturates.
 inline constexpr int kQuantizedBytes = 2;
 struct QuadVec {
   __m256i even, odd;

@@ -19,7 +19,7 @@ inline constexpr int kAccumulators = 25;
 inline constexpr int kMaxLinearRows = 12;
 inline constexpr int kMaxGroupedRows = 6;
 inline constexpr int kIntTemporaries = 1;
-// How many steps of a loop over weights become one piece of code: those of a whole line.
+// The number of unrolled steps of a loop over weights: those of a whole line.
 inline constexpr int kUnrolledSteps = 16;
 
 struct Vec {
@@ -65,7 +65,7 @@ inline __m128 Quarter(Vec a, int i) {
   return _mm_load_ps(lanes + 4 * i);
 }
 inline float Sum(Vec a) {
-  // The same tree in every vec_*_inl.h: halves, quarters, then pairs two apart.
+  // Every vec_*_inl.h adds in the same tree: halves, quarters, then pairs two apart.
   const __m128 s = _mm_add_ps(_mm_add_ps(Quarter(a, 0), Quarter(a, 2)),
                               _mm_add_ps(Quarter(a, 1), Quarter(a, 3)));
   const __m128 t = _mm_add_ps(s, _mm_movehl_ps(s, s));
@@ -86,8 +86,8 @@ inline Vec LoadBF16(const uint16_t* p) {
   return {_mm512_castsi512_ps(_mm512_maskz_slli_epi32(0xFFFF, wide, 16))};
 }
 inline Vec LoadF16(const uint16_t* p) { return {_mm512_maskz_cvtph_ps(0xFFFF, LoadHalves(p))}; }
-// Integer arithmetic also where the processor converts by itself: its
-// instruction flushes subnormals.
+// Integer arithmetic, although some processors have an instruction for it: that instruction
+// flushes subnormals.
 inline void StoreBF16(uint16_t* p, Vec a) {
   const __m512i bits = _mm512_castps_si512(a.v);
   const __m512i odd =

@@ -12,13 +12,13 @@
 namespace dray::kernels::DRAY_ISA {
 
 inline constexpr char kIsaName[] = "portable";
-// How many Vec accumulators and temporaries fit the registers beside operands, and the rows of a
-// Linear block.
+// The number of Vec accumulators and temporaries that fit into the registers beside the operands,
+// and the rows of a block of Linear.
 inline constexpr int kAccumulators = 3;
 inline constexpr int kMaxLinearRows = 2;
 inline constexpr int kMaxGroupedRows = 2;
 inline constexpr int kIntTemporaries = 2;
-// How many steps of a loop over weights become one piece of code. One is long enough here, where each
+// The number of unrolled steps of a loop over weights. One is long enough here, where each
 // vector is four registers; sixteen would take minutes to compile.
 inline constexpr int kUnrolledSteps = 1;
 inline constexpr bool kHasBF16Dot = false;
@@ -121,8 +121,8 @@ inline Vec LoadBF16(const uint16_t* p) {
   for (int i = 0; i < 4; ++i) r.q[i] = reinterpret_cast<Vec::Quad>(LoadHalves(p + 4 * i) << 16);
   return r;
 }
-// Exponent and fraction of f16 in the place of f32's are the number times 2^-112, subnormal ones
-// included; only infinity and NaN need their exponent filled up.
+// The exponent and fraction of an f16, put in the place of those of an f32, are the number times
+// 2^-112, also if it is subnormal. Infinity and NaN need the largest exponent in addition.
 inline Vec LoadF16(const uint16_t* p) {
   Vec r;
   for (int i = 0; i < 4; ++i) {

@@ -1,7 +1,8 @@
-// A source is read in tiles of 16 rows by kTileCols columns. Where its rows are dense and already
-// of the panel's type, tiles are transposed straight from it; other types are first converted into
-// a small tile on the stack. Where its columns are dense (matrices that a checkpoint stores
-// transposed), sixteen rows of a column are nearly a panel's vector as they are.
+// A source is read in tiles of 16 rows and kTileCols columns. If the source's rows are dense and of
+// the panel's type, a tile is transposed straight from the source; numbers of other types are first
+// converted into a small tile on the stack. If the source's columns are dense, because the
+// checkpoint stores the matrix transposed, sixteen rows of a column are almost a panel's vector
+// already.
 #include "kernels/cpu/pack/pack_floats.h"
 
 #include <algorithm>
@@ -17,8 +18,8 @@ constexpr int64_t kTileCols = 32;
 
 typedef uint16_t Halves __attribute__((vector_size(16)));
 
-// Four channels' words of one step at `to`, the place of the first in the step's vector. In f16
-// panels a word's two numbers go to the two halves of the vector.
+// Stores one step's words of four channels, from `channel` on, in the step's vector. In f16 panels
+// the two numbers of a word go to the two halves of the vector.
 void StoreChannels(WeightFormat format, Words words, std::byte* vector, int64_t channel) {
   if (format != WeightFormat::kF16) {
     std::memcpy(vector + channel * 4, &words, sizeof(words));
@@ -31,7 +32,7 @@ void StoreChannels(WeightFormat format, Words words, std::byte* vector, int64_t 
   std::memcpy(vector + 32 + channel * 2, reinterpret_cast<const std::byte*>(&split) + 8, 8);
 }
 
-// Two columns of sixteen 16-bit numbers as sixteen pairs.
+// Stores two columns of sixteen 16-bit numbers as sixteen pairs.
 void InterleaveColumns(const uint16_t* first, const uint16_t* second, std::byte* vector) {
   for (int64_t i = 0; i < kTileRows; i += 8) {
     Halves a, b;
@@ -69,7 +70,7 @@ FloatPacker::FloatPacker(const IsaKernels& isa, const WeightMatrix& matrix, int6
       element_bytes_(layout_.element_bytes()) {}
 
 void FloatPacker::Pack(Range panels) const {
-  // Rows that are dense are read as 32 streams; columns that are dense, along all rows of the part.
+  // Dense rows are read as 32 streams, one panel at a time. Dense columns are read along all rows.
   const int64_t panels_at_once = source_.col_stride == 1 ? 1 : panels.end - panels.begin;
   for (int64_t p = panels.begin; p < panels.end; p += panels_at_once) {
     const int64_t end = std::min(p + panels_at_once, panels.end);
@@ -79,7 +80,7 @@ void FloatPacker::Pack(Range panels) const {
   }
 }
 
-// Sixteen rows of the matrix, as far as the source has them, and up to kTileCols columns.
+// Packs the rows of a group of sixteen that the source has, in up to kTileCols columns.
 void FloatPacker::PackGroup(int64_t group, int64_t col) const {
   const Range rows{std::max(group * kTileRows, Rows().begin),
                    std::min((group + 1) * kTileRows, Rows().end)};
@@ -120,7 +121,7 @@ void FloatPacker::PackTile(int64_t row, int64_t col) const {
   }
 }
 
-// A tile as [kTileRows][kTileCols] of the panel's type.
+// Copies a tile to [kTileRows][kTileCols] numbers of the panel's type.
 void FloatPacker::StageRows(int64_t row, int64_t col, std::byte* tile) const {
   for (int64_t r = 0; r < kTileRows; ++r) {
     std::byte* to = tile + r * kTileCols * element_bytes_;
@@ -153,7 +154,7 @@ void FloatPacker::PackTileByColumns(int64_t row, int64_t col) const {
   }
 }
 
-// The edges, element by element.
+// Packs the matrix's edges, where a tile is not full.
 void FloatPacker::PackElements(Range rows, Range cols) const {
   for (int64_t c = cols.begin; c < cols.end; ++c) {
     for (int64_t r = rows.begin; r < rows.end; ++r) {

@@ -1,4 +1,4 @@
-// Weights into panels, for the part of a matrix that one source fills.
+// Packs weights into panels of floats, for the part of a matrix that one source fills.
 #pragma once
 
 #include "kernels/cpu/isa_kernels.h"
@@ -9,13 +9,13 @@ namespace dray::kernels {
 // The number format of a panel's elements, for formats without scales.
 DType PanelType(WeightFormat format);
 
-// f32, f16 and bf16; int8 and int4 are pack_integers.h's.
+// For f32, f16 and bf16. IntegerPacker (pack_integers.h) packs int8 and int4.
 class FloatPacker {
  public:
   FloatPacker(const IsaKernels& isa, const WeightMatrix& matrix, int64_t first_row,
               const SourceRows& source);
 
-  // Packs what the source holds of `panels`; parts may be packed at once by several threads.
+  // Packs the rows of the source that lie in `panels`. Several threads may pack different panels.
   void Pack(Range panels) const;
 
  private:
@@ -37,8 +37,8 @@ class FloatPacker {
   DType type_;
   int64_t first_row_;
   SourceRows source_;
-  int64_t source_bytes_;   // of one element
-  int64_t element_bytes_;  // of a packed one
+  int64_t source_bytes_;   // of an element of the source
+  int64_t element_bytes_;  // of a packed element
 };
 
 }  // namespace dray::kernels

@@ -1,6 +1,6 @@
-// Sixteen rows at a time: each tile of some columns is read as floats, rounded to integers row by
-// row and stored as words of four (8-bit) or eight (4-bit) columns. Where a scale serves a whole
-// row, the rows are read twice, first for their largest magnitude.
+// Packs sixteen rows at a time. A tile of some columns is read as floats, rounded to integers row
+// by row, and stored as words of four (8-bit) or eight (4-bit) columns. If a scale belongs to a
+// whole row, the rows are read twice: the first time for their largest magnitude.
 #include "kernels/cpu/pack/pack_integers.h"
 
 #include <algorithm>
@@ -12,17 +12,17 @@
 namespace dray::kernels {
 namespace {
 
-// Columns read at once where a scale serves a whole row: what K is padded to.
+// The columns of a tile if a scale belongs to a whole row. K is padded to a multiple of them.
 constexpr int64_t kTileCols = 64;
 
-// A group's scale and zero point, and how its weights are rounded with both as they are stored. A
-// scale that is too small for f16 makes the group zero.
+// A group's scale and zero point as they are stored, and the numbers with which its weights are
+// rounded. If the scale is too small for f16, all weights of the group become zero.
 struct GroupRounding {
   GroupHeader header;
   QuantizeTask quantize;
 };
 
-// The number of largest magnitude becomes the lowest one, so that all steps are used.
+// The weight of largest magnitude becomes the lowest integer, so that all integers are used.
 GroupRounding RoundSymmetric(const IsaKernels& isa, int bits, const float* x, int64_t count) {
   const int half = 1 << (bits - 1);
   GroupRounding rounding;
@@ -36,7 +36,7 @@ GroupRounding RoundSymmetric(const IsaKernels& isa, int bits, const float* x, in
   return rounding;
 }
 
-// From the least number, or zero, to the largest one, or zero.
+// The integers cover the range from the least weight (or zero) to the largest one (or zero).
 GroupRounding RoundWithZero(const IsaKernels& isa, int bits, const float* x, int64_t count) {
   const int top = (1 << bits) - 1;
   float least = 0, most = 0;
@@ -58,7 +58,7 @@ GroupRounding RoundWithZero(const IsaKernels& isa, int bits, const float* x, int
 
 struct IntegerPacker::Tile {
   alignas(64) float values[kWordRows][kLargestGroup];
-  // Quantised, one row behind the other.
+  // The integers of the tile, row after row.
   alignas(64) uint8_t numbers[kWordRows][kLargestGroup];
 
   RowWords Words(int64_t words_per_row) const {

@@ -1,4 +1,5 @@
-// Weights into panels of 8-bit or 4-bit integers, for the part of a matrix that one source fills.
+// Packs weights into panels of 8-bit or 4-bit integers, for the part of a matrix that one source
+// fills.
 #pragma once
 
 #include "kernels/cpu/isa_kernels.h"
@@ -11,18 +12,18 @@ class IntegerPacker {
   IntegerPacker(const IsaKernels& isa, const WeightMatrix& matrix, int64_t first_row,
                 const SourceRows& source);
 
-  // Packs what the source holds of `panels`; parts may be packed at once by several threads.
+  // Packs the rows of the source that lie in `panels`. Several threads may pack different panels.
   void Pack(Range panels) const;
 
  private:
-  // Some columns of up to 16 rows, as floats; columns that the source lacks are zero.
+  // Reads columns of up to 16 rows as floats. Columns behind the source's last one become zero.
   struct Tile;
-  // The rows of one group of 16 that the source has.
+  // Returns the rows of a group of 16 that the source has.
   Range GroupRows(int64_t group) const;
   void Read(Range rows, Range cols, Tile& tile) const;
-  // A scale for each row.
+  // Packs rows that have one scale each.
   void PackWholeRows(Range rows) const;
-  // A scale for each row of this group of columns.
+  // Packs a group of columns, in which each row has a scale.
   void PackColumnGroup(Range rows, int64_t col) const;
 
   const IsaKernels& isa_;
@@ -30,7 +31,7 @@ class IntegerPacker {
   std::byte* panels_;
   int64_t first_row_;
   SourceRows source_;
-  int64_t source_bytes_;  // of one element
+  int64_t source_bytes_;  // of an element of the source
 };
 
 }  // namespace dray::kernels

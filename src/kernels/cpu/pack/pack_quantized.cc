@@ -10,7 +10,7 @@
 namespace dray::kernels {
 namespace {
 
-// Columns packed at once where a scale serves a whole row: what K is padded to.
+// The columns packed at once if a scale belongs to a whole row. K is padded to a multiple of them.
 constexpr int64_t kTileCols = 64;
 constexpr float kLargestF16 = 65504.0f;
 
@@ -70,11 +70,12 @@ bool QuantizedPacker::StoreGroupHeader(int64_t row, int64_t col) const {
   if (source_.minimums != nullptr) {
     const float minimum = source_.minimums[at];
     if (std::abs(minimum) > kLargestF16 * std::abs(scale)) {
-      // No zero point reaches it, and beside it the steps are nothing: all weights are -minimum.
+      // No f16 zero point is that large, and the scale is negligible beside the minimum: all
+      // weights of the group are -minimum.
       StoreHeader(layout_, panels_, row, col, {F32ToF16(-minimum), F32ToF16(0.0f)});
       return false;
     }
-    // A zero point that was whole, times a scale of few bits, comes out whole again.
+    // If the file's zero point was a whole number, and its scale has few bits, so is the quotient.
     header.minus_zero = F32ToF16(scale != 0.0f ? -minimum / scale : 0.0f);
   }
   StoreHeader(layout_, panels_, row, col, header);

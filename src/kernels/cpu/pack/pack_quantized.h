@@ -1,4 +1,4 @@
-// Integers of a checkpoint into panels without rounding them again.
+// Packs the integers of a checkpoint into panels without rounding them again.
 #pragma once
 
 #include "kernels/cpu/isa_kernels.h"
@@ -11,14 +11,15 @@ class QuantizedPacker {
   // `matrix` can keep the integers of `source` (packer.h, KeepsIntegers).
   QuantizedPacker(const WeightMatrix& matrix, int64_t first_row, const QuantizedRows& source);
 
-  // Packs what the source holds of `panels`; parts may be packed at once by several threads.
+  // Packs the rows of the source that lie in `panels`. Several threads may pack different panels.
   void Pack(Range panels) const;
 
  private:
   void PackRowScales(Range rows) const;
-  // The numbers of some columns: one group, or a part of rows that have one scale each.
+  // Packs the numbers of `cols`: one group, or a part of rows that have one scale each.
   void PackColumns(Range rows, Range cols) const;
-  // Stores what opens a group; false if the group is one number, which is then its scale.
+  // Stores the header of a group. Returns false if all weights of the group have the same value:
+  // the header's scale is then that value, and all numbers must be 1.
   bool StoreGroupHeader(int64_t row, int64_t col) const;
 
   PanelLayout layout_;

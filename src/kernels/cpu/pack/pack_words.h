@@ -1,4 +1,4 @@
-// The last step of packing integers: numbers of a few rows into the words of a panel.
+// The last step of packing integers: stores the numbers of a few rows as the words of a panel.
 #pragma once
 
 #include <cstddef>

@@ -1,27 +1,28 @@
-// Where a weight lies in packed form. Rows are grouped in panels of 32 output channels; a panel
-// holds all of K as a sequence of steps, each of them two 64-byte vectors of 16 channels:
+// Where a weight lies in packed form (docs/weight-packing.md explains why). The rows of the matrix,
+// its output channels, are grouped in panels of 32. A panel holds all columns k of its rows as a
+// sequence of steps, and each step is two 64-byte vectors of 16 channels:
 //
 //   [panel][step][2][16 channels x 4 bytes]
 //
-//   f32    a step is one k
-//   bf16   a step is two k; each channel's pair is adjacent, as the dot-product instruction wants
-//   it f16    a step is two k; 16 channels of the first, then 16 channels of the second, each half
-//   one
-//          conversion to f32
-//   int8   a step is four k, stored as q + 128; the panel opens with 32 f32 scales
-//   int4   a step is eight k, the first four in the low nibbles and the others in the high ones,
-//          stored as q + 8
+//   format  columns of a step  the 4 bytes of a channel
+//   f32     1                  the number
+//   bf16    2                  the two numbers, as the dot-product instruction reads them
+//   f16     2                  (not by channel: 16 channels of the first column, then 16 of the
+//                              second, so that one instruction converts each half to f32)
+//   int8    4                  four numbers q, stored as q + 128
+//   int4    8                  eight numbers q, stored as q + 8: the first four in the low halves
+//                              of the bytes, the other four in the high halves
 //
-// int4, and int8 with groups, has no scales at the panel's start. Each group of 32, 64 or 128 k
-// opens with a line of 32 f16 scales; with zero points a second line holds these, negated, as f16,
-// and numbers are stored as they are: the zero point takes the place of 8 or 128.
+// A panel of int8 without groups begins with 32 f32 scales. In int4, and in int8 with groups, each
+// group of 32, 64 or 128 columns begins with a line of 32 f16 scales instead. With zero points a
+// second line has the negated zero points as f16, and q is stored unchanged.
 //
-// Rows are padded to 32 and K to 32 (64 for integers, or the group if that is more); what pads
-// counts as zero. Storage ends with kReadAhead bytes that loops may read or prefetch.
+// Rows are padded to 32, and columns to 32 (floats), 64 (integers) or the group if it is larger.
+// Padding counts as zero. The storage ends with kReadAhead bytes that loops may read or prefetch.
 //
-// Activations of a Linear call are rewritten as blocks of MR rows, [K / line][MR][64 bytes]: row
-// offsets are immediates, and no two threads write the same line. A line is 16 f32, 32 bf16, 64
-// 8-bit or 32 16-bit integers, as the instruction set wants it.
+// Linear rewrites its activations as blocks of MR rows, [columns / line][MR][64 bytes]. The offset
+// of a row is a constant that an instruction can contain, and no two threads write the same line.
+// A line is 16 f32, 32 bf16, 64 8-bit or 32 16-bit integers, as the instruction set reads them.
 #pragma once
 
 #include <cstddef>
@@ -38,14 +39,14 @@ inline constexpr int64_t kStepBytes = 2 * kLineBytes;
 inline constexpr int64_t kReadAhead = 16 << 10;
 inline constexpr int64_t kInt8ScaleBytes = kPanelRows * 4;
 inline constexpr int64_t kInt4Group = 64;  // where a MatrixSpec names none
-// Integer sums of 255 * 127 a column stay below 2^31.
+// With so many columns, sums of products of at most 255 * 127 stay below 2^31.
 inline constexpr int64_t kMaxIntegerCols = 65536;
 
 inline bool IsInteger(WeightFormat format) {
   return format == WeightFormat::kI8 || format == WeightFormat::kI4;
 }
 
-// Columns of the groups that a matrix has, or 0: no groups.
+// The number of columns in a group of the matrix; 0 if it has no groups.
 inline int64_t GroupOf(const MatrixSpec& spec) {
   return spec.format == WeightFormat::kI4 && spec.group == 0 ? kInt4Group : spec.group;
 }
@@ -54,7 +55,7 @@ struct PanelLayout {
   WeightFormat format;
   int64_t rows;
   int64_t group;         // columns that share a scale; 0: no groups
-  int64_t header_bytes;  // what opens each group: scales, zero points
+  int64_t header_bytes;  // of the scales and zero points before each group
   int64_t padded_cols;
   int64_t panels;
   int64_t panel_bytes;
@@ -73,7 +74,7 @@ struct PanelLayout {
         rounds_inputs(IsInteger(spec.format) && spec.inputs == Inputs::kRounded) {}
 
   bool has_zeros() const { return header_bytes > kLineBytes; }
-  // Of formats without scales.
+  // Bytes of a number, in formats without scales.
   int64_t element_bytes() const { return format == WeightFormat::kF32 ? 4 : 2; }
   int64_t cols_per_step() const {
     switch (format) {
@@ -90,11 +91,12 @@ struct PanelLayout {
     return 1;
   }
   int64_t group_bytes() const { return header_bytes + group / cols_per_step() * kStepBytes; }
-  // Sums of quantised activations that a Linear call needs for each row.
+  // The number of sums of quantised activations that Linear needs for each row.
   int64_t sums_per_row() const { return group == 0 || padded_cols == 0 ? 1 : padded_cols / group; }
   int64_t storage_bytes() const { return panels * panel_bytes + kReadAhead; }
 
-  // Byte offset of the vector that holds (row, col), and of the element (of its byte) inside it.
+  // The byte offset of the vector that holds (row, col), and the offset of the number (of its byte,
+  // if it is smaller) in the vector.
   int64_t VectorOffset(int64_t row, int64_t col) const {
     return row / kPanelRows * panel_bytes + StepOffset(col) + row % kPanelRows / 16 * kLineBytes;
   }
@@ -113,12 +115,12 @@ struct PanelLayout {
     }
     return 0;
   }
-  // Byte offset of the scale of (row, col): f16 of a group, f32 of a row.
+  // The byte offset of the scale of (row, col): f16 for a group, f32 for a row.
   int64_t ScaleOffset(int64_t row, int64_t col) const {
     const int64_t panel = row / kPanelRows * panel_bytes, in_panel = row % kPanelRows;
     return group == 0 ? panel + in_panel * 4 : panel + col / group * group_bytes() + in_panel * 2;
   }
-  // Byte offset of the negated zero point of (row, col), where there are any.
+  // The byte offset of the negated zero point of (row, col), in a matrix with zero points.
   int64_t ZeroOffset(int64_t row, int64_t col) const { return ScaleOffset(row, col) + kLineBytes; }
 
  private:
@@ -127,7 +129,7 @@ struct PanelLayout {
     if (format == WeightFormat::kI8) return kInt8ScaleBytes + padded_cols * kPanelRows;
     return padded_cols * kPanelRows * element_bytes();
   }
-  // Of the step that holds `col`, within the panel.
+  // The byte offset in the panel of the step that holds `col`.
   int64_t StepOffset(int64_t col) const {
     if (group > 0) {
       return col / group * group_bytes() + header_bytes +

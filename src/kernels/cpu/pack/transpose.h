@@ -1,4 +1,4 @@
-// A 4 x 4 transpose of 32-bit words, which is how rows of a checkpoint become channels of a panel.
+// Transposes 4 x 4 words of 32 bits: so rows of a checkpoint become channels of a panel.
 #pragma once
 
 #include <cstddef>
