@@ -14,13 +14,9 @@ constexpr size_t kMaxJsonValues = 1'000'000;
 }  // namespace
 
 Result<Json> ParseUntrustedJson(std::string_view text, std::string_view what) {
-  const auto separators = static_cast<size_t>(std::count_if(
-      text.begin(), text.end(), [](char c) { return c == ',' || c == '[' || c == '{'; }));
-  if (separators > kMaxJsonValues) {
-    return Status(StatusCode::kResourceExhausted,
-                  fmt::format("{}: more than {} JSON values", what, kMaxJsonValues));
-  }
-  Result<Json> json = Json::Parse(text, {.duplicates = JsonDuplicates::kRefuse});
+  Result<Json> json =
+      Json::Parse(text, {.max_values = kMaxJsonValues, .duplicates = JsonDuplicates::kRefuse});
+  if (json.status().code() == StatusCode::kResourceExhausted) return json.status().WithPrefix(what);
   if (!json.ok())
     return Status(StatusCode::kCorrupt, fmt::format("{}: {}", what, json.status().message()));
   if (!json->is_object()) {

@@ -11,9 +11,8 @@
 
 namespace dray::checkpoint {
 
-// A JSON object in which no key stands twice. The number of values is capped before anything
-// is parsed, because "[0,0,0,..." takes twenty times its size in memory. `what` names the
-// source in errors.
+// A JSON object in which no key stands twice, of at most a million values. `what` names the source in
+// errors.
 Result<Json> ParseUntrustedJson(std::string_view text, std::string_view what);
 
 // Not empty, and free of control characters: what a tensor or a file may be called.

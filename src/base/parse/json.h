@@ -21,8 +21,16 @@ enum class JsonDuplicates {
   kRefuse,    // where two readers that disagree would be a danger, e.g. safetensors headers
 };
 
+// Parsing stops at the first value over a limit. A value takes up to 72 bytes (a member of an
+// object) but as little as two of text, so without a limit "[0,0,0,..." would take 36 times its size.
 struct JsonLimits {
+  // For files of a model. The largest known tokenizer.json have some 2 million values (260,000
+  // tokens, and 510,000 merges of three values each).
+  static constexpr size_t kModelFileValues = 8'000'000;
+
   size_t max_depth = 100;
+  // Strings, numbers, literals, arrays and objects, the outermost one included; keys are not counted.
+  size_t max_values = kModelFileValues;
   JsonDuplicates duplicates = JsonDuplicates::kLastWins;
 };
 
@@ -53,7 +61,9 @@ class Json {
     return Json(Object(members));
   }
 
-  // One JSON document, with nothing but white space around it. Errors name the byte offset.
+  // One JSON document, with nothing but white space around it. Takes time in proportion to the
+  // text. Errors name the byte offset; kResourceExhausted, naming the limit, if there are too many
+  // values, else kInvalidArgument.
   static Result<Json> Parse(std::string_view text, const JsonLimits& limits = {});
 
   bool is_null() const { return std::holds_alternative<std::monostate>(value_); }
@@ -78,8 +88,10 @@ class Json {
   Object* AsObject() { return std::get_if<Object>(&value_); }
 
   // The member of that name, or null if this is no object or has none. With duplicates, the last.
+  // Looks at every member: to read all of a large object, go over AsObject() once instead.
   const Json* Find(std::string_view key) const;
-  // Adds or replaces a member; *this must be an object.
+  // Adds or replaces a member; *this must be an object. Looks at every member: to build a large
+  // object, fill an Object whose names are known to differ.
   void Set(std::string_view key, Json value);
   // Appends an element; *this must be an array.
   void Append(Json value);

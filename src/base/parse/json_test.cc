@@ -57,6 +57,50 @@ TEST(JsonTest, DepthIsLimitedWithoutUsingStack) {
   EXPECT_NE(deep.status().message().find("nested deeper than 100"), std::string::npos);
 }
 
+// A document of `count` values of one kind in a list, the list counted.
+std::string ListOf(size_t count, const std::string& value) {
+  std::string text = "[";
+  for (size_t i = 1; i < count; ++i) text += (i > 1 ? "," : "") + value;
+  return text + "]";
+}
+
+TEST(JsonTest, ValuesOfEveryKindAreCountedUpToTheLimit) {
+  for (const char* value :
+       {"0", "1.5", "18446744073709551615", "true", "null", "\"a\"", "[]", "{}"}) {
+    EXPECT_TRUE(Json::Parse(ListOf(1000, value), {.max_values = 1000}).ok()) << value;
+    const auto over = Json::Parse(ListOf(1001, value), {.max_values = 1000});
+    ASSERT_FALSE(over.ok()) << value;
+    EXPECT_EQ(over.status().code(), StatusCode::kResourceExhausted);
+    EXPECT_NE(over.status().message().find("more than 1000 JSON values"), std::string::npos);
+  }
+  const std::string members = R"({"a":1,"b":{"c":[2,"d"]}})";
+  EXPECT_TRUE(Json::Parse(members, {.max_values = 6}).ok());
+  EXPECT_FALSE(Json::Parse(members, {.max_values = 5}).ok());
+  EXPECT_TRUE(Json::Parse("1", {.max_values = 1}).ok());
+  EXPECT_FALSE(Json::Parse("[1]", {.max_values = 1}).ok());
+  // Separators inside strings are no values.
+  EXPECT_TRUE(Json::Parse('"' + std::string(5000, ',') + '"', {.max_values = 1}).ok());
+}
+
+// What comes after the limit costs nothing: not even its grammar is looked at.
+TEST(JsonTest, ParsingStopsAtTheLimit) {
+  const std::string text = "[" + std::string(100, '[') + "x";
+  EXPECT_EQ(Json::Parse(text, {.max_values = 50}).status().code(), StatusCode::kResourceExhausted);
+  EXPECT_EQ(Json::Parse(ListOf(20, "0") + "x", {.max_values = 10}).status().code(),
+            StatusCode::kResourceExhausted);
+}
+
+TEST(JsonTest, ManyEqualKeysAreReadInOnePass) {
+  constexpr size_t kMembers = 150'000;
+  std::string text = "{";
+  for (size_t i = 0; i < kMembers; ++i) text += "\"seed\":" + std::to_string(i) + ",";
+  text += "\"last\":1}";
+  const Json value = MustParse(text);
+  EXPECT_EQ(value.AsObject()->size(), kMembers + 1);
+  EXPECT_EQ(value.Find("seed")->AsInt64(), kMembers - 1);
+  EXPECT_FALSE(Json::Parse(text, {.duplicates = JsonDuplicates::kRefuse}).ok());
+}
+
 TEST(JsonTest, DuplicateKeys) {
   const char* text = R"({"a": 1, "b": 2, "a": 3})";
   EXPECT_EQ(MustParse(text).Find("a")->AsInt64(), 3);

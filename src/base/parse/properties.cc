@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <charconv>
+#include <optional>
 #include <vector>
 
 namespace dray {
@@ -55,43 +56,81 @@ void AppendUtf8(uint32_t code, std::string& out) {
   } else if (code < 0x800) {
     out += static_cast<char>(0xC0 | (code >> 6));
     out += static_cast<char>(0x80 | (code & 0x3F));
-  } else {
+  } else if (code < 0x10000) {
     out += static_cast<char>(0xE0 | (code >> 12));
+    out += static_cast<char>(0x80 | ((code >> 6) & 0x3F));
+    out += static_cast<char>(0x80 | (code & 0x3F));
+  } else {
+    out += static_cast<char>(0xF0 | (code >> 18));
+    out += static_cast<char>(0x80 | ((code >> 12) & 0x3F));
     out += static_cast<char>(0x80 | ((code >> 6) & 0x3F));
     out += static_cast<char>(0x80 | (code & 0x3F));
   }
 }
 
+// The UTF-16 unit of the escape "uXXXX" at the start of `text`.
+std::optional<uint32_t> ReadUnit(std::string_view text) {
+  constexpr size_t kDigits = 4;
+  if (text.size() < 1 + kDigits || text.front() != 'u') return std::nullopt;
+  uint32_t unit = 0;
+  const char* begin = text.data() + 1;
+  if (std::from_chars(begin, begin + kDigits, unit, 16).ptr != begin + kDigits) return std::nullopt;
+  return unit;
+}
+
+bool IsHighSurrogate(uint32_t unit) { return unit >= 0xD800 && unit <= 0xDBFF; }
+bool IsLowSurrogate(uint32_t unit) { return unit >= 0xDC00 && unit <= 0xDFFF; }
+
+// Takes one character's \u escapes, of which the backslash is already taken, off `text`. A character
+// beyond U+FFFF is two escapes, a high and a low surrogate.
+Result<uint32_t> TakeUnicodeEscape(std::string_view& text, size_t line) {
+  constexpr size_t kUnitBytes = 5;  // "uXXXX"
+  const auto refused = [line](std::string_view what) {
+    return Status(StatusCode::kInvalidArgument, fmt::format("line {}: {}", line, what));
+  };
+  const auto unit = ReadUnit(text);
+  if (!unit) return refused("\\u wants four hexadecimal digits");
+  text.remove_prefix(kUnitBytes);
+  if (!IsHighSurrogate(*unit) && !IsLowSurrogate(*unit)) return *unit;
+  const auto low = text.starts_with('\\') ? ReadUnit(text.substr(1)) : std::nullopt;
+  if (!IsHighSurrogate(*unit) || !low || !IsLowSurrogate(*low)) {
+    return refused(
+        fmt::format("\\u{:04x} is half a character; write a pair such as \\ud83d\\ude42, or the "
+                    "character itself",
+                    *unit));
+  }
+  text.remove_prefix(1 + kUnitBytes);
+  return 0x10000 + ((*unit - 0xD800) << 10) + (*low - 0xDC00);
+}
+
 Result<std::string> Unescape(std::string_view text, size_t line) {
   std::string out;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '\\' || i + 1 == text.size()) {
-      out += text[i];
-      continue;
-    }
-    const char c = text[++i];
-    if (c == 'n')
-      out += '\n';
-    else if (c == 't')
-      out += '\t';
-    else if (c == 'r')
-      out += '\r';
-    else if (c == 'f')
-      out += '\f';
-    else if (c != 'u')
+  while (!text.empty()) {
+    const char c = text.front();
+    text.remove_prefix(1);
+    if (c != '\\' || text.empty()) {
       out += c;
-    else {
-      uint32_t code = 0;
-      const char* begin = text.data() + i + 1;
-      if (text.size() - i - 1 < 4 || std::from_chars(begin, begin + 4, code, 16).ptr != begin + 4) {
-        return Status(StatusCode::kInvalidArgument,
-                      fmt::format("line {}: \\u wants four hexadecimal digits", line));
-      }
+    } else if (text.front() == 'u') {
+      DRAY_ASSIGN_OR_RETURN(const uint32_t code, TakeUnicodeEscape(text, line));
       AppendUtf8(code, out);
-      i += 4;
+    } else {
+      constexpr std::string_view kLetters = "ntrf";
+      constexpr std::string_view kMeanings = "\n\t\r\f";
+      const size_t letter = kLetters.find(text.front());
+      out += letter == std::string_view::npos ? text.front() : kMeanings[letter];
+      text.remove_prefix(1);
     }
   }
   return out;
+}
+
+// Drops blanks at the end; one that a backslash escapes stays.
+std::string_view TrimRight(std::string_view text) {
+  while (!text.empty() && IsBlank(text.back()) &&
+         !EndsInOddBackslashes(text.substr(0, text.size() - 1))) {
+    text.remove_suffix(1);
+  }
+  return text;
 }
 
 // Where the key ends: the first separator that no backslash escapes.
@@ -115,7 +154,7 @@ Result<Properties> ParseProperties(std::string_view text) {
     std::string_view value = TrimLeft(whole.substr(key_end));
     if (!value.empty() && (value.front() == '=' || value.front() == ':'))
       value = TrimLeft(value.substr(1));
-    while (!value.empty() && IsBlank(value.back())) value.remove_suffix(1);
+    value = TrimRight(value);
     DRAY_ASSIGN_OR_RETURN(std::string key, Unescape(whole.substr(0, key_end), line.number));
     if (key.empty()) {
       return Status(StatusCode::kInvalidArgument,

@@ -1,5 +1,8 @@
 // Java .properties text, as serving.properties uses it: `key = value`, `key: value` or `key value`,
 // # and ! comments, backslash escapes (\n, \t, \uXXXX, escaped separators) and line continuation.
+//
+// As in Java, \uXXXX is one unit of UTF-16, so a character beyond U+FFFF is written as two of them.
+// Half of such a pair is an error here: Java would keep it in its string, but UTF-8 cannot hold it.
 #pragma once
 
 #include <map>
