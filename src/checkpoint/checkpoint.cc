@@ -1,11 +1,8 @@
 #include "checkpoint/checkpoint.h"
 
 #include <fmt/format.h>
-#include <sys/stat.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <utility>
 
 #include "checkpoint/gguf/gguf.h"
@@ -16,17 +13,6 @@ namespace dray::checkpoint {
 namespace {
 
 namespace fs = std::filesystem;
-
-Result<struct stat> StatFile(const fs::path& path) {
-  struct stat info {};
-  if (::stat(path.c_str(), &info) == 0) return info;
-  return Status(StatusCode::kIo,
-                fmt::format("{}: cannot stat: {}", path.string(), std::strerror(errno)));
-}
-
-int64_t ModifiedNs(const struct stat& info) {
-  return int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + info.st_mtim.tv_nsec;
-}
 
 template <typename T>
 const T* FindByName(const std::vector<T>& sorted, std::string_view name) {
@@ -68,15 +54,19 @@ Result<Checkpoint> Checkpoint::Open(const fs::path& path, const OpenOptions& opt
 
 Status Checkpoint::OpenFile(const fs::path& path) {
   DRAY_ASSIGN_OR_RETURN(MappedFile mapped, MappedFile::Open(path));
-  DRAY_ASSIGN_OR_RETURN(const struct stat info, StatFile(path));
-  files_.push_back(
-      std::make_unique<File>(File{std::move(mapped), info.st_dev, info.st_ino, ModifiedNs(info)}));
-  const MappedFile& file = files_.back()->mapped;
-  DRAY_ASSIGN_OR_RETURN(FileContent content, ReadContent(file));
-  for (TensorSource& tensor : content.tensors) tensor.file = &file;
-  for (UnreadableTensor& tensor : content.unreadable) tensor.file = &file;
-  std::move(content.tensors.begin(), content.tensors.end(), std::back_inserter(tensors_));
-  std::move(content.unreadable.begin(), content.unreadable.end(), std::back_inserter(unreadable_));
+  files_.push_back(std::make_unique<MappedFile>(std::move(mapped)));
+  const MappedFile& file = *files_.back();
+  auto content = ReadContent(file);
+  if (!content.ok()) {
+    // A file that somebody was writing to is not a corrupt one.
+    DRAY_RETURN_IF_ERROR(file.CheckUnchanged());
+    return content.status();
+  }
+  for (TensorSource& tensor : content->tensors) tensor.file = &file;
+  for (UnreadableTensor& tensor : content->unreadable) tensor.file = &file;
+  std::move(content->tensors.begin(), content->tensors.end(), std::back_inserter(tensors_));
+  std::move(content->unreadable.begin(), content->unreadable.end(),
+            std::back_inserter(unreadable_));
   return OkStatus();
 }
 
@@ -122,7 +112,7 @@ Status Checkpoint::CheckAgainstIndex(const WeightFiles& weights) {
       absent.push_back({tensor,
                         fmt::format("{} says that it is in {}, but no shard has it",
                                     weights.index_path.filename().string(), Quoted(file_name)),
-                        &files_.front()->mapped});
+                        files_.front().get()});
     } else if (file->path().filename() != file_name) {
       return {
           StatusCode::kCorrupt,
@@ -157,35 +147,24 @@ bool Checkpoint::Contains(std::string_view name) const {
 
 std::vector<fs::path> Checkpoint::files() const {
   std::vector<fs::path> paths;
-  for (const auto& file : files_) paths.push_back(file->mapped.path());
+  for (const auto& file : files_) paths.push_back(file->path());
   return paths;
 }
 
 std::string Checkpoint::DescribeFiles() const {
-  const fs::path& first = files_.front()->mapped.path();
+  const fs::path& first = files_.front()->path();
   if (files_.size() == 1) return first.string();
   return fmt::format("{} and {} more", first.string(), files_.size() - 1);
 }
 
 uint64_t Checkpoint::total_bytes() const {
   uint64_t total = 0;
-  for (const auto& file : files_) total += file->mapped.bytes().size();
+  for (const auto& file : files_) total += file->bytes().size();
   return total;
 }
 
 Status Checkpoint::CheckUnchanged() const {
-  for (const auto& file : files_) {
-    const fs::path& path = file->mapped.path();
-    DRAY_ASSIGN_OR_RETURN(const struct stat info, StatFile(path));
-    const bool same = info.st_dev == file->device && info.st_ino == file->inode &&
-                      static_cast<uint64_t>(info.st_size) == file->mapped.bytes().size() &&
-                      ModifiedNs(info) == file->modified_ns;
-    if (!same) {
-      return {StatusCode::kCorrupt,
-              fmt::format("{}: the file changed while it was loaded; load the model again",
-                          path.string())};
-    }
-  }
+  for (const auto& file : files_) DRAY_RETURN_IF_ERROR(file->CheckUnchanged());
   return OkStatus();
 }
 
@@ -197,8 +176,10 @@ Result<Json> ReadMetadata(const fs::path& path) {
                               Name(weights.format)));
   }
   DRAY_ASSIGN_OR_RETURN(const MappedFile file, MappedFile::Open(weights.files.front()));
-  DRAY_ASSIGN_OR_RETURN(GgufContent gguf, ReadGguf(file.bytes(), file.path().string()));
-  return std::move(gguf.metadata);
+  auto gguf = ReadGguf(file.bytes(), file.path().string());
+  DRAY_RETURN_IF_ERROR(file.CheckUnchanged());
+  if (!gguf.ok()) return gguf.status();
+  return std::move(gguf->metadata);
 }
 
 }  // namespace dray::checkpoint

@@ -4,10 +4,9 @@
 // its caller to say.
 //
 // What is believed and what is checked: a file's size when it is opened bounds every range that is
-// handed out, so no tensor reaches beyond the mapping. A file that somebody truncates *afterwards*
-// makes the kernel raise SIGBUS on access, which no check can prevent and which we do not catch:
-// model directories must not be written to while they load. CheckUnchanged(), called when the load
-// is done, finds files that were replaced, rewritten or resized meanwhile.
+// handed out, so no tensor reaches beyond its bytes. A file may be cut short, rewritten or replaced
+// afterwards; what is then read is wrong, but does no harm (see base/mapped_file.h). So whoever has read
+// tensors asks CheckUnchanged() before using them.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +17,7 @@
 #include <string_view>
 #include <vector>
 
-#include "base/file.h"
+#include "base/mapped_file.h"
 #include "base/parse/json.h"
 #include "base/status.h"
 #include "checkpoint/tensor_source.h"
@@ -71,18 +70,11 @@ class Checkpoint {
   // What a GGUF model says of itself beside its tensors (gguf.h); null for the other formats.
   const Json& metadata() const { return metadata_; }
 
-  // kCorrupt, naming the file, if one of the files has been replaced, resized or written
-  // to since Open.
+  // kCorrupt, naming the file, if one of the files has been replaced, resized or written to since
+  // Open, or bytes of it could not be read.
   Status CheckUnchanged() const;
 
  private:
-  struct File {
-    MappedFile mapped;
-    uint64_t device = 0;  // the rest identifies the file's state at Open
-    uint64_t inode = 0;
-    int64_t modified_ns = 0;
-  };
-
   Checkpoint() = default;
   Status OpenFile(const std::filesystem::path& path);
   Status SortAndCheckNames();
@@ -91,7 +83,7 @@ class Checkpoint {
 
   FileFormat format_ = FileFormat::kSafetensors;
   Json metadata_;
-  std::vector<std::unique_ptr<File>> files_;
+  std::vector<std::unique_ptr<MappedFile>> files_;  // tensors point to them
   std::vector<TensorSource> tensors_;
   std::vector<UnreadableTensor> unreadable_;
 };

@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include "base/file.h"
+#include "base/mapped_file.h"
 #include "checkpoint/integers/block_format.h"
 #include "tensor/tensor.h"
 

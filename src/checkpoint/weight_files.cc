@@ -117,6 +117,7 @@ std::string_view Name(FileFormat format) {
 Result<WeightFiles> FindWeightFiles(const fs::path& path) {
   if (IsGgufFile(path)) return GgufModel(path);
   const fs::path& dir = path;
+  DRAY_RETURN_IF_ERROR(CheckFolderReadable(dir));
   for (const Candidate& candidate : kCandidates) {
     if (HasEntry(dir / candidate.single)) {
       return WeightFiles{.format = candidate.format,

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "base/file.h"
+#include "base/mapped_file.h"
 #include "checkpoint/integers/packed_linear.h"
 #include "checkpoint/safetensors.h"
 #include "engine/runner/loaded_model.h"

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/file.h"
+#include "base/mapped_file.h"
 #include "base/parse/json.h"
 #include "checkpoint/safetensors.h"
 

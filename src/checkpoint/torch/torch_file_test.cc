@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "base/file.h"
+#include "base/mapped_file.h"
 #include "base/parse/json.h"
 
 namespace dray::checkpoint {

@@ -41,11 +41,8 @@ Result<model::Smoothing> MakeSmoothing(const SmoothingOptions& options,
   return model::Smoothing::Make(description, plan, calibration, options.alpha);
 }
 
-// All but the time that it took.
-Result<std::unique_ptr<LoadedModel>> LoadFromCheckpoint(const LoadModelOptions& options) {
-  DRAY_ASSIGN_OR_RETURN(
-      auto files,
-      model::OpenModelFiles(options.model_dir, {.forbid_pickle = options.forbid_pickle}));
+Result<std::unique_ptr<LoadedModel>> LoadFiles(const LoadModelOptions& options,
+                                               model::ModelFiles& files) {
   auto& [description, checkpoint] = files;
   DRAY_ASSIGN_OR_RETURN(auto backend, BackendOf(options));
   DRAY_ASSIGN_OR_RETURN(const auto plan, model::PlanTensors(description, checkpoint));
@@ -72,6 +69,17 @@ Result<std::unique_ptr<LoadedModel>> LoadFromCheckpoint(const LoadModelOptions& 
                   .table_format = load_options.TableFormat(),
                   .checkpoint_format = std::string(checkpoint.format()),
                   .checkpoint_bytes = checkpoint.total_bytes()});
+}
+
+// All but the time that it took.
+Result<std::unique_ptr<LoadedModel>> LoadFromCheckpoint(const LoadModelOptions& options) {
+  DRAY_ASSIGN_OR_RETURN(
+      auto files,
+      model::OpenModelFiles(options.model_dir, {.forbid_pickle = options.forbid_pickle}));
+  auto model = LoadFiles(options, files);
+  // That a file changed meanwhile explains any other error.
+  if (!model.ok()) DRAY_RETURN_IF_ERROR(files.checkpoint.CheckUnchanged());
+  return model;
 }
 
 Result<std::unique_ptr<LoadedModel>> MakeDummy(const LoadModelOptions& options) {

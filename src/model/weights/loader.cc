@@ -76,6 +76,8 @@ class CheckpointLoader {
       const TensorSource& source = *slot.parts.front().source;
       DRAY_RETURN_IF_ERROR(
           status.WithPrefix(fmt::format("{}: {}", source.file->path().string(), source.name)));
+      // What is left of a file that was cut short is not worth loading.
+      if (source.file->damaged()) return source.file->CheckUnchanged();
     }
     return std::move(weights_);
   }

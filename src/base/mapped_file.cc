@@ -1,0 +1,90 @@
+#include "base/mapped_file.h"
+
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+#include <utility>
+
+namespace dray {
+namespace {
+
+constexpr size_t kPageBytes = 4096;  // the least page size of every platform that we run on
+
+}  // namespace
+
+Result<MappedFile> MappedFile::Open(const std::filesystem::path& path) {
+  DRAY_ASSIGN_OR_RETURN(const OpenFile file, OpenFile::Open(path));
+  MappedFile mapped(path);
+  mapped.state_ = file.state();
+  const size_t size = file.state().size_bytes;
+  if (size <= kReadBytes) {
+    mapped.content_ = std::make_unique<std::byte[]>(size);
+    mapped.data_ = mapped.content_.get();
+    DRAY_RETURN_IF_ERROR(file.ReadAll({mapped.content_.get(), size}));
+    return mapped;
+  }
+  void* data = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, file.descriptor(), 0);
+  if (data == MAP_FAILED) {
+    return Status(StatusCode::kIo, fmt::format("{}: cannot map its {} bytes: {}", path.string(),
+                                               size, std::strerror(errno)));
+  }
+  mapped.data_ = static_cast<const std::byte*>(data);
+  mapped.guard_ = MappingGuard(data, size);
+  return mapped;
+}
+
+MappedFile::MappedFile(MappedFile&& other) noexcept
+    : path_(std::move(other.path_)),
+      state_(std::exchange(other.state_, {})),
+      content_(std::move(other.content_)),
+      data_(std::exchange(other.data_, nullptr)),
+      guard_(std::move(other.guard_)) {}
+
+MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
+  std::swap(path_, other.path_);
+  std::swap(state_, other.state_);
+  std::swap(content_, other.content_);
+  std::swap(data_, other.data_);
+  std::swap(guard_, other.guard_);
+  return *this;
+}
+
+MappedFile::~MappedFile() {
+  if (!is_mapped()) return;
+  guard_ = MappingGuard();
+  ::munmap(const_cast<std::byte*>(data_), state_.size_bytes);
+}
+
+Status MappedFile::CheckUnchanged() const {
+  if (damaged()) {
+    return {
+        StatusCode::kCorrupt,
+        fmt::format("{}: the file changed while it was read: bytes that it had are gone, because "
+                    "something cut it short or its disk failed; try again once nothing writes to "
+                    "it",
+                    path_.string())};
+  }
+  DRAY_ASSIGN_OR_RETURN(const FileState now, ReadFileState(path_));
+  return now == state_ ? OkStatus() : FileChanged(path_);
+}
+
+void MappedFile::WillNeed(std::span<const std::byte> range) const {
+  if (range.empty() || !is_mapped()) return;
+  const auto begin = reinterpret_cast<uintptr_t>(range.data()) / kPageBytes * kPageBytes;
+  const auto end = reinterpret_cast<uintptr_t>(range.data() + range.size());
+  ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_WILLNEED);
+}
+
+void MappedFile::Release(std::span<const std::byte> range) const {
+  if (!is_mapped()) return;
+  const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto begin = (reinterpret_cast<uintptr_t>(range.data()) + page - 1) / page * page;
+  const auto end = reinterpret_cast<uintptr_t>(range.data() + range.size()) / page * page;
+  if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+}
+
+}  // namespace dray
