@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/check.h"
-#include "http/request_parser.h"
+#include "http/parse/request_parser.h"
 
 namespace {
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <exception>
 #include <string>
+#include <system_error>
 #include <utility>
 
 #include "base/log.h"
@@ -10,10 +11,18 @@
 namespace dray::api {
 
 TaskQueue::TaskQueue(int num_threads) {
-  for (int i = 0; i < std::max(1, num_threads); ++i) threads_.emplace_back([this] { Run(); });
+  try {
+    for (int i = 0; i < std::max(1, num_threads); ++i) threads_.emplace_back([this] { Run(); });
+  } catch (const std::system_error&) {
+    // Those that have started must end before the error goes on.
+    Stop();
+    throw;
+  }
 }
 
-TaskQueue::~TaskQueue() {
+TaskQueue::~TaskQueue() { Stop(); }
+
+void TaskQueue::Stop() {
   {
     const std::lock_guard lock(mutex_);
     stop_ = true;

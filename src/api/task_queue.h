@@ -14,6 +14,7 @@ namespace dray::api {
 
 class TaskQueue {
  public:
+  // std::system_error if the system gives no more threads.
   explicit TaskQueue(int num_threads);
   TaskQueue(const TaskQueue&) = delete;
   TaskQueue& operator=(const TaskQueue&) = delete;
@@ -25,6 +26,7 @@ class TaskQueue {
 
  private:
   void Run();
+  void Stop();
 
   std::mutex mutex_;
   std::condition_variable ready_;

@@ -1,9 +1,12 @@
 // See connection.h for the stages.
 #include "http/connection.h"
 
+#include <fmt/format.h>
+
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/post.hpp>
 #include <exception>
+#include <new>
 #include <utility>
 
 #include "base/log.h"
@@ -17,6 +20,8 @@ namespace asio = boost::asio;
 // noticed at once.
 constexpr size_t kMaxReadAheadBytes = 64 * 1024;
 
+constexpr const char* kNoMemory = "the server has no memory left for this request; try again";
+
 constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 
 }  // namespace
@@ -27,7 +32,7 @@ Connection::Connection(Socket socket, std::shared_ptr<ServerState> server)
       timeouts_(server_->options.timeouts),
       socket_(std::move(socket)),
       timer_(socket_.get_executor()),
-      parser_(server_->options.limits) {}
+      parser_(server_->options.limits, server_->body_budget) {}
 
 Connection::Registration::~Registration() {
   const std::lock_guard lock(server->mutex);
@@ -35,12 +40,21 @@ Connection::Registration::~Registration() {
   server->changed.notify_all();
 }
 
+template <typename Action>
+void Connection::Contain(const Action& action) {
+  try {
+    action();
+  } catch (const std::bad_alloc&) {
+    Reset();
+  }
+}
+
 void Connection::Start(Admission admission) {
   asio::post(socket_.get_executor(), [self = shared_from_this(), admission] {
     boost::system::error_code ignored;
     self->socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
     self->request_start_ = self->last_input_ = self->last_output_ = Clock::now();
-    if (admission == Admission::kRefuse) self->Refuse(503, "the server has too many connections");
+    self->admission_ = admission;
     self->Read();
     self->UpdateDeadline();
   });
@@ -51,9 +65,10 @@ void Connection::Read() {
   if (input_ended_) return Close();
   if (stage_ != Stage::kLingering && input_.size() >= kMaxReadAheadBytes) return;
   reading_ = true;
-  socket_.async_read_some(
-      asio::buffer(read_buffer_),
-      [self = shared_from_this()](const auto& error, size_t size) { self->OnRead(error, size); });
+  socket_.async_read_some(asio::buffer(read_buffer_),
+                          [self = shared_from_this()](const auto& error, size_t size) {
+                            self->Contain([&] { self->OnRead(error, size); });
+                          });
 }
 
 void Connection::OnRead(const boost::system::error_code& error, size_t size) {
@@ -79,6 +94,14 @@ void Connection::OnRead(const boost::system::error_code& error, size_t size) {
 }
 
 void Connection::ProcessInput() {
+  try {
+    ReadRequest();
+  } catch (const std::bad_alloc&) {
+    Refuse(503, kNoMemory);
+  }
+}
+
+void Connection::ReadRequest() {
   if (stage_ != Stage::kReading || input_.empty()) return;
   const bool head_was_done = parser_.head_done();
   const size_t used = parser_.Consume(input_);
@@ -86,10 +109,12 @@ void Connection::ProcessInput() {
   if (parser_.failed()) return Refuse(parser_.error_status(), parser_.error_message());
   if (parser_.head_done() && !head_was_done) body_start_ = Clock::now();
   if (parser_.done()) return Dispatch();
-  if (parser_.head_done()) CheckBodyRate();
-  ChargeBody();
-  if (stage_ == Stage::kReading && parser_.head_done() && parser_.expects_continue() &&
-      !continue_sent_ && parser_.body_bytes() == 0) {
+  if (!parser_.head_done()) return;
+  // A health check has no body.
+  if (admission_ == Admission::kHealthCheckOnly) return Refuse(503, kTooManyConnections);
+  CheckBodyRate();
+  if (stage_ == Stage::kReading && parser_.expects_continue() && !continue_sent_ &&
+      parser_.body_bytes() == 0) {
     continue_sent_ = true;
     output_ += kContinue;
     Flush();
@@ -98,39 +123,29 @@ void Connection::ProcessInput() {
 
 void Connection::CheckBodyRate() {
   const auto spent = last_input_ - body_start_;
-  if (stage_ != Stage::kReading || spent < timeouts_.body_idle) return;
-  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(spent).count();
-  const uint64_t least =
-      server_->options.min_body_bytes_per_second * static_cast<uint64_t>(ms) / 1000;
-  if (parser_.body_bytes() < least) Refuse(408, "the request's body comes too slowly");
-}
-
-void Connection::ChargeBody() {
-  if (stage_ != Stage::kReading) return;
-  const uint64_t added = parser_.body_bytes() - charged_body_bytes_;
-  charged_body_bytes_ += added;
-  if (server_->reading_body_bytes.fetch_add(added) + added >
-      server_->options.max_total_body_bytes) {
-    Refuse(503, "the server is reading too many large requests; try again");
+  if (spent < timeouts_.body_idle) return;
+  const auto ms =
+      static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(spent).count());
+  const uint64_t least = server_->options.min_body_bytes_per_second;
+  if (parser_.body_bytes() < least * ms / 1000) {
+    Refuse(408,
+           fmt::format("the request's body comes too slowly: {} bytes in {:.1f} s, and at least {} "
+                       "a second are wanted",
+                       parser_.body_bytes(), static_cast<double>(ms) / 1000, least));
   }
 }
 
-void Connection::ReleaseBody() {
-  server_->reading_body_bytes -= std::exchange(charged_body_bytes_, 0);
-}
-
 void Connection::Refuse(int status, const std::string& message) {
-  ReleaseBody();
-  input_.clear();
+  // The request's memory is free from here on, not only when the client has read the answer.
+  parser_.Reset();
+  input_ = std::string();
   close_after_ = true;
   head_request_ = false;
-  Response response = server_->MakeError(status, message, nullptr);
-  QueueResponse(std::move(response));
+  QueueResponse(server_->MakeError(status, message, nullptr));
 }
 
 void Connection::Dispatch() {
-  close_after_ = !parser_.keep_alive();
-  ReleaseBody();
+  close_after_ = !parser_.keep_alive() || admission_ == Admission::kHealthCheckOnly;
   continue_sent_ = false;
   first_request_ = false;
   Request request = parser_.Take();
@@ -154,6 +169,9 @@ void Connection::CallHandler(Request request) {
         server_->MakeError(503, "the server is shutting down; try another one", &request));
   }
   Router::Match match = server_->router.Find(request.method, request.path);
+  if (admission_ == Admission::kHealthCheckOnly && match.kind != RouteKind::kHealthCheck) {
+    return QueueResponse(server_->MakeError(503, kTooManyConnections, &request));
+  }
   if (match.handler == nullptr) {
     const bool other_method = !match.allow.empty();
     Response response =
@@ -175,6 +193,9 @@ void Connection::CallHandler(Request request) {
   exchange_ = exchange;
   try {
     (*match.handler)(std::move(request), exchange);
+  } catch (const std::bad_alloc&) {
+    LogWarning("a request was refused for lack of memory");
+    exchange->Send(server_->MakeError(503, kNoMemory, nullptr));
   } catch (const std::exception& error) {
     ++server_->handler_exceptions;
     LogError(std::string("a request handler threw: ") + error.what());
@@ -192,8 +213,10 @@ void Connection::PostFor(uint64_t id, Action action) {
              [self = shared_from_this(), id, action = std::move(action)]() mutable {
                const bool current = self->in_exchange_ && self->exchange_id_ == id;
                if (!current || self->stage_ != Stage::kHandling) return;
-               action(*self);
-               self->UpdateDeadline();
+               self->Contain([&] {
+                 action(*self);
+                 self->UpdateDeadline();
+               });
              });
 }
 
@@ -315,7 +338,7 @@ void Connection::OnWritten(const boost::system::error_code& error, size_t size) 
   }
   socket_.async_write_some(asio::buffer(writing_.data() + written_, writing_.size() - written_),
                            [self = shared_from_this()](const auto& write_error, size_t bytes) {
-                             self->OnWritten(write_error, bytes);
+                             self->Contain([&] { self->OnWritten(write_error, bytes); });
                            });
 }
 
@@ -352,7 +375,7 @@ void Connection::Linger() {
 void Connection::Close() {
   if (stage_ == Stage::kClosed) return;
   stage_ = Stage::kClosed;
-  ReleaseBody();
+  parser_.Reset();
   FinishExchange(Exchange::Outcome::kCancelled);
   boost::system::error_code ignored;
   socket_.close(ignored);

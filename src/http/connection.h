@@ -22,12 +22,15 @@
 #include <vector>
 
 #include "http/exchange.h"
-#include "http/request_parser.h"
+#include "http/parse/request_parser.h"
 #include "http/server.h"
 
 namespace dray::http {
 
 class Connection;
+
+inline constexpr const char* kTooManyConnections =
+    "the server has as many connections as it accepts; try again";
 
 // What the connections of one server share.
 struct ServerState {
@@ -37,7 +40,8 @@ struct ServerState {
   std::atomic<uint64_t> requests{0};
   std::atomic<uint64_t> cancelled{0};
   std::atomic<uint64_t> handler_exceptions{0};
-  std::atomic<uint64_t> reading_body_bytes{0};
+  // Set by the server's start.
+  std::shared_ptr<BodyBudget> body_budget;
 
   std::mutex mutex;
   // A connection has ended, or the last request in flight has.
@@ -57,8 +61,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   Connection(Socket socket, std::shared_ptr<ServerState> server);
 
-  // kRefuse: answers 503 to nothing yet asked, and closes.
-  enum class Admission { kServe, kRefuse };
+  // kHealthCheckOnly, for connections above the limit: answers one request, a health check as usual and
+  // any other with 503, and closes.
+  enum class Admission { kServe, kHealthCheckOnly };
   void Start(Admission admission);
 
   // For exchanges; ignored unless `id` is the current exchange.
@@ -87,10 +92,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   void Read();
   void OnRead(const boost::system::error_code& error, size_t size);
+  // Reads what has come, and refuses the request if there is no memory for that.
   void ProcessInput();
+  void ReadRequest();
   void CheckBodyRate();
-  void ChargeBody();
-  void ReleaseBody();
   void Dispatch();
   void CallHandler(Request request);
   void Refuse(int status, const std::string& message);
@@ -111,6 +116,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void UpdateDeadline();
   void WaitForDeadline();
   void OnDeadline();
+  void RefuseLate();
 
   // Takes the connection out of the server's list. A member, so that it does so only once the
   // socket and the timer are gone: the server's end waits for an empty list before it takes their
@@ -121,6 +127,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
     ServerState* server;
   };
 
+  // Runs `action`; without memory for it, closes the connection with a reset.
+  template <typename Action>
+  void Contain(const Action& action);
   // Runs `action` on the strand if exchange `id` is still the current one.
   template <typename Action>
   void PostFor(uint64_t id, Action action);
@@ -132,6 +141,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Timer timer_;
   RequestParser parser_;
   Stage stage_ = Stage::kReading;
+  Admission admission_ = Admission::kServe;
 
   std::array<char, 16 * 1024> read_buffer_;
   // Read, and not yet parsed.
@@ -140,7 +150,6 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // The client has closed its end while the last answer was on its way to it.
   bool input_ended_ = false;
   bool continue_sent_ = false;
-  uint64_t charged_body_bytes_ = 0;
 
   // `writing_` from `written_` on is with the socket, `output_` waits behind it.
   std::string output_;

@@ -1,5 +1,9 @@
 // The clock side of a connection: which deadline holds at each stage, and what happens when it
 // passes. Apart from connection.cc because it reads the stages and only ends them.
+#include <fmt/format.h>
+
+#include <algorithm>
+
 #include "http/connection.h"
 
 namespace dray::http {
@@ -12,7 +16,9 @@ void Connection::UpdateDeadline() {
   } else if (!writing_.empty()) {
     deadline_ = last_output_ + timeouts_.send_stall;
   } else if (stage_ == Stage::kReading && parser_.head_done()) {
-    deadline_ = last_input_ + timeouts_.body_idle;
+    deadline_ = std::min(last_input_ + timeouts_.body_idle, body_start_ + timeouts_.body);
+  } else if (stage_ == Stage::kReading && admission_ == Admission::kHealthCheckOnly) {
+    deadline_ = request_start_ + timeouts_.overflow_header;
   } else if (stage_ == Stage::kReading && parser_.idle() && !first_request_) {
     deadline_ = request_start_ + timeouts_.keep_alive;
   } else if (stage_ == Stage::kReading) {
@@ -39,13 +45,26 @@ void Connection::OnDeadline() {
   if (stage_ == Stage::kLingering) return Close();
   if (!writing_.empty()) return Reset();
   if (stage_ != Stage::kReading) return UpdateDeadline();
+  RefuseLate();
+  UpdateDeadline();
+}
+
+// What a request gets that was not whole in time.
+void Connection::RefuseLate() {
+  const auto seconds = [](std::chrono::milliseconds time) {
+    return static_cast<double>(time.count()) / 1000;
+  };
+  if (admission_ == Admission::kHealthCheckOnly) return Refuse(503, kTooManyConnections);
   if (parser_.head_done()) {
-    Refuse(408, "the rest of the request's body did not come");
-    return UpdateDeadline();
+    const bool is_idle = last_input_ + timeouts_.body_idle <= Clock::now();
+    return Refuse(408, is_idle ? fmt::format("nothing of the request's body came for {} s",
+                                             seconds(timeouts_.body_idle))
+                               : fmt::format("the request's body was not whole after {} s",
+                                             seconds(timeouts_.body)));
   }
   if (parser_.idle()) return Close();
-  Refuse(408, "the request's headers did not come in time");
-  UpdateDeadline();
+  Refuse(408,
+         fmt::format("the request's headers were not whole after {} s", seconds(timeouts_.header)));
 }
 
 }  // namespace dray::http

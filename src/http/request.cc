@@ -43,6 +43,11 @@ size_t Headers::Count(std::string_view name) const {
   }));
 }
 
+void Request::DropBody() {
+  body = std::string();
+  body_lease = BodyLease();
+}
+
 const std::string* Request::QueryParameter(std::string_view name) const {
   return FindParameter(query, name);
 }

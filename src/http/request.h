@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "http/body_budget.h"
+
 namespace dray::http {
 
 // ASCII only, as header names and tokens are compared.
@@ -45,7 +47,11 @@ struct Request {
   // What the route's {name} segments matched, decoded.
   std::vector<Parameter> path_parameters;
   std::string body;
+  // The room that `body` takes of what the server has for all bodies.
+  BodyLease body_lease;
 
+  // Frees the body and its room: for handlers that have parsed it and go on with the request.
+  void DropBody();
   // The first of that name, or null.
   const std::string* QueryParameter(std::string_view name) const;
   const std::string* PathParameter(std::string_view name) const;

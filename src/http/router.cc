@@ -42,8 +42,9 @@ std::optional<std::vector<Request::Parameter>> MatchSegments(
 
 }  // namespace
 
-void Router::Add(std::string_view method, std::string_view pattern, Handler handler) {
-  routes_.push_back({std::string(method), SplitPath(pattern), std::move(handler)});
+void Router::Add(std::string_view method, std::string_view pattern, Handler handler,
+                 RouteKind kind) {
+  routes_.push_back({std::string(method), SplitPath(pattern), std::move(handler), kind});
 }
 
 Router::Match Router::Find(std::string_view method, std::string_view path) const {
@@ -56,6 +57,7 @@ Router::Match Router::Find(std::string_view method, std::string_view path) const
     exact = route.method == method;
     if (exact || (route.method == "*" && match.handler == nullptr)) {
       match.handler = &route.handler;
+      match.kind = route.kind;
       match.parameters = *std::move(parameters);
     }
     if (route.method == "*") continue;

@@ -10,16 +10,21 @@
 
 namespace dray::http {
 
+// What a route is for. Health checks are answered even to connections above the server's limit.
+enum class RouteKind { kOrdinary, kHealthCheck };
+
 class Router {
  public:
   // `pattern` is a path whose segments are text or {name}, which matches one segment that is not
   // empty. `method` is one method, or "*" for all that no other route of the pattern names. Earlier
   // patterns go first.
-  void Add(std::string_view method, std::string_view pattern, Handler handler);
+  void Add(std::string_view method, std::string_view pattern, Handler handler,
+           RouteKind kind = RouteKind::kOrdinary);
 
   struct Match {
     // Null: nothing matches, see `allow`.
     const Handler* handler = nullptr;
+    RouteKind kind = RouteKind::kOrdinary;
     std::vector<Request::Parameter> parameters;
     // The methods that the path would take, separated by ", "; empty if there is no such path.
     std::string allow;
@@ -32,6 +37,7 @@ class Router {
     std::string method;
     std::vector<std::string> segments;
     Handler handler;
+    RouteKind kind = RouteKind::kOrdinary;
   };
   std::vector<Route> routes_;
 };

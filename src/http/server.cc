@@ -9,6 +9,7 @@
 #include <csignal>
 #include <exception>
 #include <future>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -22,8 +23,10 @@ namespace {
 namespace asio = boost::asio;
 using asio::ip::tcp;
 
-// Connections over the limit that may be told so at the same time; beyond them nothing is accepted.
-constexpr int kMaxRefusedConnections = 256;
+// Connections over the limit that there may be at the same time, for health checks and to be told that
+// there are too many. Beyond them nothing is accepted; each makes room within `overflow_header` and
+// `linger`, so some 80 a second find a place in any case.
+constexpr int kOverflowConnections = 256;
 // How long accepting rests when descriptors, memory or room for connections are used up.
 constexpr std::chrono::milliseconds kAcceptPause{50};
 
@@ -76,6 +79,7 @@ class Server::Impl {
         state_(std::make_shared<ServerState>()) {
     state_->options = std::move(options);
     state_->router = std::move(router);
+    state_->body_budget = std::make_shared<BodyBudget>(state_->options.max_total_body_bytes);
   }
   ~Impl() { Stop(); }
 
@@ -86,6 +90,7 @@ class Server::Impl {
   ServerStats stats() const;
 
  private:
+  Status StartThreads();
   void Run();
   void Accept();
   void OnAccept(const boost::system::error_code& error, Connection::Socket socket);
@@ -121,8 +126,19 @@ Status Server::Impl::Listen() {
   }
   port_ = acceptor_.local_endpoint(error).port();
   Accept();
-  for (int i = 0; i < std::max(1, options.num_threads); ++i) {
-    threads_.emplace_back([this] { Run(); });
+  return StartThreads();
+}
+
+Status Server::Impl::StartThreads() {
+  const int num_threads = std::max(1, state_->options.num_threads);
+  try {
+    for (int i = 0; i < num_threads; ++i) threads_.emplace_back([this] { Run(); });
+  } catch (const std::system_error& error) {
+    return {StatusCode::kResourceExhausted,
+            fmt::format(
+                "cannot start {} threads for connections: {}; allow this process more memory or "
+                "threads",
+                num_threads, error.what())};
   }
   return OkStatus();
 }
@@ -160,8 +176,9 @@ void Server::Impl::OnAccept(const boost::system::error_code& error, Connection::
     count = state_->connections.size();
   }
   const auto limit = static_cast<size_t>(state_->options.max_connections);
-  connection->Start(count > limit ? Connection::Admission::kRefuse : Connection::Admission::kServe);
-  if (count >= limit + kMaxRefusedConnections) return PauseAccepting();
+  connection->Start(count > limit ? Connection::Admission::kHealthCheckOnly
+                                  : Connection::Admission::kServe);
+  if (count >= limit + kOverflowConnections) return PauseAccepting();
   Accept();
 }
 

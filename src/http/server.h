@@ -13,7 +13,7 @@
 #include <string>
 
 #include "base/status.h"
-#include "http/request_parser.h"
+#include "http/parse/request_parser.h"
 #include "http/response.h"
 #include "http/router.h"
 
@@ -25,10 +25,14 @@ struct Timeouts {
   std::chrono::milliseconds header{10'000};
   // Between two pieces of a body.
   std::chrono::milliseconds body_idle{10'000};
+  // From a body's first byte to its last: 64 MiB at 220 KiB/s.
+  std::chrono::milliseconds body{300'000};
   // Without a request.
   std::chrono::milliseconds keep_alive{75'000};
   // While the client takes nothing of what it is to be sent.
   std::chrono::milliseconds send_stall{30'000};
+  // Of a connection above max_connections, from its start to the end of its request's headers.
+  std::chrono::milliseconds overflow_header{1'000};
   // Between our end of a connection and the client's, so that it can read the last answer.
   std::chrono::milliseconds linger{2'000};
 };
@@ -40,13 +44,15 @@ struct ServerOptions {
   int num_threads = 2;
   ParserLimits limits;
   Timeouts timeouts;
-  // Connections over this get a 503.
+  // Connections over this may ask for a health check; any other request gets a 503.
   int max_connections = 1024;
-  // After `body_idle`, a body that comes more slowly is refused.
-  uint64_t min_body_bytes_per_second = 500;
+  // From `body_idle` on, a body that came more slowly on average is refused with 408. 8 KiB/s is a line
+  // of 64 kbit/s; a body of 80 KiB is always given its 10 s.
+  uint64_t min_body_bytes_per_second = 8 * 1024;
   // Of one streamed answer, waiting to be sent; over it the client counts as gone.
   size_t max_unsent_bytes = size_t{1} << 20;
-  // Of requests whose bodies are being read, over all connections; over it they get a 503.
+  // Of all bodies that are in memory: being read, waiting for their handlers, or not yet dropped by
+  // them (Request::DropBody). Requests over it get a 503.
   uint64_t max_total_body_bytes = uint64_t{512} << 20;
   // The body and headers of errors that the server itself answers. `request` is null if it could
   // not be read.

@@ -182,6 +182,7 @@ void DjlService::PredictNow(http::Request& request, const http::ResponderPtr& re
     return SendError(request, responder, MakeApiError(model.status(), Step::kFindModel));
   }
   auto call = ReadCall(request);
+  request.DropBody();
   if (!call.ok()) {
     ApiError error = MakeApiError(call.status(), Step::kSubmit);
     if (call.status().code() == StatusCode::kUnsupported) error.status = 415;
@@ -221,7 +222,7 @@ void RegisterDjlRoutes(http::Router& router, ModelRepository& models, const DjlO
   const auto predict = [service](http::Request request, http::ResponderPtr responder) {
     service->Predict(std::move(request), std::move(responder));
   };
-  router.Add("*", "/ping", ping);
+  router.Add("*", "/ping", ping, http::RouteKind::kHealthCheck);
   router.Add("OPTIONS", "/", describe);
   for (const char* path :
        {"/invocations", "/predictions/{model}", "/predictions/{model}/{version}"}) {

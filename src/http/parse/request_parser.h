@@ -2,15 +2,18 @@
 // It is separate from the sockets so that it can be tested at every split and fuzzed. It is ours,
 // and not a library's, because it must be strict: where two parsers on one road read a request
 // differently, one request can be smuggled inside another, so whatever is ambiguous (bare LF,
-// folded lines, space before a colon, two lengths, chunk extensions) is refused, and every limit
-// holds while bytes arrive.
+// folded lines, space before a colon, two lengths, a chunk's size with a sign) is refused, and every
+// limit holds while bytes arrive.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
+#include "http/body_budget.h"
 #include "http/request.h"
 
 namespace dray::http {
@@ -25,13 +28,18 @@ struct ParserLimits {
   // Over these: 413.
   uint64_t max_body_bytes = uint64_t{64} << 20;
   size_t max_chunks = 65536;
-  // Over this: 400.
+  // All of a body's lines that give a chunk's size and extensions: as many chunks of 16 bytes of them.
+  size_t max_chunk_lines_bytes = 1024 * 1024;
+  // Over these: 400. One such line; and the parameters in the target.
+  size_t max_chunk_line_bytes = 8 * 1024;
   size_t max_query_parameters = 1000;
 };
 
 class RequestParser {
  public:
-  explicit RequestParser(const ParserLimits& limits) : limits_(limits) {}
+  // Bodies are charged to `budget`, if there is one; without room they are refused with 503.
+  explicit RequestParser(const ParserLimits& limits, std::shared_ptr<BodyBudget> budget = nullptr)
+      : limits_(limits), budget_(std::move(budget)) {}
 
   // Takes bytes up to the end of the request or to the first error, and returns how many it took.
   size_t Consume(std::string_view bytes);
@@ -54,6 +62,8 @@ class RequestParser {
 
   // Once done(): the request; the parser is then ready for the next one.
   Request Take();
+  // Forgets what it has read, the body's memory included.
+  void Reset() { *this = RequestParser(limits_, budget_); }
 
  private:
   enum class State {
@@ -70,6 +80,7 @@ class RequestParser {
 
   size_t ConsumeLine(std::string_view bytes);
   size_t ConsumeBody(std::string_view bytes);
+  bool MakeRoomInBody(size_t added_bytes);
   void OnLine(std::string_view line);
   void OnRequestLine(std::string_view line);
   void OnTarget(std::string_view target);
@@ -77,12 +88,14 @@ class RequestParser {
   void OnHeadEnd();
   void OnChunkSizeLine(std::string_view line);
   void CheckLineSizes();
+  void CheckChunkLineSizes();
   void ReadConnection();
   void ReadFraming();
   void ReadHost();
   void Fail(int status, std::string message);
 
   ParserLimits limits_;
+  std::shared_ptr<BodyBudget> budget_;
   State state_ = State::kRequestLine;
   Request request_;
   // The line so far, without its CRLF.
@@ -90,6 +103,8 @@ class RequestParser {
   bool carriage_return_ = false;
   size_t head_bytes_ = 0;
   size_t num_chunks_ = 0;
+  // Of the lines with the chunks' sizes that are complete.
+  size_t chunk_line_bytes_ = 0;
   uint64_t body_left_ = 0;
   bool chunked_ = false;
   bool expects_continue_ = false;

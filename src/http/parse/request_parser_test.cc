@@ -1,6 +1,6 @@
 // The request grammar: what is read, what is refused, at every split, and that an outside parser
 // reads the same.
-#include "http/request_parser.h"
+#include "http/parse/request_parser.h"
 
 #include <gtest/gtest.h>
 
@@ -18,6 +18,10 @@ constexpr std::string_view kPost =
 constexpr std::string_view kChunked =
     "POST /p HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
     "3\r\nabc\r\nA\r\n0123456789\r\n0\r\nX-T: v\r\n\r\n";
+
+constexpr std::string_view kExtended =
+    "POST /p HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+    "3;a=b;c\r\nabc\r\n2;d=\"e;\\\"f\"\r\nde\r\n0;g\r\n\r\n";
 
 RequestParser Parse(std::string_view bytes, const ParserLimits& limits = {}) {
   RequestParser parser(limits);
@@ -57,7 +61,7 @@ TEST(RequestParserTest, ReadsChunkedBodiesAndDropsTrailers) {
 }
 
 TEST(RequestParserTest, EverySplitGivesTheSame) {
-  for (const std::string_view whole : {kGet, kPost, kChunked}) {
+  for (const std::string_view whole : {kGet, kPost, kChunked, kExtended}) {
     const Request expected = Parse(whole).Take();
     for (size_t i = 0; i <= whole.size(); ++i) {
       RequestParser parser(ParserLimits{});
@@ -125,7 +129,21 @@ TEST(RequestParserTest, RefusesWhatIsAmbiguous) {
       {"coding in 1.0", "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", 400},
       {"compressed body", WithHeaders("Host: h\r\nContent-Encoding: gzip\r\n"), 415},
       {"an unknown expectation", WithHeaders("Host: h\r\nExpect: tea\r\n"), 417},
-      {"chunk extension", chunked + "3;a=b\r\nabc\r\n0\r\n\r\n", 400},
+      {"space after a chunk size", chunked + "3 \r\n", 400},
+      {"chunk extension without a name", chunked + "3;\r\n", 400},
+      {"chunk extension of a value alone", chunked + "3;=b\r\n", 400},
+      {"chunk extension without its value", chunked + "3;a=\r\n", 400},
+      {"chunk extension with two values", chunked + "3;a=b=c\r\n", 400},
+      {"chunk extension after a space", chunked + "3 a=b\r\n", 400},
+      {"chunk extensions without a semicolon between", chunked + "3;a=b c=d\r\n", 400},
+      {"chunk extension with an open quote", chunked + "3;a=\"b\r\n", 400},
+      {"chunk extension that ends in a backslash", chunked + "3;a=\"b\\\r\n", 400},
+      {"chunk extension with text behind the quote", chunked + "3;a=\"b\"c\r\n", 400},
+      {"line end in a quoted chunk extension", chunked + "3;a=\"b\r\n\"\r\nabc\r\n", 400},
+      {"bare LF in a quoted chunk extension", chunked + "3;a=\"b\n\"\r\n", 400},
+      {"control character in a chunk extension", chunked + "3;a=\"\x01\"\r\n", 400},
+      {"comma in a chunk extension", chunked + "3;a,b\r\n", 400},
+      {"semicolon before a chunk size", chunked + ";a=b\r\n", 400},
       {"signed chunk size", chunked + "-3\r\n", 400},
       {"prefixed chunk size", chunked + "0x3\r\n", 400},
       {"empty chunk size", chunked + "\r\n", 400},
@@ -156,6 +174,29 @@ TEST(RequestParserTest, RefusesWhatIsAmbiguous) {
     for (const char& c : refusal.bytes) slow.Consume({&c, 1});
     EXPECT_EQ(slow.error_status(), refusal.status) << refusal.what << ", byte by byte";
   }
+}
+
+TEST(RequestParserTest, IgnoresChunkExtensions) {
+  const std::string head = WithHeaders("Host: h\r\nTransfer-Encoding: chunked\r\n");
+  const std::string data = "\r\nabc\r\n0\r\n\r\n";
+  for (const std::string extension :
+       {";a", ";a=b", ";name=value", ";a=\"b\"", ";a=\"\"", ";a=\"b;c=d\"", ";a=\"\\\"\\\\\"",
+        ";a=\"\xc3\xa4\t\"", ";a;b=c;d=\"e\"", " ; a = b ; c", "\t;\ta\t=\t\"b\"",
+        ";chunk-signature=0123456789abcdef", ";1=2", ";!#$%&'*+-.^_`|~=!"}) {
+    const std::string bytes = head + "3" + extension + data;
+    RequestParser parser = Parse(bytes);
+    ASSERT_TRUE(parser.done()) << extension << ": " << parser.error_message();
+    EXPECT_EQ(parser.Take().body, "abc") << extension;
+    RequestParser slow(ParserLimits{});
+    for (const char& c : bytes) slow.Consume({&c, 1});
+    ASSERT_TRUE(slow.done()) << extension;
+    EXPECT_EQ(slow.Take().body, "abc") << extension;
+  }
+  // Of the last chunk too, before trailers.
+  RequestParser parser = Parse(head + "33;name=value\r\n" + std::string(51, 'x') +
+                               "\r\n0;last=\"1\"\r\nX-T: v\r\n\r\n");
+  ASSERT_TRUE(parser.done()) << parser.error_message();
+  EXPECT_EQ(parser.Take().body, std::string(51, 'x'));
 }
 
 TEST(RequestParserTest, AcceptsWhatIsOnlyUnusual) {
@@ -216,6 +257,14 @@ TEST(RequestParserTest, LimitsHoldUnderAtAndOver) {
   EXPECT_EQ(StatusOf(chunked + "5\r\n01234\r\n6\r\n", small), 413);
   EXPECT_EQ(StatusOf(chunked + "1\r\n0\r\n1\r\n0\r\n1\r\n0\r\n0\r\n\r\n", small), 200);
   EXPECT_EQ(StatusOf(chunked + "1\r\n0\r\n1\r\n0\r\n1\r\n0\r\n1\r\n", small), 413);
+
+  small.max_chunk_line_bytes = 8;
+  small.max_chunk_lines_bytes = 20;
+  EXPECT_EQ(StatusOf(chunked + "1;abcdef\r\n0\r\n0\r\n\r\n", small), 200);
+  EXPECT_EQ(StatusOf(chunked + "1;abcdefg", small), 400);
+  EXPECT_EQ(StatusOf(chunked + "1;abcdef\r\n0\r\n1;abcdef\r\n0\r\n0;ab\r\n\r\n", small), 200);
+  EXPECT_EQ(StatusOf(chunked + "1;abcdef\r\n0\r\n1;abcdef\r\n0\r\n0;abc", small), 413);
+  EXPECT_EQ(StatusOf(chunked + "1;" + std::string(1 << 20, 'a')), 400);
 }
 
 // What Boost.Beast's parser makes of the same bytes; nothing if it refuses them.
@@ -247,8 +296,8 @@ TEST(RequestParserTest, WhatIsAcceptedIsReadAlikeByAnotherParser) {
   const std::string_view alphabet = "\r\n \t:;,0123456789abcdefGHTP/.%-\x01\x80";
   int accepted = 0;
   for (int round = 0; round < 200'000; ++round) {
-    const std::string_view seeds[] = {kGet, kPost, kChunked};
-    std::string bytes(seeds[random() % 3]);
+    const std::string_view seeds[] = {kGet, kPost, kChunked, kExtended};
+    std::string bytes(seeds[random() % 4]);
     const int edits = static_cast<int>(random() % 3);
     for (int i = 0; i < edits; ++i) {
       const size_t at = random() % bytes.size();

@@ -1,57 +1,20 @@
 // See request_parser.h. Every method either moves the state on or calls Fail, which is final.
-#include "http/request_parser.h"
+#include "http/parse/request_parser.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
+#include <utility>
 
 #include "base/parse/parse_number.h"
+#include "http/parse/grammar.h"
 
 namespace dray::http {
 namespace {
 
-// A longer chunk-size line, or more digits, cannot be a size that we accept.
-constexpr size_t kMaxChunkSizeDigits = 16;
 constexpr size_t kMaxMethodBytes = 32;
 
-bool IsTokenChar(char c) {
-  if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')) return true;
-  return c != '\0' && std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
-}
-
-bool IsToken(std::string_view text) {
-  return !text.empty() && std::all_of(text.begin(), text.end(), IsTokenChar);
-}
-
 bool IsVisibleAscii(char c) { return c > ' ' && c < 0x7f; }
-
-// Tab, space, visible ASCII and the bytes above ASCII.
-bool IsFieldChar(char c) {
-  const auto byte = static_cast<unsigned char>(c);
-  return byte == '\t' || (byte >= 0x20 && byte != 0x7f);
-}
-
-std::string_view Trim(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
-}
-
-// Whether a comma-separated list such as Connection's holds `token`.
-bool ListHolds(std::string_view list, std::string_view token) {
-  while (!list.empty()) {
-    const size_t end = std::min(list.find(','), list.size());
-    if (EqualsIgnoreCase(Trim(list.substr(0, end)), token)) return true;
-    list.remove_prefix(std::min(end + 1, list.size()));
-  }
-  return false;
-}
-
-bool IsHostChar(char c) {
-  if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')) return true;
-  return c != '\0' && std::string_view(".-_:[]%~!$&'()*+;=").find(c) != std::string_view::npos;
-}
 
 }  // namespace
 
@@ -104,7 +67,7 @@ void RequestParser::CheckLineSizes() {
       }
       return;
     case State::kChunkSize:
-      if (line_.size() > kMaxChunkSizeDigits) Fail(400, "the chunk size line is too long");
+      CheckChunkLineSizes();
       return;
     case State::kChunkEnd:
       Fail(400, "a chunk's data must be followed by an empty line");
@@ -225,6 +188,7 @@ void RequestParser::OnHeaderLine(std::string_view line) {
 }
 
 void RequestParser::OnHeadEnd() {
+  request_.body_lease = BodyLease(budget_);
   ReadHost();
   if (!failed()) ReadConnection();
   if (!failed()) ReadFraming();
@@ -280,6 +244,7 @@ void RequestParser::ReadFraming() {
       return Fail(501, "the only transfer coding that is accepted is chunked");
     }
     head_bytes_ = 0;
+    chunked_ = true;
     state_ = State::kChunkSize;
     return;
   }
@@ -300,13 +265,27 @@ void RequestParser::ReadFraming() {
   state_ = body_left_ == 0 ? State::kDone : State::kFixedBody;
 }
 
-void RequestParser::OnChunkSizeLine(std::string_view line) {
-  uint64_t size = 0;
-  const auto [end, error] = std::from_chars(line.data(), line.data() + line.size(), size, 16);
-  const bool whole = error == std::errc() && end == line.data() + line.size();
-  if (!whole || line.front() == '-' || line.front() == '+') {
-    return Fail(400, "a chunk size must be hexadecimal digits and nothing else");
+void RequestParser::CheckChunkLineSizes() {
+  if (line_.size() > limits_.max_chunk_line_bytes) {
+    Fail(400, fmt::format("a chunk's size and extensions are longer than {} bytes",
+                          limits_.max_chunk_line_bytes));
+  } else if (chunk_line_bytes_ + line_.size() > limits_.max_chunk_lines_bytes) {
+    Fail(413,
+         fmt::format("the sizes and extensions of the chunks are together longer than {} bytes",
+                     limits_.max_chunk_lines_bytes));
   }
+}
+
+void RequestParser::OnChunkSizeLine(std::string_view line) {
+  chunk_line_bytes_ += line.size();
+  const auto read = ReadChunkSize(line);
+  if (!read) {
+    return Fail(
+        400,
+        "a chunk must begin with its size, 1 to 16 hexadecimal digits, and extensions such as "
+        ";name=value, if any");
+  }
+  const uint64_t size = *read;
   if (size == 0) {
     head_bytes_ = 0;
     state_ = State::kTrailers;
@@ -324,11 +303,38 @@ void RequestParser::OnChunkSizeLine(std::string_view line) {
 
 size_t RequestParser::ConsumeBody(std::string_view bytes) {
   const auto size = static_cast<size_t>(std::min<uint64_t>(body_left_, bytes.size()));
-  // Grows with what has come, never with what was announced.
+  if (!MakeRoomInBody(size)) {
+    Fail(503,
+         fmt::format("the server holds other requests' bodies of up to {} bytes, all that it has "
+                     "memory for; try again",
+                     budget_->max_bytes()));
+    return 0;
+  }
   request_.body.append(bytes.substr(0, size));
   body_left_ -= size;
   if (body_left_ == 0) state_ = state_ == State::kFixedBody ? State::kDone : State::kChunkEnd;
   return size;
+}
+
+// The body's memory grows with what has come, fourfold or up to the announced end, and is charged
+// before it is taken. Announcing much and sending little thus takes little. False if there is no room.
+bool RequestParser::MakeRoomInBody(size_t added_bytes) {
+  constexpr size_t kLeastBytes = size_t{16} << 10;
+  constexpr size_t kGrowth = 4;
+  std::string& body = request_.body;
+  const size_t wanted = body.size() + added_bytes;
+  if (wanted <= body.capacity()) return true;
+  // What a chunked body may still have is known only up to the end of this chunk.
+  const uint64_t end = chunked_ ? limits_.max_body_bytes : body.size() + body_left_;
+  const size_t grown = std::max(kLeastBytes, body.capacity() * (chunked_ ? 2 : kGrowth));
+  const auto room = static_cast<size_t>(std::max<uint64_t>(wanted, std::min<uint64_t>(end, grown)));
+  if (!request_.body_lease.Resize(room)) return false;
+  // Not by reserve(), which may take twice as much as it is asked for.
+  std::string larger;
+  larger.reserve(room);
+  larger.append(body);
+  body = std::move(larger);
+  return true;
 }
 
 void RequestParser::Fail(int status, std::string message) {
@@ -339,7 +345,7 @@ void RequestParser::Fail(int status, std::string message) {
 
 Request RequestParser::Take() {
   Request request = std::move(request_);
-  *this = RequestParser(limits_);
+  Reset();
   return request;
 }
 
