@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "cli/bench/bench_command.h"
 #include "cli/calibrate_command.h"
+#include "cli/exhaustion.h"
 #include "cli/generate_command.h"
 #include "cli/inspect_command.h"
 #include "cli/serve_command.h"
@@ -173,5 +174,5 @@ int Main(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
-  return dray::cli::Main(argc, argv);
+  return dray::cli::RunUntilExhausted(dray::cli::Main, argc, argv);
 }
