@@ -15,11 +15,13 @@
 //                                              keys    0    | 0    | 1    | 1
 //   3 query heads, 3 key/value heads, 2 ranks: 0..1 | 2, padding
 //
-// Features: cut at multiples of 128, 64 or 32, so that a cut never falls into a group of integer
-// weights with a common scale (groups have 16, 32, 64 or 128 columns). A larger block of a file
-// format, such as the 256 weights of GGUF's Q4_K, may lie on both sides of a cut. Both ranks read
-// such a block, and each takes its own columns from it. Ranks may have different numbers of
-// features. 11008 features are 86 units of 128, or 43 blocks of 256:
+// Features: cut at multiples of 128, or of 64 or 32 where the shares would differ too much. Integer
+// weights have one scale for a group of columns, mostly 16 to 128 of them. Such a cut falls between
+// two groups, or divides a group into smaller ones that the kernels have too, so no number is
+// rounded again. A larger block of a file format, such as the 256 weights of GGUF's Q4_K, may lie
+// on both sides of a cut. Both ranks read such a block, and each takes its own columns from it.
+// Ranks may have different numbers of features. 11008 features are 86 units of 128, or 43 blocks
+// of 256:
 //
 //   2 ranks: 5504 | 5504                  the cut is in the middle of block 21
 //   3 ranks: 3584 | 3712 | 3712

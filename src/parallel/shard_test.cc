@@ -13,6 +13,7 @@ constexpr int64_t kMaxWorld = 9;
 
 std::vector<int64_t> Sizes(const std::vector<Slice>& slices) {
   std::vector<int64_t> sizes;
+  sizes.reserve(slices.size());
   for (const Slice& slice : slices) sizes.push_back(slice.local_size);
   return sizes;
 }

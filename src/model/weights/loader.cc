@@ -94,20 +94,33 @@ class CheckpointLoader {
     }
   }
 
+  // A matrix that is being filled.
+  struct Target {
+    kernels::WeightMatrix& matrix;
+    ColumnRange columns;             // of the whole matrix, that this one has
+    std::span<const float> factors;  // of these columns, for weights in floats; empty: none
+  };
+
   // What no part fills is padding: a new matrix is zero.
   Status LoadMatrix(const PlannedSlot& slot, bool has_integers) {
     const SlotSlices slices = SlicesOf(slot.row(), config_, options_.rank);
     DRAY_ASSIGN_OR_RETURN(auto matrix,
                           backend_.packer().AllocateMatrix(SpecOf(slot, slices, has_integers)));
     const ColumnRange columns = slices.stored_columns();
+    const Target target = {matrix, columns, FactorsOf(slot, columns)};
     for (const PlannedTensor& part : slot.parts) {
-      if (columns.count > 0) {
-        DRAY_RETURN_IF_ERROR(PackPart(matrix, RunsOf(part, slices), columns, {slot, part}));
-      }
+      if (columns.count > 0) DRAY_RETURN_IF_ERROR(Pack(target, part, RunsOf(part, slices)));
       Advance(part);
     }
     weights_.SetMatrix(slot.slot, slot.layer, std::move(matrix));
     return OkStatus();
+  }
+
+  std::span<const float> FactorsOf(const PlannedSlot& slot, ColumnRange columns) const {
+    if (options_.smoothing == nullptr) return {};
+    const auto factors = options_.smoothing->ColumnFactors(slot.slot, slot.layer);
+    if (factors.empty()) return {};
+    return factors.subspan(static_cast<size_t>(columns.begin), static_cast<size_t>(columns.count));
   }
 
   // Integers are kept in the form nearest to theirs, and floats beside them as floats: a matrix of
@@ -132,71 +145,54 @@ class CheckpointLoader {
     return keep || same_bits ? stored : plain;
   }
 
-  // A part of a slot that is being packed.
-  struct Part {
-    const PlannedSlot& slot;
-    const PlannedTensor& tensor;
-  };
-
-  Status PackPart(kernels::WeightMatrix& matrix, std::span<const RowRun> runs, ColumnRange columns,
-                  const Part& part) {
-    const TensorSource& source = *part.tensor.source;
-    const IntegerTensor* integers = part.tensor.integers.get();
-    if (integers == nullptr) {
-      for (const RowRun& run : runs) {
-        DRAY_RETURN_IF_ERROR(PackFloats(matrix, run, columns, part));
-      }
-      source.file->Release(StoredBytes(source));
+  Status Pack(const Target& target, const PlannedTensor& tensor, std::span<const RowRun> runs) {
+    if (tensor.integers == nullptr) {
+      for (const RowRun& run : runs) DRAY_RETURN_IF_ERROR(PackFloats(target, tensor, run));
+      tensor.source->file->Release(StoredBytes(*tensor.source));
       return OkStatus();
     }
     while (!runs.empty()) {
       const std::span<const RowRun> gapless = FirstWithoutGap(runs);
-      DRAY_RETURN_IF_ERROR(PackIntegers(matrix, gapless, columns, *integers));
+      DRAY_RETURN_IF_ERROR(PackIntegers(target, *tensor.integers, gapless));
       runs = runs.subspan(gapless.size());
     }
-    for (const TensorSource* stored : integers->sources()) stored->file->Release(stored->bytes());
+    for (const TensorSource* source : tensor.integers->sources()) {
+      source->file->Release(source->bytes());
+    }
     return OkStatus();
   }
 
   // Pages whose rows share none with others are given back a piece at a time.
-  Status PackIntegers(kernels::WeightMatrix& matrix, std::span<const RowRun> runs,
-                      ColumnRange columns, const IntegerTensor& source) {
+  Status PackIntegers(const Target& target, const IntegerTensor& tensor,
+                      std::span<const RowRun> runs) {
     const std::vector<int64_t> rows = SourceRowsOf(runs);
-    const IntegerColumns integers(source, columns);
-    const auto piece = static_cast<size_t>(PieceRows(columns.count));
+    const IntegerColumns source(tensor, target.columns);
+    const auto piece = static_cast<size_t>(PieceRows(target.columns.count));
     for (size_t done = 0; done < rows.size(); done += piece) {
       const auto part = std::span(rows).subspan(done, std::min(piece, rows.size() - done));
       const int64_t slot_row = runs.front().slot_row + static_cast<int64_t>(done);
-      DRAY_RETURN_IF_ERROR(backend_.packer().PackQuantizedRows(matrix, slot_row, integers, part));
+      DRAY_RETURN_IF_ERROR(
+          backend_.packer().PackQuantizedRows(target.matrix, slot_row, source, part));
       const auto [first, last] = std::minmax_element(part.begin(), part.end());
-      source.sources().front()->file->Release(source.BytesOfRows(*first, *last - *first + 1));
+      tensor.sources().front()->file->Release(tensor.BytesOfRows(*first, *last - *first + 1));
     }
     return OkStatus();
   }
 
   // A transposed tensor's rows interleave over all of its pages, so it is packed in one piece.
-  Status PackFloats(kernels::WeightMatrix& matrix, const RowRun& run, ColumnRange columns,
-                    const Part& of) {
-    const SourceRows all = AsRows(*of.tensor.source, of.tensor.row->transform);
-    std::span<const float> factors;
-    if (options_.smoothing != nullptr) {
-      factors = options_.smoothing->ColumnFactors(of.slot.slot, of.slot.layer);
-    }
-    if (!factors.empty()) {
-      factors =
-          factors.subspan(static_cast<size_t>(columns.begin), static_cast<size_t>(columns.count));
-    }
+  Status PackFloats(const Target& target, const PlannedTensor& tensor, const RowRun& run) {
+    const SourceRows all = AsRows(*tensor.source, tensor.row->transform);
     const bool interleaved = all.row_stride < all.col_stride;
-    const int64_t row_bytes = columns.count * static_cast<int64_t>(SizeOf(all.dtype));
+    const int64_t row_bytes = target.columns.count * static_cast<int64_t>(SizeOf(all.dtype));
     const int64_t piece = interleaved ? run.count : PieceRows(row_bytes);
     for (int64_t done = 0; done < run.count; done += piece) {
       const RowRun part = {run.slot_row + done, run.source_row + done * run.source_step,
                            std::min(piece, run.count - done), run.source_step};
-      const SourceRows rows = PartOf(all, part, columns);
+      const SourceRows rows = PartOf(all, part, target.columns);
       DRAY_RETURN_IF_ERROR(backend_.packer().PackRows(
-          matrix, part.slot_row,
-          factors.empty() ? rows : MultiplyColumns(rows, factors, smoothed_)));
-      if (!interleaved && piece < run.count) of.tensor.source->file->Release(SpannedBytes(rows));
+          target.matrix, part.slot_row,
+          target.factors.empty() ? rows : MultiplyColumns(rows, target.factors, smoothed_)));
+      if (!interleaved && piece < run.count) tensor.source->file->Release(SpannedBytes(rows));
     }
     return OkStatus();
   }
