@@ -1,16 +1,13 @@
 // The request schema: one row for each number and each list of SamplingParams.
 #include "sampling/params.h"
 
-#include <fmt/format.h>
-
+#include <random>
 #include <string_view>
 
 namespace dray::sampling {
 namespace {
 
 constexpr double kMaxInt32 = 2147483647.0;
-
-enum class LowerBound { kIncluded, kExcluded };
 
 // One number: how to read it and the range it must lie in. An absent optional reads as its minimum.
 struct NumberRule {
@@ -71,84 +68,86 @@ const ListRule kListRules[] = {
 
 constexpr double kMaxLogitBias = 100;
 
-template <typename... Args>
-Status Invalid(fmt::format_string<Args...> format, Args&&... args) {
-  return Status(StatusCode::kInvalidArgument, fmt::format(format, std::forward<Args>(args)...));
-}
+using Problem = std::optional<ParamProblem>;
 
-Status CheckNumbers(const SamplingParams& params, const ParamLimits& limits) {
+Problem CheckNumbers(const SamplingParams& params, const ParamLimits& limits) {
   for (const NumberRule& rule : kNumberRules) {
     const double value = rule.value(params);
     const double max = rule.max(limits);
     const bool excluded = rule.lower_bound == LowerBound::kExcluded;
     // Written so that NaN is out of range.
     if ((excluded ? value > rule.min : value >= rule.min) && value <= max) continue;
-    return Invalid("parameter \"{}\" is {}; it must be {} {} and at most {}", rule.name, value,
-                   excluded ? "above" : "at least", rule.min, max);
+    return NumberOutOfRange{rule.name, value, rule.min, max, rule.lower_bound};
   }
-  return OkStatus();
+  return std::nullopt;
 }
 
-Status CheckLists(const SamplingParams& params, const ParamLimits& limits) {
+Problem CheckLists(const SamplingParams& params, const ParamLimits& limits) {
   for (const ListRule& rule : kListRules) {
     const size_t size = rule.size(params);
     if (size <= static_cast<size_t>(rule.max(limits))) continue;
-    return Invalid("parameter \"{}\" has {} entries; at most {} are allowed", rule.name, size,
-                   rule.max(limits));
+    return TooManyEntries{rule.name, size, rule.max(limits)};
   }
-  return OkStatus();
+  return std::nullopt;
 }
 
-Status CheckTokenId(std::string_view name, int32_t id, const ParamLimits& limits) {
-  if (id >= 0 && id < limits.vocab_size) return OkStatus();
-  return Invalid("parameter \"{}\" holds token id {}; ids of this model are from 0 to {}", name, id,
-                 limits.vocab_size - 1);
+Problem CheckTokenId(std::string_view name, int32_t id, const ParamLimits& limits) {
+  if (id >= 0 && id < limits.vocab_size) return std::nullopt;
+  return UnknownTokenId{name, id, limits.vocab_size};
 }
 
-Status CheckEntries(const SamplingParams& params, const ParamLimits& limits) {
+Problem CheckEntries(const SamplingParams& params, const ParamLimits& limits) {
   for (const std::string& stop : params.stop_strings) {
     if (!stop.empty() && stop.size() <= static_cast<size_t>(limits.max_stop_string_bytes)) continue;
-    return Invalid("parameter \"stop_strings\" holds a string of {} bytes; each must have 1 to {}",
-                   stop.size(), limits.max_stop_string_bytes);
+    return WrongEntrySize{"stop_strings", WrongEntrySize::Unit::kBytes, stop.size(),
+                          limits.max_stop_string_bytes};
   }
   for (const int32_t id : params.stop_token_ids) {
-    DRAY_RETURN_IF_ERROR(CheckTokenId("stop_token_ids", id, limits));
+    if (const Problem problem = CheckTokenId("stop_token_ids", id, limits)) return problem;
   }
   for (const std::vector<int32_t>& word : params.bad_words) {
     if (word.empty() || word.size() > static_cast<size_t>(limits.max_bad_word_tokens)) {
-      return Invalid("parameter \"bad_words\" holds a word of {} tokens; each must have 1 to {}",
-                     word.size(), limits.max_bad_word_tokens);
+      return WrongEntrySize{"bad_words", WrongEntrySize::Unit::kTokens, word.size(),
+                            limits.max_bad_word_tokens};
     }
-    for (const int32_t id : word) DRAY_RETURN_IF_ERROR(CheckTokenId("bad_words", id, limits));
+    for (const int32_t id : word) {
+      if (const Problem problem = CheckTokenId("bad_words", id, limits)) return problem;
+    }
   }
   for (const LogitBias& entry : params.logit_bias) {
-    DRAY_RETURN_IF_ERROR(CheckTokenId("logit_bias", entry.token_id, limits));
+    if (const Problem problem = CheckTokenId("logit_bias", entry.token_id, limits)) return problem;
     if (entry.bias >= -kMaxLogitBias && entry.bias <= kMaxLogitBias) continue;
-    return Invalid("parameter \"logit_bias\" gives token {} a bias of {}; it must be from {} to {}",
-                   entry.token_id, entry.bias, -kMaxLogitBias, kMaxLogitBias);
+    return BiasOutOfRange{entry.token_id, entry.bias, kMaxLogitBias};
   }
-  return OkStatus();
+  return std::nullopt;
 }
 
 }  // namespace
 
-Status Validate(const SamplingParams& params, const ParamLimits& limits) {
-  DRAY_RETURN_IF_ERROR(CheckNumbers(params, limits));
-  DRAY_RETURN_IF_ERROR(CheckLists(params, limits));
-  DRAY_RETURN_IF_ERROR(CheckEntries(params, limits));
+Problem FindProblem(const SamplingParams& params, const ParamLimits& limits) {
+  if (const Problem problem = CheckNumbers(params, limits)) return problem;
+  if (const Problem problem = CheckLists(params, limits)) return problem;
+  if (const Problem problem = CheckEntries(params, limits)) return problem;
   if (params.min_new_tokens > params.max_new_tokens) {
-    return Invalid("parameter \"min_new_tokens\" is {}; it must be at most max_new_tokens, {}",
-                   params.min_new_tokens, params.max_new_tokens);
+    return MinAboveMaxNewTokens{params.min_new_tokens, params.max_new_tokens};
   }
   // The product cannot overflow: both factors passed their own limits.
   if (params.n * params.max_new_tokens > limits.max_total_new_tokens) {
-    return Invalid(
-        "parameters \"n\" {} and \"max_new_tokens\" {} ask for {} tokens; their product must be at "
-        "most {}",
-        params.n, params.max_new_tokens, params.n * params.max_new_tokens,
-        limits.max_total_new_tokens);
+    return TooManyTotalTokens{params.n, params.max_new_tokens, limits.max_total_new_tokens};
   }
-  return OkStatus();
+  return std::nullopt;
+}
+
+Status Validate(const SamplingParams& params, const ParamLimits& limits) {
+  const Problem problem = FindProblem(params, limits);
+  if (!problem) return OkStatus();
+  return {StatusCode::kInvalidArgument, Describe(*problem)};
+}
+
+void ChooseSeed(SamplingParams& params) {
+  if (IsGreedy(params) || params.seed) return;
+  std::random_device device;
+  params.seed = (uint64_t{device()} << 20) ^ device();
 }
 
 }  // namespace dray::sampling

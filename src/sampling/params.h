@@ -1,5 +1,5 @@
 // How one request wants its tokens chosen, and the only code that decides which values are allowed.
-// Every API dialect fills this struct and calls Validate.
+// Every API dialect fills this struct; serving checks it by FindProblem.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "sampling/param_problem.h"
 
 namespace dray::sampling {
 
@@ -90,11 +91,18 @@ struct ParamLimits {
   int64_t max_stop_token_ids = 256;
   int64_t max_bad_words = 256;
   int64_t max_bad_word_tokens = 64;
+  // Of text, before it is tokenized.
+  int64_t max_bad_word_bytes = 1024;
   int64_t max_logit_bias = 1024;
 };
 
-// kInvalidArgument for the first parameter that is out of range; the message names the parameter,
-// its value and its range.
+// The first parameter that is out of its range.
+std::optional<ParamProblem> FindProblem(const SamplingParams& params, const ParamLimits& limits);
+// The same as kInvalidArgument, in the schema's names.
 Status Validate(const SamplingParams& params, const ParamLimits& limits);
+
+// Gives a request that samples and names no seed a random one. It is below 2^52, so that every JSON
+// reader can send it back.
+void ChooseSeed(SamplingParams& params);
 
 }  // namespace dray::sampling
