@@ -14,7 +14,7 @@
 
 #include "base/file.h"
 #include "engine/engine_core.h"
-#include "serving/quantization_settings.h"
+#include "settings/quantization_settings.h"
 #include "tokenizer/tokenizer.h"
 
 namespace dray::bench {
@@ -106,12 +106,14 @@ std::string Label(const Weights& weights) {
 }
 
 Result<engine::LoadModelOptions> LoadOptions(const Options& options, const Weights& weights) {
-  serving::QuantizationSettings settings;
-  settings.method = weights.quantize;
-  settings.group_size = weights.group;
-  settings.smoothquant_alpha = weights.alpha;
-  if (weights.alpha > 0) settings.calibration_file = options.calibration;
-  DRAY_ASSIGN_OR_RETURN(auto load, serving::MakeQuantization(weights.dtype, settings));
+  settings::WeightDType dtype;
+  DRAY_RETURN_IF_ERROR(settings::SetWeightDType(dtype, weights.dtype));
+  settings::QuantizationSettings quantization;
+  DRAY_RETURN_IF_ERROR(settings::SetQuantize(quantization, weights.quantize));
+  quantization.group_size = weights.group;
+  quantization.smoothquant_alpha = weights.alpha;
+  if (weights.alpha > 0) quantization.calibration_file = options.calibration;
+  DRAY_ASSIGN_OR_RETURN(auto load, settings::MakeQuantization(dtype, quantization));
   load.model_dir = options.model_dir;
   return load;
 }

@@ -3,7 +3,8 @@
 #include <cstdint>
 #include <string_view>
 
-#include "api/generate_call.h"
+#include "api/djl/djl_call.h"
+#include "api/djl/djl_errors.h"
 #include "base/check.h"
 
 namespace {
@@ -18,22 +19,22 @@ void CheckCall(const dray::api::GenerateCall& call) {
   dray::sampling::ParamLimits limits;
   limits.vocab_size = 1000;
   limits.max_new_tokens = 1000;
-  const dray::Status status = dray::sampling::Validate(call.request.params, limits);
-  DRAY_CHECK(status.ok() || !dray::api::WithRequestNames(status.message()).empty());
+  const auto problem = dray::sampling::FindProblem(call.request.params, limits);
+  DRAY_CHECK(!problem || !dray::api::MakeDjlError(*problem).message.empty());
 }
 
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
-  const auto call = dray::api::ParseGenerateCall(text);
+  const auto call = dray::api::ParseDjlCall(text);
   if (call.ok()) {
     CheckCall(*call);
   } else {
     DRAY_CHECK(call.status().code() == dray::StatusCode::kInvalidArgument);
     DRAY_CHECK(!call.status().message().empty());
   }
-  const auto plain = dray::api::MakeTextCall(std::string(text));
+  const auto plain = dray::api::MakeDjlTextCall(std::string(text));
   DRAY_CHECK(plain.ok() == !text.empty());
   if (plain.ok()) CheckCall(*plain);
   return 0;

@@ -6,15 +6,15 @@
 
 #include "base/check.h"
 #include "base/parse/properties.h"
-#include "serving/settings.h"
+#include "settings/load_settings.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   const auto properties = dray::ParseProperties(text);
   if (!properties.ok()) return 0;
-  dray::serving::SettingSources sources;
+  dray::settings::SettingSources sources;
   sources.serving_properties = *properties;
-  const auto loaded = dray::serving::LoadSettings(sources);
+  const auto loaded = dray::settings::LoadSettings(sources);
   if (!loaded.ok()) {
     DRAY_CHECK(loaded.status().message().find("serving.properties: ") != std::string::npos);
     return 0;
@@ -22,8 +22,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   for (const std::string& warning : loaded->warnings) {
     DRAY_CHECK(warning.starts_with("serving.properties: "));
   }
-  DRAY_CHECK(loaded->settings.max_rolling_batch_size >= 1);
-  DRAY_CHECK(loaded->settings.job_queue_size >= 0 && loaded->settings.kv_cache_bytes >= 0);
-  DRAY_CHECK(!dray::serving::ModelName(loaded->settings).empty());
+  DRAY_CHECK(loaded->settings.model.max_rolling_batch_size >= 1);
+  DRAY_CHECK(loaded->settings.model.job_queue_size >= 0 &&
+             loaded->settings.model.kv_cache_bytes >= 0);
   return 0;
 }

@@ -12,10 +12,10 @@
 #include <vector>
 
 #include "base/file.h"
-#include "cli/open_model.h"
-#include "cli/open_tokenizer.h"
 #include "cli/progress.h"
 #include "engine/calibrate.h"
+#include "serving/load/open_tokenizer.h"
+#include "settings/engine_settings.h"
 #include "tokenizer/tokenizer.h"
 
 namespace dray::cli {
@@ -43,7 +43,9 @@ std::string_view TakePiece(std::string_view& text) {
 std::string HumanTokens(uint64_t count) { return fmt::format("{} tokens", count); }
 
 Result<std::unique_ptr<engine::Calibrator>> LoadCalibrator(const ResolvedModel& resolved) {
-  DRAY_ASSIGN_OR_RETURN(engine::LoadModelOptions load, MakeLoadOptions(resolved));
+  DRAY_ASSIGN_OR_RETURN(
+      engine::LoadModelOptions load,
+      settings::MakeLoadModelOptions(resolved.settings.model, resolved.files.model));
   ProgressLine line("loading");
   load.progress = [&](uint64_t done, uint64_t total) { line.Update(done, total); };
   return engine::Calibrator::Load(std::move(load));
@@ -72,7 +74,7 @@ Status Calibrate(const CalibrateOptions& options, std::ostream& out) {
   DRAY_ASSIGN_OR_RETURN(const ResolvedModel resolved, ResolveModel(options.model));
   // Small files are read first, so that a wrong name is reported before gigabytes are read.
   DRAY_ASSIGN_OR_RETURN(const std::string text, ReadFile(options.text_file, uint64_t{1} << 30));
-  DRAY_ASSIGN_OR_RETURN(const auto tokenizer, OpenTokenizer(resolved.tokenizer_dir));
+  DRAY_ASSIGN_OR_RETURN(const auto tokenizer, serving::OpenTokenizer(resolved.files.tokenizer));
   DRAY_ASSIGN_OR_RETURN(const auto calibrator, LoadCalibrator(resolved));
   DRAY_RETURN_IF_ERROR(ReadText(options, *tokenizer, text, *calibrator));
   const model::Calibration& calibration = calibrator->calibration();

@@ -11,7 +11,7 @@
 #include <thread>
 #include <utility>
 
-#include "cli/open_model.h"
+#include "cli/progress.h"
 
 namespace dray::cli {
 namespace {
@@ -27,7 +27,7 @@ class TerminalSink : public serving::TextSink {
     const std::lock_guard lock(mutex_);
     if (const auto* sequence = std::get_if<serving::SequenceTextEvent>(&event)) Take(*sequence);
     if (const auto* end = std::get_if<serving::EndEvent>(&event)) {
-      status_ = end->status;
+      status_ = end->status();
       ended_ = true;
       changed_.notify_all();
     }
@@ -73,7 +73,7 @@ class TerminalSink : public serving::TextSink {
 };
 
 // "; 30 of 40 guesses were right", or "" if there were none.
-std::string DescribeGuesses(const serving::Model& model) {
+std::string DescribeGuesses(const serving::ServedModel& model) {
   // The engine publishes its counters shortly after the last step, so wait for them.
   for (int i = 0; i < 100 && model.stats().running_sequences > 0; ++i) {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
@@ -85,9 +85,10 @@ std::string DescribeGuesses(const serving::Model& model) {
 
 Status Generate(const GenerateOptions& options, std::ostream& out, std::ostream& err) {
   DRAY_ASSIGN_OR_RETURN(const ResolvedModel resolved, ResolveModel(options.model));
-  DRAY_ASSIGN_OR_RETURN(const auto model, OpenModel(resolved));
+  DRAY_ASSIGN_OR_RETURN(const auto model, OpenWithProgress(resolved));
   auto sink = std::make_shared<TerminalSink>(out);
-  DRAY_ASSIGN_OR_RETURN(const auto generation, model->Submit(options.request, sink));
+  const auto generation = model->Submit(options.request, sink);
+  if (!generation.ok()) return generation.status();
   DRAY_RETURN_IF_ERROR(sink->Wait());
   if (sink->num_tokens() > 1 && sink->decode_seconds() > 0) {
     fmt::print(err, "{} tokens, {:.1f} a second{}\n", sink->num_tokens(),

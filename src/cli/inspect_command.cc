@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "base/human.h"
 #include "checkpoint/checkpoint.h"
-#include "cli/human.h"
 #include "model/describe/model_files.h"
 #include "model/weights/load_plan.h"
 #include "model/weights/weights.h"

@@ -8,6 +8,8 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "checkpoint/gguf/gguf_files.h"
+#include "settings/load_settings.h"
+#include "settings/settings_table.h"
 
 namespace dray::cli {
 namespace {
@@ -34,40 +36,6 @@ bool IsFolder(const fs::path& path) {
   return fs::is_directory(path, error);
 }
 
-bool IsModel(const fs::path& path) {
-  std::error_code error;
-  return IsFolder(path) || (checkpoint::IsGgufFile(path) && fs::exists(path, error));
-}
-
-// A model_id in a folder's serving.properties may be relative to that folder.
-fs::path LocateModel(const fs::path& folder, const std::string& model_id) {
-  if (model_id.empty()) return folder;
-  fs::path id = model_id;
-  if (id.is_relative() && !folder.empty() && IsModel(folder / id)) return folder / id;
-  return id;
-}
-
-Status CheckModel(const fs::path& path) {
-  if (path.empty()) {
-    return {StatusCode::kInvalidArgument,
-            "no model was named: give a folder with config.json and weights, a .gguf file, or "
-            "\"demo\" for the built-in model"};
-  }
-  if (!IsModel(path)) {
-    return {StatusCode::kNotFound,
-            fmt::format("there is no folder {}: name one that holds config.json, weights and a "
-                        "tokenizer, or a .gguf file, or \"demo\" for the built-in model",
-                        path.string())};
-  }
-  return OkStatus();
-}
-
-// The name of a model that was given none: its folder's, or its file's without the extension.
-std::string NameOf(const fs::path& model) {
-  const fs::path path = fs::absolute(model);
-  return (checkpoint::IsGgufFile(path) ? path.stem() : path.filename()).string();
-}
-
 }  // namespace
 
 void AddModelOptions(CLI::App& command, FlagScope scope, ModelArguments& arguments) {
@@ -77,8 +45,8 @@ void AddModelOptions(CLI::App& command, FlagScope scope, ModelArguments& argumen
       ->type_name("MODEL");
   command.add_option("-f,--config-file", arguments.config_file, "A config.properties file")
       ->type_name("FILE");
-  for (const serving::Setting& setting : serving::SettingTable()) {
-    const bool server = setting.scope == serving::Setting::Scope::kServer;
+  for (const settings::Setting& setting : settings::SettingTable()) {
+    const bool server = setting.scope == settings::Setting::Scope::kServer;
     if (setting.flag.empty() || (server && scope == FlagScope::kModel)) continue;
     const std::string flag(setting.flag);
     std::string help(setting.doc);
@@ -99,8 +67,8 @@ Result<ResolvedModel> ResolveModel(const ModelArguments& arguments) {
     DRAY_ASSIGN_OR_RETURN(resolved.demo, DemoModel::Extract());
     folder = resolved.demo->dir();
   }
-  serving::SettingSources sources;
-  sources.environment = serving::ReadEnvironment();
+  settings::SettingSources sources;
+  sources.environment = settings::ReadEnvironment();
   sources.flags = arguments.flags;
   if (!arguments.config_file.empty()) {
     DRAY_ASSIGN_OR_RETURN(sources.config_properties, ReadPropertiesFile(arguments.config_file));
@@ -110,20 +78,13 @@ Result<ResolvedModel> ResolveModel(const ModelArguments& arguments) {
     DRAY_ASSIGN_OR_RETURN(sources.serving_properties,
                           ReadOptionalProperties(folder / "serving.properties"));
   }
-  DRAY_ASSIGN_OR_RETURN(auto loaded, serving::LoadSettings(sources));
+  DRAY_ASSIGN_OR_RETURN(auto loaded, settings::LoadSettings(sources));
   for (const std::string& warning : loaded.warnings) LogWarning(warning);
   resolved.settings = std::move(loaded.settings);
-  resolved.model_dir = LocateModel(folder, resolved.settings.model_id);
-  DRAY_RETURN_IF_ERROR(CheckModel(resolved.model_dir));
-  resolved.tokenizer_dir = resolved.settings.tokenizer.empty()
-                               ? resolved.model_dir
-                               : LocateModel(folder, resolved.settings.tokenizer);
-  if (const std::string& draft = resolved.settings.speculation.draft_model; !draft.empty()) {
-    resolved.draft_dir = LocateModel(folder, draft);
-    DRAY_RETURN_IF_ERROR(CheckModel(resolved.draft_dir).WithPrefix("speculative_draft_model"));
-  }
-  if (resolved.settings.model_name.empty()) {
-    resolved.settings.model_name = resolved.demo ? kDemoModelName : NameOf(resolved.model_dir);
+  settings::ModelSettings& model = resolved.settings.model;
+  DRAY_ASSIGN_OR_RETURN(resolved.files, serving::LocateModelFiles(model, folder));
+  if (model.model_name.empty()) {
+    model.model_name = resolved.demo ? kDemoModelName : serving::ModelNameOf(resolved.files.model);
   }
   return resolved;
 }

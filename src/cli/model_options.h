@@ -2,14 +2,14 @@
 // serving.properties beside the model, and the environment.
 #pragma once
 
-#include <filesystem>
 #include <map>
 #include <optional>
 #include <string>
 
 #include "base/status.h"
 #include "cli/demo_model.h"
-#include "serving/settings.h"
+#include "serving/load/model_files.h"
+#include "settings/settings.h"
 
 namespace CLI {
 class App;
@@ -33,11 +33,9 @@ void AddModelOptions(CLI::App& command, FlagScope scope, ModelArguments& argumen
 
 // The settings, and the model that they name.
 struct ResolvedModel {
-  serving::Settings settings;
-  std::filesystem::path model_dir;      // or a .gguf file
-  std::filesystem::path tokenizer_dir;  // or a .gguf file
-  std::filesystem::path draft_dir;      // or a .gguf file; "" without a draft model
-  std::optional<DemoModel> demo;        // keeps the demo model's files while they are needed
+  settings::Settings settings;  // with the model's name
+  serving::ModelFiles files;
+  std::optional<DemoModel> demo;  // keeps the demo model's files until it is loaded
 };
 
 // Reads config.properties, the environment, the model's serving.properties and the flags; later

@@ -5,6 +5,8 @@
 
 #include <cstdio>
 
+#include "serving/load/open_model.h"
+
 namespace dray::cli {
 namespace {
 
@@ -36,6 +38,12 @@ void ProgressLine::Update(uint64_t done, uint64_t total) {
              kBarWidth, amount_(done), amount_(total),
              amount_(static_cast<uint64_t>(static_cast<double>(done) / seconds)));
   std::fflush(stderr);
+}
+
+Result<std::shared_ptr<serving::ServedModel>> OpenWithProgress(const ResolvedModel& resolved) {
+  ProgressLine line("loading");
+  return serving::OpenModel(resolved.settings.model, resolved.files,
+                            [&](uint64_t done, uint64_t total) { line.Update(done, total); });
 }
 
 }  // namespace dray::cli

@@ -3,9 +3,13 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <string>
 
-#include "cli/human.h"
+#include "base/human.h"
+#include "base/status.h"
+#include "cli/model_options.h"
+#include "serving/served_model.h"
 
 namespace dray::cli {
 
@@ -27,5 +31,8 @@ class ProgressLine {
   std::chrono::steady_clock::time_point start_;
   std::chrono::steady_clock::time_point last_{};
 };
+
+// Opens the model, with a progress line while its weights are read.
+Result<std::shared_ptr<serving::ServedModel>> OpenWithProgress(const ResolvedModel& resolved);
 
 }  // namespace dray::cli

@@ -5,13 +5,19 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
+#include <filesystem>
 #include <memory>
+#include <optional>
 #include <ostream>
+#include <string>
+#include <thread>
 #include <utility>
 
 #include "api/djl/djl.h"
+#include "api/task_queue.h"
 #include "base/log.h"
-#include "cli/open_model.h"
+#include "cli/progress.h"
 #include "cli/shutdown.h"
 #include "http/server.h"
 #include "serving/repository.h"
@@ -22,13 +28,12 @@ namespace {
 constexpr int kExitFailed = 1;
 constexpr int kExitCutOff = 3;
 
-api::DjlOptions MakeDjlOptions(const serving::Settings& settings) {
+api::DjlOptions MakeDjlOptions(const settings::ServerSettings& settings) {
   return {.request_id_header = settings.request_id_header,
-          .allow_multi_status = settings.allow_multi_status,
-          .num_threads = static_cast<int>(settings.http_threads)};
+          .allow_multi_status = settings.allow_multi_status};
 }
 
-http::ServerOptions MakeServerOptions(const serving::Settings& settings) {
+http::ServerOptions MakeServerOptions(const settings::ServerSettings& settings) {
   http::ServerOptions options;
   options.host = settings.host;
   options.port = settings.port;
@@ -42,17 +47,21 @@ http::ServerOptions MakeServerOptions(const serving::Settings& settings) {
   return options;
 }
 
-void PrintReady(const serving::Settings& settings, uint16_t port, std::ostream& out) {
-  const std::string host =
-      settings.host.find(':') == std::string::npos ? settings.host : "[" + settings.host + "]";
-  const std::string reachable =
-      settings.host == "0.0.0.0" || settings.host == "::" ? "127.0.0.1" : host;
-  fmt::print(out, "serving {} on http://{}:{}\n", settings.model_name, host, port);
-  fmt::print(
-      out,
-      "try: curl -s http://{}:{}/invocations -H 'Content-Type: application/json' "
-      "-d '{{\"inputs\": \"Once upon a time\", \"parameters\": {{\"max_new_tokens\": 40}}}}'\n",
-      reachable, port);
+// "http://HOST:PORT".
+std::string Address(const std::string& host, uint16_t port) {
+  const bool brackets = host.find(':') != std::string::npos;
+  return fmt::format("http://{}:{}", brackets ? "[" + host + "]" : host, port);
+}
+
+void PrintReady(const settings::Settings& settings, uint16_t port, std::ostream& out) {
+  const std::string& host = settings.server.host;
+  const std::string reachable = host == "0.0.0.0" || host == "::" ? "127.0.0.1" : host;
+  fmt::print(out, "serving {} on {}\n", settings.model.model_name, Address(host, port));
+  fmt::print(out,
+             "try: curl -s {}/invocations -H 'Content-Type: application/json' "
+             "-d '{{\"inputs\": \"Once upon a time\", \"parameters\": {{\"max_new_tokens\": "
+             "40}}}}'\n",
+             Address(reachable, port));
   out.flush();
 }
 
@@ -66,30 +75,88 @@ void LogStats(const engine::EngineStats& stats) {
                           static_cast<double>(std::max<uint64_t>(1, stats.steps))));
 }
 
+// Loads the model of the start on a thread of its own, while the server answers /ping already.
+class StartUp {
+ public:
+  StartUp(ResolvedModel& resolved, serving::ModelRepository& repository, const ShutdownWait& wait)
+      : thread_([&resolved, &repository, &wait, this] {
+          Load(resolved, repository);
+          wait.Wake();
+        }) {}
+
+  // Waits for the end of loading.
+  Result<std::shared_ptr<serving::ServedModel>> Join() {
+    thread_.join();
+    return std::move(model_);
+  }
+
+ private:
+  void Load(ResolvedModel& resolved, serving::ModelRepository& repository) {
+    const std::string& name = resolved.settings.model.model_name;
+    repository.SetLoading(name, "");
+    model_ = OpenWithProgress(resolved);
+    // The demo model's files have been read.
+    resolved.demo.reset();
+    if (model_.ok()) {
+      repository.SetReady(*model_);
+    } else {
+      repository.SetFailed(name, "", model_.status());
+    }
+  }
+
+  Result<std::shared_ptr<serving::ServedModel>> model_ =
+      Status(StatusCode::kUnavailable, "the model is not loaded yet");
+  std::thread thread_;
+};
+
+// Ends the process although a thread is still loading, which may take minutes: nobody waits for an
+// answer yet, and there is nothing to lose but the demo model's files.
+[[noreturn]] void ExitWhileLoading(const std::filesystem::path& demo_dir, int signal) {
+  LogInfo(fmt::format("signal {} while the model was being loaded", signal));
+  std::error_code ignored;
+  if (!demo_dir.empty()) std::filesystem::remove_all(demo_dir, ignored);
+  std::_Exit(0);
+}
+
+// Refuses new requests and finishes those that were accepted; the exit code.
+int Drain(http::Server& server, serving::ModelRepository& repository, int64_t timeout_s) {
+  repository.BeginDrain();
+  const bool drained = server.Drain(std::chrono::seconds(timeout_s));
+  if (!drained)
+    LogWarning(fmt::format("{} requests were cut off", server.stats().requests_in_flight));
+  server.Stop();
+  return drained ? 0 : kExitCutOff;
+}
+
 Result<int> Serve(const ModelArguments& arguments, std::ostream& out) {
-  DRAY_ASSIGN_OR_RETURN(const ResolvedModel resolved, ResolveModel(arguments));
-  const serving::Settings& settings = resolved.settings;
+  DRAY_ASSIGN_OR_RETURN(ResolvedModel resolved, ResolveModel(arguments));
+  const settings::ServerSettings& settings = resolved.settings.server;
+  DRAY_ASSIGN_OR_RETURN(ShutdownWait wait, ShutdownWait::Make());
   serving::ModelRepository repository;
-  DRAY_RETURN_IF_ERROR(repository.AddPending(settings.model_name, ""));
-  DRAY_ASSIGN_OR_RETURN(auto model, OpenModel(resolved));
-  repository.SetReady(model);
+  DRAY_RETURN_IF_ERROR(repository.AddPending(resolved.settings.model.model_name, "",
+                                             serving::ModelOrigin::kStartUp));
+  api::TaskQueue tasks(static_cast<int>(settings.http_threads));
   http::Router router;
-  api::RegisterDjlRoutes(router, repository, MakeDjlOptions(settings));
+  api::RegisterDjlRoutes(router, repository, tasks, MakeDjlOptions(settings));
   DRAY_ASSIGN_OR_RETURN(const auto server,
                         http::Server::Start(MakeServerOptions(settings), std::move(router)));
-  PrintReady(settings, server->port(), out);
+  LogInfo(fmt::format("listening on {}; /ping answers 503 until the model is loaded",
+                      Address(settings.host, server->port())));
 
-  const int signal = WaitForShutdownSignal();
+  const auto demo_dir = resolved.demo ? resolved.demo->dir() : std::filesystem::path();
+  StartUp start_up(resolved, repository, wait);
+  if (const auto signal = wait.Wait()) ExitWhileLoading(demo_dir, *signal);
+  DRAY_ASSIGN_OR_RETURN(const auto model, start_up.Join());
+  PrintReady(resolved.settings, server->port(), out);
+
+  std::optional<int> signal;
+  while (!signal) signal = wait.Wait();
   RestoreShutdownSignals();
-  LogInfo(fmt::format("signal {}: no new requests; finishing {} in flight, at most {} s", signal,
+  LogInfo(fmt::format("signal {}: no new requests; finishing {} in flight, at most {} s", *signal,
                       server->stats().requests_in_flight, settings.drain_timeout_s));
-  repository.BeginDrain();
-  const bool drained = server->Drain(std::chrono::seconds(settings.drain_timeout_s));
-  if (!drained)
-    LogWarning(fmt::format("{} requests were cut off", server->stats().requests_in_flight));
-  server->Stop();
+  const int exit_code = Drain(*server, repository, settings.drain_timeout_s);
   LogStats(model->stats());
-  return drained ? 0 : kExitCutOff;
+  return exit_code;
 }
 
 }  // namespace

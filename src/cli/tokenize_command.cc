@@ -11,7 +11,7 @@
 #include "base/parse/json.h"
 #include "base/parse/parse_number.h"
 #include "base/status.h"
-#include "cli/open_tokenizer.h"
+#include "serving/load/open_tokenizer.h"
 #include "tokenizer/tokenizer.h"
 
 namespace dray::cli {
@@ -136,7 +136,7 @@ class Command {
 
 int RunTokenize(const TokenizeOptions& options, std::istream& in, std::ostream& out,
                 std::ostream& err) {
-  const auto tokenizer = OpenTokenizer(options.model_dir);
+  const auto tokenizer = serving::OpenTokenizer(options.model_dir);
   if (!tokenizer.ok()) return Fail(tokenizer.status(), err);
   Command command(options, **tokenizer, out);
   if (options.format == TokenizeFormat::kTable) {

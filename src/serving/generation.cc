@@ -2,8 +2,6 @@
 // the far end.
 #include "serving/generation.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <utility>
 
@@ -27,7 +25,6 @@ Generation::Generation(Setup setup)
     sequences_.push_back({.stream = setup_.codec->NewStream(setup_.special_tokens, setup_.prompt),
                           .stop_checker = {setup_.params.stop_strings, stop_text}});
   }
-  ++*setup_.in_flight;
 }
 
 void Generation::OnEvent(engine::Event event) {
@@ -61,7 +58,7 @@ void Generation::OnPrompt(const engine::PromptEvent& event) {
 }
 
 void Generation::OnToken(const engine::TokenEvent& event) {
-  Sequence& sequence = sequences_.at(static_cast<size_t>(event.sequence_idx));
+  SequenceText& sequence = sequences_.at(static_cast<size_t>(event.sequence_idx));
   // The engine runs on for a moment after a stop string was found.
   if (sequence.ended) return;
   const int32_t id = event.token.id;
@@ -84,8 +81,9 @@ void Generation::OnToken(const engine::TokenEvent& event) {
     EndSequence(event.sequence_idx, sampling::FinishReason::kStopString);
 }
 
-bool Generation::MayBeLast(const Sequence& sequence, const TextToken& token) const {
-  // A token without text costs nobody anything by waiting, and an end token is mostly one.
+bool Generation::MayBeLast(const SequenceText& sequence, const TextToken& token) const {
+  // A token without text may wait, since no reader misses it. End tokens have no text in most
+  // vocabularies.
   return token.text.empty() || token.special ||
          sequence.num_tokens >= setup_.params.max_new_tokens ||
          Contains(setup_.eos_token_ids, token.id) ||
@@ -97,7 +95,7 @@ void Generation::OnSequenceEnd(const engine::SequenceEndEvent& event) {
 }
 
 void Generation::EndSequence(int sequence_idx, sampling::FinishReason reason) {
-  Sequence& sequence = sequences_.at(static_cast<size_t>(sequence_idx));
+  SequenceText& sequence = sequences_.at(static_cast<size_t>(sequence_idx));
   if (std::exchange(sequence.ended, true)) return;
   SequenceTextEvent out{.sequence_idx = sequence_idx,
                         .tokens = std::exchange(sequence.held, {}),
@@ -111,28 +109,29 @@ void Generation::EndSequence(int sequence_idx, sampling::FinishReason reason) {
   }
   Deliver(std::move(out));
   if (--num_open_ > 0) return;
-  Deliver(EndEvent{OkStatus()});
+  Deliver(EndEvent{});
   finished_ = true;
   setup_.sink.reset();
   // A stop string is an end that the engine cannot see.
-  const bool runs_on = std::any_of(sequences_.begin(), sequences_.end(),
-                                   [](const Sequence& one) { return one.stop_checker.stopped(); });
+  const bool runs_on =
+      std::any_of(sequences_.begin(), sequences_.end(),
+                  [](const SequenceText& one) { return one.stop_checker.stopped(); });
   if (runs_on) Cancel(OkStatus());
 }
 
 void Generation::OnRequestEnd(const engine::RequestEndEvent& event) {
-  Status status = event.status;
+  Reason reason = event.status;
   {
     const std::lock_guard lock(mutex_);
     over_ = true;
-    if (status.code() == StatusCode::kCancelled && cancel_reason_) status = *cancel_reason_;
+    if (event.status.code() == StatusCode::kCancelled && cancel_reason_) reason = *cancel_reason_;
   }
-  --*setup_.in_flight;
+  setup_.ticket = {};
   if (finished_) return;
-  if (status.ok()) {
-    status = Status(StatusCode::kInternal, "the engine ended a request before its sequences");
+  if (event.status.ok()) {
+    reason = Status(StatusCode::kInternal, "the engine ended a request before its sequences");
   }
-  Deliver(EndEvent{std::move(status)});
+  Deliver(EndEvent{std::move(reason)});
   finished_ = true;
   setup_.sink.reset();
 }
@@ -156,7 +155,7 @@ void Generation::SetId(RequestId id) {
   if (cancel_reason_ && !over_) setup_.engine->Cancel(id);
 }
 
-void Generation::Cancel(Status reason) {
+void Generation::Cancel(Reason reason) {
   // The engine outlives this lock: it ends with an event that waits for it.
   const std::lock_guard lock(mutex_);
   if (over_ || cancel_reason_) return;
@@ -168,8 +167,7 @@ void Generation::CancelIfLate(Clock::time_point now, std::chrono::milliseconds f
                               std::chrono::milliseconds next_limit) {
   const auto limit = begun_ ? next_limit : first_limit;
   if (over_ || now - last_event_.load() < limit) return;
-  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(limit).count();
-  Cancel(Status(StatusCode::kDeadlineExceeded, fmt::format("Time out in: {}", seconds)));
+  Cancel(TimedOut{limit});
 }
 
 }  // namespace dray::serving

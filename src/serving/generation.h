@@ -15,6 +15,8 @@
 #include "engine/engine.h"
 #include "sampling/stop_checker.h"
 #include "sampling/token_result.h"
+#include "serving/admission.h"
+#include "serving/reasons.h"
 #include "serving/text_codec.h"
 #include "serving/text_events.h"
 
@@ -31,8 +33,8 @@ class Generation final : public engine::EventSink {
     SpecialTokens special_tokens = SpecialTokens::kSkip;
     // The model's end tokens.
     std::vector<int32_t> eos_token_ids;
-    // Requests in flight; one less once this one is over.
-    std::shared_ptr<std::atomic<int64_t>> in_flight;
+    // The place that the model gave this request, until it is over.
+    Admission::Ticket ticket;
   };
   explicit Generation(Setup setup);
 
@@ -41,7 +43,7 @@ class Generation final : public engine::EventSink {
   // The engine took the request under this id.
   void SetId(RequestId id);
   // Ends the request soon; its EndEvent carries `reason`. Nothing happens if it is over already.
-  void Cancel(Status reason);
+  void Cancel(Reason reason);
 
   using Clock = std::chrono::steady_clock;
   // Cancels if nothing came for so long: before the first event, or between two.
@@ -52,7 +54,7 @@ class Generation final : public engine::EventSink {
   int64_t num_prompt_tokens() const { return num_prompt_tokens_; }
 
  private:
-  struct Sequence {
+  struct SequenceText {
     std::unique_ptr<TextStream> stream;
     sampling::StopChecker stop_checker;
     int64_t num_tokens = 0;
@@ -67,13 +69,13 @@ class Generation final : public engine::EventSink {
   void OnRequestEnd(const engine::RequestEndEvent& event);
   void EndSequence(int sequence_idx, sampling::FinishReason reason);
   void Deliver(TextEvent event);
-  bool MayBeLast(const Sequence& sequence, const TextToken& token) const;
+  bool MayBeLast(const SequenceText& sequence, const TextToken& token) const;
   std::vector<TopToken> Tops(const std::vector<sampling::TokenLogprob>& tops) const;
 
   // Fixed after construction, but for `sink`, which the engine's thread lets go at the end.
   Setup setup_;
   const int64_t num_prompt_tokens_;
-  std::vector<Sequence> sequences_;
+  std::vector<SequenceText> sequences_;
   int64_t num_open_ = 0;
   bool finished_ = false;
 
@@ -82,7 +84,7 @@ class Generation final : public engine::EventSink {
   std::atomic<Clock::time_point> last_event_;
   std::mutex mutex_;
   std::optional<RequestId> id_;
-  std::optional<Status> cancel_reason_;
+  std::optional<Reason> cancel_reason_;
 };
 
 }  // namespace dray::serving

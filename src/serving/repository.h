@@ -1,8 +1,9 @@
-// The models of one server, by name and version, and what each is up to.
+// The models of one server, by name and version, and the state of each.
 //
 // Threads: any.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -10,35 +11,40 @@
 #include <vector>
 
 #include "base/status.h"
-#include "serving/model.h"
+#include "serving/model_info.h"
+#include "serving/reasons.h"
+#include "serving/served_model.h"
 
 namespace dray::serving {
 
-enum class ModelState { kPending, kReady, kFailed };
-
-struct ModelInfo {
-  std::string name;
-  std::string version;
-  ModelState state = ModelState::kPending;
-  // Why it failed.
-  Status failure;
-};
-
 class ModelRepository {
  public:
-  // A model that is about to be loaded. kInvalidArgument if there is one of that name and version.
-  Status AddPending(std::string name, std::string version);
-  // The outcome of its loading; it must have been added.
-  void SetReady(std::shared_ptr<Model> model);
+  // A model that will be loaded. kInvalidArgument if there is one of that name and version.
+  Status AddPending(std::string name, std::string version,
+                    ModelOrigin origin = ModelOrigin::kRunTime);
+  // The stages of its loading; it must have been added. A model that failed may be loaded again.
+  void SetLoading(std::string_view name, std::string_view version);
+  void SetReady(std::shared_ptr<ServedModel> model);
   void SetFailed(std::string_view name, std::string_view version, Status failure);
 
-  // `version` "" means the one added last. kNotFound, or kUnavailable if it is not ready.
-  Result<std::shared_ptr<Model>> Find(std::string_view name, std::string_view version) const;
-  // The name that a request means which names no model: the only one; "" if there are
-  // more, or none.
+  // `version` "" means the last one added that is ready, or else the last one added. The reasons
+  // are ModelUnknown and ModelNotReady.
+  OrReason<std::shared_ptr<ServedModel>> Find(std::string_view name,
+                                              std::string_view version) const;
+  // The name that a request means which names no model: the only one; "" if there are more, or
+  // none.
   std::string OnlyName() const;
   // In the order they were added. A ready model whose engine has died counts as failed.
   std::vector<ModelInfo> List() const;
+  // Whether every model of kStartUp has become ready (or was removed since).
+  bool StartUpDone() const;
+
+  // Takes a model out and gives its memory back. It refuses new requests at once; those that it
+  // has may finish until `deadline` and are cancelled then. Returns when the memory is free, or, if
+  // some caller of Find still holds the model, a moment later. Other models are not touched.
+  // kNotFound, or kUnavailable while it is being loaded or removed.
+  Status Remove(std::string_view name, std::string_view version,
+                std::chrono::steady_clock::time_point deadline);
 
   // Every model refuses new requests from now on.
   void BeginDrain();
@@ -46,9 +52,11 @@ class ModelRepository {
  private:
   struct Entry {
     ModelInfo info;
-    std::shared_ptr<Model> model;
+    std::shared_ptr<ServedModel> model;
   };
-  Entry* FindEntry(std::string_view name, std::string_view version);
+  // The place of an entry, which must exist.
+  Entry& At(std::string_view name, std::string_view version);
+  std::vector<Entry>::iterator FindEntry(std::string_view name, std::string_view version);
 
   mutable std::mutex mutex_;
   std::vector<Entry> entries_;

@@ -2,26 +2,32 @@
 
 #include <gtest/gtest.h>
 
+#include <future>
+
 #include "serving/testing/fakes.h"
 
 namespace dray::serving {
 namespace {
 
-std::shared_ptr<Model> MakeModel(std::string name, std::string version, FakeEngine** engine) {
+using Clock = std::chrono::steady_clock;
+
+std::shared_ptr<ServedModel> MakeModel(std::string name, std::string version, FakeEngine** engine) {
   ModelOptions options;
   options.name = std::move(name);
   options.version = std::move(version);
   auto fake = std::make_unique<FakeEngine>(FakeEngine::Options{});
   *engine = fake.get();
-  return std::make_shared<Model>(options, std::move(fake), std::make_unique<ByteCodec>());
+  return std::make_shared<ServedModel>(options, std::move(fake), std::make_unique<ByteCodec>());
 }
 
 TEST(ModelRepositoryTest, AModelIsPendingThenReadyThenFailed) {
   ModelRepository repository;
   ASSERT_TRUE(repository.AddPending("m", "").ok());
   EXPECT_FALSE(repository.AddPending("m", "").ok());
-  EXPECT_EQ(repository.Find("m", "").status().code(), StatusCode::kUnavailable);
-  EXPECT_EQ(repository.Find("other", "").status().message(), "Model or workflow not found: other");
+  EXPECT_EQ(std::get<ModelNotReady>(repository.Find("m", "").reason()).state, ModelState::kPending);
+  EXPECT_EQ(std::get<ModelUnknown>(repository.Find("other", "").reason()).name, "other");
+  repository.SetLoading("m", "");
+  EXPECT_EQ(std::get<ModelNotReady>(repository.Find("m", "").reason()).state, ModelState::kLoading);
   FakeEngine* engine = nullptr;
   repository.SetReady(MakeModel("m", "", &engine));
   EXPECT_TRUE(repository.Find("m", "").ok());
@@ -50,8 +56,93 @@ TEST(ModelRepositoryTest, FindsVersionsAndTheOnlyName) {
   EXPECT_EQ((*repository.Find("m", ""))->options().version, "2");
   EXPECT_EQ((*repository.Find("m", "1"))->options().version, "1");
   EXPECT_EQ(repository.Find("m", "3").status().code(), StatusCode::kNotFound);
+  // A version that is still being loaded takes nothing from the one that serves.
+  ASSERT_TRUE(repository.AddPending("m", "3").ok());
+  EXPECT_EQ((*repository.Find("m", ""))->options().version, "2");
+  EXPECT_FALSE(repository.Find("m", "3").ok());
   ASSERT_TRUE(repository.AddPending("n", "").ok());
   EXPECT_EQ(repository.OnlyName(), "");
+}
+
+TEST(ModelRepositoryTest, StartUpIsDoneWhenItsModelsAre) {
+  ModelRepository repository;
+  EXPECT_TRUE(repository.StartUpDone());
+  ASSERT_TRUE(repository.AddPending("m", "", ModelOrigin::kStartUp).ok());
+  ASSERT_TRUE(repository.AddPending("later", "").ok());
+  EXPECT_FALSE(repository.StartUpDone());
+  repository.SetLoading("m", "");
+  EXPECT_FALSE(repository.StartUpDone());
+  FakeEngine* engine = nullptr;
+  repository.SetReady(MakeModel("m", "", &engine));
+  EXPECT_TRUE(repository.StartUpDone());
+}
+
+// Waits for the end of one request.
+class EndSink final : public TextSink {
+ public:
+  void OnEvent(TextEvent event) override {
+    if (const auto* end = std::get_if<EndEvent>(&event)) end_.set_value(end->status());
+  }
+  Status Wait() { return end_.get_future().get(); }
+
+ private:
+  std::promise<Status> end_;
+};
+
+TextRequest Ask() {
+  TextRequest request;
+  request.text = "x";
+  return request;
+}
+
+TEST(ModelRepositoryTest, RemoveLetsRequestsFinish) {
+  ModelRepository repository;
+  FakeEngine* engine = nullptr;
+  ASSERT_TRUE(repository.AddPending("m", "").ok());
+  repository.SetReady(MakeModel("m", "", &engine));
+  engine->Pause();
+  auto sink = std::make_shared<EndSink>();
+  {
+    const auto model = repository.Find("m", "");
+    ASSERT_TRUE((*model)->Submit(Ask(), sink).ok());
+  }
+  auto removed = std::async(std::launch::async, [&] {
+    return repository.Remove("m", "", Clock::now() + std::chrono::seconds(60));
+  });
+  while (repository.List()[0].state != ModelState::kUnloading) std::this_thread::yield();
+  EXPECT_EQ(std::get<ModelNotReady>(repository.Find("m", "").reason()).state,
+            ModelState::kUnloading);
+  EXPECT_EQ(repository.Remove("m", "", Clock::now()).code(), StatusCode::kUnavailable);
+  engine->Resume();
+  EXPECT_TRUE(sink->Wait().ok());
+  EXPECT_TRUE(removed.get().ok());
+  EXPECT_TRUE(repository.List().empty());
+  EXPECT_EQ(repository.Remove("m", "", Clock::now()).code(), StatusCode::kNotFound);
+  EXPECT_TRUE(repository.AddPending("m", "").ok());
+}
+
+TEST(ModelRepositoryTest, RemoveEndsWhatDoesNotFinishInTime) {
+  ModelRepository repository;
+  FakeEngine* engine = nullptr;
+  ASSERT_TRUE(repository.AddPending("m", "").ok());
+  repository.SetReady(MakeModel("m", "", &engine));
+  engine->Pause();
+  auto sink = std::make_shared<EndSink>();
+  {
+    const auto model = repository.Find("m", "");
+    ASSERT_TRUE((*model)->Submit(Ask(), sink).ok());
+  }
+  EXPECT_TRUE(repository.Remove("m", "", Clock::now()).ok());
+  EXPECT_EQ(sink->Wait().message(), "model \"m\" is shutting down");
+}
+
+TEST(ModelRepositoryTest, RemoveRefusesWhatIsBeingLoaded) {
+  ModelRepository repository;
+  ASSERT_TRUE(repository.AddPending("m", "").ok());
+  repository.SetLoading("m", "");
+  EXPECT_EQ(repository.Remove("m", "", Clock::now()).code(), StatusCode::kUnavailable);
+  repository.SetFailed("m", "", Status(StatusCode::kCorrupt, "broken"));
+  EXPECT_TRUE(repository.Remove("m", "", Clock::now()).ok());
 }
 
 }  // namespace

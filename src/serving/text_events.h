@@ -10,6 +10,7 @@
 #include "base/status.h"
 #include "sampling/params.h"
 #include "sampling/token_result.h"
+#include "serving/reasons.h"
 #include "serving/text_codec.h"
 
 namespace dray::serving {
@@ -64,7 +65,10 @@ struct SequenceTextEvent {
 
 // Always the last event, exactly one for each accepted request.
 struct EndEvent {
-  Status status;
+  // Nothing: every sequence has ended.
+  std::optional<Reason> failure;
+
+  Status status() const { return failure ? ToStatus(*failure) : OkStatus(); }
 };
 
 using TextEvent = std::variant<PromptTextEvent, SequenceTextEvent, EndEvent>;

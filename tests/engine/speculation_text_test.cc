@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "engine/token_engine.h"
-#include "serving/model.h"
+#include "serving/served_model.h"
 #include "serving/tokenizer_codec.h"
 #include "tokenizer/tokenizer.h"
 
@@ -35,7 +35,7 @@ class ScribeSink : public TextSink {
       if (sequence->finish) line += fmt::format(" {}", static_cast<int>(*sequence->finish));
       lines_.push_back(std::move(line));
     } else if (const auto* end = std::get_if<EndEvent>(&event)) {
-      lines_.push_back("end: " + end->status.ToString());
+      lines_.push_back("end: " + end->status().ToString());
       ended_ = true;
       changed_.notify_all();
     }
@@ -54,7 +54,7 @@ class ScribeSink : public TextSink {
   bool ended_ = false;
 };
 
-std::unique_ptr<Model> OpenDemo(const engine::SpeculationOptions& speculation) {
+std::unique_ptr<ServedModel> OpenDemo(const engine::SpeculationOptions& speculation) {
   auto model =
       engine::LoadModel({.model_dir = kDemo, .backend_options = {.cpu = {.num_threads = 1}}});
   EXPECT_TRUE(model.ok()) << model.status().ToString();
@@ -65,8 +65,8 @@ std::unique_ptr<Model> OpenDemo(const engine::SpeculationOptions& speculation) {
   EXPECT_TRUE(engine.ok()) << engine.status().ToString();
   auto tokenizer = tokenizer::Tokenizer::Load(kDemo);
   EXPECT_TRUE(tokenizer.ok()) << tokenizer.status().ToString();
-  return std::make_unique<Model>(std::move(options), std::move(*engine),
-                                 MakeTokenizerCodec(std::move(*tokenizer)));
+  return std::make_unique<ServedModel>(std::move(options), std::move(*engine),
+                                       MakeTokenizerCodec(std::move(*tokenizer)));
 }
 
 std::vector<TextRequest> Requests() {
@@ -104,7 +104,7 @@ TEST(SpeculationTextTest, TextEventsAreTheSame) {
                                   .costs = engine::SpeculationOptions::Costs::kFixed});
   for (const TextRequest& request : Requests()) {
     std::vector<std::vector<std::string>> answers;
-    for (Model* const model : {plain.get(), guessing.get()}) {
+    for (ServedModel* const model : {plain.get(), guessing.get()}) {
       auto sink = std::make_shared<ScribeSink>();
       const auto generation = model->Submit(request, sink);
       ASSERT_TRUE(generation.ok()) << generation.status().ToString();

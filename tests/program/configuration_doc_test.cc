@@ -5,9 +5,9 @@
 #include <string>
 
 #include "base/file.h"
-#include "serving/settings.h"
+#include "settings/settings_table.h"
 
-namespace dray::serving {
+namespace dray::settings {
 namespace {
 
 std::string Row(const Setting& setting) {
@@ -41,4 +41,4 @@ TEST(ConfigurationDocTest, EnvironmentNames) {
 }
 
 }  // namespace
-}  // namespace dray::serving
+}  // namespace dray::settings

@@ -12,8 +12,8 @@
 #include "api/djl/djl.h"
 #include "base/log.h"
 #include "cli/model_options.h"
-#include "cli/open_model.h"
 #include "http/server.h"
+#include "serving/load/open_model.h"
 #include "serving/repository.h"
 
 namespace dray::testing {
@@ -26,11 +26,11 @@ class DemoServer {
     SetLogLevel(LogLevel::kWarning);
     resolved_ = std::make_unique<cli::ResolvedModel>(
         Must(cli::ResolveModel({.model = "demo", .config_file = "", .flags = std::move(flags)})));
-    model_ = Must(cli::OpenModel(*resolved_));
+    model_ = Must(serving::OpenModel(resolved_->settings.model, resolved_->files));
     EXPECT_TRUE(repository_.AddPending("demo", "").ok());
     repository_.SetReady(model_);
     http::Router router;
-    api::RegisterDjlRoutes(router, repository_, {});
+    api::RegisterDjlRoutes(router, repository_, tasks_, {});
     http::ServerOptions options;
     options.port = 0;
     server_ = Must(http::Server::Start(options, std::move(router)));
@@ -39,7 +39,7 @@ class DemoServer {
 
   uint16_t port() const { return server_->port(); }
   http::Server& server() { return *server_; }
-  serving::Model& model() { return *model_; }
+  serving::ServedModel& model() { return *model_; }
 
  private:
   template <typename T>
@@ -49,8 +49,9 @@ class DemoServer {
   }
 
   std::unique_ptr<cli::ResolvedModel> resolved_;
-  std::shared_ptr<serving::Model> model_;
+  std::shared_ptr<serving::ServedModel> model_;
   serving::ModelRepository repository_;
+  api::TaskQueue tasks_{2};
   std::unique_ptr<http::Server> server_;
 };
 

@@ -1,4 +1,4 @@
-// Routes, names and content types; generate_call.cc reads the body, djl_reply.cc answers.
+// Routes, names and content types; djl_call.cc reads the body, djl_writer.cc writes the answer.
 #include "api/djl/djl.h"
 
 #include <fmt/format.h>
@@ -7,17 +7,17 @@
 #include <random>
 #include <utility>
 
-#include "api/djl/djl_reply.h"
-#include "api/errors.h"
-#include "api/generate_call.h"
-#include "api/task_queue.h"
+#include "api/djl/djl_call.h"
+#include "api/djl/djl_errors.h"
+#include "api/djl/djl_writer.h"
+#include "api/reply.h"
 #include "base/parse/json.h"
 
 namespace dray::api {
 namespace {
 
 using serving::ModelRepository;
-using serving::OutputFormat;
+using settings::OutputFormat;
 
 constexpr std::string_view kCustomAttributes = "X-Amzn-SageMaker-Custom-Attributes";
 
@@ -83,20 +83,36 @@ Result<GenerateCall> ReadCall(http::Request& request) {
       return Status(StatusCode::kInvalidArgument,
                     "the request has no body; send {\"inputs\": \"some text\"}");
     }
-    return ParseGenerateCall(request.body);
+    return ParseDjlCall(request.body);
   }
-  if (http::EqualsIgnoreCase(media, "text/plain")) return MakeTextCall(std::move(request.body));
+  if (http::EqualsIgnoreCase(media, "text/plain")) return MakeDjlTextCall(std::move(request.body));
   return Status(StatusCode::kUnsupported,
                 fmt::format("Content-Type \"{}\" is not accepted; send application/json or "
                             "text/plain",
                             type.substr(0, 100)));
 }
 
+// As DJLServing's /ping shows it, which has no word for a model that is being unloaded.
+std::string_view StateName(serving::ModelState state) {
+  switch (state) {
+    case serving::ModelState::kPending:
+    case serving::ModelState::kLoading:
+      return "PENDING";
+    case serving::ModelState::kReady:
+      return "Healthy";
+    case serving::ModelState::kFailed:
+      return "FAILED";
+    case serving::ModelState::kUnloading:
+      break;
+  }
+  return "UNLOADING";
+}
+
 // The handlers' common part; lives as long as the routes.
-class DjlService {
+class DjlService : public std::enable_shared_from_this<DjlService> {
  public:
-  DjlService(ModelRepository& models, DjlOptions options)
-      : models_(models), options_(std::move(options)), tasks_(options_.num_threads) {}
+  DjlService(ModelRepository& models, TaskQueue& tasks, DjlOptions options)
+      : models_(models), tasks_(tasks), options_(std::move(options)) {}
 
   void Ping(const http::Request& request, const http::ResponderPtr& responder) const;
   void Describe(const http::Request& request, const http::ResponderPtr& responder) const;
@@ -106,13 +122,13 @@ class DjlService {
  private:
   void PredictNow(http::Request& request, const http::ResponderPtr& responder) const;
   void SendError(const http::Request& request, const http::ResponderPtr& responder,
-                 const ApiError& error) const;
+                 const DjlError& error) const;
   void SendJson(const http::Request& request, const http::ResponderPtr& responder, int status,
                 const Json& body) const;
 
   ModelRepository& models_;
+  TaskQueue& tasks_;
   const DjlOptions options_;
-  TaskQueue tasks_;
 };
 
 void DjlService::SendJson(const http::Request& request, const http::ResponderPtr& responder,
@@ -127,7 +143,7 @@ void DjlService::SendJson(const http::Request& request, const http::ResponderPtr
 }
 
 void DjlService::SendError(const http::Request& request, const http::ResponderPtr& responder,
-                           const ApiError& error) const {
+                           const DjlError& error) const {
   http::Response response = ToResponse(error);
   AddHeaders(response.head.headers, CommonHeaders(options_, &request));
   responder->Send(std::move(response));
@@ -135,17 +151,14 @@ void DjlService::SendError(const http::Request& request, const http::ResponderPt
 
 void DjlService::Ping(const http::Request& request, const http::ResponderPtr& responder) const {
   Json body = Json::MakeObject();
-  int status = 200;
+  // No probe may send traffic before every model of the start is there.
+  int status = models_.StartUpDone() ? 200 : 503;
   for (const serving::ModelInfo& info : models_.List()) {
-    std::string_view word = "Healthy";
-    if (info.state == serving::ModelState::kPending) {
-      word = "PENDING";
-      if (status == 200 && options_.allow_multi_status) status = 207;
-    } else if (info.state == serving::ModelState::kFailed) {
-      word = "FAILED";
-      status = 500;
-    }
-    body.Set(info.name, Json::MakeObject({{"status", word}}));
+    body.Set(info.name, Json::MakeObject({{"status", StateName(info.state)}}));
+    const bool waits =
+        info.state == serving::ModelState::kPending || info.state == serving::ModelState::kLoading;
+    if (waits && status == 200 && options_.allow_multi_status) status = 207;
+    if (info.state == serving::ModelState::kFailed) status = 500;
   }
   SendJson(request, responder, status, body);
 }
@@ -155,10 +168,11 @@ void DjlService::Describe(const http::Request& request, const http::ResponderPtr
 }
 
 void DjlService::Predict(http::Request request, http::ResponderPtr responder) {
-  tasks_.Add([this, request = std::make_shared<http::Request>(std::move(request)),
+  tasks_.Add([self = shared_from_this(),
+              request = std::make_shared<http::Request>(std::move(request)),
               responder = std::move(responder)] {
     // A client that has left while its request waited here has no use for an answer.
-    if (!responder->cancelled()) PredictNow(*request, responder);
+    if (!responder->cancelled()) self->PredictNow(*request, responder);
   });
 }
 
@@ -179,12 +193,13 @@ void DjlService::PredictNow(http::Request& request, const http::ResponderPtr& re
                                             FindProperty(request, "model_version"));
   const auto model = models_.Find(name, version);
   if (!model.ok()) {
-    return SendError(request, responder, MakeApiError(model.status(), Step::kFindModel));
+    return SendError(request, responder, MakeDjlError(model.reason()));
   }
   auto call = ReadCall(request);
   request.DropBody();
   if (!call.ok()) {
-    ApiError error = MakeApiError(call.status(), Step::kSubmit);
+    DjlError error = MakeDjlError(call.status());
+    // Only a wrong Content-Type is unsupported here.
     if (call.status().code() == StatusCode::kUnsupported) error.status = 415;
     return SendError(request, responder, error);
   }
@@ -201,17 +216,18 @@ void DjlService::PredictNow(http::Request& request, const http::ResponderPtr& re
                       "a streamed answer has one sequence: send one input, and neither \"n\" nor "
                       "\"best_of\" above 1, or set \"stream\" to false"});
   }
-  DjlReply::Start({.responder = responder,
-                   .call = std::move(call).value(),
-                   .format = format,
-                   .headers = CommonHeaders(options_, &request)},
-                  **model);
+  Reply::Start({.responder = responder,
+                .call = std::move(call).value(),
+                .delivery = format == OutputFormat::kJson ? Delivery::kWhole : Delivery::kStreamed,
+                .writer = MakeDjlWriter(format, CommonHeaders(options_, &request))},
+               **model);
 }
 
 }  // namespace
 
-void RegisterDjlRoutes(http::Router& router, ModelRepository& models, const DjlOptions& options) {
-  const auto service = std::make_shared<DjlService>(models, options);
+void RegisterDjlRoutes(http::Router& router, ModelRepository& models, TaskQueue& tasks,
+                       const DjlOptions& options) {
+  const auto service = std::make_shared<DjlService>(models, tasks, options);
   const auto ping = [service](const http::Request& request, const http::ResponderPtr& responder) {
     service->Ping(request, responder);
   };
@@ -233,7 +249,7 @@ void RegisterDjlRoutes(http::Router& router, ModelRepository& models, const DjlO
 
 http::Response MakeDjlServerError(const DjlOptions& options, int status, const std::string& message,
                                   const http::Request* request) {
-  http::Response response = ToResponse(MakeApiError(status, message));
+  http::Response response = ToResponse(MakeDjlError(status, message));
   AddHeaders(response.head.headers, CommonHeaders(options, request));
   return response;
 }

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "api/task_queue.h"
 #include "http/response.h"
 #include "http/router.h"
 #include "serving/repository.h"
@@ -15,12 +16,11 @@ struct DjlOptions {
   std::string request_id_header = "x-request-id";
   // /ping answers 207 while a model is being loaded.
   bool allow_multi_status = false;
-  // Threads that read and tokenize requests.
-  int num_threads = 2;
 };
 
-// Adds the routes. `models` must outlive the server that they go to.
-void RegisterDjlRoutes(http::Router& router, serving::ModelRepository& models,
+// Adds the routes. `models` must outlive the server that they go to. Requests are read and tokenized
+// on `tasks`, which must live until the server has stopped.
+void RegisterDjlRoutes(http::Router& router, serving::ModelRepository& models, TaskQueue& tasks,
                        const DjlOptions& options);
 
 // For http::ServerOptions::make_error: what the server itself refuses, in the same shape.

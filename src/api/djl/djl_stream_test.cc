@@ -39,7 +39,7 @@ TEST_F(DjlStreamTest, StreamsLines) {
 
 TEST_F(DjlStreamTest, StreamsServerSentEvents) {
   serving::ModelOptions options;
-  options.output_format = serving::OutputFormat::kServerSentEvents;
+  options.output_format = settings::OutputFormat::kServerSentEvents;
   Start({}, options);
   const TestResponse response = Invoke(R"({"inputs": "a", "parameters": {"max_new_tokens": 1}})");
   EXPECT_EQ(response.Header("Content-Type"), "text/event-stream");

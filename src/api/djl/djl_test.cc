@@ -64,6 +64,21 @@ TEST_F(DjlTest, PingShowsEveryState) {
   EXPECT_NE(response.body.find("\"status\": \"FAILED\""), std::string::npos);
 }
 
+TEST_F(DjlTest, PingIsUnavailableUntilTheStartIsDone) {
+  djl_.allow_multi_status = true;
+  ASSERT_TRUE(models_.AddPending("p", "", serving::ModelOrigin::kStartUp).ok());
+  Serve();
+  TestResponse response = Get("/ping");
+  EXPECT_EQ(response.status, 503);
+  EXPECT_EQ(response.body, "{\n  \"p\": {\n    \"status\": \"PENDING\"\n  }\n}\n");
+  models_.SetLoading("p", "");
+  EXPECT_EQ(Get("/ping").status, 503);
+  EXPECT_EQ(Invoke(R"({"inputs": "x"})").body,
+            ErrorBody(503, "WlmException", "Model is not ready: p"));
+  models_.SetFailed("p", "", Status(StatusCode::kCorrupt, "broken"));
+  EXPECT_EQ(Get("/ping").status, 500);
+}
+
 TEST_F(DjlTest, PingMayAnswerMultiStatus) {
   djl_.allow_multi_status = true;
   ASSERT_TRUE(models_.AddPending("p", "").ok());
@@ -248,6 +263,45 @@ TEST_F(DjlTest, WhatTakesTooLongIsATranslateException) {
   const TestResponse response = Invoke(R"({"inputs": "x"})");
   EXPECT_EQ(response.status, 400);
   EXPECT_EQ(response.body, ErrorBody(400, "TranslateException", "Time out in: 1"));
+}
+
+TEST_F(DjlTest, WhatAsksForTooMuchIsRefusedBeforeItIsSized) {
+  Start();
+  for (const char* number : {"17", "300000", "10000000", "2147483647", "9223372036854775807"}) {
+    for (const char* name : {"n", "best_of"}) {
+      const TestResponse response =
+          Invoke(fmt::format(R"({{"inputs": "a", "parameters": {{"{}": {}}}}})", name, number));
+      EXPECT_EQ(response.status, 400) << name << " " << number;
+      EXPECT_NE(response.body.find("\\\"n\\\" is "), std::string::npos) << response.body;
+    }
+    const TestResponse response =
+        Invoke(fmt::format(R"({{"inputs": "a", "parameters": {{"max_new_tokens": {}}}}})", number));
+    EXPECT_EQ(response.status, number == std::string_view("17") ? 200 : 400);
+  }
+  std::string inputs = "\"a\"";
+  for (int i = 1; i < 64; ++i) inputs += ",\"a\"";
+  EXPECT_EQ(
+      Invoke(fmt::format(R"({{"inputs": [{}], "parameters": {{"best_of": 300000}}}})", inputs))
+          .status,
+      400);
+  EXPECT_EQ(engine_->num_submitted(), 1);
+}
+
+TEST_F(DjlTest, LargeStringsAreRefusedBySize) {
+  Start();
+  const std::string large(400'000, 'w');
+  std::string words = fmt::format("\"{}\"", large);
+  for (int i = 1; i < 100; ++i) words += fmt::format(",\"{}\"", large);
+  for (const char* name : {"bad_words", "stop_sequences"}) {
+    for (const std::string& list : {fmt::format("\"{}\"", large), fmt::format("[{}]", words)}) {
+      const TestResponse response =
+          Invoke(fmt::format(R"({{"inputs": "a", "parameters": {{"{}": {}}}}})", name, list));
+      EXPECT_EQ(response.status, 400);
+      EXPECT_LT(response.body.size(), 500U);
+      EXPECT_NE(response.body.find(name), std::string::npos) << response.body;
+    }
+  }
+  EXPECT_EQ(engine_->num_submitted(), 0);
 }
 
 TEST_F(DjlTest, DrainingModelsRefuse) {

@@ -33,8 +33,8 @@ class DjlTest : public testing::Test {
     engine_ = fake.get();
     options.name = name;
     ASSERT_TRUE(models_.AddPending(name, options.version).ok());
-    model_ = std::make_shared<serving::Model>(options, std::move(fake),
-                                              std::make_unique<serving::ByteCodec>());
+    model_ = std::make_shared<serving::ServedModel>(options, std::move(fake),
+                                                    std::make_unique<serving::ByteCodec>());
     models_.SetReady(model_);
   }
   void Serve() {
@@ -45,7 +45,7 @@ class DjlTest : public testing::Test {
       return MakeDjlServerError(djl, status, message, request);
     };
     http::Router router;
-    RegisterDjlRoutes(router, models_, djl_);
+    RegisterDjlRoutes(router, models_, tasks_, djl_);
     auto server = http::Server::Start(options, std::move(router));
     ASSERT_TRUE(server.ok()) << server.status().message();
     server_ = std::move(server).value();
@@ -75,7 +75,8 @@ class DjlTest : public testing::Test {
   DjlOptions djl_;
   serving::ModelRepository models_;
   serving::FakeEngine* engine_ = nullptr;
-  std::shared_ptr<serving::Model> model_;
+  std::shared_ptr<serving::ServedModel> model_;
+  TaskQueue tasks_{2};
   std::unique_ptr<http::Server> server_;
 };
 

@@ -82,6 +82,7 @@ class Json {
   std::optional<int64_t> AsInt64() const;
   std::optional<double> AsDouble() const;
   const std::string* AsString() const { return std::get_if<std::string>(&value_); }
+  std::string* AsString() { return std::get_if<std::string>(&value_); }
   const Array* AsArray() const { return std::get_if<Array>(&value_); }
   const Object* AsObject() const { return std::get_if<Object>(&value_); }
   Array* AsArray() { return std::get_if<Array>(&value_); }

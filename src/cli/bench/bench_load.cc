@@ -24,7 +24,7 @@ constexpr int64_t kNumPrompts = 512;
 Result<bench::CountTokens> MakeCounter(const ModelArguments& model) {
   if (model.model.empty()) return bench::CountTokens();
   DRAY_ASSIGN_OR_RETURN(const ResolvedModel resolved, ResolveModel(model));
-  DRAY_ASSIGN_OR_RETURN(auto loaded, tokenizer::Tokenizer::Load(resolved.tokenizer_dir));
+  DRAY_ASSIGN_OR_RETURN(auto loaded, tokenizer::Tokenizer::Load(resolved.files.tokenizer));
   const std::shared_ptr<const tokenizer::Tokenizer> tokenizer(std::move(loaded));
   return bench::CountTokens([tokenizer](const std::string& text) -> Result<int64_t> {
     DRAY_ASSIGN_OR_RETURN(const auto ids, tokenizer->Encode(text, {}));

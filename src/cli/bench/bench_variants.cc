@@ -6,8 +6,8 @@
 #include <string_view>
 #include <utility>
 
-#include "cli/open_model.h"
 #include "engine/runner/loaded_model.h"
+#include "settings/engine_settings.h"
 
 namespace dray::cli {
 namespace {
@@ -57,13 +57,17 @@ std::vector<Choice> Combine(const std::vector<Choice>& choices, const std::strin
 Result<bench::Variant> MakeVariant(const Choice& choice) {
   DRAY_ASSIGN_OR_RETURN(auto moved, ResolveModel(choice.arguments));
   const auto resolved = std::make_shared<ResolvedModel>(std::move(moved));
-  DRAY_ASSIGN_OR_RETURN(const engine::LoadModelOptions load, MakeLoadOptions(*resolved));
+  DRAY_ASSIGN_OR_RETURN(
+      const engine::LoadModelOptions load,
+      settings::MakeLoadModelOptions(resolved->settings.model, resolved->files.model));
   bench::Variant variant;
-  variant.label = choice.label.empty() ? resolved->settings.dtype : choice.label;
+  variant.label = choice.label.empty()
+                      ? std::string(settings::SpellingOf(resolved->settings.model.dtype))
+                      : choice.label;
   // `resolved` owns the demo model's files, which must exist while the model is loaded.
   variant.load = [resolved, load] { return engine::LoadModel(load); };
-  variant.engine = MakeEngineOptions(resolved->settings);
-  variant.num_threads = static_cast<int>(resolved->settings.threads);
+  DRAY_ASSIGN_OR_RETURN(variant.engine, settings::MakeEngineOptions(resolved->settings.model));
+  variant.num_threads = static_cast<int>(resolved->settings.model.threads);
   return variant;
 }
 

@@ -1,0 +1,55 @@
+#include "api/djl/djl_parameters.h"
+
+namespace dray::api {
+namespace {
+
+constexpr ParameterSpelling kSpellings[] = {
+    {"do_sample", "do_sample", "whether there is a `temperature`"},
+    {"temperature", "temperature", "1"},
+    {"top_k", "top_k", "0"},
+    {"top_p", "top_p", "1"},
+    {"typical_p", "typical_p", "1"},
+    {"min_p", "min_p", "0"},
+    {"repetition_penalty", "repetition_penalty", "1"},
+    {"presence_penalty", "presence_penalty", "0"},
+    {"frequency_penalty", "frequency_penalty", "0"},
+    {"seed", "seed", "random, and told in `details`"},
+    {"manual_seed", "seed", ""},
+    {"max_new_tokens", "max_new_tokens", "30"},
+    {"min_new_tokens", "min_new_tokens", "0"},
+    {"max_length", "max_length", ""},
+    {"truncate", "truncate", ""},
+    {"stop_sequences", "stop_strings", ""},
+    {"stop", "stop_strings", ""},
+    {"stop_token_ids", "stop_token_ids", ""},
+    {"include_stop_str_in_output", "include_stop_str_in_output", "false"},
+    {"bad_words", "bad_words", ""},
+    {"bad_sequences", "bad_words", ""},
+    {"ignore_eos_token", "ignore_eos", "false"},
+    {"n", "n", "`best_of`"},
+    {"best_of", "best_of", "`n`, or 1"},
+    {"details", "details", "false"},
+    {"return_full_text", "return_full_text", "false"},
+    {"decoder_input_details", "decoder_input_details", "false"},
+    {"top_n_tokens", "top_n_tokens", "0"},
+    {"logprobs", "num_logprobs", "`top_n_tokens`"},
+    {"prompt_logprobs", "prompt_logprobs", ""},
+    {"skip_special_tokens", "skip_special_tokens", "true"},
+    {"output_formatter", "output_format", "by `stream`"},
+    {"num_beams", "num_beams", "1"},
+    {"length_penalty", "length_penalty", "1"},
+    {"early_stopping", "early_stopping", "false"},
+    {"spaces_between_special_tokens", "spaces_between_special_tokens", "true"},
+};
+
+}  // namespace
+
+std::span<const ParameterSpelling> DjlParameters() { return kSpellings; }
+
+std::string SpellDjlParameter(std::string_view name) {
+  // Both count the likeliest tokens (DecideCounts in djl_call.cc).
+  if (name == "num_logprobs") return "\"top_n_tokens\" or \"logprobs\"";
+  return SpellParameter(kSpellings, name);
+}
+
+}  // namespace dray::api

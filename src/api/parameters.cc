@@ -1,0 +1,249 @@
+#include "api/parameters.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+#include <vector>
+
+#include "base/check.h"
+
+namespace dray::api {
+namespace {
+
+using Text = std::string_view;
+
+Status Invalid(std::string message) { return {StatusCode::kInvalidArgument, std::move(message)}; }
+
+Status Read(Text spelling, Json& value, bool& out) {
+  const auto read = value.AsBool();
+  if (!read) return WrongKind(spelling, value, "true or false");
+  out = *read;
+  return OkStatus();
+}
+
+Status Read(Text spelling, Json& value, int64_t& out) {
+  const auto read = value.AsInt64();
+  if (!read) return WrongKind(spelling, value, "a whole number");
+  out = *read;
+  return OkStatus();
+}
+
+Status Read(Text spelling, Json& value, double& out) {
+  const auto read = value.AsDouble();
+  if (!read) return WrongKind(spelling, value, "a number");
+  out = *read;
+  return OkStatus();
+}
+
+template <typename T>
+Status Read(Text spelling, Json& value, std::optional<T>& out) {
+  return Read(spelling, value, out.emplace());
+}
+
+// A list of strings, or one string. It is moved rather than copied, since sizes are checked later.
+Status Read(Text spelling, Json& value, std::vector<std::string>& out) {
+  if (std::string* one = value.AsString()) {
+    out.push_back(std::move(*one));
+    return OkStatus();
+  }
+  Json::Array* const list = value.AsArray();
+  if (list == nullptr) return WrongKind(spelling, value, "a list of strings");
+  for (Json& entry : *list) {
+    std::string* const text = entry.AsString();
+    if (text == nullptr) return WrongKind(spelling, entry, "a list of strings");
+    out.push_back(std::move(*text));
+  }
+  return OkStatus();
+}
+
+Status ReadTokenIds(Text spelling, Json& value, PartialCall& out) {
+  const Json::Array* const list = value.AsArray();
+  if (list == nullptr) return WrongKind(spelling, value, "a list of token ids");
+  for (const Json& entry : *list) {
+    const auto id = entry.AsInt64();
+    if (!id || *id < 0 || *id > INT32_MAX) return WrongKind(spelling, entry, "a list of token ids");
+    out.call.request.params.stop_token_ids.push_back(static_cast<int32_t>(*id));
+  }
+  return OkStatus();
+}
+
+// A whole number from 0 up.
+Status ReadNatural(Text spelling, Json& value, int64_t& out) {
+  DRAY_RETURN_IF_ERROR(Read(spelling, value, out));
+  if (out >= 0) return OkStatus();
+  return Invalid(fmt::format("parameter \"{}\" is {}; it must be at least 0", spelling, out));
+}
+
+Status ReadSeed(Text spelling, Json& value, PartialCall& out) {
+  int64_t seed = 0;
+  DRAY_RETURN_IF_ERROR(ReadNatural(spelling, value, seed));
+  out.call.request.params.seed = static_cast<uint64_t>(seed);
+  return OkStatus();
+}
+
+Status ReadTopNTokens(Text spelling, Json& value, PartialCall& out) {
+  return ReadNatural(spelling, value, out.call.top_n_tokens);
+}
+
+Status ReadFormat(Text spelling, Json& value, PartialCall& out) {
+  const std::string* const text = value.AsString();
+  if (text == nullptr) return WrongKind(spelling, value, "json, jsonlines or sse");
+  out.call.output_format = settings::ParseOutputFormat(*text);
+  if (out.call.output_format) return OkStatus();
+  return Invalid(fmt::format("parameter \"{}\" is \"{}\"; it must be json, jsonlines or sse",
+                             spelling, text->substr(0, 100)));
+}
+
+Status ReadSkipSpecialTokens(Text spelling, Json& value, PartialCall& out) {
+  bool skip = true;
+  DRAY_RETURN_IF_ERROR(Read(spelling, value, skip));
+  out.call.request.special_tokens =
+      skip ? serving::SpecialTokens::kSkip : serving::SpecialTokens::kKeep;
+  return OkStatus();
+}
+
+// Parameters of other servers, of which one value means what happens here anyway.
+Status ReadNumBeams(Text spelling, Json& value, PartialCall&) {
+  int64_t beams = 1;
+  DRAY_RETURN_IF_ERROR(Read(spelling, value, beams));
+  if (beams == 1) return OkStatus();
+  return Invalid(
+      fmt::format("parameter \"{}\" must be 1: beam search is not in this build yet", spelling));
+}
+
+Status ReadLengthPenalty(Text spelling, Json& value, PartialCall&) {
+  double penalty = 1;
+  DRAY_RETURN_IF_ERROR(Read(spelling, value, penalty));
+  if (penalty == 1) return OkStatus();
+  return Invalid(
+      fmt::format("parameter \"{}\" must be 1: beam search is not in this build yet", spelling));
+}
+
+template <bool kOnly>
+Status ReadFixedBool(Text spelling, Json& value, PartialCall&) {
+  bool flag = kOnly;
+  DRAY_RETURN_IF_ERROR(Read(spelling, value, flag));
+  if (flag == kOnly) return OkStatus();
+  return Invalid(fmt::format("parameter \"{}\" must be {} in this build", spelling, kOnly));
+}
+
+// The reader of a parameter that goes straight into a field.
+#define DRAY_FIELD(field) \
+  [](Text spelling, Json& value, PartialCall& out) { return Read(spelling, value, out.field); }
+
+constexpr Parameter kParameters[] = {
+    {"do_sample", "true, false", "sample, rather than take the likeliest token",
+     DRAY_FIELD(do_sample)},
+    {"temperature", "0 to 100", "logits are divided by it", DRAY_FIELD(temperature)},
+    {"top_k", "-1 up", "sample among so many likeliest tokens; 0 and -1: among all",
+     DRAY_FIELD(call.request.params.top_k)},
+    {"top_p", "0 to 1", "sample among the likeliest tokens up to this probability",
+     DRAY_FIELD(call.request.params.top_p)},
+    {"typical_p", "above 0 to 1",
+     "sample among the tokens whose surprise is nearest the expected one, up to this probability",
+     DRAY_FIELD(call.request.params.typical_p)},
+    {"min_p", "0 to 1",
+     "sample among tokens of at least this share of the likeliest one's probability",
+     DRAY_FIELD(call.request.params.min_p)},
+    {"repetition_penalty", "0.01 to 100", "over prompt and answer; above 1: repeat less",
+     DRAY_FIELD(call.request.params.repetition_penalty)},
+    {"presence_penalty", "-2 to 2", "over the answer; once for each token that occurred",
+     DRAY_FIELD(call.request.params.presence_penalty)},
+    {"frequency_penalty", "-2 to 2", "over the answer; once for each occurrence",
+     DRAY_FIELD(call.request.params.frequency_penalty)},
+    {"seed", "0 up", "makes sampling repeatable", ReadSeed},
+    {"max_new_tokens", "1 up to what the context holds", "at most so many tokens",
+     DRAY_FIELD(call.request.max_new_tokens)},
+    {"min_new_tokens", "0 up to `max_new_tokens`", "no end token before so many",
+     DRAY_FIELD(call.request.params.min_new_tokens)},
+    {"max_length", "more than the prompt has", "at most so many tokens, the prompt's included",
+     DRAY_FIELD(call.request.max_length)},
+    {"truncate", "1 up", "keep only so many tokens of the prompt, the last ones",
+     DRAY_FIELD(call.request.truncate)},
+    {"stop_strings", "at most 16, of 1 to 256 bytes", "texts that end the answer; left out of it",
+     DRAY_FIELD(call.request.params.stop_strings)},
+    {"stop_token_ids", "at most 256", "tokens that end the answer", ReadTokenIds},
+    {"include_stop_str_in_output", "true, false", "leave such a text in the answer",
+     DRAY_FIELD(call.request.params.include_stop_str_in_output)},
+    {"bad_words", "at most 128, of 1 to 1024 bytes and 64 tokens", "texts that must not occur",
+     DRAY_FIELD(call.request.bad_words)},
+    {"ignore_eos", "true, false", "go on after the model's end token",
+     DRAY_FIELD(call.request.params.ignore_eos)},
+    {"n", "1 to `best_of`", "so many answers", DRAY_FIELD(n)},
+    {"best_of", "1 to 16", "generate so many, and answer with the likeliest of them",
+     DRAY_FIELD(best_of)},
+    {"details", "true, false", "tokens, log-probabilities, and why the answer ended",
+     DRAY_FIELD(call.details)},
+    {"return_full_text", "true, false", "the prompt before the answer",
+     DRAY_FIELD(call.return_full_text)},
+    {"decoder_input_details", "true, false", "with `details`: the prompt's tokens too",
+     DRAY_FIELD(call.decoder_input_details)},
+    {"top_n_tokens", "0 to 20", "with `details`: so many likeliest tokens at each place",
+     ReadTopNTokens},
+    {"num_logprobs", "0 to 20", "log-probabilities of so many likeliest tokens",
+     DRAY_FIELD(logprobs)},
+    {"prompt_logprobs", "0 to 20", "the same for the prompt's tokens",
+     DRAY_FIELD(call.request.params.prompt_logprobs)},
+    {"skip_special_tokens", "true, false", "leave special tokens out of the text",
+     ReadSkipSpecialTokens},
+    {"output_format", "json, jsonlines, sse", "how the answer is written", ReadFormat},
+    {"num_beams", "1", "beam search is not in this build yet", ReadNumBeams},
+    {"length_penalty", "1", "of beam search", ReadLengthPenalty},
+    {"early_stopping", "false", "of beam search", ReadFixedBool<false>},
+    {"spaces_between_special_tokens", "true", "special tokens are set apart", ReadFixedBool<true>},
+};
+#undef DRAY_FIELD
+
+}  // namespace
+
+Status WrongKind(Text spelling, const Json& value, Text kind) {
+  return Invalid(
+      fmt::format("parameter \"{}\" must be {}, not {}", spelling, kind,
+                  value.is_number() ? fmt::format("{}", value.Dump()) : value.KindName()));
+}
+
+std::span<const Parameter> ParameterTable() { return kParameters; }
+
+const Parameter& FindParameter(Text name) {
+  const auto* const row =
+      std::find_if(std::begin(kParameters), std::end(kParameters),
+                   [&](const Parameter& parameter) { return parameter.name == name; });
+  DRAY_CHECK(row != std::end(kParameters));
+  return *row;
+}
+
+Status ReadParameters(std::span<const ParameterSpelling> spellings, Json::Object& parameters,
+                      PartialCall& out) {
+  // By spelling; the last member of each name.
+  std::vector<Json*> values(spellings.size(), nullptr);
+  for (auto& [name, value] : parameters) {
+    const auto known = std::find_if(
+        spellings.begin(), spellings.end(),
+        [&name = name](const ParameterSpelling& spelling) { return spelling.spelling == name; });
+    if (known == spellings.end()) {
+      std::vector<Text> names;
+      for (const ParameterSpelling& spelling : spellings) names.push_back(spelling.spelling);
+      return Invalid(fmt::format("parameter \"{}\" is not known; the parameters are {}",
+                                 name.substr(0, 100), fmt::join(names, ", ")));
+    }
+    values[static_cast<size_t>(known - spellings.begin())] = &value;
+  }
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (values[i] == nullptr || values[i]->is_null()) continue;
+    DRAY_RETURN_IF_ERROR(
+        FindParameter(spellings[i].name).read(spellings[i].spelling, *values[i], out));
+  }
+  return OkStatus();
+}
+
+std::string SpellParameter(std::span<const ParameterSpelling> spellings, Text name) {
+  for (const ParameterSpelling& spelling : spellings) {
+    if (spelling.name == name) return sampling::QuoteParam(spelling.spelling);
+  }
+  return sampling::QuoteParam(name);
+}
+
+}  // namespace dray::api

@@ -1,0 +1,156 @@
+// The mutex guards the results; nothing that may call back is called under it.
+#include "api/reply.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace dray::api {
+
+using serving::SequenceTextEvent;
+
+// One input's events, with its place.
+class Reply::Sink final : public serving::TextSink {
+ public:
+  Sink(std::shared_ptr<Reply> reply, size_t input_idx)
+      : reply_(std::move(reply)), input_idx_(input_idx) {}
+  void OnEvent(serving::TextEvent event) override { reply_->OnEvent(input_idx_, std::move(event)); }
+
+ private:
+  const std::shared_ptr<Reply> reply_;
+  const size_t input_idx_;
+};
+
+void Reply::Start(Setup setup, serving::ServedModel& model) {
+  auto reply = std::make_shared<Reply>(std::move(setup));
+  // Weak, for the responder keeps it and is kept by the reply.
+  reply->setup_.responder->OnCancel([weak = std::weak_ptr(reply)] {
+    if (const auto alive = weak.lock()) {
+      alive->CancelAll(Status(StatusCode::kCancelled, "the client has gone"));
+    }
+  });
+  reply->SubmitAll(model);
+}
+
+Reply::Reply(Setup setup) : setup_(std::move(setup)), num_open_(setup_.call.inputs.size()) {
+  sampling::SamplingParams& params = setup_.call.request.params;
+  // Here and not for each input, because the answer reports it and inputs share it.
+  sampling::ChooseSeed(params);
+  for (const std::string& input : setup_.call.inputs) {
+    results_.emplace_back().input = input;
+    if (!sampling::IsGreedy(params)) results_.back().seed = params.seed;
+  }
+}
+
+void Reply::SubmitAll(serving::ServedModel& model) {
+  for (size_t i = 0; i < setup_.call.inputs.size(); ++i) {
+    serving::TextRequest request = setup_.call.request;
+    request.text = setup_.call.inputs[i];
+    auto generation = model.Submit(request, std::make_shared<Sink>(shared_from_this(), i));
+    if (!generation.ok()) return Fail(generation.reason());
+    bool cancelled = false;
+    {
+      const std::lock_guard lock(mutex_);
+      generations_.push_back(*generation);
+      cancelled = cancelled_;
+    }
+    if (cancelled) {
+      (*generation)->Cancel(Status(StatusCode::kCancelled, "the request was given up"));
+      return;
+    }
+  }
+}
+
+void Reply::OnEvent(size_t input_idx, serving::TextEvent event) {
+  if (auto* prompt = std::get_if<serving::PromptTextEvent>(&event)) {
+    const std::lock_guard lock(mutex_);
+    results_[input_idx].prompt = std::move(prompt->tokens);
+  } else if (auto* tokens = std::get_if<SequenceTextEvent>(&event)) {
+    OnTokens(input_idx, std::move(*tokens));
+  } else {
+    OnEnd(std::get<serving::EndEvent>(event));
+  }
+}
+
+void Reply::OnTokens(size_t input_idx, SequenceTextEvent event) {
+  if (event.finish && event.tokens.empty()) {
+    // Nothing in the answer's shape carries text without a token.
+    event.tokens.push_back({.id = -1, .text = {}, .logprob = 0, .special = true, .tops = {}});
+    event.tokens.back().text = std::move(event.tail_text);
+  }
+  const std::lock_guard lock(mutex_);
+  InputResult& result = results_[input_idx];
+  // Only now is it known that the request may have so many.
+  const auto sequence_idx = static_cast<size_t>(event.sequence_idx);
+  if (result.sequences.size() <= sequence_idx) result.sequences.resize(sequence_idx + 1);
+  SequenceResult& sequence = result.sequences[sequence_idx];
+  sequence.finish = event.finish;
+  const bool shows_tokens = setup_.writer->ShowsTokens(setup_.call);
+  for (const serving::TextToken& token : event.tokens) {
+    sequence.text += token.text;
+    sequence.sum_logprobs += static_cast<double>(token.logprob.value_or(0));
+    if (token.id >= 0) ++sequence.num_tokens;
+    if (shows_tokens && token.id >= 0) sequence.tokens.push_back(token);
+  }
+  if (setup_.delivery == Delivery::kStreamed && !done_) Stream(event, result);
+}
+
+void Reply::Stream(const SequenceTextEvent& event, const InputResult& result) {
+  if (!std::exchange(stream_begun_, true)) {
+    // Only now: what fails before its first token still gets a status of its own.
+    setup_.responder->BeginStream(setup_.writer->StreamHead());
+  }
+  // If the client is gone, the cancel callback does the rest.
+  setup_.responder->Write(setup_.writer->StreamTokens(setup_.call, event, result));
+}
+
+void Reply::OnEnd(const serving::EndEvent& event) {
+  if (event.failure) return Fail(*event.failure);
+  {
+    const std::lock_guard lock(mutex_);
+    if (--num_open_ > 0 || std::exchange(done_, true)) return;
+  }
+  Finish();
+}
+
+void Reply::Finish() {
+  if (setup_.delivery == Delivery::kStreamed) return setup_.responder->End();
+  setup_.responder->Send(setup_.writer->Whole(setup_.call, results_));
+}
+
+void Reply::Fail(const serving::Reason& reason) {
+  bool begun = false;
+  {
+    const std::lock_guard lock(mutex_);
+    if (std::exchange(done_, true)) return;
+    begun = stream_begun_;
+  }
+  if (begun) {
+    setup_.responder->Write(setup_.writer->StreamFailure(setup_.call, reason, results_.front()));
+    setup_.responder->End();
+  } else {
+    setup_.responder->Send(setup_.writer->Failure(reason));
+  }
+  CancelAll(Status(StatusCode::kCancelled, "another input of the request failed"));
+}
+
+void Reply::CancelAll(const Status& reason) {
+  std::vector<std::shared_ptr<serving::Generation>> generations;
+  {
+    const std::lock_guard lock(mutex_);
+    cancelled_ = true;
+    generations = generations_;
+  }
+  for (const auto& generation : generations) generation->Cancel(reason);
+}
+
+std::vector<const SequenceResult*> RankSequences(const InputResult& result) {
+  std::vector<const SequenceResult*> ranked;
+  for (const SequenceResult& sequence : result.sequences) ranked.push_back(&sequence);
+  std::stable_sort(ranked.begin(), ranked.end(),
+                   [](const SequenceResult* a, const SequenceResult* b) {
+                     return a->sum_logprobs > b->sum_logprobs;
+                   });
+  return ranked;
+}
+
+}  // namespace dray::api

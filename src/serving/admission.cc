@@ -1,0 +1,46 @@
+#include "serving/admission.h"
+
+namespace dray::serving {
+
+void Admission::Ticket::Leave() {
+  if (state_ == nullptr) return;
+  {
+    const std::lock_guard lock(state_->mutex);
+    --state_->count;
+  }
+  state_->left.notify_all();
+  state_.reset();
+}
+
+Admission::Admission(int64_t max_requests)
+    : max_requests_(max_requests), state_(std::make_shared<State>()) {}
+
+std::variant<Admission::Ticket, Admission::Refusal> Admission::Enter() {
+  const std::lock_guard lock(state_->mutex);
+  if (state_->draining) return Refusal::kDraining;
+  if (state_->count >= max_requests_) return Refusal::kFull;
+  ++state_->count;
+  return Ticket(state_);
+}
+
+void Admission::BeginDrain() {
+  const std::lock_guard lock(state_->mutex);
+  state_->draining = true;
+}
+
+bool Admission::draining() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->draining;
+}
+
+int64_t Admission::count() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->count;
+}
+
+bool Admission::WaitUntilEmpty(std::chrono::steady_clock::time_point deadline) const {
+  std::unique_lock lock(state_->mutex);
+  return state_->left.wait_until(lock, deadline, [this] { return state_->count == 0; });
+}
+
+}  // namespace dray::serving

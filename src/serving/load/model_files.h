@@ -1,0 +1,29 @@
+// Where the files of a model are, and what a model is called that has no other name.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "base/status.h"
+#include "settings/settings.h"
+
+namespace dray::serving {
+
+// Each is a folder or a .gguf file.
+struct ModelFiles {
+  std::filesystem::path model;
+  std::filesystem::path tokenizer;
+  std::filesystem::path draft;  // "" without a draft model
+};
+
+// The files that `settings` name. `folder` is the model's own folder, which may hold
+// serving.properties ("" if none was named): paths in the settings may be relative to it.
+// kInvalidArgument if no model is named, kNotFound (which names the path) if there is none.
+Result<ModelFiles> LocateModelFiles(const settings::ModelSettings& settings,
+                                    const std::filesystem::path& folder);
+
+// The last part of a model's path, however the path is spelt ("/models/gpt2/", "gpt2/.", "./" in
+// that folder); of a .gguf file without the extension. "model" for the root folder.
+std::string ModelNameOf(const std::filesystem::path& model);
+
+}  // namespace dray::serving

@@ -1,0 +1,24 @@
+// From settings and files to a model that answers text requests.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+#include "base/status.h"
+#include "serving/load/model_files.h"
+#include "serving/served_model.h"
+#include "settings/settings.h"
+
+namespace dray::serving {
+
+// Called while weights are read, with the bytes done and their total.
+using LoadProgress = std::function<void(uint64_t done_bytes, uint64_t total_bytes)>;
+
+// Loads weights and tokenizer, and the draft model if the settings name one, and starts the engine.
+// `settings.model_name` "" means the last part of the model's path. Errors name the folder.
+Result<std::shared_ptr<ServedModel>> OpenModel(const settings::ModelSettings& settings,
+                                               const ModelFiles& files,
+                                               LoadProgress progress = nullptr);
+
+}  // namespace dray::serving

@@ -1,0 +1,30 @@
+// What a server tells of one of its models.
+#pragma once
+
+#include <string>
+
+#include "base/status.h"
+
+namespace dray::serving {
+
+enum class ModelState {
+  kPending,    // its loading has not begun
+  kLoading,    // its files are being read
+  kReady,      // it answers requests
+  kFailed,     // it could not be loaded, or its engine has stopped
+  kUnloading,  // it ends what it has begun and will then be gone
+};
+
+// When a model was asked for. The server is not ready before all models of kStartUp are.
+enum class ModelOrigin { kStartUp, kRunTime };
+
+struct ModelInfo {
+  std::string name;
+  std::string version;
+  ModelOrigin origin = ModelOrigin::kRunTime;
+  ModelState state = ModelState::kPending;
+  // Why it failed.
+  Status failure;
+};
+
+}  // namespace dray::serving

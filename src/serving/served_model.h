@@ -1,0 +1,95 @@
+// One model that serves: its engine, its tokenizer, and the rules of admission.
+//
+// Threads: all functions may be called from any thread. Owns one thread, which watches for requests
+// that the engine leaves without an answer for too long.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "engine/engine.h"
+#include "serving/admission.h"
+#include "serving/generation.h"
+#include "serving/reasons.h"
+#include "serving/text_codec.h"
+#include "serving/text_events.h"
+#include "settings/output_format.h"
+
+namespace dray::serving {
+
+struct ModelOptions {
+  std::string name = "model";
+  std::string version;
+  // Requests that may wait beside those that run; Submit refuses more than their sum.
+  int64_t job_queue_size = 1000;
+  int64_t max_running = 32;
+  // The longest time until the first token, and between two tokens.
+  std::chrono::milliseconds predict_timeout{120'000};
+  std::chrono::milliseconds chunked_read_timeout{120'000};
+  // The model's end tokens.
+  std::vector<int32_t> eos_token_ids;
+  int64_t default_max_new_tokens = 30;
+  settings::OutputFormat output_format = settings::OutputFormat::kByRequest;
+  // What a request that does not say "stream" means.
+  bool stream_by_default = false;
+};
+
+class ServedModel {
+ public:
+  // `engine` and `codec` must agree on the vocabulary.
+  ServedModel(ModelOptions options, std::unique_ptr<engine::Engine> engine,
+              std::unique_ptr<TextCodec> codec);
+  ServedModel(const ServedModel&) = delete;
+  ServedModel& operator=(const ServedModel&) = delete;
+  // Ends what is still in flight, with kCancelled.
+  ~ServedModel();
+
+  // Accepts the request; its events go to `sink`, perhaps before this returns. Or says why not: the
+  // queue is full, the model is draining, or a parameter or a length does not fit. A refused
+  // request causes no event.
+  OrReason<std::shared_ptr<Generation>> Submit(const TextRequest& request,
+                                               std::shared_ptr<TextSink> sink);
+
+  // Refuses new requests from now on.
+  void BeginDrain() { admission_.BeginDrain(); }
+  // Waits until every accepted request is over; false if `deadline` comes first.
+  bool WaitUntilIdle(std::chrono::steady_clock::time_point deadline) const {
+    return admission_.WaitUntilEmpty(deadline);
+  }
+  // Ends every request soon, also one that is just being accepted; their EndEvents carry `reason`.
+  void CancelAll(const Reason& reason);
+
+  bool healthy() const { return engine_->healthy(); }
+  // Requests that were accepted and are not over.
+  int64_t num_in_flight() const { return admission_.count(); }
+
+  const ModelOptions& options() const { return options_; }
+  engine::EngineStats stats() const { return engine_->stats(); }
+  engine::EngineLimits limits() const { return engine_->limits(); }
+
+ private:
+  OrReason<Admission::Ticket> Admit();
+  // The watcher's thread.
+  void Watch();
+
+  const ModelOptions options_;
+  Admission admission_;
+  const std::unique_ptr<TextCodec> codec_;
+  std::unique_ptr<engine::Engine> engine_;
+
+  std::mutex mutex_;
+  std::condition_variable stopping_;
+  bool stop_ = false;
+  std::vector<std::weak_ptr<Generation>> watched_;
+  std::optional<Reason> cancel_reason_;  // of CancelAll
+  std::thread watcher_;
+};
+
+}  // namespace dray::serving

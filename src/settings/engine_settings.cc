@@ -1,0 +1,54 @@
+#include "settings/engine_settings.h"
+
+namespace dray::settings {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A file that settings may name relative to the model's folder.
+fs::path LocateFile(const fs::path& model_dir, const fs::path& file) {
+  if (!file.is_relative()) return file;
+  std::error_code error;
+  const bool beside = !fs::exists(file, error) && fs::exists(model_dir / file, error);
+  return beside ? model_dir / file : file;
+}
+
+}  // namespace
+
+Result<engine::LoadModelOptions> MakeLoadModelOptions(const ModelSettings& settings,
+                                                      const fs::path& model) {
+  DRAY_ASSIGN_OR_RETURN(engine::LoadModelOptions load,
+                        MakeQuantization(settings.dtype, settings.quantization));
+  if (load.smoothing) {
+    fs::path& file = load.smoothing->calibration_file;
+    file = file.empty() ? model / "calibration.json" : LocateFile(model, file);
+  }
+  load.model_dir = model;
+  kernels::CpuOptions& cpu = load.backend_options.cpu;
+  cpu.num_threads = static_cast<int>(settings.threads);
+  cpu.num_prompt_threads = static_cast<int>(settings.threads_batch);
+  cpu.pin_threads = settings.pin_threads;
+  load.forbid_pickle = settings.forbid_pickle;
+  load.load_format = settings.load_format;
+  return load;
+}
+
+Result<engine::EngineOptions> MakeEngineOptions(const ModelSettings& settings) {
+  engine::EngineOptions options;
+  DRAY_ASSIGN_OR_RETURN(options.speculation, MakeSpeculation(settings.speculation));
+  options.max_sequences = settings.max_rolling_batch_size;
+  // serving/ limits the queue. The engine's limit is higher, since here a request that will run in
+  // the next step still counts as waiting.
+  options.max_waiting = settings.job_queue_size + settings.max_rolling_batch_size;
+  options.max_context_tokens = settings.max_model_len;
+  options.kv_cache_bytes = settings.kv_cache_bytes;
+  if (settings.max_rolling_batch_prefill_tokens > 0) {
+    options.max_batch_tokens = settings.max_rolling_batch_prefill_tokens;
+    options.max_prefill_chunk_tokens = settings.max_rolling_batch_prefill_tokens;
+  }
+  if (settings.block_size > 0) options.block_size = static_cast<int32_t>(settings.block_size);
+  options.kv_dtype = settings.kv_cache_dtype;
+  return options;
+}
+
+}  // namespace dray::settings

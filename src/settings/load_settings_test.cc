@@ -1,0 +1,230 @@
+// Sources over sources, and keys that are wrong, unknown or contradictory.
+#include "settings/load_settings.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "base/file.h"
+#include "settings/settings_table.h"
+
+namespace dray::settings {
+namespace {
+
+LoadedSettings Load(const SettingSources& sources) {
+  auto loaded = LoadSettings(sources);
+  EXPECT_TRUE(loaded.ok()) << loaded.status().message();
+  return loaded.ok() ? *loaded : LoadedSettings{};
+}
+
+std::string ErrorOf(const SettingSources& sources) {
+  const auto loaded = LoadSettings(sources);
+  EXPECT_FALSE(loaded.ok());
+  return loaded.status().message();
+}
+
+SettingSources File(Properties properties) {
+  return {.config_properties = {},
+          .environment = {},
+          .serving_properties = std::move(properties),
+          .flags = {}};
+}
+SettingSources Env(std::map<std::string, std::string> environment) {
+  return {.config_properties = {},
+          .environment = std::move(environment),
+          .serving_properties = {},
+          .flags = {}};
+}
+
+TEST(SettingsTest, DefaultsAreWhatTheTableSays) {
+  const Settings defaults;
+  for (const Setting& setting : SettingTable()) {
+    const std::string_view text = setting.default_text;
+    if (text.empty() || text.find(' ') != std::string_view::npos) continue;
+    Settings settings;
+    ASSERT_TRUE(setting.set(settings, text).ok()) << setting.property;
+    EXPECT_EQ(settings.server.port, defaults.server.port) << setting.property;
+    EXPECT_EQ(settings.server.host, defaults.server.host) << setting.property;
+    EXPECT_EQ(settings.server.http_threads, defaults.server.http_threads);
+    EXPECT_EQ(settings.server.max_connections, defaults.server.max_connections);
+    EXPECT_EQ(settings.server.max_request_bytes, defaults.server.max_request_bytes);
+    EXPECT_EQ(settings.model.dtype, defaults.model.dtype);
+    EXPECT_EQ(settings.model.max_rolling_batch_size, defaults.model.max_rolling_batch_size);
+    EXPECT_EQ(settings.model.job_queue_size, defaults.model.job_queue_size);
+    EXPECT_EQ(settings.model.predict_timeout_s, defaults.model.predict_timeout_s);
+    EXPECT_EQ(settings.model.chunked_read_timeout_s, defaults.model.chunked_read_timeout_s);
+    EXPECT_EQ(settings.server.drain_timeout_s, defaults.server.drain_timeout_s);
+    EXPECT_EQ(settings.model.enable_streaming, defaults.model.enable_streaming);
+  }
+}
+
+TEST(SettingsTest, NoTwoKeysShareAName) {
+  std::set<std::string_view> properties;
+  std::set<std::string_view> flags;
+  for (const Setting& setting : SettingTable()) {
+    EXPECT_TRUE(properties.insert(setting.property).second) << setting.property;
+    EXPECT_TRUE(flags.insert(setting.flag).second) << setting.flag;
+    EXPECT_FALSE(setting.doc.empty());
+  }
+}
+
+TEST(SettingsTest, EachSourceGoesOverTheOnesBelow) {
+  SettingSources sources;
+  EXPECT_EQ(Load(sources).settings.model.job_queue_size, 1000);
+  sources.config_properties = {{"job_queue_size", "1"}};
+  EXPECT_EQ(Load(sources).settings.model.job_queue_size, 1);
+  sources.environment = {{"MAX_CONCURRENT_REQUESTS", "2"}};
+  EXPECT_EQ(Load(sources).settings.model.job_queue_size, 2);
+  sources.environment["SERVING_JOB_QUEUE_SIZE"] = "3";
+  EXPECT_EQ(Load(sources).settings.model.job_queue_size, 3);
+  sources.serving_properties = {{"job_queue_size", "4"}};
+  EXPECT_EQ(Load(sources).settings.model.job_queue_size, 4);
+  sources.flags = {{"job-queue-size", "5"}};
+  EXPECT_EQ(Load(sources).settings.model.job_queue_size, 5);
+}
+
+TEST(SettingsTest, ReadsAUsualServingProperties) {
+  const LoadedSettings loaded = Load(File({{"engine", "MPI"},
+                                           {"option.model_id", "/opt/ml/model"},
+                                           {"option.rolling_batch", "auto"},
+                                           {"option.tensor_parallel_degree", "1"},
+                                           {"option.max_rolling_batch_size", "64"},
+                                           {"option.data_type", "float16"},
+                                           {"option.output_formatter", "sse"},
+                                           {"option.n_positions", "512"},
+                                           {"option.kv_cache_bytes", "2GiB"},
+                                           {"option.task", "text-generation"}}));
+  EXPECT_EQ(loaded.warnings, std::vector<std::string>{});
+  EXPECT_EQ(loaded.settings.model.dtype, kernels::WeightFormat::kF16);
+  EXPECT_EQ(loaded.settings.model.max_rolling_batch_size, 64);
+  EXPECT_EQ(loaded.settings.model.max_model_len, 512);
+  EXPECT_EQ(loaded.settings.model.kv_cache_bytes, int64_t{2} << 30);
+  EXPECT_EQ(loaded.settings.model.output_formatter, OutputFormat::kServerSentEvents);
+  EXPECT_EQ(loaded.settings.model.model_id, "/opt/ml/model");
+}
+
+TEST(SettingsTest, ReadsTheEnvironment) {
+  const LoadedSettings loaded = Load(Env({{"HF_MODEL_ID", "/m/gpt2/"},
+                                          {"OPTION_DTYPE", "bf16"},
+                                          {"SERVING_MAX_REQUEST_SIZE", "1000"},
+                                          {"SAGEMAKER_BIND_TO_PORT", "9000"},
+                                          {"PREDICT_TIMEOUT", "7"},
+                                          {"OPTION_ENGINE", "Python"},
+                                          {"OPTION_ENTRYPOINT", "djl_python.huggingface"},
+                                          {"TENSOR_PARALLEL_DEGREE", "max"},
+                                          {"PATH", "/bin"}}));
+  EXPECT_EQ(loaded.warnings, std::vector<std::string>{});
+  EXPECT_EQ(loaded.settings.model.dtype, kernels::WeightFormat::kBF16);
+  EXPECT_EQ(loaded.settings.server.max_request_bytes, 1000);
+  EXPECT_EQ(loaded.settings.server.port, 9000);
+  EXPECT_EQ(loaded.settings.model.predict_timeout_s, 7);
+  EXPECT_EQ(loaded.settings.model.model_id, "/m/gpt2/");
+}
+
+TEST(SettingsTest, AddressesMayBeWholeOrInParts) {
+  SettingSources sources = Env({{"SERVING_INFERENCE_ADDRESS", "http://0.0.0.0:8085"}});
+  EXPECT_EQ(Load(sources).settings.server.host, "0.0.0.0");
+  EXPECT_EQ(Load(sources).settings.server.port, 8085);
+  sources.flags = {{"port", "0"}};
+  EXPECT_EQ(Load(sources).settings.server.host, "0.0.0.0");
+  EXPECT_EQ(Load(sources).settings.server.port, 0);
+  sources.flags = {{"inference-address", "http://[::1]:80/"}};
+  EXPECT_EQ(Load(sources).settings.server.host, "::1");
+  EXPECT_EQ(Load(sources).settings.server.port, 80);
+  sources.flags = {{"inference-address", "https://a:1"}};
+  EXPECT_NE(ErrorOf(sources).find("only http://"), std::string::npos);
+  sources.flags = {{"inference-address", "http://a:99999"}};
+  EXPECT_EQ(ErrorOf(sources),
+            "--inference-address is \"http://a:99999\"; it must be a whole number from 0 to 65535");
+}
+
+TEST(SettingsTest, WrongValuesAreNamedWithTheirSource) {
+  EXPECT_EQ(ErrorOf(File({{"option.dtype", "fp12"}})),
+            "serving.properties: option.dtype is \"fp12\"; it must be one of auto, fp32, fp16, "
+            "bf16, int8, "
+            "int4");
+  EXPECT_EQ(ErrorOf(Env({{"OPTION_MAX_ROLLING_BATCH_SIZE", "0"}})),
+            "environment: OPTION_MAX_ROLLING_BATCH_SIZE is \"0\"; it must be a whole number from 1 "
+            "to 65536");
+  EXPECT_EQ(ErrorOf(File({{"option.kv_cache_bytes", "9999999999T"}})).substr(0, 55),
+            "serving.properties: option.kv_cache_bytes is \"999999999");
+  EXPECT_EQ(ErrorOf(File({{"option.kv_cache_dtype", "fp8_e5m2"}})),
+            "serving.properties: option.kv_cache_dtype is \"fp8_e5m2\"; processors do not compute "
+            "with 8-bit floats; int8 takes the same memory");
+  EXPECT_EQ(ErrorOf(File({{"option.kv_cache_dtype", "q4_0"}})),
+            "serving.properties: option.kv_cache_dtype is \"q4_0\"; it must be one of auto, fp32, "
+            "fp16, bf16, int8");
+}
+
+TEST(SettingsTest, CacheTypesHaveTheNamesOfOtherServers) {
+  for (const char* name : {"int8", "i8", "u8", "q8", "q8_0"}) {
+    EXPECT_EQ(Load(File({{"option.kv_cache_dtype", name}})).settings.model.kv_cache_dtype,
+              DType::kI8);
+  }
+  EXPECT_EQ(Load(File({{"option.kv_cache_dtype", "f16"}})).settings.model.kv_cache_dtype,
+            DType::kF16);
+  EXPECT_EQ(Load(File({{"option.kv_cache_dtype", "bfloat16"}})).settings.model.kv_cache_dtype,
+            DType::kBF16);
+}
+
+TEST(SettingsTest, UnknownKeysAreErrorsOrNamedWarnings) {
+  EXPECT_EQ(
+      ErrorOf(File({{"option.max_rolling_batch_sze", "1"}})),
+      "serving.properties: option.max_rolling_batch_sze is no setting that dray knows; did you "
+      "mean option.max_rolling_batch_size?");
+  EXPECT_EQ(Load(File({{"my_argument", "1"}})).warnings,
+            std::vector<std::string>{
+                "serving.properties: my_argument is no setting that dray knows; it has no effect"});
+  EXPECT_EQ(Load(Env({{"OPTION_FOO", "1"}})).warnings,
+            std::vector<std::string>{
+                "environment: OPTION_FOO is no setting that dray knows; it has no effect"});
+  EXPECT_EQ(Load(File({{"option.device_map", "balanced"}})).warnings.size(), 1U);
+  EXPECT_EQ(Load(File({{"option.trust_remote_code", "true"}})).warnings,
+            std::vector<std::string>{
+                "serving.properties: option.trust_remote_code is \"true\", which has "
+                "no effect: dray never runs code out of a model's folder"});
+  EXPECT_EQ(
+      Load(File({{"max_request_size", "1"}})).warnings,
+      std::vector<std::string>{
+          "serving.properties: max_request_size is a setting of the server, not of a model; use "
+          "--max-request-size or SERVING_MAX_REQUEST_SIZE"});
+}
+
+TEST(SettingsTest, WhatCannotBeServedIsRefused) {
+  EXPECT_EQ(ErrorOf(File({{"option.tensor_parallel_degree", "4"}})),
+            "serving.properties: option.tensor_parallel_degree is \"4\", which cannot be served: "
+            "splitting a model over several devices is not in this build yet; set it to 1");
+  EXPECT_NE(ErrorOf(Env({{"TENSOR_PARALLEL_DEGREE", "2"}})).find("TENSOR_PARALLEL_DEGREE"),
+            std::string::npos);
+  EXPECT_NE(ErrorOf(File({{"option.tensor_parallel_degree", "many"}})).find("whole number"),
+            std::string::npos);
+  EXPECT_NE(ErrorOf(File({{"engine", "OnnxRuntime"}})).find("Python or MPI"), std::string::npos);
+  EXPECT_NE(ErrorOf(File({{"option.entryPoint", "model.py"}})).find("Python"), std::string::npos);
+  EXPECT_NE(ErrorOf(File({{"option.load_in_8bit", "true"}})).find("quantize=int8_weight_only"),
+            std::string::npos);
+}
+
+TEST(SettingsTest, ContradictionsAreErrors) {
+  EXPECT_EQ(
+      ErrorOf(File({{"batch_size", "4"}, {"option.rolling_batch", "auto"}})),
+      "serving.properties: batch_size is \"4\" and serving.properties: option.rolling_batch is "
+      "\"auto\": a dynamic batch and a rolling batch exclude each other; remove batch_size");
+  EXPECT_EQ(Load(File({{"batch_size", "4"}})).warnings.size(), 1U);
+  EXPECT_EQ(
+      ErrorOf(File({{"option.dtype", "fp16"}, {"option.data_type", "bf16"}})),
+      "serving.properties: option.data_type is \"bf16\", but serving.properties: option.dtype is "
+      "\"fp16\"; they mean the same; remove one");
+}
+
+TEST(SettingsTest, TheDocumentationHasEveryKey) {
+  const auto text = ReadFile(std::string(DRAY_SOURCE_DIR) + "/docs/configuration.md", 1 << 20);
+  ASSERT_TRUE(text.ok()) << text.status().message();
+  for (const Setting& setting : SettingTable()) {
+    const std::string row = fmt::format("| `{}` | `--{}` |", setting.property, setting.flag);
+    EXPECT_NE(text->find(row), std::string::npos) << row;
+  }
+}
+
+}  // namespace
+}  // namespace dray::settings

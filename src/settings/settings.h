@@ -1,0 +1,62 @@
+// What an operator can set, as typed values: of the server, and of a model that it serves.
+//
+// Where the values come from is in load_settings.h, which keys there are in settings_table.h.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "engine/engine_options.h"
+#include "settings/number_formats.h"
+#include "settings/output_format.h"
+#include "settings/quantization_settings.h"
+#include "settings/speculation_settings.h"
+
+namespace dray::settings {
+
+struct ServerSettings {
+  std::string host = "127.0.0.1";
+  uint16_t port = 8080;
+  int64_t http_threads = 2;
+  int64_t max_connections = 1024;
+  int64_t max_request_bytes = int64_t{64} << 20;
+  bool allow_multi_status = false;
+  std::string request_id_header = "x-request-id";
+  int64_t drain_timeout_s = 25;
+};
+
+struct ModelSettings {
+  std::string model_id;    // a folder or a .gguf file; "" if none was given
+  std::string model_name;  // "": the last part of the model's path (serving/load/model_files.h)
+  std::string tokenizer;   // "": beside the model
+  WeightDType dtype;
+  QuantizationSettings quantization;
+  engine::LoadFormat load_format = engine::LoadFormat::kCheckpoint;
+  bool forbid_pickle = false;
+
+  // Its engine. 0: the engine's own default.
+  int64_t threads = 0;
+  int64_t threads_batch = 0;
+  bool pin_threads = true;
+  int64_t max_model_len = 0;
+  int64_t max_rolling_batch_size = 32;
+  int64_t max_rolling_batch_prefill_tokens = 0;
+  int64_t kv_cache_bytes = 0;
+  CacheDType kv_cache_dtype;
+  int64_t block_size = 0;
+  SpeculationSettings speculation;
+
+  // Its requests.
+  int64_t job_queue_size = 1000;
+  int64_t predict_timeout_s = 120;
+  int64_t chunked_read_timeout_s = 120;
+  OutputFormat output_formatter = OutputFormat::kByRequest;
+  bool enable_streaming = false;
+};
+
+struct Settings {
+  ServerSettings server;
+  ModelSettings model;
+};
+
+}  // namespace dray::settings

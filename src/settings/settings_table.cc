@@ -1,0 +1,238 @@
+#include "settings/settings_table.h"
+
+#include <cctype>
+
+#include "settings/setting_values.h"
+
+namespace dray::settings {
+namespace {
+
+using S = Settings;
+using Scope = Setting::Scope;
+using Text = std::string_view;
+
+constexpr int64_t kMaxSeconds = 365 * 24 * 3600;
+
+Status SetLoadFormat(engine::LoadFormat& out, Text text) {
+  if (text != "auto" && text != "dummy") return MustBe("it must be auto or dummy");
+  out = text == "dummy" ? engine::LoadFormat::kDummy : engine::LoadFormat::kCheckpoint;
+  return OkStatus();
+}
+
+Status SetFormatter(OutputFormat& out, Text text) {
+  const auto format = ParseOutputFormat(text);
+  if (!format) return MustBe("it must be one of json, jsonlines, sse");
+  out = *format;
+  return OkStatus();
+}
+
+// "http://host:port", the port being optional.
+Status SetAddress(S& settings, Text text) {
+  constexpr Text kScheme = "http://";
+  if (!text.starts_with(kScheme)) {
+    return Status(StatusCode::kUnsupported,
+                  "only http:// addresses can be served; put a TLS proxy before dray for https");
+  }
+  text.remove_prefix(kScheme.size());
+  if (text.ends_with('/')) text.remove_suffix(1);
+  const size_t colon = text.rfind(':');
+  const bool has_port = colon != Text::npos && text.find(']', colon) == Text::npos;
+  Text host = has_port ? text.substr(0, colon) : text;
+  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+  if (host.empty()) return MustBe("it must be http://HOST:PORT");
+  int64_t port = settings.server.port;
+  if (has_port) DRAY_RETURN_IF_ERROR(SetCount(port, text.substr(colon + 1), 0, 65535));
+  settings.server.host = host;
+  settings.server.port = static_cast<uint16_t>(port);
+  return OkStatus();
+}
+
+Status SetPort(S& settings, Text text) {
+  int64_t port = 0;
+  DRAY_RETURN_IF_ERROR(SetCount(port, text, 0, 65535));
+  settings.server.port = static_cast<uint16_t>(port);
+  return OkStatus();
+}
+
+Status SetHttpThreads(S& settings, Text text) {
+  DRAY_RETURN_IF_ERROR(SetCount(settings.server.http_threads, text, 0, 64));
+  // 0 asks for the default, as in DJLServing.
+  if (settings.server.http_threads == 0)
+    settings.server.http_threads = ServerSettings().http_threads;
+  return OkStatus();
+}
+
+// What --enable-streaming takes: true, false, and an old third value.
+Status SetStreaming(bool& out, Text text) {
+  if (text == "huggingface") {
+    out = true;
+    return OkStatus();
+  }
+  return SetBool(out, text);
+}
+
+constexpr Setting kSettings[] = {
+    {"option.model_id", "model-id", "FOLDER", "",
+     "The folder of the checkpoint: config.json, weights and tokenizer; or a .gguf file.",
+     Scope::kModel, "", "HF_MODEL_ID", [](S& s, Text v) { return SetText(s.model.model_id, v); }},
+    {"model_name", "model-name", "NAME", "the last part of the model's folder",
+     "The model's name in /predictions/NAME.", Scope::kModel, "option.modelName", "",
+     [](S& s, Text v) { return SetText(s.model.model_name, v); }},
+    {"option.tokenizer", "tokenizer", "FOLDER", "the model's folder",
+     "Where the tokenizer's files are: a folder, or a .gguf file.", Scope::kModel, "", "",
+     [](S& s, Text v) { return SetText(s.model.tokenizer, v); }},
+    {"option.dtype", "dtype", "TYPE", "auto",
+     "How weights are kept and computed: auto (as in the checkpoint), fp32, fp16, bf16, int8, "
+     "int4.",
+     Scope::kModel, "option.data_type", "",
+     [](S& s, Text v) { return SetWeightDType(s.model.dtype, v); }},
+    {"option.quantize", "quantize", "METHOD", "none",
+     "How weights become integers: dynamic_int8 (also what dtype=int8 means), int8_weight_only, "
+     "int4 (also dtype=int4), int4_asym (with zero points), smoothquant; or what the checkpoint "
+     "is already: gptq, awq. A dtype beside it names the floats that the token table and the head "
+     "stay in.",
+     Scope::kModel, "", "HF_MODEL_QUANTIZE",
+     [](S& s, Text v) { return SetQuantize(s.model.quantization, v); }},
+    {"option.quantize_group_size", "quantize-group-size", "N", "0",
+     "Input channels that share a scale: 32, 64 or 128, for dynamic_int8, int4 and int4_asym; 0: "
+     "all of dynamic_int8, 64 of int4.",
+     Scope::kModel, "", "", [](S& s, Text v) { return SetGroupSize(s.model.quantization, v); }},
+    {"option.smoothquant_alpha", "smoothquant-alpha", "A", "0.5",
+     "With smoothquant: how much of the activations' range goes over to the weights, from 0 to 1.",
+     Scope::kModel, "", "",
+     [](S& s, Text v) { return SetSmoothquantAlpha(s.model.quantization, v); }},
+    {"option.calibration_file", "calibration-file", "FILE",
+     "calibration.json in the model's folder",
+     "With smoothquant: what dray calibrate wrote of this model; here or in the model's folder.",
+     Scope::kModel, "", "",
+     [](S& s, Text v) { return SetText(s.model.quantization.calibration_file, v); }},
+    {"option.load_format", "load-format", "FORMAT", "auto",
+     "Where weights come from: auto (the checkpoint's files), or dummy (random numbers; only "
+     "the configuration is read, to time a size without its checkpoint).",
+     Scope::kModel, "", "", [](S& s, Text v) { return SetLoadFormat(s.model.load_format, v); }},
+    {"option.forbid_pickle", "forbid-pickle", "BOOL", "false",
+     "Refuse checkpoints in torch's pickle format; only safetensors are read.", Scope::kModel, "",
+     "", [](S& s, Text v) { return SetBool(s.model.forbid_pickle, v); }},
+    {"option.threads", "threads", "N", "0",
+     "Processor threads that compute; 0: all that this process may use.", Scope::kModel, "", "",
+     [](S& s, Text v) { return SetCount(s.model.threads, v, 0, 1024); }},
+    {"option.threads_batch", "threads-batch", "N", "0",
+     "Processor threads for prompts and steps of 32 tokens or more; 0: as threads.", Scope::kModel,
+     "option.threads_prompt", "",
+     [](S& s, Text v) { return SetCount(s.model.threads_batch, v, 0, 1024); }},
+    {"option.pin_threads", "pin-threads", "BOOL", "true",
+     "Keep each thread on its processor if they take all, else on its memory node.", Scope::kModel,
+     "", "", [](S& s, Text v) { return SetBool(s.model.pin_threads, v); }},
+    {"option.max_model_len", "max-model-len", "TOKENS", "0",
+     "Prompt and new tokens of one sequence; 0: what the model allows.", Scope::kModel,
+     "option.n_positions option.max_tokens", "",
+     [](S& s, Text v) { return SetCount(s.model.max_model_len, v, 0, 1 << 30); }},
+    {"option.max_rolling_batch_size", "max-rolling-batch-size", "N", "32",
+     "Sequences that are computed together.", Scope::kModel, "", "MAX_BATCH_SIZE",
+     [](S& s, Text v) { return SetCount(s.model.max_rolling_batch_size, v, 1, 65536); }},
+    {"option.max_rolling_batch_prefill_tokens", "max-rolling-batch-prefill-tokens", "TOKENS", "0",
+     "Prompt tokens that one step computes; 0: the engine's own choice.", Scope::kModel, "",
+     "MAX_BATCH_PREFILL_TOKENS",
+     [](S& s, Text v) {
+       return SetCount(s.model.max_rolling_batch_prefill_tokens, v, 0, 1 << 30);
+     }},
+    {"option.kv_cache_bytes", "kv-cache-bytes", "BYTES", "0",
+     "Memory for keys and values, e.g. 4GiB; 0: what the batch can use, within what is free.",
+     Scope::kModel, "", "", [](S& s, Text v) { return SetBytes(s.model.kv_cache_bytes, v, 0); }},
+    {"option.kv_cache_dtype", "kv-cache-dtype", "TYPE", "auto",
+     "How keys and values are kept: auto (follows dtype), fp32, fp16, bf16, int8.", Scope::kModel,
+     "", "", [](S& s, Text v) { return SetCacheDType(s.model.kv_cache_dtype, v); }},
+    {"option.block_size", "block-size", "TOKENS", "0",
+     "Tokens in one block of the key/value cache; 0: the engine's own choice.", Scope::kModel, "",
+     "", [](S& s, Text v) { return SetCount(s.model.block_size, v, 0, 1024); }},
+    {"option.speculative_method", "speculative-method", "METHOD", "auto",
+     "How tokens are guessed ahead, which changes none of them: ngram (from the text so far), "
+     "draft_model, none, auto (draft_model if one is named, else none).",
+     Scope::kModel, "", "",
+     [](S& s, Text v) { return SetSpeculativeMethod(s.model.speculation, v); }},
+    {"option.speculative_draft_model", "speculative-draft-model", "FOLDER", "",
+     "The folder of a smaller model with the same vocabulary, which guesses tokens ahead.",
+     Scope::kModel, "option.draft_model_id option.speculative_model", "",
+     [](S& s, Text v) { return SetDraftModel(s.model.speculation, v); }},
+    {"option.speculative_draft_dtype", "speculative-draft-dtype", "TYPE", "auto",
+     "How the draft model's weights are kept: as dtype.", Scope::kModel, "", "",
+     [](S& s, Text v) { return SetWeightDType(s.model.speculation.draft_dtype, v); }},
+    {"option.num_speculative_tokens", "num-speculative-tokens", "N", "0",
+     "The most tokens guessed at a time for one sequence, 16 at the utmost; 0: as many as pay.",
+     Scope::kModel, "option.speculative_length", "",
+     [](S& s, Text v) { return SetCount(s.model.speculation.num_tokens, v, 0, 1024); }},
+    {"option.prompt_lookup_max", "prompt-lookup-max", "N", "4",
+     "With ngram: how many of the last tokens are looked for in the text before them.",
+     Scope::kModel, "option.ngram_prompt_lookup_max", "",
+     [](S& s, Text v) { return SetCount(s.model.speculation.lookup_max, v, 1, 1024); }},
+    {"option.prompt_lookup_min", "prompt-lookup-min", "N", "1",
+     "With ngram: how many of them must be found.", Scope::kModel, "option.ngram_prompt_lookup_min",
+     "", [](S& s, Text v) { return SetCount(s.model.speculation.lookup_min, v, 1, 1024); }},
+    {"option.speculative_config", "speculative-config", "JSON", "",
+     "The same as one JSON object, as vLLM takes it: method, model, num_speculative_tokens, "
+     "prompt_lookup_max, prompt_lookup_min.",
+     Scope::kModel, "", "",
+     [](S& s, Text v) { return SetSpeculativeConfig(s.model.speculation, v); }},
+    {"job_queue_size", "job-queue-size", "N", "1000",
+     "Requests that may wait; further ones are refused with 503.", Scope::kModel, "",
+     "MAX_CONCURRENT_REQUESTS",
+     [](S& s, Text v) { return SetCount(s.model.job_queue_size, v, 0, 1 << 24); }},
+    {"option.predict_timeout", "predict-timeout", "SECONDS", "120",
+     "How long a request may wait for its first token.", Scope::kModel, "",
+     "PREDICT_TIMEOUT SAGEMAKER_MODEL_SERVER_TIMEOUT_SECONDS SAGEMAKER_MODEL_SERVER_TIMEOUT",
+     [](S& s, Text v) { return SetCount(s.model.predict_timeout_s, v, 1, kMaxSeconds); }},
+    {"chunked_read_timeout", "chunked-read-timeout", "SECONDS", "120",
+     "How long a request may wait between two tokens.", Scope::kServer, "", "",
+     [](S& s, Text v) { return SetCount(s.model.chunked_read_timeout_s, v, 1, kMaxSeconds); }},
+    {"option.output_formatter", "output-formatter", "FORMAT", "by the request's \"stream\"",
+     "How answers are written, whatever the request asks for: json, jsonlines, sse.", Scope::kModel,
+     "", "", [](S& s, Text v) { return SetFormatter(s.model.output_formatter, v); }},
+    {"option.enable_streaming", "enable-streaming", "BOOL", "false",
+     "Stream answers to requests that do not say whether they want it.", Scope::kModel, "", "",
+     [](S& s, Text v) { return SetStreaming(s.model.enable_streaming, v); }},
+    {"inference_address", "inference-address", "URL", "http://127.0.0.1:8080",
+     "Where to listen, http://HOST:PORT.", Scope::kServer, "", "", SetAddress},
+    {"host", "host", "HOST", "127.0.0.1", "The address to listen on; 0.0.0.0 for every interface.",
+     Scope::kServer, "", "", [](S& s, Text v) { return SetText(s.server.host, v); }},
+    {"port", "port", "PORT", "8080", "The port to listen on; 0 for any free one.", Scope::kServer,
+     "", "SAGEMAKER_BIND_TO_PORT", SetPort},
+    {"number_of_netty_threads", "http-threads", "N", "0",
+     "Threads that read requests and write answers; 0: two.", Scope::kServer, "", "",
+     SetHttpThreads},
+    {"max_connections", "max-connections", "N", "1024",
+     "Connections at a time; further ones are refused with 503.", Scope::kServer, "", "",
+     [](S& s, Text v) { return SetCount(s.server.max_connections, v, 1, 1 << 20); }},
+    {"max_request_size", "max-request-size", "BYTES", "64MiB",
+     "The largest body of a request; larger ones are refused with 413.", Scope::kServer, "",
+     "SAGEMAKER_MAX_REQUEST_SIZE",
+     [](S& s, Text v) { return SetBytes(s.server.max_request_bytes, v, 1); }},
+    {"allow_multi_status", "allow-multi-status", "BOOL", "false",
+     "Answer /ping with 207 while a model is being loaded.", Scope::kServer, "", "",
+     [](S& s, Text v) { return SetBool(s.server.allow_multi_status, v); }},
+    {"request_id_header_key", "request-id-header", "NAME", "x-request-id",
+     "The request header whose value is taken as the request's id.", Scope::kServer, "", "",
+     [](S& s, Text v) { return SetText(s.server.request_id_header, v); }},
+    {"drain_timeout", "drain-timeout", "SECONDS", "25",
+     "How long a server that was told to end goes on with what it has begun.", Scope::kServer, "",
+     "", [](S& s, Text v) { return SetCount(s.server.drain_timeout_s, v, 0, kMaxSeconds); }},
+};
+
+}  // namespace
+
+std::span<const Setting> SettingTable() { return kSettings; }
+
+std::string EnvironmentName(std::string_view property) {
+  std::string out;
+  if (property.starts_with("option.")) {
+    out = "OPTION_";
+    property.remove_prefix(7);
+  } else {
+    out = "SERVING_";
+  }
+  for (const char c : property) {
+    out += static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  }
+  return out;
+}
+
+}  // namespace dray::settings

@@ -1,0 +1,152 @@
+// `dray serve` while its model is being loaded: it listens, says that it is not ready, and ends at
+// once if it is told to. And the name of a model, however its path is spelt.
+#include <gtest/gtest.h>
+
+#include <charconv>
+#include <chrono>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "base/parse/json.h"
+#include "testing/http_client.h"
+#include "testing/large_model.h"
+#include "testing/process.h"
+
+namespace dray::testing {
+namespace {
+
+namespace fs = std::filesystem;
+
+const std::string kDray = DRAY_PROGRAM;
+
+// The port in a line that says "http://HOST:PORT".
+uint16_t PortOf(const std::string& line) {
+  uint16_t port = 0;
+  const size_t colon = line.find(':', line.find("http://") + 7);
+  std::from_chars(line.data() + colon + 1, line.data() + line.size(), port);
+  return port;
+}
+
+std::string StatusOf(const HttpResponse& ping, const std::string& model) {
+  return *Json::Parse(ping.body)->Find(model)->Find("status")->AsString();
+}
+
+class LoadingServer {
+ public:
+  LoadingServer()
+      : process_({kDray, "serve", folder_.dir().string(), "--port", "0", "--load-format", "dummy",
+                  "--dtype", "bf16", "--threads", "1", "--max-model-len", "64"}) {
+    if (const auto line = process_.ReadUntil("listening on")) port_ = PortOf(*line);
+    EXPECT_NE(port_, 0) << process_.output();
+  }
+
+  Process& process() { return process_; }
+  uint16_t port() const { return port_; }
+  std::string name() const { return folder_.name(); }
+
+ private:
+  // 380 million weights: whole seconds of one thread.
+  const LargeModelFolder folder_{24};
+  Process process_;
+  uint16_t port_ = 0;
+};
+
+TEST(ServeStartTest, IsNotReadyBeforeItsModelIs) {
+  LoadingServer server;
+  const auto ping = Get(server.port(), "/ping");
+  ASSERT_TRUE(ping);
+  EXPECT_EQ(ping->status, 503);
+  EXPECT_EQ(StatusOf(*ping, server.name()), "PENDING");
+  const auto refused = Post(server.port(), "/invocations", R"({"inputs": "x"})");
+  ASSERT_TRUE(refused);
+  EXPECT_EQ(refused->status, 503);
+  EXPECT_NE(refused->body.find("Model is not ready: " + server.name()), std::string::npos);
+
+  ASSERT_TRUE(server.process().ReadUntil("serving " + server.name() + " on http://"));
+  const auto ready = Get(server.port(), "/ping");
+  ASSERT_TRUE(ready);
+  EXPECT_EQ(ready->status, 200);
+  EXPECT_EQ(StatusOf(*ready, server.name()), "Healthy");
+  server.process().Signal(SIGTERM);
+  EXPECT_EQ(server.process().Wait(), 0);
+}
+
+TEST(ServeStartTest, ASignalEndsLoading) {
+  LoadingServer server;
+  const auto signalled = std::chrono::steady_clock::now();
+  server.process().Signal(SIGTERM);
+  EXPECT_EQ(server.process().Wait(), 0);
+  EXPECT_LT(std::chrono::steady_clock::now() - signalled, std::chrono::seconds(2));
+  EXPECT_EQ(server.process().output().find("serving "), std::string::npos);
+}
+
+TEST(ServeStartTest, AModelThatCannotBeLoadedEndsTheServer) {
+  const LargeModelFolder folder(1);  // without weights
+  const auto result = RunProcess({kDray, "serve", folder.dir().string(), "--port", "0"});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_NE(result.errors.find("dray serve: "), std::string::npos) << result.errors;
+  EXPECT_NE(result.errors.find(folder.dir().string()), std::string::npos) << result.errors;
+  EXPECT_EQ(result.output, "");
+}
+
+// The small demo model in a folder called "gpt2".
+class NamedFolder {
+ public:
+  NamedFolder() {
+    std::string pattern = ::testing::TempDir() + "serve_start_XXXXXX";
+    EXPECT_NE(::mkdtemp(pattern.data()), nullptr);
+    root_ = pattern;
+    fs::copy(fs::path(DRAY_SOURCE_DIR) / "models" / "demo", root_ / "gpt2");
+  }
+  ~NamedFolder() { fs::remove_all(root_); }
+  NamedFolder(const NamedFolder&) = delete;
+  NamedFolder& operator=(const NamedFolder&) = delete;
+  const fs::path& root() const { return root_; }
+
+ private:
+  fs::path root_;
+};
+
+// Starts `command` by a shell in the model's folder; it must serve "gpt2" and answer by that name
+// and by none.
+void ExpectNameIsGpt2(const NamedFolder& folder, const std::string& command) {
+  Process process(
+      {"/bin/sh", "-c", "cd '" + (folder.root() / "gpt2").string() + "' && exec " + command});
+  const auto line = process.ReadUntil("serving gpt2 on ");
+  ASSERT_TRUE(line) << command << "\n" << process.output();
+  const uint16_t port = PortOf(*line);
+  const auto ping = Get(port, "/ping");
+  ASSERT_TRUE(ping);
+  EXPECT_EQ(StatusOf(*ping, "gpt2"), "Healthy");
+  const std::string body = R"({"inputs": "One day", "parameters": {"max_new_tokens": 1}})";
+  for (const char* path : {"/invocations", "/predictions/gpt2"}) {
+    const auto answer = Post(port, path, body);
+    ASSERT_TRUE(answer);
+    EXPECT_EQ(answer->status, 200) << command << " " << path << " " << answer->body;
+  }
+}
+
+TEST(ServeStartTest, TheNameIsTheLastPartOfThePathInEverySpelling) {
+  const NamedFolder folder;
+  const std::string serve = "'" + kDray + "' serve --port 0";
+  const std::string path = (folder.root() / "gpt2").string();
+  for (const std::string& spelt : {path + "/", path + "/.", std::string("./"), std::string(".")}) {
+    ExpectNameIsGpt2(folder, serve + " '" + spelt + "'");
+    ExpectNameIsGpt2(folder, serve + " --model-id '" + spelt + "'");
+    ExpectNameIsGpt2(folder, "env HF_MODEL_ID='" + spelt + "' " + serve);
+    ExpectNameIsGpt2(folder, "env OPTION_MODEL_ID='" + spelt + "' " + serve);
+  }
+  // A folder with nothing but serving.properties.
+  for (const std::string& spelt : {path + "/", path + "/./"}) {
+    fs::create_directories(folder.root() / "settings");
+    std::ofstream(folder.root() / "settings" / "serving.properties")
+        << "option.model_id=" << spelt << "\n";
+    ExpectNameIsGpt2(folder, serve + " ../settings");
+  }
+}
+
+}  // namespace
+}  // namespace dray::testing
