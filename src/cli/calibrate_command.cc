@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <fmt/ostream.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <memory>
 #include <ostream>
@@ -90,33 +89,38 @@ Status Calibrate(const CalibrateOptions& options, std::ostream& out) {
 
 }  // namespace
 
-void AddCalibrateOptions(CLI::App& command, CalibrateOptions& options) {
-  command.add_option("model", options.model.model, "Folder of the model, or: demo")
-      ->required()
-      ->type_name("MODEL");
-  command
-      .add_option("--text", options.text_file,
-                  "Text such as the model will read; some pages are enough")
-      ->required()
-      ->type_name("FILE");
-  command.add_option("--out", options.out_file, "Where the calibration goes, as JSON")
-      ->required()
-      ->type_name("FILE");
-  command.add_option("--tokens", options.num_tokens, "At most so many tokens of the text")
-      ->check(CLI::Range(int64_t{1}, int64_t{1} << 30))
-      ->type_name("N")
-      ->capture_default_str();
-  const auto add_setting = [&](const std::string& name, const char* value, const char* help) {
-    command
-        .add_option_function<std::string>(
-            "--" + name,
-            [&options, name](const std::string& text) { options.model.flags[name] = text; }, help)
-        ->type_name(value);
-  };
-  add_setting(
-      "dtype", "TYPE",
-      "Floats that the model is computed in: auto (as in the checkpoint), fp32, fp16, bf16");
-  add_setting("threads", "N", "Processor threads; 0: all that this process may use");
+void AddCalibrateOptions(Command command, CalibrateOptions& options) {
+  command.Add({.names = "model",
+               .target = &options.model.model,
+               .help = "Folder of the model, or: demo",
+               .type = "MODEL",
+               .is_required = true});
+  command.Add({.names = "--text",
+               .target = &options.text_file,
+               .help = "Text such as the model will read; some pages are enough",
+               .type = "FILE",
+               .is_required = true});
+  command.Add({.names = "--out",
+               .target = &options.out_file,
+               .help = "Where the calibration goes, as JSON",
+               .type = "FILE",
+               .is_required = true});
+  command.Add({.names = "--tokens",
+               .target = &options.num_tokens,
+               .help = "At most so many tokens of the text",
+               .type = "N",
+               .check = FlagLimits<int64_t>{1, int64_t{1} << 30},
+               .shows_default = true});
+  command.Add(
+      {.names = "--dtype",
+       .target = TakeFlag("dtype", options.model),
+       .help =
+           "Floats that the model is computed in: auto (as in the checkpoint), fp32, fp16, bf16",
+       .type = "TYPE"});
+  command.Add({.names = "--threads",
+               .target = TakeFlag("threads", options.model),
+               .help = "Processor threads; 0: all that this process may use",
+               .type = "N"});
 }
 
 int RunCalibrate(const CalibrateOptions& options, std::ostream& out, std::ostream& err) {

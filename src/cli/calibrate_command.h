@@ -5,11 +5,8 @@
 #include <iosfwd>
 #include <string>
 
+#include "cli/flags.h"
 #include "cli/model_options.h"
-
-namespace CLI {
-class App;
-}
 
 namespace dray::cli {
 
@@ -21,7 +18,7 @@ struct CalibrateOptions {
 };
 
 // Adds the command's arguments; `options` must live until parsing is done.
-void AddCalibrateOptions(CLI::App& command, CalibrateOptions& options);
+void AddCalibrateOptions(Command command, CalibrateOptions& options);
 
 // Runs the model, with float weights, over the first tokens of the text and writes the results to
 // the file. Returns the exit code; errors go to `err`.

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <utility>
 
 #include "base/file.h"
@@ -38,25 +37,34 @@ bool IsFolder(const fs::path& path) {
 
 }  // namespace
 
-void AddModelOptions(CLI::App& command, FlagScope scope, ModelArguments& arguments) {
-  command
-      .add_option("model", arguments.model,
-                  "Folder of the model (config.json, weights, tokenizer), a .gguf file, or: demo")
-      ->type_name("MODEL");
-  command.add_option("-f,--config-file", arguments.config_file, "A config.properties file")
-      ->type_name("FILE");
+FlagTarget TakeFlag(const std::string& flag, ModelArguments& arguments) {
+  return [&arguments, flag](const std::string& text) {
+    arguments.flags[flag] = text;
+    return OkStatus();
+  };
+}
+
+void AddModelOptions(Command command, FlagScope scope, ModelArguments& arguments) {
+  command.Add(
+      {.names = "model",
+       .target = &arguments.model,
+       .help = "Folder of the model (config.json, weights, tokenizer), a .gguf file, or: demo",
+       .type = "MODEL"});
+  command.Add({.names = "-f,--config-file",
+               .target = &arguments.config_file,
+               .help = "A config.properties file",
+               .type = "FILE"});
   for (const settings::Setting& setting : settings::SettingTable()) {
     const bool server = setting.scope == settings::Setting::Scope::kServer;
     if (setting.flag.empty() || (server && scope == FlagScope::kModel)) continue;
     const std::string flag(setting.flag);
     std::string help(setting.doc);
     if (!setting.default_text.empty()) help += fmt::format(" Default: {}.", setting.default_text);
-    command
-        .add_option_function<std::string>(
-            "--" + flag,
-            [&arguments, flag](const std::string& value) { arguments.flags[flag] = value; }, help)
-        ->type_name(std::string(setting.value))
-        ->group(server ? "Server" : "Model");
+    command.Add({.names = "--" + flag,
+                 .target = TakeFlag(flag, arguments),
+                 .help = std::move(help),
+                 .type = std::string(setting.value),
+                 .group = server ? "Server" : "Model"});
   }
 }
 

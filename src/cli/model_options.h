@@ -8,12 +8,9 @@
 
 #include "base/status.h"
 #include "cli/demo_model.h"
+#include "cli/flags.h"
 #include "serving/load/model_files.h"
 #include "settings/settings.h"
-
-namespace CLI {
-class App;
-}
 
 namespace dray::cli {
 
@@ -29,7 +26,11 @@ enum class FlagScope { kModel, kModelAndServer };
 
 // Adds the positional MODEL and one flag for each setting; `arguments` must live until
 // parsing is done.
-void AddModelOptions(CLI::App& command, FlagScope scope, ModelArguments& arguments);
+void AddModelOptions(Command command, FlagScope scope, ModelArguments& arguments);
+
+// The target of a setting's flag: the text goes to `arguments.flags[flag]`, and ResolveModel parses it
+// together with the settings from other sources.
+FlagTarget TakeFlag(const std::string& flag, ModelArguments& arguments);
 
 // The settings, and the model that they name.
 struct ResolvedModel {

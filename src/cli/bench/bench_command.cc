@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 #include <fmt/ostream.h>
 
-#include <CLI/CLI.hpp>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
@@ -41,7 +40,7 @@ void OnInterrupt(int signal) {
 using Mode = BenchArguments::Mode;
 using Format = BenchArguments::Format;
 
-std::vector<bench::MicroKind> ParseKinds(const std::string& text) {
+Result<std::vector<bench::MicroKind>> ParseKinds(const std::string& text) {
   std::vector<bench::MicroKind> kinds;
   size_t begin = 0;
   while (begin <= text.size()) {
@@ -54,22 +53,12 @@ std::vector<bench::MicroKind> ParseKinds(const std::string& text) {
     } else if (name == "batch") {
       kinds.push_back(bench::MicroKind::kBatch);
     } else {
-      throw CLI::ValidationError(
-          fmt::format("--run {}: it must be some of prompt, decode, batch", text));
+      return Status(StatusCode::kInvalidArgument,
+                    fmt::format("--run {}: it must be some of prompt, decode, batch", text));
     }
     begin = end + 1;
   }
   return kinds;
-}
-
-void AddList(CLI::App& command, const std::string& flag, std::vector<int64_t>& values,
-             const std::string& help) {
-  command
-      .add_option_function<std::string>(
-          flag, [&values](const std::string& text) { values = ParseCounts(text, kMostTokens); },
-          help)
-      ->type_name("N,N,...")
-      ->group("Sizes");
 }
 
 std::vector<int64_t> Or(const std::vector<int64_t>& values, const std::vector<int64_t>& defaults) {
@@ -187,61 +176,89 @@ Result<int> Bench(const BenchArguments& arguments, std::ostream& out) {
   return complete ? 0 : kExitInterrupted;
 }
 
+void AddModes(Command command, BenchArguments& arguments) {
+  const auto add = [&](const std::string& flag, Mode mode, const std::string& help,
+                       const std::string& excludes) {
+    command.Add({.names = flag,
+                 .target = [&arguments, mode] { arguments.mode = mode; },
+                 .help = help,
+                 .group = "What is measured (default: micro-runs beside the machine's limits)",
+                 .excludes = excludes});
+  };
+  add("--grid", Mode::kGrid, "Latency of each input and output length", "");
+  add("--batch-table", Mode::kBatchTable, "Load time, latency and tokens/s of batches", "--grid");
+  add("--limits", Mode::kLimits, "The machine alone: read bandwidth and arithmetic", "--grid");
+}
+
+void AddSizes(Command command, BenchArguments& arguments) {
+  const std::string group = "Sizes";
+  command.Add({.names = "--run",
+               .target = FillList(arguments.kinds, ParseKinds),
+               .help = "Which micro-runs: prompt, decode, batch. Default: all.",
+               .type = "RUN,RUN,...",
+               .group = group});
+  const auto add_list = [&](const std::string& flag, std::vector<int64_t>& values,
+                            const std::string& help) {
+    const auto parse = [](const std::string& text) { return ParseCounts(text, kMostTokens); };
+    command.Add({.names = flag,
+                 .target = FillList(values, parse),
+                 .help = help,
+                 .type = "N,N,...",
+                 .group = group});
+  };
+  add_list("--input", arguments.inputs, "Tokens of prompts");
+  add_list("--output", arguments.outputs, "New tokens");
+  add_list("--batch", arguments.batches, "Sequences at a time");
+  const auto add_number = [&](const std::string& flag, int64_t& value, const FlagCheck& check,
+                              const std::string& help) {
+    command.Add({.names = flag,
+                 .target = &value,
+                 .help = help,
+                 .type = "N",
+                 .group = group,
+                 .check = check,
+                 .shows_default = true});
+  };
+  const FlagLimits<int64_t> limits{1, kMostTokens};
+  add_number("--prompt", arguments.prompt, limits,
+             "Micro-runs: tokens of the prompt that is timed alone");
+  add_number("--repeats", arguments.repeats, limits,
+             "Runs of each kind, after one that does not count");
+  add_number("--seed", arguments.seed, NotNegative{}, "Of the random prompts");
+  add_number("--bandwidth-mib", arguments.bandwidth_mib, limits,
+             "Memory that is read to learn its bandwidth");
+}
+
+void AddOutputs(Command command, BenchArguments& arguments) {
+  const std::string group = "Output";
+  const auto add = [&](const std::string& flag, Format format, const std::string& help,
+                       const std::string& excludes) {
+    command.Add({.names = flag,
+                 .target = [&arguments, format] { arguments.format = format; },
+                 .help = help,
+                 .group = group,
+                 .excludes = excludes});
+  };
+  add("--json", Format::kJson, "JSON in place of a table", "");
+  add("--csv", Format::kCsv, "CSV in place of a table", "--json");
+  command.Add({.names = "--html",
+               .target = &arguments.html,
+               .help = "Write a page with charts as well",
+               .type = "FILE",
+               .group = group});
+}
+
 }  // namespace
 
-void AddBenchOptions(CLI::App& command, BenchArguments& arguments) {
+void AddBenchOptions(Command command, BenchArguments& arguments) {
   AddModelOptions(command, FlagScope::kModel, arguments.model);
-  command.footer(
+  command.SetFooter(
       "Options of the engine may be lists, which are measured one after the other: --dtype "
       "bf16,int8 --threads 1,2.");
-  const auto add_mode = [&](const std::string& flag, Mode mode, const std::string& help) {
-    return command
-        .add_flag_callback(
-            flag, [&arguments, mode] { arguments.mode = mode; }, help)
-        ->group("What is measured (default: micro-runs beside the machine's limits)");
-  };
-  CLI::Option* grid = add_mode("--grid", Mode::kGrid, "Latency of each input and output length");
-  add_mode("--batch-table", Mode::kBatchTable, "Load time, latency and tokens/s of batches")
-      ->excludes(grid);
-  add_mode("--limits", Mode::kLimits, "The machine alone: read bandwidth and arithmetic")
-      ->excludes(grid);
-  command
-      .add_option_function<std::string>(
-          "--run", [&arguments](const std::string& text) { arguments.kinds = ParseKinds(text); },
-          "Which micro-runs: prompt, decode, batch. Default: all.")
-      ->type_name("RUN,RUN,...")
-      ->group("Sizes");
-  AddList(command, "--input", arguments.inputs, "Tokens of prompts");
-  AddList(command, "--output", arguments.outputs, "New tokens");
-  AddList(command, "--batch", arguments.batches, "Sequences at a time");
-  const auto add_number = [&](const std::string& flag, int64_t& value, const std::string& help) {
-    command.add_option(flag, value, help)
-        ->check(CLI::Range(int64_t{1}, kMostTokens))
-        ->type_name("N")
-        ->group("Sizes")
-        ->capture_default_str();
-  };
-  add_number("--prompt", arguments.prompt, "Micro-runs: tokens of the prompt that is timed alone");
-  add_number("--repeats", arguments.repeats, "Runs of each kind, after one that does not count");
-  command.add_option("--seed", arguments.seed, "Of the random prompts")
-      ->check(CLI::NonNegativeNumber)
-      ->type_name("N")
-      ->group("Sizes")
-      ->capture_default_str();
-  add_number("--bandwidth-mib", arguments.bandwidth_mib,
-             "Memory that is read to learn its bandwidth");
-  const auto add_format = [&](const std::string& flag, Format format, const std::string& help) {
-    return command
-        .add_flag_callback(
-            flag, [&arguments, format] { arguments.format = format; }, help)
-        ->group("Output");
-  };
+  AddModes(command, arguments);
+  AddSizes(command, arguments);
   AddLoadOptions(command, arguments.load);
-  CLI::Option* json = add_format("--json", Format::kJson, "JSON in place of a table");
-  add_format("--csv", Format::kCsv, "CSV in place of a table")->excludes(json);
-  command.add_option("--html", arguments.html, "Write a page with charts as well")
-      ->type_name("FILE")
-      ->group("Output");
+  AddOutputs(command, arguments);
 }
 
 int RunBench(const BenchArguments& arguments, std::ostream& out, std::ostream& err) {

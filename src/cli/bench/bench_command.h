@@ -8,11 +8,8 @@
 
 #include "bench/model_bench.h"
 #include "cli/bench/bench_load.h"
+#include "cli/flags.h"
 #include "cli/model_options.h"
-
-namespace CLI {
-class App;
-}
 
 namespace dray::cli {
 
@@ -40,7 +37,7 @@ struct BenchArguments {
 };
 
 // `arguments` must live until parsing is done.
-void AddBenchOptions(CLI::App& command, BenchArguments& arguments);
+void AddBenchOptions(Command command, BenchArguments& arguments);
 
 // Prints the report to `out` and writes the page. Returns 0, or 1 after an error, or 130 after
 // Ctrl-C; then the report has the results up to that moment.

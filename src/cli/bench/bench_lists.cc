@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <functional>
 #include <string_view>
@@ -25,7 +24,7 @@ bool ForEachPart(std::string_view text, const std::function<bool(std::string_vie
 
 }  // namespace
 
-std::vector<int64_t> ParseCounts(const std::string& text, int64_t most) {
+Result<std::vector<int64_t>> ParseCounts(const std::string& text, int64_t most) {
   std::vector<int64_t> values;
   const bool ok = ForEachPart(text, [&](std::string_view part) {
     const auto value = ParseInt64(part);
@@ -33,11 +32,12 @@ std::vector<int64_t> ParseCounts(const std::string& text, int64_t most) {
     return value && *value >= 1 && *value <= most;
   });
   if (ok) return values;
-  throw CLI::ValidationError(fmt::format(
-      "{}: it must be whole numbers from 1 to {} with commas between them", text, most));
+  return Status(StatusCode::kInvalidArgument,
+                fmt::format("{}: it must be whole numbers from 1 to {} with commas between them",
+                            text, most));
 }
 
-std::vector<double> ParseRates(const std::string& text) {
+Result<std::vector<double>> ParseRates(const std::string& text) {
   constexpr double kMost = 1e6;
   std::vector<double> values;
   const bool ok = ForEachPart(text, [&](std::string_view part) {
@@ -46,8 +46,8 @@ std::vector<double> ParseRates(const std::string& text) {
     return value && *value > 0 && *value <= kMost;
   });
   if (ok) return values;
-  throw CLI::ValidationError(
-      fmt::format("{}: it must be numbers above 0 with commas between them", text));
+  return Status(StatusCode::kInvalidArgument,
+                fmt::format("{}: it must be numbers above 0 with commas between them", text));
 }
 
 }  // namespace dray::cli

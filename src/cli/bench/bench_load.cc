@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <memory>
 #include <utility>
@@ -44,56 +43,90 @@ Status CheckHeaders(const std::vector<std::string>& headers) {
   return OkStatus();
 }
 
+constexpr FlagLimits<double> kSeconds{0.001, 1e6};
+
+void Add(Command command, Flag flag) {
+  flag.group = "A server under load";
+  command.Add(flag);
+}
+
+// Adds the flags that name the server.
+void AddTarget(Command command, LoadArguments& arguments) {
+  Add(command, {.names = "--url",
+                .target = &arguments.url,
+                .help = "Load the server at http://HOST:PORT in place of a model here",
+                .type = "URL"});
+  Add(command, {.names = "--api",
+                .target = &arguments.api,
+                .help = "openai, openai-chat, lmi (djl), tgi. Default: lmi.",
+                .type = "API"});
+  Add(command, {.names = "--served-model",
+                .target = &arguments.served_model,
+                .help = "The model's name in requests",
+                .type = "NAME"});
+}
+
+// Adds the flags for the number of requests at a time and in all.
+void AddLevels(Command command, LoadArguments& arguments) {
+  const auto parse_clients = [](const std::string& text) {
+    return ParseCounts(text, kMostClients);
+  };
+  Add(command,
+      {.names = "--clients",
+       .target = FillList(arguments.clients, parse_clients),
+       .help = "Clients that ask again as soon as they have their answer. Default: 1,4,8,16.",
+       .type = "N,N,..."});
+  Add(command, {.names = "--rate",
+                .target = FillList(arguments.rates, ParseRates),
+                .help = "Requests a second that arrive by themselves, at random",
+                .type = "R,R,...",
+                .excludes = "--clients"});
+  Add(command, {.names = "--requests",
+                .target = &arguments.requests,
+                .help = "Of each level. Default: 4 for each client, 20 a rate.",
+                .type = "N",
+                .check = FlagLimits<int64_t>{1, kMostRequests}});
+  Add(command, {.names = "--duration",
+                .target = &arguments.duration,
+                .help = "Of each level, in place of a number",
+                .type = "SECONDS",
+                .check = kSeconds});
+  Add(command, {.names = "--warm-up",
+                .target = &arguments.warm_up,
+                .help = "Requests before that do not count. Default: 1.",
+                .type = "N",
+                .check = FlagLimits<int64_t>{0, kMostRequests}});
+  Add(command, {.names = "--timeout",
+                .target = &arguments.timeout,
+                .help = "Without a byte of an answer. Default: 120.",
+                .type = "SECONDS",
+                .check = kSeconds});
+}
+
+// Adds the flags for the content of requests.
+void AddRequests(Command command, LoadArguments& arguments) {
+  Add(command, {.names = "--prompts",
+                .target = &arguments.prompts_file,
+                .help = "Prompts by lines, or as JSON (also ShareGPT's), in place of random words",
+                .type = "FILE"});
+  Add(command, {.names = "--header",
+                .target = &arguments.headers,
+                .help = "Sent with each request; several may be given",
+                .type = "'NAME: VALUE'"});
+  Add(command, {.names = "--no-stream",
+                .target = [&] { arguments.delivery = bench::Delivery::kWhole; },
+                .help = "Ask for whole answers"});
+  Add(command, {.names = "--respect-eos",
+                .target = [&] { arguments.ignore_eos = false; },
+                .help = "Let answers end early by themselves"});
+}
+
 }  // namespace
 
-void AddLoadOptions(CLI::App& command, LoadArguments& arguments) {
-  const auto add = [&](const std::string& flag, auto& value, const std::string& type,
-                       const std::string& help) {
-    return command.add_option(flag, value, help)->type_name(type)->group("A server under load");
-  };
-  add("--url", arguments.url, "URL",
-      "Load the server at http://HOST:PORT in place of a model here");
-  add("--api", arguments.api, "API", "openai, openai-chat, lmi (djl), tgi. Default: lmi.");
-  add("--served-model", arguments.served_model, "NAME", "The model's name in requests");
-  const auto add_list = [&](const std::string& flag, const std::string& type,
-                            const std::function<void(const std::string&)>& set,
-                            const std::string& help) {
-    return command.add_option_function<std::string>(flag, set, help)
-        ->type_name(type)
-        ->group("A server under load");
-  };
-  CLI::Option* clients = add_list(
-      "--clients", "N,N,...",
-      [&](const std::string& text) { arguments.clients = ParseCounts(text, kMostClients); },
-      "Clients that ask again as soon as they have their answer. Default: 1,4,8,16.");
-  add_list(
-      "--rate", "R,R,...", [&](const std::string& text) { arguments.rates = ParseRates(text); },
-      "Requests a second that arrive by themselves, at random")
-      ->excludes(clients);
-  add("--requests", arguments.requests, "N",
-      "Of each level. Default: 4 for each client, 20 a rate.")
-      ->check(CLI::Range(int64_t{1}, kMostRequests));
-  add("--duration", arguments.duration, "SECONDS", "Of each level, in place of a number")
-      ->check(CLI::Range(0.001, 1e6));
-  add("--warm-up", arguments.warm_up, "N", "Requests before that do not count. Default: 1.")
-      ->check(CLI::Range(int64_t{0}, kMostRequests));
-  add("--timeout", arguments.timeout, "SECONDS", "Without a byte of an answer. Default: 120.")
-      ->check(CLI::Range(0.001, 1e6));
-  add("--prompts", arguments.prompts_file, "FILE",
-      "Prompts by lines, or as JSON (also ShareGPT's), in place of random words");
-  add("--header", arguments.headers, "'NAME: VALUE'",
-      "Sent with each request; several may be given")
-      ->allow_extra_args(false);
-  const auto add_flag = [&](const std::string& flag, const std::function<void()>& set,
-                            const std::string& help) {
-    command.add_flag_callback(flag, set, help)->group("A server under load");
-  };
-  add_flag(
-      "--no-stream", [&] { arguments.delivery = bench::Delivery::kWhole; },
-      "Ask for whole answers");
-  add_flag(
-      "--respect-eos", [&] { arguments.ignore_eos = false; },
-      "Let answers end early by themselves");
+void AddLoadOptions(Command command, LoadArguments& arguments) {
+  AddTarget(command, arguments);
+  AddLevels(command, arguments);
+  AddRequests(command, arguments);
 }
 
 Result<bench::LoadOptions> MakeLoadOptions(const LoadArguments& arguments,

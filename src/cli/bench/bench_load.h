@@ -7,11 +7,8 @@
 
 #include "base/status.h"
 #include "bench/load/load_bench.h"
+#include "cli/flags.h"
 #include "cli/model_options.h"
-
-namespace CLI {
-class App;
-}
 
 namespace dray::cli {
 
@@ -31,7 +28,7 @@ struct LoadArguments {
   bool ignore_eos = true;
 };
 
-void AddLoadOptions(CLI::App& command, LoadArguments& arguments);
+void AddLoadOptions(Command command, LoadArguments& arguments);
 
 struct LoadSizes {
   int64_t input_tokens = 128;
