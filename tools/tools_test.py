@@ -213,6 +213,38 @@ class DocsTest(CheckTest):
         self.assert_fails('check_docs', {'bench/peers/README.md': '`kernels/gone.h`'}, 'README.md:1')
 
 
+class BuildTimesTest(unittest.TestCase):
+    LOG = ('# ninja log v5\n'
+           '0\t2000\t1\ta.o\t1f\n'
+           '0\t9000\t1\told.o\t1f\n'
+           '1000\t7000\t1\tb.o\t2f\n'
+           '7000\t8500\t1\tlib.a\t3f\n'
+           '7000\t8500\t1\tlib.map\t3f\n'
+           '0\t1000\t1\told.o\t4f\n')
+
+    def run_on(self, log, *options):
+        with tempfile.TemporaryDirectory() as folder:
+            if log is not None:
+                (Path(folder) / '.ninja_log').write_text(log)
+            return subprocess.run([sys.executable, '-B', TOOLS / 'build_times', *options, folder], text=True,
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def test_times_are_summed_and_the_longest_come_first(self):
+        done = self.run_on(self.LOG, '--top', '2')
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(done.stdout.splitlines(), [
+            '     8.5 s wall',
+            '    10.5 s in 4 jobs; the longest:',
+            '     6.0 s  57.1 %  b.o',
+            '     2.0 s  19.0 %  a.o'])
+
+    def test_a_folder_without_a_build_is_told(self):
+        for log in (None, '', 'words\n', '# ninja log v5\n', '# ninja log v5\n1\t2\ta.o\n'):
+            done = self.run_on(log)
+            self.assertEqual((done.returncode, done.stdout), (1, ''))
+            self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+
+
 class CppSourceTest(unittest.TestCase):
     def test_blank_keeps_lines_and_code(self):
         text = 'a; // {\nb("{\\"}"); /* {\n */ c(R"x({)" )x"); d = \'{\'; e = 1\'000;'
