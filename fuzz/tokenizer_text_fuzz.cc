@@ -10,6 +10,7 @@
 
 #include "base/check.h"
 #include "base/parse/json.h"
+#include "base/testing/source_dir.h"
 #include "tokenizer/tokenizer.h"
 
 namespace {
@@ -19,7 +20,7 @@ using dray::tokenizer::Tokenizer;
 std::vector<std::unique_ptr<Tokenizer>> LoadAll() {
   std::vector<std::unique_ptr<Tokenizer>> all;
   for (const char* name : {"gpt2", "llama2", "bert", "t5", "qwen2"}) {
-    const auto dir = std::filesystem::path(DRAY_SOURCE_DIR) / "tests/golden/tokenizers" / name;
+    const auto dir = dray::SourceDir() / "tests/golden/tokenizers" / name;
     auto tokenizer = Tokenizer::Load(dir);
     DRAY_CHECK(tokenizer.ok());
     all.push_back(std::move(tokenizer).value());

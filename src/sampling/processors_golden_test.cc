@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/parse/json.h"
+#include "base/testing/source_dir.h"
 #include "sampling/candidates.h"
 #include "sampling/processors.h"
 
@@ -56,7 +57,7 @@ SamplingParams ReadParams(const Json& json) {
 class GoldenTest : public testing::Test {
  protected:
   void SetUp() override {
-    std::ifstream file(std::string(DRAY_SOURCE_DIR) + "/tests/golden/sampling.json");
+    std::ifstream file(SourceDir() / "tests/golden/sampling.json");
     const std::string text((std::istreambuf_iterator<char>(file)), {});
     auto golden = Json::Parse(text);
     ASSERT_TRUE(golden.ok()) << golden.status().ToString();

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "base/file.h"
+#include "base/testing/source_dir.h"
 #include "settings/settings_table.h"
 
 namespace dray::settings {
@@ -218,7 +219,7 @@ TEST(SettingsTest, ContradictionsAreErrors) {
 }
 
 TEST(SettingsTest, TheDocumentationHasEveryKey) {
-  const auto text = ReadFile(std::string(DRAY_SOURCE_DIR) + "/docs/configuration.md", 1 << 20);
+  const auto text = ReadFile(SourceDir() / "docs/configuration.md", 1 << 20);
   ASSERT_TRUE(text.ok()) << text.status().message();
   for (const Setting& setting : SettingTable()) {
     const std::string row = fmt::format("| `{}` | `--{}` |", setting.property, setting.flag);

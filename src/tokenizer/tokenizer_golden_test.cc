@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/parse/json.h"
+#include "base/testing/source_dir.h"
 #include "tokenizer/text/utf8.h"
 #include "tokenizer/tokenizer.h"
 
@@ -17,7 +18,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-fs::path GoldenDir() { return fs::path(DRAY_SOURCE_DIR) / "tests/golden/tokenizers"; }
+fs::path GoldenDir() { return SourceDir() / "tests/golden/tokenizers"; }
 
 std::vector<std::string> VariantNames() {
   std::vector<std::string> names;

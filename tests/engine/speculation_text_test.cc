@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "base/testing/source_dir.h"
 #include "engine/token_engine.h"
 #include "serving/served_model.h"
 #include "serving/tokenizer_codec.h"
@@ -19,7 +20,7 @@
 namespace dray::serving {
 namespace {
 
-const std::filesystem::path kDemo = std::filesystem::path(DRAY_SOURCE_DIR) / "models/demo";
+const std::filesystem::path kDemo = SourceDir() / "models/demo";
 
 // Writes each event as a line, and can wait for the last event.
 class ScribeSink : public TextSink {

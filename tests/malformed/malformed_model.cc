@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/parse/json.h"
 #include "base/parse/parse_number.h"
+#include "base/testing/source_dir.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/testing/malformed_builders.h"
 
@@ -21,7 +22,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const fs::path kSource = DRAY_SOURCE_DIR;
+const fs::path kSource = SourceDir();
 
 fs::path Committed(const char* kind, const std::string& name) {
   return name == "demo" ? kSource / "models/demo" : kSource / "tests/golden" / kind / name;

@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/parse/json.h"
+#include "base/testing/source_dir.h"
 #include "engine/engine_core.h"
 #include "testing/engine_support.h"
 #include "tokenizer/tokenizer.h"
@@ -13,7 +14,7 @@
 namespace dray::engine {
 namespace {
 
-const std::filesystem::path kDemo = std::filesystem::path(DRAY_SOURCE_DIR) / "models/demo";
+const std::filesystem::path kDemo = SourceDir() / "models/demo";
 
 // If two logits are nearer than this, another order of summation may swap them: the models' float32
 // noise is below 2e-4.

@@ -9,6 +9,7 @@
 #include <fstream>
 
 #include "base/file.h"
+#include "base/testing/source_dir.h"
 #include "engine/runner/loaded_model.h"
 #include "kernels/testing/device_array.h"
 #include "testing/golden_model.h"
@@ -25,7 +26,7 @@ constexpr double kRelativeTolerance = 1e-4;
 constexpr const char* kWhole = ".gguf";
 constexpr const char* kFirstOfThree = "-00001-of-00003.gguf";
 
-fs::path GgufDir() { return fs::path(DRAY_SOURCE_DIR) / "tests/golden/gguf"; }
+fs::path GgufDir() { return SourceDir() / "tests/golden/gguf"; }
 
 std::unique_ptr<LoadedModel> Load(const fs::path& path) {
   auto model = LoadModel({.model_dir = path,

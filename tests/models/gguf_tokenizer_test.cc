@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/parse/json.h"
+#include "base/testing/source_dir.h"
 #include "checkpoint/checkpoint.h"
 #include "tokenizer/tokenizer.h"
 
@@ -17,7 +18,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-fs::path GoldenDir() { return fs::path(DRAY_SOURCE_DIR) / "tests/golden"; }
+fs::path GoldenDir() { return SourceDir() / "tests/golden"; }
 
 std::vector<int32_t> Ids(const Json& json) {
   std::vector<int32_t> ids;

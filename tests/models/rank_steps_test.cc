@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "base/testing/source_dir.h"
 #include "kernels/backend.h"
 #include "kernels/make_backend.h"
 #include "kernels/testing/device_array.h"
@@ -188,8 +189,7 @@ void Add(const std::vector<float>& part, std::vector<float>& sum) {
 class RankStepsTest : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(RankStepsTest, PartsOfTheRanksAddUpToTheWhole) {
-  const ModelFiles files =
-      OpenModelFiles(fs::path(DRAY_SOURCE_DIR) / "tests/golden" / GetParam()).value();
+  const ModelFiles files = OpenModelFiles(SourceDir() / "tests/golden" / GetParam()).value();
   const std::vector<float> x = Stream(files.description.config.stack.hidden);
   const Layer whole(files, {});
   const std::vector<float> feed_forward = whole.FeedForward(x);

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/testing/source_dir.h"
 #include "kernels/backend.h"
 #include "kernels/make_backend.h"
 #include "kernels/testing/device_array.h"
@@ -331,7 +332,7 @@ INSTANTIATE_TEST_SUITE_P(Families, RankWeightsTest, ::testing::ValuesIn(testing:
 
 // Folders of packed layers, and GGUF files with whole models.
 std::vector<std::string> IntegerCheckpoints() {
-  const fs::path golden = fs::path(DRAY_SOURCE_DIR) / "tests/golden";
+  const fs::path golden = SourceDir() / "tests/golden";
   std::vector<std::string> paths;
   for (const auto& entry : fs::directory_iterator(golden / "quantized")) {
     if (entry.is_directory()) paths.push_back("quantized/" + entry.path().filename().string());
@@ -349,7 +350,7 @@ std::vector<std::string> IntegerCheckpoints() {
 
 class RankIntegersTest : public ::testing::TestWithParam<std::string> {
  protected:
-  CheckpointSource source_{fs::path(DRAY_SOURCE_DIR) / "tests/golden" / GetParam()};
+  CheckpointSource source_{SourceDir() / "tests/golden" / GetParam()};
 };
 
 TEST_P(RankIntegersTest, KeptAsTheyAre) {

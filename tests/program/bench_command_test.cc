@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "base/parse/json.h"
+#include "base/testing/source_dir.h"
 #include "testing/process.h"
 
 namespace dray::testing {
@@ -112,7 +113,7 @@ TEST(BenchCommandTest, BatchTableAndPage) {
 TEST(BenchCommandTest, AModelFromItsConfigAlone) {
   const std::filesystem::path folder = ::testing::TempDir() + "/config_only";
   std::filesystem::create_directories(folder);
-  std::filesystem::copy_file(DRAY_SOURCE_DIR "/models/demo/config.json", folder / "config.json",
+  std::filesystem::copy_file(SourceDir() / "models/demo/config.json", folder / "config.json",
                              std::filesystem::copy_options::overwrite_existing);
   const ProcessResult result =
       SmallBench({folder.string(), "--load-format", "dummy", "--dtype", "int4"});

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/file.h"
+#include "base/testing/source_dir.h"
 #include "settings/settings_table.h"
 
 namespace dray::settings {
@@ -24,7 +25,7 @@ std::string Table(Setting::Scope scope) {
 }
 
 TEST(ConfigurationDocTest, ListsEverySettingAsItIs) {
-  const auto page = ReadFile(DRAY_SOURCE_DIR "/docs/configuration.md", 1 << 20);
+  const auto page = ReadFile(SourceDir() / "docs/configuration.md", 1 << 20);
   ASSERT_TRUE(page.ok()) << page.status().message();
   for (const auto scope : {Setting::Scope::kModel, Setting::Scope::kServer}) {
     const std::string table = Table(scope);

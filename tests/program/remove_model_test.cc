@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "base/testing/source_dir.h"
 #include "serving/load/open_model.h"
 #include "serving/repository.h"
 #include "testing/large_model.h"
@@ -93,8 +94,7 @@ TEST(RemoveModelTest, TheOtherModelDoesNotNotice) {
   SetLogLevel(LogLevel::kWarning);
   const testing::LargeModelFolder folder(6);  // about 200 MB in bf16
   ModelRepository repository;
-  Load(repository, "kept", std::filesystem::path(DRAY_SOURCE_DIR) / "models/demo",
-       engine::LoadFormat::kCheckpoint);
+  Load(repository, "kept", SourceDir() / "models/demo", engine::LoadFormat::kCheckpoint);
   const auto expected = Ask(repository, "kept");
   ASSERT_TRUE(expected.has_value());
   const int64_t before = ResidentBytes();

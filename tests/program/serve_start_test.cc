@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/parse/json.h"
+#include "base/testing/source_dir.h"
 #include "testing/http_client.h"
 #include "testing/large_model.h"
 #include "testing/process.h"
@@ -99,7 +100,7 @@ class NamedFolder {
     std::string pattern = ::testing::TempDir() + "serve_start_XXXXXX";
     EXPECT_NE(::mkdtemp(pattern.data()), nullptr);
     root_ = pattern;
-    fs::copy(fs::path(DRAY_SOURCE_DIR) / "models" / "demo", root_ / "gpt2");
+    fs::copy(SourceDir() / "models" / "demo", root_ / "gpt2");
   }
   ~NamedFolder() { fs::remove_all(root_); }
   NamedFolder(const NamedFolder&) = delete;

@@ -8,13 +8,13 @@
 #include "base/file.h"
 #include "base/mapped_file.h"
 #include "base/parse/json.h"
+#include "base/testing/source_dir.h"
 #include "checkpoint/safetensors.h"
 
 namespace dray::testing {
 namespace {
 
-const std::filesystem::path kModels =
-    std::filesystem::path(DRAY_SOURCE_DIR) / "tests/golden/models";
+const std::filesystem::path kModels = SourceDir() / "tests/golden/models";
 
 std::vector<int32_t> Ints(const Json& json) {
   std::vector<int32_t> values;

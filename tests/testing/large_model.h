@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "base/parse/json.h"
+#include "base/testing/source_dir.h"
 
 namespace dray::testing {
 
@@ -18,7 +19,7 @@ class LargeModelFolder {
  public:
   // Some 16 million weights for each layer.
   explicit LargeModelFolder(int64_t num_layers) {
-    const std::filesystem::path demo = std::filesystem::path(DRAY_SOURCE_DIR) / "models" / "demo";
+    const std::filesystem::path demo = SourceDir() / "models" / "demo";
     std::string pattern = ::testing::TempDir() + "large_model_XXXXXX";
     EXPECT_NE(::mkdtemp(pattern.data()), nullptr);
     dir_ = pattern;

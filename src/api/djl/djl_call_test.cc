@@ -8,6 +8,7 @@
 
 #include "api/djl/djl_parameters.h"
 #include "base/file.h"
+#include "base/testing/source_dir.h"
 
 namespace dray::api {
 namespace {
@@ -223,7 +224,7 @@ std::string DocumentationTable() {
 }
 
 TEST(DjlCallTest, TheDocumentationHasEveryParameterAsItIs) {
-  const auto page = ReadFile(std::string(DRAY_SOURCE_DIR) + "/docs/http-api.md", 1 << 20);
+  const auto page = ReadFile(SourceDir() / "docs/http-api.md", 1 << 20);
   ASSERT_TRUE(page.ok()) << page.status().message();
   const std::string table = DocumentationTable();
   EXPECT_NE(page->find("\n" + table + "\n"), std::string::npos)

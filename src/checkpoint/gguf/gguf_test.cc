@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/file.h"
+#include "base/testing/source_dir.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/gguf/gguf_files.h"
 #include "checkpoint/integers/block_tensor.h"
@@ -21,7 +22,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-fs::path GgufDir() { return fs::path(DRAY_SOURCE_DIR) / "tests/golden/gguf"; }
+fs::path GgufDir() { return SourceDir() / "tests/golden/gguf"; }
 
 // Bit for bit: the same products and sums, each rounded once.
 TEST(BlockFormatTest, DecodesAsTheGgufPackageDoes) {

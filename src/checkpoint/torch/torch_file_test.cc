@@ -10,13 +10,14 @@
 #include "base/file.h"
 #include "base/mapped_file.h"
 #include "base/parse/json.h"
+#include "base/testing/source_dir.h"
 
 namespace dray::checkpoint {
 namespace {
 
 namespace fs = std::filesystem;
 
-const fs::path kGoldens = fs::path(DRAY_SOURCE_DIR) / "tests/golden/checkpoint";
+const fs::path kGoldens = SourceDir() / "tests/golden/checkpoint";
 
 Json Expected(const char* kind) {
   const auto text = ReadFile(kGoldens / "expected.json", 10'000'000);

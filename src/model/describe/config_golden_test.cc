@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/file.h"
+#include "base/testing/source_dir.h"
 #include "model/testing/config_testing.h"
 
 namespace dray::model {
@@ -18,7 +19,7 @@ Json ReadJson(const std::filesystem::path& path) {
 }
 
 TEST(ConfigGoldenTest, BothSpellingsAreOneModel) {
-  const auto models = std::filesystem::path(DRAY_SOURCE_DIR) / "tests" / "golden" / "models";
+  const auto models = SourceDir() / "tests" / "golden" / "models";
   int count = 0;
   testing::internal::CaptureStderr();
   for (const auto& entry : std::filesystem::directory_iterator(models)) {

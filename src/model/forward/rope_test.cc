@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/file.h"
+#include "base/testing/source_dir.h"
 #include "model/testing/config_testing.h"
 
 namespace dray::model {
@@ -17,7 +18,7 @@ namespace {
 
 const Json& Goldens() {
   static const Json goldens = [] {
-    const auto text = ReadFile(std::string(DRAY_SOURCE_DIR) + "/tests/golden/rope.json", 16 << 20);
+    const auto text = ReadFile(SourceDir() / "tests/golden/rope.json", 16 << 20);
     EXPECT_TRUE(text.ok()) << text.status().ToString();
     return MustParse(text.ok() ? *text : "[]");
   }();
