@@ -5,7 +5,7 @@
 #include <iosfwd>
 #include <string>
 
-#include "cli/flags.h"
+#include "cli/flags/flags.h"
 #include "cli/model_options.h"
 
 namespace dray::cli {

@@ -12,7 +12,7 @@
 #include "cli/bench/bench_command.h"
 #include "cli/calibrate_command.h"
 #include "cli/exhaustion.h"
-#include "cli/flags.h"
+#include "cli/flags/flags.h"
 #include "cli/generate_command.h"
 #include "cli/inspect_command.h"
 #include "cli/serve_command.h"

@@ -8,7 +8,7 @@
 
 #include "base/status.h"
 #include "cli/demo_model.h"
-#include "cli/flags.h"
+#include "cli/flags/flags.h"
 #include "serving/load/model_files.h"
 #include "settings/settings.h"
 

@@ -8,7 +8,7 @@
 
 #include "bench/model_bench.h"
 #include "cli/bench/bench_load.h"
-#include "cli/flags.h"
+#include "cli/flags/flags.h"
 #include "cli/model_options.h"
 
 namespace dray::cli {

@@ -7,7 +7,7 @@
 
 #include "base/status.h"
 #include "bench/load/load_bench.h"
-#include "cli/flags.h"
+#include "cli/flags/flags.h"
 #include "cli/model_options.h"
 
 namespace dray::cli {
