@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "tokenizer/models/model.h"
+#include "tokenizer/models/subword_model.h"
 #include "tokenizer/steps/added_tokens.h"
-#include "tokenizer/steps/decoder.h"
+#include "tokenizer/steps/token_decoder.h"
 #include "tokenizer/steps/normalizer.h"
 #include "tokenizer/steps/post_processor.h"
 #include "tokenizer/steps/pre_tokenizer.h"
@@ -20,9 +20,9 @@ namespace dray::tokenizer {
 struct TokenizerParts {
   Normalizer normalizer;
   PreTokenizer pre_tokenizer;
-  std::unique_ptr<const Model> model;
+  std::unique_ptr<const SubwordModel> model;
   PostProcessor post_processor;
-  Decoder decoder;
+  TokenDecoder decoder;
   AddedTokens added_tokens;
   std::optional<int32_t> bos_id;
   std::optional<int32_t> eos_id;

@@ -12,7 +12,7 @@
 
 #include "base/log.h"
 #include "tokenizer/load/gguf_words.h"
-#include "tokenizer/load/model_load.h"
+#include "tokenizer/load/subword_model_load.h"
 #include "tokenizer/load/tokenizer_class.h"
 #include "tokenizer/models/bpe.h"
 #include "tokenizer/text/utf8.h"
@@ -240,7 +240,7 @@ Status GgufReader::ReadBytePairs(TokenizerParts& parts) {
   const Json words = WordRuleNode(rule);
   DRAY_ASSIGN_OR_RETURN(parts.pre_tokenizer, PreTokenizer::Load(JsonNode(words, Name("pre"))));
   const Json decoder = WordRuleNode(WordRule()).Find("pretokenizers")->AsArray()->front();
-  DRAY_ASSIGN_OR_RETURN(parts.decoder, Decoder::Load(JsonNode(decoder, "decoder")));
+  DRAY_ASSIGN_OR_RETURN(parts.decoder, TokenDecoder::Load(JsonNode(decoder, "decoder")));
   DRAY_ASSIGN_OR_RETURN(const Json::Array* array, Array("merges"));
   std::vector<std::string_view> lines;
   lines.reserve(array->size());
@@ -328,7 +328,7 @@ Status GgufReader::ReadSentencePieces(TokenizerParts& parts) {
   const Json normalizer = BlankNormalizer(prefix);
   DRAY_ASSIGN_OR_RETURN(parts.normalizer, Normalizer::Load(JsonNode(normalizer, "normalizer")));
   const Json decoder = LlamaDecoder(prefix ? FirstBlank::kStrip : FirstBlank::kKeep);
-  DRAY_ASSIGN_OR_RETURN(parts.decoder, Decoder::Load(JsonNode(decoder, "decoder")));
+  DRAY_ASSIGN_OR_RETURN(parts.decoder, TokenDecoder::Load(JsonNode(decoder, "decoder")));
   DRAY_ASSIGN_OR_RETURN(Vocab vocab, MakeVocab());
   DRAY_ASSIGN_OR_RETURN(const auto merges, ScoredMerges(vocab));
   DRAY_ASSIGN_OR_RETURN(const auto unknown, TokenId("unknown_token_id"));

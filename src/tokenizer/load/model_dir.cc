@@ -4,7 +4,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
-#include "tokenizer/load/model_load.h"
+#include "tokenizer/load/subword_model_load.h"
 #include "tokenizer/load/tokenizer_class.h"
 #include "tokenizer/load/tokenizer_json.h"
 
@@ -32,7 +32,7 @@ std::vector<std::string_view> Lines(std::string_view text) {
   return lines;
 }
 
-Result<std::unique_ptr<const Model>> LoadVocabAndMerges(const std::filesystem::path& model_dir) {
+Result<std::unique_ptr<const SubwordModel>> LoadVocabAndMerges(const std::filesystem::path& model_dir) {
   const auto vocab_path = model_dir / "vocab.json";
   const auto merges_path = model_dir / "merges.txt";
   DRAY_ASSIGN_OR_RETURN(const Json vocab_json, ReadJson(vocab_path));
@@ -43,7 +43,7 @@ Result<std::unique_ptr<const Model>> LoadVocabAndMerges(const std::filesystem::p
   if (!merges.ok()) return merges.status().WithPrefix(merges_path.string());
   auto model = BpeModel::Create(std::move(vocab).value(), *merges, BpeOptions{});
   if (!model.ok()) return model.status().WithPrefix(merges_path.string());
-  return std::unique_ptr<const Model>(std::move(model).value());
+  return std::unique_ptr<const SubwordModel>(std::move(model).value());
 }
 
 // The parts that a node of tokenizer.json would make.
@@ -65,7 +65,7 @@ Result<TokenizerParts> LoadGpt2Files(const std::filesystem::path& model_dir,
   const Json byte_level = ByteLevelNode(config.add_prefix_space.value_or(false));
   DRAY_ASSIGN_OR_RETURN(parts.pre_tokenizer,
                         PreTokenizer::Load(JsonNode(byte_level, "pre_tokenizer")));
-  DRAY_ASSIGN_OR_RETURN(parts.decoder, Decoder::Load(JsonNode(byte_level, "decoder")));
+  DRAY_ASSIGN_OR_RETURN(parts.decoder, TokenDecoder::Load(JsonNode(byte_level, "decoder")));
   DRAY_ASSIGN_OR_RETURN(parts.model, LoadVocabAndMerges(model_dir));
   // The class's own default, where the files name no token.
   constexpr std::string_view kEndOfText = "<|endoftext|>";

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "tokenizer/load/model_load.h"
+#include "tokenizer/load/subword_model_load.h"
 
 namespace dray::tokenizer {
 
@@ -46,10 +46,10 @@ Result<TokenizerParts> LoadParts(const JsonNode& root) {
   }
   DRAY_ASSIGN_OR_RETURN(const auto decoder, root.Find("decoder"));
   if (decoder) {
-    DRAY_ASSIGN_OR_RETURN(parts.decoder, Decoder::Load(*decoder));
+    DRAY_ASSIGN_OR_RETURN(parts.decoder, TokenDecoder::Load(*decoder));
   }
   DRAY_ASSIGN_OR_RETURN(const JsonNode model, root.Get("model"));
-  DRAY_ASSIGN_OR_RETURN(parts.model, LoadModel(model, !parts.pre_tokenizer.cuts()));
+  DRAY_ASSIGN_OR_RETURN(parts.model, LoadSubwordModel(model, !parts.pre_tokenizer.cuts()));
   DRAY_ASSIGN_OR_RETURN(const auto added, root.Find("added_tokens"));
   std::vector<AddedToken> tokens;
   if (added) {

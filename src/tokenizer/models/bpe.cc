@@ -33,7 +33,7 @@ Result<std::unique_ptr<BpeModel>> BpeModel::Create(Vocab vocab,
 }
 
 BpeModel::BpeModel(Vocab vocab, BpeOptions options)
-    : Model(std::move(vocab)), options_(std::move(options)) {}
+    : SubwordModel(std::move(vocab)), options_(std::move(options)) {}
 
 Status BpeModel::AddMerges(const std::vector<MergePair>& merges) {
   const size_t prefix = options_.continuing_subword_prefix.size();

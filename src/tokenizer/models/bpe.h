@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "tokenizer/models/merge_table.h"
-#include "tokenizer/models/model.h"
+#include "tokenizer/models/subword_model.h"
 #include "tokenizer/models/word_cache.h"
 
 namespace dray::tokenizer {
@@ -25,7 +25,7 @@ struct BpeOptions {
   bool long_pieces = false;    // pieces may be whole texts: worth cutting (see BpeModel)
 };
 
-class BpeModel : public Model {
+class BpeModel : public SubwordModel {
  public:
   // One line of the merges: two tokens that become one. Views must only live during Create.
   using MergePair = std::pair<std::string_view, std::string_view>;

@@ -26,7 +26,7 @@ Status NoUnk() {
 }  // namespace
 
 UnigramModel::UnigramModel(Vocab vocab, std::vector<double> scores, const UnigramOptions& options)
-    : Model(std::move(vocab)), scores_(std::move(scores)), options_(options) {
+    : SubwordModel(std::move(vocab)), scores_(std::move(scores)), options_(options) {
   double least = std::numeric_limits<double>::infinity();
   for (const double score : scores_) least = std::min(least, score);
   unk_score_ = least - kUnkPenalty;

@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "tokenizer/models/model.h"
+#include "tokenizer/models/subword_model.h"
 #include "tokenizer/models/trie.h"
 
 namespace dray::tokenizer {
@@ -15,7 +15,7 @@ struct UnigramOptions {
   bool byte_fallback = false;
 };
 
-class UnigramModel : public Model {
+class UnigramModel : public SubwordModel {
  public:
   // `vocab` holds each token under its place in the file, and `scores` one score a place.
   // kResourceExhausted if the tokens' texts are too large for the index.

@@ -21,7 +21,7 @@ Status NoUnk(std::string_view unk_token) {
 }  // namespace
 
 WordPieceModel::WordPieceModel(Vocab vocab, WordPieceOptions options)
-    : Model(std::move(vocab)), options_(std::move(options)) {}
+    : SubwordModel(std::move(vocab)), options_(std::move(options)) {}
 
 Result<std::unique_ptr<WordPieceModel>> WordPieceModel::Create(Vocab vocab,
                                                                WordPieceOptions options) {
@@ -82,7 +82,7 @@ Status WordPieceModel::Encode(const std::vector<std::string_view>& pieces,
 }
 
 WordLevelModel::WordLevelModel(Vocab vocab, std::string unk_token)
-    : Model(std::move(vocab)), unk_token_(std::move(unk_token)) {}
+    : SubwordModel(std::move(vocab)), unk_token_(std::move(unk_token)) {}
 
 Status WordLevelModel::Encode(const std::vector<std::string_view>& pieces,
                               std::vector<int32_t>& ids) const {

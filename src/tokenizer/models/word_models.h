@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "tokenizer/models/model.h"
+#include "tokenizer/models/subword_model.h"
 #include "tokenizer/models/trie.h"
 
 namespace dray::tokenizer {
@@ -17,7 +17,7 @@ struct WordPieceOptions {
   size_t max_input_chars_per_word = 100;  // a longer word is unknown
 };
 
-class WordPieceModel : public Model {
+class WordPieceModel : public SubwordModel {
  public:
   static Result<std::unique_ptr<WordPieceModel>> Create(Vocab vocab, WordPieceOptions options);
 
@@ -34,7 +34,7 @@ class WordPieceModel : public Model {
   Trie::Node continuation_ = Trie::kRoot;  // where tokens that continue a word begin, or kNone
 };
 
-class WordLevelModel : public Model {
+class WordLevelModel : public SubwordModel {
  public:
   WordLevelModel(Vocab vocab, std::string unk_token);
   Status Encode(const std::vector<std::string_view>& pieces,

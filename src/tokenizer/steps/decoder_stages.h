@@ -4,7 +4,7 @@
 #include <memory>
 #include <string>
 
-#include "tokenizer/steps/decoder.h"
+#include "tokenizer/steps/token_decoder.h"
 #include "tokenizer/text/text_pattern.h"
 
 namespace dray::tokenizer {

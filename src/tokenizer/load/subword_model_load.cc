@@ -1,4 +1,4 @@
-#include "tokenizer/load/model_load.h"
+#include "tokenizer/load/subword_model_load.h"
 
 #include <fmt/format.h>
 
@@ -10,7 +10,7 @@
 namespace dray::tokenizer {
 namespace {
 
-using ModelPtr = std::unique_ptr<const Model>;
+using ModelPtr = std::unique_ptr<const SubwordModel>;
 
 Status TooManyMerges(size_t count) {
   return {StatusCode::kResourceExhausted,
@@ -212,7 +212,7 @@ Result<std::vector<BpeModel::MergePair>> ParseMergeLines(
   return merges;
 }
 
-Result<std::unique_ptr<const Model>> LoadModel(const JsonNode& node, bool long_pieces) {
+Result<std::unique_ptr<const SubwordModel>> LoadSubwordModel(const JsonNode& node, bool long_pieces) {
   DRAY_ASSIGN_OR_RETURN(const auto given, node.FindString("type"));
   const std::string type = given ? *given : GuessType(node.value());
   if (type == "BPE") return LoadBpe(node, long_pieces);

@@ -1,4 +1,4 @@
-#include "tokenizer/steps/decoder.h"
+#include "tokenizer/steps/token_decoder.h"
 
 #include <fmt/format.h>
 
@@ -106,17 +106,17 @@ Status LoadSteps(const JsonNode& node, std::vector<DecoderStepPtr>& steps, size_
 
 }  // namespace
 
-Decoder::Decoder() { steps_.push_back(NewJoinDecoder()); }
+TokenDecoder::TokenDecoder() { steps_.push_back(NewJoinDecoder()); }
 
-Result<Decoder> Decoder::Load(const JsonNode& node) {
-  Decoder decoder;
+Result<TokenDecoder> TokenDecoder::Load(const JsonNode& node) {
+  TokenDecoder decoder;
   decoder.steps_.clear();
   size_t growth = 1;
   DRAY_RETURN_IF_ERROR(LoadSteps(node, decoder.steps_, growth));
   return decoder;
 }
 
-std::vector<std::unique_ptr<TokenSink>> Decoder::NewStages(TokenSink& out) const {
+std::vector<std::unique_ptr<TokenSink>> TokenDecoder::NewStages(TokenSink& out) const {
   std::vector<std::unique_ptr<TokenSink>> stages;
   stages.reserve(steps_.size());
   TokenSink* next = &out;

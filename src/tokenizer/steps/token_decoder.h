@@ -33,11 +33,11 @@ class DecoderStep {
   virtual std::unique_ptr<TokenSink> NewStage(TokenSink& next) const = 0;
 };
 
-class Decoder {
+class TokenDecoder {
  public:
   // What the reference does for a tokenizer without a decoder: tokens with blanks between them.
-  Decoder();
-  static Result<Decoder> Load(const JsonNode& node);
+  TokenDecoder();
+  static Result<TokenDecoder> Load(const JsonNode& node);
 
   // A chain of stages in front of `out`, the first step's last in the list. Must not
   // outlive the decoder.

@@ -1,5 +1,5 @@
 // A tokenizer's model: what turns one piece of text into ids. bpe.h, unigram.h and word_models.h
-// have the four kinds; model_load.cc reads them.
+// have the four kinds; load/subword_model_load.cc reads them.
 #pragma once
 
 #include <cstdint>
@@ -12,9 +12,9 @@
 
 namespace dray::tokenizer {
 
-class Model {
+class SubwordModel {
  public:
-  virtual ~Model() = default;
+  virtual ~SubwordModel() = default;
 
   // Appends the ids of each piece (none is empty), in order. Errors if a piece has a character that
   // the vocabulary lacks and the model has no way to say so. Safe from several threads.
@@ -24,7 +24,7 @@ class Model {
   const Vocab& vocab() const { return vocab_; }
 
  protected:
-  explicit Model(Vocab vocab) : vocab_(std::move(vocab)) {}
+  explicit SubwordModel(Vocab vocab) : vocab_(std::move(vocab)) {}
 
  private:
   Vocab vocab_;

@@ -6,12 +6,12 @@
 
 #include "tokenizer/json_node.h"
 #include "tokenizer/models/bpe.h"
-#include "tokenizer/models/model.h"
+#include "tokenizer/models/subword_model.h"
 
 namespace dray::tokenizer {
 
 // `long_pieces`: whether the pre-tokenizer may leave texts whole (see BpeOptions).
-Result<std::unique_ptr<const Model>> LoadModel(const JsonNode& node, bool long_pieces);
+Result<std::unique_ptr<const SubwordModel>> LoadSubwordModel(const JsonNode& node, bool long_pieces);
 
 // A vocabulary from {"token": id, ...}.
 Result<Vocab> LoadVocabObject(const JsonNode& node);
