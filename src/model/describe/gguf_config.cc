@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "model/describe/gguf_end_tokens.h"
 #include "model/describe/gguf_names.h"
 #include "model/describe/tied_head.h"
 
@@ -119,7 +120,7 @@ constexpr std::array kNeutralKeys = {
 };
 
 // Keys that other code here reads, or that repeat what the tensors say.
-constexpr std::array<std::string_view, 17> kOtherKeys = {
+constexpr std::array<std::string_view, 18> kOtherKeys = {
     "attention.head_count_kv",
     "attention.key_length",
     "attention.max_alibi_bias",
@@ -129,6 +130,7 @@ constexpr std::array<std::string_view, 17> kOtherKeys = {
     "feed_forward_length",
     "rope.dimension_count",
     "rope.freq_base",
+    "rope.scale_linear",
     "rope.scaling.factor",
     "rope.scaling.finetuned",
     "rope.scaling.original_context_length",
@@ -141,16 +143,10 @@ constexpr std::array<std::string_view, 17> kOtherKeys = {
 
 constexpr std::array kScalingKeys = {
     KeyPair{"rope.scaling.type", "rope_type"},
-    KeyPair{"rope.scaling.factor", "factor"},
     KeyPair{"rope.scaling.original_context_length", "original_max_position_embeddings"},
     KeyPair{"rope.scaling.yarn_beta_fast", "beta_fast"},
     KeyPair{"rope.scaling.yarn_beta_slow", "beta_slow"},
 };
-
-// Tokens that end an answer, known by their texts. A file names only one end token, but chat models
-// have a second one, which ends a turn.
-constexpr std::array<std::string_view, 5> kTurnEnds = {"<|eot_id|>", "<|im_end|>", "<|end|>",
-                                                       "<end_of_turn>", "<|eom_id|>"};
 
 std::string KnownArchitectures() {
   std::string names;
@@ -287,43 +283,37 @@ Status Describer::AddRotation(Json& config) const {
   return OkStatus();
 }
 
+// How much longer than in training a context may be. Files of old converters say it under another
+// key, and without a type, which was linear then. 0 stands for "not scaled".
 void Describer::AddScaling(Json& config) const {
   const Json* type = Find("rope.scaling.type");
-  if (type == nullptr || *type == Json("none")) return;
+  if (type != nullptr && *type == Json("none")) return;
+  const Json* factor = Find("rope.scaling.factor");
+  if (factor == nullptr) factor = Find("rope.scale_linear");
+  if (factor != nullptr && factor->AsDouble() == 0.0) return;
+  const bool linear = type == nullptr || *type == Json("linear");
+  if (linear && factor == nullptr) return;
   Json scaling = Json::MakeObject();
   for (const auto& [gguf, key] : kScalingKeys) {
     if (const Json* value = Find(gguf)) scaling.Set(key, *value);
   }
+  if (linear) scaling.Set("rope_type", "linear");
+  if (factor != nullptr) scaling.Set("factor", *factor);
   // Converters write transformers' attention_factor here. They write 1 if the model has none; then
   // it follows from the factor.
   const Json* attention = Find("rope.scaling.yarn_attn_factor");
-  if (attention != nullptr && attention->AsDouble() != 1.0 && *type == Json("yarn")) {
+  const bool yarn = type != nullptr && *type == Json("yarn");
+  if (yarn && attention != nullptr && attention->AsDouble() != 1.0) {
     scaling.Set("attention_factor", *attention);
   }
   config.Set("rope_scaling", std::move(scaling));
 }
 
 void Describer::AddTokens(Json& config) const {
-  const auto token = [&](std::string_view key) {
-    return metadata_.Find(fmt::format("tokenizer.ggml.{}_token_id", key));
-  };
-  if (const Json* bos = token("bos")) config.Set("bos_token_id", *bos);
-  Json::Array ends;
-  const auto add = [&](const Json& id) {
-    if (std::find(ends.begin(), ends.end(), id) == ends.end()) ends.push_back(id);
-  };
-  for (const std::string_view key : {"eos", "eot", "eom"}) {
-    if (const Json* id = token(key)) add(*id);
-  }
-  const Json* tokens = metadata_.Find("tokenizer.ggml.tokens");
-  const Json::Array* texts = tokens == nullptr ? nullptr : tokens->AsArray();
-  for (size_t id = 0; texts != nullptr && id < texts->size(); ++id) {
-    const std::string* text = (*texts)[id].AsString();
-    if (text == nullptr || text->empty() || text->front() != '<') continue;
-    const bool is_end = std::find(kTurnEnds.begin(), kTurnEnds.end(), *text) != kTurnEnds.end();
-    if (is_end) add(Json(static_cast<int64_t>(id)));
-  }
-  if (!ends.empty()) config.Set("eos_token_id", Json(std::move(ends)));
+  if (const auto bos = GgufTokenId(metadata_, "bos", where_)) config.Set("bos_token_id", *bos);
+  Json ends = Json::MakeArray();
+  for (const int64_t id : GgufEndTokens(metadata_, where_)) ends.Append(id);
+  if (!ends.AsArray()->empty()) config.Set("eos_token_id", std::move(ends));
 }
 
 Status Describer::ReadRopeDivisors(StackConfig& stack) const {
