@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "tokenizer/text/time_checks.h"
 #include "tokenizer/text/utf8.h"
 
 namespace dray::tokenizer {
@@ -16,11 +17,30 @@ constexpr size_t kMaxPatternBytes = 16 * 1024;
 // Levels of groups in a pattern: the compiler recurses by them. Published patterns use
 // at most four.
 constexpr unsigned kMaxPatternDepth = 100;
-// Back-tracks of one attempt at one position. Published patterns need a few, or as many as the run
-// of white space before them is long.
+// Back-tracks of one attempt at one position: more come from hostile patterns alone. Published ones
+// need a few, or as many as the run of white space before them is long.
 constexpr unsigned long kMaxRetriesInMatch = 2'000'000;
+// Of a whole search: the time that it takes is what counts.
+constexpr unsigned long kNoLimit = 0;
 constexpr unsigned kMaxMatchStack = 4'000'000;
 constexpr unsigned long kMaxSubexpCalls = 100'000;
+// A look at the clock costs as much as a few checks.
+constexpr unsigned kChecksBetweenLooks = 64;
+
+// What the checks in a pattern (time_checks.h) share during one search.
+struct TimeCheck {
+  WorkBudget& budget;
+  unsigned num_checks = 0;
+};
+
+int OnTimeCheck(OnigCalloutArgs*, void* user_data) {
+  auto& check = *static_cast<TimeCheck*>(user_data);
+  if (++check.num_checks % kChecksBetweenLooks != 0 || !check.budget.IsSpent()) {
+    return ONIG_CALLOUT_SUCCESS;
+  }
+  return ONIGERR_RETRY_LIMIT_IN_SEARCH_OVER;  // ends the search
+}
+
 void InitialiseLibrary() {
   static std::once_flag once;
   std::call_once(once, [] {
@@ -42,15 +62,24 @@ const OnigUChar* Bytes(std::string_view text) {
   return reinterpret_cast<const OnigUChar*>(text.data());
 }
 
+Status TooLong(std::string_view text) {
+  return {StatusCode::kDeadlineExceeded,
+          fmt::format("the tokenizer's patterns take too long on a text of {} bytes; shorten it",
+                      text.size())};
+}
+
 // What one search needs and may not share with another thread.
 class SearchState {
  public:
-  SearchState() : region_(onig_region_new()), limits_(onig_new_match_param()) {
+  explicit SearchState(WorkBudget& budget)
+      : time_check_{budget}, region_(onig_region_new()), limits_(onig_new_match_param()) {
     DRAY_CHECK(region_ != nullptr && limits_ != nullptr);
     onig_initialize_match_param(limits_);
     onig_set_retry_limit_in_match_of_match_param(limits_, kMaxRetriesInMatch);
-    onig_set_retry_limit_in_search_of_match_param(limits_, 2 * kMaxRetriesInMatch);
+    onig_set_retry_limit_in_search_of_match_param(limits_, kNoLimit);
     onig_set_match_stack_limit_size_of_match_param(limits_, kMaxMatchStack);
+    onig_set_progress_callout_of_match_param(limits_, OnTimeCheck);
+    onig_set_callout_user_data_of_match_param(limits_, &time_check_);
   }
   SearchState(const SearchState&) = delete;
   SearchState& operator=(const SearchState&) = delete;
@@ -62,6 +91,7 @@ class SearchState {
   OnigMatchParam* limits() { return limits_; }
 
  private:
+  TimeCheck time_check_;
   OnigRegion* region_;
   OnigMatchParam* limits_;
 };
@@ -89,9 +119,10 @@ Result<Regex> Regex::Compile(std::string_view pattern) {
                   fmt::format("the pattern has {} bytes, above the limit of {}", pattern.size(),
                               kMaxPatternBytes));
   }
+  DRAY_ASSIGN_OR_RETURN(const std::string checked, WithTimeChecks(pattern));
   OnigRegex compiled = nullptr;
   OnigErrorInfo info{};
-  const int code = onig_new(&compiled, Bytes(pattern), Bytes(pattern) + pattern.size(),
+  const int code = onig_new(&compiled, Bytes(checked), Bytes(checked) + checked.size(),
                             ONIG_OPTION_NONE, ONIG_ENCODING_UTF8, ONIG_SYNTAX_DEFAULT, &info);
   if (code != ONIG_NORMAL) {
     return Status(StatusCode::kInvalidArgument,
@@ -105,22 +136,19 @@ Status Regex::FindAll(std::string_view text, WorkBudget& budget, std::vector<Mat
     out.push_back({0, 0, false});
     return OkStatus();
   }
-  SearchState state;
+  SearchState state(budget);
   const OnigUChar* const begin = Bytes(text);
   const OnigUChar* const end = begin + text.size();
   size_t covered = 0;    // everything before it is in `out`
   size_t search = 0;     // where the next search starts
   bool matched = false;  // whether there was a match, which then ended at `covered`
   while (search <= text.size()) {
-    if (budget.IsSpent()) {
-      return {
-          StatusCode::kDeadlineExceeded,
-          fmt::format("the tokenizer's patterns take too long on a text of {} bytes", text.size())};
-    }
+    if (budget.IsSpent()) return TooLong(text);
     onig_region_clear(state.region());
     const int at = onig_search_with_param(program_->regex, begin, end, begin + search, end,
                                           state.region(), ONIG_OPTION_NONE, state.limits());
     if (at == ONIG_MISMATCH) break;
+    if (at < 0 && budget.IsSpent()) return TooLong(text);
     if (at < 0) {
       return {StatusCode::kDeadlineExceeded,
               fmt::format("the pattern fails on this text of {} bytes: {}", text.size(),

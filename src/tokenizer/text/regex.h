@@ -24,7 +24,8 @@ struct Match {
 
 class Regex {
  public:
-  // kInvalidArgument with the library's reason if the pattern does not compile.
+  // kInvalidArgument with the library's reason if the pattern does not compile, kUnsupported for
+  // what WithTimeChecks refuses.
   static Result<Regex> Compile(std::string_view pattern);
 
   Regex(Regex&&) noexcept;

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <ctime>
 #include <string>
 
 namespace dray::tokenizer {
@@ -62,6 +63,65 @@ TEST(RegexTest, GivesUpOnRunawayPatterns) {
   WorkBudget budget(1 << 20);
   std::vector<Match> matches;
   EXPECT_FALSE(regex->FindAll(text, budget, matches).ok());
+}
+
+// What a pattern can do within one search without a single back-track: only the clock ends it.
+TEST(RegexTest, AnySearchEndsWithinItsBudget) {
+  const std::string run(200'000, 'a');
+  std::string words;
+  for (int i = 0; i < 100'000; ++i) words += "a b";
+  struct Case {
+    const char* pattern;
+    const std::string& text;
+  };
+  const Case cases[] = {
+      {R"((?=(a+))\1+b)", run},
+      {R"((?:a(?=(a*)))*b)", run},
+      {R"((?>a*)b|(?>a*)c|(?>a*)d)", run},
+      {R"((?<n>a+)(?=\k<n>*)(?:x|\k<n>+y))", run},
+      {R"((?:a|(?:aa)*+b)*c)", run},
+      {R"([ab]*\s*[ab]*\s*+[ab]*c)", words},
+      {R"((?:\w+ ?)*+(?=(.*))\d)", words},
+      {R"((?<=a*)c)", run},
+      {R"((?:(?~b)|a)*?b)", run},
+  };
+  for (const Case& one : cases) {
+    const auto regex = Regex::Compile(one.pattern);
+    ASSERT_TRUE(regex.ok()) << one.pattern << regex.status().message();
+    WorkBudget budget(one.text.size());
+    std::vector<Match> matches;
+    const std::clock_t start = std::clock();
+    const Status status = regex->FindAll(one.text, budget, matches);
+    // The budget is 1.2 s or 1.3 s of processor time.
+    EXPECT_LT(static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC, 4.0) << one.pattern;
+    EXPECT_TRUE(status.ok() || status.code() == StatusCode::kDeadlineExceeded) << one.pattern;
+  }
+}
+
+TEST(RegexTest, ChecksStandBetweenAtomsAlone) {
+  // Forms in which a check at the wrong place would change the meaning, or not compile.
+  EXPECT_EQ(FindAll(R"(\x41+|\u0042*C)", "AAC"), (Parts{{"AA", true}, {"C", true}}));
+  EXPECT_EQ(FindAll(R"(\x{1F600}+|\p{Lu}+)", "😀😀Éa"),
+            (Parts{{"😀😀", true}, {"É", true}, {"a", false}}));
+  EXPECT_EQ(FindAll(R"([]a]+|[^]a]+)", "]a-"), (Parts{{"]a", true}, {"-", true}}));
+  EXPECT_EQ(FindAll(R"([[:alpha:]&&[^b]]{2,}|[(*]+)", "aacb(*"),
+            (Parts{{"aac", true}, {"b", false}, {"(*", true}}));
+  EXPECT_EQ(FindAll(R"((?<x>a)(?#a comment, with [ and \) in it)\k<x>+)", "aaab"),
+            (Parts{{"aaa", true}, {"b", false}}));
+  EXPECT_EQ(FindAll(R"((a)(b)?(?(2)c|d)*)", "abccadd"), (Parts{{"abcc", true}, {"add", true}}));
+  EXPECT_EQ(FindAll(R"((?i:S)+é{2}|\{+|a{2}{2}|\t*x)", "sSéé{{aaaax"),
+            (Parts{{"sSéé", true}, {"{{", true}, {"aaaa", true}, {"x", true}}));
+  EXPECT_EQ(FindAll(R"((?<!a)b+|(?<=a)b(?!b))", "abbb"), (Parts{{"ab", false}, {"bb", true}}));
+  EXPECT_EQ(FindAll(R"((a)\11?\1*|\012+)", "aa\n\n"), FindAll(R"((a)\11?(?:\1)*|\n+)", "aa\n\n"));
+}
+
+TEST(RegexTest, RefusesWhatTakesNoChecks) {
+  for (const char* pattern : {"(?{x})a", "(?x) a # b", "(?ix:a b)", "a(?{{x}})"}) {
+    const auto regex = Regex::Compile(pattern);
+    ASSERT_FALSE(regex.ok()) << pattern;
+    EXPECT_EQ(regex.status().code(), StatusCode::kUnsupported);
+  }
+  EXPECT_TRUE(Regex::Compile("(?i-x:a)").ok());
 }
 
 TEST(RegexTest, LiteralsAreFoundFromTheLeft) {

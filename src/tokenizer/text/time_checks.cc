@@ -1,0 +1,170 @@
+#include "tokenizer/text/time_checks.h"
+
+#include <algorithm>
+
+namespace dray::tokenizer {
+namespace {
+
+constexpr std::string_view kCheck = "(?{t})";
+
+// Reads a pattern from left to right. It need not be valid: the library will tell.
+class PatternReader {
+ public:
+  explicit PatternReader(std::string_view pattern) : pattern_(pattern) {}
+
+  Result<std::string> Run() {
+    while (pos_ < pattern_.size()) {
+      const char c = pattern_[pos_];
+      if (c == '(') {
+        DRAY_RETURN_IF_ERROR(CopyGroupHead());
+      } else if (c == '\\') {
+        CopyAtom(EscapeEnd(), IsBackReference());
+      } else if (c == '[') {
+        CopyAtom(ClassEnd(), false);
+      } else if (std::string_view("*+?{|)^$").find(c) != std::string_view::npos) {
+        out_ += pattern_[pos_++];
+      } else {
+        CopyAtom(CharEnd(pos_), false);
+      }
+    }
+    return std::move(out_);
+  }
+
+ private:
+  char At(size_t pos) const { return pos < pattern_.size() ? pattern_[pos] : '\0'; }
+  bool Is(size_t pos, std::string_view text) const {
+    return pos <= pattern_.size() && pattern_.substr(pos).starts_with(text);
+  }
+  // Behind the first `close` at or after `pos`, or the pattern's end.
+  size_t Behind(char close, size_t pos) const {
+    while (pos < pattern_.size() && pattern_[pos] != close) pos += pattern_[pos] == '\\' ? 2 : 1;
+    return std::min(pos + 1, pattern_.size());
+  }
+  size_t CharEnd(size_t pos) const {
+    ++pos;
+    while ((static_cast<unsigned char>(At(pos)) & 0xC0) == 0x80) ++pos;
+    return std::min(pos, pattern_.size());
+  }
+
+  // Copies one atom up to `end`, with a check in front if it can take long.
+  void CopyAtom(size_t end, bool long_alone) {
+    const char next = At(end);
+    if (long_alone || next == '*' || next == '+' || next == '{') out_ += kCheck;
+    out_ += pattern_.substr(pos_, end - pos_);
+    pos_ = end;
+  }
+
+  bool IsBackReference() const {
+    const char kind = At(pos_ + 1);
+    return (kind >= '1' && kind <= '9') || kind == 'k' || kind == 'g';
+  }
+
+  // Behind the run of at most `limit` digits (octal and decimal, or hexadecimal ones) at `pos`.
+  size_t DigitsEnd(size_t pos, size_t limit, bool hexadecimal) const {
+    const std::string_view digits = hexadecimal ? "0123456789abcdefABCDEF" : "0123456789";
+    const size_t end = std::min(pattern_.size(), pos + limit);
+    while (pos < end && digits.find(pattern_[pos]) != std::string_view::npos) ++pos;
+    return pos;
+  }
+
+  size_t EscapeEnd() const {
+    const size_t body = pos_ + 2;
+    const char kind = At(pos_ + 1);
+    const char open = At(body);
+    if (open == '{' && std::string_view("pPxo").find(kind) != std::string_view::npos) {
+      return Behind('}', body);
+    }
+    if ((kind == 'k' || kind == 'g') && (open == '<' || open == '\'')) {
+      return Behind(open == '<' ? '>' : '\'', body + 1);
+    }
+    if (kind == 'x') return DigitsEnd(body, 2, true);
+    if (kind == 'u') return DigitsEnd(body, 4, true);
+    if (kind >= '0' && kind <= '9') return DigitsEnd(body, pattern_.size(), false);
+    if (kind == 'c') return CharEnd(body);                                      // \cA
+    if ((kind == 'C' || kind == 'M') && open == '-') return CharEnd(body + 1);  // \C-A, \M-A
+    return CharEnd(pos_ + 1);
+  }
+
+  // Behind the class that begins here; classes stand in classes.
+  size_t ClassEnd() const {
+    size_t depth = 0;
+    size_t pos = pos_;
+    while (pos < pattern_.size()) {
+      const char c = pattern_[pos];
+      if (c == '\\') {
+        pos += 2;
+      } else if (Is(pos, "[:") && pattern_.find(":]", pos) != std::string_view::npos && depth > 0) {
+        pos = pattern_.find(":]", pos) + 2;
+      } else if (c == '[') {
+        ++depth;
+        pos += At(pos + 1) == '^' ? 2 : 1;
+        if (At(pos) == ']') ++pos;  // the first one is a character
+      } else {
+        ++pos;
+        if (c == ']' && --depth == 0) return pos;
+      }
+    }
+    return pattern_.size();
+  }
+
+  // Copies what opens a group: "(", "(?:", "(?<name>", "(?i:", ... or all of "(?i)", "(*FAIL)".
+  Status CopyGroupHead() {
+    size_t end = pos_ + 1;
+    bool comment = false;
+    if (At(end) == '*') {
+      end = Behind(')', end);
+    } else if (At(end) == '?') {
+      ++end;
+      const char kind = At(end);
+      if (kind == '{') return Refuse("calls (?{...})");
+      comment = kind == '#';
+      if (comment) {
+        end = Behind(')', end);
+      } else if (kind == '(') {  // a condition
+        end = Behind(')', end);
+      } else if (Is(end, "<=") || Is(end, "<!")) {
+        end += 2;
+      } else if (kind == '<' || kind == '\'') {
+        end = Behind(kind == '<' ? '>' : '\'', end + 1);
+      } else if (std::string_view(":=!>~").find(kind) != std::string_view::npos) {
+        ++end;
+      } else {
+        DRAY_ASSIGN_OR_RETURN(end, OptionsEnd(end));
+      }
+    }
+    if (!comment) out_ += kCheck;
+    end = std::min(end, pattern_.size());
+    out_ += pattern_.substr(pos_, end - pos_);
+    pos_ = end;
+    return OkStatus();
+  }
+
+  // Behind the options' colon or parenthesis: "i-m:" or "i)".
+  Result<size_t> OptionsEnd(size_t pos) const {
+    bool on = true;
+    for (; pos < pattern_.size(); ++pos) {
+      const char c = pattern_[pos];
+      if (c == ':' || c == ')') return pos + 1;
+      if (c == '-') on = false;
+      if (c == 'x' && on) return Refuse("extended mode (?x)");
+    }
+    return pos;
+  }
+
+  static Status Refuse(std::string_view what) {
+    return {StatusCode::kUnsupported,
+            "the pattern has " + std::string(what) + ", which dray does not read"};
+  }
+
+  std::string_view pattern_;
+  size_t pos_ = 0;
+  std::string out_;
+};
+
+}  // namespace
+
+Result<std::string> WithTimeChecks(std::string_view pattern) {
+  return PatternReader(pattern).Run();
+}
+
+}  // namespace dray::tokenizer
