@@ -11,9 +11,9 @@
 #include <vector>
 
 #include "base/log.h"
-#include "tokenizer/load/gguf_words.h"
 #include "tokenizer/load/subword_model_load.h"
 #include "tokenizer/load/tokenizer_class.h"
+#include "tokenizer/load/word_rules.h"
 #include "tokenizer/models/bpe.h"
 #include "tokenizer/text/utf8.h"
 
@@ -66,6 +66,7 @@ class GgufReader {
   Status ReadTypes();
   Result<Vocab> MakeVocab() const;
   Status AddTokens(TokenizerParts& parts) const;
+  // The tokens around a text. `add_bos`: what holds unless the file says otherwise.
   Status AddEnds(TokenizerParts& parts, bool add_bos) const;
 
   Status ReadBytePairs(TokenizerParts& parts);
@@ -122,10 +123,12 @@ Result<bool> GgufReader::Flag(std::string_view key, bool missing) const {
 Result<std::optional<int32_t>> GgufReader::TokenId(std::string_view key) const {
   const Json* value = Find(key);
   if (value == nullptr) return std::optional<int32_t>();
+  if (!value->is_number()) return Error(StatusCode::kInvalidArgument, key, "is no token id");
+  // Files say "none" by leaving the key out, or by a number that no token has: -1, 4294967295.
   const auto id = value->AsInt64();
-  // Some files say "none" with a number that no token has.
-  if (!id) return Error(StatusCode::kInvalidArgument, key, "is no token id");
-  if (*id < 0 || static_cast<uint64_t>(*id) >= tokens_.size()) return std::optional<int32_t>();
+  if (!id || *id < 0 || static_cast<uint64_t>(*id) >= tokens_.size()) {
+    return std::optional<int32_t>();
+  }
   return std::optional(static_cast<int32_t>(*id));
 }
 
@@ -203,8 +206,10 @@ Status GgufReader::AddTokens(TokenizerParts& parts) const {
 }
 
 Status GgufReader::AddEnds(TokenizerParts& parts, bool add_bos) const {
-  DRAY_ASSIGN_OR_RETURN(parts.bos_id, TokenId("bos_token_id"));
-  DRAY_ASSIGN_OR_RETURN(parts.eos_id, TokenId("eos_token_id"));
+  DRAY_ASSIGN_OR_RETURN(const auto bos_id, TokenId("bos_token_id"));
+  if (bos_id) parts.bos_id = bos_id;
+  DRAY_ASSIGN_OR_RETURN(const auto eos_id, TokenId("eos_token_id"));
+  if (eos_id) parts.eos_id = eos_id;
   DRAY_ASSIGN_OR_RETURN(const bool bos, Flag("add_bos_token", add_bos));
   DRAY_ASSIGN_OR_RETURN(const bool eos, Flag("add_eos_token", false));
   std::vector<int32_t> before;
@@ -222,7 +227,7 @@ Result<WordRule> GgufReader::ReadWordRule() const {
         fmt::format("{} is missing, as in files of old converters: text is cut into words by "
                     "GPT-2's rule, which may not be the model's",
                     Name("pre")));
-    return WordRule();
+    return Gpt2WordRule();
   }
   const WordRule* rule = FindWordRule(name);
   if (rule != nullptr) return *rule;
@@ -239,7 +244,7 @@ Status GgufReader::ReadBytePairs(TokenizerParts& parts) {
   }
   const Json words = WordRuleNode(rule);
   DRAY_ASSIGN_OR_RETURN(parts.pre_tokenizer, PreTokenizer::Load(JsonNode(words, Name("pre"))));
-  const Json decoder = WordRuleNode(WordRule()).Find("pretokenizers")->AsArray()->front();
+  const Json decoder = WordRuleNode(Gpt2WordRule()).Find("pretokenizers")->AsArray()->front();
   DRAY_ASSIGN_OR_RETURN(parts.decoder, TokenDecoder::Load(JsonNode(decoder, "decoder")));
   DRAY_ASSIGN_OR_RETURN(const Json::Array* array, Array("merges"));
   std::vector<std::string_view> lines;
@@ -341,6 +346,12 @@ Status GgufReader::ReadSentencePieces(TokenizerParts& parts) {
   auto model = BpeModel::Create(std::move(vocab), merges, std::move(options));
   if (!model.ok()) return model.status().WithPrefix(Name("tokens"));
   parts.model = std::move(model).value();
+  // SentencePiece's own ids, where the file names no others.
+  const auto usual = [&](int32_t id) {
+    return static_cast<size_t>(id) < tokens_.size() ? std::optional(id) : std::nullopt;
+  };
+  parts.bos_id = usual(1);
+  parts.eos_id = usual(2);
   DRAY_RETURN_IF_ERROR(AddTokens(parts));
   return AddEnds(parts, true);
 }
