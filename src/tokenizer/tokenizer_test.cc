@@ -227,38 +227,6 @@ TEST(TokenizerTest, HostilePatternsShareOneBudget) {
   EXPECT_EQ(refused.status().code(), StatusCode::kDeadlineExceeded);
 }
 
-TEST(StreamDecoderTest, NeverGivesHalfACharacter) {
-  const auto tokenizer = Make(R"({"decoder": {"type": "ByteLevel"},
-      "model": {"type": "BPE", "vocab": {"ð": 0, "Ł": 1, "ĺ": 2, "Ģ": 3, "a": 4}, "merges": []}})");
-  StreamDecoder stream(*tokenizer, {});
-  EXPECT_EQ(stream.Push(4), "a");
-  EXPECT_EQ(stream.Push(0), "");
-  EXPECT_EQ(stream.Push(1), "");
-  EXPECT_EQ(stream.Push(2), "");
-  EXPECT_EQ(stream.Push(3), "😀");
-  EXPECT_EQ(stream.Push(0), "");
-  EXPECT_EQ(stream.Push(4),
-            "\xEF\xBF\xBD"
-            "a");
-  EXPECT_EQ(stream.Push(0), "");
-  EXPECT_EQ(stream.Finish(), "\xEF\xBF\xBD");
-}
-
-TEST(StreamDecoderTest, ByteRunsWaitForTheirEnd) {
-  const auto tokenizer = Make(R"({"decoder": {"type": "Sequence", "decoders": [
-      {"type": "Replace", "pattern": {"String": "▁"}, "content": " "}, {"type": "ByteFallback"},
-      {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 1, "stop": 0}]},
-      "model": {"type": "BPE", "vocab": {"▁a": 0, "<0xC3>": 1, "<0xA9>": 2, "▁": 3}, "merges": []}})");
-  StreamDecoder stream(*tokenizer, {});
-  EXPECT_EQ(stream.Push(0), "a");  // the first blank is stripped
-  EXPECT_EQ(stream.Push(0), " a");
-  EXPECT_EQ(stream.Push(1), "");
-  EXPECT_EQ(stream.Push(2), "");
-  EXPECT_EQ(stream.Push(3), "é ");
-  EXPECT_EQ(stream.Push(1), "");
-  EXPECT_EQ(stream.Finish(), "\xEF\xBF\xBD");
-}
-
 class ModelDirTest : public testing::Test {
  protected:
   void SetUp() override {
@@ -285,6 +253,65 @@ TEST_F(ModelDirTest, ReadsVocabAndMerges) {
   EXPECT_EQ((*tokenizer)->bos_id(), 4);
   EXPECT_EQ((*tokenizer)->eos_id(), 4);
   EXPECT_EQ((*tokenizer)->Decode(Ids{4, 2, 3, 0}, {}), "ab a");
+}
+
+// vocab.json and merges.txt do not say how text is cut: the tokenizer's class does.
+TEST_F(ModelDirTest, TheClassSaysHowVocabAndMergesAreUsed) {
+  Write("vocab.json", R"({"a": 0, "1": 1, "11": 2, "Ġ": 3, "Ì": 4, "Ģ": 5, "Ã": 6, "ł": 7,
+                          "<|endoftext|>": 8})");
+  Write("merges.txt", "#version: 0.2\n1 1\n");
+  struct Case {
+    const char* config;
+    const char* model_type;
+    Ids ids;  // of "11" and of a letter with a grave accent behind it
+  };
+  const Ids gpt2 = {2, 0, 4, 5};
+  const Ids neox = {2, 6, 7};
+  const Ids qwen2 = {1, 1, 6, 7};
+  const Case cases[] = {
+      {R"({"tokenizer_class": "Qwen2Tokenizer"})", "qwen2", qwen2},
+      {R"({"tokenizer_class": "Qwen2TokenizerFast"})", "llama", qwen2},
+      {"{}", "qwen3", qwen2},
+      {"{}", "qwen2", qwen2},
+      // These types have one class, whatever the file says.
+      {R"({"tokenizer_class": "GPT2Tokenizer"})", "qwen2", qwen2},
+      {R"({"tokenizer_class": "GPTNeoXTokenizer"})", "llama", neox},
+      {"{}", "gpt_neox", neox},
+      {R"({"tokenizer_class": "GPT2TokenizerFast"})", "llama", gpt2},
+      {R"({"tokenizer_class": "CodeGenTokenizer"})", "codegen", gpt2},
+      {"{}", "gptj", gpt2},
+      {"{}", "opt", gpt2},
+      {"{}", "", gpt2},
+  };
+  for (const Case& one : cases) {
+    SCOPED_TRACE(std::string(one.config) + " " + one.model_type);
+    Write("tokenizer_config.json", one.config);
+    Write("config.json", std::string("{\"model_type\": \"") + one.model_type + "\"}");
+    auto tokenizer = Tokenizer::Load(dir_);
+    ASSERT_TRUE(tokenizer.ok()) << tokenizer.status().message();
+    EXPECT_EQ(Encode(**tokenizer, "11a\u0300"), one.ids);
+    EXPECT_EQ((*tokenizer)->eos_id(), 8);
+    EXPECT_TRUE((*tokenizer)->IsSpecial(8));
+  }
+}
+
+TEST_F(ModelDirTest, ClassesThatUseVocabAndMergesInOtherWaysAreRefusedByName) {
+  Write("vocab.json", R"({"a": 0})");
+  Write("merges.txt", "#version: 0.2\n");
+  for (const char* name : {"RobertaTokenizer", "BartTokenizer", "WhisperTokenizer", "CLIPTokenizer",
+                           "Qwen3_5Tokenizer", "LlamaTokenizer", "PreTrainedTokenizer"}) {
+    Write("tokenizer_config.json", std::string("{\"tokenizer_class\": \"") + name + "\"}");
+    const auto tokenizer = Tokenizer::Load(dir_);
+    EXPECT_EQ(tokenizer.status().code(), StatusCode::kUnsupported) << name;
+    EXPECT_NE(tokenizer.status().message().find(name), std::string::npos);
+  }
+  Write("tokenizer_config.json", "{}");
+  for (const char* type : {"llama", "mistral", "bloom", "whisper"}) {
+    Write("config.json", std::string("{\"model_type\": \"") + type + "\"}");
+    const auto tokenizer = Tokenizer::Load(dir_);
+    EXPECT_EQ(tokenizer.status().code(), StatusCode::kUnsupported) << type;
+    EXPECT_NE(tokenizer.status().message().find(type), std::string::npos);
+  }
 }
 
 TEST_F(ModelDirTest, ErrorsNameTheFile) {

@@ -7,6 +7,7 @@
 #include "tokenizer/load/subword_model_load.h"
 #include "tokenizer/load/tokenizer_class.h"
 #include "tokenizer/load/tokenizer_json.h"
+#include "tokenizer/load/word_rules.h"
 
 namespace dray::tokenizer {
 namespace {
@@ -32,7 +33,8 @@ std::vector<std::string_view> Lines(std::string_view text) {
   return lines;
 }
 
-Result<std::unique_ptr<const SubwordModel>> LoadVocabAndMerges(const std::filesystem::path& model_dir) {
+Result<std::unique_ptr<const SubwordModel>> LoadVocabAndMerges(
+    const std::filesystem::path& model_dir) {
   const auto vocab_path = model_dir / "vocab.json";
   const auto merges_path = model_dir / "merges.txt";
   DRAY_ASSIGN_OR_RETURN(const Json vocab_json, ReadJson(vocab_path));
@@ -46,37 +48,45 @@ Result<std::unique_ptr<const SubwordModel>> LoadVocabAndMerges(const std::filesy
   return std::unique_ptr<const SubwordModel>(std::move(model).value());
 }
 
-// The parts that a node of tokenizer.json would make.
-Json ByteLevelNode(bool add_prefix_space) {
-  return Json::MakeObject({{"type", "ByteLevel"},
-                           {"add_prefix_space", add_prefix_space},
-                           {"trim_offsets", true},
-                           {"use_regex", true}});
+AddedToken SpecialToken(std::string_view content) {
+  AddedToken token;
+  token.content = content;
+  token.normalized = false;
+  token.special = true;
+  return token;
 }
 
-// vocab.json and merges.txt, as GPT-2's tokenizer class reads them (OPT's is the same).
-Result<TokenizerParts> LoadGpt2Files(const std::filesystem::path& model_dir,
-                                     TokenizerConfig& config) {
+// The special tokens that a class has where the files name none.
+void AddDefaultTokens(const VocabFilesRule& rule, TokenizerConfig& config) {
+  const auto add = [&](std::optional<std::string>& token, std::string_view missing) {
+    if (token || missing.empty()) return;
+    token = missing;
+    config.special_tokens.push_back(SpecialToken(missing));
+  };
+  add(config.bos_token, rule.default_bos ? kEndOfText : "");
+  add(config.eos_token, kEndOfText);
+  add(config.pad_token, rule.pad_token);
+}
+
+// vocab.json and merges.txt, with the steps around them that the tokenizer's class has built in.
+Result<TokenizerParts> LoadVocabFiles(const std::filesystem::path& model_dir,
+                                      TokenizerConfig& config) {
+  const auto found = FindVocabFilesRule(config);
+  if (!found.ok()) return found.status().WithPrefix(model_dir.string());
+  const VocabFilesRule& rule = **found;
   TokenizerParts parts;
-  if (config.tokenizer_class == "GPTNeoXTokenizer" || config.model_type == "gpt_neox") {
+  if (rule.nfc) {
     const Json nfc = Json::MakeObject({{"type", "NFC"}});
     DRAY_ASSIGN_OR_RETURN(parts.normalizer, Normalizer::Load(JsonNode(nfc, "normalizer")));
   }
-  const Json byte_level = ByteLevelNode(config.add_prefix_space.value_or(false));
-  DRAY_ASSIGN_OR_RETURN(parts.pre_tokenizer,
-                        PreTokenizer::Load(JsonNode(byte_level, "pre_tokenizer")));
-  DRAY_ASSIGN_OR_RETURN(parts.decoder, TokenDecoder::Load(JsonNode(byte_level, "decoder")));
+  const auto prefix =
+      config.add_prefix_space.value_or(false) ? PrefixSpace::kAdd : PrefixSpace::kNone;
+  const Json words = WordRuleNode(*FindWordRule(rule.words), prefix);
+  DRAY_ASSIGN_OR_RETURN(parts.pre_tokenizer, PreTokenizer::Load(JsonNode(words, "pre_tokenizer")));
+  const Json decoder = Json::MakeObject({{"type", "ByteLevel"}});
+  DRAY_ASSIGN_OR_RETURN(parts.decoder, TokenDecoder::Load(JsonNode(decoder, "decoder")));
   DRAY_ASSIGN_OR_RETURN(parts.model, LoadVocabAndMerges(model_dir));
-  // The class's own default, where the files name no token.
-  constexpr std::string_view kEndOfText = "<|endoftext|>";
-  if (!config.bos_token) config.bos_token = kEndOfText;
-  if (!config.eos_token) config.eos_token = kEndOfText;
-  AddedToken token;
-  token.content = kEndOfText;
-  token.normalized = false;
-  token.special = true;
-  const bool used = config.bos_token == kEndOfText || config.eos_token == kEndOfText;
-  if (used) config.special_tokens.push_back(std::move(token));
+  AddDefaultTokens(rule, config);
   return parts;
 }
 
@@ -144,7 +154,7 @@ Result<TokenizerParts> LoadFromDir(const std::filesystem::path& model_dir) {
                     "transformers' save_pretrained to get a tokenizer.json",
                     model_dir.string()));
   }
-  DRAY_ASSIGN_OR_RETURN(TokenizerParts parts, LoadGpt2Files(model_dir, config));
+  DRAY_ASSIGN_OR_RETURN(TokenizerParts parts, LoadVocabFiles(model_dir, config));
   const Status added = AddDeclaredTokens(config, parts);
   if (!added.ok()) return added.WithPrefix(model_dir.string());
   SetBosEos(config, parts);

@@ -22,6 +22,7 @@ struct TokenizerConfig {
   std::string model_type;       // of config.json; empty without that file
   std::optional<std::string> bos_token;
   std::optional<std::string> eos_token;
+  std::optional<std::string> pad_token;
   bool add_bos_token = false;
   bool add_eos_token = false;
   std::optional<bool> add_prefix_space;

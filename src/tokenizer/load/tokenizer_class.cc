@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <iterator>
+#include <string>
 #include <string_view>
+
+#include "tokenizer/json_node.h"
 
 namespace dray::tokenizer {
 namespace {
@@ -12,6 +15,7 @@ enum class ClassKind { kAsInFile, kGpt2, kLlama };
 constexpr std::string_view kGpt2Class = "GPT2Tokenizer";
 constexpr std::string_view kNeoxClass = "GPTNeoXTokenizer";
 constexpr std::string_view kLlamaClass = "LlamaTokenizer";
+constexpr std::string_view kQwen2Class = "Qwen2Tokenizer";
 
 // The class that transformers registers for a model type; empty: none, so that the files decide.
 std::string_view RegisteredClass(std::string_view model_type) {
@@ -34,6 +38,23 @@ ClassKind FindClass(const TokenizerConfig& config) {
       config.tokenizer_class.empty() ? registered : config.tokenizer_class;
   if (name == kGpt2Class || name == kNeoxClass) return ClassKind::kGpt2;
   return name == kLlamaClass ? ClassKind::kLlama : ClassKind::kAsInFile;
+}
+
+constexpr VocabFilesRule kVocabFilesRules[] = {
+    {.name = kGpt2Class, .words = "gpt-2", .default_bos = true, .pad_token = {}},
+    {.name = "CodeGenTokenizer", .words = "gpt-2", .default_bos = true, .pad_token = {}},
+    {.name = kNeoxClass,
+     .words = "gpt-2",
+     .nfc = true,
+     .default_bos = true,
+     .pad_token = "<|padding|>"},
+    {.name = kQwen2Class, .words = "qwen2", .nfc = true, .pad_token = kEndOfText},
+};
+
+// Model types whose class is the same whatever the files say.
+bool IsQwen2(std::string_view model_type) {
+  static constexpr std::string_view kTypes[] = {"qwen2", "qwen2_moe", "qwen3", "qwen3_moe"};
+  return std::find(std::begin(kTypes), std::end(kTypes), model_type) != std::end(kTypes);
 }
 
 std::string_view TypeOf(const Json* node) {
@@ -89,6 +110,28 @@ void ApplyGpt2(const TokenizerConfig& config, Json& json) {
 }
 
 }  // namespace
+
+Result<const VocabFilesRule*> FindVocabFilesRule(const TokenizerConfig& config) {
+  std::string_view name = config.tokenizer_class;
+  if (IsQwen2(config.model_type)) name = kQwen2Class;
+  // Files that say nothing at all are GPT-2's, which had no others.
+  if (name.empty())
+    name = config.model_type.empty() ? kGpt2Class : RegisteredClass(config.model_type);
+  for (const VocabFilesRule& rule : kVocabFilesRules) {
+    if (rule.name == name) return &rule;
+  }
+  std::string known;
+  for (const VocabFilesRule& rule : kVocabFilesRules) {
+    known += (known.empty() ? "" : ", ") + std::string(rule.name);
+  }
+  const std::string what = config.tokenizer_class.empty()
+                               ? "config.json: model_type " + QuoteText(config.model_type)
+                               : "tokenizer_class " + QuoteText(config.tokenizer_class);
+  return Status(StatusCode::kUnsupported,
+                what + " does not say how vocab.json and merges.txt are used: dray knows " + known +
+                    "; save the tokenizer once with transformers' save_pretrained to get a "
+                    "tokenizer.json");
+}
 
 Json LlamaDecoder(FirstBlank first) {
   Json steps = Json::MakeArray();

@@ -4,7 +4,10 @@
 // one place that knows class names.
 #pragma once
 
+#include <string_view>
+
 #include "base/parse/json.h"
+#include "base/status.h"
 #include "tokenizer/load/model_dir.h"
 
 namespace dray::tokenizer {
@@ -15,6 +18,20 @@ namespace dray::tokenizer {
 //   LlamaTokenizer: blanks become U+2581 by a Metaspace rule, with one in front as `legacy` and
 //   add_prefix_space say.
 void ApplyTokenizerClass(const TokenizerConfig& config, Json& tokenizer_json);
+
+// What a class makes of vocab.json and merges.txt, which say nothing about how text is cut.
+struct VocabFilesRule {
+  std::string_view name;       // of the class
+  std::string_view words;      // a name of FindWordRule
+  bool nfc = false;            // the text is brought into normalization form C first
+  bool default_bos = false;    // kEndOfText begins a sequence where the files name no token
+  std::string_view pad_token;  // where the files name none; empty: none
+};
+inline constexpr std::string_view kEndOfText = "<|endoftext|>";
+
+// The rule of the class that AutoTokenizer picks for this folder. kUnsupported, naming the class or
+// the model type, for those that read the same two files in another way, or that dray does not know.
+Result<const VocabFilesRule*> FindVocabFilesRule(const TokenizerConfig& config);
 
 // Pieces of a SentencePiece model to text. `first`: whether one blank at the beginning is dropped.
 enum class FirstBlank { kKeep, kStrip };

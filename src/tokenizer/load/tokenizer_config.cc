@@ -187,6 +187,7 @@ Result<TokenizerConfig> ReadTokenizerConfig(const std::filesystem::path& model_d
     UseDeclared(config.declared_tokens, token->second);
     if (name == "bos_token") config.bos_token = token->second.content;
     if (name == "eos_token") config.eos_token = token->second.content;
+    if (name == "pad_token") config.pad_token = token->second.content;
     config.special_tokens.push_back(token->second);
   }
   for (AddedToken& token : extra) {
