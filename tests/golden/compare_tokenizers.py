@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 
-from tokenizer_text import fixed_lines, hard_lines
+from tokenizer_text import fixed_lines, hard_lines, tie_lines
 
 
 def load_reference(folder):
@@ -77,6 +77,7 @@ def main():
     parser.add_argument('names', nargs='*')
     args = parser.parse_args()
     texts = fixed_lines() + hard_lines(int(args.megabytes * 1e6), seed=args.seed)
+    texts += tie_lines(int(args.megabytes * 5e3), seed=args.seed)
     size = sum(len(text.encode()) for text in texts)
     total = 0
     for folder in sorted(args.folder.iterdir()):

@@ -12,8 +12,8 @@ import random
 
 import tokenizers
 
-from tokenizer_text import fixed_lines, hard_lines
-from tokenizer_variants import LARGE_VARIANTS, VARIANTS, gpt2, llama2
+from tokenizer_text import fixed_lines, hard_lines, tie_lines
+from tokenizer_variants import LARGE_VARIANTS, VARIANTS, gpt2, llama2, qwen2
 
 CASE_BYTES = 2500
 
@@ -25,7 +25,10 @@ def write_json(path, value):
 def write_cases(folder, encode, decode):
     """Writes `cases.json`: texts with their ids and the texts of those ids, and random ids with their texts."""
     cases = []
-    for text in fixed_lines() + hard_lines(CASE_BYTES, seed=7, max_pieces=12):
+    texts = fixed_lines() + hard_lines(CASE_BYTES, seed=7, max_pieces=12)
+    if folder.name == 'unigram_ties':
+        texts += tie_lines(300, seed=9)
+    for text in texts:
         ids = encode(text, True)
         cases.append({'text': text, 'ids': ids, 'plain_ids': encode(text, False),
                       'decoded': decode(ids, False), 'skipped': decode(ids, True)})
@@ -61,6 +64,27 @@ def write_llama_class(out):
         'tokenizer_class': 'LlamaTokenizer', 'legacy': False, 'add_bos_token': True, 'add_eos_token': False,
         'bos_token': '<s>', 'eos_token': '</s>', 'unk_token': '<unk>', 'pad_token': None})
     write_json(folder / 'config.json', {'model_type': 'llama'})
+    write_auto_cases(folder)
+
+
+def write_vocab_files(folder, tokenizer):
+    """vocab.json and merges.txt, the files of a byte-level tokenizer without tokenizer.json."""
+    model = json.loads(tokenizer.to_str())['model']
+    write_json(folder / 'vocab.json', model['vocab'])
+    merges = ''.join(' '.join(merge) + '\n' for merge in model['merges'])
+    (folder / 'merges.txt').write_text('#version: 0.2\n' + merges)
+
+
+def write_qwen2_files(out):
+    """Qwen2's files without tokenizer.json: its class has the word rule and the normal form."""
+    folder = out / 'qwen2_files'
+    folder.mkdir(parents=True, exist_ok=True)
+    write_vocab_files(folder, qwen2())
+    write_json(folder / 'tokenizer_config.json', {
+        'tokenizer_class': 'Qwen2Tokenizer', 'add_prefix_space': False, 'bos_token': None, 'unk_token': None,
+        'eos_token': '<|im_end|>', 'pad_token': '<|endoftext|>',
+        'additional_special_tokens': ['<|im_start|>', '<|im_end|>']})
+    write_json(folder / 'config.json', {'model_type': 'qwen3'})
     write_auto_cases(folder)
 
 
@@ -107,6 +131,8 @@ def main():
             write_variant(build, args.out)
     if not args.names or 'opt' in args.names:
         write_opt(args.out)
+    if not args.names or 'qwen2_files' in args.names:
+        write_qwen2_files(args.out)
     if not args.names or 'llama2_class' in args.names:
         write_llama_class(args.out)
 

@@ -138,3 +138,11 @@ def fixed_lines():
         lines += [special, f'a{special}b', f' {special} ', f'{special}{special}', f'x  {special}\n y',
                   f'{special.lower()} {special.upper()}']
     return lines
+
+
+def tie_lines(count, seed):
+    """Lines of few signs, which a vocabulary of repeated signs can cut in many equally likely ways."""
+    rng = random.Random(seed)
+    runs = ['-', '=', '--', '//', ' ', 'ab', 'a', 'x', '#', '*', '-' * 9, '=' * 7, '/' * 16, '.', '-*-', '#' * 5]
+    return ['//===-- x.h ----------------'] + [
+        ''.join(rng.choice(runs) for _ in range(rng.randrange(1, 25))) for _ in range(count - 1)]

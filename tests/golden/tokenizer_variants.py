@@ -2,6 +2,7 @@
 
 import io
 import json
+import random
 import tempfile
 import unicodedata
 
@@ -221,6 +222,25 @@ def unigram_bytes():
     return tokenizer
 
 
+def unigram_ties():
+    """Pieces with scores whose sums are equal, or differ in the last bit: as of headlines in source code."""
+    rng = random.Random(5)
+    pieces = [('<unk>', 0.0)]
+    single = {sign: -rng.uniform(3, 9) for sign in '-=/*#. abx\u2581'}
+    pieces += single.items()
+    for sign in '-=/*#':
+        for length in [2, 3, 4, 5, 7, 8, 16]:
+            # Mostly the very sum of shorter ones, and sometimes a bit beside it.
+            score = single[sign] * length
+            pieces.append((sign * length, score if length % 2 else score * (1 + rng.randrange(-2, 3) * 2.0**-52)))
+    for word in ['ab', 'ba', 'aab', 'abx', '//-', '-*-', '\u2581a', '\u2581ab', '==/', '.#']:
+        pieces.append((word, sum(single[sign] for sign in word)))
+    tokenizer = Tokenizer(models.Unigram(pieces, 0))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme='always')
+    tokenizer.decoder = decoders.Metaspace(prepend_scheme='always')
+    return tokenizer
+
+
 def bert():
     tokenizer = Tokenizer(models.WordPiece(unk_token='[UNK]'))
     tokenizer.normalizer = normalizers.BertNormalizer()
@@ -288,6 +308,6 @@ def wordlevel():
     return tokenizer
 
 
-VARIANTS = [gpt2, llama3, llama2, llama2_metaspace, gemma, t5, unigram_bytes, bert, bloom, qwen2, neox, clip,
-            wordlevel]
+VARIANTS = [gpt2, llama3, llama2, llama2_metaspace, gemma, t5, unigram_bytes, unigram_ties, bert, bloom, qwen2,
+            neox, clip, wordlevel]
 LARGE_VARIANTS = [t5_full]

@@ -2,8 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
 #include <cmath>
+#include <cstdlib>
 
+#include "base/parse/parse_number.h"
 #include "tokenizer/models/unigram.h"
 #include "tokenizer/models/word_models.h"
 
@@ -111,6 +114,35 @@ Result<ModelPtr> LoadWordLevel(const JsonNode& node) {
   return ModelPtr(std::make_unique<WordLevelModel>(std::move(vocab), std::move(unk_token)));
 }
 
+// The score as the reference reads it. Its JSON library takes a number's digits for an integer and
+// multiplies or divides that by a power of ten, so that the last bit may differ from the nearest
+// double; of cuts that are equally likely this bit decides. `score` is the nearest double, whose
+// shortest digits are what every writer puts into the file.
+double AsReferenceReads(double score) {
+  char text[32];
+  const auto end = std::to_chars(text, text + sizeof(text), score, std::chars_format::scientific);
+  const std::string_view written(text, static_cast<size_t>(end.ptr - text));  // "-1.25e-03"
+  const size_t e = written.find('e');
+  uint64_t digits = 0;
+  const size_t sign = written[e + 1] == '+' ? 1 : 0;
+  auto exponent = static_cast<int>(ParseInt64(written.substr(e + 1 + sign)).value_or(0));
+  const size_t point = written.find('.');
+  for (size_t i = 0; i < e; ++i) {
+    if (written[i] < '0' || written[i] > '9') continue;
+    digits = digits * 10 + static_cast<uint64_t>(written[i] - '0');
+    if (point != std::string_view::npos && i > point) --exponent;
+  }
+  constexpr int kMaxPower = 308;  // of the library's table
+  auto value = static_cast<double>(digits);
+  if (exponent < -kMaxPower) {
+    value /= 1e308;
+    exponent += kMaxPower;
+  }
+  const double power = ParseDouble(fmt::format("1e{}", std::abs(exponent))).value_or(0);
+  value = exponent >= 0 ? value * power : value / power;
+  return score < 0 ? -value : value;
+}
+
 // The vocabulary is a list of [token, score]; a token's id is its place.
 Result<ModelPtr> LoadUnigram(const JsonNode& node) {
   DRAY_ASSIGN_OR_RETURN(const JsonNode list, node.Get("vocab"));
@@ -137,7 +169,7 @@ Result<ModelPtr> LoadUnigram(const JsonNode& node) {
                         fmt::format("element {} has a score beyond all numbers", scores.size()));
     }
     DRAY_RETURN_IF_ERROR(vocab.Add(*(*pair)[0].AsString(), static_cast<int32_t>(scores.size())));
-    scores.push_back(*(*pair)[1].AsDouble());
+    scores.push_back(AsReferenceReads(*(*pair)[1].AsDouble()));
   }
   UnigramOptions options;
   DRAY_ASSIGN_OR_RETURN(options.byte_fallback, node.GetBool("byte_fallback", false));
@@ -212,7 +244,8 @@ Result<std::vector<BpeModel::MergePair>> ParseMergeLines(
   return merges;
 }
 
-Result<std::unique_ptr<const SubwordModel>> LoadSubwordModel(const JsonNode& node, bool long_pieces) {
+Result<std::unique_ptr<const SubwordModel>> LoadSubwordModel(const JsonNode& node,
+                                                             bool long_pieces) {
   DRAY_ASSIGN_OR_RETURN(const auto given, node.FindString("type"));
   const std::string type = given ? *given : GuessType(node.value());
   if (type == "BPE") return LoadBpe(node, long_pieces);
