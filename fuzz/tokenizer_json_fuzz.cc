@@ -2,10 +2,13 @@
 // ids of its vocabulary, and decodes to the same text in a stream of whole characters. The input is
 // the file; the bytes after its first NUL are the text.
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/check.h"
+#include "tokenizer/stream_decoder.h"
 #include "tokenizer/text/utf8.h"
 #include "tokenizer/tokenizer.h"
 
@@ -13,11 +16,7 @@ namespace {
 
 namespace tok = dray::tokenizer;
 
-void TryDecode(const tok::Tokenizer& tokenizer, const std::vector<int32_t>& ids, bool skip) {
-  const tok::DecodeOptions options{.skip_special_tokens = skip};
-  const std::string text = tokenizer.Decode(ids, options);
-  DRAY_CHECK(tok::IsValidUtf8(text));
-  tok::StreamDecoder stream(tokenizer, options);
+std::string Stream(tok::StreamDecoder stream, std::span<const int32_t> ids) {
   std::string joined;
   for (const int32_t id : ids) {
     const std::string piece = stream.Push(id);
@@ -25,7 +24,23 @@ void TryDecode(const tok::Tokenizer& tokenizer, const std::vector<int32_t>& ids,
     joined += piece;
   }
   joined += stream.Finish();
-  DRAY_CHECK(joined == text);
+  DRAY_CHECK(tok::IsValidUtf8(joined));
+  return joined;
+}
+
+void TryDecode(const tok::Tokenizer& tokenizer, const std::vector<int32_t>& ids, bool skip) {
+  const tok::DecodeOptions options{.skip_special_tokens = skip};
+  const std::string text = tokenizer.Decode(ids, options);
+  DRAY_CHECK(tok::IsValidUtf8(text));
+  const std::string streamed = Stream(tok::StreamDecoder(tokenizer, options), ids);
+  // Bytes that are no text are the one thing that the two may show differently.
+  const bool whole = text.find(tok::kReplacementUtf8) == std::string::npos;
+  if (whole) DRAY_CHECK(streamed == text);
+  // After a prompt, and after one that says everything.
+  const std::span<const int32_t> all(ids);
+  const auto prompt = all.first(all.size() / 2);
+  Stream(tok::StreamDecoder(tokenizer, options, prompt), all.subspan(prompt.size()));
+  DRAY_CHECK(Stream(tok::StreamDecoder(tokenizer, options, all), {}).empty());
 }
 
 }  // namespace

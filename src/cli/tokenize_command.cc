@@ -12,7 +12,7 @@
 #include "base/parse/parse_number.h"
 #include "base/status.h"
 #include "serving/load/open_tokenizer.h"
-#include "tokenizer/tokenizer.h"
+#include "tokenizer/stream_decoder.h"
 
 namespace dray::cli {
 namespace {

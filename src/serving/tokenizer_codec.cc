@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "tokenizer/stream_decoder.h"
+
 namespace dray::serving {
 namespace {
 
@@ -15,8 +17,9 @@ tokenizer::DecodeOptions MakeDecodeOptions(SpecialTokens special_tokens) {
 
 class TokenizerStream final : public TextStream {
  public:
-  TokenizerStream(const Tokenizer& tokenizer, SpecialTokens special_tokens)
-      : decoder_(tokenizer, MakeDecodeOptions(special_tokens)) {}
+  TokenizerStream(const Tokenizer& tokenizer, SpecialTokens special_tokens,
+                  std::span<const int32_t> prompt)
+      : decoder_(tokenizer, MakeDecodeOptions(special_tokens), prompt) {}
 
   std::string Push(int32_t id) override { return decoder_.Push(id); }
   std::string Flush() override { return decoder_.Finish(); }
@@ -48,13 +51,7 @@ class TokenizerCodec final : public TextCodec {
 
   std::unique_ptr<TextStream> NewStream(SpecialTokens special_tokens,
                                         std::span<const int32_t> prompt) const override {
-    auto stream = std::make_unique<TokenizerStream>(*tokenizer_, special_tokens);
-    // Some decoders treat the first word of a text apart (they drop the space before it), and the
-    // generated text is not the first. A few tokens are context enough, as only neighbours bear on
-    // each other.
-    constexpr size_t kContextTokens = 8;
-    for (const int32_t id : prompt.last(std::min(prompt.size(), kContextTokens))) stream->Push(id);
-    return stream;
+    return std::make_unique<TokenizerStream>(*tokenizer_, special_tokens, prompt);
   }
 
   size_t max_token_bytes() const override { return max_token_bytes_; }

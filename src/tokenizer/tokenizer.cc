@@ -113,48 +113,4 @@ Status Tokenizer::EncodeBetween(Piece whole, WorkBudget& budget, std::vector<int
   return OkStatus();
 }
 
-std::string Tokenizer::Decode(std::span<const int32_t> ids, const DecodeOptions& options) const {
-  StreamDecoder stream(*this, options);
-  std::string text;
-  for (const int32_t id : ids) text += stream.Push(id);
-  text += stream.Finish();
-  return text;
-}
-
-// The end of the chain: the text that has not been handed out yet.
-struct StreamDecoder::State : public TokenSink {
-  State(const Tokenizer& used, const DecodeOptions& how)
-      : tokenizer(used), options(how), stages(used.parts_->decoder.NewStages(*this)) {}
-
-  void Token(std::string_view token) override { text += token; }
-  void Part(std::string_view part) override { text += part; }
-  void Finish() override {}
-
-  TokenSink& first() { return stages.empty() ? *this : *stages.back(); }
-
-  const Tokenizer& tokenizer;
-  DecodeOptions options;
-  std::string text;
-  std::vector<std::unique_ptr<TokenSink>> stages;
-};
-
-StreamDecoder::StreamDecoder(const Tokenizer& tokenizer, const DecodeOptions& options)
-    : state_(std::make_unique<State>(tokenizer, options)) {}
-StreamDecoder::StreamDecoder(StreamDecoder&&) noexcept = default;
-StreamDecoder& StreamDecoder::operator=(StreamDecoder&&) noexcept = default;
-StreamDecoder::~StreamDecoder() = default;
-
-std::string StreamDecoder::Push(int32_t id) {
-  const auto token = state_->tokenizer.TokenText(id);
-  if (!token) return {};
-  if (state_->options.skip_special_tokens && state_->tokenizer.IsSpecial(id)) return {};
-  state_->first().Token(*token);
-  return std::exchange(state_->text, {});
-}
-
-std::string StreamDecoder::Finish() {
-  state_->first().Finish();
-  return std::exchange(state_->text, {});
-}
-
 }  // namespace dray::tokenizer

@@ -3,9 +3,9 @@
 //
 //   auto tokenizer = Tokenizer::Load("/models/gpt2");
 //   auto ids = (*tokenizer)->Encode("Hello", {});
-//   StreamDecoder stream(**tokenizer, {});
-//   for (int32_t id : *ids) out << stream.Push(id);
-//   out << stream.Finish();
+//   std::string text = (*tokenizer)->Decode(*ids, {});
+//
+// stream_decoder.h gives a generated text piece by piece.
 #pragma once
 
 #include <cstdint>
@@ -79,25 +79,6 @@ class Tokenizer {
   Status EncodeBetween(Piece whole, WorkBudget& budget, std::vector<int32_t>& ids) const;
 
   std::unique_ptr<const TokenizerParts> parts_;
-};
-
-// Decodes ids one at a time: the pieces, joined, are what Decode gives for all of them, and each is
-// whole characters. One per stream, used by one thread at a time; the tokenizer must outlive it.
-class StreamDecoder {
- public:
-  StreamDecoder(const Tokenizer& tokenizer, const DecodeOptions& options);
-  StreamDecoder(StreamDecoder&&) noexcept;
-  StreamDecoder& operator=(StreamDecoder&&) noexcept;
-  ~StreamDecoder();
-
-  // The text that is certain after this id; often empty in the middle of a character.
-  std::string Push(int32_t id);
-  // What is still held back. Call once, last.
-  std::string Finish();
-
- private:
-  struct State;
-  std::unique_ptr<State> state_;
 };
 
 }  // namespace dray::tokenizer

@@ -9,10 +9,10 @@
 
 #include "tokenizer/models/subword_model.h"
 #include "tokenizer/steps/added_tokens.h"
-#include "tokenizer/steps/token_decoder.h"
 #include "tokenizer/steps/normalizer.h"
 #include "tokenizer/steps/post_processor.h"
 #include "tokenizer/steps/pre_tokenizer.h"
+#include "tokenizer/steps/token_decoder.h"
 #include "tokenizer/tokenizer.h"
 
 namespace dray::tokenizer {

@@ -11,7 +11,8 @@
 namespace dray::tokenizer {
 
 // `long_pieces`: whether the pre-tokenizer may leave texts whole (see BpeOptions).
-Result<std::unique_ptr<const SubwordModel>> LoadSubwordModel(const JsonNode& node, bool long_pieces);
+Result<std::unique_ptr<const SubwordModel>> LoadSubwordModel(const JsonNode& node,
+                                                             bool long_pieces);
 
 // A vocabulary from {"token": id, ...}.
 Result<Vocab> LoadVocabObject(const JsonNode& node);

@@ -1,5 +1,6 @@
 #include "tokenizer/steps/decoder_stages.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -11,6 +12,7 @@ namespace {
 
 class Stage : public TokenSink {
  public:
+  static constexpr bool kTakesCutTokens = false;
   explicit Stage(TokenSink& next) : next_(next) {}
 
  protected:
@@ -47,9 +49,10 @@ template <typename StageType, typename Options>
 class SimpleStep : public DecoderStep {
  public:
   explicit SimpleStep(Options options) : options_(std::move(options)) {}
-  std::unique_ptr<TokenSink> NewStage(TokenSink& next) const override {
+  std::unique_ptr<TokenSink> NewStage(TokenSink& next, Flow) const override {
     return std::make_unique<StageType>(next, options_);
   }
+  bool takes_cut_tokens() const override { return StageType::kTakesCutTokens; }
 
  private:
   Options options_;
@@ -134,36 +137,60 @@ std::optional<char> ByteOfToken(std::string_view token) {
   return static_cast<char>(high * 16 + low);
 }
 
+// Joins byte tokens to characters.
 class ByteFallbackStage : public WholeTokenStage {
  public:
-  ByteFallbackStage(TokenSink& next, const NoOptions&) : WholeTokenStage(next) {}
+  ByteFallbackStage(TokenSink& next, Flow flow) : WholeTokenStage(next), flow_(flow) {}
 
   void Token(std::string_view token) override {
-    if (const auto byte = ByteOfToken(token)) {
-      run_ += *byte;
+    const auto byte = ByteOfToken(token);
+    if (!byte) {
+      FinishTokens();
+      next().Token(token);
       return;
     }
-    FinishTokens();
-    next().Token(token);
+    bytes_ += *byte;
+    if (flow_ == Flow::kParts) PassOnCharacters();
   }
 
  private:
-  // Whether a run is UTF-8, and so what its first byte becomes, is known only at its end.
-  void FinishTokens() override {
-    if (run_.empty()) return;
-    if (IsValidUtf8(run_)) {
-      next().Token(run_);
-    } else {
-      for (size_t i = 0; i < run_.size(); ++i) next().Token(kReplacementUtf8);
+  // Keeps nothing but the first bytes of a character.
+  void PassOnCharacters() {
+    while (!bytes_.empty()) {
+      const Utf8Step step = NextUtf8(bytes_);
+      if (step.kind == Utf8Step::Kind::kIncomplete) return;
+      PassOn(std::string_view{bytes_}.substr(0, step.length));
+      bytes_.erase(0, step.length);
     }
-    run_.clear();
+  }
+  void FinishTokens() override {
+    if (!bytes_.empty()) PassOn(bytes_);
+    bytes_.clear();
+    token_begun_ = false;
+  }
+  // All characters of a run are one token; the bytes of none are a token each.
+  void PassOn(std::string_view bytes) {
+    const bool valid = IsValidUtf8(bytes);
+    if (valid) token_begun_ ? next().More(bytes) : next().Token(bytes);
+    for (size_t i = 0; !valid && i < bytes.size(); ++i) next().Token(kReplacementUtf8);
+    token_begun_ = valid;
   }
 
-  std::string run_;
+  const Flow flow_;
+  std::string bytes_;         // that have not been passed on
+  bool token_begun_ = false;  // characters of this run have been passed on
+};
+
+class ByteFallbackStep : public DecoderStep {
+ public:
+  std::unique_ptr<TokenSink> NewStage(TokenSink& next, Flow flow) const override {
+    return std::make_unique<ByteFallbackStage>(next, flow);
+  }
 };
 
 class FuseStage : public Stage {
  public:
+  static constexpr bool kTakesCutTokens = true;
   FuseStage(TokenSink& next, const NoOptions&) : Stage(next) {}
   void Token(std::string_view token) override { next().Part(token); }
   void Part(std::string_view part) override { next().Part(part); }
@@ -256,7 +283,7 @@ class ReplaceDecoderStep : public DecoderStep {
  public:
   ReplaceDecoderStep(TextPattern pattern, std::string content)
       : pattern_(std::move(pattern)), content_(std::move(content)) {}
-  std::unique_ptr<TokenSink> NewStage(TokenSink& next) const override {
+  std::unique_ptr<TokenSink> NewStage(TokenSink& next, Flow) const override {
     return std::make_unique<ReplaceStage>(next, pattern_, content_);
   }
 
@@ -272,26 +299,28 @@ struct MetaspaceOptions {
 
 class MetaspaceStage : public Stage {
  public:
+  static constexpr bool kTakesCutTokens = true;
   MetaspaceStage(TokenSink& next, const MetaspaceOptions& options)
       : Stage(next), options_(options) {}
 
   void Token(std::string_view token) override {
+    ++num_tokens_;
     next().Token(Map(token));
-    is_first_ = false;
   }
+  void More(std::string_view part) override { next().More(Map(part)); }
   void Part(std::string_view part) override { next().Part(Map(part)); }
   void Finish() override { next().Finish(); }
 
  private:
   std::string Map(std::string_view token) const {
     std::string text(token);
-    const bool drop = is_first_ && options_.first == FirstSpace::kDrop;
+    const bool drop = num_tokens_ <= 1 && options_.first == FirstSpace::kDrop;
     ReplaceAll(text, options_.replacement, drop ? "" : " ");
     return text;
   }
 
   const MetaspaceOptions& options_;
-  bool is_first_ = true;
+  size_t num_tokens_ = 0;  // begun
 };
 
 struct WordPieceDecoderOptions {
@@ -324,26 +353,45 @@ class WordPieceStage : public WholeTokenStage {
   bool is_first_ = true;
 };
 
+// `suffix` ends a word: a blank follows, unless the token is the last.
 class BpeStage : public WholeTokenStage {
  public:
-  BpeStage(TokenSink& next, const std::string& suffix) : WholeTokenStage(next), suffix_(suffix) {}
+  BpeStage(TokenSink& next, const std::string& suffix, Flow flow)
+      : WholeTokenStage(next), suffix_(suffix), flow_(flow) {}
 
   void Token(std::string_view token) override {
-    if (held_) Emit(" ");
-    held_ = token;
+    PassOnHeld(" ");
+    const bool cut = flow_ == Flow::kParts && !suffix_.empty();
+    const size_t certain = cut ? std::min(token.find(suffix_), token.size()) : 0;
+    if (certain > 0) next().Token(token.substr(0, certain));
+    begun_ = certain > 0;
+    held_ = token.substr(certain);
   }
 
  private:
-  void FinishTokens() override {
-    if (held_) Emit("");
-  }
-  void Emit(std::string_view replacement) {
+  void FinishTokens() override { PassOnHeld(""); }
+  void PassOnHeld(std::string_view replacement) {
+    if (!held_) return;
     ReplaceAll(*held_, suffix_, replacement);
-    next().Token(*held_);
+    begun_ ? next().More(*held_) : next().Token(*held_);
+    held_.reset();
   }
 
   const std::string& suffix_;
-  std::optional<std::string> held_;  // the last token is treated differently
+  const Flow flow_;
+  std::optional<std::string> held_;  // of the last token, from the first suffix on
+  bool begun_ = false;               // what stands before it has been passed on
+};
+
+class BpeDecoderStep : public DecoderStep {
+ public:
+  explicit BpeDecoderStep(std::string suffix) : suffix_(std::move(suffix)) {}
+  std::unique_ptr<TokenSink> NewStage(TokenSink& next, Flow flow) const override {
+    return std::make_unique<BpeStage>(next, suffix_, flow);
+  }
+
+ private:
+  std::string suffix_;
 };
 
 class CtcStage : public WholeTokenStage {
@@ -394,7 +442,7 @@ DecoderStepPtr MakeStep(Options options) {
 }  // namespace
 
 DecoderStepPtr NewByteLevelDecoder() { return MakeStep<ByteLevelStage>(NoOptions{}); }
-DecoderStepPtr NewByteFallbackDecoder() { return MakeStep<ByteFallbackStage>(NoOptions{}); }
+DecoderStepPtr NewByteFallbackDecoder() { return std::make_unique<ByteFallbackStep>(); }
 DecoderStepPtr NewFuseDecoder() { return MakeStep<FuseStage>(NoOptions{}); }
 DecoderStepPtr NewStripDecoder(char32_t content, size_t start, size_t stop) {
   return MakeStep<StripStage>(StripOptions{CharText(content), start, stop});
@@ -408,7 +456,9 @@ DecoderStepPtr NewMetaspaceDecoder(char32_t replacement, FirstSpace first) {
 DecoderStepPtr NewWordPieceDecoder(std::string prefix, Cleanup cleanup) {
   return MakeStep<WordPieceStage>(WordPieceDecoderOptions{std::move(prefix), cleanup});
 }
-DecoderStepPtr NewBpeDecoder(std::string suffix) { return MakeStep<BpeStage>(std::move(suffix)); }
+DecoderStepPtr NewBpeDecoder(std::string suffix) {
+  return std::make_unique<BpeDecoderStep>(std::move(suffix));
+}
 DecoderStepPtr NewCtcDecoder(CtcOptions options) { return MakeStep<CtcStage>(std::move(options)); }
 DecoderStepPtr NewJoinDecoder() { return MakeStep<JoinStage>(NoOptions{}); }
 

@@ -13,7 +13,7 @@ using DecoderStepPtr = std::unique_ptr<const DecoderStep>;
 
 // Byte-level characters to bytes, and those, joined, to text.
 DecoderStepPtr NewByteLevelDecoder();
-// Runs of <0xNN> tokens to text; a run that is no UTF-8 becomes one U+FFFD a token.
+// Runs of <0xNN> tokens to text; bytes that are no UTF-8 become one U+FFFD a token (see Flow).
 DecoderStepPtr NewByteFallbackDecoder();
 // All tokens joined to one.
 DecoderStepPtr NewFuseDecoder();

@@ -116,13 +116,16 @@ Result<TokenDecoder> TokenDecoder::Load(const JsonNode& node) {
   return decoder;
 }
 
-std::vector<std::unique_ptr<TokenSink>> TokenDecoder::NewStages(TokenSink& out) const {
+std::vector<std::unique_ptr<TokenSink>> TokenDecoder::NewStages(TokenSink& out, Flow flow) const {
   std::vector<std::unique_ptr<TokenSink>> stages;
   stages.reserve(steps_.size());
   TokenSink* next = &out;
+  bool next_takes_cut_tokens = true;  // `out` joins all that it gets
   for (auto step = steps_.rbegin(); step != steps_.rend(); ++step) {
-    stages.push_back((*step)->NewStage(*next));
+    const Flow possible = next_takes_cut_tokens ? flow : Flow::kWholeTokens;
+    stages.push_back((*step)->NewStage(*next, possible));
     next = stages.back().get();
+    next_takes_cut_tokens = (*step)->takes_cut_tokens();
   }
   return stages;
 }
