@@ -61,7 +61,7 @@ class GenerationTextTest : public testing::Test {
   struct Answer {
     Texts lines;  // the text of each token
     std::string text;
-    std::optional<FinishReason> finish;
+    std::optional<sampling::FinishReason> finish;
     int64_t num_tokens = 0;
   };
   Answer Run(const std::string& prompt, const Texts& tokens, const Texts& stops = {},
@@ -98,7 +98,7 @@ class GenerationTextTest : public testing::Test {
    public:
     void OnEvent(TextEvent event) override {
       const std::lock_guard lock(mutex_);
-      if (const auto* some = std::get_if<SequenceEvent>(&event)) {
+      if (const auto* some = std::get_if<SequenceTextEvent>(&event)) {
         for (const TextToken& token : some->tokens) answer_.lines.push_back(token.text);
         for (const TextToken& token : some->tokens) answer_.text += token.text;
         answer_.text += some->tail_text;
@@ -147,7 +147,7 @@ TEST_F(GenerationTextTest, StopStringsAreNotFoundInThePrompt) {
   for (const char* prompt : {"Q\n", "\n\n", "Q:\n\n", "Q: \n"}) {
     const Answer got = Run(prompt, answer, {"\n", "Q", ":"});
     EXPECT_EQ(got.text, " ok done") << prompt;
-    EXPECT_EQ(got.finish, FinishReason::kEosToken);
+    EXPECT_EQ(got.finish, sampling::FinishReason::kEosToken);
   }
   // Half of it in the prompt does not count either.
   EXPECT_EQ(Run("Q\n", {"<0x0A>", "▁ok", "</s>"}, {"\n\n"}).text, "\n ok");
@@ -160,7 +160,7 @@ TEST_F(GenerationTextTest, AStreamShowsWhatIsComplete) {
   for (size_t i = 0; i < got.lines.size(); ++i) {
     EXPECT_EQ(got.lines[i], i % 3 == 2 ? "\u0F40" : "") << i;
   }
-  EXPECT_EQ(got.finish, FinishReason::kLength);
+  EXPECT_EQ(got.finish, sampling::FinishReason::kLength);
   // The end in the middle of a character shows each of its bytes.
   EXPECT_EQ(Run("A", Bytes("\u0F40"), {}, 5).text, "\u0F40\uFFFD\uFFFD");
 }
@@ -185,7 +185,7 @@ TEST_F(GenerationTextTest, AStopStringEndsAtOnce) {
   };
   for (const Case& one : cases) {
     const Answer got = Run("A", one.answer, one.stops, 200);
-    EXPECT_EQ(got.finish, FinishReason::kStopSequence) << one.stops[0];
+    EXPECT_EQ(got.finish, sampling::FinishReason::kStopString) << one.stops[0];
     EXPECT_EQ(got.text, one.text) << one.stops[0];
     EXPECT_EQ(got.num_tokens, one.num_tokens) << one.stops[0];
   }

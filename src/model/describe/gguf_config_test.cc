@@ -78,10 +78,10 @@ Result<ModelDescription> Describe(const Keys& keys) {
   return DescribeGguf(*checkpoint, Json());
 }
 
-DecoderConfig Config(const Keys& keys) {
+ModelConfig Config(const Keys& keys) {
   auto model = Describe(keys);
   EXPECT_TRUE(model.ok()) << model.status().message();
-  return model.ok() ? std::move(model->config) : DecoderConfig();
+  return model.ok() ? std::move(model->config) : ModelConfig();
 }
 
 Json Vocabulary(const std::vector<std::string>& tokens) {
@@ -93,11 +93,30 @@ Json Vocabulary(const std::vector<std::string>& tokens) {
 using Ids = std::vector<int64_t>;
 
 TEST(GgufEndTokensTest, ATextAloneEndsAnAnswer) {
-  for (const char* text :
-       {"<|endoftext|>", "<|end_of_text|>", "<EOT>", "_<EOT>", "[EOT]", "[EOS]", "<|return|>",
-        "<|call|>", "<|eot_id|>", "<|eom_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>",
-        "<end_of_utterance>", "</s>", "<eos>", "<｜end▁of▁sentence｜>", "<|fim_pad|>", "<PAD>",
-        "<|repo_name|>", "<reponame>", "<|file_sep|>", "[e~[", "<turn|>"}) {
+  for (const char* text : {"<|endoftext|>",
+                           "<|end_of_text|>",
+                           "<EOT>",
+                           "_<EOT>",
+                           "[EOT]",
+                           "[EOS]",
+                           "<|return|>",
+                           "<|call|>",
+                           "<|eot_id|>",
+                           "<|eom_id|>",
+                           "<|im_end|>",
+                           "<|end|>",
+                           "<end_of_turn>",
+                           "<end_of_utterance>",
+                           "</s>",
+                           "<eos>",
+                           "<｜end▁of▁sentence｜>",
+                           "<|fim_pad|>",
+                           "<PAD>",
+                           "<|repo_name|>",
+                           "<reponame>",
+                           "<|file_sep|>",
+                           "[e~[",
+                           "<turn|>"}) {
     EXPECT_EQ(GgufEndTokens(Vocabulary({"a", text, "b"}), ""), Ids{1}) << text;
   }
   for (const char* text : {"<|eot_id|", "<eot>", "eos", "<s>", "<pad>", "<|im_start|>", ""}) {
@@ -124,7 +143,7 @@ TEST(GgufEndTokensTest, SomeOnlyPartMessagesBesideOthers) {
 }
 
 TEST(GgufConfigTest, AnIdOfNoTokenIsAsIfItsKeyWereAbsent) {
-  const DecoderConfig absent = Config(Llama());
+  const ModelConfig absent = Config(Llama());
   EXPECT_EQ(Config(Llama().U32("tokenizer.ggml.eos_token_id", 3)).eos_token_ids,
             std::vector<int32_t>{3});
   for (const char* name : {"bos", "eos", "eot", "eom", "fim_pad"}) {
@@ -132,7 +151,7 @@ TEST(GgufConfigTest, AnIdOfNoTokenIsAsIfItsKeyWereAbsent) {
     for (const Keys& keys :
          {Llama().U32(key, 4294967295u), Llama().U32(key, 99999), Llama().U32(key, 4),
           Llama().I32(key, -1), Llama().U64(key, ~uint64_t{0}), Llama().U32(key, 2147483648u)}) {
-      const DecoderConfig config = Config(keys);
+      const ModelConfig config = Config(keys);
       EXPECT_EQ(config.bos_token_id, absent.bos_token_id) << key;
       EXPECT_EQ(config.eos_token_ids, absent.eos_token_ids) << key;
     }
@@ -141,11 +160,11 @@ TEST(GgufConfigTest, AnIdOfNoTokenIsAsIfItsKeyWereAbsent) {
 
 TEST(GgufConfigTest, ContextsAreStretchedAsLlamaCppReadsIt) {
   const auto linear = [](const Keys& keys, double factor) {
-    const RopeConfig rope = Config(keys).rope;
+    const RopeConfig rope = Config(keys).stack.rope;
     return rope.scaling == RopeScaling::kLinear && rope.factor == factor;
   };
   const auto plain = [](const Keys& keys) {
-    return Config(keys).rope.scaling == RopeScaling::kNone;
+    return Config(keys).stack.rope.scaling == RopeScaling::kNone;
   };
   const std::string kFactor = "llama.rope.scaling.factor";
   const std::string kType = "llama.rope.scaling.type";
