@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <span>
+#include <string>
 #include <vector>
 
 #include "tokenizer/json_node.h"
@@ -36,7 +38,11 @@ struct CutCase {
   Words words;
 };
 
-TEST(WordRulesTest, CutAsTheModelsOwnFiles) {
+void ExpectCuts(std::span<const CutCase> cases) {
+  for (const CutCase& one : cases) EXPECT_EQ(Cut(one.rule, one.text), one.words) << one.rule;
+}
+
+TEST(WordRulesTest, CutAsDeepSeeksOwnFiles) {
   const CutCase cases[] = {
       {"deepseek-llm",
        "I'm 12345 years,  old!?\n\n x  ",
@@ -89,6 +95,12 @@ TEST(WordRulesTest, CutAsTheModelsOwnFiles) {
       {"deepseek-v3",
        " \t 7x¿Qué? ½ ²",
        {"ĠĉĠ", "7", "x", "Â¿", "QuÃ©", "?", "Ġ", "Â½", "Ġ", "Â²"}},
+  };
+  ExpectCuts(cases);
+}
+
+TEST(WordRulesTest, CutAsOtherModelsOwnFiles) {
+  const CutCase cases[] = {
       {"falcon",
        "I'm 12345 years,  old!?\n\n x  ",
        {"I", "'", "m", "Ġ", "123", "45", "Ġyears", ",", "Ġ", "Ġold", "!?", "ĊĊ", "Ġx", "ĠĠ"}},
@@ -128,7 +140,7 @@ TEST(WordRulesTest, CutAsTheModelsOwnFiles) {
        {"if", "Ġ(", "x", "_", "1", ">=", "0", ")", "Ġ{", "Ġreturn", "Ġ`", "y", "`;", "Ġ}", "čĊ"}},
       {"refact", " \t 7x¿Qué? ½ ²", {"ĠĉĠ", "7", "x", "Â¿", "QuÃ©", "?", "Ġ", "Â½", "Ġ", "Â²"}},
   };
-  for (const CutCase& one : cases) EXPECT_EQ(Cut(one.rule, one.text), one.words) << one.rule;
+  ExpectCuts(cases);
 }
 
 TEST(WordRulesTest, EveryNameHasARuleThatLoads) {
