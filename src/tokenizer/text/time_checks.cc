@@ -21,8 +21,10 @@ class PatternReader {
         CopyAtom(EscapeEnd(), IsBackReference());
       } else if (c == '[') {
         CopyAtom(ClassEnd(), false);
-      } else if (std::string_view("*+?{|)^$").find(c) != std::string_view::npos) {
-        out_ += pattern_[pos_++];
+      } else if (c == '{' && IntervalEnd() > pos_) {
+        Copy(IntervalEnd());
+      } else if (std::string_view("*+?|)^$").find(c) != std::string_view::npos) {
+        Copy(pos_ + 1);
       } else {
         CopyAtom(CharEnd(pos_), false);
       }
@@ -46,12 +48,19 @@ class PatternReader {
     return std::min(pos, pattern_.size());
   }
 
-  // Copies one atom up to `end`, with a check in front if it can take long.
-  void CopyAtom(size_t end, bool long_alone) {
-    const char next = At(end);
-    if (long_alone || next == '*' || next == '+' || next == '{') out_ += kCheck;
+  void Copy(size_t end) {
     out_ += pattern_.substr(pos_, end - pos_);
     pos_ = end;
+  }
+
+  // Copies one atom up to `end`, with a check in front if it can take long. The library reads \R and
+  // \X in another way behind a check; they stay without.
+  void CopyAtom(size_t end, bool long_alone) {
+    const char next = At(end);
+    const bool repeated = next == '*' || next == '+' || next == '{';
+    const bool fragile = Is(pos_, "\\R") || Is(pos_, "\\X");
+    if (long_alone || (repeated && !fragile)) out_ += kCheck;
+    Copy(end);
   }
 
   bool IsBackReference() const {
@@ -65,6 +74,14 @@ class PatternReader {
     const size_t end = std::min(pattern_.size(), pos + limit);
     while (pos < end && digits.find(pattern_[pos]) != std::string_view::npos) ++pos;
     return pos;
+  }
+
+  // Behind the quantifier that begins here ("{2}", "{2,}", "{,3}"), or here if there is none: then
+  // the brace stands for itself.
+  size_t IntervalEnd() const {
+    const size_t end = pattern_.find_first_not_of("0123456789,", pos_ + 1);
+    const bool interval = end != std::string_view::npos && pattern_[end] == '}' && end > pos_ + 1;
+    return interval ? end + 1 : pos_;
   }
 
   size_t EscapeEnd() const {
@@ -133,9 +150,7 @@ class PatternReader {
       }
     }
     if (!comment) out_ += kCheck;
-    end = std::min(end, pattern_.size());
-    out_ += pattern_.substr(pos_, end - pos_);
-    pos_ = end;
+    Copy(std::min(end, pattern_.size()));
     return OkStatus();
   }
 
