@@ -75,8 +75,8 @@ class GenerationTextTest : public testing::Test {
     };
     auto tokenizer = tokenizer::Tokenizer::FromJson(file_);
     EXPECT_TRUE(tokenizer.ok()) << tokenizer.status().message();
-    Model model({}, std::make_unique<FakeEngine>(std::move(options)),
-                MakeTokenizerCodec(std::move(tokenizer).value()));
+    ServedModel model({}, std::make_unique<FakeEngine>(std::move(options)),
+                      MakeTokenizerCodec(std::move(tokenizer).value()));
     TextRequest request;
     request.text = prompt;
     request.max_new_tokens = max_new_tokens;
