@@ -25,8 +25,7 @@ Result<Properties> ReadPropertiesFile(const fs::path& path) {
 }
 
 Result<Properties> ReadOptionalProperties(const fs::path& path) {
-  std::error_code error;
-  if (!fs::exists(path, error)) return Properties();
+  if (!HasEntry(path)) return Properties();
   return ReadPropertiesFile(path);
 }
 

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 #include <fmt/ostream.h>
+#include <signal.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -11,6 +13,7 @@
 #include <optional>
 #include <ostream>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 
@@ -33,6 +36,15 @@ api::DjlOptions MakeDjlOptions(const settings::ServerSettings& settings) {
           .allow_multi_status = settings.allow_multi_status};
 }
 
+// What bodies may take of the 512 MiB that requests may take in all. Each thread that parses one makes as
+// much again of it, and copies that once more where a string grows; at least one body has its place.
+uint64_t BodyBudgetBytes(const settings::ServerSettings& settings) {
+  constexpr uint64_t kRequestMemoryBytes = uint64_t{512} << 20;
+  const auto largest = static_cast<uint64_t>(settings.max_request_bytes);
+  const uint64_t parsed = 2 * largest * static_cast<uint64_t>(settings.http_threads);
+  return std::max(largest, kRequestMemoryBytes - std::min(kRequestMemoryBytes, parsed));
+}
+
 http::ServerOptions MakeServerOptions(const settings::ServerSettings& settings) {
   http::ServerOptions options;
   options.host = settings.host;
@@ -40,6 +52,7 @@ http::ServerOptions MakeServerOptions(const settings::ServerSettings& settings) 
   options.num_threads = static_cast<int>(settings.http_threads);
   options.max_connections = static_cast<int>(settings.max_connections);
   options.limits.max_body_bytes = static_cast<uint64_t>(settings.max_request_bytes);
+  options.max_total_body_bytes = BodyBudgetBytes(settings);
   options.make_error = [djl = MakeDjlOptions(settings)](int status, const std::string& message,
                                                         const http::Request* request) {
     return api::MakeDjlServerError(djl, status, message, request);
@@ -118,6 +131,21 @@ class StartUp {
   std::_Exit(0);
 }
 
+// Ends the process if its orderly end takes longer than it may: no task, such as a search in a hostile
+// text, may hold it up. By a signal, for there may be no thread or memory left.
+void EndInTime(int64_t drain_timeout_s) {
+  constexpr int64_t kOrderlyEndSeconds = 1;
+  struct sigaction action {};
+  action.sa_handler = [](int) {
+    constexpr std::string_view kMessage = "dray: a request was still worked on; ended without it\n";
+    [[maybe_unused]] const ssize_t ignored =
+        ::write(STDERR_FILENO, kMessage.data(), kMessage.size());
+    ::_exit(kExitCutOff);
+  };
+  ::sigaction(SIGALRM, &action, nullptr);
+  ::alarm(static_cast<unsigned>(drain_timeout_s + kOrderlyEndSeconds));
+}
+
 // Refuses new requests and finishes those that were accepted; the exit code.
 int Drain(http::Server& server, serving::ModelRepository& repository, int64_t timeout_s) {
   repository.BeginDrain();
@@ -154,6 +182,7 @@ Result<int> Serve(const ModelArguments& arguments, std::ostream& out) {
   RestoreShutdownSignals();
   LogInfo(fmt::format("signal {}: no new requests; finishing {} in flight, at most {} s", *signal,
                       server->stats().requests_in_flight, settings.drain_timeout_s));
+  EndInTime(settings.drain_timeout_s);
   const int exit_code = Drain(*server, repository, settings.drain_timeout_s);
   LogStats(model->stats());
   return exit_code;

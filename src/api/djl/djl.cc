@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <new>
 #include <random>
 #include <utility>
 
@@ -172,7 +173,15 @@ void DjlService::Predict(http::Request request, http::ResponderPtr responder) {
               request = std::make_shared<http::Request>(std::move(request)),
               responder = std::move(responder)] {
     // A client that has left while its request waited here has no use for an answer.
-    if (!responder->cancelled()) self->PredictNow(*request, responder);
+    if (responder->cancelled()) return;
+    try {
+      self->PredictNow(*request, responder);
+    } catch (const std::bad_alloc&) {
+      request->DropBody();
+      self->SendError(
+          *request, responder,
+          MakeDjlError(503, "the server has no memory left for this request; try again"));
+    }
   });
 }
 

@@ -12,9 +12,10 @@ namespace dray::api {
 
 inline constexpr size_t kMaxInputs = 64;
 inline constexpr size_t kMaxJsonDepth = 100;
-// Strings, numbers, lists and objects of a body: far more than all parameters can use, and in memory
-// no more than 10 MB.
-inline constexpr size_t kMaxJsonValues = size_t{1} << 17;
+// Of all strings, numbers, lists and objects of a body. The inputs, five lists of up to 1,024 entries
+// each (stop strings and bad words under both of their names, and stop tokens) and 40 parameters make
+// 5,224; the rest is room for members that a later one of the same name overrides. In memory, 0.6 MB.
+inline constexpr size_t kMaxJsonValues = 8192;
 
 // The body {"inputs": ..., "parameters": {...}, "stream": ...}. kInvalidArgument names the field.
 Result<GenerateCall> ParseDjlCall(std::string_view json);

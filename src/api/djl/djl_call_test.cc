@@ -179,9 +179,12 @@ std::string Repeated(std::string_view name, std::string_view value, int count) {
 }
 
 TEST(DjlCallTest, ManyMembersAreReadInOnePass) {
-  // With a search for each member this would be 10^10 comparisons.
-  EXPECT_EQ(Parse(Repeated("seed", "1", 100'000)).request.params.seed, 1U);
-  EXPECT_EQ(Parse(Repeated("top_k", "7", 100'000)).request.params.top_k, 7);
+  // The body, "inputs" and "parameters" are three values more.
+  constexpr int kMembers = static_cast<int>(kMaxJsonValues) - 3;
+  EXPECT_EQ(Parse(Repeated("seed", "1", kMembers)).request.params.seed, 1U);
+  EXPECT_EQ(Parse(Repeated("top_k", "7", kMembers)).request.params.top_k, 7);
+  EXPECT_NE(ErrorOf(Repeated("seed", "1", kMembers + 1)).find("more than 8192 JSON values"),
+            std::string::npos);
   // The last one counts, whatever those before it are.
   EXPECT_EQ(With(R"({"top_k": "x", "top_k": 2})").request.params.top_k, 2);
   EXPECT_FALSE(With(R"({"seed": 3, "seed": null})").request.params.seed.has_value());

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/file.h"
 #include "checkpoint/gguf/gguf_files.h"
 
 namespace dray::serving {
@@ -30,6 +31,8 @@ Status CheckModel(const fs::path& path) {
             "\"demo\" for the built-in model"};
   }
   if (!IsModel(path)) {
+    const Status readable = checkpoint::IsGgufFile(path) ? OkStatus() : CheckFolderReadable(path);
+    if (readable.code() == StatusCode::kIo) return readable;
     return {StatusCode::kNotFound,
             fmt::format("there is no folder {}: name one that holds config.json, weights and a "
                         "tokenizer, or a .gguf file, or \"demo\" for the built-in model",
