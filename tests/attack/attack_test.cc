@@ -1,0 +1,97 @@
+// The attacks in a small form, a few seconds in all. attack_tool does the same in full.
+#include <gtest/gtest.h>
+
+#include <charconv>
+#include <chrono>
+#include <csignal>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "attack/attacks.h"
+#include "http/testing/test_client.h"
+#include "testing/process.h"
+
+namespace dray::attack {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// A served demo model with few connections.
+class AttackTest : public ::testing::Test {
+ protected:
+  AttackTest()
+      : process_({DRAY_PROGRAM, "serve", "demo", "--port", "0", "--max-connections", "32",
+                  "--drain-timeout", "3"}),
+        target_{Port(), ServerMeter(process_.pid())} {}
+
+  uint16_t Port() {
+    const auto line = process_.ReadUntil("serving demo on ");
+    if (!line) return 0;
+    uint16_t port = 0;
+    std::from_chars(line->data() + line->rfind(':') + 1, line->data() + line->size(), port);
+    return port;
+  }
+  void SetUp() override { ASSERT_NE(target_.port, 0) << process_.output(); }
+
+  testing::Process process_;
+  Target target_;
+};
+
+TEST_F(AttackTest, NoBodyCostsMoreThanItsSize) {
+  constexpr size_t kBytes = 2'000'000;
+  std::vector<Cost> costs;
+  for (const Body& body : AllBodies()) {
+    costs.push_back(SendBody(target_, body, kBytes));
+    const Cost& cost = costs.back();
+    EXPECT_GE(cost.status, 400) << cost.name;
+    EXPECT_LE(cost.status, 503) << cost.name;
+    EXPECT_LE(cost.cpu_seconds, cost.AllowedCpuSeconds()) << cost.name;
+    // The body itself, what it is parsed to, and some slack of the allocator.
+    EXPECT_LE(cost.memory_bytes, 4 * kBytes + 8'000'000) << cost.name;
+  }
+  costs.push_back(SendChunks(target_, 10'000, 10));
+  costs.push_back(SendChunks(target_, 2'000, 1'000));
+  EXPECT_GE(costs.back().status, 400);
+  EXPECT_LE(costs.back().cpu_seconds, costs.back().AllowedCpuSeconds());
+  SCOPED_TRACE(Ledger(costs));
+  EXPECT_EQ(
+      SendBody(target_, {"a good one", [](size_t) { return R"({"inputs":"One day"})"; }}, 0).status,
+      200);
+}
+
+TEST_F(AttackTest, HealthIsAnsweredWhileSlowBodiesHoldEveryConnection) {
+  const Cost cost = DripBodies(
+      target_,
+      {.connections = 48, .bytes_per_second = 620, .time = std::chrono::milliseconds(3000)});
+  EXPECT_EQ(cost.status, 200) << Ledger({cost});
+}
+
+TEST_F(AttackTest, ManyBodiesStayWithinTheirBudget) {
+  const Cost cost = SendManyBodies(target_, {.connections = 20, .body_bytes = 4'000'000});
+  EXPECT_LE(cost.memory_bytes, uint64_t{576} << 20) << Ledger({cost});
+  EXPECT_GE(cost.status, 400);
+}
+
+// Whatever it is busy with, it goes when it is told to.
+TEST_F(AttackTest, TheEndComesInTimeUnderAttack) {
+  std::vector<std::thread> attackers;
+  for (int i = 0; i < 4; ++i) {
+    attackers.emplace_back([&, i] {
+      const std::vector<Body> bodies = AllBodies();
+      http::TestClient client(target_.port);
+      client.Send(
+          http::PostRequest("/invocations", bodies[static_cast<size_t>(i)].make(3'000'000)));
+      client.Receive(std::chrono::milliseconds(10'000));
+    });
+  }
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  const auto start = Clock::now();
+  process_.Signal(SIGTERM);
+  EXPECT_GE(process_.Wait(), 0) << "a signal ended it";
+  EXPECT_LT(Clock::now() - start, std::chrono::seconds(3 + 2));
+  for (std::thread& attacker : attackers) attacker.join();
+}
+
+}  // namespace
+}  // namespace dray::attack
