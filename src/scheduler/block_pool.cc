@@ -46,8 +46,7 @@ Status BlockPool::CheckIntegrity() const {
     return Status(StatusCode::kInternal, fmt::format("{} free and {} held blocks are not {} in all",
                                                      free_.size(), num_held, num_holders_.size()));
   }
-  // With the sum right, a free list that holds one block twice also holds one that is not free...
-  // unless another is missing, so each entry is looked at.
+  // A right sum does not exclude that the free list holds one block twice and lacks another one.
   std::vector<bool> seen(num_holders_.size(), false);
   for (const BlockId block : free_) {
     const size_t index = Index(block);

@@ -1,6 +1,6 @@
-// Who holds which block of the paged KV cache, as counts only: a block's bytes live with the model.
-// A block may have several holders (samples that share their prompt); it is free again when the
-// last lets go.
+// Counts the holders of each block of the paged KV cache; the bytes of the blocks are the model
+// runner's. A block may have several holders, namely samples that share their prompt. It is free
+// again when the last of them has released it.
 #pragma once
 
 #include <cstdint>
@@ -18,19 +18,20 @@ class BlockPool {
   // Blocks 0 to num_blocks - 1, all free.
   explicit BlockPool(int32_t num_blocks);
 
-  // A free block, now with one holder; none if all are held. The block freed last comes first.
+  // Returns a free block, which now has one holder, or none if all are held. The block that was
+  // freed last is returned first.
   std::optional<BlockId> Allocate();
-  // One more holder of a block that is held.
+  // Adds a holder to a block that is held.
   void Share(BlockId block);
-  // One holder less.
+  // Removes a holder; the block is free if it was the last one.
   void Release(BlockId block);
 
   int32_t num_blocks() const { return static_cast<int32_t>(num_holders_.size()); }
   int32_t num_free() const { return static_cast<int32_t>(free_.size()); }
   int32_t num_holders(BlockId block) const { return num_holders_[Index(block)]; }
 
-  // Verifies free + held = total, each block in exactly one of the two. kInternal names the first
-  // block that breaks it.
+  // Verifies that each block is either held or in the free list, and in the list at most once. The
+  // error, kInternal, names the first block for which this is not so.
   Status CheckIntegrity() const;
 
  private:

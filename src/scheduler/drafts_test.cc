@@ -64,8 +64,7 @@ class DraftsTest : public testing::Test {
                                         .block_size = 4,
                                         .max_batch_tokens = 12,
                                         .max_sequences = 4,
-                                        .max_prefill_chunk_tokens = 8,
-                                        .max_waiting = 8});
+                                        .max_prefill_chunk_tokens = 8});
   const scheduler::Plan* plan_ = nullptr;
 };
 
@@ -149,8 +148,7 @@ TEST(DraftsTwinTest, RefusedOnesLeaveNoTrace) {
                                       .block_size = static_cast<int32_t>(random.Between(1, 5)),
                                       .max_batch_tokens = random.Between(4, 20),
                                       .max_sequences = 4,
-                                      .max_prefill_chunk_tokens = random.Between(1, 8),
-                                      .max_waiting = 8};
+                                      .max_prefill_chunk_tokens = random.Between(1, 8)};
     Scheduler plain = MakeScheduler(options);
     Scheduler guessing = MakeScheduler(options);
     for (uint64_t step = 1; step < 200; ++step) {

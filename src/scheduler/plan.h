@@ -13,8 +13,8 @@ namespace dray::scheduler {
 // a new token.
 enum class Sampling { kNo, kYes };
 
-// Whoever guesses the tokens that follow a sequence's last known one asks for a step that also
-// computes them: where the model would have chosen the same, several tokens come of one step.
+// Asks for a plan that also computes guesses of the tokens that follow a sequence's last known one.
+// If the sampler chooses the guessed tokens, the step yields several tokens at once.
 struct DraftProposal {
   SequenceId id;
   int64_t num_drafts = 0;
@@ -26,12 +26,12 @@ struct PlanEntry {
   SequenceId id;
   int64_t first_token = 0;
   int64_t num_tokens = 0;
-  int64_t num_drafts = 0;                // the last so many of these tokens are guesses
+  int64_t num_drafts = 0;                // the last num_drafts of these tokens are guesses
   std::span<const BlockId> block_table;  // covers every position up to the last one of this step
   Sampling sampling = Sampling::kNo;
 };
 
-// Block `from`'s bytes are to be copied to block `to`.
+// The bytes of block `from` are to be copied to block `to`.
 struct BlockCopy {
   BlockId from;
   BlockId to;
@@ -41,7 +41,7 @@ struct BlockCopy {
 struct Plan {
   std::vector<PlanEntry> entries;  // in order of arrival
   std::vector<BlockCopy> block_copies;
-  std::vector<SequenceId> preempted;  // lost their blocks; they come back by themselves
+  std::vector<SequenceId> preempted;  // lost their blocks; later plans compute them anew
   int64_t num_tokens = 0;             // of all entries
 
   bool empty() const { return entries.empty(); }
@@ -49,13 +49,13 @@ struct Plan {
 
 enum class Outcome { kGoesOn, kFinished };
 
-// What came of a plan entry that samples.
+// The result of a plan entry that samples.
 struct SequenceResult {
   SequenceId id;
   int64_t num_new_tokens = 1;  // at least 1; with the earlier ones at most max_new_tokens
   Outcome outcome = Outcome::kGoesOn;
-  // The first so many new tokens are the entry's guesses, so they are computed already;
-  // less than num_new_tokens.
+  // The first num_accepted of the new tokens are the entry's guesses, so they are computed already.
+  // Less than num_new_tokens.
   int64_t num_accepted = 0;
 };
 

@@ -26,7 +26,6 @@ Status CheckOptions(const SchedulerOptions& options) {
       {"max_sequences", options.max_sequences, 1},
       {"max_batch_tokens", options.max_batch_tokens, options.max_sequences},
       {"max_prefill_chunk_tokens", options.max_prefill_chunk_tokens, 1},
-      {"max_waiting", options.max_waiting, 1},
   };
   for (const auto& rule : rules) {
     if (rule.value >= rule.min) continue;
@@ -73,13 +72,6 @@ Status Scheduler::Add(const SequenceSpec& spec) {
         "shorten the prompt, lower max_new_tokens or give the cache more memory",
         spec.num_prompt_tokens, spec.max_new_tokens, capacity);
   }
-  if (draining_) {
-    return Refuse(StatusCode::kUnavailable, "the model is draining; send the request elsewhere");
-  }
-  if (waiting_.size() >= options_.max_waiting) {
-    return Refuse(StatusCode::kUnavailable,
-                  "{} sequences are waiting, which is the limit; try again later", waiting_.size());
-  }
   const SequenceIndex index = NewSequence(spec.id, spec.num_prompt_tokens, spec.max_new_tokens);
   table_[index].order.arrival = table_[index].order.serial;
   waiting_.InsertFromBack(table_, index);
@@ -119,7 +111,7 @@ SequenceIndex Scheduler::NewSequence(SequenceId id, int64_t num_prompt_tokens,
   sequence.num_prompt_tokens = num_prompt_tokens;
   sequence.max_new_tokens = max_new_tokens;
   sequence.num_generated = sequence.num_computed = sequence.num_scheduled = 0;
-  // So that neither growth nor a plan's view of the table ever meets a reallocation.
+  // The vector never grows beyond this, so plans can keep views of it.
   sequence.blocks.reserve(static_cast<size_t>(BlocksFor(num_prompt_tokens + max_new_tokens)));
   index_of_.emplace(id, index);
   return index;
@@ -132,7 +124,7 @@ bool Scheduler::Cancel(SequenceId id) {
   Sequence& sequence = table_[index];
   (sequence.state == SequenceState::kRunning ? running_ : waiting_).Remove(table_, index);
   if (sequence.num_scheduled > 0) {
-    // The step in flight reads and writes its blocks; Update frees them.
+    // The step in flight reads and writes these blocks; the step's Update frees them.
     sequence.state = SequenceState::kCancelled;
     index_of_.erase(found);
     return true;
@@ -141,7 +133,7 @@ bool Scheduler::Cancel(SequenceId id) {
   return true;
 }
 
-// Frees the table's entry, which is in no queue any more.
+// Frees the entry of the table. The sequence must have been removed from its queue.
 void Scheduler::Forget(SequenceIndex index) {
   Sequence& sequence = table_[index];
   ReleaseBlocks(sequence, 0);
@@ -151,7 +143,7 @@ void Scheduler::Forget(SequenceIndex index) {
   unused_.push_back(index);
 }
 
-// All but the first `num_kept`.
+// Releases all blocks but the first `num_kept`.
 void Scheduler::ReleaseBlocks(Sequence& sequence, int64_t num_kept) {
   while (static_cast<int64_t>(sequence.blocks.size()) > num_kept) {
     pool_.Release(sequence.blocks.back());
@@ -160,33 +152,36 @@ void Scheduler::ReleaseBlocks(Sequence& sequence, int64_t num_kept) {
 }
 
 const Plan& Scheduler::Schedule(std::span<const DraftProposal> proposals) {
-  DRAY_CHECK(!in_flight_);
-  plan_.entries.clear();
-  plan_.block_copies.clear();
-  plan_.preempted.clear();
-  plan_.num_tokens = 0;
-  entry_indexes_.clear();
+  if (num_in_flight_ == steps_.size()) steps_.push_back(std::make_unique<Step>());
+  next_step_ = steps_[num_in_flight_].get();
+  Plan& plan = next_step_->plan;
+  plan.entries.clear();
+  plan.block_copies.clear();
+  plan.preempted.clear();
+  plan.num_tokens = 0;
+  next_step_->indexes.clear();
   ScheduleRunning();
-  // What was just preempted must not come straight back, nor a newcomer take its blocks.
-  if (plan_.preempted.empty()) {
+  // A sequence that was just preempted must not come straight back, and no new sequence may take
+  // the blocks that it lost.
+  if (plan.preempted.empty()) {
     AdmitWaiting();
-    // Where blocks are that short, guesses have no business.
+    // Guesses are granted only if there are enough blocks for everything else.
     for (const DraftProposal& proposal : proposals) GrantDrafts(proposal);
   }
-  in_flight_ = !plan_.empty();
-  return plan_;
+  if (!plan.empty()) ++num_in_flight_;
+  return plan;
 }
 
 void Scheduler::ScheduleRunning() {
   int64_t num_decodes = 0;
   for (SequenceIndex i = running_.front(); i != kNoSequence; i = table_[i].next) {
-    num_decodes += table_[i].num_pending() == 1 ? 1 : 0;
+    num_decodes += !table_[i].in_flight() && table_[i].num_pending() == 1 ? 1 : 0;
   }
   int64_t prefill_budget = options_.max_batch_tokens - num_decodes;
-  // Those preempted on the way are behind the sequence at hand, so they have no entry in
-  // the plan yet.
+  // A sequence that GrowBlocks preempts is behind sequence i, so it has no entry in this plan yet.
   for (SequenceIndex i = running_.front(); i != kNoSequence; i = table_[i].next) {
     Sequence& sequence = table_[i];
+    if (sequence.in_flight()) continue;
     const bool is_decode = sequence.num_pending() == 1;
     const int64_t wanted =
         is_decode
@@ -200,8 +195,8 @@ void Scheduler::ScheduleRunning() {
   }
 }
 
-// Gives the sequence blocks for up to `num_tokens` more tokens, and returns for how many it has
-// them. Takes blocks from later arrivals only if there would be none at all.
+// Gives the sequence blocks for up to `num_tokens` more tokens, and returns for how many tokens it
+// has blocks. Preempts later arrivals only if there would be no block for even one token.
 int64_t Scheduler::GrowBlocks(Sequence& sequence, int64_t num_tokens) {
   const auto room = [&] {
     return static_cast<int64_t>(sequence.blocks.size()) * options_.block_size -
@@ -219,8 +214,8 @@ int64_t Scheduler::GrowBlocks(Sequence& sequence, int64_t num_tokens) {
 
 bool Scheduler::PreemptBehind(const Order& order) {
   const SequenceIndex last = running_.back();
-  if (!(order < table_[last].order)) return false;
-  plan_.preempted.push_back(table_[last].id);
+  if (!(order < table_[last].order) || table_[last].in_flight()) return false;
+  next_step_->plan.preempted.push_back(table_[last].id);
   Preempt(last);
   return true;
 }
@@ -238,55 +233,58 @@ void Scheduler::Preempt(SequenceIndex index) {
 
 void Scheduler::AddEntry(SequenceIndex index, int64_t num_tokens) {
   Sequence& sequence = table_[index];
-  // Shared blocks are full and lie before the tokens to compute; only exclusive ones are written.
+  Plan& plan = next_step_->plan;
+  // Only blocks with one holder are written: shared blocks are full and hold earlier tokens.
   DRAY_DCHECK(pool_.num_holders(sequence.blocks[sequence.num_computed / options_.block_size]) == 1);
   sequence.num_scheduled = num_tokens;
-  sequence.entry = plan_.entries.size();
-  plan_.entries.push_back(
+  sequence.entry = plan.entries.size();
+  plan.entries.push_back(
       {.id = sequence.id,
        .first_token = sequence.num_computed,
        .num_tokens = num_tokens,
        .block_table = sequence.blocks,
        .sampling = num_tokens == sequence.num_pending() ? Sampling::kYes : Sampling::kNo});
-  plan_.num_tokens += num_tokens;
-  entry_indexes_.push_back(index);
+  plan.num_tokens += num_tokens;
+  next_step_->indexes.push_back(index);
 }
 
 void Scheduler::GrantDrafts(const DraftProposal& proposal) {
   const auto found = index_of_.find(proposal.id);
   if (found == index_of_.end()) return;
   Sequence& sequence = table_[found->second];
-  if (sequence.num_scheduled != 1 || sequence.num_pending() != 1) return;
-  // The step yields one token more than it accepts.
-  const int64_t wanted =
-      std::min({proposal.num_drafts, options_.max_batch_tokens - plan_.num_tokens,
-                sequence.max_new_tokens - sequence.num_generated - 1});
+  Plan& plan = next_step_->plan;
+  const bool planned = sequence.in_flight() && sequence.entry < plan.entries.size() &&
+                       plan.entries[sequence.entry].id == sequence.id;
+  if (!planned || sequence.num_scheduled != 1 || sequence.num_pending() != 1) return;
+  // The step yields one token more than the guesses that are accepted.
+  const int64_t wanted = std::min({proposal.num_drafts, options_.max_batch_tokens - plan.num_tokens,
+                                   sequence.max_new_tokens - sequence.num_generated - 1});
   if (wanted <= 0) return;
-  // Preempts nobody: there is room for the sequence's own token.
+  // This preempts no sequence, because there is room for the sequence's own token already.
   const int64_t granted = GrowBlocks(sequence, 1 + wanted) - 1;
-  PlanEntry& entry = plan_.entries[sequence.entry];
+  PlanEntry& entry = plan.entries[sequence.entry];
   entry.num_tokens += granted;
   entry.num_drafts = granted;
   entry.block_table = sequence.blocks;
-  plan_.num_tokens += granted;
+  plan.num_tokens += granted;
   sequence.num_scheduled += granted;
 }
 
 void Scheduler::AdmitWaiting() {
   if (waiting_.empty()) return;
-  // Blocks that running sequences are about to need are not given to newcomers, who would
-  // only be preempted.
+  // New sequences do not get the blocks that running ones will need soon, or they would be
+  // preempted soon.
   int64_t num_outstanding = 0;
   for (SequenceIndex i = running_.front(); i != kNoSequence; i = table_[i].next) {
     num_outstanding += OutstandingBlocks(table_[i]);
   }
   SequenceIndex i = waiting_.front();
   while (i != kNoSequence && running_.size() < options_.max_sequences &&
-         plan_.num_tokens < options_.max_batch_tokens) {
+         next_step_->plan.num_tokens < options_.max_batch_tokens) {
     const SequenceIndex next = table_[i].next;
     const PromptSource source = FindPromptSource(table_[i]);
-    // A fork whose parent is still at the prompt lets others pass: it waits for the parent, not for
-    // its turn.
+    // A fork whose parent has not computed the prompt yet is passed over, because it waits for the
+    // parent and not for its turn.
     if (source.kind != PromptSource::kNotYet) {
       if (!Admit(i, source, num_outstanding)) return;
       num_outstanding += OutstandingBlocks(table_[i]);
@@ -305,10 +303,11 @@ Scheduler::PromptSource Scheduler::FindPromptSource(const Sequence& sequence) co
   return {PromptSource::kReady, &parent};
 }
 
-// Starts a waiting sequence if its known tokens and the next will fit beside what is outstanding.
+// Starts a waiting sequence if there are blocks for its known tokens and the next one beside the
+// `num_outstanding` blocks that running sequences still lack.
 bool Scheduler::Admit(SequenceIndex index, const PromptSource& source, int64_t num_outstanding) {
   Sequence& sequence = table_[index];
-  // The last known token is always computed: its logits are what the sequence is after.
+  // The last known token is always computed, because the next token is sampled from its logits.
   const int64_t num_shared = source.kind == PromptSource::kReady
                                  ? std::min(sequence.num_prompt_tokens, sequence.num_known() - 1)
                                  : 0;
@@ -320,15 +319,15 @@ bool Scheduler::Admit(SequenceIndex index, const PromptSource& source, int64_t n
   running_.InsertFromBack(table_, index);
   if (num_shared > 0) SharePrompt(sequence, *source.parent, num_shared);
   const int64_t wanted = std::min({sequence.num_pending(), options_.max_prefill_chunk_tokens,
-                                   options_.max_batch_tokens - plan_.num_tokens});
+                                   options_.max_batch_tokens - next_step_->plan.num_tokens});
   const int64_t granted = GrowBlocks(sequence, wanted);
   DRAY_CHECK(granted == wanted);
   AddEntry(index, granted);
   return true;
 }
 
-// The child takes the parent's first `num_tokens` as computed: whole blocks are shared, and a
-// partial last one, which both would write to, is copied.
+// Makes the parent's first `num_tokens` tokens computed tokens of the child. Whole blocks are
+// shared. A partial last block is copied, because both sequences will write to it.
 void Scheduler::SharePrompt(Sequence& child, const Sequence& parent, int64_t num_tokens) {
   const int64_t num_whole = num_tokens / options_.block_size;
   for (int64_t i = 0; i < num_whole; ++i) {
@@ -339,60 +338,67 @@ void Scheduler::SharePrompt(Sequence& child, const Sequence& parent, int64_t num
     const auto copy = pool_.Allocate();
     DRAY_CHECK(copy.has_value());
     child.blocks.push_back(*copy);
-    plan_.block_copies.push_back({.from = parent.blocks[num_whole], .to = *copy});
+    next_step_->plan.block_copies.push_back({.from = parent.blocks[num_whole], .to = *copy});
   }
   child.num_computed = num_tokens;
 }
 
 std::span<const SequenceId> Scheduler::Update(std::span<const SequenceResult> results) {
-  DRAY_CHECK(in_flight_);
-  in_flight_ = false;
+  DRAY_CHECK(num_in_flight_ > 0);
+  const Step& step = *steps_.front();
+  // The step's memory is now free for the next plan.
+  std::rotate(steps_.begin(), steps_.begin() + 1,
+              steps_.begin() + static_cast<std::ptrdiff_t>(num_in_flight_--));
   ended_.clear();
   size_t num_used = 0;
-  for (size_t i = 0; i < entry_indexes_.size(); ++i) {
-    const PlanEntry& entry = plan_.entries[i];
-    const SequenceIndex index = entry_indexes_[i];
-    Sequence& sequence = table_[index];
+  for (size_t i = 0; i < step.indexes.size(); ++i) {
+    const PlanEntry& entry = step.plan.entries[i];
     const SequenceResult* result = nullptr;
     if (entry.sampling == Sampling::kYes) {
       DRAY_CHECK(num_used < results.size() && results[num_used].id == entry.id);
       result = &results[num_used++];
     }
-    if (sequence.state == SequenceState::kCancelled) {
-      Forget(index);
-      continue;
-    }
-    sequence.num_computed += sequence.num_scheduled;
-    sequence.num_scheduled = 0;
-    if (result == nullptr) continue;
-    DRAY_CHECK(result->num_accepted >= 0 && result->num_accepted <= entry.num_drafts &&
-               result->num_accepted < result->num_new_tokens);
-    if (result->num_accepted < entry.num_drafts) {
-      // The refused ones' slots are written again when their turn comes.
-      sequence.num_computed -= entry.num_drafts - result->num_accepted;
-      ReleaseBlocks(sequence, BlocksFor(sequence.num_computed));
-    }
-    DRAY_CHECK(result->num_new_tokens >= 1 &&
-               result->num_new_tokens <= sequence.max_new_tokens - sequence.num_generated);
-    sequence.num_generated += result->num_new_tokens;
-    if (result->outcome == Outcome::kGoesOn && sequence.num_generated < sequence.max_new_tokens) {
-      continue;
-    }
-    ended_.push_back(sequence.id);
-    running_.Remove(table_, index);
-    Forget(index);
+    UpdateSequence(step.indexes[i], entry, result);
   }
   DRAY_CHECK(num_used == results.size());
   return ended_;
 }
 
+void Scheduler::UpdateSequence(SequenceIndex index, const PlanEntry& entry,
+                               const SequenceResult* result) {
+  Sequence& sequence = table_[index];
+  if (sequence.state == SequenceState::kCancelled) {
+    Forget(index);
+    return;
+  }
+  sequence.num_computed += sequence.num_scheduled;
+  sequence.num_scheduled = 0;
+  if (result == nullptr) return;
+  DRAY_CHECK(result->num_accepted >= 0 && result->num_accepted <= entry.num_drafts &&
+             result->num_accepted < result->num_new_tokens);
+  if (result->num_accepted < entry.num_drafts) {
+    // The slots of the refused guesses will be written again by later steps.
+    sequence.num_computed -= entry.num_drafts - result->num_accepted;
+    ReleaseBlocks(sequence, BlocksFor(sequence.num_computed));
+  }
+  DRAY_CHECK(result->num_new_tokens >= 1 &&
+             result->num_new_tokens <= sequence.max_new_tokens - sequence.num_generated);
+  sequence.num_generated += result->num_new_tokens;
+  if (result->outcome == Outcome::kGoesOn && sequence.num_generated < sequence.max_new_tokens) {
+    return;
+  }
+  ended_.push_back(sequence.id);
+  running_.Remove(table_, index);
+  Forget(index);
+}
+
 void Scheduler::PreemptAll() {
-  if (in_flight_) {
-    for (const SequenceIndex index : entry_indexes_) {
+  for (size_t i = 0; i < num_in_flight_; ++i) {
+    for (const SequenceIndex index : steps_[i]->indexes) {
       if (table_[index].state == SequenceState::kCancelled) Forget(index);
     }
-    in_flight_ = false;
   }
+  num_in_flight_ = 0;
   while (!running_.empty()) Preempt(running_.back());
 }
 

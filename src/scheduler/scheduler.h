@@ -1,24 +1,34 @@
-// Which tokens of which sequences are computed next. A pure state machine over counts and ids: no
-// tensors, text, threads or clock, so that a simulator can drive it (simulation_test.cc).
+// Decides which tokens of which sequences each step computes. A pure state machine over counts and
+// ids: it has no tensors, text, threads or clock, so that a simulator can drive it
+// (testing/simulation.h).
 //
-// There are no phases. A sequence knows its prompt and what was sampled, has computed some of these
-// tokens, and catches up; when it has reached its last known token, the step yields a new one.
-// Prefill, chunked prefill, decode and coming back after preemption are all that.
+// There are no phases. A sequence has known tokens: its prompt and what was sampled. Some of them
+// are computed, that is, their keys and values are in the cache. Each step computes more of them;
+// the step that computes the last known token yields a new one. Prefill, chunked prefill, decode
+// and the return after preemption are all this one case.
 //
-// Order. Sequences are served by arrival; forks count as arrived with their parent. Each step first
-// sets aside one token for every running sequence that lacks only one (a decode), so that long
-// prompts cannot stall them, then fills the budget with longer stretches, then admits waiting
-// sequences, none past another. A sequence short of blocks takes them from the latest arrival
-// behind it (preemption: that one loses its blocks, waits again and computes its tokens anew), or
-// holds still for a step when none is behind it. So the first in line moves on in every step, and
-// every sequence is first at some time: nothing starves.
+// Order. Sequences are served by arrival; forks count as arrived with their parent. A step's plan
+// first sets aside one token for every running sequence that lacks only one (a decode), so that
+// long prompts cannot stall decodes. It then fills the budget with longer stretches, and then
+// admits waiting sequences, none past another. A sequence that lacks a block preempts the latest
+// arrival behind it: that sequence loses its blocks, waits again, and computes its tokens anew. If
+// there is none behind it, the sequence is left out of this step. So the first sequence in the
+// order advances in every step, and every sequence is first at some time: none starves.
 //
-// Guesses (drafts) of tokens to come are counts here, too. They are granted last, to sequences that
-// lack only one token, from what budget and blocks the step has left, and what was refused gives
-// its blocks back: a step with guesses differs from one without in nothing else.
+// Steps in flight. While some steps are in flight, the next one is planned of the sequences that
+// are not in any of them. A sequence in flight keeps its blocks until its step is back, even if it
+// is cancelled. If the latest arrival is in flight, it cannot be preempted, and the sequence that
+// lacks a block is left out of this step. Steps must run in the order of their plans, because a
+// plan may give away a block that a step before it copies from.
+//
+// Guesses (drafts). A plan may also compute guesses of tokens to come. They are granted last, to
+// sequences that lack only one token, from the budget and the blocks that the step has left. Blocks
+// of refused guesses are freed again. So a plan with guesses differs in nothing else from the plan
+// without them.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <unordered_map>
 #include <vector>
@@ -39,8 +49,6 @@ struct SchedulerOptions {
   int64_t max_sequences = 256;
   // Per step and sequence.
   int64_t max_prefill_chunk_tokens = 512;
-  // Sequences that wait before Add refuses.
-  int64_t max_waiting = 128;
 };
 
 struct SequenceSpec {
@@ -49,46 +57,44 @@ struct SequenceSpec {
   int64_t max_new_tokens = 0;
 };
 
-// Not thread-safe: one thread owns it. Use in turn: Schedule, run the plan, Update. The other calls
-// may come at any time between these.
+// Not thread-safe: one thread owns it. Schedule plans a step; the step is in flight until Update is
+// given its results. All functions may be called while steps are in flight.
 class Scheduler {
  public:
   // kInvalidArgument names the option out of range.
   static Result<Scheduler> Create(const SchedulerOptions& options);
 
   // Accepts a sequence, which then ends exactly once: in Update or by Cancel.
-  // kInvalidArgument: empty prompt, no new tokens, an id in use, or more tokens than the cache can
-  // ever hold. kUnavailable: the waiting queue is full, or the scheduler is draining.
+  // kInvalidArgument if the prompt is empty, if there are to be no new tokens, if the id is in use,
+  // or if the cache can never hold so many tokens.
   Status Add(const SequenceSpec& spec);
 
-  // Accepts `child`, another sample of `parent`'s prompt. If the parent is there when the child's
-  // turn comes, the child shares its prompt blocks, all but the last, partial one, which is copied;
-  // otherwise it computes the prompt itself. Works in any state, also while draining, and whatever
-  // the queue's length: the request was accepted with its parent. kNotFound: no such parent;
-  // kInvalidArgument: the child's id is in use.
+  // Accepts `child`, another sample of `parent`'s prompt. If the parent still exists when the child
+  // is admitted, the child shares the blocks of the parent's prompt, and a partial last block is
+  // copied. Otherwise the child computes the prompt itself. kNotFound if there is no such parent,
+  // kInvalidArgument if the child's id is in use.
   Status Fork(SequenceId parent, SequenceId child);
 
-  // Ends a sequence; false if there is none of that id (it has just finished). In the middle of a
-  // step, the plan stays valid and the step's result for it must still be given, but is ignored.
+  // Ends a sequence; false if there is none of that id, for example because it has just finished.
+  // If the sequence is in flight, its plan stays valid, and Update must still get a result for it,
+  // which it ignores.
   bool Cancel(SequenceId id);
 
-  // The next step; empty if and only if there is no sequence. Valid until Update, which must follow
-  // unless it is empty. Of each proposal as many drafts are granted as fit, none at all if the
-  // sequence has more than one token to catch up with; the earlier proposals go first.
+  // Plans the next step. The plan is empty if there is nothing to compute until a step in flight is
+  // back; with no step in flight, it is empty if and only if there is no sequence. A plan that is
+  // not empty is in flight, and the reference valid, until its Update. `proposals` are served in
+  // their order: each gets as many drafts as fit, and none if its sequence lacks more than one
+  // token or is in flight.
   const Plan& Schedule(std::span<const DraftProposal> proposals = {});
 
-  // The step is done: `results` holds one result for each plan entry that samples, in their order.
-  // Returns the sequences that ended: said to be finished, or at max_new_tokens. Valid until the
-  // next call.
+  // Takes the results of the oldest step in flight: one for each plan entry that samples, in the
+  // order of the entries. Returns the sequences that ended, because their result says so or because
+  // they have max_new_tokens. The span is valid until the next call.
   std::span<const SequenceId> Update(std::span<const SequenceResult> results);
 
-  // The cache's contents are lost (a rank died): every running sequence will be computed anew. A
-  // step in flight is over; it takes no Update.
+  // Call this when the cache's contents or the steps in flight are lost. Every running sequence
+  // will be computed anew; the steps in flight are over, and Update must not be called for them.
   void PreemptAll();
-
-  // From now on Add refuses; what was accepted is finished.
-  void StartDraining() { draining_ = true; }
-  bool draining() const { return draining_; }
 
   bool Contains(SequenceId id) const { return index_of_.contains(id); }
   bool idle() const { return index_of_.empty(); }
@@ -97,8 +103,7 @@ class Scheduler {
   int64_t num_preemptions() const { return num_preemptions_; }
   const BlockPool& blocks() const { return pool_; }
 
-  // Verifies the block accounting against every sequence's table; linear time, for
-  // tests and debugging.
+  // Verifies the block accounting against every sequence's table. Takes linear time; for tests.
   Status CheckIntegrity() const;
 
  private:
@@ -106,6 +111,12 @@ class Scheduler {
   struct PromptSource {
     enum Kind { kNone, kNotYet, kReady } kind = kNone;
     const Sequence* parent = nullptr;
+  };
+
+  // A step that is planned or in flight.
+  struct Step {
+    Plan plan;
+    std::vector<SequenceIndex> indexes;  // parallel to plan.entries
   };
 
   explicit Scheduler(const SchedulerOptions& options);
@@ -121,11 +132,12 @@ class Scheduler {
   void Preempt(SequenceIndex index);
   void AddEntry(SequenceIndex index, int64_t num_tokens);
   void GrantDrafts(const DraftProposal& proposal);
+  void UpdateSequence(SequenceIndex index, const PlanEntry& entry, const SequenceResult* result);
   void ReleaseBlocks(Sequence& sequence, int64_t num_kept);
   void Forget(SequenceIndex index);
 
   int64_t BlocksFor(int64_t num_tokens) const;
-  // Blocks a running sequence still lacks for its known tokens and the next.
+  // The blocks that a running sequence still lacks for its known tokens and the next one.
   int64_t OutstandingBlocks(const Sequence& sequence) const;
 
   SchedulerOptions options_;
@@ -137,12 +149,11 @@ class Scheduler {
   SequenceQueue running_;
   uint64_t next_serial_ = 0;
   int64_t num_preemptions_ = 0;
-  bool draining_ = false;
 
-  // The step in flight.
-  bool in_flight_ = false;
-  Plan plan_;
-  std::vector<SequenceIndex> entry_indexes_;  // parallel to plan_.entries
+  // [0, num_in_flight_) are in flight, the oldest first; the others are memory for later steps.
+  std::vector<std::unique_ptr<Step>> steps_;
+  size_t num_in_flight_ = 0;
+  Step* next_step_ = nullptr;  // being planned
   std::vector<SequenceId> ended_;
 };
 

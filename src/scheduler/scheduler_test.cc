@@ -19,7 +19,6 @@ SchedulerOptions SmallOptions() {
   options.max_batch_tokens = 16;
   options.max_sequences = 4;
   options.max_prefill_chunk_tokens = 8;
-  options.max_waiting = 8;
   return options;
 }
 
@@ -89,8 +88,7 @@ TEST_F(SchedulerTest, OptionsAreChecked) {
            [](SchedulerOptions& o) { o.block_size = 0; },
            [](SchedulerOptions& o) { o.max_sequences = 0; },
            [](SchedulerOptions& o) { o.max_batch_tokens = 3; },
-           [](SchedulerOptions& o) { o.max_prefill_chunk_tokens = 0; },
-           [](SchedulerOptions& o) { o.max_waiting = 0; }}) {
+           [](SchedulerOptions& o) { o.max_prefill_chunk_tokens = 0; }}) {
     SchedulerOptions options = SmallOptions();
     change(options);
     EXPECT_EQ(Scheduler::Create(options).status().code(), StatusCode::kInvalidArgument);
@@ -194,14 +192,6 @@ TEST_F(SchedulerTest, AddRefusesWhatCanNeverFit) {
   EXPECT_EQ(Add(3, 4, 0).code(), StatusCode::kInvalidArgument);
   EXPECT_EQ(Add(3, -1, 4).code(), StatusCode::kInvalidArgument);
   EXPECT_EQ(Add(1, 1, 1).code(), StatusCode::kInvalidArgument);
-}
-
-TEST_F(SchedulerTest, WaitingQueueIsBounded) {
-  Start(SmallOptions());
-  for (uint64_t id = 0; id < 8; ++id) ASSERT_TRUE(Add(id, 1, 1).ok());
-  EXPECT_EQ(Add(8, 1, 1).code(), StatusCode::kUnavailable);
-  Step();
-  EXPECT_TRUE(Add(8, 1, 1).ok());
 }
 
 TEST_F(SchedulerTest, NobodyPassesTheFirstInLine) {
@@ -362,16 +352,6 @@ TEST_F(SchedulerTest, CancelFreesAtOnceOrWhenTheStepEnds) {
   EXPECT_EQ(Step(), (Rows{{2, 4, 1, true}, {1, 0, 6, true}}));
   EXPECT_TRUE(scheduler_->Cancel(SequenceId(2)));  // running, between steps
   EXPECT_EQ(scheduler_->blocks().num_free(), 14);
-}
-
-TEST_F(SchedulerTest, DrainingFinishesWhatWasAccepted) {
-  Start(SmallOptions());
-  ASSERT_TRUE(Add(1, 4, 2).ok());
-  scheduler_->StartDraining();
-  EXPECT_EQ(Add(2, 4, 2).code(), StatusCode::kUnavailable);
-  EXPECT_TRUE(scheduler_->Fork(SequenceId(1), SequenceId(3)).ok());
-  for (int i = 0; i < 3; ++i) Step();
-  EXPECT_TRUE(scheduler_->idle());
 }
 
 TEST_F(SchedulerTest, PreemptAllForgetsTheStepInFlight) {

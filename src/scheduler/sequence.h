@@ -19,18 +19,19 @@ enum class SequenceState {
   kUnused,     // the table's entry is free
   kWaiting,    // holds no blocks
   kRunning,    // holds blocks
-  kCancelled,  // holds the blocks of the step in flight until that ends
+  kCancelled,  // was cancelled in flight, and holds its blocks until its step is back
 };
 
-// Who comes first. A fork has its parent's arrival: its request has waited that long already.
+// The order in which sequences are served. A fork has its parent's arrival, because its request has
+// waited since then.
 struct Order {
   uint64_t arrival = 0;
   uint64_t serial = 0;  // unique
   auto operator<=>(const Order&) const = default;
 };
 
-// The sequence that a fork may share prompt blocks with. The serial tells it from a later user of
-// its id.
+// The sequence that a fork may share prompt blocks with. The serial tells that sequence from a
+// later one with the same id.
 struct ParentLink {
   SequenceId id;
   uint64_t serial = 0;
@@ -45,12 +46,14 @@ struct Sequence {
   int64_t max_new_tokens = 0;
   int64_t num_generated = 0;
   int64_t num_computed = 0;   // tokens whose keys and values are in `blocks`
-  int64_t num_scheduled = 0;  // more of them, when the step in flight ends; guesses included
-  size_t entry = 0;           // its place in the plan, while num_scheduled > 0
+  int64_t num_scheduled = 0;  // tokens that its step in flight computes, guesses included
+  size_t entry = 0;           // its place in that step's plan
   std::vector<BlockId> blocks;
   SequenceIndex previous = kNoSequence;
   SequenceIndex next = kNoSequence;
 
+  // Whether a step that is planned or in flight computes tokens of this sequence.
+  bool in_flight() const { return num_scheduled > 0; }
   int64_t num_known() const { return num_prompt_tokens + num_generated; }
   int64_t num_pending() const { return num_known() - num_computed; }
 };
@@ -64,7 +67,8 @@ class SequenceQueue {
   int64_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
 
-  // Looks for the place from the front, or from the back: whichever the caller knows to be near.
+  // Both insert by Order. They differ in the end from which they look for the place: the caller
+  // chooses the end that is probably nearer.
   void InsertFromFront(std::vector<Sequence>& table, SequenceIndex index);
   void InsertFromBack(std::vector<Sequence>& table, SequenceIndex index);
   void Remove(std::vector<Sequence>& table, SequenceIndex index);

@@ -7,13 +7,13 @@
 
 namespace dray::scheduler {
 
-Simulation::Simulation(uint64_t seed) : random_(Mix(seed, 1)) {
+Simulation::Simulation(uint64_t seed, size_t max_in_flight)
+    : random_(Mix(seed, 1)), max_in_flight_(max_in_flight) {
   options_.block_size = static_cast<int32_t>(random_.Between(1, 6));
   options_.num_blocks = static_cast<int32_t>(random_.Between(3, 24));
   options_.max_sequences = random_.Between(1, 6);
   options_.max_batch_tokens = options_.max_sequences + random_.Between(0, 24);
   options_.max_prefill_chunk_tokens = random_.Between(1, 12);
-  options_.max_waiting = random_.Between(1, 8);
   arrival_interval_ = random_.Between(1, 8);
   cache_.assign(static_cast<size_t>(capacity()), kPoison);
   writer_.assign(cache_.size(), 0);
@@ -48,14 +48,11 @@ void Simulation::Arrive() {
   client.num_prompt_tokens = random_.Between(1, random_.OneIn(3) ? capacity() : capacity() / 4 + 1);
   client.max_new_tokens = random_.Between(1, std::max<int64_t>(1, capacity() / 2));
   client.finish_at = random_.Between(1, 2 * client.max_new_tokens);
-  const bool queue_full = scheduler_->num_waiting() >= options_.max_waiting;
   const Status status =
       scheduler_->Add({client.id, client.num_prompt_tokens, client.max_new_tokens});
   const bool fits = client.num_prompt_tokens + client.max_new_tokens <= capacity();
-  const StatusCode expected = !fits        ? StatusCode::kInvalidArgument
-                              : queue_full ? StatusCode::kUnavailable
-                                           : StatusCode::kOk;
-  Expect(status.code() == expected, "Add returned {}", status.ToString());
+  Expect(status.code() == (fits ? StatusCode::kOk : StatusCode::kInvalidArgument),
+         "Add returned {}", status.ToString());
   if (!status.ok()) return;
   for (int64_t p = 0; p < client.num_prompt_tokens; ++p) client.AppendToken(p);
   clients_.emplace(client.id, std::move(client));
@@ -79,7 +76,7 @@ void Simulation::ForkSome() {
   child.is_fork = true;
   child.values.resize(static_cast<size_t>(child.num_prompt_tokens));
   child.num_computed = 0;
-  child.running = child.cancelled = false;
+  child.running = child.in_flight = child.cancelled = false;
   const Status status = scheduler_->Fork(parent->id, child.id);
   Expect(status.ok() != parent->cancelled, "Fork returned {}", status.ToString());
   if (status.ok()) clients_.emplace(child.id, std::move(child));
@@ -87,54 +84,76 @@ void Simulation::ForkSome() {
 
 void Simulation::CancelSome() {
   Client* client = PickClient();
-  if (client == nullptr) return;
+  if (client == nullptr || client->cancelled) return;
   ++num_events_;
   const bool known = scheduler_->Cancel(client->id);
   Expect(known, "Cancel does not know sequence {}", client->id.value());
   Expect(!scheduler_->Contains(client->id), "sequence {} outlives Cancel", client->id.value());
-  clients_.erase(client->id);
+  client->cancelled = true;
+  EraseCancelled();
 }
 
 void Simulation::LoseCache() {
   ++num_events_;
   scheduler_->PreemptAll();
+  in_flight_.clear();
   std::fill(cache_.begin(), cache_.end(), kPoison);
   for (auto& [id, client] : clients_) Stop(client);
+  EraseCancelled();
 }
 
 void Simulation::Stop(Client& client) {
-  client.running = false;
+  client.running = client.in_flight = false;
   client.num_computed = 0;
 }
 
 void Simulation::Step() {
   ++step_;
-  Propose();
-  const Plan& plan = scheduler_->Schedule(proposals_);
-  Expect(plan.empty() == clients_.empty(), "plan has {} entries for {} sequences",
-         plan.entries.size(), clients_.size());
-  if (plan.empty() || !error_.empty()) return;
-  for (const SequenceId id : plan.preempted) {
-    const auto it = clients_.find(id);
-    Expect(it != clients_.end() && it->second.running, "{} preempted but not running", id.value());
-    const bool planned = std::any_of(plan.entries.begin(), plan.entries.end(),
-                                     [id = id](const PlanEntry& e) { return e.id == id; });
-    Expect(!planned, "{} preempted and scheduled in one step", id.value());
-    if (it != clients_.end()) Stop(it->second);
-  }
-  CheckPlan(plan);
-  if (!error_.empty()) return;
-  if (random_.OneIn(30)) CancelInFlight(plan);
-  if (random_.OneIn(300)) {  // the step never ran
-    EraseCancelled();
+  const bool planned = SubmitPlan();
+  if (!error_.empty() || in_flight_.empty()) return;
+  if (planned && random_.OneIn(30)) CancelInFlight(*in_flight_.back().plan);
+  if (planned && random_.OneIn(300)) {  // the steps never ran
     LoseCache();
     return;
   }
-  PoisonFreeBlocks();
-  for (const BlockCopy& copy : plan.block_copies) CopyBlock(copy);
-  MarkWrites(plan);
+  if (planned && in_flight_.size() < max_in_flight_ && random_.OneIn(2)) return;
+  RunOldest();
+}
+
+bool Simulation::SubmitPlan() {
+  Propose();
+  const Plan& plan = scheduler_->Schedule(proposals_);
+  const bool must_plan = in_flight_.empty() && !clients_.empty();
+  Expect(!plan.empty() || !must_plan, "no plan for {} sequences", clients_.size());
+  for (const SequenceId id : plan.preempted) TakePreemption(plan, id);
+  if (plan.empty() || !error_.empty()) return false;
+  CheckPlan(plan);
+  CheckBlocksInFlight(plan);
+  if (!error_.empty()) return false;
+  for (const PlanEntry& entry : plan.entries) clients_.at(entry.id).in_flight = true;
+  in_flight_.push_back({.plan = &plan, .step = step_, .free_blocks = FreeBlocks()});
+  if (in_flight_.size() > 1) ++num_overlaps_;
+  return true;
+}
+
+void Simulation::TakePreemption(const Plan& plan, SequenceId id) {
+  const auto it = clients_.find(id);
+  const bool running = it != clients_.end() && it->second.running && !it->second.in_flight;
+  Expect(running, "{} preempted but not running", id.value());
+  const bool planned = std::any_of(plan.entries.begin(), plan.entries.end(),
+                                   [id](const PlanEntry& e) { return e.id == id; });
+  Expect(!planned, "{} preempted and scheduled in one step", id.value());
+  if (running) Stop(it->second);
+}
+
+void Simulation::RunOldest() {
+  const StepInFlight step = std::move(in_flight_.front());
+  in_flight_.pop_front();
+  for (const BlockId block : step.free_blocks) PoisonBlock(block);
+  for (const BlockCopy& copy : step.plan->block_copies) CopyBlock(copy);
+  MarkWrites(step);
   results_.clear();
-  for (const PlanEntry& entry : plan.entries) Compute(entry);
+  for (const PlanEntry& entry : step.plan->entries) Compute(entry, step.step);
   Finish();
 }
 
@@ -147,12 +166,17 @@ void Simulation::Propose() {
   if (random_.OneIn(10)) proposals_.push_back({SequenceId(next_id_), 1});
 }
 
-void Simulation::PoisonFreeBlocks() {
+std::vector<BlockId> Simulation::FreeBlocks() const {
+  std::vector<BlockId> blocks;
   for (int32_t b = 0; b < options_.num_blocks; ++b) {
-    if (scheduler_->blocks().num_holders(BlockId(b)) > 0) continue;
-    const auto begin = cache_.begin() + int64_t{b} * options_.block_size;
-    std::fill(begin, begin + options_.block_size, kPoison);
+    if (scheduler_->blocks().num_holders(BlockId(b)) == 0) blocks.push_back(BlockId(b));
   }
+  return blocks;
+}
+
+void Simulation::PoisonBlock(BlockId block) {
+  const auto begin = cache_.begin() + int64_t{block.value()} * options_.block_size;
+  std::fill(begin, begin + options_.block_size, kPoison);
 }
 
 void Simulation::CopyBlock(const BlockCopy& copy) {
@@ -168,23 +192,23 @@ size_t Simulation::Slot(const PlanEntry& entry, int64_t position) const {
                              position % options_.block_size);
 }
 
-void Simulation::MarkWrites(const Plan& plan) {
-  for (const PlanEntry& entry : plan.entries) {
+void Simulation::MarkWrites(const StepInFlight& step) {
+  for (const PlanEntry& entry : step.plan->entries) {
     for (int64_t p = entry.first_token; p < entry.first_token + entry.num_tokens; ++p) {
-      uint64_t& writer = writer_[Slot(entry, p)];
-      Expect(writer != static_cast<uint64_t>(step_), "two sequences write one slot");
-      writer = static_cast<uint64_t>(step_);
+      int64_t& writer = writer_[Slot(entry, p)];
+      Expect(writer != step.step, "two sequences write one slot");
+      writer = step.step;
     }
   }
 }
 
-void Simulation::Compute(const PlanEntry& entry) {
+void Simulation::Compute(const PlanEntry& entry, int64_t step) {
   Client& client = clients_.at(entry.id);
   for (int64_t p = 0; p < entry.first_token; ++p) {
     const size_t slot = Slot(entry, p);
     Expect(cache_[slot] == client.values[p], "sequence {} reads a wrong value at {}",
            entry.id.value(), p);
-    Expect(writer_[slot] != static_cast<uint64_t>(step_), "slot read is written in this step");
+    Expect(writer_[slot] != step, "slot read is written in this step");
   }
   const int64_t end = entry.first_token + entry.num_tokens - entry.num_drafts;
   uint64_t value = client.prompt_seed;
@@ -194,6 +218,7 @@ void Simulation::Compute(const PlanEntry& entry) {
     cache_[Slot(entry, p)] = value;
   }
   client.running = true;
+  client.in_flight = false;
   client.num_computed = end;
   if (entry.sampling == Sampling::kYes) SampleTokens(client, value, ComputeDrafts(client, entry));
 }
@@ -236,7 +261,8 @@ void Simulation::CancelInFlight(const Plan& plan) {
 }
 
 void Simulation::EraseCancelled() {
-  std::erase_if(clients_, [](const auto& item) { return item.second.cancelled; });
+  std::erase_if(clients_,
+                [](const auto& item) { return item.second.cancelled && !item.second.in_flight; });
 }
 
 void Simulation::Finish() {
@@ -258,18 +284,17 @@ void Simulation::Finish() {
   const Status status = scheduler_->CheckIntegrity();
   Expect(status.ok(), "{}", status.ToString());
   for (const auto& [id, client] : clients_) {
-    Expect(scheduler_->Contains(id), "sequence {} was lost", id.value());
+    Expect(client.cancelled || scheduler_->Contains(id), "sequence {} was lost", id.value());
   }
 }
 
 void Simulation::Drain() {
-  scheduler_->StartDraining();
-  const Status status = scheduler_->Add({SequenceId(next_id_), 1, 1});
-  Expect(status.code() == StatusCode::kUnavailable, "Add while draining: {}", status.ToString());
   int64_t bound = 8;
   for (const auto& [id, client] : clients_) {
     bound += 2 * (client.num_prompt_tokens + client.max_new_tokens);
   }
+  // A sequence may wait for all steps in flight, and each takes a round to plan and one to run.
+  if (max_in_flight_ > 1) bound *= 2 * static_cast<int64_t>(max_in_flight_);
   for (int64_t i = 0; i < bound && !clients_.empty() && error_.empty(); ++i) Step();
   Expect(clients_.empty(), "{} sequences left after {} steps of draining", clients_.size(), bound);
   Expect(scheduler_->idle(), "not idle after draining");

@@ -1,6 +1,6 @@
 // A deterministic simulator of the scheduler: from one seed come the options, the arrivals, forks,
-// cancels and lost caches; a fake model computes on a fake paged cache, and after every step the
-// rules are checked.
+// cancels and lost caches, and when the oldest of the steps in flight is run; a fake model computes
+// on a fake paged cache, and after every step the rules are checked.
 //
 // The fake model. The value at a position is a hash of all tokens up to it, made from the value
 // that the cache holds for the position before; a new token is a hash of the last value and the
@@ -15,6 +15,7 @@
 #include <fmt/format.h>
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <optional>
 #include <string>
@@ -30,7 +31,8 @@ constexpr uint64_t kPoison = 0xDEADDEADDEADDEADu;
 
 class Simulation {
  public:
-  explicit Simulation(uint64_t seed);
+  // Up to `max_in_flight` steps are planned before the oldest is run.
+  Simulation(uint64_t seed, size_t max_in_flight);
 
   // Runs to the end. Returns what rule was broken, or "".
   std::string Run();
@@ -40,8 +42,17 @@ class Simulation {
   int64_t num_copies() const { return num_copies_; }
   int64_t num_accepted() const { return num_accepted_; }
   int64_t num_rejected() const { return num_rejected_; }
+  // Steps that were planned while others were in flight.
+  int64_t num_overlaps() const { return num_overlaps_; }
 
  private:
+  // A step that is planned and not yet run.
+  struct StepInFlight {
+    const Plan* plan = nullptr;
+    int64_t step = 0;                       // unique
+    std::vector<BlockId> free_blocks = {};  // when it was planned
+  };
+
   int64_t capacity() const { return int64_t{options_.num_blocks} * options_.block_size; }
 
   template <typename... Args>
@@ -58,6 +69,11 @@ class Simulation {
   void LoseCache();
   void Stop(Client& client);
   void Step();
+  // False if there is nothing to plan.
+  bool SubmitPlan();
+  void TakePreemption(const Plan& plan, SequenceId id);
+  // All of it happens now, so that what other plans did to its blocks meanwhile would be seen.
+  void RunOldest();
 
   // More than fits at times, and for sequences that are not at their last token or not there.
   void Propose();
@@ -71,15 +87,20 @@ class Simulation {
   // The first running sequence moves on in every step; nobody is admitted past one that could have
   // been; a decode stands still only for want of a block.
   void CheckFairness(const Plan& plan, const Order* last_admitted);
+  // Whether the first of the running sequences may have no part in the plan.
+  bool MayStandStill(const Client& first) const;
+  // Nothing is written to a block that another sequence has in flight.
+  void CheckBlocksInFlight(const Plan& plan);
 
+  std::vector<BlockId> FreeBlocks() const;
   // Whatever a block held when it was freed must not matter.
-  void PoisonFreeBlocks();
+  void PoisonBlock(BlockId block);
   void CopyBlock(const BlockCopy& copy);
   size_t Slot(const PlanEntry& entry, int64_t position) const;
 
   // No slot may be written by two entries of a step.
-  void MarkWrites(const Plan& plan);
-  void Compute(const PlanEntry& entry);
+  void MarkWrites(const StepInFlight& step);
+  void Compute(const PlanEntry& entry, int64_t step);
 
   // Returns how many guesses, from the first on, are what the client would have sampled.
   int64_t ComputeDrafts(const Client& client, const PlanEntry& entry);
@@ -101,12 +122,14 @@ class Simulation {
   void Drain();
 
   Random random_;
+  size_t max_in_flight_;
   SchedulerOptions options_;
   int64_t arrival_interval_ = 1;
   std::optional<Scheduler> scheduler_;
   std::map<SequenceId, Client> clients_;
-  std::vector<uint64_t> cache_;   // by slot
-  std::vector<uint64_t> writer_;  // by slot: the last step that wrote it
+  std::vector<uint64_t> cache_;  // by slot
+  std::vector<int64_t> writer_;  // by slot: the last step that wrote it
+  std::deque<StepInFlight> in_flight_;
   std::vector<DraftProposal> proposals_;
   std::vector<SequenceResult> results_;
   std::vector<SequenceId> planned_;
@@ -116,6 +139,7 @@ class Simulation {
   int64_t num_copies_ = 0;
   int64_t num_accepted_ = 0;
   int64_t num_rejected_ = 0;
+  int64_t num_overlaps_ = 0;
   std::string error_;
 };
 

@@ -22,7 +22,8 @@ void Simulation::CheckPlan(const Plan& plan) {
     ++num_events_;
     num_tokens += entry.num_tokens;
     const auto it = clients_.find(entry.id);
-    Expect(it != clients_.end(), "unknown sequence {} in the plan", entry.id.value());
+    Expect(it != clients_.end() && !it->second.cancelled && !it->second.in_flight,
+           "sequence {} in the plan is unknown or in flight", entry.id.value());
     if (!error_.empty()) return;
     Client& client = it->second;
     CheckEntry(client, entry);
@@ -81,8 +82,11 @@ void Simulation::CheckFairness(const Plan& plan, const Order* last_admitted) {
   const Client* first = nullptr;
   for (const auto& [id, client] : clients_) {
     const bool in_plan = std::binary_search(planned.begin(), planned.end(), id);
-    if (client.running && (first == nullptr || client.order < first->order)) first = &client;
-    if (in_plan) continue;
+    if ((client.running || client.in_flight) && !client.cancelled &&
+        (first == nullptr || client.order < first->order)) {
+      first = &client;
+    }
+    if (in_plan || client.in_flight) continue;
     if (!client.running && last_admitted != nullptr && !client.is_fork) {
       Expect(*last_admitted < client.order, "sequence {} was passed", id.value());
     }
@@ -90,8 +94,36 @@ void Simulation::CheckFairness(const Plan& plan, const Order* last_admitted) {
       Expect(client.num_computed % options_.block_size == 0, "decode {} stalls", id.value());
     }
   }
-  Expect(first == nullptr || std::binary_search(planned.begin(), planned.end(), first->id),
+  Expect(first == nullptr || std::binary_search(planned.begin(), planned.end(), first->id) ||
+             MayStandStill(*first),
          "the first in line stands still");
+}
+
+bool Simulation::MayStandStill(const Client& first) const {
+  if (first.in_flight) return true;
+  const Client* last = &first;
+  for (const auto& [id, client] : clients_) {
+    if (client.cancelled && client.in_flight) return true;  // it may hold the blocks
+    if ((client.running || client.in_flight) && last->order < client.order) last = &client;
+  }
+  return last->in_flight;
+}
+
+void Simulation::CheckBlocksInFlight(const Plan& plan) {
+  for (const PlanEntry& entry : plan.entries) {
+    const int64_t first = entry.first_token / options_.block_size;
+    const int64_t last = (entry.first_token + entry.num_tokens - 1) / options_.block_size;
+    const auto written = entry.block_table.subspan(first, last - first + 1);
+    for (const StepInFlight& step : in_flight_) {
+      for (const PlanEntry& other : step.plan->entries) {
+        const bool meet =
+            std::find_first_of(other.block_table.begin(), other.block_table.end(), written.begin(),
+                               written.end()) != other.block_table.end();
+        Expect(!meet, "{} writes a block that {} has in flight", entry.id.value(),
+               other.id.value());
+      }
+    }
+  }
 }
 
 }  // namespace dray::scheduler

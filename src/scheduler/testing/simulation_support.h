@@ -44,7 +44,8 @@ struct Client {
   std::vector<uint64_t> values;  // by position, of all known tokens; the truth
   int64_t num_computed = 0;
   bool running = false;
-  bool cancelled = false;  // during the step in flight
+  bool in_flight = false;  // a step that is planned and not yet run computes it
+  bool cancelled = false;  // while in flight
 
   int64_t num_known() const { return static_cast<int64_t>(values.size()); }
   int64_t num_generated() const { return num_known() - num_prompt_tokens; }
