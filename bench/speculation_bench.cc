@@ -19,6 +19,8 @@
 #include "bench/machine_limits.h"
 #include "bench/statistics.h"
 #include "engine/engine_core.h"
+#include "engine/runner/cache_size.h"
+#include "engine/runner/local_runner.h"
 #include "engine/speculation/model_drafter.h"
 #include "engine/speculation/prompt_lookup.h"
 #include "testing/oracle_drafter.h"
@@ -68,56 +70,49 @@ Result<std::unique_ptr<LoadedModel>> Load(const Options& options, const std::str
 class RowTimer {
  public:
   RowTimer(LoadedModel& model, const Options& options, int64_t most_rows)
-      : context_(options.prompt_tokens), vocab_(model.description.config.vocab_size) {
-    const int64_t num_blocks = (context_ + most_rows) / 32 + 1;
-    cache_ = std::move(model::KvCache::Make(*model.backend, model.description.config.stack,
-                                            {.num_blocks = num_blocks,
-                                             .block_size = 32,
-                                             .dtype = engine::KvDType(model, {})}))
-                 .value();
-    decoder_ =
-        std::move(model::Decoder::Make(model.description.config, model.weights, *model.backend,
-                                       {.max_batch_tokens = most_rows,
-                                        .max_sequences = 1,
-                                        .max_logit_rows = most_rows,
-                                        .max_table_entries = num_blocks}))
-            .value();
-    logits_.resize(static_cast<size_t>(most_rows * vocab_));
-    for (int64_t i = 0; i < num_blocks; ++i) table_.push_back(static_cast<int32_t>(i));
+      : context_(options.prompt_tokens) {
+    const int64_t num_blocks = (context_ + most_rows) / kBlockSize + 1;
+    const engine::RunnerSpec spec = {.cache = {.num_blocks = num_blocks,
+                                               .block_size = kBlockSize,
+                                               .dtype = engine::KvDType(model, {})},
+                                     .step = {.max_batch_tokens = most_rows,
+                                              .max_sequences = 1,
+                                              .max_logit_rows = most_rows,
+                                              .max_table_entries = num_blocks}};
+    runner_ = std::move(engine::MakeLocalRunner(model, spec)).value();
+    for (int64_t i = 0; i < num_blocks; ++i) table_.emplace_back(static_cast<int32_t>(i));
+    const int64_t vocab_size = model.description.config.vocab_size;
+    for (int64_t i = 0; i < context_ + most_rows; ++i) {
+      tokens_.push_back(static_cast<int32_t>((17 * i) % vocab_size));
+    }
   }
 
   double Seconds(int64_t rows) {
-    batch_.Clear();
-    batch_.block_tables = table_;
-    std::vector<int32_t> logit_rows;
-    for (int64_t i = 0; i < rows; ++i) {
-      const auto position = static_cast<int32_t>(context_ + i);
-      batch_.ids.push_back(static_cast<int32_t>((17 * position) % vocab_));
-      batch_.positions.push_back(position);
-      batch_.slots.push_back(position);
-      batch_.known_tokens.push_back(position + 1);
-      logit_rows.push_back(static_cast<int32_t>(i));
-    }
-    batch_.sequences.push_back({.first_row = 0,
-                                .num_rows = static_cast<int32_t>(rows),
-                                .context_tokens = static_cast<int32_t>(context_ + rows),
-                                .table_offset = 0});
+    step_.Clear();
+    step_.AppendRows({.first_position = context_,
+                      .num_rows = rows,
+                      .num_prompt_tokens = context_,
+                      .known = tokens_,
+                      .block_table = table_},
+                     kBlockSize);
+    for (int64_t i = 0; i < rows; ++i) step_.logit_rows.push_back(static_cast<int32_t>(i));
     const Stopwatch watch;
-    const auto logits = std::span(logits_).first(static_cast<size_t>(rows * vocab_));
-    Status status = decoder_->Forward(batch_, *cache_);
-    if (status.ok()) status = decoder_->Logits(logit_rows, logits);
-    DRAY_CHECK(status.ok());
+    runner_->Submit(step_);
+    for (engine::StepPiece piece; !piece.is_last;) {
+      piece = runner_->Collect();
+      DRAY_CHECK(piece.status.ok());
+    }
     return watch.Seconds();
   }
 
  private:
+  static constexpr int64_t kBlockSize = 32;
+
   int64_t context_;
-  int64_t vocab_;
-  std::optional<model::KvCache> cache_;
-  std::unique_ptr<model::Decoder> decoder_;
-  model::RaggedBatch batch_;
-  std::vector<int32_t> table_;
-  std::vector<float> logits_;
+  std::unique_ptr<engine::ModelRunner> runner_;
+  engine::RunnerStep step_;
+  std::vector<int32_t> tokens_;
+  std::vector<BlockId> table_;
 };
 
 void MeasureRows(LoadedModel& model, const Options& options) {
@@ -162,14 +157,15 @@ std::vector<GenerateRequest> MakeRequests(const LoadedModel& model, const Option
 }
 
 // A core whose requests are added and whose prompts are computed.
-struct Runner {
+struct GeneratingRun {
   std::unique_ptr<EngineCore> core;
   std::vector<std::shared_ptr<TokenSink>> sinks;
   EngineStats start;
   double seconds = 0;
 
-  Runner(LoadedModel& model, const Options& options, const std::vector<GenerateRequest>& requests,
-         std::unique_ptr<engine::Drafter> drafter) {
+  GeneratingRun(LoadedModel& model, const Options& options,
+                const std::vector<GenerateRequest>& requests,
+                std::unique_ptr<engine::Drafter> drafter) {
     auto made = EngineCore::Make(model,
                                  {.max_sequences = std::ssize(requests),
                                   .max_context_tokens = options.prompt_tokens + options.new_tokens},
@@ -199,8 +195,8 @@ struct Runner {
 void Compare(LoadedModel& model, const Options& options, const std::string& name,
              const std::vector<GenerateRequest>& requests,
              std::unique_ptr<engine::Drafter> drafter) {
-  Runner plain(model, options, requests, nullptr);
-  Runner guessing(model, options, requests, std::move(drafter));
+  GeneratingRun plain(model, options, requests, nullptr);
+  GeneratingRun guessing(model, options, requests, std::move(drafter));
   for (bool more = true; more;) {
     more = plain.TimedStep();
     more = guessing.TimedStep() || more;
@@ -221,7 +217,7 @@ void Compare(LoadedModel& model, const Options& options, const std::string& name
 void MeasureSpeed(LoadedModel& model, LoadedModel* draft, const Options& options,
                   int64_t sequences) {
   const auto requests = MakeRequests(model, options, sequences);
-  Runner truth(model, options, requests, nullptr);
+  GeneratingRun truth(model, options, requests, nullptr);
   while (truth.core->Step()) {
   }
   for (const double acceptance : options.acceptances) {

@@ -72,7 +72,7 @@ Result<RunTimes> Collect(const Clocks& clocks, RunTimes times) {
 
 }  // namespace
 
-Result<ModelRunner> ModelRunner::Make(engine::LoadedModel& model,
+Result<TimedEngine> TimedEngine::Make(engine::LoadedModel& model,
                                       const engine::EngineOptions& options, const RunShape& shape) {
   const int64_t context = shape.prompt_tokens + shape.new_tokens;
   const int64_t most = model.description.config.stack.max_positions;
@@ -88,11 +88,11 @@ Result<ModelRunner> ModelRunner::Make(engine::LoadedModel& model,
   DRAY_ASSIGN_OR_RETURN(auto core, engine::EngineCore::Make(model, fitting));
   DRAY_ASSIGN_OR_RETURN(const auto size, engine::ChooseCacheSize(model, fitting));
   const auto block_bytes = model::KvCache::BlockBytes(model.description.config.stack, size.spec);
-  return ModelRunner(std::move(core), shape,
+  return TimedEngine(std::move(core), shape,
                      static_cast<double>(block_bytes) / static_cast<double>(size.spec.block_size));
 }
 
-Result<RunTimes> ModelRunner::Run(uint64_t seed, const StopCheck& stop) {
+Result<RunTimes> TimedEngine::Run(uint64_t seed, const StopCheck& stop) {
   std::mt19937_64 random(seed);
   std::vector<engine::GenerateRequest> requests;
   for (int64_t i = 0; i < shape_.sequences; ++i) {

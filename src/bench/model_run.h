@@ -36,10 +36,10 @@ using StopCheck = std::function<bool()>;
 
 // An engine for runs of one shape. All its runs use the same memory, so only the first one touches
 // new pages.
-class ModelRunner {
+class TimedEngine {
  public:
   // `model` must outlive this object. Fails if the shape does not fit the model or the memory.
-  static Result<ModelRunner> Make(engine::LoadedModel& model, const engine::EngineOptions& options,
+  static Result<TimedEngine> Make(engine::LoadedModel& model, const engine::EngineOptions& options,
                                   const RunShape& shape);
 
   // Generates greedily from random token ids, which depend on `seed`; end tokens do not end a
@@ -49,7 +49,7 @@ class ModelRunner {
   double kv_token_bytes() const { return kv_token_bytes_; }
 
  private:
-  ModelRunner(std::unique_ptr<engine::EngineCore> core, const RunShape& shape,
+  TimedEngine(std::unique_ptr<engine::EngineCore> core, const RunShape& shape,
               double kv_token_bytes)
       : core_(std::move(core)), shape_(shape), kv_token_bytes_(kv_token_bytes) {}
 

@@ -55,7 +55,7 @@ Status VariantRuns::ForEach(Report& report, const std::function<Status(LoadedVar
 Result<std::vector<RunTimes>> VariantRuns::Repeat(LoadedVariant& loaded, const std::string& what,
                                                   const RunShape& shape, double& kv_token_bytes) {
   DRAY_ASSIGN_OR_RETURN(auto runner,
-                        ModelRunner::Make(*loaded.model, loaded.variant.engine, shape));
+                        TimedEngine::Make(*loaded.model, loaded.variant.engine, shape));
   kv_token_bytes = runner.kv_token_bytes();
   ResetPeakMemory();
   std::vector<RunTimes> all;

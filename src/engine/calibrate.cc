@@ -1,10 +1,16 @@
 #include "engine/calibrate.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <optional>
 #include <utility>
 
+#include "base/checked_math.h"
 #include "engine/runner/activation_recorder.h"
+#include "engine/runner/cache_size.h"
+#include "engine/runner/local_runner.h"
+#include "engine/validate.h"
 
 namespace dray::engine {
 namespace {
@@ -13,15 +19,6 @@ bool IsFloat(const std::optional<kernels::WeightForm>& form) {
   return form && form->format != kernels::WeightFormat::kI8 &&
          form->format != kernels::WeightFormat::kI4;
 }
-
-// Nobody waits for the one token that ends each sequence.
-class Nobody : public EventSink {
- public:
-  void OnEvent(Event event) override {
-    if (const auto* end = std::get_if<RequestEndEvent>(&event)) status = end->status;
-  }
-  Status status;
-};
 
 }  // namespace
 
@@ -42,26 +39,44 @@ Result<std::unique_ptr<Calibrator>> Calibrator::Load(LoadModelOptions options) {
       recorder->Watch(*weights.Matrix(slot, layer), calibrator->calibration_.Peaks(slot, layer));
     }
   }
-  // A sequence is one step; behind it the engine asks room for one more token.
-  EngineOptions engine = {.max_sequences = 1};
-  engine.max_context_tokens = std::min(config.stack.max_positions, engine.max_batch_tokens + 1);
-  DRAY_ASSIGN_OR_RETURN(calibrator->core_, EngineCore::Make(*calibrator->model_, engine));
+  DRAY_RETURN_IF_ERROR(calibrator->MakeRunner());
   return calibrator;
 }
 
-int64_t Calibrator::max_sequence_tokens() const { return core_->limits().max_context_tokens - 1; }
+Status Calibrator::MakeRunner() {
+  const EngineOptions defaults;
+  max_sequence_tokens_ =
+      std::min(model_->description.config.stack.max_positions, defaults.max_batch_tokens);
+  block_size_ = defaults.block_size;
+  const int64_t num_blocks = DivideRoundUp(max_sequence_tokens_, block_size_);
+  for (int64_t i = 0; i < num_blocks; ++i) block_table_.emplace_back(static_cast<int32_t>(i));
+  const RunnerSpec spec = {.cache = {.num_blocks = num_blocks,
+                                     .block_size = block_size_,
+                                     .dtype = KvDType(*model_, defaults)},
+                           .step = {.max_batch_tokens = max_sequence_tokens_,
+                                    .max_sequences = 1,
+                                    .max_logit_rows = 1,
+                                    .max_table_entries = num_blocks}};
+  DRAY_ASSIGN_OR_RETURN(runner_, MakeLocalRunner(*model_, spec));
+  return OkStatus();
+}
 
-Status Calibrator::Read(std::vector<int32_t> ids) {
+Status Calibrator::Read(std::span<const int32_t> ids) {
+  DRAY_RETURN_IF_ERROR(ValidateTokens(ids, model_->description.config.vocab_size));
   const auto num_tokens = static_cast<int64_t>(ids.size());
-  GenerateRequest request;
-  request.prompt = std::move(ids);
-  request.params.max_new_tokens = 1;
-  DRAY_RETURN_IF_ERROR(core_->Validate(request));
-  const auto sink = std::make_shared<Nobody>();
-  core_->Add(RequestId(++num_sequences_), std::move(request), sink);
-  while (core_->Step()) {
+  if (num_tokens > max_sequence_tokens_) {
+    return {StatusCode::kInvalidArgument,
+            fmt::format("a sequence of {} tokens: calibration reads at most {} at once, cut it",
+                        num_tokens, max_sequence_tokens_)};
   }
-  DRAY_RETURN_IF_ERROR(sink->status);
+  RunnerStep step;
+  step.AppendRows({.num_rows = num_tokens,
+                   .num_prompt_tokens = num_tokens,
+                   .known = ids,
+                   .block_table = block_table_},
+                  block_size_);
+  runner_->Submit(step);
+  DRAY_RETURN_IF_ERROR(runner_->Collect().status);
   calibration_.num_tokens += num_tokens;
   return OkStatus();
 }

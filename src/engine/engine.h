@@ -1,5 +1,5 @@
-// The engine as the rest of the server sees it: token ids in, token events out. It knows no text;
-// stop strings and detokenisation belong to serving/.
+// The engine as the rest of the server sees it: token ids go in, token events come out. It has no
+// text: stop strings and detokenisation belong to serving/.
 //
 // Threads: Submit, Cancel, stats and limits may be called from any thread. Events of one request
 // arrive in order on the engine's own thread; a sink must return quickly and must not call back
@@ -78,7 +78,7 @@ struct EngineStats {
   uint64_t prompt_tokens = 0;
   uint64_t generated_tokens = 0;
   uint64_t preemptions = 0;
-  // Tokens that were guessed, and those of them that were right (drafter.h).
+  // Tokens that were guessed, and those of them that were accepted (speculation/drafter.h).
   uint64_t drafted_tokens = 0;
   uint64_t accepted_tokens = 0;
 };
@@ -87,18 +87,20 @@ class Engine {
  public:
   virtual ~Engine() = default;
 
-  // Accepts the request and returns its id, or refuses it: kInvalidArgument (parameters, or it can
-  // never fit), kUnavailable (queue full, or draining). A refused request causes no event.
+  // Accepts the request and returns its id, or refuses it. kInvalidArgument if a parameter is out
+  // of range or the request can never fit the cache; kUnavailable if the queue is full, the engine
+  // drains, or it is not healthy. A refused request causes no event.
   virtual Result<RequestId> Submit(GenerateRequest request, std::shared_ptr<EventSink> sink) = 0;
-  // Ends the request soon, with a RequestEndEvent of kCancelled; nothing happens if it
-  // is over already.
+  // Ends the request soon, with a RequestEndEvent of kCancelled. Does nothing if the request is
+  // over already.
   virtual void Cancel(RequestId id) = 0;
   // Refuses new requests from now on; accepted ones go on. Returns at once.
   virtual void BeginDrain() = 0;
 
   virtual EngineLimits limits() const = 0;
   virtual EngineStats stats() const = 0;
-  // False once the engine's thread has failed in a way that it could not contain.
+  // False once the model's runner has failed (runner/model_runner.h). All requests have ended then,
+  // and Submit refuses new ones.
   virtual bool healthy() const = 0;
 };
 

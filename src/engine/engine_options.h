@@ -16,15 +16,17 @@ namespace dray::engine {
 
 enum class SpeculationMethod { kNone, kPromptLookup, kDraftModel };
 
-// See drafter.h. It changes no token, only how fast they come.
+// Speculation (speculation/drafter.h) changes how fast tokens come, but never the tokens.
 struct SpeculationOptions {
   SpeculationMethod method = SpeculationMethod::kNone;
-  // Guesses of one sequence in one step; 0: no limit but what pays.
+  // The most guesses of one sequence in one step; 0: as many as pay off.
   int64_t max_drafts = 0;
-  // Prompt lookup: tokens at the text's end that must have occurred before, and that are compared.
+  // Prompt lookup: how many tokens at the text's end must at least have occurred before, and how
+  // many are compared at most.
   int64_t lookup_min = 1;
   int64_t lookup_max = 4;
-  // Whether to learn from the clock what rows cost. Repeatable numbers of guesses need kFixed.
+  // kMeasured learns from the clock what a row costs. Tests that need the same numbers of guesses
+  // in every run use kFixed.
   enum class Costs { kMeasured, kFixed } costs = Costs::kMeasured;
 };
 
@@ -32,7 +34,7 @@ struct EngineOptions {
   // Tokens of a step. 512 keeps the arithmetic units busy while a step stays short enough for
   // decodes beside it.
   int64_t max_batch_tokens = 512;
-  // Tokens of one prompt that a step takes.
+  // The most tokens of one prompt in a step.
   int64_t max_prefill_chunk_tokens = 512;
   // Sequences that are computed together.
   int64_t max_sequences = 64;
@@ -73,7 +75,7 @@ struct LoadModelOptions {
   // "gptq" or "awq": the checkpoint must be quantised so. Its integers are kept, and `format` is
   // for its floats.
   std::string quantized_by = {};
-  // Computes the model; null: one is made from `backend_options`.
+  // The backend that computes; null: one is made from `backend_options`.
   std::shared_ptr<kernels::Backend> backend = nullptr;
   kernels::BackendOptions backend_options = {};
   bool forbid_pickle = false;

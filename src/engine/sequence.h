@@ -1,8 +1,9 @@
-// What the engine remembers of a request and of each of its sequences. Internal to this folder.
+// The engine's state of a request and of each of its sequences. Internal to this folder.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/ids.h"
@@ -19,23 +20,20 @@ struct Request {
   std::shared_ptr<EventSink> sink;
   PromptEvent prompt_scores;
   int64_t num_prompt_tokens = 0;
-  int64_t num_open_sequences = 0;
-  std::vector<SequenceId> sequences;
+  std::vector<SequenceId> open_sequences;
 
   int64_t num_prompt_scores() const { return static_cast<int64_t>(prompt_scores.logprobs.size()); }
 };
 
-// Of a sequence's own draft cache: nothing yet, or lost.
-inline constexpr int64_t kNoneComputed = -1;
-
-// What speculation (drafter.h) keeps of a sequence.
-struct DraftState {
+// What speculation (speculation/drafter.h) keeps of a sequence.
+struct SequenceDrafts {
   // Guesses of the tokens that follow the known ones, for the step at hand.
   std::vector<int32_t> tokens;
-  int kind = 0;
+  int kind = 0;  // of the guesses: DraftOffer::kind
   DraftRecord record;
-  // Tokens that a draft model has computed.
-  int64_t num_computed = kNoneComputed;
+  // How many tokens have their keys and values in the draft model's cache. Unknown for a new
+  // sequence, and for one that has lost its blocks.
+  std::optional<int64_t> num_computed;
 };
 
 struct Sequence {
@@ -45,7 +43,7 @@ struct Sequence {
   int64_t num_prompt_tokens = 0;
   std::vector<int32_t> tokens;  // prompt, then generated
   std::unique_ptr<sampling::Sampler> sampler;
-  DraftState draft;
+  SequenceDrafts drafts;
 };
 
 }  // namespace dray::engine

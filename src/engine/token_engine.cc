@@ -1,11 +1,10 @@
-// Threads: owns one, which alone touches the EngineCore's state. Submit, Cancel and the getters may
-// be called from any thread: they validate, write to the inbox, and read what the engine's thread
-// last published.
+// Threads: owns one, and only that thread changes the EngineCore. Submit, Cancel and the getters
+// may be called from any thread: they validate, write to the inbox, and read what the engine's
+// thread published last.
 #include "engine/token_engine.h"
 
 #include <fmt/format.h>
 
-#include <atomic>
 #include <condition_variable>
 #include <exception>
 #include <mutex>
@@ -51,8 +50,7 @@ class TokenEngine final : public Engine {
     const std::lock_guard lock(mutex_);
     if (draining_ || stopping_)
       return Status(StatusCode::kUnavailable, "the server is shutting down");
-    if (!healthy_)
-      return Status(StatusCode::kUnavailable, "the engine has failed: see the server's log");
+    if (!health_.ok()) return health_;
     const int64_t waiting =
         published_.waiting_sequences + static_cast<int64_t>(submissions_.size());
     if (waiting >= max_waiting_) {
@@ -88,7 +86,10 @@ class TokenEngine final : public Engine {
     return published_;
   }
 
-  bool healthy() const override { return healthy_; }
+  bool healthy() const override {
+    const std::lock_guard lock(mutex_);
+    return health_.ok();
+  }
 
  private:
   void Loop() {
@@ -97,30 +98,30 @@ class TokenEngine final : public Engine {
       try {
         core_->Step();
       } catch (const std::exception& error) {
-        // Nothing in a step throws but the allocator; whoever is in flight is told, and the engine
-        // goes on.
+        // Only the allocator throws in a step. All requests end, and the engine goes on.
         LogError(fmt::format("engine step failed: {}", error.what()));
-        core_->EndAll({StatusCode::kInternal, fmt::format("the step failed: {}", error.what())});
+        core_->Abandon({StatusCode::kInternal, fmt::format("the step failed: {}", error.what())});
       }
     }
-    healthy_ = false;
     core_->EndAll({StatusCode::kCancelled, "the server is shutting down"});
   }
 
-  // Moves what has arrived into the core; sleeps while there is nothing to do. False when it is
-  // time to stop.
+  // Moves what has arrived into the core; sleeps while there is nothing to do. Returns false when
+  // the thread must end.
   bool TakeInbox() {
     bool stopping = false;
     {
       std::unique_lock lock(mutex_);
       published_ = core_->stats();
+      health_ = core_->health();
       const auto something = [&] {
         return stopping_ || !submissions_.empty() || !cancellations_.empty();
       };
       if (core_->idle()) wake_.wait(lock, something);
       std::swap(submissions_, taken_submissions_);
       std::swap(cancellations_, taken_cancellations_);
-      // Counted as waiting until the next publication, so that the queue's limit holds meanwhile.
+      // The requests count as waiting until the next publication, so that the queue's limit holds
+      // meanwhile.
       published_.waiting_sequences += static_cast<int64_t>(taken_submissions_.size());
       stopping = stopping_;
     }
@@ -139,7 +140,6 @@ class TokenEngine final : public Engine {
   std::unique_ptr<LoadedModel> draft_;  // may be null
   std::unique_ptr<EngineCore> core_;
   const int64_t max_waiting_;
-  std::atomic<bool> healthy_{true};
 
   mutable std::mutex mutex_;
   std::condition_variable wake_;
@@ -147,11 +147,12 @@ class TokenEngine final : public Engine {
   std::vector<Submission> submissions_;
   std::vector<RequestId> cancellations_;
   EngineStats published_;
+  Status health_;  // of the core, published likewise
   uint64_t next_request_id_ = 1;
   bool draining_ = false;
   bool stopping_ = false;
 
-  // The engine thread's own.
+  // Used by the engine's thread only.
   std::vector<Submission> taken_submissions_;
   std::vector<RequestId> taken_cancellations_;
   std::thread thread_;
@@ -161,9 +162,11 @@ class TokenEngine final : public Engine {
 
 Result<std::unique_ptr<Engine>> StartEngine(std::unique_ptr<LoadedModel> model,
                                             const EngineOptions& options,
-                                            std::unique_ptr<LoadedModel> draft) {
+                                            std::unique_ptr<LoadedModel> draft,
+                                            const RunnerMaker& make_runner) {
   DRAY_ASSIGN_OR_RETURN(auto drafter, MakeDrafter(*model, draft.get(), options.speculation));
-  DRAY_ASSIGN_OR_RETURN(auto core, EngineCore::Make(*model, options, std::move(drafter)));
+  DRAY_ASSIGN_OR_RETURN(auto core,
+                        EngineCore::Make(*model, options, std::move(drafter), make_runner));
   return std::unique_ptr<Engine>(std::make_unique<TokenEngine>(
       std::move(model), std::move(draft), std::move(core), options.max_waiting));
 }

@@ -1,4 +1,4 @@
-// The Engine that serves: an EngineCore on a thread of its own.
+// Runs an EngineCore on a thread of its own: the Engine that serves.
 #pragma once
 
 #include <memory>
@@ -6,14 +6,17 @@
 #include "engine/engine.h"
 #include "engine/engine_options.h"
 #include "engine/runner/loaded_model.h"
+#include "engine/runner/local_runner.h"
+#include "engine/runner/model_runner.h"
 
 namespace dray::engine {
 
 // Starts the engine's thread. Destroying the engine ends every open request with kCancelled and
 // joins the thread. `draft` is the draft model that options.speculation may ask for; it should
-// share the model's backend.
+// share the model's backend. `make_runner` makes the model's runner.
 Result<std::unique_ptr<Engine>> StartEngine(std::unique_ptr<LoadedModel> model,
                                             const EngineOptions& options,
-                                            std::unique_ptr<LoadedModel> draft = nullptr);
+                                            std::unique_ptr<LoadedModel> draft = nullptr,
+                                            const RunnerMaker& make_runner = MakeLocalRunner);
 
 }  // namespace dray::engine

@@ -7,9 +7,9 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
-#include <numeric>
 
 #include "engine/engine_core.h"
+#include "engine/testing/sequence_scorer.h"
 
 namespace dray::engine {
 namespace {
@@ -108,42 +108,18 @@ class GoldenModelTest : public ::testing::TestWithParam<std::string> {
 GoldenModelTest::Distance GoldenModelTest::LogitDistance(DType kv_dtype) {
   Distance distance;
   double square_sum = 0, difference_sum = 0;
-  constexpr int32_t kBlockSize = 16;
-  const auto& config = model_->description.config;
-  auto cache =
-      model::KvCache::Make(*model_->backend, config.stack,
-                           {.num_blocks = 32, .block_size = kBlockSize, .dtype = kv_dtype});
-  auto decoder = model::Decoder::Make(config, model_->weights, *model_->backend,
-                                      {.max_batch_tokens = 512,
-                                       .max_sequences = 1,
-                                       .max_logit_rows = 512,
-                                       .max_table_entries = 32});
-  EXPECT_TRUE(cache.ok() && decoder.ok());
-  if (!cache.ok() || !decoder.ok()) return {1, 1};
+  const auto vocab = static_cast<size_t>(model_->description.config.vocab_size);
+  auto scorer = SequenceScorer::Make(*model_, {.kv_dtype = kv_dtype});
+  EXPECT_TRUE(scorer.ok()) << scorer.status().ToString();
+  if (!scorer.ok()) return {1, 1};
   for (const GoldenPrompt& prompt : golden_.prompts) {
-    const auto length = static_cast<int32_t>(prompt.ids.size());
-    model::RaggedBatch batch;
-    batch.ids = prompt.ids;
-    batch.positions.resize(prompt.ids.size());
-    std::iota(batch.positions.begin(), batch.positions.end(), 0);
-    batch.known_tokens.assign(prompt.ids.size(), length);
-    batch.block_tables.resize(32);
-    for (int32_t i = 0; i < 32; ++i) batch.block_tables[i] = 31 - i;  // blocks need not be in order
-    for (int32_t i = 0; i < length; ++i) {
-      batch.slots.push_back(batch.block_tables[i / kBlockSize] * kBlockSize + i % kBlockSize);
-    }
-    batch.sequences = {
-        {.first_row = 0, .num_rows = length, .context_tokens = length, .table_offset = 0}};
-    EXPECT_TRUE((*decoder)->Forward(batch, *cache).ok());
-    std::vector<float> logits(prompt.logit_positions.size() *
-                              static_cast<size_t>(config.vocab_size));
-    EXPECT_TRUE((*decoder)->Logits(prompt.logit_positions, logits).ok());
+    const std::vector<float> logits = scorer->Logits(prompt.ids, prompt.logit_positions).value();
     for (size_t row = 0; row < prompt.logits.size(); ++row) {
       double worst = 0;
       double largest = 0;
       for (size_t i = 0; i < prompt.logits[row].size(); ++i) {
         const double expected = prompt.logits[row][i];
-        const double difference = logits[row * config.vocab_size + i] - expected;
+        const double difference = logits[row * vocab + i] - expected;
         worst = std::max(worst, std::abs(difference));
         largest = std::max(largest, std::abs(expected));
         difference_sum += difference * difference;

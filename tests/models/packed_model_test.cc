@@ -15,8 +15,8 @@
 #include "checkpoint/integers/packed_linear.h"
 #include "checkpoint/safetensors.h"
 #include "engine/runner/loaded_model.h"
+#include "engine/testing/sequence_scorer.h"
 #include "model/describe/model_description.h"
-#include "model/forward/decoder.h"
 #include "testing/golden_model.h"
 
 namespace dray::engine {
@@ -78,32 +78,12 @@ void UseRoundedLogits(GoldenModel& golden) {
 
 // The largest difference of any golden logit over the largest |logit|.
 double WorstLogit(LoadedModel& model, const GoldenModel& golden) {
-  constexpr int32_t kBlockSize = 64;  // one block holds every prompt
-  const auto& config = model.description.config;
-  auto cache = model::KvCache::Make(*model.backend, config.stack,
-                                    {.num_blocks = 1, .block_size = kBlockSize});
-  auto decoder = model::Decoder::Make(config, model.weights, *model.backend,
-                                      {.max_batch_tokens = kBlockSize,
-                                       .max_sequences = 1,
-                                       .max_logit_rows = kBlockSize,
-                                       .max_table_entries = 1});
-  EXPECT_TRUE(cache.ok() && decoder.ok());
+  const auto vocab = static_cast<size_t>(model.description.config.vocab_size);
+  auto scorer = SequenceScorer::Make(model, {.max_tokens = 64});
+  EXPECT_TRUE(scorer.ok()) << scorer.status().ToString();
   double worst = 0, largest = 0;
   for (const auto& prompt : golden.prompts) {
-    const auto length = static_cast<int32_t>(prompt.ids.size());
-    model::RaggedBatch batch;
-    batch.ids = prompt.ids;
-    batch.positions.resize(prompt.ids.size());
-    std::iota(batch.positions.begin(), batch.positions.end(), 0);
-    batch.slots = batch.positions;
-    batch.known_tokens.assign(prompt.ids.size(), length);
-    batch.block_tables = {0};
-    batch.sequences = {
-        {.first_row = 0, .num_rows = length, .context_tokens = length, .table_offset = 0}};
-    EXPECT_TRUE((*decoder)->Forward(batch, *cache).ok());
-    const auto vocab = static_cast<size_t>(config.vocab_size);
-    std::vector<float> logits(prompt.logit_positions.size() * vocab);
-    EXPECT_TRUE((*decoder)->Logits(prompt.logit_positions, logits).ok());
+    const std::vector<float> logits = scorer->Logits(prompt.ids, prompt.logit_positions).value();
     for (size_t i = 0; i < logits.size(); ++i) {
       const double expected = prompt.logits[i / vocab][i % vocab];
       worst = std::max(worst, std::abs(logits[i] - expected));

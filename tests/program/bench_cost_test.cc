@@ -55,7 +55,7 @@ TEST(ModelCostTest, TheFloorIsTheLargerOfBothTimes) {
 TEST(ModelRunTest, CountsTokensAndSteps) {
   const auto model = engine::LoadGolden(testing::ReadGoldenModel("llama-gqa"));
   ASSERT_NE(model, nullptr);
-  auto runner = ModelRunner::Make(*model, {}, {3, 8, 5});
+  auto runner = TimedEngine::Make(*model, {}, {3, 8, 5});
   ASSERT_TRUE(runner.ok()) << runner.status().ToString();
   const auto times = runner->Run(1, nullptr);
   ASSERT_TRUE(times.ok()) << times.status().ToString();
@@ -73,7 +73,7 @@ TEST(ModelRunTest, CountsTokensAndSteps) {
   EXPECT_EQ(stopped.status().code(), StatusCode::kCancelled);
   EXPECT_TRUE(runner->Run(2, nullptr).ok());  // the engine still works
 
-  const auto too_long = ModelRunner::Make(*model, {}, {1, config.stack.max_positions, 1});
+  const auto too_long = TimedEngine::Make(*model, {}, {1, config.stack.max_positions, 1});
   EXPECT_EQ(too_long.status().code(), StatusCode::kInvalidArgument);
   EXPECT_NE(too_long.status().message().find("--input"), std::string::npos);
 }

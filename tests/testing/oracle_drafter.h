@@ -37,7 +37,7 @@ class OracleDrafter : public engine::Drafter {
     if (found == futures_.end()) return {};
     const std::vector<int32_t>& future = found->second;
     const size_t known = sequence.tokens.size() - prompt.size();
-    std::vector<int32_t>& guesses = sequence.draft.tokens;
+    std::vector<int32_t>& guesses = sequence.drafts.tokens;
     for (size_t i = known; i < future.size() && std::ssize(guesses) < most; ++i) {
       const bool right = std::uniform_real_distribution()(random_) < acceptance_;
       const auto wrong = static_cast<int32_t>((future[i] + 1) % vocab_size_);

@@ -12,9 +12,9 @@
 #include <string>
 #include <vector>
 
-#include "base/checked_math.h"
 #include "base/parse/json.h"
 #include "engine/engine_core.h"
+#include "engine/testing/sequence_scorer.h"
 
 namespace dray::engine {
 namespace {
@@ -75,70 +75,6 @@ Result<std::vector<int32_t>> ParsePrompt(const std::string& line, int64_t vocab)
   return ids;
 }
 
-// Runs only the decoder, with a cache of its own. The prompt is cut into pieces of `chunk` tokens.
-class Scorer {
- public:
-  static Result<Scorer> Make(LoadedModel& model, int64_t longest, const Options& options) {
-    Scorer scorer;
-    scorer.config_ = &model.description.config;
-    scorer.chunk_ = options.chunk > 0 ? options.chunk : longest;
-    scorer.block_size_ = options.block_size;
-    scorer.num_blocks_ = DivideRoundUp<int64_t>(longest, options.block_size);
-    DRAY_ASSIGN_OR_RETURN(auto cache, model::KvCache::Make(*model.backend, scorer.config_->stack,
-                                                           {.num_blocks = scorer.num_blocks_,
-                                                            .block_size = options.block_size,
-                                                            .dtype = KvType(model.format.format)}));
-    scorer.cache_ = std::make_unique<model::KvCache>(std::move(cache));
-    DRAY_ASSIGN_OR_RETURN(scorer.decoder_,
-                          model::Decoder::Make(*scorer.config_, model.weights, *model.backend,
-                                               {.max_batch_tokens = scorer.chunk_,
-                                                .max_sequences = 1,
-                                                .max_logit_rows = 1,
-                                                .max_table_entries = scorer.num_blocks_}));
-    return scorer;
-  }
-
-  Result<std::vector<float>> LastLogits(const std::vector<int32_t>& ids) {
-    const auto length = static_cast<int64_t>(ids.size());
-    int64_t rows = 0;
-    for (int64_t first = 0; first < length; first += rows) {
-      rows = std::min(chunk_, length - first);
-      DRAY_RETURN_IF_ERROR(decoder_->Forward(Batch(ids, first, rows), *cache_));
-    }
-    std::vector<float> logits(static_cast<size_t>(config_->vocab_size));
-    const auto last = static_cast<int32_t>(rows - 1);
-    DRAY_RETURN_IF_ERROR(decoder_->Logits({&last, 1}, logits));
-    return logits;
-  }
-
- private:
-  model::RaggedBatch Batch(const std::vector<int32_t>& ids, int64_t first, int64_t rows) const {
-    model::RaggedBatch batch;
-    for (int64_t i = num_blocks_; i > 0; --i) {
-      batch.block_tables.push_back(static_cast<int32_t>(i - 1));  // blocks need not be in order
-    }
-    for (int64_t i = first; i < first + rows; ++i) {
-      const int64_t block = batch.block_tables[static_cast<size_t>(i / block_size_)];
-      batch.ids.push_back(ids[static_cast<size_t>(i)]);
-      batch.positions.push_back(static_cast<int32_t>(i));
-      batch.known_tokens.push_back(static_cast<int32_t>(ids.size()));
-      batch.slots.push_back(static_cast<int32_t>(block * block_size_ + i % block_size_));
-    }
-    batch.sequences = {{.first_row = 0,
-                        .num_rows = static_cast<int32_t>(rows),
-                        .context_tokens = static_cast<int32_t>(first + rows),
-                        .table_offset = 0}};
-    return batch;
-  }
-
-  const model::ModelConfig* config_ = nullptr;
-  int64_t chunk_ = 0;
-  int64_t block_size_ = 0;
-  int64_t num_blocks_ = 0;
-  std::unique_ptr<model::KvCache> cache_;
-  std::unique_ptr<model::Decoder> decoder_;
-};
-
 Result<std::unique_ptr<EngineCore>> MakeCore(LoadedModel& model, int64_t longest,
                                              const Options& options) {
   EngineOptions engine;
@@ -183,9 +119,14 @@ Result<std::vector<Answer>> Compute(LoadedModel& model, const Prompts& prompts,
         StatusCode::kInvalidArgument,
         fmt::format("a prompt has {} tokens; the model's positions end at {}", longest, most));
   }
-  DRAY_ASSIGN_OR_RETURN(Scorer scorer, Scorer::Make(model, longest, options));
+  DRAY_ASSIGN_OR_RETURN(SequenceScorer scorer,
+                        SequenceScorer::Make(model, {.max_tokens = longest,
+                                                     .chunk_tokens = options.chunk,
+                                                     .block_size = options.block_size,
+                                                     .kv_dtype = KvType(model.format.format)}));
   for (size_t i = 0; i < prompts.size(); ++i) {
-    DRAY_ASSIGN_OR_RETURN(answers[i].logits_last, scorer.LastLogits(prompts[i]));
+    const auto last = static_cast<int32_t>(prompts[i].size()) - 1;
+    DRAY_ASSIGN_OR_RETURN(answers[i].logits_last, scorer.Logits(prompts[i], {&last, 1}));
   }
   const int64_t context = std::min(most, longest + options.new_tokens);
   DRAY_ASSIGN_OR_RETURN(const auto core, MakeCore(model, context, options));

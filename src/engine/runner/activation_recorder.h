@@ -1,5 +1,5 @@
-// A backend that watches what goes into some matrices while another backend computes, so that a
-// model is calibrated by the very code that serves it.
+// A backend that records the inputs of some matrices while another backend computes. So the code
+// that serves a model also calibrates it.
 #pragma once
 
 #include <memory>

@@ -14,13 +14,14 @@ struct CacheSize {
   int64_t max_context_tokens = 0;
 };
 
-// How keys and values are stored, by the options or by the weights' format.
+// The number format of keys and values: options.kv_dtype, or else one that fits the weights.
 DType KvDType(const LoadedModel& model, const EngineOptions& options);
 
-// `more_block_bytes`: what else each block takes, for a draft model's keys and values.
-// kInvalidArgument if an option is out of range, kResourceExhausted if one sequence of
-// max_context_tokens does not fit; the message names the figures and the option to change. Without
-// max_context_tokens the context shrinks to what fits.
+// Chooses the number of blocks and the longest context. `more_block_bytes` is what each block takes
+// beside the model's keys and values, namely those of a draft model. kInvalidArgument if an option
+// is out of range, kResourceExhausted if one sequence of max_context_tokens does not fit; the
+// message names the figures and the option to change. If max_context_tokens is not set, the context
+// shrinks to what fits.
 Result<CacheSize> ChooseCacheSize(const LoadedModel& model, const EngineOptions& options,
                                   int64_t more_block_bytes = 0);
 

@@ -16,7 +16,7 @@
 namespace dray::engine {
 namespace {
 
-// Any number would do, as long as it is always the same.
+// Always the same number, so that the random weights are always the same.
 constexpr uint64_t kDummySeed = 20220914;
 
 Status CheckQuantizedBy(const LoadModelOptions& options,

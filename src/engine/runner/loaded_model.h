@@ -1,4 +1,5 @@
-// A model in memory and the backend that computes it: what an engine runs.
+// A model's weights in memory, its description, and the backend that computes it. A ModelRunner
+// (model_runner.h) computes steps with these.
 #pragma once
 
 #include <memory>
@@ -13,11 +14,11 @@
 namespace dray::engine {
 
 struct LoadedModel {
-  // Models that compute in turn, such as a model and its draft model, share one.
+  // A model and its draft model compute in turn and share one backend.
   std::shared_ptr<kernels::Backend> backend;
   model::ModelDescription description;
   model::Weights weights;
-  // Of the layers, and of the tables around them.
+  // How the weights of the layers, and of the tables around them, are stored.
   kernels::WeightForm format;
   kernels::WeightForm table_format;
   // For reports.
@@ -26,7 +27,7 @@ struct LoadedModel {
   double load_seconds = 0;
 };
 
-// The backend that options name, or one made from their description.
+// Returns options.backend, or makes a backend from options.backend_options if that is null.
 Result<std::shared_ptr<kernels::Backend>> BackendOf(const LoadModelOptions& options);
 
 // Reads config.json and the weight files of the directory, or a GGUF model.

@@ -6,11 +6,11 @@
 namespace dray::engine {
 namespace {
 
-// Weight of one guess's outcome in the running average: of a sequence, which may change its manner
-// within a few sentences; and of the engine, of which a new sequence knows nothing better.
+// The weight of one guess's outcome in a running average. The average of a sequence must follow a
+// text that changes within a few sentences. The average of the engine is for new sequences.
 constexpr float kSequenceWeight = 1.0F / 8;
 constexpr float kEngineWeight = 1.0F / 128;
-// An average of outcomes is never sure.
+// The largest acceptance that is believed.
 constexpr float kMaxAcceptance = 0.98F;
 // Guessing must promise this much more tokens a second than not guessing: estimates of costs and
 // acceptance are no better than that.
@@ -21,10 +21,10 @@ constexpr double kMinGain = 1.03;
 constexpr int32_t kFirstWait = 4;
 constexpr int32_t kLongestWait = 128;
 
-// A belief moves by so much with each observation: it is doubled or halved within 24 of them.
+// Each observation changes an estimate by this factor: 24 of them double or halve it.
 constexpr double kCostStep = 1.03;
-// What a row and a guess can cost at all. A row's arithmetic is never free, and where it takes half
-// a step guessing has lost long before.
+// The bounds of what a row or a guess costs. A row's arithmetic is never free. If it takes half a
+// step, guessing does not pay anyway.
 constexpr double kLeastCost = 0.01;
 constexpr double kMostCost = 0.5;
 
@@ -46,8 +46,8 @@ DraftPolicy::DraftPolicy(const DraftCosts& costs, std::span<const float> priors)
   }
 }
 
-// All sequences are taken to be alike: then what is best for one is best for all. k guesses of
-// acceptance p yield 1 + p + ... + p^k tokens.
+// Assumes that all sequences are alike, so that the best number for one is the best for all. k
+// guesses of acceptance p yield 1 + p + ... + p^k tokens.
 int64_t DraftPolicy::BestLength(double acceptance, int64_t most, int64_t num_sequences) const {
   const auto rows = static_cast<double>(num_sequences);
   double cost = 1 + costs_.row * (rows - 1);
@@ -76,7 +76,7 @@ int64_t DraftPolicy::NumDrafts(DraftRecord& record, int kind, int64_t most,
     --known.wait;
     return 0;
   }
-  // With so many sequences that the best guesses do not pay there is nothing to find out.
+  // If not even the best guesses pay with so many sequences, there is nothing to try.
   return BestLength(kMaxAcceptance, most, num_sequences) > 0 ? 1 : 0;
 }
 
@@ -94,7 +94,7 @@ void DraftPolicy::Learn(DraftRecord& record, int kind, int64_t num_drafts, int64
   }
 }
 
-// With a step of one row as the unit, R rows take 1 + row * (R - 1).
+// With a step of one row as the unit, R rows take 1 + costs_.row * (R - 1).
 void DraftPolicy::LearnCosts(const StepTime& step) {
   const StepTime last = std::exchange(last_step_, step);
   if (step.seconds <= 0) return;
@@ -108,7 +108,8 @@ void DraftPolicy::LearnCosts(const StepTime& step) {
   const double ratio = many.seconds / few.seconds;
   const double room =
       static_cast<double>(many.rows - 1) - ratio * static_cast<double>(few.rows - 1);
-  // Solved for the row's cost; a ratio as large as that of the rows is more than any cost explains.
+  // The formula above, for both steps, solved for the row's cost. If the times differ by as much as
+  // the rows, no cost explains that.
   MoveTowards(room <= 0 ? kMostCost : (ratio - 1) / room, costs_.row);
 }
 

@@ -1,6 +1,6 @@
-// How many tokens are guessed: as many as make the most tokens a second, by what was accepted so
-// far and by what a row of a step costs, which is learnt from steps of different numbers of rows.
-// Pure arithmetic; what it decides is never seen in the tokens.
+// Decides how many tokens are guessed: as many as give the most tokens a second. It knows how many
+// guesses were accepted so far, and learns what a row costs from steps with different numbers of
+// rows. Its decisions change the speed, never the tokens.
 #pragma once
 
 #include <array>
@@ -12,7 +12,7 @@ namespace dray::engine {
 // Sorts of guesses whose acceptance is tracked apart.
 inline constexpr int kNumDraftKinds = 3;
 
-// What a sequence's guesses of each kind have come to.
+// How a sequence's guesses of each kind have done so far.
 struct DraftRecord {
   struct Kind {
     float acceptance = 0;  // share of the guesses that are right if those before them are
@@ -28,7 +28,7 @@ struct DraftCosts {
   double guess = 0;  // of guessing one token
 };
 
-// What a step took that only decoded.
+// The time of a step that only decoded.
 struct StepTime {
   int64_t rows = 0;          // known tokens and guesses
   double seconds = 0;        // of the model and the sampler
@@ -42,17 +42,18 @@ class DraftPolicy {
   // `priors`: acceptance of each kind, until there is better to know.
   DraftPolicy(const DraftCosts& costs, std::span<const float> priors);
 
-  // For a new sequence: begins with what the sequences before it have come to.
+  // The record of a new sequence, which begins with the recent acceptance of all sequences.
   DraftRecord NewRecord() const { return recent_; }
 
-  // How many of the up to `most` guesses on offer to take while `num_sequences` decode together.
+  // Returns how many of the `most` offered guesses to take while `num_sequences` decode together.
   int64_t NumDrafts(DraftRecord& record, int kind, int64_t most, int64_t num_sequences) const;
 
   // Of `num_drafts` guesses the first `num_accepted` were right; the next one, if any, was wrong.
   void Learn(DraftRecord& record, int kind, int64_t num_drafts, int64_t num_accepted);
 
-  // Compares the step with the last one. Single times may be far off: only whether a cost seems
-  // higher or lower than believed counts, so that the belief goes to the median.
+  // Compares the step with the last one. A single time may be far off, so only the direction
+  // counts: whether a cost seems higher or lower than the estimate. So the estimate goes to the
+  // median.
   void LearnCosts(const StepTime& step);
   // The steps before and after this are not to be compared.
   void BreakSeries() { last_step_ = {}; }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "engine/runner/loaded_model.h"
 #include "engine/speculation/model_drafter.h"
 #include "engine/speculation/prompt_lookup.h"
 
@@ -46,7 +47,7 @@ Result<std::unique_ptr<Drafter>> MakeDrafter(const LoadedModel& model, LoadedMod
       return MakePromptLookup(options.lookup_min, options.lookup_max);
     case SpeculationMethod::kDraftModel:
       DRAY_RETURN_IF_ERROR(CheckDraftModel(model, draft));
-      // A step of few rows takes as long as its weights take to be read.
+      // A step of few rows takes as long as reading its weights takes.
       return MakeModelDrafter(
           *draft, static_cast<double>(draft->weights.size_bytes()) /
                       static_cast<double>(std::max<size_t>(1, model.weights.size_bytes())));

@@ -2,15 +2,22 @@
 
 #include <algorithm>
 #include <array>
-#include <optional>
 #include <utility>
 #include <vector>
 
-#include "engine/runner/step_batch.h"
+#include "engine/runner/cache_size.h"
+#include "engine/runner/local_runner.h"
 #include "sampling/candidates.h"
 
 namespace dray::engine {
 namespace {
+
+// A row of the draft model's step. It predicts the token that is `num_ahead` places behind the
+// first unknown token of the sequence.
+struct GuessedRow {
+  Sequence* sequence = nullptr;
+  int64_t num_ahead = 0;
+};
 
 class ModelDrafter final : public Drafter {
  public:
@@ -18,13 +25,14 @@ class ModelDrafter final : public Drafter {
       : draft_(draft), cost_of_guess_(cost_of_guess) {}
 
   int64_t BlockBytes(const EngineOptions& options) const override {
-    return model::KvCache::BlockBytes(draft_.description.config.stack, CacheSpec(1, options));
+    return model::KvCache::BlockBytes(
+        draft_.description.config.stack,
+        {.num_blocks = 1, .block_size = options.block_size, .dtype = KvDType(draft_, options)});
   }
-  Status Prepare(const CacheSize& size, const EngineOptions& options,
-                 const model::DecoderLimits& limits) override;
+  Status Prepare(const EngineOptions& options, const RunnerSpec& model) override;
   double CostOfGuess() const override { return cost_of_guess_; }
   std::span<const float> Priors() const override {
-    // What small models of a family are reported to reach; a few sentences tell.
+    // Small models of a family are reported to reach this. A few sentences correct it.
     static constexpr std::array<float, 1> kPriors = {0.7F};
     return kPriors;
   }
@@ -33,77 +41,65 @@ class ModelDrafter final : public Drafter {
     const auto known = static_cast<int64_t>(sequence.tokens.size());
     return {.num_drafts = std::clamp<int64_t>(max_positions() - known, 0, most)};
   }
-  void OnPreempted(Sequence& sequence) override { sequence.draft.num_computed = kNoneComputed; }
-  void OnBlockCopies(std::span<const int32_t> from, std::span<const int32_t> to) override;
-  Status Draft(std::span<const PlannedSequence> planned) override;
+  void OnPreempted(Sequence& sequence) override { sequence.drafts.num_computed.reset(); }
+  Status Draft(std::span<const PlannedSequence> planned,
+               std::span<const scheduler::BlockCopy> copies) override;
   void OnChecked(Sequence& sequence) override {
-    // Behind the last accepted guess the cache holds others. The last token is computed anew: its
-    // logits are wanted.
-    sequence.draft.num_computed =
-        std::min(sequence.draft.num_computed, static_cast<int64_t>(sequence.tokens.size()) - 1);
+    // Behind the last accepted guess the cache holds refused ones. The last known token is computed
+    // anew, because its logits are wanted.
+    const auto known = static_cast<int64_t>(sequence.tokens.size());
+    sequence.drafts.num_computed = std::min(sequence.drafts.num_computed.value_or(0), known - 1);
+  }
+  void OnAbandoned() override {
+    runner_->Abandon();
+    ClearStep();
   }
 
  private:
   int64_t max_positions() const { return draft_.description.config.stack.max_positions; }
-  model::KvCacheSpec CacheSpec(int64_t num_blocks, const EngineOptions& options) const {
-    return {.num_blocks = num_blocks,
-            .block_size = options.block_size,
-            .dtype = KvDType(draft_, options)};
-  }
-  // Computes all that is known, and makes the first guesses.
+  // Computes the known tokens, and makes the first guess of each sequence.
   Status CatchUp(std::span<const PlannedSequence> planned);
-  // Adds tokens up to `end` to the batch, running it when it is full.
+  // Adds the sequence's tokens before position `end` to the step; runs the step whenever it is
+  // full.
   Status Append(const PlannedSequence& planned, int64_t end);
-  // Runs the batch and appends a guess to each sequence whose logits were wanted.
+  // Marks the last row of the step as one to make a guess from.
+  void WantGuess(Sequence& sequence, int64_t num_ahead);
+  // Runs the step and appends a guess to each sequence that wants one.
   Status Run();
+  void TakeGuesses(const StepPiece& piece);
+  void ClearStep();
 
   LoadedModel& draft_;
   double cost_of_guess_;
-  std::optional<model::KvCache> cache_;
-  std::unique_ptr<model::Decoder> decoder_;
-  model::DecoderLimits limits_;
+  RunnerSpec spec_;
+  std::unique_ptr<ModelRunner> runner_;
 
-  // Reused from step to step.
-  model::RaggedBatch batch_;
-  std::vector<WantedRow> wanted_;
-  std::vector<int32_t> logit_rows_;
-  std::vector<float> logits_;
+  // Used again from step to step.
+  RunnerStep step_;
+  std::vector<GuessedRow> wanted_;  // parallel to step_.logit_rows
   sampling::SamplingWorkspace workspace_;
 };
 
-Status ModelDrafter::Prepare(const CacheSize& size, const EngineOptions& options,
-                             const model::DecoderLimits& limits) {
-  limits_ = limits;
-  const model::ModelConfig& config = draft_.description.config;
-  DRAY_ASSIGN_OR_RETURN(cache_, model::KvCache::Make(*draft_.backend, config.stack,
-                                                     CacheSpec(size.spec.num_blocks, options)));
-  DRAY_ASSIGN_OR_RETURN(decoder_,
-                        model::Decoder::Make(config, draft_.weights, *draft_.backend, limits_));
-  batch_.Reserve(limits_);
-  wanted_.reserve(static_cast<size_t>(limits_.max_sequences));
-  logit_rows_.reserve(static_cast<size_t>(limits_.max_logit_rows));
-  logits_.resize(static_cast<size_t>(limits_.max_logit_rows * config.vocab_size));
+Status ModelDrafter::Prepare(const EngineOptions& options, const RunnerSpec& model) {
+  spec_ = model;
+  spec_.cache.dtype = KvDType(draft_, options);
+  DRAY_ASSIGN_OR_RETURN(runner_, MakeLocalRunner(draft_, spec_));
+  step_.Reserve(spec_);
+  wanted_.reserve(static_cast<size_t>(spec_.step.max_sequences));
   return OkStatus();
 }
 
-void ModelDrafter::OnBlockCopies(std::span<const int32_t> from, std::span<const int32_t> to) {
-  for (int64_t layer = 0; layer < draft_.description.config.stack.num_layers; ++layer) {
-    draft_.backend->ops().CopyBlocks({.cache = cache_->Layer(layer),
-                                      .from = from.data(),
-                                      .to = to.data(),
-                                      .num_copies = static_cast<int64_t>(from.size())});
-  }
-}
-
-Status ModelDrafter::Draft(std::span<const PlannedSequence> planned) {
+Status ModelDrafter::Draft(std::span<const PlannedSequence> planned,
+                           std::span<const scheduler::BlockCopy> copies) {
+  for (const scheduler::BlockCopy& copy : copies) step_.AppendCopy(copy.from, copy.to);
   DRAY_RETURN_IF_ERROR(CatchUp(planned));
   for (int64_t round = 1;; ++round) {
     bool any = false;
     for (const PlannedSequence& one : planned) {
       if (one.entry->num_drafts <= round) continue;
       any = true;
-      DRAY_RETURN_IF_ERROR(Append(one, one.sequence->draft.num_computed + 1));
-      wanted_.push_back({static_cast<int32_t>(batch_.ids.size()) - 1, round, one.sequence});
+      DRAY_RETURN_IF_ERROR(Append(one, *one.sequence->drafts.num_computed + 1));
+      WantGuess(*one.sequence, round);
     }
     if (!any) return OkStatus();
     DRAY_RETURN_IF_ERROR(Run());
@@ -114,65 +110,71 @@ Status ModelDrafter::CatchUp(std::span<const PlannedSequence> planned) {
   for (const PlannedSequence& one : planned) {
     const scheduler::PlanEntry& entry = *one.entry;
     Sequence& sequence = *one.sequence;
-    // Blocks that it got from its parent are computed here, too.
-    if (sequence.draft.num_computed == kNoneComputed) {
-      sequence.draft.num_computed = entry.first_token;
-    }
+    // The draft model has computed the blocks that the sequence got from its parent, too.
+    if (!sequence.drafts.num_computed) sequence.drafts.num_computed = entry.first_token;
     const bool single = entry.num_tokens == 1 && entry.first_token >= sequence.num_prompt_tokens;
     if (single) continue;
-    DRAY_RETURN_IF_ERROR(Append(
-        one, std::min(entry.first_token + entry.num_tokens - entry.num_drafts, max_positions())));
-    if (entry.num_drafts > 0) {
-      wanted_.push_back({static_cast<int32_t>(batch_.ids.size()) - 1, 0, &sequence});
-    }
+    const int64_t known_end = entry.first_token + entry.num_tokens - entry.num_drafts;
+    DRAY_RETURN_IF_ERROR(Append(one, std::min(known_end, max_positions())));
+    if (entry.num_drafts > 0) WantGuess(sequence, 0);
   }
   return Run();
 }
 
 Status ModelDrafter::Append(const PlannedSequence& planned, int64_t end) {
-  int64_t& computed = planned.sequence->draft.num_computed;
+  Sequence& sequence = *planned.sequence;
+  int64_t& computed = *sequence.drafts.num_computed;
   while (computed < end) {
-    const int64_t room = limits_.max_batch_tokens - static_cast<int64_t>(batch_.ids.size());
+    const int64_t room = spec_.step.max_batch_tokens - static_cast<int64_t>(step_.batch.ids.size());
     if (room == 0) {
       DRAY_RETURN_IF_ERROR(Run());
       continue;
     }
-    const int64_t num_tokens = std::min(end - computed, room);
-    AppendRows({.id = planned.entry->id,
-                .first_token = computed,
-                .num_tokens = num_tokens,
-                .block_table = planned.entry->block_table},
-               static_cast<int32_t>(cache_->spec().block_size), *planned.sequence, batch_);
-    computed += num_tokens;
+    const int64_t num_rows = std::min(end - computed, room);
+    step_.AppendRows({.first_position = computed,
+                      .num_rows = num_rows,
+                      .num_prompt_tokens = sequence.num_prompt_tokens,
+                      .known = sequence.tokens,
+                      .guesses = sequence.drafts.tokens,
+                      .block_table = planned.entry->block_table},
+                     spec_.cache.block_size);
+    computed += num_rows;
   }
   return OkStatus();
 }
 
+void ModelDrafter::WantGuess(Sequence& sequence, int64_t num_ahead) {
+  step_.logit_rows.push_back(static_cast<int32_t>(step_.batch.ids.size()) - 1);
+  wanted_.push_back({&sequence, num_ahead});
+}
+
 Status ModelDrafter::Run() {
-  if (batch_.ids.empty()) return OkStatus();
-  kernels::StepTurn turn(*draft_.backend, static_cast<int64_t>(batch_.ids.size()));
-  DRAY_RETURN_IF_ERROR(decoder_->Forward(batch_, *cache_));
-  const auto vocab = static_cast<size_t>(draft_.description.config.vocab_size);
-  std::span<const WantedRow> wanted = wanted_;
-  while (!wanted.empty()) {
-    const auto now =
-        wanted.first(std::min(wanted.size(), static_cast<size_t>(limits_.max_logit_rows)));
-    wanted = wanted.subspan(now.size());
-    logit_rows_.clear();
-    for (const WantedRow& row : now) logit_rows_.push_back(row.row);
-    const auto logits = std::span(logits_).first(now.size() * vocab);
-    DRAY_RETURN_IF_ERROR(decoder_->Logits(logit_rows_, logits));
-    for (size_t i = 0; i < now.size(); ++i) {
-      Sequence& sequence = *now[i].sequence;
-      // Where this model's numbers are none, any token will do: it is only a guess.
-      sequence.draft.tokens.push_back(
-          sequence.sampler->Guess(logits.subspan(i * vocab, vocab), now[i].position, workspace_)
-              .value_or(0));
-    }
+  if (step_.empty()) return OkStatus();
+  runner_->Submit(step_);
+  StepPiece piece;
+  while (!piece.is_last) {
+    piece = runner_->Collect();
+    DRAY_RETURN_IF_ERROR(piece.status);
+    TakeGuesses(piece);
   }
-  batch_.Clear();
+  ClearStep();
+  return OkStatus();
+}
+
+void ModelDrafter::TakeGuesses(const StepPiece& piece) {
+  const auto vocab = static_cast<size_t>(draft_.description.config.vocab_size);
+  for (int64_t i = 0; i < piece.num_rows; ++i) {
+    const GuessedRow& wanted = wanted_[static_cast<size_t>(piece.first + i)];
+    const auto logits = piece.logits.subspan(static_cast<size_t>(i) * vocab, vocab);
+    // If the draft model's logits are not finite, token 0 is the guess.
+    wanted.sequence->drafts.tokens.push_back(
+        wanted.sequence->sampler->Guess(logits, wanted.num_ahead, workspace_).value_or(0));
+  }
+}
+
+void ModelDrafter::ClearStep() {
+  step_.Clear();
   wanted_.clear();
-  return turn.Finish();
 }
 
 }  // namespace

@@ -1,13 +1,14 @@
 // Guesses from a second, smaller model of the same vocabulary.
 //
-// It chooses as the request's sampler would, with the same random draw but its own logits: the
-// nearer the two models' distributions, the more often the choice is the same. A greedy guess would
-// agree less, save where the request is greedy, where the two are one.
+// The draft model's token is chosen by the request's sampler, with the same random draw but the
+// draft model's logits. The nearer the two models' distributions are, the more often both choose
+// the same token. A greedy guess would be right less often, except for greedy requests, where it is
+// the same.
 //
-// Its keys and values lie in a cache of its own, block by block beside the model's: a sequence's
-// block table counts for both. Prompts, and whatever else is read in stretches, it reads in the
-// same step as the model, so that a fork finds its parent's prompt here, too. Single tokens it
-// leaves until guesses are wanted again.
+// The draft model has a ModelRunner of its own, whose cache has the same blocks as the model's: a
+// sequence's block table is valid for both. The draft model computes prompts, and all other
+// stretches of several tokens, when the model does, so that a fork finds its parent's prompt in
+// both caches. Single tokens are computed when guesses are wanted again.
 #pragma once
 
 #include <memory>
@@ -16,8 +17,8 @@
 
 namespace dray::engine {
 
-// `draft` must outlive the drafter; its vocabulary is the model's.
-// `cost_of_guess`: see Drafter::CostOfGuess.
+// `draft` must outlive the drafter, and must have the model's vocabulary. `cost_of_guess` is what
+// Drafter::CostOfGuess returns.
 std::unique_ptr<Drafter> MakeModelDrafter(LoadedModel& draft, double cost_of_guess);
 
 }  // namespace dray::engine

@@ -11,8 +11,8 @@ class PromptLookup final : public Drafter {
   PromptLookup(int64_t min, int64_t max) : min_(min), max_(max) {}
 
   std::span<const float> Priors() const override {
-    // By the length of the match, 1, 2, and 3 or more tokens: below, near and above where guessing
-    // pays, so that short matches have to prove themselves first.
+    // For matches of 1, of 2, and of 3 or more tokens. Guessing pays from about 0.4 on, so short
+    // matches are first tried with single guesses (DraftPolicy::NumDrafts).
     static constexpr std::array<float, kNumDraftKinds> kPriors = {0.2F, 0.4F, 0.6F};
     return kPriors;
   }
@@ -20,7 +20,7 @@ class PromptLookup final : public Drafter {
   DraftOffer Offer(Sequence& sequence, int64_t most) override {
     const LookupMatch match = FindLatestMatch(sequence.tokens, min_, max_);
     if (match.length == 0) return {};
-    CopyFromMatch(sequence.tokens, match, most, sequence.draft.tokens);
+    CopyFromMatch(sequence.tokens, match, most, sequence.drafts.tokens);
     return {.num_drafts = most,
             .kind = static_cast<int>(std::min<int64_t>(match.length, kNumDraftKinds)) - 1};
   }

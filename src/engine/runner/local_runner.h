@@ -1,0 +1,16 @@
+// The runner of one rank, on the thread that calls it.
+#pragma once
+
+#include <memory>
+
+#include "base/status.h"
+#include "engine/runner/loaded_model.h"
+#include "engine/runner/model_runner.h"
+
+namespace dray::engine {
+
+// Allocates the cache and all working memory; steps allocate none. The model must outlive the
+// runner.
+Result<std::unique_ptr<ModelRunner>> MakeLocalRunner(LoadedModel& model, const RunnerSpec& spec);
+
+}  // namespace dray::engine

@@ -1,0 +1,48 @@
+// Builds the steps of all runners.
+#include "engine/runner/model_runner.h"
+
+#include <algorithm>
+
+namespace dray::engine {
+
+void RunnerStep::Clear() {
+  copy_from.clear();
+  copy_to.clear();
+  batch.Clear();
+  logit_rows.clear();
+}
+
+void RunnerStep::Reserve(const RunnerSpec& spec) {
+  batch.Reserve(spec.step);
+  logit_rows.reserve(static_cast<size_t>(spec.step.max_batch_tokens));
+  copy_from.reserve(static_cast<size_t>(spec.step.max_sequences));
+  copy_to.reserve(static_cast<size_t>(spec.step.max_sequences));
+}
+
+void RunnerStep::AppendCopy(BlockId from, BlockId to) {
+  copy_from.push_back(from.value());
+  copy_to.push_back(to.value());
+}
+
+int32_t RunnerStep::AppendRows(const SequenceRows& rows, int64_t block_size) {
+  const auto first_row = static_cast<int32_t>(batch.ids.size());
+  const int64_t end = rows.first_position + rows.num_rows;
+  batch.sequences.push_back({.first_row = first_row,
+                             .num_rows = static_cast<int32_t>(rows.num_rows),
+                             .context_tokens = static_cast<int32_t>(end),
+                             .table_offset = static_cast<int32_t>(batch.block_tables.size())});
+  for (const BlockId block : rows.block_table) batch.block_tables.push_back(block.value());
+  for (int64_t position = rows.first_position; position < end; ++position) {
+    const int64_t block = rows.block_table[static_cast<size_t>(position / block_size)].value();
+    const auto index = static_cast<size_t>(position);
+    batch.ids.push_back(index < rows.known.size() ? rows.known[index]
+                                                  : rows.guesses[index - rows.known.size()]);
+    batch.positions.push_back(static_cast<int32_t>(position));
+    batch.slots.push_back(static_cast<int32_t>(block * block_size + position % block_size));
+    batch.known_tokens.push_back(
+        static_cast<int32_t>(std::max(rows.num_prompt_tokens, position + 1)));
+  }
+  return first_row;
+}
+
+}  // namespace dray::engine

@@ -1,0 +1,106 @@
+// A model at work: weights, key/value cache and forward pass, behind an interface that takes a step
+// and gives its results later. The engine, draft models, calibration, tests and benchmarks all
+// compute through it.
+//
+// Only plain data goes in and out: tokens, places in the cache, rows of logits. Nothing points into
+// the caller's sequences. So an implementation may be several ranks in other threads or processes,
+// and may compute several steps at the same time. The runner of local_runner.h is one rank on the
+// caller's thread.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/status.h"
+#include "engine/runner/loaded_model.h"
+#include "model/forward/decoder.h"
+#include "model/forward/kv_cache.h"
+
+namespace dray::engine {
+
+// The size of a runner's cache and of its steps.
+struct RunnerSpec {
+  model::KvCacheSpec cache;
+  // max_logit_rows is the most rows of logits in one piece (StepPiece); a runner may choose fewer.
+  model::DecoderLimits step;
+};
+
+// The tokens at [first_position, first_position + num_rows) of one sequence.
+struct SequenceRows {
+  int64_t first_position = 0;
+  int64_t num_rows = 0;
+  int64_t num_prompt_tokens = 0;
+  std::span<const int32_t> known;         // the sequence's tokens, from position 0
+  std::span<const int32_t> guesses = {};  // of the tokens that follow the known ones
+  std::span<const BlockId> block_table;   // covers all positions up to the last row
+};
+
+// What one step computes: the block copies, then all rows as one ragged batch.
+struct RunnerStep {
+  // [i]: the bytes of block copy_from[i] are copied to block copy_to[i], in the order of i.
+  std::vector<int32_t> copy_from;
+  std::vector<int32_t> copy_to;
+  model::RaggedBatch batch;
+  // The rows of the batch whose logits the runner returns, in the order in which it returns them.
+  std::vector<int32_t> logit_rows;
+
+  void Clear();
+  // Reserves memory for the largest step, so that no step allocates.
+  void Reserve(const RunnerSpec& spec);
+  void AppendCopy(BlockId from, BlockId to);
+  // Appends rows of a sequence that has no rows in this step yet. Returns the index of the first.
+  int32_t AppendRows(const SequenceRows& rows, int64_t block_size);
+
+  bool empty() const { return batch.ids.empty() && copy_from.empty(); }
+};
+
+// How much a failure ends.
+enum class FailureScope {
+  kRequest,  // the requests that have rows in this piece; the step goes on with the next piece
+  kStep,     // the step, and every request that has rows in it
+  kRunner,   // the runner and every request: it takes no more steps, and its cache is lost
+};
+
+// A part of a step's results: the logits of logit_rows[first, first + num_rows).
+struct StepPiece {
+  Status status = {};                        // if this is not ok, there are no logits
+  FailureScope scope = FailureScope::kStep;  // what has failed, if the status is not ok
+  int64_t first = 0;
+  int64_t num_rows = 0;
+  // [num_rows, vocab] in host memory. The caller may read and write them until it calls the runner
+  // again.
+  std::span<float> logits = {};
+  bool is_last = false;
+  // The time since the runner began to compute the step. It includes the caller's time between the
+  // pieces, but not the time that the runner waited for its processors.
+  double seconds = 0;
+};
+
+// Not thread-safe. May be destroyed while steps are in flight.
+class ModelRunner {
+ public:
+  virtual ~ModelRunner() = default;
+
+  // How many steps may be in flight, that is, submitted and not collected; at least 1.
+  virtual size_t max_steps_in_flight() const = 0;
+  // Takes a step. The caller must not change the step until its last piece is collected. Steps run
+  // in the order in which they are submitted.
+  virtual void Submit(const RunnerStep& step) = 0;
+  // Waits for the next piece of the oldest step in flight and returns it. A step without logit_rows
+  // has one piece with no rows. The step is over after its last piece, or after a failure of scope
+  // kStep or kRunner.
+  virtual StepPiece Collect() = 0;
+  // Forgets the steps in flight. It is unknown what they have written to the cache.
+  virtual void Abandon() = 0;
+};
+
+// Makes the runner of a model, which must outlive it.
+using RunnerMaker =
+    std::function<Result<std::unique_ptr<ModelRunner>>(LoadedModel&, const RunnerSpec&)>;
+
+}  // namespace dray::engine

@@ -1,0 +1,66 @@
+#include "engine/step/step_batch.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace dray::engine {
+namespace {
+
+// The positions [begin, end) of an entry whose next tokens are to be scored.
+struct ScoredRange {
+  int64_t begin = 0;
+  int64_t end = 0;
+};
+
+ScoredRange PromptScores(const scheduler::PlanEntry& entry, const Sequence& sequence) {
+  if (sequence.sequence_idx != 0 || !sequence.request->params.prompt_logprobs) return {};
+  return {.begin = std::max(entry.first_token, sequence.request->num_prompt_scores()),
+          .end = std::min(entry.first_token + entry.num_tokens, sequence.num_prompt_tokens - 1)};
+}
+
+// Appends the rows of an entry. `result_idx` is that of its result, if it samples.
+void AppendEntry(const scheduler::PlanEntry& entry, const Sequence& sequence, int64_t block_size,
+                 int32_t result_idx, StepInFlight& step) {
+  const int32_t first_row = step.input.AppendRows({.first_position = entry.first_token,
+                                                   .num_rows = entry.num_tokens,
+                                                   .num_prompt_tokens = sequence.num_prompt_tokens,
+                                                   .known = sequence.tokens,
+                                                   .guesses = sequence.drafts.tokens,
+                                                   .block_table = entry.block_table},
+                                                  block_size);
+  WantedRow wanted = {.id = entry.id, .position = 0, .row = 0};
+  const auto want = [&](int64_t position) {
+    wanted.position = position;
+    wanted.row = first_row + static_cast<int32_t>(position - entry.first_token);
+    step.input.logit_rows.push_back(wanted.row);
+    step.wanted.push_back(wanted);
+  };
+  const ScoredRange scores = PromptScores(entry, sequence);
+  for (int64_t position = scores.begin; position < scores.end; ++position) want(position);
+  if (entry.sampling == scheduler::Sampling::kNo) return;
+  wanted.result_idx = result_idx;
+  const int64_t end = entry.first_token + entry.num_tokens;
+  for (int64_t position = end - entry.num_drafts - 1; position < end; ++position) want(position);
+}
+
+}  // namespace
+
+void MakeBatch(const scheduler::Plan& plan, const RequestTable& requests, int64_t block_size,
+               StepInFlight& step) {
+  step.plan = &plan;
+  step.input.Clear();
+  step.wanted.clear();
+  for (const scheduler::BlockCopy& copy : plan.block_copies) {
+    step.input.AppendCopy(copy.from, copy.to);
+  }
+  int32_t num_results = 0;
+  for (const scheduler::PlanEntry& entry : plan.entries) {
+    const Sequence* sequence = requests.Find(entry.id);
+    DRAY_CHECK(sequence != nullptr);
+    AppendEntry(entry, *sequence, block_size, num_results, step);
+    if (entry.sampling == scheduler::Sampling::kYes) ++num_results;
+  }
+}
+
+}  // namespace dray::engine
