@@ -131,9 +131,9 @@ TEST(SamplerTest, LogprobsAreTheModelsOwn) {
   EXPECT_NEAR(*token.logprob, 2 - std::log(sum), 1e-6);
   ASSERT_EQ(token.top.size(), 2u);
   // Token 2 is forbidden, but log-probabilities are the model's own.
-  EXPECT_EQ(token.top[0].token_id, 2);
+  EXPECT_EQ(token.top[0].id, 2);
   EXPECT_NEAR(token.top[0].logprob, 3 - std::log(sum), 1e-6);
-  EXPECT_EQ(token.top[1].token_id, 1);
+  EXPECT_EQ(token.top[1].id, 1);
 }
 
 TEST(SamplerTest, NoLogprobsUnlessAsked) {

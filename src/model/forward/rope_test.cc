@@ -71,7 +71,7 @@ TEST(RopeTest, MatchesTransformers) {
   ASSERT_EQ(cases.size(), 30u);
   for (const Json& golden : cases) {
     SCOPED_TRACE(*golden.Find("name")->AsString());
-    const RopeConfig rope = MustRead(*golden.Find("config")).rope;
+    const RopeConfig rope = MustRead(*golden.Find("config")).stack.rope;
     EXPECT_DOUBLE_EQ(rope.attention_factor, *golden.Find("attention_factor")->AsDouble());
     for (const Json& entry : *golden.Find("frequencies")->AsArray()) ExpectFrequencies(rope, entry);
     for (const Json& entry : *golden.Find("rows")->AsArray()) ExpectRow(rope, entry);
@@ -80,7 +80,7 @@ TEST(RopeTest, MatchesTransformers) {
 
 TEST(RopeTest, OnlyDynamicDependsOnLength) {
   for (const Json& golden : *Goldens().AsArray()) {
-    const RopeConfig rope = MustRead(*golden.Find("config")).rope;
+    const RopeConfig rope = MustRead(*golden.Find("config")).stack.rope;
     const bool same = InverseFrequencies(rope, 1) == InverseFrequencies(rope, 7000);
     EXPECT_EQ(same, rope.scaling != RopeScaling::kDynamic) << *golden.Find("name")->AsString();
   }
