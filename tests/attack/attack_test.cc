@@ -44,16 +44,14 @@ TEST_F(AttackTest, NoBodyCostsMoreThanItsSize) {
   for (const Body& body : AllBodies()) {
     costs.push_back(SendBody(target_, body, kBytes));
     const Cost& cost = costs.back();
-    EXPECT_GE(cost.status, 400) << cost.name;
-    EXPECT_LE(cost.status, 503) << cost.name;
-    EXPECT_LE(cost.cpu_seconds, cost.AllowedCpuSeconds()) << cost.name;
+    EXPECT_TRUE(cost.status == 200 || cost.was_refused()) << cost.name << ": " << cost.status;
+    EXPECT_TRUE(cost.is_cheap()) << cost.name << ": " << cost.cpu_seconds << " s";
     // The body itself, what it is parsed to, and some slack of the allocator.
     EXPECT_LE(cost.memory_bytes, 4 * kBytes + 8'000'000) << cost.name;
   }
   costs.push_back(SendChunks(target_, 10'000, 10));
   costs.push_back(SendChunks(target_, 2'000, 1'000));
-  EXPECT_GE(costs.back().status, 400);
-  EXPECT_LE(costs.back().cpu_seconds, costs.back().AllowedCpuSeconds());
+  EXPECT_TRUE(costs.back().was_refused() && costs.back().is_cheap());
   SCOPED_TRACE(Ledger(costs));
   EXPECT_EQ(
       SendBody(target_, {"a good one", [](size_t) { return R"({"inputs":"One day"})"; }}, 0).status,

@@ -32,8 +32,12 @@ struct Cost {
   double probe_p99_s = 0;
   double quiet_p99_s = 0;
 
+  // By an error that is the client's or the load's fault, and not a bug.
+  bool was_refused() const { return status >= 400 && status != 500; }
   // What a refusal may cost: 0.01 s for each MB that was sent, and 20 ms.
   double AllowedCpuSeconds() const;
+  // Whether a refusal cost no more. An answer may cost what it takes to generate it.
+  bool is_cheap() const { return status == 200 || cpu_seconds <= AllowedCpuSeconds(); }
 };
 
 // Sends one body and waits for its answer.

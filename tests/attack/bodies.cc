@@ -32,10 +32,13 @@ std::string ManyInputs(size_t count, const std::string& parameters) {
 
 std::vector<Body> Members() {
   return {
+      {"a parameter again and again, then another",
+       [](size_t bytes) {
+         return WithParameters(Repeat("\"seed\":1,", bytes / 2) +
+                               Repeat("\"top_k\":1,", bytes / 2, 1));
+       }},
       {"one parameter again and again",
        [](size_t bytes) { return WithParameters(Repeat("\"seed\":1,", bytes, 1)); }},
-      {"another parameter again and again",
-       [](size_t bytes) { return WithParameters(Repeat("\"top_k\":1,", bytes, 1)); }},
       {"two parameters in turn",
        [](size_t bytes) { return WithParameters(Repeat("\"n\":1,\"seed\":1,", bytes, 1)); }},
       {"a field again and again",

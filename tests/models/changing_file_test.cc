@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/testing/source_dir.h"
 #include "engine/runner/loaded_model.h"
 #include "testing/process.h"
 
@@ -20,7 +21,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const fs::path kDemo = fs::path(DRAY_SOURCE_DIR) / "models/demo";
+const fs::path kDemo = SourceDir() / "models" / "demo";
 
 // A copy of the demo model, whose weights are large enough to be mapped.
 class ChangingFileTest : public ::testing::Test {
