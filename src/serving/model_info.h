@@ -24,7 +24,7 @@ struct ModelInfo {
   ModelOrigin origin = ModelOrigin::kRunTime;
   ModelState state = ModelState::kPending;
   // Why it failed.
-  Status failure;
+  Status failure = {};
 };
 
 }  // namespace dray::serving
