@@ -5,10 +5,10 @@
 #include <unistd.h>
 
 #include <cstdio>
-#include <cstring>
 #include <ctime>
 #include <fstream>
 #include <set>
+#include <vector>
 
 #include "base/log.h"
 #include "base/parse/parse_number.h"
@@ -146,6 +146,13 @@ TEST_F(MalformedModelsTest, Folders) {
   ExpectRefusals(tests);
 }
 
+// Bytes of the model's memory, copied to the host.
+std::vector<std::byte> Copied(const LoadedModel& model, const void* address, size_t size_bytes) {
+  std::vector<std::byte> bytes(size_bytes);
+  EXPECT_TRUE(model.backend->memory().CopyToHost(bytes.data(), address, size_bytes).ok());
+  return bytes;
+}
+
 void ExpectSameWeights(const LoadedModel& got, const LoadedModel& want) {
   EXPECT_EQ(got.format, want.format);
   EXPECT_EQ(got.weights.num_parameters(), want.weights.num_parameters());
@@ -155,13 +162,13 @@ void ExpectSameWeights(const LoadedModel& got, const LoadedModel& want) {
       const auto* a = got.weights.Matrix(slot, layer);
       const auto* b = want.weights.Matrix(slot, layer);
       ASSERT_TRUE(a != nullptr && a->size_bytes() == bytes);
-      EXPECT_EQ(std::memcmp(a->data(), b->data(), bytes), 0);
+      EXPECT_EQ(Copied(got, a->data(), bytes), Copied(want, b->data(), bytes));
     } else {
       const float* a = got.weights.Vector(slot, layer);
       ASSERT_NE(a, nullptr);
-      EXPECT_EQ(std::memcmp(a, want.weights.Vector(slot, layer),
-                            static_cast<size_t>(elements) * sizeof(float)),
-                0);
+      const size_t vector_bytes = static_cast<size_t>(elements) * sizeof(float);
+      EXPECT_EQ(Copied(got, a, vector_bytes),
+                Copied(want, want.weights.Vector(slot, layer), vector_bytes));
     }
   });
 }

@@ -62,7 +62,7 @@ Result<kernels::ConstActivations> RecordingOps::InputsOf(const kernels::LinearAr
 }
 
 Status ActivationRecorder::EndStep() {
-  const Status measured = ops_.TakeFailure();
+  Status measured = ops_.TakeFailure();
   DRAY_RETURN_IF_ERROR(inner_->EndStep());
   return measured;
 }

@@ -25,10 +25,10 @@ namespace dray::kernels {
 namespace {
 
 constexpr size_t kPageBytes = 4096;
-// Of address space; the file has only the pages that were written.
+// The size of each mapping. The file has only those pages that were written.
 constexpr size_t kCapacityBytes = size_t{16} << 30;
 
-// Calls that wait for their turn on a thread of their own, which starts only when somebody waits.
+// Runs calls in their order on a thread of its own, but none before a caller waits.
 class CallQueue {
  public:
   CallQueue() : thread_([this] { Run(); }) {}
@@ -76,12 +76,12 @@ class CallQueue {
   std::condition_variable changed_;
   std::deque<std::function<void()>> calls_;
   uint64_t done_ = 0;    // calls that have run
-  uint64_t wanted_ = 0;  // calls that somebody waits for
+  uint64_t wanted_ = 0;  // calls that a caller waits for
   bool stop_ = false;
   std::thread thread_;  // last: it uses the others
 };
 
-// A buffer's description of memory that somebody else owns.
+// Makes buffers of memory that another allocator owns.
 class BorrowedMemory final : public Allocator {
  public:
   Buffer Borrow(void* data, size_t size_bytes) { return Adopt(data, size_bytes); }
