@@ -3,7 +3,9 @@
 
 find_program(CCACHE_PROGRAM ccache)
 if(CCACHE_PROGRAM)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE_PROGRAM})
+  # By default ccache does not cache compilations that use precompiled headers.
+  set(CMAKE_CXX_COMPILER_LAUNCHER
+      ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros ${CCACHE_PROGRAM})
 endif()
 find_program(MOLD_PROGRAM mold)
 if(MOLD_PROGRAM)
@@ -32,6 +34,10 @@ if(DRAY_FUZZ)
   target_compile_options(dray_options INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 
+# Tests of a release build run the release's libraries, but their own code is compiled with -O1, which takes a
+# fifth less time.
+set(DRAY_TEST_OPTIONS $<$<CONFIG:Release>:-O1>)
+
 # dray_library(NAME base SRCS a.cc b.cc [DEPS tensor] [LIBS fmt::fmt])
 # Defines the library dray_<NAME> of this folder. DEPS are other folders of src/ and must agree with
 # the layering table, which tools/check_layers enforces. LIBS are external libraries.
@@ -42,7 +48,8 @@ function(dray_library)
   foreach(dep ${arg_DEPS})
     target_link_libraries(dray_${arg_NAME} PUBLIC dray_${dep})
   endforeach()
-  target_link_libraries(dray_${arg_NAME} PRIVATE ${arg_LIBS})
+  target_link_libraries(dray_${arg_NAME} PRIVATE fmt::fmt ${arg_LIBS})
+  dray_precompiled(dray_${arg_NAME} dray_precompiled_library)
 endfunction()
 
 # dray_tests(SRCS parse/json_test.cc ... DEPS base [LIBS ...] [LABELS slow])
@@ -66,7 +73,10 @@ function(dray_test)
   foreach(dep ${arg_DEPS})
     target_link_libraries(${arg_NAME} PRIVATE dray_${dep})
   endforeach()
-  target_link_libraries(${arg_NAME} PRIVATE dray_options dray_source_dir GTest::gtest GTest::gtest_main ${arg_LIBS})
+  target_link_libraries(${arg_NAME} PRIVATE dray_options dray_source_dir fmt::fmt GTest::gtest
+                        GTest::gtest_main ${arg_LIBS})
+  target_compile_options(${arg_NAME} PRIVATE ${DRAY_TEST_OPTIONS})
+  dray_precompiled(${arg_NAME} dray_precompiled_test)
   add_test(NAME ${arg_NAME} COMMAND ${arg_NAME} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
   # The test writes to a folder of its own, so that tests and build trees do not disturb each other.
   set(scratch ${CMAKE_BINARY_DIR}/scratch/${arg_NAME})
