@@ -87,15 +87,13 @@ class Engine {
  public:
   virtual ~Engine() = default;
 
-  // Accepts the request and returns its id, or refuses it. kInvalidArgument if a parameter is out
-  // of range or the request can never fit the cache; kUnavailable if the queue is full, the engine
-  // drains, or it is not healthy. A refused request causes no event.
+  // Accepts a request that Validate (validate.h) finds nothing wrong with, and returns its id.
+  // kUnavailable if the engine is ending or not healthy. A refused request causes no event. How many
+  // requests there may be is for the caller to limit (serving/admission.h).
   virtual Result<RequestId> Submit(GenerateRequest request, std::shared_ptr<EventSink> sink) = 0;
   // Ends the request soon, with a RequestEndEvent of kCancelled. Does nothing if the request is
   // over already.
   virtual void Cancel(RequestId id) = 0;
-  // Refuses new requests from now on; accepted ones go on. Returns at once.
-  virtual void BeginDrain() = 0;
 
   virtual EngineLimits limits() const = 0;
   virtual EngineStats stats() const = 0;

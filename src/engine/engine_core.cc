@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <random>
 #include <utility>
 
 #include "base/check.h"
@@ -17,11 +16,6 @@ namespace dray::engine {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-uint64_t RandomSeed() {
-  static std::random_device device;
-  return (static_cast<uint64_t>(device()) << 32) | device();
-}
 
 // The size of a runner for these options. A step wants the logits of up to `rows_per_sequence` rows
 // of each sequence.
@@ -92,20 +86,20 @@ void EngineCore::Add(RequestId id, GenerateRequest generate, std::shared_ptr<Eve
   }
   counters_.prompt_tokens += generate.prompt.size();
 
-  const uint64_t seed = request.params.seed ? *request.params.seed : RandomSeed();
-  const SequenceId parent = AddSequence(request, 0, generate.prompt, seed);
+  sampling::ChooseSeed(request.params);
+  const SequenceId parent = AddSequence(request, 0, generate.prompt);
   Status status = scheduler_.Add({.id = parent,
                                   .num_prompt_tokens = request.num_prompt_tokens,
                                   .max_new_tokens = request.params.max_new_tokens});
   for (int64_t i = 1; status.ok() && i < request.params.n; ++i) {
-    const SequenceId child = AddSequence(request, static_cast<int>(i), generate.prompt, seed);
+    const SequenceId child = AddSequence(request, static_cast<int>(i), generate.prompt);
     status = scheduler_.Fork(parent, child);
   }
   if (!status.ok()) End(id, status);
 }
 
 SequenceId EngineCore::AddSequence(Request& request, int sequence_idx,
-                                   const std::vector<int32_t>& prompt, uint64_t seed) {
+                                   const std::vector<int32_t>& prompt) {
   auto sequence = std::make_unique<Sequence>();
   sequence->request = &request;
   sequence->sequence_idx = sequence_idx;
@@ -116,7 +110,7 @@ SequenceId EngineCore::AddSequence(Request& request, int sequence_idx,
       sampling::SamplerSpec{.params = request.params,
                             .eos_token_ids = model_.description.config.eos_token_ids,
                             .prompt = prompt,
-                            .seed = seed,
+                            .seed = request.params.seed.value_or(0),
                             .sample_index = static_cast<uint32_t>(sequence_idx)});
   speculator_.Welcome(*sequence);
   return requests_.Add(std::move(sequence)).id;

@@ -66,8 +66,7 @@ class EngineCore {
   EngineCore(const LoadedModel& model, const EngineLimits& limits, scheduler::Scheduler scheduler,
              std::unique_ptr<Drafter> drafter, const EngineOptions& options);
 
-  SequenceId AddSequence(Request& request, int sequence_idx, const std::vector<int32_t>& prompt,
-                         uint64_t seed);
+  SequenceId AddSequence(Request& request, int sequence_idx, const std::vector<int32_t>& prompt);
   // Plans a step and submits it. False if there is nothing to plan.
   bool SubmitStep();
   void CollectStep();

@@ -38,8 +38,6 @@ struct EngineOptions {
   int64_t max_prefill_chunk_tokens = 512;
   // Sequences that are computed together.
   int64_t max_sequences = 64;
-  // Requests that wait before Submit refuses.
-  int64_t max_waiting = 1000;
   // Prompt and new tokens of one sequence; 0: what the model allows.
   int64_t max_context_tokens = 0;
   // Memory for keys and values; 0: enough for max_sequences of max_context_tokens, but at most a

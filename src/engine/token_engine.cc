@@ -27,11 +27,10 @@ struct Submission {
 class TokenEngine final : public Engine {
  public:
   TokenEngine(std::unique_ptr<LoadedModel> model, std::unique_ptr<LoadedModel> draft,
-              std::unique_ptr<EngineCore> core, int64_t max_waiting)
+              std::unique_ptr<EngineCore> core)
       : model_(std::move(model)),
         draft_(std::move(draft)),
         core_(std::move(core)),
-        max_waiting_(max_waiting),
         published_(core_->stats()) {
     thread_ = std::thread([this] { Loop(); });
   }
@@ -46,20 +45,9 @@ class TokenEngine final : public Engine {
   }
 
   Result<RequestId> Submit(GenerateRequest request, std::shared_ptr<EventSink> sink) override {
-    DRAY_RETURN_IF_ERROR(core_->Validate(request));
     const std::lock_guard lock(mutex_);
-    if (draining_ || stopping_)
-      return Status(StatusCode::kUnavailable, "the server is shutting down");
+    if (stopping_) return Status(StatusCode::kUnavailable, "the server is shutting down");
     if (!health_.ok()) return health_;
-    const int64_t waiting =
-        published_.waiting_sequences + static_cast<int64_t>(submissions_.size());
-    if (waiting >= max_waiting_) {
-      return Status(
-          StatusCode::kUnavailable,
-          fmt::format(
-              "{} requests are waiting already, the limit of this model's queue: try again later",
-              waiting));
-    }
     const RequestId id(next_request_id_++);
     submissions_.push_back({id, std::move(request), std::move(sink)});
     wake_.notify_one();
@@ -72,11 +60,6 @@ class TokenEngine final : public Engine {
       cancellations_.push_back(id);
     }
     wake_.notify_one();
-  }
-
-  void BeginDrain() override {
-    const std::lock_guard lock(mutex_);
-    draining_ = true;
   }
 
   EngineLimits limits() const override { return core_->limits(); }
@@ -120,9 +103,6 @@ class TokenEngine final : public Engine {
       if (core_->idle()) wake_.wait(lock, something);
       std::swap(submissions_, taken_submissions_);
       std::swap(cancellations_, taken_cancellations_);
-      // The requests count as waiting until the next publication, so that the queue's limit holds
-      // meanwhile.
-      published_.waiting_sequences += static_cast<int64_t>(taken_submissions_.size());
       stopping = stopping_;
     }
     for (Submission& taken : taken_submissions_) {
@@ -139,7 +119,6 @@ class TokenEngine final : public Engine {
   std::unique_ptr<LoadedModel> model_;
   std::unique_ptr<LoadedModel> draft_;  // may be null
   std::unique_ptr<EngineCore> core_;
-  const int64_t max_waiting_;
 
   mutable std::mutex mutex_;
   std::condition_variable wake_;
@@ -149,7 +128,6 @@ class TokenEngine final : public Engine {
   EngineStats published_;
   Status health_;  // of the core, published likewise
   uint64_t next_request_id_ = 1;
-  bool draining_ = false;
   bool stopping_ = false;
 
   // Used by the engine's thread only.
@@ -167,8 +145,8 @@ Result<std::unique_ptr<Engine>> StartEngine(std::unique_ptr<LoadedModel> model,
   DRAY_ASSIGN_OR_RETURN(auto drafter, MakeDrafter(*model, draft.get(), options.speculation));
   DRAY_ASSIGN_OR_RETURN(auto core,
                         EngineCore::Make(*model, options, std::move(drafter), make_runner));
-  return std::unique_ptr<Engine>(std::make_unique<TokenEngine>(
-      std::move(model), std::move(draft), std::move(core), options.max_waiting));
+  return std::unique_ptr<Engine>(
+      std::make_unique<TokenEngine>(std::move(model), std::move(draft), std::move(core)));
 }
 
 }  // namespace dray::engine

@@ -37,9 +37,6 @@ Result<engine::EngineOptions> MakeEngineOptions(const ModelSettings& settings) {
   engine::EngineOptions options;
   DRAY_ASSIGN_OR_RETURN(options.speculation, MakeSpeculation(settings.speculation));
   options.max_sequences = settings.max_rolling_batch_size;
-  // serving/ limits the queue. The engine's limit is higher, since here a request that will run in
-  // the next step still counts as waiting.
-  options.max_waiting = settings.job_queue_size + settings.max_rolling_batch_size;
   options.max_context_tokens = settings.max_model_len;
   options.kv_cache_bytes = settings.kv_cache_bytes;
   if (settings.max_rolling_batch_prefill_tokens > 0) {

@@ -66,7 +66,6 @@ FakeEngine::~FakeEngine() {
 Result<RequestId> FakeEngine::Submit(engine::GenerateRequest request,
                                      std::shared_ptr<engine::EventSink> sink) {
   const std::lock_guard lock(mutex_);
-  if (draining_) return Status(StatusCode::kUnavailable, "the engine is shutting down");
   if (static_cast<int64_t>(requests_.size()) >= options_.max_requests) {
     return Status(StatusCode::kUnavailable, "the engine's queue is full");
   }

@@ -52,7 +52,6 @@ class FakeEngine final : public engine::Engine {
   Result<RequestId> Submit(engine::GenerateRequest request,
                            std::shared_ptr<engine::EventSink> sink) override;
   void Cancel(RequestId id) override;
-  void BeginDrain() override { draining_ = true; }
   engine::EngineLimits limits() const override;
   engine::EngineStats stats() const override;
   bool healthy() const override { return healthy_; }
@@ -87,7 +86,6 @@ class FakeEngine final : public engine::Engine {
   uint64_t last_id_ = 0;
   std::atomic<int64_t> num_submitted_{0};
   std::atomic<int64_t> num_cancelled_{0};
-  std::atomic<bool> draining_{false};
   std::atomic<bool> paused_{false};
   std::atomic<bool> healthy_{true};
   std::atomic<bool> stop_{false};
