@@ -22,7 +22,7 @@ class Reply::Sink final : public serving::TextSink {
 
 void Reply::Start(Setup setup, serving::ServedModel& model) {
   auto reply = std::make_shared<Reply>(std::move(setup));
-  // Weak, for the responder keeps it and is kept by the reply.
+  // Weak, because the responder keeps the callback and the reply keeps the responder.
   reply->setup_.responder->OnCancel([weak = std::weak_ptr(reply)] {
     if (const auto alive = weak.lock()) {
       alive->CancelAll(Status(StatusCode::kCancelled, "the client has gone"));
@@ -73,7 +73,7 @@ void Reply::OnEvent(size_t input_idx, serving::TextEvent event) {
 
 void Reply::OnTokens(size_t input_idx, SequenceTextEvent event) {
   if (event.finish && event.tokens.empty()) {
-    // Nothing in the answer's shape carries text without a token.
+    // The answer's format has no text without a token, so the text gets a token of its own.
     event.tokens.push_back({.id = -1, .text = {}, .logprob = 0, .special = true, .tops = {}});
     event.tokens.back().text = std::move(event.tail_text);
   }
@@ -96,7 +96,8 @@ void Reply::OnTokens(size_t input_idx, SequenceTextEvent event) {
 
 void Reply::Stream(const SequenceTextEvent& event, const InputResult& result) {
   if (!std::exchange(stream_begun_, true)) {
-    // Only now: what fails before its first token still gets a status of its own.
+    // The head is sent only now, so that a failure before the first token still gets its own
+    // status.
     setup_.responder->BeginStream(setup_.writer->StreamHead());
   }
   // If the client is gone, the cancel callback does the rest.

@@ -54,9 +54,9 @@ class Reply : public std::enable_shared_from_this<Reply> {
     Delivery delivery = Delivery::kWhole;
     std::unique_ptr<ReplyWriter> writer;
   };
-  // Submits every input of the call and answers as the events come; cancels what is left if the
-  // client goes, or if one input fails. The model is not kept: were a reply the last to hold it, it
-  // would end on its own engine's thread.
+  // Submits every input of the call and answers as the events come. Cancels the rest if the client
+  // leaves or if one input fails. The reply does not keep the model: if it were the model's last
+  // owner, the model would be destroyed on its own engine's thread.
   static void Start(Setup setup, serving::ServedModel& model);
 
   explicit Reply(Setup setup);

@@ -98,9 +98,10 @@ Status Checkpoint::SortAndCheckNames() {
   return OkStatus();
 }
 
-// No tensor of the index may be elsewhere than the index says. One that is nowhere is no error
-// until it is asked for: some converters drop tied heads and buffers from the shards, but not from
-// the index. Tensors that the index does not list are kept, as the transformers library keeps them.
+// A tensor of the index must not be in another file than the index says. A tensor that is in no
+// file is an error only when it is asked for: some converters drop tied heads and buffers from the
+// shards, but not from the index. Tensors that the index lacks are kept, as in the transformers
+// library.
 Status Checkpoint::CheckAgainstIndex(const WeightFiles& weights) {
   if (!weights.index) return OkStatus();
   std::vector<UnreadableTensor> absent;

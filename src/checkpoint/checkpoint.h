@@ -3,10 +3,10 @@
 // to touch, and when to let go of them. Names mean nothing here: which tensors a model needs is for
 // its caller to say.
 //
-// What is believed and what is checked: a file's size when it is opened bounds every range that is
-// handed out, so no tensor reaches beyond its bytes. A file may be cut short, rewritten or replaced
-// afterwards; what is then read is wrong, but does no harm (see base/mapped_file.h). So whoever has read
-// tensors asks CheckUnchanged() before using them.
+// What is trusted and what is checked. A file's size when it is opened limits every range that is
+// given out, so no tensor reaches beyond the mapped bytes. A file may be truncated, rewritten or
+// replaced later; then wrong bytes are read, but without harm (see base/mapped_file.h). So code
+// that has read tensors must call CheckUnchanged() before it uses them.
 #pragma once
 
 #include <cstdint>

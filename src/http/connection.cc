@@ -74,13 +74,13 @@ void Connection::Read() {
 void Connection::OnRead(const boost::system::error_code& error, size_t size) {
   reading_ = false;
   if (stage_ == Stage::kClosed) return;
-  // All of the answer may be sent already, its completion still queued behind this call; if the
-  // client has gone, writing says so.
+  // The whole answer may be sent already, with its completion still queued after this call. If the
+  // client is gone, writing will fail.
   if (error == asio::error::eof && stage_ == Stage::kFlushing) {
     input_ended_ = true;
     return;
   }
-  // A client that closes its end has gone: nobody is there to read an answer.
+  // A client that closes its end is gone, so it will not read an answer.
   if (error) return Close();
   if (stage_ != Stage::kLingering) {
     const bool was_idle = parser_.idle();
@@ -306,7 +306,7 @@ void Connection::QueueResponse(Response response) {
 void Connection::QueueEnd() {
   if (minor_version_ == 1 && !head_request_) output_ += kLastChunk;
   stage_ = Stage::kFlushing;
-  // Everything may be with the client already.
+  // The client may have received everything already.
   if (output_.empty() && writing_.empty()) return OnFlushed();
   Flush();
 }

@@ -118,9 +118,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void OnDeadline();
   void RefuseLate();
 
-  // Takes the connection out of the server's list. A member, so that it does so only once the
-  // socket and the timer are gone: the server's end waits for an empty list before it takes their
-  // services away.
+  // Removes the connection from the server's list. It is a member so that this happens only after
+  // the socket and the timer are destroyed: at its end the server waits for an empty list before it
+  // destroys the services that they use.
   struct Registration {
     ~Registration();
     Connection* connection;
@@ -151,7 +151,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool input_ended_ = false;
   bool continue_sent_ = false;
 
-  // `writing_` from `written_` on is with the socket, `output_` waits behind it.
+  // The bytes of `writing_` from `written_` on are being sent; `output_` is sent after them.
   std::string output_;
   std::string writing_;
   size_t written_ = 0;

@@ -76,7 +76,7 @@ class Server {
 
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
-  // Stops first, if nobody has.
+  // Stops the server first, unless Stop was called.
   ~Server();
 
   uint16_t port() const;

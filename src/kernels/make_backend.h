@@ -1,4 +1,5 @@
-// How a backend is described by those who do not compute: settings, programs and tests.
+// How code that does not compute itself (settings, programs, tests) describes the backend that it
+// wants.
 #pragma once
 
 #include <memory>

@@ -1,5 +1,4 @@
-// See generation.h. Text goes token, text stream, stop checker; a token's text is what comes out at
-// the far end.
+// A token passes the text stream, then the stop checker; its text is what the stop checker returns.
 #include "serving/generation.h"
 
 #include <algorithm>
@@ -59,7 +58,7 @@ void Generation::OnPrompt(const engine::PromptEvent& event) {
 
 void Generation::OnToken(const engine::TokenEvent& event) {
   SequenceText& sequence = sequences_.at(static_cast<size_t>(event.sequence_idx));
-  // The engine runs on for a moment after a stop string was found.
+  // The engine may compute a few more tokens after a stop string was found.
   if (sequence.ended) return;
   const int32_t id = event.token.id;
   ++sequence.num_tokens;
@@ -112,7 +111,7 @@ void Generation::EndSequence(int sequence_idx, sampling::FinishReason reason) {
   Deliver(EndEvent{});
   finished_ = true;
   setup_.sink.reset();
-  // A stop string is an end that the engine cannot see.
+  // The engine does not see that a stop string ended a sequence.
   const bool runs_on =
       std::any_of(sequences_.begin(), sequences_.end(),
                   [](const SequenceText& one) { return one.stop_checker.stopped(); });
@@ -156,7 +155,8 @@ void Generation::SetId(RequestId id) {
 }
 
 void Generation::Cancel(Reason reason) {
-  // The engine outlives this lock: it ends with an event that waits for it.
+  // The engine cannot be destroyed while this lock is held: its last event for this request needs
+  // the lock.
   const std::lock_guard lock(mutex_);
   if (over_ || cancel_reason_) return;
   cancel_reason_ = std::move(reason);

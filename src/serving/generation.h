@@ -1,5 +1,5 @@
-// One accepted request on its way: token events come in from the engine, text events go out. Stop
-// strings are found here, because the engine knows no text.
+// One accepted request. It receives token events from the engine and sends text events. It also
+// finds stop strings, because the engine knows no text.
 //
 // Threads: OnEvent on the engine's thread alone; Cancel and the rest from any thread.
 #pragma once
@@ -46,7 +46,8 @@ class Generation final : public engine::EventSink {
   void Cancel(Reason reason);
 
   using Clock = std::chrono::steady_clock;
-  // Cancels if nothing came for so long: before the first event, or between two.
+  // Cancels the request if it has had no event for the limit: before the first event, or between
+  // two.
   void CancelIfLate(Clock::time_point now, std::chrono::milliseconds first_limit,
                     std::chrono::milliseconds next_limit);
   bool over() const { return over_; }
@@ -72,7 +73,7 @@ class Generation final : public engine::EventSink {
   bool MayBeLast(const SequenceText& sequence, const TextToken& token) const;
   std::vector<TopToken> Tops(const std::vector<sampling::TokenLogprob>& tops) const;
 
-  // Fixed after construction, but for `sink`, which the engine's thread lets go at the end.
+  // Constant after construction, except that the engine's thread releases `sink` at the end.
   Setup setup_;
   const int64_t num_prompt_tokens_;
   std::vector<SequenceText> sequences_;

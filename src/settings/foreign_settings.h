@@ -1,6 +1,6 @@
-// Keys that DJLServing knows and dray has no use for: accepted where leaving them out makes no
-// difference, warned about where it might, refused where the model would not be served as was
-// asked. Apart from settings_table.cc because none of them sets anything.
+// Keys that DJLServing knows and dray does not use. They are accepted if ignoring them makes no
+// difference, cause a warning if it might, and are refused if the model would not be served as was
+// asked. Separate from settings_table.cc because none of them sets anything.
 #pragma once
 
 #include <map>

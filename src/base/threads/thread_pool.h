@@ -34,8 +34,8 @@ class ThreadPool {
   // From now on, `num_threads` of max_threads(), spread evenly over them. Not within a turn.
   void UseThreads(int num_threads);
 
-  // From BeginTurn to EndTurn the pool's processors are its own; outside, each Run is a turn. For
-  // work of many regions with something between them.
+  // From BeginTurn to EndTurn this pool has its processors to itself, for work that consists of
+  // many regions. Outside of that, each Run is a turn of its own.
   void BeginTurn();
   void EndTurn();
   // Binds the calling thread as the pool's other threads are; for threads that do nothing but call

@@ -1,8 +1,8 @@
-// The process's one set of computing threads, one for each processor, behind all ThreadPools: so
-// that several models in a process do not start more threads than there are processors.
+// The process's only set of computing threads, one for each processor; all ThreadPools use it. So
+// several models in a process do not start more threads than there are processors.
 //
-// A place stands for a processor and, once needed, has a thread. A pool is at home on some places;
-// to compute it takes turns with the other pools that are at home on any of the same.
+// A place stands for a processor, and has a thread once it needs one. A pool's home is a number of
+// places. Pools whose homes have a place in common take turns.
 #pragma once
 
 #include <atomic>
@@ -18,9 +18,10 @@ namespace dray {
 // Whether threads stay on their processors.
 enum class Pinning : uint8_t { kPinned, kFree };
 
-// The places of a pool of `num_threads`, of `num_places`; `home` numbers the pools of this size.
-// They are spread evenly, and the homes 0, 1, ... of equal pools do not overlap as long as there
-// are places left. A pool with more threads than there are places gets places beyond them.
+// The places of a pool with `num_threads` threads, out of `num_places`. `home` is the number of
+// pools of this size that were made before. The places are spread evenly, and the homes 0, 1, ...
+// of equal pools do not overlap while there are places left. A pool with more threads than there
+// are places gets additional places.
 std::vector<int> PlacesOfPool(int num_places, int num_threads, int home);
 
 // The processors that the thread of each place may use, or none for any: the place's own if all
@@ -69,7 +70,8 @@ class WorkerSet {
   Team* NewTeam();
   void ReturnTeam(Team* team);
 
-  // Waits, asleep, until nobody uses any of the places; whoever came first goes first.
+  // Sleeps until no other caller uses any of the places. Callers get them in the order in which
+  // they asked.
   void TakePlaces(const std::vector<WorkPlace*>& places);
   void ReturnPlaces(const std::vector<WorkPlace*>& places);
   // Lets the place's thread run the team's region as `thread_idx`. The caller has taken the place.
@@ -100,11 +102,11 @@ class WorkerSet {
   std::vector<Team*> free_teams_;
 };
 
-// Waits until `word` differs from `old`: spins briefly, since the operations of one step
-// follow each other within some tens of microseconds and waking a sleeping thread costs about
-// 50, then sleeps.
+// Waits until `word` differs from `old`. First spins for a short time, since the operations of one
+// step follow each other within tens of microseconds and waking a sleeping thread costs about 50;
+// then sleeps.
 void WaitForChange(const std::atomic<uint32_t>& word, uint32_t old);
-// Lets `thread` run only on `cpus`; advice, so a refusal does no harm.
+// Lets `thread` run only on `cpus`. If the system refuses, nothing happens.
 void BindThread(std::thread::native_handle_type thread, const std::vector<int>& cpus);
 
 }  // namespace dray

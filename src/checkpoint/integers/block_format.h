@@ -1,6 +1,6 @@
-// The number formats of GGUF files whose rows are cut into blocks: small integers that share
-// scales. Each is read as what it is, integers with a scale (and a minimum) for 16 or 32
-// neighbours, so that the same description serves packing without loss and decoding to floats.
+// The number formats of GGUF files whose rows are divided into blocks: small integers that share
+// scales. A block is unpacked to integers with a scale (and a minimum) for each 16 or 32
+// neighbours. The same description serves packing without loss and decoding to floats.
 #pragma once
 
 #include <cstddef>

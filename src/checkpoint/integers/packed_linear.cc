@@ -124,8 +124,8 @@ Status PackedLinear::ReadOrder() {
   return OkStatus();
 }
 
-// The sum is that of whole words, as the tools that write such files take it: a zero point of 0 is
-// stored as a borrow from the next.
+// Adds to whole words, as the tools that write such files do: a zero point of 0 is stored as a
+// borrow from the next one.
 void PackedLinear::ReadZeros() {
   const int64_t words = num_groups_ * rows_ / per_word();
   zeros_.resize(static_cast<size_t>(num_groups_ * rows_));
@@ -248,8 +248,8 @@ void PackedLinear::UnpackInputWords(std::span<const int64_t> rows, ColumnRange c
   }
 }
 
-// A tile of columns of rows that share words at a time: the words lie far apart, so they are first
-// read into one place.
+// Unpacks a tile of columns of rows that share words. The words are far apart in memory, so they
+// are first copied to one place.
 void PackedLinear::UnpackOutputWords(std::span<const int64_t> rows, ColumnRange columns,
                                      uint8_t* values) const {
   constexpr int64_t kTileCols = 32;

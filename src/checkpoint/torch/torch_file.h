@@ -1,6 +1,6 @@
-// The files that torch.save makes of state dicts, in both containers: a ZIP archive (torch 1.6 and
-// later), and the older sequence of pickles that is followed by the storages' bytes. Which one it
-// is, the content says, not the name. Neither is ever handed to a general unpickler.
+// The files that torch.save writes for state dicts, in both containers: a ZIP archive (torch 1.6
+// and later), and the older sequence of pickles, followed by the storages' bytes. The content, not
+// the name, tells which container it is. A file is never given to a general unpickler.
 #pragma once
 
 #include <cstddef>

@@ -94,7 +94,7 @@ Result<ZipDirectory> EndReader::FindWide(const ZipDirectory& narrow) const {
       record_bytes != kZip64EndBytes - 12) {
     return Corrupt("the ZIP64 end record is not where its locator says, or not of version 1");
   }
-  // Some writers count the one disk as none in the locator.
+  // Some writers state a number of disks of 0 instead of 1 in the locator.
   if (end_disk != 0 || disks > 1 || disk != 0 || directory_disk != 0 ||
       disk_entries != wide.entries) {
     return Corrupt("it spans several disks");

@@ -12,12 +12,12 @@ constexpr float kSequenceWeight = 1.0F / 8;
 constexpr float kEngineWeight = 1.0F / 128;
 // The largest acceptance that is believed.
 constexpr float kMaxAcceptance = 0.98F;
-// Guessing must promise this much more tokens a second than not guessing: estimates of costs and
-// acceptance are no better than that.
+// Guessing must promise this factor in tokens a second over not guessing. The estimates of costs
+// and acceptance are not more precise than that.
 constexpr double kMinGain = 1.03;
-// Guesses that do not pay are tried again, one alone, after 4, 8, ... 128 offers. One row more in
-// 128 is below one percent even where rows are all that a step costs, and a text that turns
-// repetitive is noticed within a paragraph.
+// If guesses do not pay, a single guess is tried again after 4, 8, ... 128 offers. One additional
+// row in 128 steps costs less than one percent even if rows are a step's only cost, and a text that
+// begins to repeat itself is noticed within a paragraph.
 constexpr int32_t kFirstWait = 4;
 constexpr int32_t kLongestWait = 128;
 

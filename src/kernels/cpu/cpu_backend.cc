@@ -13,8 +13,8 @@
 namespace dray::kernels {
 namespace {
 
-// A step of so many tokens or more has more arithmetic for each weight that it reads than a
-// processor can do while it waits for memory.
+// A step with this many tokens or more is limited by arithmetic: it has more of it for each weight
+// than a processor can do while it waits for memory.
 constexpr int64_t kPromptTokens = 32;
 
 int ThreadsOr(int num_threads, int otherwise) { return num_threads > 0 ? num_threads : otherwise; }

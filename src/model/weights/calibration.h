@@ -1,5 +1,5 @@
-// What a model's activations are like, measured on some text (`dray calibrate`), and the JSON file
-// that keeps it.
+// The range of a model's activations, measured on some text (`dray calibrate`), and the JSON file
+// that stores it.
 #pragma once
 
 #include <array>
@@ -41,8 +41,8 @@ class Calibration {
 };
 
 Status WriteCalibration(const Calibration& calibration, const std::filesystem::path& path);
-// Errors name the file: what cannot be read, is no calibration, or is one of a model of another
-// family or size than `config`.
+// Fails if the file cannot be read, is not a calibration, or belongs to a model of another family
+// or size than `config`. The error names the file.
 Result<Calibration> ReadCalibration(const std::filesystem::path& path, const ModelConfig& config);
 
 }  // namespace dray::model

@@ -1,6 +1,6 @@
-// One run of random numbers is drawn for the whole model. Each matrix reads it through windows, one
-// for each row, that overlap and begin where the matrix's own offset says: the numbers stay in the
-// processor's cache, so that packing costs little more than writing the packed bytes.
+// One sequence of random numbers is drawn for the whole model. Each row of a matrix reads it
+// through a window; windows overlap, and those of a matrix begin at its own offset. So the numbers
+// stay in the processor's cache, and packing costs little more than writing the packed bytes.
 #include "model/weights/dummy_weights.h"
 
 #include <algorithm>
@@ -20,8 +20,8 @@ constexpr int64_t kSpread = int64_t{1} << 20;
 constexpr int64_t kReach = kSpread / 2;
 // Even distribution from -b to b has a standard deviation of b / sqrt(3).
 constexpr float kBound = 0.02f * 1.7320508f;
-// Rows are this much apart if they need not be closer: odd, so that windows of neighbouring rows
-// never begin at the same place of a cache line or a group of columns.
+// Rows are this far apart unless they must be closer. The number is odd, so that the windows of
+// neighbouring rows never begin at the same place of a cache line or of a group of columns.
 constexpr int64_t kMaxStride = 4099;
 
 bool IsNormWeight(Slot slot) {

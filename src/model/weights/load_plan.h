@@ -43,10 +43,10 @@ struct LoadPlan {
   bool has_integers = false;  // whether any part is stored as integers
 };
 
-// Finds every tensor that the family's table wants, under any of the family's prefixes, and checks
-// formats and shapes. Refuses, naming the tensor: absent ones, wrong shapes, formats that are no
-// weights, and checkpoints whose integers are not the whole layer (some AWQ files divide what an
-// activation function gives by "act.scales").
+// Finds every tensor of the family's table, with any of the family's prefixes, and checks formats
+// and shapes. Refuses absent tensors, wrong shapes, formats that are not for weights, and
+// checkpoints whose integers are not the whole layer (some AWQ files divide an activation
+// function's result by "act.scales"); the error names the tensor.
 Result<LoadPlan> PlanTensors(const ModelDescription& model,
                              const checkpoint::Checkpoint& checkpoint);
 

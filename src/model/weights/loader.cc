@@ -123,8 +123,8 @@ class CheckpointLoader {
     return factors.subspan(static_cast<size_t>(columns.begin), static_cast<size_t>(columns.count));
   }
 
-  // Integers are kept in the form nearest to theirs, and floats beside them as floats: a matrix of
-  // which some part is floats is one of floats.
+  // Integers are kept in the form that is closest to theirs, and floats beside them as floats. A
+  // matrix with a part in floats is stored as floats.
   kernels::MatrixSpec SpecOf(const PlannedSlot& slot, const SlotSlices& slices,
                              bool has_integers) const {
     auto plain = kernels::MatrixSpec::Of(slices.rows.local_size, slices.cols.local_size,

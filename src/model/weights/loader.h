@@ -1,5 +1,5 @@
-// Fills a model's weights from a checkpoint: every byte is read once, packed into the kernels'
-// form, and its pages are given back, so that peak memory is the packed weights plus one piece
+// Fills a model's weights from a checkpoint. Every byte is read once and packed into the kernels'
+// form; then its pages are given back. So the peak of memory is the packed weights plus one piece
 // of a tensor.
 #pragma once
 
@@ -18,17 +18,17 @@ namespace dray::model {
 
 class Smoothing;  // smoothing.h
 
-// What becomes of weights that the checkpoint holds as integers.
+// What is done with weights that the checkpoint stores as integers.
 enum class StoredIntegers : uint8_t {
-  kKeep,     // they are not rounded again where a form of the kernels holds them
-  kConvert,  // they are kept only where that is the format that was asked for
+  kKeep,     // not rounded again if a form of the kernels can keep them
+  kConvert,  // kept only if they have the format that was asked for
 };
 
 struct LoadOptions {
   // How matrices are stored.
   kernels::WeightForm format;
-  // The same for those outside of the layers; absent: format, or beside integers that are kept the
-  // checkpoint's floats.
+  // The form of matrices outside of the layers. If absent, it is `format`; if integers of the
+  // checkpoint are kept, it is the format of the checkpoint's floats.
   std::optional<kernels::WeightForm> table_format = std::nullopt;
   StoredIntegers integers = StoredIntegers::kConvert;
   // Called as loading goes on, with the bytes of the checkpoint's tensors done and their total.

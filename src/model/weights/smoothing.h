@@ -4,13 +4,13 @@
 //
 //   s_j = max|X_j|^alpha / max|W_j|^(1 - alpha)
 //
-// and column j of the weights multiplied by it, X being the activations of a calibration and W all
-// matrices that read the norm. s_j is rounded to a power of two, so that in float formats nothing
-// changes but exponents. All linear layers of the model's layers get one step for the integers that
-// stand for their inputs: a 127th of the largest input of the calibration.
+// and column j of the weights is multiplied by it. X are the activations of a calibration, and W
+// are all matrices that read the norm. s_j is rounded to a power of two, so in float formats only
+// exponents change. All linear layers of the model's layers get one scale for the integers that
+// represent their inputs: a 127th of the largest input of the calibration.
 //
-// Nothing is moved where the norm has no weights, or where the residual stream is its output as
-// well (norms behind the sum, and BLOOM's residual of the norm's output).
+// Nothing is moved if the norm has no weights, or if its output is also the residual stream (norms
+// after the sum, and BLOOM's residual of the norm's output).
 #pragma once
 
 #include <array>

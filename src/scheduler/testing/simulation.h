@@ -75,7 +75,8 @@ class Simulation {
   // All of it happens now, so that what other plans did to its blocks meanwhile would be seen.
   void RunOldest();
 
-  // More than fits at times, and for sequences that are not at their last token or not there.
+  // Proposes at times more guesses than fit, for sequences that lack more than one token, or for
+  // unknown sequences.
   void Propose();
 
   // simulation_checks.cc.
@@ -84,8 +85,8 @@ class Simulation {
   void CheckPlan(const Plan& plan);
   void CheckEntry(Client& client, const PlanEntry& entry);
   void CheckDrafts(const Client& client, const PlanEntry& entry);
-  // The first running sequence moves on in every step; nobody is admitted past one that could have
-  // been; a decode stands still only for want of a block.
+  // The first running sequence advances in every step. No sequence is admitted before one that
+  // could have been admitted instead. A decode waits only if there is no block for it.
   void CheckFairness(const Plan& plan, const Order* last_admitted);
   // Whether the first of the running sequences may have no part in the plan.
   bool MayStandStill(const Client& first) const;
@@ -93,7 +94,7 @@ class Simulation {
   void CheckBlocksInFlight(const Plan& plan);
 
   std::vector<BlockId> FreeBlocks() const;
-  // Whatever a block held when it was freed must not matter.
+  // The content of a free block must not matter.
   void PoisonBlock(BlockId block);
   void CopyBlock(const BlockCopy& copy);
   size_t Slot(const PlanEntry& entry, int64_t position) const;
@@ -105,8 +106,8 @@ class Simulation {
   // Returns how many guesses, from the first on, are what the client would have sampled.
   int64_t ComputeDrafts(const Client& client, const PlanEntry& entry);
 
-  // The input token of a position: the prompt's are their own position, the others
-  // were sampled before.
+  // The input token of a position. Tokens of the prompt are their own position; the others were
+  // sampled.
   uint64_t TokenAt(const Client& client, int64_t position) const;
 
   // One new token after the accepted ones, at times a few more, which are still to be computed.
@@ -114,7 +115,7 @@ class Simulation {
   void CancelInFlight(const Plan& plan);
   void EraseCancelled();
 
-  // Each sequence that should end does, once, and no other.
+  // Expects that exactly those sequences end that should, each once.
   void Finish();
 
   // Every step moves the first in line by a token, so the steps are bounded by the tokens left,

@@ -30,8 +30,8 @@ enum TokenType : int64_t {
   kByte = 6,
 };
 
-// Longer pieces are made by no merges: SentencePiece trains up to 16 characters, and every way to
-// cut one is tried.
+// Merges make no longer pieces: SentencePiece trains pieces of up to 16 characters, and every way
+// to cut one is tried.
 constexpr size_t kMaxPieceBytes = 256;
 
 // A pair of pieces that SentencePiece would join, and what decides when.
@@ -289,8 +289,8 @@ void GgufReader::AppendMerges(size_t token, double score, const Vocab& vocab,
   std::reverse(merges.begin() + static_cast<std::ptrdiff_t>(first), merges.end());
 }
 
-// SentencePiece joins the neighbours that make the piece of the highest score; as ranked merges
-// that is the order of the scores, and of one piece's cuts the longest left side first.
+// SentencePiece joins the two neighbours whose piece has the highest score. As ranked merges that
+// is the order of the scores; among the cuts of one piece, the longest left side comes first.
 Result<std::vector<BpeModel::MergePair>> GgufReader::ScoredMerges(const Vocab& vocab) const {
   DRAY_ASSIGN_OR_RETURN(const Json::Array* scores, ArrayOfTokens("scores"));
   if (scores == nullptr) return Error(StatusCode::kInvalidArgument, "scores", "is missing");
@@ -318,8 +318,8 @@ Result<std::vector<BpeModel::MergePair>> GgufReader::ScoredMerges(const Vocab& v
   return pairs;
 }
 
-// SentencePiece writes blanks as U+2581, and puts one in front of each text between control tokens,
-// also of a text that begins with a blank.
+// SentencePiece writes blanks as U+2581 and puts one before each text between control tokens, even
+// if the text begins with a blank.
 Json BlankNormalizer(bool prefix) {
   Json steps = Json::MakeArray();
   if (prefix) steps.Append(Json::MakeObject({{"type", "Prepend"}, {"prepend", "▁"}}));

@@ -90,8 +90,8 @@ Result<TokenizerParts> LoadVocabFiles(const std::filesystem::path& model_dir,
   return parts;
 }
 
-// As the reference does it, a file's own ids of added tokens do not count; where they are others,
-// whoever made the file should know.
+// As in the reference, a file's own ids of added tokens are ignored. If they differ, the maker of
+// the file should know, so this warns.
 void WarnOfOtherIds(const Json& json, const std::filesystem::path& path,
                     const AddedTokens& tokens) {
   const Json* list = json.Find("added_tokens");

@@ -1,7 +1,7 @@
-// transformers' tokenizer classes do not run tokenizer.json as it stands: some build the steps
-// around the model anew, from tokenizer_config.json. To give the ids that AutoTokenizer gives, dray
-// makes the same changes to the file's contents before it reads them. Separate because it is the
-// one place that knows class names.
+// Some tokenizer classes of transformers do not run tokenizer.json as it is: they rebuild the steps
+// around the model from tokenizer_config.json. To give the ids that AutoTokenizer gives, dray makes
+// the same changes to the file's contents before it reads them. Only this file knows names of
+// classes.
 #pragma once
 
 #include <string_view>

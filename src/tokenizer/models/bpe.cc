@@ -64,10 +64,10 @@ Status BpeModel::AddMerges(const std::vector<MergePair>& merges) {
   return OkStatus();
 }
 
-// A merge joins the last character of its left side to the first of its right side. Where two
-// neighbouring characters are no such junction, nothing ever joins them, and a long piece can be
-// cut there: the same ids, but short words, which are fast and repeat. It holds if every id has one
-// text and text is all that a token is made of.
+// A merge joins the last character of its left side with the first one of its right side. If two
+// neighbouring characters are at no such junction, no merge ever joins them. So a long piece can be
+// cut there: the ids are the same, and short words are fast and repeat. This holds if every id has
+// one text and text is all that a token consists of.
 void BpeModel::AddJunctions(const std::vector<MergePair>& merges) {
   can_cut_ = options_.long_pieces && options_.continuing_subword_prefix.empty() &&
              options_.end_of_word_suffix.empty() && vocab().ids_unique();
@@ -130,7 +130,7 @@ Status BpeModel::SplitChars(std::string_view word, std::vector<int32_t>& symbols
     }
     // As in the reference, byte tokens do not push out an unknown character that waits to be fused.
     if (options_.byte_fallback && AppendByteTokens(text, symbols)) continue;
-    if (!options_.unk_token) continue;  // without unk_token, what is unknown disappears
+    if (!options_.unk_token) continue;  // without unk_token, unknown characters are dropped
     if (unk && options_.fuse_unk) continue;
     if (unk) symbols.push_back(*unk);
     unk = vocab().Find(*options_.unk_token);

@@ -8,10 +8,10 @@
 
 namespace dray::tokenizer {
 
-// `text` lives elsewhere. The two other members answer one question that the Metaspace rule
-// "first" asks of a piece: does it begin where the original text began? `origin` is how many bytes
-// at the front of `text` stem from the original's first character (inserted prefixes count as a
-// part of it).
+// `text` points to memory of another owner. The two other members answer a question of the
+// Metaspace rule "first": does the piece begin where the original text began? `origin` is the
+// number of bytes at the front of `text` that come from the original's first character (inserted
+// prefixes count as a part of it).
 struct Piece {
   std::string_view text;
   size_t origin = 0;

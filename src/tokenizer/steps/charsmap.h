@@ -18,13 +18,15 @@ class Charsmap {
   // the replacements, each ended by a zero byte.
   static Result<Charsmap> Load(std::string_view base64);
 
-  // What stands for `text`: the replacement of the shortest prefix of it that the map knows, in
-  // place of all of `text`. Odd, but what the reference does, and models were trained with it.
+  // The replacement of `text`. It is that of the shortest prefix of `text` that the map has, and
+  // replaces all of `text`. This is odd, but the reference does it, and models were trained with
+  // it.
   std::optional<std::string_view> Find(std::string_view text) const;
 
-  // `text` (valid UTF-8) with every cluster below six bytes, or else every character, replaced that
-  // the map knows. kResourceExhausted if the result exceeds `max_bytes`. `origin` is a position in
-  // `text` (see Piece) and is moved to the same place in the result.
+  // Replaces in `text` (valid UTF-8) every cluster below six bytes that the map has; of the other
+  // clusters, every character that the map has. kResourceExhausted if the result exceeds
+  // `max_bytes`. `origin` is a position in `text` (see Piece); it is moved to the same place in the
+  // result.
   Result<std::string> Apply(std::string_view text, size_t max_bytes, size_t& origin) const;
 
  private:

@@ -80,9 +80,9 @@ void OrderMarks(std::vector<utf8proc_int32_t>& codes) {
   }
 }
 
-// Characters below this are the same in the form, next to whatever they stand, if the next one is
-// below it too: the first characters that decompose are U+00A0 (compatibility) and U+00C0; the
-// first that composes with what precedes it is U+0300.
+// A character below this is the same in the normal form, whatever its neighbours are, if the next
+// character is below it too. The first characters that decompose are U+00A0 (compatibility) and
+// U+00C0; the first that composes with the character before it is U+0300.
 char32_t FirstAffected(NormalForm form) {
   switch (form) {
     case NormalForm::kNfc:

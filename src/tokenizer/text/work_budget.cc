@@ -7,7 +7,8 @@ namespace {
 
 constexpr double kBaseSeconds = 1.0;
 constexpr double kSecondsPerByte = 1e-6;  // published patterns run at 5 to 10 MB/s
-// The thread's clock is a system call; the common clock is not, and says when to make it.
+// Reading the thread's clock is a system call. Reading the common clock is not; it tells when to
+// read the thread's.
 constexpr auto kBetweenLooks = std::chrono::milliseconds(5);
 
 double ThreadSeconds() {

@@ -90,7 +90,7 @@ class ChunkPass {
           [&]<int kGroups>(int group) { ScoreTile<kQueries, kGroups>(query, group); });
     });
     for (int i = 0; i < task_.num_queries; ++i) Softmax(i);
-    // Sums of integers stay in registers, and a single query takes whole rows anyway.
+    // With integers the sums stay in registers, and a single query reads whole rows in any case.
     const int64_t at_once = kScaled<Format> || task_.num_queries == 1 ? kChunkGroups : kAhead;
     for (int64_t g = groups_.begin; g < groups_.end; g += at_once) {
       WeighValues({g, g + at_once < groups_.end ? g + at_once : groups_.end});

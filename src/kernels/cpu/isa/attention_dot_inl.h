@@ -94,7 +94,7 @@ struct Dot<BF16> : PlainDot<BF16> {
   static DRAY_INLINE void Add(Acc& acc, const Line& line, const Word& word) {
     acc = Fma(line.second, word.second, Fma(line.first, word.first, acc));
   }
-  // Rounded, but kept in f32: that is what this set multiplies.
+  // Rounded to bf16 but kept as f32, the type that this instruction set multiplies.
   static DRAY_INLINE Vec StoreUnit(std::byte* unit, Vec v) {
     uint16_t halves[kLanes];
     StoreBF16(halves, v);

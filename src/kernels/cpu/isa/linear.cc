@@ -145,8 +145,8 @@ struct FloatKernel {
   }
 };
 
-// Four k of int8 weights, which are exact in bf16, times kByteUnit; their channels' scales are for
-// the sums.
+// Four k of int8 weights as bf16, which is exact, times kByteUnit. The channels' scales are applied
+// to the sums.
 #ifdef __AVX512BF16__
 // The float that byte 1 becomes. Bytes are converted at the top of 32-bit integers.
 constexpr float kByteUnit = 0x1p24f;

@@ -1,8 +1,8 @@
 // Linear with 8-bit weights that have a scale for each row, and the quantisation of activations for
 // all integer weights.
 //
-// Weights are stored unsigned, as q + 128, so a sum starts at -128 * (sum of the row's
-// activations). Integer sums are exact, so their order is free.
+// Weights are stored unsigned, as q + 128, so a sum begins at -128 * (sum of the row's
+// activations). Integer sums are exact, so their order does not matter.
 #include <cstdint>
 
 #include "kernels/cpu/isa/linear_loop_inl.h"
