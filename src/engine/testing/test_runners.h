@@ -75,6 +75,6 @@ class FailingRunner final : public ModelRunner {
 // Makers for EngineCore::Make and StartEngine.
 RunnerMaker HoldingRunners(const HoldingOptions& options);
 // Spoils what `make` makes.
-RunnerMaker FailingRunners(FailingRunner::Spoil spoil, RunnerMaker make);
+RunnerMaker FailingRunners(const FailingRunner::Spoil& spoil, const RunnerMaker& make);
 
 }  // namespace dray::engine
