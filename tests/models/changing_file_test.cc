@@ -42,7 +42,7 @@ class ChangingFileTest : public ::testing::Test {
   Status LoadAndChange(double share, const std::function<void()>& change) const {
     LoadModelOptions options;
     options.model_dir = dir_;
-    options.num_threads = 2;
+    options.backend_options = {.cpu = {.num_threads = 2}};
     bool is_changed = false;
     options.progress = [&](uint64_t done, uint64_t total) {
       if (is_changed || static_cast<double>(done) < share * static_cast<double>(total)) return;
