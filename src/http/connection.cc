@@ -44,6 +44,17 @@ template <typename Action>
 void Connection::Contain(const Action& action) {
   try {
     action();
+    return;
+  } catch (const std::bad_alloc&) {
+  }
+  // Refusing a request frees its memory, which may be enough to answer.
+  try {
+    const bool is_answered =
+        stage_ != Stage::kReading && (stage_ != Stage::kHandling || head_queued_);
+    if (is_answered) return Reset();
+    Refuse(503, kNoMemory);
+    Read();
+    UpdateDeadline();
   } catch (const std::bad_alloc&) {
     Reset();
   }
@@ -86,15 +97,15 @@ void Connection::OnRead(const boost::system::error_code& error, size_t size) {
     const bool was_idle = parser_.idle();
     last_input_ = Clock::now();
     if (was_idle && stage_ == Stage::kReading && !first_request_) request_start_ = last_input_;
-    input_.append(read_buffer_.data(), size);
-    ProcessInput();
+    ProcessInput(size);
   }
   Read();
   UpdateDeadline();
 }
 
-void Connection::ProcessInput() {
+void Connection::ProcessInput(size_t new_bytes) {
   try {
+    input_.append(read_buffer_.data(), new_bytes);
     ReadRequest();
   } catch (const std::bad_alloc&) {
     Refuse(503, kNoMemory);
@@ -296,9 +307,13 @@ void Connection::QueueHead(ResponseHead head) {
 void Connection::QueueResponse(Response response) {
   if (server_->draining || response.head.persistence == Persistence::kClose) close_after_ = true;
   response.head.persistence = close_after_ ? Persistence::kClose : Persistence::kKeepAlive;
+  const std::string head = SerializeHead(response.head, BodyFraming::kLength, response.body.size());
+  const bool has_body = !head_request_ && response.head.status != 204;
+  // The memory first: without it no part of this answer may stand in the way of another.
+  output_.reserve(output_.size() + head.size() + (has_body ? response.body.size() : 0));
   head_queued_ = true;
-  output_ += SerializeHead(response.head, BodyFraming::kLength, response.body.size());
-  if (!head_request_ && response.head.status != 204) output_ += response.body;
+  output_ += head;
+  if (has_body) output_ += response.body;
   stage_ = Stage::kFlushing;
   Flush();
 }
@@ -347,7 +362,7 @@ void Connection::OnFlushed() {
   if (close_after_) return Linger();
   stage_ = Stage::kReading;
   request_start_ = last_input_ = Clock::now();
-  ProcessInput();
+  ProcessInput(0);
   Read();
 }
 

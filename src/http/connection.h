@@ -92,8 +92,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   void Read();
   void OnRead(const boost::system::error_code& error, size_t size);
-  // Reads what has come, and refuses the request if there is no memory for that.
-  void ProcessInput();
+  // Takes the first `new_bytes` of read_buffer_ and parses all input so far; refuses the request if there is
+  // no memory for that.
+  void ProcessInput(size_t new_bytes);
   void ReadRequest();
   void CheckBodyRate();
   void Dispatch();
@@ -127,7 +128,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
     ServerState* server;
   };
 
-  // Runs `action`; without memory for it, closes the connection with a reset.
+  // Runs `action`. Without memory for it, a request that has no answer yet is refused; if there is no memory
+  // for that either, or the answer has begun, closes the connection with a reset.
   template <typename Action>
   void Contain(const Action& action);
   // Runs `action` on the strand if exchange `id` is still the current one.

@@ -20,7 +20,8 @@ namespace fs = std::filesystem;
 TEST(HardEndsTest, LittleMemoryIsAnErrorThatSaysSo) {
   for (const char* command : {"generate demo -p One -n 2", "inspect demo", "tokenize demo One"}) {
     int failed = 0;
-    for (const int kilobytes : {100'000, 120'000, 150'000, 200'000, 300'000, 500'000}) {
+    // From little more than the program's libraries need to enough for the demo.
+    for (const int kilobytes : {35'000, 45'000, 60'000, 80'000, 100'000, 200'000, 500'000}) {
       const std::string line =
           "ulimit -v " + std::to_string(kilobytes) + "; exec \"$0\" " + command;
       const auto result = RunProcess({"/bin/sh", "-c", line, DRAY_PROGRAM});
