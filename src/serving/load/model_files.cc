@@ -31,7 +31,7 @@ Status CheckModel(const fs::path& path) {
             "\"demo\" for the built-in model"};
   }
   if (!IsModel(path)) {
-    const Status readable = checkpoint::IsGgufFile(path) ? OkStatus() : CheckFolderReadable(path);
+    Status readable = checkpoint::IsGgufFile(path) ? OkStatus() : CheckFolderReadable(path);
     if (readable.code() == StatusCode::kIo) return readable;
     return {StatusCode::kNotFound,
             fmt::format("there is no folder {}: name one that holds config.json, weights and a "
