@@ -135,9 +135,7 @@ class PatternReader {
       const char kind = At(end);
       if (kind == '{') return Refuse("calls (?{...})");
       comment = kind == '#';
-      if (comment) {
-        end = Behind(')', end);
-      } else if (kind == '(') {  // a condition
+      if (comment || kind == '(') {  // "(?#...)", or the condition of "(?(...)yes|no)"
         end = Behind(')', end);
       } else if (Is(end, "<=") || Is(end, "<!")) {
         end += 2;
