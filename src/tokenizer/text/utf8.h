@@ -6,6 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "base/parse/append_utf8.h"
+
 namespace dray::tokenizer {
 
 // A code point and how many bytes it took.
@@ -36,7 +38,6 @@ inline DecodedChar DecodeChar(std::string_view text, size_t pos) {
 // Whether the byte continues a character, that is, may not start one.
 inline bool IsContinuation(char byte) { return (static_cast<uint8_t>(byte) & 0xC0) == 0x80; }
 
-void AppendUtf8(char32_t code, std::string& out);
 bool IsValidUtf8(std::string_view text);
 size_t CountChars(std::string_view text);
 
