@@ -144,6 +144,11 @@ std::string TestClient::ReceiveUntil(std::string_view text, std::chrono::millise
   return std::exchange(pending_, {});
 }
 
+bool TestClient::WaitForInput(std::chrono::milliseconds patience) const {
+  pollfd entry = {.fd = fd_, .events = POLLIN, .revents = 0};
+  return poll(&entry, 1, static_cast<int>(patience.count())) > 0;
+}
+
 bool TestClient::WaitForClose(std::chrono::milliseconds patience) {
   const auto deadline = Clock::now() + patience;
   while (Fill(deadline)) pending_.clear();

@@ -42,6 +42,8 @@ class TestClient {
   TestResponse Receive(std::chrono::milliseconds patience = kPatience);
   // Bytes until `text` has come; what came, in any case.
   std::string ReceiveUntil(std::string_view text, std::chrono::milliseconds patience = kPatience);
+  // Waits until there is something to receive, without allocating memory.
+  bool WaitForInput(std::chrono::milliseconds patience) const;
   // True if the server closes within `patience`; bytes that come before are dropped.
   bool WaitForClose(std::chrono::milliseconds patience = kPatience);
   // Ends our side: with a FIN, or with a reset.
