@@ -199,7 +199,8 @@ TEST_F(HttpShutdownTest, DrainGivesUpAtItsDeadlineAndStopCancels) {
   waiting_[1]->Write("part");
   const auto start = Clock::now();
   EXPECT_FALSE(server_->Drain(milliseconds(100)));
-  EXPECT_LT(Clock::now() - start, milliseconds(1000));
+  EXPECT_LT(Clock::now() - start,
+            milliseconds(5000));  // a drain that does not give up takes for ever
   server_->Stop();
   EXPECT_EQ(cancels_, 2);
   EXPECT_EQ(server_->stats().connections, 0);
@@ -221,7 +222,7 @@ TEST_F(HttpShutdownTest, StopsUnderLoadAtOnceAndRespondersOutliveIt) {
     }
     const auto start = Clock::now();
     server_.reset();
-    EXPECT_LT(Clock::now() - start, milliseconds(2000));
+    EXPECT_LT(Clock::now() - start, milliseconds(5000));
     const std::lock_guard lock(mutex_);
     for (const ResponderPtr& responder : waiting_) {
       EXPECT_FALSE(responder->Write("x"));

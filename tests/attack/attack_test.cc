@@ -1,4 +1,6 @@
-// The attacks in a small form, a few seconds in all. attack_tool does the same in full.
+// The attacks in a small form, a few seconds in all. Only what holds on a busy machine too is asserted here:
+// statuses, memory, and times far above the usual ones, which a fault still exceeds. attack_tool attacks in full
+// and judges the times.
 #include <gtest/gtest.h>
 
 #include <charconv>
@@ -15,7 +17,13 @@
 namespace dray::attack {
 namespace {
 
-using Clock = std::chrono::steady_clock;
+// What a body of kBodyBytes may cost at most. The usual is 0.04 s; reading members in quadratic time took 20 s.
+constexpr double kMaxCpuSeconds = 5;
+constexpr size_t kBodyBytes = 2'000'000;
+// The longest that the server may take to end, 3 s of which drain: a fault kept it for 40 s and more.
+constexpr int kMaxEndMs = 30'000;
+
+bool AnsweredOrRefused(const Cost& cost) { return cost.status == 200 || cost.was_refused(); }
 
 // A served demo model with few connections.
 class AttackTest : public ::testing::Test {
@@ -39,19 +47,19 @@ class AttackTest : public ::testing::Test {
 };
 
 TEST_F(AttackTest, NoBodyCostsMoreThanItsSize) {
-  constexpr size_t kBytes = 2'000'000;
   std::vector<Cost> costs;
   for (const Body& body : AllBodies()) {
-    costs.push_back(SendBody(target_, body, kBytes));
+    costs.push_back(SendBody(target_, body, kBodyBytes));
     const Cost& cost = costs.back();
-    EXPECT_TRUE(cost.status == 200 || cost.was_refused()) << cost.name << ": " << cost.status;
-    EXPECT_TRUE(cost.is_cheap()) << cost.name << ": " << cost.cpu_seconds << " s";
+    EXPECT_TRUE(AnsweredOrRefused(cost)) << cost.name << ": " << cost.status;
+    EXPECT_LT(cost.cpu_seconds, kMaxCpuSeconds) << cost.name;
     // The body, what it is parsed to, and what the allocators of the server's threads keep.
-    EXPECT_LE(cost.memory_bytes, 4 * kBytes + (64 << 20)) << cost.name;
+    EXPECT_LE(cost.memory_bytes, 4 * kBodyBytes + (64 << 20)) << cost.name;
   }
   costs.push_back(SendChunks(target_, 10'000, 10));
   costs.push_back(SendChunks(target_, 2'000, 1'000));
-  EXPECT_TRUE(costs.back().was_refused() && costs.back().is_cheap());
+  EXPECT_TRUE(costs.back().was_refused());
+  EXPECT_LT(costs.back().cpu_seconds, kMaxCpuSeconds);
   SCOPED_TRACE(Ledger(costs));
   EXPECT_EQ(
       SendBody(target_, {"a good one", [](size_t) { return R"({"inputs":"One day"})"; }}, 0).status,
@@ -84,10 +92,8 @@ TEST_F(AttackTest, TheEndComesInTimeUnderAttack) {
     });
   }
   std::this_thread::sleep_for(std::chrono::milliseconds(200));
-  const auto start = Clock::now();
   process_.Signal(SIGTERM);
-  EXPECT_GE(process_.Wait(), 0) << "a signal ended it";
-  EXPECT_LT(Clock::now() - start, std::chrono::seconds(3 + 2));
+  EXPECT_GE(process_.Wait(kMaxEndMs), 0) << "a signal ended it, or it did not end";
   for (std::thread& attacker : attackers) attacker.join();
 }
 

