@@ -8,17 +8,10 @@
 
 #include "base/machine/cpu_info.h"
 #include "base/machine/cpu_topology.h"
+#include "base/threads/spin.h"
 
 namespace dray {
 namespace {
-
-void Pause() {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#endif
-}
-
-constexpr auto kSpin = std::chrono::microseconds(200);
 
 bool Overlap(const std::vector<WorkPlace*>& a, const std::vector<WorkPlace*>& b) {
   return std::any_of(a.begin(), a.end(), [&](WorkPlace* place) {
@@ -31,9 +24,9 @@ bool Overlap(const std::vector<WorkPlace*>& a, const std::vector<WorkPlace*>& b)
 void WaitForChange(const std::atomic<uint32_t>& word, uint32_t old) {
   const auto start = std::chrono::steady_clock::now();
   for (int i = 0; word.load(std::memory_order_acquire) == old; ++i) {
-    Pause();
-    // Reading the clock costs tens of nanoseconds, so it is asked once in 64 pauses.
-    if (i % 64 == 63 && std::chrono::steady_clock::now() - start > kSpin) {
+    PauseProcessor();
+    if (i % kPausesPerLook == kPausesPerLook - 1 &&
+        std::chrono::steady_clock::now() - start > kSpinTime) {
       while (word.load(std::memory_order_acquire) == old) word.wait(old, std::memory_order_acquire);
       return;
     }

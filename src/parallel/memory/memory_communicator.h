@@ -1,0 +1,72 @@
+// The communicator of a rank that shares memory with all others, by the one-shot or the two-step
+// sum of docs/communicators.md.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "base/threads/thread_pool.h"
+#include "parallel/communicator.h"
+#include "parallel/memory/group_memory.h"
+
+namespace dray::parallel {
+
+// Whether a sum is divided among the ranks: each adds a share and all copy the results, in place of
+// each adding everything. Divided, a rank reads fewer bytes from others' caches, but all must wait
+// for each other once more.
+bool DividesSum(int64_t world, int64_t count);
+
+struct MemoryCommunicatorParts {
+  std::shared_ptr<const GroupMemory> memory;
+  int64_t rank = 0;
+  WaitRules rules;
+  ThreadPool* pool = nullptr;  // of the rank, for large sums; null: the rank's thread alone
+  std::shared_ptr<const Liveness> liveness;  // kept alive for rules.liveness; may be null
+};
+
+class MemoryCommunicator final : public Communicator {
+ public:
+  explicit MemoryCommunicator(MemoryCommunicatorParts parts);
+
+  Rank rank() const override { return rank_; }
+  int64_t max_count() const override { return memory_.shape().max_count; }
+  float* part() override { return memory_.part(rank_.index, buffer_); }
+  Status AddParts(float* x, int64_t count) override;
+  Status Gather(const float* mine, int64_t count, float* all) override;
+  void Abort(const Status& reason) override { memory_.End(reason, parts_.rules.scope); }
+  Traffic traffic() const override { return traffic_; }
+
+ private:
+  enum class Kind : uint8_t { kSum, kGather };
+
+  // Writes into this rank's line what its next call is.
+  Status BeginCall(Kind kind, int64_t count);
+  // Lets the others know that this rank's numbers are in place.
+  Status NextStep();
+  Status AwaitStepOf(int64_t rank, Step step);
+  // Fails if the call of `rank`, which has come to this rank's present call, is another one.
+  Status CheckCallOf(int64_t rank);
+  // Ends the group for a reason that this rank has found.
+  Status Fail(const Status& reason);
+
+  Status SumByShares(float* x, int64_t count);
+  // Adds the parts' numbers [begin, end) of all ranks to x.
+  void AddRange(float* x, int64_t begin, int64_t end) const;
+  // Calls body(from, to) for parts of [begin, end): on all threads of the rank if there is enough
+  // for them to do.
+  template <typename Body>
+  void Divide(int64_t begin, int64_t end, const Body& body) const;
+
+  const MemoryCommunicatorParts parts_;
+  const GroupMemory& memory_;
+  const Rank rank_;
+  int64_t buffer_ = 0;             // of the next sum, 0 or 1
+  Step step_ = kFirstStep;         // that this rank has come to
+  Step last_gather_ = kFirstStep;  // that rank 0 comes to when it has all numbers of the last one
+  int64_t slot_ = 0;               // of the present call in the ranks' lines
+  uint64_t call_ = 0;              // what stands there
+  Status failure_;                 // of a call that failed: all later ones fail alike
+  Traffic traffic_;
+};
+
+}  // namespace dray::parallel

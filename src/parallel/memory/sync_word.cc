@@ -1,0 +1,114 @@
+#include "parallel/memory/sync_word.h"
+
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <climits>
+#include <optional>
+
+#include "base/machine/cpu_info.h"
+#include "base/threads/spin.h"
+
+namespace dray::parallel {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// How often a sleeping waiter asks whether the rank is gone: rare enough to cost nothing, and small
+// beside the time that a restart takes.
+constexpr auto kLivenessPeriod = std::chrono::milliseconds(50);
+
+int Operation(int operation, FutexScope scope) {
+  return scope == FutexScope::kProcess ? operation | FUTEX_PRIVATE_FLAG : operation;
+}
+
+void WakeAll(SyncWord& word, FutexScope scope) {
+  syscall(SYS_futex, &word.value, Operation(FUTEX_WAKE, scope), INT_MAX, nullptr, nullptr, 0);
+}
+
+bool Ended(uint32_t value) { return (value & 1) != 0; }
+
+bool AtLeast(uint32_t value, Step step) {
+  return static_cast<int32_t>((value & ~uint32_t{1}) - step * 2) >= 0;
+}
+
+std::optional<WaitOutcome> Look(const SyncWord& word, Step step) {
+  const uint32_t value = word.value.load(std::memory_order_acquire);
+  if (Ended(value)) return WaitOutcome::kEnded;
+  if (AtLeast(value, step)) return WaitOutcome::kReached;
+  return std::nullopt;
+}
+
+std::optional<WaitOutcome> Spin(const SyncWord& word, Step step, Clock::time_point until) {
+  for (int i = 0;; ++i) {
+    if (const auto outcome = Look(word, step)) return outcome;
+    PauseProcessor();
+    if (i % kPausesPerLook == kPausesPerLook - 1 && Clock::now() > until) return std::nullopt;
+  }
+}
+
+// Sleeps until the word changes, for at most `longest`; negative: without limit. A word that
+// changes between the look at it and the kernel's does not put the thread to sleep.
+void SleepOn(SyncWord& word, Step step, FutexScope scope, std::chrono::nanoseconds longest) {
+  timespec limit{};
+  limit.tv_sec = longest.count() / 1'000'000'000;
+  limit.tv_nsec = longest.count() % 1'000'000'000;
+  word.sleepers.fetch_add(1, std::memory_order_seq_cst);
+  const uint32_t value = word.value.load(std::memory_order_seq_cst);
+  if (!Ended(value) && !AtLeast(value, step)) {
+    syscall(SYS_futex, &word.value, Operation(FUTEX_WAIT, scope), value,
+            longest.count() < 0 ? nullptr : &limit, nullptr, 0);
+  }
+  word.sleepers.fetch_sub(1, std::memory_order_relaxed);
+}
+
+}  // namespace
+
+bool Advance(SyncWord& word, FutexScope scope) {
+  // Both are sequentially consistent, as is the waiter's pair in SleepOn: either this thread sees
+  // the sleeper, or the sleeper sees the new step.
+  const uint32_t before = word.value.fetch_add(2, std::memory_order_seq_cst);
+  if (word.sleepers.load(std::memory_order_seq_cst) != 0) WakeAll(word, scope);
+  return !Ended(before);
+}
+
+void End(SyncWord& word, FutexScope scope) {
+  word.value.fetch_or(1, std::memory_order_seq_cst);
+  WakeAll(word, scope);
+}
+
+bool HasReached(const SyncWord& word, Step step) {
+  return Look(word, step) == WaitOutcome::kReached;
+}
+
+WaitOutcome AwaitStep(SyncWord& word, Step step, const WaitRules& rules, int64_t rank) {
+  if (const auto outcome = Look(word, step)) return *outcome;
+  const auto start = Clock::now();
+  if (rules.spin.count() > 0) {
+    if (const auto outcome = Spin(word, step, start + rules.spin)) return *outcome;
+  }
+  const bool limited = rules.timeout.count() > 0;
+  for (;;) {
+    std::chrono::nanoseconds longest(-1);
+    if (limited) longest = start + rules.timeout - Clock::now();
+    if (limited && longest.count() <= 0) return WaitOutcome::kTimedOut;
+    if (rules.liveness != nullptr) {
+      if (rules.liveness->IsGone(rank)) {
+        // The rank may have come to the step just before it went.
+        return Look(word, step).value_or(WaitOutcome::kGone);
+      }
+      longest = limited ? std::min<std::chrono::nanoseconds>(longest, kLivenessPeriod)
+                        : std::chrono::nanoseconds(kLivenessPeriod);
+    }
+    SleepOn(word, step, rules.scope, longest);
+    if (const auto outcome = Look(word, step)) return *outcome;
+  }
+}
+
+std::chrono::microseconds SpinTime(int64_t threads) {
+  return threads > UsableCpuCount() ? std::chrono::microseconds(0) : kSpinTime;
+}
+
+}  // namespace dray::parallel
