@@ -33,10 +33,10 @@ Result<std::vector<std::unique_ptr<Communicator>>> MakeThreadGroup(const ThreadG
   DRAY_RETURN_IF_ERROR(CheckSpec(spec));
   const GroupShape shape{spec.world, spec.max_count};
   DRAY_ASSIGN_OR_RETURN(Region region, Region::Anonymous(GroupMemory::SizeBytes(shape)));
-  const auto memory =
-      std::make_shared<const GroupMemory>(GroupMemory::Format(std::move(region), shape));
+  const auto memory = std::make_shared<const GroupMemory>(
+      GroupMemory::Format(std::move(region), shape, SpinTime(NumThreads(spec))));
   const WaitRules rules{
-      .scope = FutexScope::kProcess, .spin = SpinTime(NumThreads(spec)), .timeout = spec.timeout};
+      .scope = FutexScope::kProcess, .spin = memory->spin(), .timeout = spec.timeout};
   std::vector<std::unique_ptr<Communicator>> ranks;
   for (int64_t rank = 0; rank < spec.world; ++rank) {
     ranks.push_back(std::make_unique<MemoryCommunicator>(

@@ -12,12 +12,9 @@
 #include "base/status.h"
 #include "base/threads/thread_pool.h"
 #include "parallel/communicator.h"
+#include "parallel/rank_timeout.h"
 
 namespace dray::parallel {
-
-// A rank that computes a step, of however long a prompt, comes to its next call within a fraction
-// of this.
-inline constexpr auto kRankTimeout = std::chrono::seconds(60);
 
 struct ThreadGroupSpec {
   int64_t world = 1;      // [1, kMaxWorld of parallel/memory/group_memory.h]

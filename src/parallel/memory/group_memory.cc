@@ -2,11 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <new>
 #include <utility>
 
 #include "base/check.h"
 #include "base/checked_math.h"
+#include "base/threads/spin.h"
 
 namespace dray::parallel {
 namespace {
@@ -35,6 +37,7 @@ Status Corrupt(std::string_view what) {
 struct GroupMemory::Header {
   uint64_t magic = kMagic;
   GroupShape shape;
+  int64_t spin_us = 0;
   SharedReason reason;
 };
 
@@ -55,19 +58,22 @@ int64_t GroupMemory::SizeBytes(const GroupShape& shape) {
   return kPageBytes + LinesBytes(shape) + shape.world * kBuffersPerRank * FloatsBytes(shape);
 }
 
-GroupMemory::GroupMemory(Region region, const GroupShape& shape)
+GroupMemory::GroupMemory(Region region, const GroupShape& shape, std::chrono::microseconds spin)
     : region_(std::move(region)),
       shape_(shape),
+      spin_(std::clamp(spin, std::chrono::microseconds(0), kSpinTime)),
       lines_bytes_(LinesBytes(shape)),
       floats_bytes_(FloatsBytes(shape)) {}
 
-GroupMemory GroupMemory::Format(Region region, const GroupShape& shape) {
+GroupMemory GroupMemory::Format(Region region, const GroupShape& shape,
+                                std::chrono::microseconds spin) {
   static_assert(sizeof(Header) <= kPageBytes);
   DRAY_CHECK(CheckShape(shape).ok() && region.size_bytes() == SizeBytes(shape));
-  GroupMemory memory(std::move(region), shape);
+  GroupMemory memory(std::move(region), shape, spin);
   for (int64_t rank = 0; rank < shape.world; ++rank) new (&memory.line(rank)) RankLine;
   auto* const header = new (memory.region_.data()) Header;
   header->shape = shape;
+  header->spin_us = spin.count();
   return memory;
 }
 
@@ -82,7 +88,8 @@ Result<GroupMemory> GroupMemory::Attach(Region region) {
     return Corrupt(fmt::format("{} bytes of shared memory for {} ranks and {} numbers",
                                region.size_bytes(), shape.world, shape.max_count));
   }
-  return GroupMemory(std::move(region), shape);
+  const std::chrono::microseconds spin(header.spin_us);
+  return GroupMemory(std::move(region), shape, spin);
 }
 
 GroupMemory::Header& GroupMemory::header() const {

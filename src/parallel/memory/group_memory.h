@@ -13,6 +13,7 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 
 #include "base/status.h"
@@ -48,13 +49,17 @@ struct alignas(64) RankLine {
 class GroupMemory {
  public:
   static int64_t SizeBytes(const GroupShape& shape);
-  // Takes memory of zeros of that size and makes it the memory of a new group.
-  static GroupMemory Format(Region region, const GroupShape& shape);
+  // Takes memory of zeros of that size and makes it the memory of a new group, whose waiters spin
+  // for `spin`.
+  static GroupMemory Format(Region region, const GroupShape& shape, std::chrono::microseconds spin);
   // Takes memory that another process has formatted. kCorrupt if it is not that of a group, or if
   // its size is not that of its shape.
   static Result<GroupMemory> Attach(Region region);
 
   const GroupShape& shape() const { return shape_; }
+  // For all ranks as the process that started the group has decided, since a rank that is bound to
+  // some processors does not know how many there are. At most kSpinTime.
+  std::chrono::microseconds spin() const { return spin_; }
   RankLine& line(int64_t rank) const;
   // [max_count]; `buffer` is 0 or 1.
   float* part(int64_t rank, int64_t buffer) const { return Floats(rank, buffer); }
@@ -67,13 +72,14 @@ class GroupMemory {
  private:
   struct Header;
 
-  GroupMemory(Region region, const GroupShape& shape);
+  GroupMemory(Region region, const GroupShape& shape, std::chrono::microseconds spin);
   Header& header() const;
   float* Floats(int64_t rank, int64_t index) const;
 
   Region region_;
   // Of this process's own memory: a peer cannot change what offsets are computed with.
   GroupShape shape_;
+  std::chrono::microseconds spin_;
   int64_t lines_bytes_;
   int64_t floats_bytes_;
 };

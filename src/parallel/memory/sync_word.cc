@@ -93,12 +93,13 @@ WaitOutcome AwaitStep(SyncWord& word, Step step, const WaitRules& rules, int64_t
   for (;;) {
     std::chrono::nanoseconds longest(-1);
     if (limited) longest = start + rules.timeout - Clock::now();
-    if (limited && longest.count() <= 0) return WaitOutcome::kTimedOut;
+    // The word may have moved on since the last look at it, in particular if this process was
+    // stopped in between.
+    if (limited && longest.count() <= 0) {
+      return Look(word, step).value_or(WaitOutcome::kTimedOut);
+    }
     if (rules.liveness != nullptr) {
-      if (rules.liveness->IsGone(rank)) {
-        // The rank may have come to the step just before it went.
-        return Look(word, step).value_or(WaitOutcome::kGone);
-      }
+      if (rules.liveness->IsGone(rank)) return Look(word, step).value_or(WaitOutcome::kGone);
       longest = limited ? std::min<std::chrono::nanoseconds>(longest, kLivenessPeriod)
                         : std::chrono::nanoseconds(kLivenessPeriod);
     }
