@@ -78,10 +78,13 @@ class Packer {
   // A matrix of zeros. kInvalidArgument if the sizes are impossible, kUnsupported if this backend
   // has no such form, kResourceExhausted if the memory is not there.
   virtual Result<WeightMatrix> AllocateMatrix(const MatrixSpec& spec) = 0;
-  // Converts host rows into rows [first_row, first_row + source.rows) of `matrix`.
+  // Converts host rows into rows [first_row, first_row + source.rows) of `matrix`. Integers hold
+  // finite weights only: kCorrupt if one is NaN or infinite, kUnsupported if one is too large for the
+  // scale of its group. Matrices of floats take all numbers.
   virtual Status PackRows(WeightMatrix& matrix, int64_t first_row, const SourceRows& source) = 0;
   // Does the same for `rows` of a source of integers. A matrix that KeepsIntegers takes them
-  // without rounding; any other is packed from the floats that they stand for.
+  // without rounding; any other is packed from the floats that they stand for. Fails as PackRows
+  // does, also for scales.
   virtual Status PackQuantizedRows(WeightMatrix& matrix, int64_t first_row,
                                    const QuantizedSource& source,
                                    std::span<const int64_t> rows) = 0;

@@ -19,6 +19,7 @@ class BlockTensor final : public IntegerTensor {
   int64_t rows() const override { return source_->shape[0]; }
   int64_t cols() const override { return source_->shape[1]; }
   std::span<const TensorSource* const> sources() const override { return {&source_, 1}; }
+  const TensorSource& scales() const override { return *source_; }
   std::span<const std::byte> BytesOfRows(int64_t first, int64_t count) const override;
   // A block that only partly lies in the columns is read whole.
   kernels::QuantizedRows Unpack(std::span<const int64_t> rows, ColumnRange columns,

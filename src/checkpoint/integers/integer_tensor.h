@@ -29,6 +29,8 @@ class IntegerTensor {
   virtual int64_t cols() const = 0;
   // What it is read from, the integers first.
   virtual std::span<const TensorSource* const> sources() const = 0;
+  // The one of them that holds the scales.
+  virtual const TensorSource& scales() const = 0;
   // The bytes that hold rows [first, first + count) and no others; none if rows share bytes.
   virtual std::span<const std::byte> BytesOfRows(int64_t first, int64_t count) const = 0;
   // Some columns of `rows`, in that order, in `buffer`, to which the result points. Several threads

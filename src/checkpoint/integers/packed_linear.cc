@@ -169,8 +169,10 @@ kernels::MatrixSpec PackedLinear::FormOf(ColumnRange columns) const {
   return form;
 }
 
+const TensorSource& PackedLinear::scales() const { return *sources_[kScales]; }
+
 float PackedLinear::ScaleAt(int64_t group, int64_t row) const {
-  const TensorSource& scales = *sources_[kScales];
+  const TensorSource& scales = this->scales();
   const int64_t at = group * rows_ + row;
   switch (scales.dtype) {
     case DType::kF16:

@@ -48,6 +48,7 @@ class PackedLinear final : public IntegerTensor {
   int64_t rows() const override { return rows_; }
   int64_t cols() const override { return cols_; }
   std::span<const TensorSource* const> sources() const override { return sources_; }
+  const TensorSource& scales() const override;
   // None: words hold several channels, or several rows' words lie side by side.
   std::span<const std::byte> BytesOfRows(int64_t, int64_t) const override { return {}; }
   // Where groups are not ordered each column becomes a group.

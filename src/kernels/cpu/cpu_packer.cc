@@ -12,6 +12,7 @@
 #include "kernels/cpu/pack/pack_floats.h"
 #include "kernels/cpu/pack/pack_integers.h"
 #include "kernels/cpu/pack/pack_quantized.h"
+#include "kernels/cpu/pack/unfit_weights.h"
 
 namespace dray::kernels {
 namespace {
@@ -34,23 +35,29 @@ Range PanelsOf(Range rows) {
   return {rows.begin / kPanelRows, (rows.end - 1) / kPanelRows + 1};
 }
 
-// Calls pack(packer) with the packer of floats for the matrix's format.
-template <typename Pack>
-void WithPacker(const IsaKernels& isa, const WeightMatrix& matrix, int64_t first_row,
-                const SourceRows& source, const Pack& pack) {
-  if (IsInteger(matrix.format())) {
-    pack(IntegerPacker(isa, matrix, first_row, source));
-  } else {
-    pack(FloatPacker(isa, matrix, first_row, source));
+// Floats on their way into some rows of a matrix.
+struct FloatSource {
+  const IsaKernels& isa;
+  const WeightMatrix& matrix;
+  int64_t first_row;
+  SourceRows rows;
+
+  void Pack(Range panels, UnfitWeights& unfit) const {
+    if (IsInteger(matrix.format())) {
+      IntegerPacker(isa, matrix, first_row, rows).Pack(panels, unfit);
+    } else {
+      FloatPacker(isa, matrix, first_row, rows).Pack(panels);
+    }
   }
-}
+};
 
 // Packs one thread's share of a source of integers, a panel at a time, so that the unpacked rows
 // stay in the thread's cache.
 class PanelUnpacker {
  public:
-  PanelUnpacker(const IsaKernels& isa, const WeightMatrix& matrix, const QuantizedSource& source)
-      : isa_(isa), matrix_(matrix), source_(source) {}
+  PanelUnpacker(const IsaKernels& isa, const WeightMatrix& matrix, const QuantizedSource& source,
+                UnfitWeights& unfit)
+      : isa_(isa), matrix_(matrix), source_(source), unfit_(unfit) {}
 
   // Packs `rows` of the source, which belong to one panel, into the matrix's rows from `first_row`.
   void Pack(int64_t first_row, std::span<const int64_t> rows) {
@@ -58,7 +65,7 @@ class PanelUnpacker {
     DRAY_CHECK(unpacked.cols == matrix_.cols() && unpacked.group > 0);
     const Range panel{first_row / kPanelRows, first_row / kPanelRows + 1};
     if (KeepsIntegers(matrix_.spec(), unpacked)) {
-      QuantizedPacker(matrix_, first_row, unpacked).Pack(panel);
+      QuantizedPacker(matrix_, first_row, unpacked).Pack(panel, unfit_);
       return;
     }
     floats_.resize(static_cast<size_t>(unpacked.rows * unpacked.cols));
@@ -67,13 +74,14 @@ class PanelUnpacker {
     }
     const SourceRows floats = {floats_.data(), DType::kF32,   unpacked.rows,
                                unpacked.cols,  unpacked.cols, 1};
-    WithPacker(isa_, matrix_, first_row, floats, [&](const auto& packer) { packer.Pack(panel); });
+    FloatSource{isa_, matrix_, first_row, floats}.Pack(panel, unfit_);
   }
 
  private:
   const IsaKernels& isa_;
   const WeightMatrix& matrix_;
   const QuantizedSource& source_;
+  UnfitWeights& unfit_;
   QuantizedBuffer buffer_;
   std::vector<float> floats_;
 };
@@ -128,12 +136,12 @@ Status CpuPacker::PackRows(WeightMatrix& matrix, int64_t first_row, const Source
   DRAY_CHECK(source.cols == matrix.cols());
   DRAY_CHECK(IsWeightType(source.dtype) || source.dtype == DType::kF64);
   const Range panels = PanelsOf({first_row, first_row + source.rows});
-  WithPacker(team_.isa(), matrix, first_row, source, [&](const auto& packer) {
-    team_.Split(panels.end - panels.begin, source.rows * source.cols * 4, [&](Range part) {
-      packer.Pack(Range{panels.begin + part.begin, panels.begin + part.end});
-    });
+  const FloatSource floats{team_.isa(), matrix, first_row, source};
+  UnfitWeights unfit;
+  team_.Split(panels.end - panels.begin, source.rows * source.cols * 4, [&](Range part) {
+    floats.Pack({panels.begin + part.begin, panels.begin + part.end}, unfit);
   });
-  return OkStatus();
+  return unfit.Check(matrix.spec());
 }
 
 Status CpuPacker::PackQuantizedRows(WeightMatrix& matrix, int64_t first_row,
@@ -141,8 +149,9 @@ Status CpuPacker::PackQuantizedRows(WeightMatrix& matrix, int64_t first_row,
   const Range all{first_row, first_row + static_cast<int64_t>(rows.size())};
   DRAY_CHECK(first_row >= 0 && all.end <= matrix.rows());
   const Range panels = PanelsOf(all);
+  UnfitWeights unfit;
   team_.Split(panels.end - panels.begin, (all.end - all.begin) * matrix.cols(), [&](Range part) {
-    PanelUnpacker unpacker(team_.isa(), matrix, source);
+    PanelUnpacker unpacker(team_.isa(), matrix, source, unfit);
     for (int64_t p = panels.begin + part.begin; p < panels.begin + part.end; ++p) {
       const Range here{std::max(p * kPanelRows, all.begin),
                        std::min((p + 1) * kPanelRows, all.end)};
@@ -150,7 +159,7 @@ Status CpuPacker::PackQuantizedRows(WeightMatrix& matrix, int64_t first_row,
                                              static_cast<size_t>(here.end - here.begin)));
     }
   });
-  return OkStatus();
+  return unfit.Check(matrix.spec());
 }
 
 }  // namespace dray::kernels

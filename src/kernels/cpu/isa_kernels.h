@@ -133,9 +133,11 @@ struct IsaKernels {
   void (*linear[kNumWeightFormats])(const LinearTask& task, Range panels);
   // Converts `count` adjacent numbers. Both types are f32, f16 or bf16, `from` may also be f64.
   void (*convert)(DType from, const void* in, DType to, void* out, int64_t count);
-  // Returns the number of largest magnitude, with its sign; zero if `count` is 0.
+  // Returns the number of largest magnitude, with its sign; zero if `count` is 0; NaN if a number is
+  // NaN or infinite.
   float (*peak)(const float* x, int64_t count);
-  // Sets `least` and `most` to the least and the largest of the numbers and zero.
+  // Sets `least` and `most` to the least and the largest of the numbers and zero; both to NaN if a
+  // number is NaN or infinite.
   void (*extremes)(const float* x, int64_t count, float& least, float& most);
   void (*quantize)(const QuantizeTask& task);
   void (*norm)(const NormArgs& args, Range rows);

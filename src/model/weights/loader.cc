@@ -50,6 +50,11 @@ std::span<const std::byte> NeededBytes(const PlannedTensor& tensor, std::span<co
   return SpannedBytes(PartOf(rows, {.source_row = first, .count = end - first}, {0, rows.cols}));
 }
 
+// An error that is about `source`, with its file and its name.
+Status About(const TensorSource& source, const Status& status) {
+  return status.WithPrefix(fmt::format("{}: {}", source.file->path().string(), source.name));
+}
+
 // Whole panels of 32 rows, of about kPieceBytes.
 int64_t PieceRows(int64_t row_bytes) {
   return std::max<int64_t>(32, kPieceBytes / row_bytes / 32 * 32);
@@ -71,13 +76,12 @@ class CheckpointLoader {
     for (size_t i = 0; i < plan.slots.size(); ++i) {
       if (i + 1 < plan.slots.size()) Prefetch(plan.slots[i + 1]);
       const PlannedSlot& slot = plan.slots[i];
+      const TensorSource& source = *slot.parts.front().source;
       const Status status =
           IsMatrixSlot(slot.slot) ? LoadMatrix(slot, plan.has_integers) : LoadVector(slot);
-      const TensorSource& source = *slot.parts.front().source;
-      DRAY_RETURN_IF_ERROR(
-          status.WithPrefix(fmt::format("{}: {}", source.file->path().string(), source.name)));
       // What is left of a file that was cut short is not worth loading.
       if (source.file->damaged()) return source.file->CheckUnchanged();
+      DRAY_RETURN_IF_ERROR(status);
     }
     return std::move(weights_);
   }
@@ -104,8 +108,9 @@ class CheckpointLoader {
   // What no part fills is padding: a new matrix is zero.
   Status LoadMatrix(const PlannedSlot& slot, bool has_integers) {
     const SlotSlices slices = SlicesOf(slot.row(), config_, options_.rank);
-    DRAY_ASSIGN_OR_RETURN(auto matrix,
-                          backend_.packer().AllocateMatrix(SpecOf(slot, slices, has_integers)));
+    auto allocated = backend_.packer().AllocateMatrix(SpecOf(slot, slices, has_integers));
+    if (!allocated.ok()) return About(*slot.parts.front().source, allocated.status());
+    kernels::WeightMatrix matrix = std::move(*allocated);
     const ColumnRange columns = slices.stored_columns();
     const Target target = {matrix, columns, FactorsOf(slot, columns)};
     for (const PlannedTensor& part : slot.parts) {
@@ -171,8 +176,9 @@ class CheckpointLoader {
     for (size_t done = 0; done < rows.size(); done += piece) {
       const auto part = std::span(rows).subspan(done, std::min(piece, rows.size() - done));
       const int64_t slot_row = runs.front().slot_row + static_cast<int64_t>(done);
-      DRAY_RETURN_IF_ERROR(
-          backend_.packer().PackQuantizedRows(target.matrix, slot_row, source, part));
+      const Status packed =
+          backend_.packer().PackQuantizedRows(target.matrix, slot_row, source, part);
+      DRAY_RETURN_IF_ERROR(About(tensor.scales(), packed));
       const auto [first, last] = std::minmax_element(part.begin(), part.end());
       tensor.sources().front()->file->Release(tensor.BytesOfRows(*first, *last - *first + 1));
     }
@@ -189,9 +195,10 @@ class CheckpointLoader {
       const RowRun part = {run.slot_row + done, run.source_row + done * run.source_step,
                            std::min(piece, run.count - done), run.source_step};
       const SourceRows rows = PartOf(all, part, target.columns);
-      DRAY_RETURN_IF_ERROR(backend_.packer().PackRows(
+      const Status packed = backend_.packer().PackRows(
           target.matrix, part.slot_row,
-          target.factors.empty() ? rows : MultiplyColumns(rows, target.factors, smoothed_)));
+          target.factors.empty() ? rows : MultiplyColumns(rows, target.factors, smoothed_));
+      DRAY_RETURN_IF_ERROR(About(*tensor.source, packed));
       if (!interleaved && piece < run.count) tensor.source->file->Release(SpannedBytes(rows));
     }
     return OkStatus();
@@ -223,10 +230,13 @@ class CheckpointLoader {
     if (options_.smoothing != nullptr) {
       options_.smoothing->DivideNorm(slot.slot, slot.layer, vector);
     }
-    DRAY_ASSIGN_OR_RETURN(auto tensor, Tensor::Make(backend_.memory().allocator(), DType::kF32,
-                                                    {static_cast<int64_t>(vector.size())}));
-    DRAY_RETURN_IF_ERROR(backend_.memory().CopyFromHost(tensor.as<float>(), vector.data(),
-                                                        vector.size() * sizeof(float)));
+    auto allocated = Tensor::Make(backend_.memory().allocator(), DType::kF32,
+                                  {static_cast<int64_t>(vector.size())});
+    if (!allocated.ok()) return About(*slot.parts.front().source, allocated.status());
+    Tensor tensor = std::move(*allocated);
+    const Status copied = backend_.memory().CopyFromHost(tensor.as<float>(), vector.data(),
+                                                         vector.size() * sizeof(float));
+    DRAY_RETURN_IF_ERROR(About(*slot.parts.front().source, copied));
     weights_.SetVector(slot.slot, slot.layer, std::move(tensor));
     return OkStatus();
   }

@@ -61,14 +61,17 @@ void ConvertArray(DType from, const void* in, DType to, void* out, int64_t count
 }
 
 void ExtremesOf(const float* x, int64_t count, float& least, float& most) {
-  Vec high = Zero(), low = Zero();
+  Vec high = Zero(), low = Zero(), zeros = Zero();
   for (int64_t i = 0; i < count; i += kLanes) {
     const Vec v = LoadUpTo(x + i, count - i);
     high = Max(v, high);
     low = Min(v, low);
+    zeros = Fma(v, Zero(), zeros);
   }
-  most = MaxOf(high);
-  least = 0.0f - MaxOf(Zero() - low);
+  // Zero, or NaN if a number is NaN or infinite, which Max and Min may lose.
+  const float finite = Sum(zeros);
+  most = MaxOf(high) + finite;
+  least = 0.0f - MaxOf(Zero() - low) + finite;
 }
 
 float PeakOf(const float* x, int64_t count) {

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
+#include <span>
 
 #include "kernels/cpu/pack/pack_words.h"
 
@@ -15,9 +17,19 @@ namespace {
 // The columns of a tile if a scale belongs to a whole row. K is padded to a multiple of them.
 constexpr int64_t kTileCols = 64;
 
+// The least scale of a row whose reciprocal is finite. The weights of rows with smaller scales become
+// zero.
+constexpr float kLeastScale = std::numeric_limits<float>::min();
+
+// Returns the first number that is NaN or infinite. There must be one.
+float NotFinite(std::span<const float> x) {
+  return *std::find_if(x.begin(), x.end(), [](float v) { return !std::isfinite(v); });
+}
+
 // A group's scale and zero point as they are stored, and the numbers with which its weights are
 // rounded. If the scale is too small for f16, all weights of the group become zero.
 struct GroupRounding {
+  float peak = 0;  // the weight that decides the scale; NaN if one is NaN or infinite
   GroupHeader header;
   QuantizeTask quantize;
 };
@@ -26,7 +38,8 @@ struct GroupRounding {
 GroupRounding RoundSymmetric(const IsaKernels& isa, int bits, const float* x, int64_t count) {
   const int half = 1 << (bits - 1);
   GroupRounding rounding;
-  rounding.header.scale = F32ToF16(isa.peak(x, count) / static_cast<float>(-half));
+  rounding.peak = isa.peak(x, count);
+  rounding.header.scale = F32ToF16(rounding.peak / static_cast<float>(-half));
   const float stored = F16ToF32(rounding.header.scale);
   rounding.quantize = {.x = x,
                        .count = count,
@@ -42,6 +55,7 @@ GroupRounding RoundWithZero(const IsaKernels& isa, int bits, const float* x, int
   float least = 0, most = 0;
   isa.extremes(x, count, least, most);
   GroupRounding rounding;
+  rounding.peak = most >= -least ? most : least;
   rounding.header.scale = F32ToF16((most - least) / static_cast<float>(top));
   const float stored = F16ToF32(rounding.header.scale);
   const float inverse = stored != 0.0f ? 1.0f / stored : 0.0f;
@@ -80,17 +94,17 @@ Range IntegerPacker::GroupRows(int64_t group) const {
           std::min((group + 1) * kWordRows, first_row_ + source_.rows)};
 }
 
-void IntegerPacker::Pack(Range panels) const {
+void IntegerPacker::Pack(Range panels, UnfitWeights& unfit) const {
   const Range row_groups{2 * panels.begin, 2 * panels.end};
   if (layout_.group == 0) {
     for (int64_t g = row_groups.begin; g < row_groups.end; ++g) {
-      if (GroupRows(g).begin < GroupRows(g).end) PackWholeRows(GroupRows(g));
+      if (GroupRows(g).begin < GroupRows(g).end) PackWholeRows(GroupRows(g), unfit);
     }
     return;
   }
   for (int64_t col = 0; col < source_.cols; col += layout_.group) {
     for (int64_t g = row_groups.begin; g < row_groups.end; ++g) {
-      if (GroupRows(g).begin < GroupRows(g).end) PackColumnGroup(GroupRows(g), col);
+      if (GroupRows(g).begin < GroupRows(g).end) PackColumnGroup(GroupRows(g), col, unfit);
     }
   }
 }
@@ -121,23 +135,35 @@ void IntegerPacker::Read(Range rows, Range cols, Tile& tile) const {
   }
 }
 
-void IntegerPacker::PackWholeRows(Range rows) const {
+bool IntegerPacker::StoreRowScales(Range rows, UnfitWeights& unfit, float* scales) const {
   Tile tile;
-  float scales[kWordRows] = {};
+  bool all_fit = true;
   const int64_t num_rows = rows.end - rows.begin;
   for (int64_t col = 0; col < source_.cols; col += kTileCols) {
     Read(rows, {col, col + kTileCols}, tile);
     for (int64_t r = 0; r < num_rows; ++r) {
-      scales[r] = std::max(scales[r], std::abs(isa_.peak(tile.values[r], kTileCols)) / 127.0f);
+      const float peak = std::abs(isa_.peak(tile.values[r], kTileCols));
+      if (std::isnan(peak)) {
+        unfit.Note(rows.begin + r, "weight", NotFinite({tile.values[r], kTileCols}));
+        all_fit = false;
+      }
+      scales[r] = std::max(scales[r], peak / 127.0f);
     }
   }
   for (int64_t r = 0; r < num_rows; ++r) {
     std::memcpy(panels_ + layout_.ScaleOffset(rows.begin + r, 0), &scales[r], sizeof(float));
   }
+  return all_fit;
+}
+
+void IntegerPacker::PackWholeRows(Range rows, UnfitWeights& unfit) const {
+  float scales[kWordRows] = {};
+  if (!StoreRowScales(rows, unfit, scales)) return;
+  Tile tile;
   for (int64_t col = 0; col < source_.cols; col += kTileCols) {
     Read(rows, {col, col + kTileCols}, tile);
-    for (int64_t r = 0; r < num_rows; ++r) {
-      const float inverse = scales[r] > 0.0f ? 1.0f / scales[r] : 0.0f;
+    for (int64_t r = 0; r < rows.end - rows.begin; ++r) {
+      const float inverse = scales[r] >= kLeastScale ? 1.0f / scales[r] : 0.0f;
       isa_.quantize({.x = tile.values[r],
                      .count = kTileCols,
                      .inverse_scale = inverse,
@@ -149,7 +175,7 @@ void IntegerPacker::PackWholeRows(Range rows) const {
   }
 }
 
-void IntegerPacker::PackColumnGroup(Range rows, int64_t col) const {
+void IntegerPacker::PackColumnGroup(Range rows, int64_t col, UnfitWeights& unfit) const {
   Tile tile;
   const int64_t cols = layout_.group;
   const int bits = layout_.format == WeightFormat::kI4 ? 4 : 8;
@@ -157,6 +183,12 @@ void IntegerPacker::PackColumnGroup(Range rows, int64_t col) const {
   for (int64_t r = 0; r < rows.end - rows.begin; ++r) {
     GroupRounding rounding = layout_.has_zeros() ? RoundWithZero(isa_, bits, tile.values[r], cols)
                                                  : RoundSymmetric(isa_, bits, tile.values[r], cols);
+    if (!std::isfinite(F16ToF32(rounding.header.scale))) {
+      const std::span<const float> weights(tile.values[r], static_cast<size_t>(cols));
+      const bool is_finite = std::isfinite(rounding.peak);
+      unfit.Note(rows.begin + r, "weight", is_finite ? rounding.peak : NotFinite(weights));
+      return;
+    }
     StoreHeader(layout_, panels_, rows.begin + r, col, rounding.header);
     rounding.quantize.out = tile.numbers[r];
     isa_.quantize(rounding.quantize);

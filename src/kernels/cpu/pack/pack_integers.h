@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kernels/cpu/isa_kernels.h"
+#include "kernels/cpu/pack/unfit_weights.h"
 #include "kernels/packer.h"
 
 namespace dray::kernels {
@@ -12,8 +13,9 @@ class IntegerPacker {
   IntegerPacker(const IsaKernels& isa, const WeightMatrix& matrix, int64_t first_row,
                 const SourceRows& source);
 
-  // Packs the rows of the source that lie in `panels`. Several threads may pack different panels.
-  void Pack(Range panels) const;
+  // Packs the rows of the source that lie in `panels`, and notes weights that cannot be stored.
+  // Several threads may pack different panels.
+  void Pack(Range panels, UnfitWeights& unfit) const;
 
  private:
   // Reads columns of up to 16 rows as floats. Columns behind the source's last one become zero.
@@ -21,10 +23,13 @@ class IntegerPacker {
   // Returns the rows of a group of 16 that the source has.
   Range GroupRows(int64_t group) const;
   void Read(Range rows, Range cols, Tile& tile) const;
+  // Stores and returns the scales of rows that have one each. Returns false if a row cannot be
+  // stored, which it notes.
+  bool StoreRowScales(Range rows, UnfitWeights& unfit, float* scales) const;
   // Packs rows that have one scale each.
-  void PackWholeRows(Range rows) const;
+  void PackWholeRows(Range rows, UnfitWeights& unfit) const;
   // Packs a group of columns, in which each row has a scale.
-  void PackColumnGroup(Range rows, int64_t col) const;
+  void PackColumnGroup(Range rows, int64_t col, UnfitWeights& unfit) const;
 
   const IsaKernels& isa_;
   PanelLayout layout_;
