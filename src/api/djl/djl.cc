@@ -93,6 +93,16 @@ Result<GenerateCall> ReadCall(http::Request& request) {
                             type.substr(0, 100)));
 }
 
+// Of everything in the call that can be long.
+size_t TextBytes(const GenerateCall& call) {
+  size_t bytes = 0;
+  for (const auto* texts :
+       {&call.inputs, &call.request.bad_words, &call.request.params.stop_strings}) {
+    for (const std::string& text : *texts) bytes += text.size();
+  }
+  return bytes;
+}
+
 // As DJLServing's /ping shows it, which has no word for a model that is being unloaded.
 std::string_view StateName(serving::ModelState state) {
   switch (state) {
@@ -169,9 +179,12 @@ void DjlService::Describe(const http::Request& request, const http::ResponderPtr
 }
 
 void DjlService::Predict(http::Request request, http::ResponderPtr responder) {
-  tasks_.Add([self = shared_from_this(),
-              request = std::make_shared<http::Request>(std::move(request)),
-              responder = std::move(responder)] {
+  // 64 KiB are read and tokenized in 10 or 20 ms.
+  const TaskSize size =
+      request.body.size() <= http::kMaxSmallBodyBytes ? TaskSize::kSmall : TaskSize::kLarge;
+  tasks_.Add(size, [self = shared_from_this(),
+                    request = std::make_shared<http::Request>(std::move(request)),
+                    responder = std::move(responder)] {
     // A client that has left while its request waited here has no use for an answer.
     if (responder->cancelled()) return;
     try {
@@ -205,7 +218,7 @@ void DjlService::PredictNow(http::Request& request, const http::ResponderPtr& re
     return SendError(request, responder, MakeDjlError(model.reason()));
   }
   auto call = ReadCall(request);
-  request.DropBody();
+  http::BodyLease lease = request.DropBody();
   if (!call.ok()) {
     DjlError error = MakeDjlError(call.status());
     // Only a wrong Content-Type is unsupported here.
@@ -213,6 +226,8 @@ void DjlService::PredictNow(http::Request& request, const http::ResponderPtr& re
     return SendError(request, responder, error);
   }
 
+  // A text is never longer than the JSON that it came in, so this only gives back.
+  lease.Resize(TextBytes(*call));
   const serving::ModelOptions& options = (*model)->options();
   const bool stream = call->stream.value_or(options.stream_by_default);
   OutputFormat format = call->output_format.value_or(options.output_format);
@@ -228,7 +243,8 @@ void DjlService::PredictNow(http::Request& request, const http::ResponderPtr& re
   Reply::Start({.responder = responder,
                 .call = std::move(call).value(),
                 .delivery = format == OutputFormat::kJson ? Delivery::kWhole : Delivery::kStreamed,
-                .writer = MakeDjlWriter(format, CommonHeaders(options_, &request))},
+                .writer = MakeDjlWriter(format, CommonHeaders(options_, &request)),
+                .text_lease = std::move(lease)},
                **model);
 }
 
