@@ -38,6 +38,20 @@ SettingSources Env(std::map<std::string, std::string> environment) {
           .flags = {}};
 }
 
+TEST(SettingsTest, WhatRequestsMayTakeIsReadFromEverySource) {
+  const auto loaded = Load({.config_properties = {{"max_request_memory", "1GiB"}},
+                            .environment = {{"SERVING_REQUEST_BODY_TIMEOUT", "20"}},
+                            .serving_properties = {},
+                            .flags = {{"min-request-body-rate", "0"}}});
+  EXPECT_EQ(loaded.settings.server.request_memory_bytes, int64_t{1} << 30);
+  EXPECT_EQ(loaded.settings.server.body_timeout_s, 20);
+  EXPECT_EQ(loaded.settings.server.min_body_bytes_per_second, 0);
+  for (const char* value : {"0", "-1", "soon", "1.5"}) {
+    const std::string error = ErrorOf(Env({{"SERVING_REQUEST_BODY_TIMEOUT", value}}));
+    EXPECT_NE(error.find("SERVING_REQUEST_BODY_TIMEOUT"), std::string::npos) << error;
+  }
+}
+
 TEST(SettingsTest, DefaultsAreWhatTheTableSays) {
   const Settings defaults;
   for (const Setting& setting : SettingTable()) {
@@ -50,6 +64,9 @@ TEST(SettingsTest, DefaultsAreWhatTheTableSays) {
     EXPECT_EQ(settings.server.http_threads, defaults.server.http_threads);
     EXPECT_EQ(settings.server.max_connections, defaults.server.max_connections);
     EXPECT_EQ(settings.server.max_request_bytes, defaults.server.max_request_bytes);
+    EXPECT_EQ(settings.server.request_memory_bytes, defaults.server.request_memory_bytes);
+    EXPECT_EQ(settings.server.body_timeout_s, defaults.server.body_timeout_s);
+    EXPECT_EQ(settings.server.min_body_bytes_per_second, defaults.server.min_body_bytes_per_second);
     EXPECT_EQ(settings.model.dtype, defaults.model.dtype);
     EXPECT_EQ(settings.model.max_rolling_batch_size, defaults.model.max_rolling_batch_size);
     EXPECT_EQ(settings.model.job_queue_size, defaults.model.job_queue_size);

@@ -20,6 +20,9 @@ struct ServerSettings {
   int64_t http_threads = 2;
   int64_t max_connections = 1024;
   int64_t max_request_bytes = int64_t{64} << 20;
+  int64_t request_memory_bytes = int64_t{512} << 20;
+  int64_t body_timeout_s = 300;
+  int64_t min_body_bytes_per_second = int64_t{8} << 10;
   bool allow_multi_status = false;
   std::string request_id_header = "x-request-id";
   int64_t drain_timeout_s = 25;

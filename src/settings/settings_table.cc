@@ -206,6 +206,21 @@ constexpr Setting kSettings[] = {
      "The largest body of a request; larger ones are refused with 413.", Scope::kServer, "",
      "SAGEMAKER_MAX_REQUEST_SIZE",
      [](S& s, Text v) { return SetBytes(s.server.max_request_bytes, v, 1); }},
+    {"max_request_memory", "max-request-memory", "BYTES", "512MiB",
+     "Memory of all requests together until their texts are no longer needed; further ones are "
+     "refused with 503. One request of max_request_size always has room.",
+     Scope::kServer, "", "",
+     [](S& s, Text v) { return SetBytes(s.server.request_memory_bytes, v, 1); }},
+    {"request_body_timeout", "request-body-timeout", "SECONDS", "300",
+     "How long a request's body may take from its first byte to its last; then it is refused "
+     "with 408.",
+     Scope::kServer, "", "",
+     [](S& s, Text v) { return SetCount(s.server.body_timeout_s, v, 1, kMaxSeconds); }},
+    {"min_request_body_rate", "min-request-body-rate", "BYTES", "8KiB",
+     "Bytes a second that a request's body must have come with, from its tenth second on; a "
+     "slower one is refused with 408. 0: any rate.",
+     Scope::kServer, "", "",
+     [](S& s, Text v) { return SetBytes(s.server.min_body_bytes_per_second, v, 0); }},
     {"allow_multi_status", "allow-multi-status", "BOOL", "false",
      "Answer /ping with 207 while a model is being loaded.", Scope::kServer, "", "",
      [](S& s, Text v) { return SetBool(s.server.allow_multi_status, v); }},
