@@ -87,6 +87,7 @@ Result<ResolvedModel> ResolveModel(const ModelArguments& arguments) {
   }
   DRAY_ASSIGN_OR_RETURN(auto loaded, settings::LoadSettings(sources));
   for (const std::string& warning : loaded.warnings) LogWarning(warning);
+  for (const std::string& note : loaded.notes) LogInfo(note);
   resolved.settings = std::move(loaded.settings);
   settings::ModelSettings& model = resolved.settings.model;
   DRAY_ASSIGN_OR_RETURN(resolved.files, serving::LocateModelFiles(model, folder));

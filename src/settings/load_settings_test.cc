@@ -167,8 +167,8 @@ TEST(SettingsTest, WrongValuesAreNamedWithTheirSource) {
             "to 65536");
   EXPECT_EQ(ErrorOf(File({{"option.kv_cache_bytes", "9999999999T"}})).substr(0, 55),
             "serving.properties: option.kv_cache_bytes is \"999999999");
-  EXPECT_EQ(ErrorOf(File({{"option.kv_cache_dtype", "fp8_e5m2"}})),
-            "serving.properties: option.kv_cache_dtype is \"fp8_e5m2\"; processors do not compute "
+  EXPECT_EQ(ErrorOf(File({{"option.kv_cache_dtype", "f8_e5m2"}})),
+            "serving.properties: option.kv_cache_dtype is \"f8_e5m2\"; processors do not compute "
             "with 8-bit floats; int8 takes the same memory");
   EXPECT_EQ(ErrorOf(File({{"option.kv_cache_dtype", "q4_0"}})),
             "serving.properties: option.kv_cache_dtype is \"q4_0\"; it must be one of auto, fp32, "
@@ -217,10 +217,13 @@ TEST(SettingsTest, WhatCannotBeServedIsRefused) {
             std::string::npos);
   EXPECT_NE(ErrorOf(File({{"option.tensor_parallel_degree", "many"}})).find("whole number"),
             std::string::npos);
-  EXPECT_NE(ErrorOf(File({{"engine", "OnnxRuntime"}})).find("Python or MPI"), std::string::npos);
-  EXPECT_NE(ErrorOf(File({{"option.entryPoint", "model.py"}})).find("Python"), std::string::npos);
-  EXPECT_NE(ErrorOf(File({{"option.load_in_8bit", "true"}})).find("quantize=int8_weight_only"),
-            std::string::npos);
+  EXPECT_EQ(ErrorOf(File({{"engine", "OnnxRuntime"}})),
+            "serving.properties: engine is \"OnnxRuntime\", which cannot be served: dray serves "
+            "transformer language models only; remove it, or set it to Python");
+  EXPECT_EQ(ErrorOf(File({{"option.entryPoint", "model.py"}})),
+            "serving.properties: option.entryPoint is \"model.py\", which cannot be served: "
+            "handlers in Python are not in this build; remove it, or set it to "
+            "djl_python.huggingface");
 }
 
 TEST(SettingsTest, ContradictionsAreErrors) {

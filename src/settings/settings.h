@@ -32,6 +32,9 @@ struct ModelSettings {
   std::string model_id;    // a folder or a .gguf file; "" if none was given
   std::string model_name;  // "": the last part of the model's path (serving/load/model_files.h)
   std::string tokenizer;   // "": beside the model
+  // Whether option.entryPoint names a handler that is built into DJLServing, so that a model.py in the
+  // model's folder is not used.
+  bool has_built_in_handler = false;
   WeightDType dtype;
   QuantizationSettings quantization;
   engine::LoadFormat load_format = engine::LoadFormat::kCheckpoint;
