@@ -67,6 +67,8 @@ struct EngineLimits {
   int64_t vocab_size = 0;
   // Prompt and new tokens together.
   int64_t max_context_tokens = 0;
+  // The memory of its key/value cache, including that of a draft model.
+  int64_t cache_bytes = 0;
 };
 
 struct EngineStats {

@@ -43,6 +43,9 @@ struct EngineOptions {
   // Memory for keys and values; 0: enough for max_sequences of max_context_tokens, but at most a
   // quarter of the memory that is free once the weights are loaded.
   int64_t kv_cache_bytes = 0;
+  // What counts as free for that quarter; absent: what the device's allocator calls free. A process
+  // with several models knows better, since a cache takes its memory only as it is used.
+  std::optional<int64_t> free_memory_bytes = std::nullopt;
   // Tokens in a block of the cache; a multiple of 16. 32 keys of one head dimension are
   // two AVX-512 registers.
   int32_t block_size = 32;

@@ -26,9 +26,10 @@ struct Submission {
 
 class TokenEngine final : public Engine {
  public:
-  TokenEngine(std::unique_ptr<LoadedModel> model, std::unique_ptr<LoadedModel> draft,
-              std::unique_ptr<EngineCore> core)
-      : model_(std::move(model)),
+  TokenEngine(std::shared_ptr<kernels::Backend> backend, std::shared_ptr<LoadedModel> model,
+              std::unique_ptr<LoadedModel> draft, std::unique_ptr<EngineCore> core)
+      : backend_(std::move(backend)),
+        model_(std::move(model)),
         draft_(std::move(draft)),
         core_(std::move(core)),
         published_(core_->stats()) {
@@ -76,7 +77,7 @@ class TokenEngine final : public Engine {
 
  private:
   void Loop() {
-    model_->backend->AdoptThread();
+    backend_->AdoptThread();
     while (TakeInbox()) {
       try {
         core_->Step();
@@ -116,7 +117,8 @@ class TokenEngine final : public Engine {
     return !stopping;
   }
 
-  std::unique_ptr<LoadedModel> model_;
+  std::shared_ptr<kernels::Backend> backend_;  // that the core's runner computes on
+  std::shared_ptr<LoadedModel> model_;
   std::unique_ptr<LoadedModel> draft_;  // may be null
   std::unique_ptr<EngineCore> core_;
 
@@ -138,15 +140,26 @@ class TokenEngine final : public Engine {
 
 }  // namespace
 
-Result<std::unique_ptr<Engine>> StartEngine(std::unique_ptr<LoadedModel> model,
+Result<std::unique_ptr<Engine>> StartEngine(std::shared_ptr<LoadedModel> model,
                                             const EngineOptions& options,
                                             std::unique_ptr<LoadedModel> draft,
                                             const RunnerMaker& make_runner) {
   DRAY_ASSIGN_OR_RETURN(auto drafter, MakeDrafter(*model, draft.get(), options.speculation));
   DRAY_ASSIGN_OR_RETURN(auto core,
                         EngineCore::Make(*model, options, std::move(drafter), make_runner));
-  return std::unique_ptr<Engine>(
-      std::make_unique<TokenEngine>(std::move(model), std::move(draft), std::move(core)));
+  auto backend = model->backend;
+  return std::unique_ptr<Engine>(std::make_unique<TokenEngine>(std::move(backend), std::move(model),
+                                                               std::move(draft), std::move(core)));
+}
+
+Result<std::unique_ptr<Engine>> StartEngineOn(std::shared_ptr<kernels::Backend> backend,
+                                              std::shared_ptr<LoadedModel> model,
+                                              const EngineOptions& options) {
+  DRAY_ASSIGN_OR_RETURN(auto drafter, MakeDrafter(*model, nullptr, options.speculation));
+  DRAY_ASSIGN_OR_RETURN(auto core, EngineCore::Make(*model, options, std::move(drafter),
+                                                    MakeLocalRunnerOn(*backend)));
+  return std::unique_ptr<Engine>(std::make_unique<TokenEngine>(std::move(backend), std::move(model),
+                                                               nullptr, std::move(core)));
 }
 
 }  // namespace dray::engine

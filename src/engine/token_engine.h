@@ -14,9 +14,15 @@ namespace dray::engine {
 // Starts the engine's thread. Destroying the engine ends every open request with kCancelled and
 // joins the thread. `draft` is the draft model that options.speculation may ask for; it should
 // share the model's backend. `make_runner` makes the model's runner.
-Result<std::unique_ptr<Engine>> StartEngine(std::unique_ptr<LoadedModel> model,
+Result<std::unique_ptr<Engine>> StartEngine(std::shared_ptr<LoadedModel> model,
                                             const EngineOptions& options,
                                             std::unique_ptr<LoadedModel> draft = nullptr,
                                             const RunnerMaker& make_runner = MakeLocalRunner);
+
+// Starts one of several engines that share the weights of `model`: it has a cache of its own and
+// computes on `backend`, which no other engine uses.
+Result<std::unique_ptr<Engine>> StartEngineOn(std::shared_ptr<kernels::Backend> backend,
+                                              std::shared_ptr<LoadedModel> model,
+                                              const EngineOptions& options);
 
 }  // namespace dray::engine

@@ -15,6 +15,11 @@ int64_t BlocksWanted(int64_t context, const EngineOptions& options) {
   return DivideRoundUp<int64_t>(context, options.block_size) * options.max_sequences;
 }
 
+int64_t FreeBytes(const LoadedModel& model, const EngineOptions& options) {
+  if (options.free_memory_bytes) return std::max<int64_t>(0, *options.free_memory_bytes);
+  return model.backend->memory().allocator().FreeBytes();
+}
+
 Status CheckOptions(const LoadedModel& model, const EngineOptions& options) {
   const int64_t most = model.description.config.stack.max_positions;
   if (options.max_context_tokens < 0 || options.max_context_tokens > most) {
@@ -57,9 +62,8 @@ Result<CacheSize> ChooseCacheSize(const LoadedModel& model, const EngineOptions&
   const bool context_asked = options.max_context_tokens > 0;
   size.max_context_tokens = context_asked ? options.max_context_tokens : config.stack.max_positions;
 
-  const int64_t budget = options.kv_cache_bytes > 0
-                             ? options.kv_cache_bytes
-                             : model.backend->memory().allocator().FreeBytes() / 4;
+  const int64_t budget =
+      options.kv_cache_bytes > 0 ? options.kv_cache_bytes : FreeBytes(model, options) / 4;
   const int64_t fitting = std::min<int64_t>(
       budget / block_bytes, std::numeric_limits<int32_t>::max() / options.block_size);
   const int64_t wanted = BlocksWanted(size.max_context_tokens, options);

@@ -34,9 +34,10 @@ FailureScope ScopeOf(const Status& status) {
 
 class LocalRunner final : public ModelRunner {
  public:
-  LocalRunner(LoadedModel& model, model::KvCache cache, std::unique_ptr<model::Decoder> decoder,
-              int64_t rows_at_once)
+  LocalRunner(const LoadedModel& model, kernels::Backend& backend, model::KvCache cache,
+              std::unique_ptr<model::Decoder> decoder, int64_t rows_at_once)
       : model_(model),
+        backend_(backend),
         cache_(std::move(cache)),
         decoder_(std::move(decoder)),
         rows_at_once_(static_cast<size_t>(rows_at_once)),
@@ -84,7 +85,7 @@ class LocalRunner final : public ModelRunner {
 
   // Waits for the processors, then copies blocks and runs the forward pass.
   Status Begin() {
-    turn_.emplace(*model_.backend, static_cast<int64_t>(step_->batch.ids.size()));
+    turn_.emplace(backend_, static_cast<int64_t>(step_->batch.ids.size()));
     start_ = Clock::now();
     CopyBlocks();
     if (step_->batch.ids.empty()) return OkStatus();
@@ -94,15 +95,15 @@ class LocalRunner final : public ModelRunner {
   void CopyBlocks() {
     if (step_->copy_from.empty()) return;
     for (int64_t layer = 0; layer < model_.description.config.stack.num_layers; ++layer) {
-      model_.backend->ops().CopyBlocks(
-          {.cache = cache_.Layer(layer),
-           .from = step_->copy_from.data(),
-           .to = step_->copy_to.data(),
-           .num_copies = static_cast<int64_t>(step_->copy_from.size())});
+      backend_.ops().CopyBlocks({.cache = cache_.Layer(layer),
+                                 .from = step_->copy_from.data(),
+                                 .to = step_->copy_to.data(),
+                                 .num_copies = static_cast<int64_t>(step_->copy_from.size())});
     }
   }
 
-  LoadedModel& model_;
+  const LoadedModel& model_;
+  kernels::Backend& backend_;
   model::KvCache cache_;
   std::unique_ptr<model::Decoder> decoder_;
   size_t rows_at_once_;
@@ -115,17 +116,27 @@ class LocalRunner final : public ModelRunner {
   Clock::time_point start_;
 };
 
-}  // namespace
-
-Result<std::unique_ptr<ModelRunner>> MakeLocalRunner(LoadedModel& model, const RunnerSpec& spec) {
+Result<std::unique_ptr<ModelRunner>> MakeRunner(const LoadedModel& model, kernels::Backend& backend,
+                                                const RunnerSpec& spec) {
   const model::ModelConfig& config = model.description.config;
   model::DecoderLimits limits = spec.step;
   limits.max_logit_rows = RowsAtOnce(config.vocab_size, limits.max_logit_rows);
-  DRAY_ASSIGN_OR_RETURN(auto cache, model::KvCache::Make(*model.backend, config.stack, spec.cache));
-  DRAY_ASSIGN_OR_RETURN(auto decoder,
-                        model::Decoder::Make(config, model.weights, *model.backend, limits));
+  DRAY_ASSIGN_OR_RETURN(auto cache, model::KvCache::Make(backend, config.stack, spec.cache));
+  DRAY_ASSIGN_OR_RETURN(auto decoder, model::Decoder::Make(config, model.weights, backend, limits));
   return std::unique_ptr<ModelRunner>(std::make_unique<LocalRunner>(
-      model, std::move(cache), std::move(decoder), limits.max_logit_rows));
+      model, backend, std::move(cache), std::move(decoder), limits.max_logit_rows));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<ModelRunner>> MakeLocalRunner(LoadedModel& model, const RunnerSpec& spec) {
+  return MakeRunner(model, *model.backend, spec);
+}
+
+RunnerMaker MakeLocalRunnerOn(kernels::Backend& backend) {
+  return [&backend](LoadedModel& model, const RunnerSpec& spec) {
+    return MakeRunner(model, backend, spec);
+  };
 }
 
 }  // namespace dray::engine
