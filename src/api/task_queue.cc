@@ -12,10 +12,7 @@ namespace dray::api {
 
 TaskQueue::TaskQueue(int num_threads) {
   try {
-    threads_.emplace_back([this] { Run(Takes::kSmall); });
-    for (int i = 0; i < NumLargeAtOnce(num_threads); ++i) {
-      threads_.emplace_back([this] { Run(Takes::kAll); });
-    }
+    for (int i = 0; i < std::max(1, num_threads); ++i) threads_.emplace_back([this] { Run(); });
   } catch (const std::system_error&) {
     // Those that have started must end before the error goes on.
     Stop();
@@ -34,35 +31,21 @@ void TaskQueue::Stop() {
   for (std::thread& thread : threads_) thread.join();
 }
 
-int TaskQueue::NumLargeAtOnce(int num_threads) { return std::max(1, num_threads - 1); }
-
-void TaskQueue::Add(TaskSize size, std::function<void()> task) {
+void TaskQueue::Add(std::function<void()> task) {
   {
     const std::lock_guard lock(mutex_);
-    (size == TaskSize::kSmall ? small_ : large_).push_back(std::move(task));
+    tasks_.push_back(std::move(task));
   }
-  // All of them, for one alone might be the one that may not take it.
-  ready_.notify_all();
+  ready_.notify_one();
 }
 
-bool TaskQueue::HasTask(Takes takes) const {
-  return !small_.empty() || (takes == Takes::kAll && !large_.empty());
-}
-
-std::function<void()> TaskQueue::Take(Takes takes) {
-  // Large ones first where they may run: small ones have a thread that nothing large delays.
-  auto& tasks = takes == Takes::kAll && !large_.empty() ? large_ : small_;
-  std::function<void()> task = std::move(tasks.front());
-  tasks.pop_front();
-  return task;
-}
-
-void TaskQueue::Run(Takes takes) {
+void TaskQueue::Run() {
   std::unique_lock lock(mutex_);
   while (true) {
-    ready_.wait(lock, [this, takes] { return stop_ || HasTask(takes); });
+    ready_.wait(lock, [this] { return stop_ || !tasks_.empty(); });
     if (stop_) return;
-    const std::function<void()> task = Take(takes);
+    const auto task = std::move(tasks_.front());
+    tasks_.pop_front();
     lock.unlock();
     try {
       task();

@@ -4,9 +4,8 @@
 
 #include <utility>
 
-#include "base/file.h"
 #include "base/log.h"
-#include "checkpoint/gguf/gguf_files.h"
+#include "serving/load/resolve_model.h"
 #include "settings/load_settings.h"
 #include "settings/settings_table.h"
 
@@ -15,18 +14,15 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr uint64_t kMaxPropertiesBytes = 1 << 20;
-
-Result<Properties> ReadPropertiesFile(const fs::path& path) {
-  DRAY_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxPropertiesBytes));
-  auto properties = ParseProperties(text);
-  if (!properties.ok()) return properties.status().WithPrefix(path.string());
-  return properties;
-}
-
-Result<Properties> ReadOptionalProperties(const fs::path& path) {
-  if (!HasEntry(path)) return Properties();
-  return ReadPropertiesFile(path);
+Result<settings::SettingSources> ReadSources(const ModelArguments& arguments) {
+  settings::SettingSources sources;
+  sources.environment = settings::ReadEnvironment();
+  sources.flags = arguments.flags;
+  if (!arguments.config_file.empty()) {
+    DRAY_ASSIGN_OR_RETURN(sources.config_properties,
+                          serving::ReadPropertiesFile(arguments.config_file));
+  }
+  return sources;
 }
 
 bool IsFolder(const fs::path& path) {
@@ -74,26 +70,26 @@ Result<ResolvedModel> ResolveModel(const ModelArguments& arguments) {
     DRAY_ASSIGN_OR_RETURN(resolved.demo, DemoModel::Extract());
     folder = resolved.demo->dir();
   }
-  settings::SettingSources sources;
-  sources.environment = settings::ReadEnvironment();
-  sources.flags = arguments.flags;
-  if (!arguments.config_file.empty()) {
-    DRAY_ASSIGN_OR_RETURN(sources.config_properties, ReadPropertiesFile(arguments.config_file));
-  }
-  // A single file has no properties: those in its folder may belong to another model.
-  if (!folder.empty() && !checkpoint::IsGgufFile(folder)) {
-    DRAY_ASSIGN_OR_RETURN(sources.serving_properties,
-                          ReadOptionalProperties(folder / "serving.properties"));
-  }
-  DRAY_ASSIGN_OR_RETURN(auto loaded, settings::LoadSettings(sources));
+  DRAY_ASSIGN_OR_RETURN(resolved.sources, ReadSources(arguments));
+  settings::SettingSources sources = resolved.sources;
+  if (resolved.demo) sources.config_properties.try_emplace("model_name", kDemoModelName);
+  DRAY_ASSIGN_OR_RETURN(auto files, serving::ResolveModelFiles(std::move(sources), folder));
+  for (const std::string& warning : files.warnings) LogWarning(warning);
+  resolved.settings = std::move(files.settings);
+  resolved.files = std::move(files.files);
+  return resolved;
+}
+
+Result<ResolvedModel> ResolveServer(const ModelArguments& arguments) {
+  if (!arguments.model.empty()) return ResolveModel(arguments);
+  ResolvedModel resolved;
+  DRAY_ASSIGN_OR_RETURN(resolved.sources, ReadSources(arguments));
+  DRAY_ASSIGN_OR_RETURN(auto loaded, settings::LoadSettings(resolved.sources));
+  const settings::ServerSettings& server = loaded.settings.server;
+  const bool has_list = !server.model_store.empty() || server.load_models != "ALL";
+  if (!has_list || !loaded.settings.model.model_id.empty()) return ResolveModel(arguments);
   for (const std::string& warning : loaded.warnings) LogWarning(warning);
-  for (const std::string& note : loaded.notes) LogInfo(note);
   resolved.settings = std::move(loaded.settings);
-  settings::ModelSettings& model = resolved.settings.model;
-  DRAY_ASSIGN_OR_RETURN(resolved.files, serving::LocateModelFiles(model, folder));
-  if (model.model_name.empty()) {
-    model.model_name = resolved.demo ? kDemoModelName : serving::ModelNameOf(resolved.files.model);
-  }
   return resolved;
 }
 

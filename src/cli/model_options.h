@@ -10,6 +10,7 @@
 #include "cli/demo_model.h"
 #include "cli/flags/flags.h"
 #include "serving/load/model_files.h"
+#include "settings/load_settings.h"
 #include "settings/settings.h"
 
 namespace dray::cli {
@@ -35,6 +36,8 @@ FlagTarget TakeFlag(const std::string& flag, ModelArguments& arguments);
 // The settings, and the model that they name.
 struct ResolvedModel {
   settings::Settings settings;  // with the model's name
+  // Where they are from, but for what belongs to this model alone.
+  settings::SettingSources sources;
   serving::ModelFiles files;
   std::optional<DemoModel> demo;  // keeps the demo model's files until it is loaded
 };
@@ -42,5 +45,9 @@ struct ResolvedModel {
 // Reads config.properties, the environment, the model's serving.properties and the flags; later
 // ones win. Logs a warning for each key that has no effect.
 Result<ResolvedModel> ResolveModel(const ModelArguments& arguments);
+
+// The same for a server, which may name its models by model_store and load_models instead: the files
+// are empty if no model is named.
+Result<ResolvedModel> ResolveServer(const ModelArguments& arguments);
 
 }  // namespace dray::cli

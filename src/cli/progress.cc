@@ -42,8 +42,9 @@ void ProgressLine::Update(uint64_t done, uint64_t total) {
 
 Result<std::shared_ptr<serving::ServedModel>> OpenWithProgress(const ResolvedModel& resolved) {
   ProgressLine line("loading");
-  return serving::OpenModel(resolved.settings.model, resolved.files,
-                            [&](uint64_t done, uint64_t total) { line.Update(done, total); });
+  return serving::OpenModel(
+      resolved.settings.model, resolved.files,
+      {.progress = [&](uint64_t done, uint64_t total) { line.Update(done, total); }});
 }
 
 }  // namespace dray::cli

@@ -43,10 +43,9 @@ size_t Headers::Count(std::string_view name) const {
   }));
 }
 
-BodyLease Request::DropBody() {
-  // Assigning an empty string would keep the memory.
-  std::string().swap(body);
-  return std::exchange(body_lease, {});
+void Request::DropBody() {
+  body = std::string();
+  body_lease = BodyLease();
 }
 
 const std::string* Request::QueryParameter(std::string_view name) const {

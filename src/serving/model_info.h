@@ -1,6 +1,7 @@
 // What a server tells of one of its models.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "base/status.h"
@@ -21,10 +22,14 @@ enum class ModelOrigin { kStartUp, kRunTime };
 struct ModelInfo {
   std::string name;
   std::string version;
+  std::string url;  // as it was registered
   ModelOrigin origin = ModelOrigin::kRunTime;
   ModelState state = ModelState::kPending;
   // Why it failed.
   Status failure = {};
+  // How far its weights are read; the total is 0 until it is known.
+  uint64_t loaded_bytes = 0;
+  uint64_t total_bytes = 0;
 };
 
 }  // namespace dray::serving

@@ -37,6 +37,12 @@ struct Wording {
   Status operator()(const ModelNotReady& r) const {
     return Unavailable(fmt::format("model \"{}\" is {}; try again later", r.name, NameOf(r.state)));
   }
+  Status operator()(const ModelExists& r) const {
+    return Invalid(
+        fmt::format("there is already a model \"{}\" of version \"{}\"; unregister it "
+                    "first, or give another version",
+                    r.name, r.version));
+  }
   Status operator()(const ModelDraining& r) const {
     return Unavailable(fmt::format("model \"{}\" is shutting down", r.name));
   }

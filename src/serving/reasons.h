@@ -25,6 +25,12 @@ struct ModelNotReady {
   ModelState state = ModelState::kPending;
 };
 
+// There is a model of that name and version already.
+struct ModelExists {
+  std::string name;
+  std::string version;
+};
+
 // The model refuses new requests, since it or the server is ending.
 struct ModelDraining {
   std::string name;
@@ -68,8 +74,8 @@ struct TimedOut {
 
 // A Status stands for everything that no caller treats apart: errors of the tokenizer and of the
 // engine, and what cancelled the request.
-using Reason = std::variant<Status, ModelUnknown, ModelNotReady, ModelDraining, QueueFull,
-                            PromptEmpty, PromptTooLarge, PromptTooLong, NewTokensTooMany,
+using Reason = std::variant<Status, ModelUnknown, ModelNotReady, ModelExists, ModelDraining,
+                            QueueFull, PromptEmpty, PromptTooLarge, PromptTooLong, NewTokensTooMany,
                             MaxLengthTooShort, TimedOut, sampling::ParamProblem>;
 
 // The reason in neutral words, with parameters spelt by `spell`.

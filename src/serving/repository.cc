@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 #include <thread>
 #include <utility>
 
@@ -31,27 +32,43 @@ void Release(std::shared_ptr<ServedModel> model) {
 
 }  // namespace
 
-std::vector<ModelRepository::Entry>::iterator ModelRepository::FindEntry(std::string_view name,
+std::vector<ModelRepository::Place>::iterator ModelRepository::FindPlace(std::string_view name,
                                                                          std::string_view version) {
-  return std::find_if(entries_.begin(), entries_.end(), [&](const Entry& entry) {
+  return std::find_if(places_.begin(), places_.end(), [&](const Place& entry) {
     return entry.info.name == name && entry.info.version == version;
   });
 }
 
-ModelRepository::Entry& ModelRepository::At(std::string_view name, std::string_view version) {
-  const auto entry = FindEntry(name, version);
-  DRAY_CHECK(entry != entries_.end());
+ModelRepository::Place& ModelRepository::At(std::string_view name, std::string_view version) {
+  const auto entry = FindPlace(name, version);
+  DRAY_CHECK(entry != places_.end());
   return *entry;
 }
 
-Status ModelRepository::AddPending(std::string name, std::string version, ModelOrigin origin) {
+uint64_t ModelRepository::FewestTurns(std::string_view name) const {
+  std::optional<uint64_t> fewest;
+  for (const Place& place : places_) {
+    if (place.info.name == name)
+      fewest = std::min(fewest.value_or(place.num_turns), place.num_turns);
+  }
+  return fewest.value_or(0);
+}
+
+Status ModelRepository::AddPending(std::string name, std::string version, ModelOrigin origin,
+                                   std::string url) {
   const std::lock_guard lock(mutex_);
-  if (FindEntry(name, version) != entries_.end()) {
+  if (FindPlace(name, version) != places_.end()) {
     return {StatusCode::kInvalidArgument,
             fmt::format("there is already a model \"{}\" of version \"{}\"", name, version)};
   }
-  ModelInfo info{.name = std::move(name), .version = std::move(version), .origin = origin};
-  entries_.push_back({std::move(info), nullptr});
+  Place place;
+  // A new version gets no more than its share of the requests.
+  place.num_turns = FewestTurns(name);
+  place.info = {.name = std::move(name),
+                .version = std::move(version),
+                .url = std::move(url),
+                .origin = origin};
+  places_.push_back(std::move(place));
   return OkStatus();
 }
 
@@ -60,16 +77,24 @@ void ModelRepository::SetLoading(std::string_view name, std::string_view version
   At(name, version).info.state = ModelState::kLoading;
 }
 
+void ModelRepository::SetProgress(std::string_view name, std::string_view version,
+                                  uint64_t loaded_bytes, uint64_t total_bytes) {
+  const std::lock_guard lock(mutex_);
+  ModelInfo& info = At(name, version).info;
+  info.loaded_bytes = loaded_bytes;
+  info.total_bytes = total_bytes;
+}
+
 void ModelRepository::SetReady(std::shared_ptr<ServedModel> model) {
   const std::lock_guard lock(mutex_);
-  Entry& entry = At(model->options().name, model->options().version);
+  Place& entry = At(model->options().name, model->options().version);
   entry.info.state = ModelState::kReady;
   entry.model = std::move(model);
 }
 
 void ModelRepository::SetFailed(std::string_view name, std::string_view version, Status failure) {
   const std::lock_guard lock(mutex_);
-  Entry& entry = At(name, version);
+  Place& entry = At(name, version);
   entry.info.state = ModelState::kFailed;
   entry.info.failure = std::move(failure);
 }
@@ -77,31 +102,49 @@ void ModelRepository::SetFailed(std::string_view name, std::string_view version,
 OrReason<std::shared_ptr<ServedModel>> ModelRepository::Find(std::string_view name,
                                                              std::string_view version) const {
   const std::lock_guard lock(mutex_);
-  const Entry* found = nullptr;
-  for (const Entry& entry : entries_) {
-    if (entry.info.name != name || (!version.empty() && entry.info.version != version)) continue;
-    const bool better = found == nullptr || entry.info.state == ModelState::kReady ||
-                        found->info.state != ModelState::kReady;
-    if (better) found = &entry;
+  const Place* found = nullptr;
+  for (const Place& place : places_) {
+    if (place.info.name != name || (!version.empty() && place.info.version != version)) continue;
+    const bool ready = place.info.state == ModelState::kReady;
+    const bool found_ready = found != nullptr && found->info.state == ModelState::kReady;
+    const bool better = found == nullptr || (ready && !found_ready) ||
+                        (ready && place.num_turns < found->num_turns);
+    if (better) found = &place;
   }
   if (found == nullptr) return Reason(ModelUnknown{std::string(name), std::string(version)});
-  if (found->info.state == ModelState::kReady) return found->model;
-  return Reason(ModelNotReady{std::string(name), found->info.state});
+  if (found->info.state != ModelState::kReady) {
+    return Reason(ModelNotReady{std::string(name), found->info.state});
+  }
+  if (version.empty()) ++found->num_turns;
+  return found->model;
 }
 
 std::string ModelRepository::OnlyName() const {
   const std::lock_guard lock(mutex_);
-  if (entries_.empty()) return "";
-  const std::string& name = entries_.front().info.name;
-  const bool only = std::all_of(entries_.begin(), entries_.end(),
-                                [&](const Entry& entry) { return entry.info.name == name; });
-  return only ? name : "";
+  std::string only;
+  for (const Place& place : places_) {
+    if (place.info.origin != ModelOrigin::kStartUp || place.info.name == only) continue;
+    if (!only.empty()) return "";
+    only = place.info.name;
+  }
+  return only;
+}
+
+std::vector<ModelRepository::Entry> ModelRepository::Versions(std::string_view name,
+                                                              std::string_view version) const {
+  const std::lock_guard lock(mutex_);
+  std::vector<Entry> versions;
+  for (const Place& place : places_) {
+    if (place.info.name != name || (!version.empty() && place.info.version != version)) continue;
+    if (place.info.state != ModelState::kUnloading) versions.push_back(place);
+  }
+  return versions;
 }
 
 std::vector<ModelInfo> ModelRepository::List() const {
   const std::lock_guard lock(mutex_);
   std::vector<ModelInfo> infos;
-  for (const Entry& entry : entries_) {
+  for (const Place& entry : places_) {
     infos.push_back(entry.info);
     if (entry.info.state == ModelState::kReady && !entry.model->healthy()) {
       infos.back().state = ModelState::kFailed;
@@ -113,7 +156,7 @@ std::vector<ModelInfo> ModelRepository::List() const {
 
 bool ModelRepository::StartUpDone() const {
   const std::lock_guard lock(mutex_);
-  return std::none_of(entries_.begin(), entries_.end(), [](const Entry& entry) {
+  return std::none_of(places_.begin(), places_.end(), [](const Place& entry) {
     return entry.info.origin == ModelOrigin::kStartUp &&
            (entry.info.state == ModelState::kPending || entry.info.state == ModelState::kLoading);
   });
@@ -124,12 +167,13 @@ Status ModelRepository::Remove(std::string_view name, std::string_view version,
   std::shared_ptr<ServedModel> model;
   {
     const std::lock_guard lock(mutex_);
-    const auto entry = FindEntry(name, version);
-    if (entry == entries_.end()) {
+    const auto entry = FindPlace(name, version);
+    if (entry == places_.end()) {
       return ToStatus(ModelUnknown{std::string(name), std::string(version)});
     }
     const ModelState state = entry->info.state;
-    if (state == ModelState::kLoading || state == ModelState::kUnloading) {
+    if (state == ModelState::kPending || state == ModelState::kLoading ||
+        state == ModelState::kUnloading) {
       return ToStatus(ModelNotReady{std::string(name), state});
     }
     entry->info.state = ModelState::kUnloading;
@@ -144,13 +188,19 @@ Status ModelRepository::Remove(std::string_view name, std::string_view version,
     Release(std::move(model));
   }
   const std::lock_guard lock(mutex_);
-  entries_.erase(FindEntry(name, version));
+  places_.erase(FindPlace(name, version));
   return OkStatus();
+}
+
+void ModelRepository::Forget(std::string_view name, std::string_view version) {
+  const std::lock_guard lock(mutex_);
+  DRAY_CHECK(At(name, version).model == nullptr);
+  places_.erase(FindPlace(name, version));
 }
 
 void ModelRepository::BeginDrain() {
   const std::lock_guard lock(mutex_);
-  for (const Entry& entry : entries_) {
+  for (const Place& entry : places_) {
     if (entry.model != nullptr) entry.model->BeginDrain();
   }
 }

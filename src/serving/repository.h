@@ -4,6 +4,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -21,21 +22,31 @@ class ModelRepository {
  public:
   // A model that will be loaded. kInvalidArgument if there is one of that name and version.
   Status AddPending(std::string name, std::string version,
-                    ModelOrigin origin = ModelOrigin::kRunTime);
+                    ModelOrigin origin = ModelOrigin::kRunTime, std::string url = {});
   // The stages of its loading; it must have been added. A model that failed may be loaded again.
   void SetLoading(std::string_view name, std::string_view version);
+  void SetProgress(std::string_view name, std::string_view version, uint64_t loaded_bytes,
+                   uint64_t total_bytes);
   void SetReady(std::shared_ptr<ServedModel> model);
   void SetFailed(std::string_view name, std::string_view version, Status failure);
 
-  // `version` "" means the last one added that is ready, or else the last one added. The reasons
-  // are ModelUnknown and ModelNotReady.
+  // `version` "" means any: those that are ready take turns. The reasons are ModelUnknown and
+  // ModelNotReady.
   OrReason<std::shared_ptr<ServedModel>> Find(std::string_view name,
                                               std::string_view version) const;
-  // The name that a request means which names no model: the only one; "" if there are more, or
-  // none.
+  // The name that a request means which names no model: the only one of the start; "" if there are
+  // more, or none.
   std::string OnlyName() const;
   // In the order they were added. A ready model whose engine has died counts as failed.
   std::vector<ModelInfo> List() const;
+  // A model's state, and itself unless it is not ready.
+  struct Entry {
+    ModelInfo info;
+    std::shared_ptr<ServedModel> model;
+  };
+  // The versions of a model, or one of them if `version` is not "", but for those that are being
+  // unloaded. In the order they were added.
+  std::vector<Entry> Versions(std::string_view name, std::string_view version) const;
   // Whether every model of kStartUp has become ready (or was removed since).
   bool StartUpDone() const;
 
@@ -46,20 +57,24 @@ class ModelRepository {
   Status Remove(std::string_view name, std::string_view version,
                 std::chrono::steady_clock::time_point deadline);
 
+  // Takes a model out that is not ready and is not being unloaded.
+  void Forget(std::string_view name, std::string_view version);
+
   // Every model refuses new requests from now on.
   void BeginDrain();
 
  private:
-  struct Entry {
-    ModelInfo info;
-    std::shared_ptr<ServedModel> model;
+  struct Place : Entry {
+    // How often Find has chosen it among the versions of its name; the fewest turns come first.
+    mutable uint64_t num_turns = 0;
   };
-  // The place of an entry, which must exist.
-  Entry& At(std::string_view name, std::string_view version);
-  std::vector<Entry>::iterator FindEntry(std::string_view name, std::string_view version);
+  // The place of a model, which must exist.
+  Place& At(std::string_view name, std::string_view version);
+  std::vector<Place>::iterator FindPlace(std::string_view name, std::string_view version);
+  uint64_t FewestTurns(std::string_view name) const;
 
   mutable std::mutex mutex_;
-  std::vector<Entry> entries_;
+  std::vector<Place> places_;
 };
 
 }  // namespace dray::serving

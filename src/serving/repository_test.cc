@@ -44,24 +44,55 @@ TEST(ModelRepositoryTest, AFailedModelSaysWhy) {
   EXPECT_EQ(repository.Find("m", "1").status().code(), StatusCode::kUnavailable);
 }
 
-TEST(ModelRepositoryTest, FindsVersionsAndTheOnlyName) {
+TEST(ModelRepositoryTest, VersionsTakeTurns) {
   ModelRepository repository;
-  EXPECT_EQ(repository.OnlyName(), "");
   FakeEngine* engine = nullptr;
-  for (const char* version : {"1", "2"}) {
+  const auto add = [&](const char* version) {
     ASSERT_TRUE(repository.AddPending("m", version).ok());
     repository.SetReady(MakeModel("m", version, &engine));
-  }
-  EXPECT_EQ(repository.OnlyName(), "m");
-  EXPECT_EQ((*repository.Find("m", ""))->options().version, "2");
-  EXPECT_EQ((*repository.Find("m", "1"))->options().version, "1");
+  };
+  const auto find = [&](int count) {
+    std::string versions;
+    for (int i = 0; i < count; ++i) versions += (*repository.Find("m", ""))->options().version;
+    return versions;
+  };
+  add("1");
+  EXPECT_EQ(find(4), "1111");
+  add("2");
+  EXPECT_EQ(find(6), "121212");
+  EXPECT_EQ((*repository.Find("m", "2"))->options().version, "2");
   EXPECT_EQ(repository.Find("m", "3").status().code(), StatusCode::kNotFound);
-  // A version that is still being loaded takes nothing from the one that serves.
+  // A version that is still being loaded has no turn.
   ASSERT_TRUE(repository.AddPending("m", "3").ok());
-  EXPECT_EQ((*repository.Find("m", ""))->options().version, "2");
+  EXPECT_EQ(find(3), "121");
   EXPECT_FALSE(repository.Find("m", "3").ok());
-  ASSERT_TRUE(repository.AddPending("n", "").ok());
+  EXPECT_EQ(repository.Versions("m", "").size(), 3U);
+  EXPECT_EQ(repository.Versions("m", "2").size(), 1U);
+  EXPECT_TRUE(repository.Versions("n", "").empty());
+}
+
+TEST(ModelRepositoryTest, TheOnlyNameIsThatOfTheStart) {
+  ModelRepository repository;
   EXPECT_EQ(repository.OnlyName(), "");
+  ASSERT_TRUE(repository.AddPending("later", "").ok());
+  EXPECT_EQ(repository.OnlyName(), "");
+  ASSERT_TRUE(repository.AddPending("m", "1", ModelOrigin::kStartUp).ok());
+  ASSERT_TRUE(repository.AddPending("m", "2", ModelOrigin::kStartUp).ok());
+  EXPECT_EQ(repository.OnlyName(), "m");
+  ASSERT_TRUE(repository.AddPending("n", "", ModelOrigin::kStartUp).ok());
+  EXPECT_EQ(repository.OnlyName(), "");
+  repository.Forget("n", "");
+  EXPECT_EQ(repository.OnlyName(), "m");
+}
+
+TEST(ModelRepositoryTest, TellsHowFarAModelIsLoaded) {
+  ModelRepository repository;
+  ASSERT_TRUE(repository.AddPending("m", "", ModelOrigin::kRunTime, "/path").ok());
+  repository.SetProgress("m", "", 5, 20);
+  const ModelInfo info = repository.List()[0];
+  EXPECT_EQ(info.url, "/path");
+  EXPECT_EQ(info.loaded_bytes, 5U);
+  EXPECT_EQ(info.total_bytes, 20U);
 }
 
 TEST(ModelRepositoryTest, StartUpIsDoneWhenItsModelsAre) {

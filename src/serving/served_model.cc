@@ -75,6 +75,13 @@ void ServedModel::CancelAll(const Reason& reason) {
   }
 }
 
+WorkerGroupStatus ServedModel::workers() const {
+  WorkerGroupStatus status;
+  status.workers.push_back({.id = 1, .start_time = start_time_});
+  status.num_queued = engine_->stats().waiting_sequences;
+  return status;
+}
+
 void ServedModel::Watch() {
   std::unique_lock lock(mutex_);
   while (!stopping_.wait_for(lock, kWatchInterval, [this] { return stop_; })) {

@@ -30,6 +30,11 @@ struct ModelOptions {
   // Requests that may wait beside those that run; Submit refuses more than their sum.
   int64_t job_queue_size = 1000;
   int64_t max_running = 32;
+  // Requests that a worker takes together; 1: each as soon as it has room.
+  int64_t batch_size = 1;
+  std::chrono::milliseconds max_batch_delay{100};
+  // How long a worker beyond the fewest may have nothing to do.
+  std::chrono::seconds max_idle_time{60};
   // The longest time until the first token, and between two tokens.
   std::chrono::milliseconds predict_timeout{120'000};
   std::chrono::milliseconds chunked_read_timeout{120'000};
@@ -39,6 +44,22 @@ struct ModelOptions {
   settings::OutputFormat output_format = settings::OutputFormat::kByRequest;
   // What a request that does not say "stream" means.
   bool stream_by_default = false;
+  // What the model has taken of the server's memory, for as long as it lives (load/memory_budget.h).
+  std::shared_ptr<const void> memory = nullptr;
+};
+
+// One engine of a model.
+struct WorkerStatus {
+  int64_t id = 0;
+  std::chrono::system_clock::time_point start_time;
+  bool ready = true;  // false: it ends what it has begun, and takes no more
+};
+
+struct WorkerGroupStatus {
+  int64_t min_workers = 1;
+  int64_t max_workers = 1;
+  std::vector<WorkerStatus> workers;
+  int64_t num_queued = 0;  // accepted requests that no worker has taken
 };
 
 class ServedModel {
@@ -71,6 +92,7 @@ class ServedModel {
   int64_t num_in_flight() const { return admission_.count(); }
 
   const ModelOptions& options() const { return options_; }
+  WorkerGroupStatus workers() const;
   engine::EngineStats stats() const { return engine_->stats(); }
   engine::EngineLimits limits() const { return engine_->limits(); }
 
@@ -83,6 +105,7 @@ class ServedModel {
   Admission admission_;
   const std::unique_ptr<TextCodec> codec_;
   std::unique_ptr<engine::Engine> engine_;
+  const std::chrono::system_clock::time_point start_time_ = std::chrono::system_clock::now();
 
   std::mutex mutex_;
   std::condition_variable stopping_;

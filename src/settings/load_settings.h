@@ -1,5 +1,5 @@
-// Settings from their sources: flags, serving.properties, the environment (OPTION_*, SERVING_* and the
-// names of foreign/environment_names.h) and config.properties.
+// Settings from their sources: flags, serving.properties, the environment (OPTION_*, SERVING_* and a
+// few more names) and config.properties.
 #pragma once
 
 #include <map>
@@ -19,6 +19,8 @@ struct SettingSources {
   Properties serving_properties;
   // By the flag's name, without dashes.
   std::map<std::string, std::string> flags;
+  // What a client said when it registered the model: keys of serving.properties.
+  Properties registration = {};
 };
 
 struct LoadedSettings {
@@ -26,8 +28,6 @@ struct LoadedSettings {
   // Keys that are understood but have no effect here: one sentence for each, which names the key
   // and its source.
   std::vector<std::string> warnings;
-  // What the log should say of the choices that were made.
-  std::vector<std::string> notes;
 };
 
 // kInvalidArgument or kUnsupported for the first key that is wrong, unknown or contradictory; the

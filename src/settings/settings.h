@@ -20,21 +20,29 @@ struct ServerSettings {
   int64_t http_threads = 2;
   int64_t max_connections = 1024;
   int64_t max_request_bytes = int64_t{64} << 20;
-  int64_t request_memory_bytes = int64_t{512} << 20;
-  int64_t body_timeout_s = 300;
-  int64_t min_body_bytes_per_second = int64_t{8} << 10;
   bool allow_multi_status = false;
+  bool wait_model_loading = true;
+  // The models of the start beside the one that the command line names: serving/manager/start_up_models.h.
+  std::string model_store;
+  std::string load_models = "ALL";
+  std::string model_url_pattern;  // "": no request may have a model loaded
+  std::string unpack_dir;         // "": in the folder for temporary files
   std::string request_id_header = "x-request-id";
   int64_t drain_timeout_s = 25;
+};
+
+// How many workers a model has; 0: not set. The numbers for processors go over the plain ones.
+struct WorkerSettings {
+  int64_t min_workers = 0;
+  int64_t max_workers = 0;
+  int64_t cpu_min_workers = 0;
+  int64_t cpu_max_workers = 0;
 };
 
 struct ModelSettings {
   std::string model_id;    // a folder or a .gguf file; "" if none was given
   std::string model_name;  // "": the last part of the model's path (serving/load/model_files.h)
   std::string tokenizer;   // "": beside the model
-  // Whether option.entryPoint names a handler that is built into DJLServing, so that a model.py in the
-  // model's folder is not used.
-  bool has_built_in_handler = false;
   WeightDType dtype;
   QuantizationSettings quantization;
   engine::LoadFormat load_format = engine::LoadFormat::kCheckpoint;
@@ -52,8 +60,17 @@ struct ModelSettings {
   int64_t block_size = 0;
   SpeculationSettings speculation;
 
+  // Its place beside other models.
+  WorkerSettings workers;
+  int64_t max_idle_time_s = 60;
+  int64_t retry_threshold = 0;
+  int64_t required_memory_mb = 0;
+  int64_t reserved_memory_mb = 500;
+
   // Its requests.
   int64_t job_queue_size = 1000;
+  int64_t batch_size = 1;
+  int64_t max_batch_delay_ms = 100;
   int64_t predict_timeout_s = 120;
   int64_t chunked_read_timeout_s = 120;
   OutputFormat output_formatter = OutputFormat::kByRequest;

@@ -27,7 +27,7 @@ class DemoServer {
     resolved_ = std::make_unique<cli::ResolvedModel>(
         Must(cli::ResolveModel({.model = "demo", .config_file = "", .flags = std::move(flags)})));
     model_ = Must(serving::OpenModel(resolved_->settings.model, resolved_->files));
-    EXPECT_TRUE(repository_.AddPending("demo", "").ok());
+    EXPECT_TRUE(repository_.AddPending("demo", "", serving::ModelOrigin::kStartUp).ok());
     repository_.SetReady(model_);
     http::Router router;
     api::RegisterDjlRoutes(router, repository_, tasks_, {});

@@ -4,10 +4,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
+#include <memory>
 #include <new>
-#include <random>
 #include <utility>
 
+#include "api/djl/djl_answers.h"
 #include "api/djl/djl_call.h"
 #include "api/djl/djl_errors.h"
 #include "api/djl/djl_writer.h"
@@ -19,59 +21,6 @@ namespace {
 
 using serving::ModelRepository;
 using settings::OutputFormat;
-
-constexpr std::string_view kCustomAttributes = "X-Amzn-SageMaker-Custom-Attributes";
-
-// A version 4 UUID.
-std::string RandomRequestId() {
-  thread_local std::mt19937_64 random{std::random_device{}()};
-  const uint64_t high = (random() & 0xFFFFFFFFFFFF0FFFU) | 0x4000U;
-  const uint64_t low = (random() & 0x3FFFFFFFFFFFFFFFU) | 0x8000000000000000U;
-  return fmt::format("{:08x}-{:04x}-{:04x}-{:04x}-{:012x}", high >> 32, (high >> 16) & 0xFFFF,
-                     high & 0xFFFF, low >> 48, low & 0xFFFFFFFFFFFFU);
-}
-
-// What DJLServing sends with every answer.
-http::Headers CommonHeaders(const DjlOptions& options, const http::Request* request) {
-  constexpr size_t kMaxIdBytes = 256;
-  const std::string* id =
-      request == nullptr ? nullptr : request->headers.Find(options.request_id_header);
-  http::Headers headers;
-  headers.Add("x-request-id", id == nullptr ? RandomRequestId() : id->substr(0, kMaxIdBytes));
-  headers.Add("Pragma", "no-cache");
-  headers.Add("Cache-Control", "no-cache; no-store, must-revalidate, private");
-  headers.Add("Expires", "Thu, 01 Jan 1970 00:00:00 UTC");
-  return headers;
-}
-
-void AddHeaders(http::Headers& to, const http::Headers& from) {
-  for (const auto& [name, value] : from.fields()) to.Add(name, value);
-}
-
-// A property of the request as DJLServing sees it: a header, or a pair "name=value" among
-// SageMaker's custom attributes.
-std::optional<std::string> FindProperty(const http::Request& request, std::string_view name) {
-  if (const std::string* header = request.headers.Find(name)) return *header;
-  const std::string* attributes = request.headers.Find(kCustomAttributes);
-  if (attributes == nullptr) return std::nullopt;
-  std::string_view rest = *attributes;
-  while (!rest.empty()) {
-    const size_t end = std::min(rest.find(';'), rest.size());
-    const std::string_view pair = rest.substr(0, end);
-    rest.remove_prefix(std::min(end + 1, rest.size()));
-    const size_t equals = pair.find('=');
-    if (equals == std::string_view::npos) continue;
-    if (http::EqualsIgnoreCase(pair.substr(0, equals), name)) {
-      return std::string(pair.substr(equals + 1));
-    }
-  }
-  return std::nullopt;
-}
-
-std::string FirstOf(const std::string* query, const std::optional<std::string>& property) {
-  if (query != nullptr && !query->empty()) return *query;
-  return property.value_or("");
-}
 
 Result<GenerateCall> ReadCall(http::Request& request) {
   const std::string* header = request.headers.Find("Content-Type");
@@ -93,166 +42,178 @@ Result<GenerateCall> ReadCall(http::Request& request) {
                             type.substr(0, 100)));
 }
 
-// Of everything in the call that can be long.
-size_t TextBytes(const GenerateCall& call) {
-  size_t bytes = 0;
-  for (const auto* texts :
-       {&call.inputs, &call.request.bad_words, &call.request.params.stop_strings}) {
-    for (const std::string& text : *texts) bytes += text.size();
-  }
-  return bytes;
-}
+// As DJLServing's /ping shows the state of a name. Of several versions the worst counts; so the order
+// of these is from good to bad.
+enum class Health { kUnloading, kHealthy, kPending, kFailed };
 
-// As DJLServing's /ping shows it, which has no word for a model that is being unloaded.
-std::string_view StateName(serving::ModelState state) {
+Health HealthOf(serving::ModelState state) {
   switch (state) {
     case serving::ModelState::kPending:
     case serving::ModelState::kLoading:
-      return "PENDING";
+      return Health::kPending;
     case serving::ModelState::kReady:
-      return "Healthy";
+      return Health::kHealthy;
     case serving::ModelState::kFailed:
-      return "FAILED";
+      return Health::kFailed;
     case serving::ModelState::kUnloading:
       break;
   }
-  return "UNLOADING";
+  return Health::kUnloading;
+}
+
+std::string_view NameOf(Health health) {
+  constexpr std::string_view kNames[] = {"UNLOADING", "Healthy", "PENDING", "FAILED"};
+  return kNames[static_cast<size_t>(health)];
 }
 
 // The handlers' common part; lives as long as the routes.
 class DjlService : public std::enable_shared_from_this<DjlService> {
  public:
-  DjlService(ModelRepository& models, TaskQueue& tasks, DjlOptions options)
-      : models_(models), tasks_(tasks), options_(std::move(options)) {}
+  DjlService(ModelRepository& models, TaskQueue& tasks, const DjlOptions& options,
+             LoadMissing load_missing)
+      : models_(models),
+        tasks_(tasks),
+        options_(options),
+        answers_(options.request_id_header),
+        load_missing_(std::move(load_missing)) {}
 
   void Ping(const http::Request& request, const http::ResponderPtr& responder) const;
   void Describe(const http::Request& request, const http::ResponderPtr& responder) const;
   // Reads and submits on a thread of the queue.
-  void Predict(http::Request request, http::ResponderPtr responder);
+  void Predict(std::shared_ptr<http::Request> request, http::ResponderPtr responder);
 
  private:
-  void PredictNow(http::Request& request, const http::ResponderPtr& responder) const;
-  void SendError(const http::Request& request, const http::ResponderPtr& responder,
-                 const DjlError& error) const;
-  void SendJson(const http::Request& request, const http::ResponderPtr& responder, int status,
-                const Json& body) const;
+  // Whether a model that is missing may be loaded first.
+  enum class Missing { kLoad, kRefuse };
+  void Enqueue(std::shared_ptr<http::Request> request, http::ResponderPtr responder,
+               Missing missing);
+  void PredictNow(const std::shared_ptr<http::Request>& request,
+                  const http::ResponderPtr& responder, Missing missing);
+  void LoadFirst(const MissingModel& model, const std::shared_ptr<http::Request>& request,
+                 const http::ResponderPtr& responder);
+  void Generate(http::Request& request, const http::ResponderPtr& responder,
+                serving::ServedModel& model) const;
 
   ModelRepository& models_;
   TaskQueue& tasks_;
   const DjlOptions options_;
+  const DjlAnswers answers_;
+  const LoadMissing load_missing_;
 };
 
-void DjlService::SendJson(const http::Request& request, const http::ResponderPtr& responder,
-                          int status, const Json& body) const {
-  http::Response response;
-  response.head.status = status;
-  if (status >= 400) response.head.persistence = http::Persistence::kClose;
-  response.head.headers.Add("Content-Type", "application/json");
-  AddHeaders(response.head.headers, CommonHeaders(options_, &request));
-  response.body = body.Dump(2) + "\n";
-  responder->Send(std::move(response));
-}
-
-void DjlService::SendError(const http::Request& request, const http::ResponderPtr& responder,
-                           const DjlError& error) const {
-  http::Response response = ToResponse(error);
-  AddHeaders(response.head.headers, CommonHeaders(options_, &request));
-  responder->Send(std::move(response));
-}
-
 void DjlService::Ping(const http::Request& request, const http::ResponderPtr& responder) const {
-  Json body = Json::MakeObject();
   // No probe may send traffic before every model of the start is there.
-  int status = models_.StartUpDone() ? 200 : 503;
+  int status = models_.StartUpDone() || !options_.wait_model_loading ? 200 : 503;
+  std::map<std::string, Health> healths;
   for (const serving::ModelInfo& info : models_.List()) {
-    body.Set(info.name, Json::MakeObject({{"status", StateName(info.state)}}));
-    const bool waits =
-        info.state == serving::ModelState::kPending || info.state == serving::ModelState::kLoading;
-    if (waits && status == 200 && options_.allow_multi_status) status = 207;
-    if (info.state == serving::ModelState::kFailed) status = 500;
+    const Health health = HealthOf(info.state);
+    const auto known = healths.try_emplace(info.name, health).first;
+    known->second = std::max(known->second, health);
+    if (health == Health::kPending && status == 200 && options_.allow_multi_status) status = 207;
+    if (health == Health::kFailed) status = 500;
   }
-  SendJson(request, responder, status, body);
+  Json body = Json::MakeObject();
+  for (const auto& [name, health] : healths) {
+    body.Set(name, Json::MakeObject({{"status", NameOf(health)}}));
+  }
+  answers_.SendJson(request, responder, status, body);
 }
 
 void DjlService::Describe(const http::Request& request, const http::ResponderPtr& responder) const {
-  SendJson(request, responder, 200, Json::MakeObject());
+  answers_.SendJson(request, responder, 200, Json::MakeObject());
 }
 
-void DjlService::Predict(http::Request request, http::ResponderPtr responder) {
-  // 64 KiB are read and tokenized in 10 or 20 ms.
-  const TaskSize size =
-      request.body.size() <= http::kMaxSmallBodyBytes ? TaskSize::kSmall : TaskSize::kLarge;
-  tasks_.Add(size, [self = shared_from_this(),
-                    request = std::make_shared<http::Request>(std::move(request)),
-                    responder = std::move(responder)] {
+void DjlService::Predict(std::shared_ptr<http::Request> request, http::ResponderPtr responder) {
+  Enqueue(std::move(request), std::move(responder), Missing::kLoad);
+}
+
+void DjlService::Enqueue(std::shared_ptr<http::Request> request, http::ResponderPtr responder,
+                         Missing missing) {
+  tasks_.Add([self = shared_from_this(), request = std::move(request),
+              responder = std::move(responder), missing] {
     // A client that has left while its request waited here has no use for an answer.
     if (responder->cancelled()) return;
     try {
-      self->PredictNow(*request, responder);
+      self->PredictNow(request, responder, missing);
     } catch (const std::bad_alloc&) {
       request->DropBody();
-      self->SendError(
+      self->answers_.SendError(
           *request, responder,
           MakeDjlError(503, "the server has no memory left for this request; try again"));
     }
   });
 }
 
-void DjlService::PredictNow(http::Request& request, const http::ResponderPtr& responder) const {
-  const std::string* in_path = request.PathParameter("model");
-  std::string name = in_path != nullptr ? *in_path
-                                        : FirstOf(request.QueryParameter("model_name"),
-                                                  FindProperty(request, "model_name"));
+void DjlService::PredictNow(const std::shared_ptr<http::Request>& request,
+                            const http::ResponderPtr& responder, Missing missing) {
+  const std::string* in_path = request->PathParameter("model");
+  std::string name = in_path != nullptr ? *in_path : FindDjlProperty(*request, "model_name");
   if (name.empty()) name = models_.OnlyName();
   if (name.empty()) {
-    return SendError(request, responder,
-                     {400, "BadRequestException", "Parameter model_name is required."});
+    return answers_.SendError(*request, responder,
+                              {400, "BadRequestException", "Parameter model_name is required."});
   }
-  const std::string* version_in_path = request.PathParameter("version");
-  const std::string version = version_in_path != nullptr
-                                  ? *version_in_path
-                                  : FirstOf(request.QueryParameter("model_version"),
-                                            FindProperty(request, "model_version"));
+  const std::string* version_in_path = request->PathParameter("version");
+  const std::string version =
+      version_in_path != nullptr ? *version_in_path : FindDjlProperty(*request, "model_version");
   const auto model = models_.Find(name, version);
-  if (!model.ok()) {
-    return SendError(request, responder, MakeDjlError(model.reason()));
+  if (model.ok()) return Generate(*request, responder, **model);
+  const bool unknown = std::holds_alternative<serving::ModelUnknown>(model.reason());
+  if (unknown && missing == Missing::kLoad && load_missing_ != nullptr) {
+    return LoadFirst({name, version, FindDjlProperty(*request, "model_url")}, request, responder);
   }
+  answers_.SendError(*request, responder, MakeDjlError(model.reason()));
+}
+
+void DjlService::LoadFirst(const MissingModel& model, const std::shared_ptr<http::Request>& request,
+                           const http::ResponderPtr& responder) {
+  load_missing_(model, [self = shared_from_this(), request,
+                        responder](const std::optional<serving::Reason>& failure) {
+    if (failure) {
+      request->DropBody();
+      return self->answers_.SendError(*request, responder, MakeDjlError(*failure));
+    }
+    self->Enqueue(request, responder, Missing::kRefuse);
+  });
+}
+
+void DjlService::Generate(http::Request& request, const http::ResponderPtr& responder,
+                          serving::ServedModel& model) const {
   auto call = ReadCall(request);
-  http::BodyLease lease = request.DropBody();
+  request.DropBody();
   if (!call.ok()) {
     DjlError error = MakeDjlError(call.status());
     // Only a wrong Content-Type is unsupported here.
     if (call.status().code() == StatusCode::kUnsupported) error.status = 415;
-    return SendError(request, responder, error);
+    return answers_.SendError(request, responder, error);
   }
 
-  // A text is never longer than the JSON that it came in, so this only gives back.
-  lease.Resize(TextBytes(*call));
-  const serving::ModelOptions& options = (*model)->options();
+  const serving::ModelOptions& options = model.options();
   const bool stream = call->stream.value_or(options.stream_by_default);
   OutputFormat format = call->output_format.value_or(options.output_format);
   if (format == OutputFormat::kByRequest) {
     format = stream ? OutputFormat::kJsonLines : OutputFormat::kJson;
   }
   if (format != OutputFormat::kJson && (call->inputs.size() > 1 || call->request.params.n > 1)) {
-    return SendError(request, responder,
-                     {400, "BadRequestException",
-                      "a streamed answer has one sequence: send one input, and neither \"n\" nor "
-                      "\"best_of\" above 1, or set \"stream\" to false"});
+    return answers_.SendError(
+        request, responder,
+        {400, "BadRequestException",
+         "a streamed answer has one sequence: send one input, and neither \"n\" nor "
+         "\"best_of\" above 1, or set \"stream\" to false"});
   }
   Reply::Start({.responder = responder,
                 .call = std::move(call).value(),
                 .delivery = format == OutputFormat::kJson ? Delivery::kWhole : Delivery::kStreamed,
-                .writer = MakeDjlWriter(format, CommonHeaders(options_, &request)),
-                .text_lease = std::move(lease)},
-               **model);
+                .writer = MakeDjlWriter(format, answers_.CommonHeaders(&request))},
+               model);
 }
 
 }  // namespace
 
 void RegisterDjlRoutes(http::Router& router, ModelRepository& models, TaskQueue& tasks,
-                       const DjlOptions& options) {
-  const auto service = std::make_shared<DjlService>(models, tasks, options);
+                       const DjlOptions& options, LoadMissing load_missing) {
+  const auto service =
+      std::make_shared<DjlService>(models, tasks, options, std::move(load_missing));
   const auto ping = [service](const http::Request& request, const http::ResponderPtr& responder) {
     service->Ping(request, responder);
   };
@@ -261,12 +222,12 @@ void RegisterDjlRoutes(http::Router& router, ModelRepository& models, TaskQueue&
     service->Describe(request, responder);
   };
   const auto predict = [service](http::Request request, http::ResponderPtr responder) {
-    service->Predict(std::move(request), std::move(responder));
+    service->Predict(std::make_shared<http::Request>(std::move(request)), std::move(responder));
   };
   router.Add("*", "/ping", ping, http::RouteKind::kHealthCheck);
   router.Add("OPTIONS", "/", describe);
-  for (const char* path :
-       {"/invocations", "/predictions/{model}", "/predictions/{model}/{version}"}) {
+  for (const char* path : {"/invocations", "/predictions/{model}", "/predictions/{model}/{version}",
+                           "/models/{model}/invoke", "/models/{model}/{version}/invoke"}) {
     router.Add("POST", path, predict);
     router.Add("OPTIONS", path, describe);
   }
@@ -274,9 +235,7 @@ void RegisterDjlRoutes(http::Router& router, ModelRepository& models, TaskQueue&
 
 http::Response MakeDjlServerError(const DjlOptions& options, int status, const std::string& message,
                                   const http::Request* request) {
-  http::Response response = ToResponse(MakeDjlError(status, message));
-  AddHeaders(response.head.headers, CommonHeaders(options, request));
-  return response;
+  return DjlAnswers(options.request_id_header).MakeError(request, MakeDjlError(status, message));
 }
 
 }  // namespace dray::api

@@ -1,7 +1,9 @@
-// DJLServing's inference API, which is also SageMaker's: /ping, /invocations, /predictions/{model}.
+// DJLServing's inference API, which is also SageMaker's: /ping, /invocations, /predictions/{model},
+// /models/{model}/invoke.
 #pragma once
 
-#include <memory>
+#include <functional>
+#include <optional>
 #include <string>
 
 #include "api/task_queue.h"
@@ -16,12 +18,25 @@ struct DjlOptions {
   std::string request_id_header = "x-request-id";
   // /ping answers 207 while a model is being loaded.
   bool allow_multi_status = false;
+  // /ping answers 503 until the models of the start are loaded.
+  bool wait_model_loading = true;
 };
 
+// What a request wants that names a model which the server does not have.
+struct MissingModel {
+  std::string name;
+  std::string version;
+  std::string url;  // "": none was given
+};
+// Loads it, and calls `then`, perhaps on another thread, with the reason if that failed.
+using LoadMissing = std::function<void(const MissingModel& model,
+                                       std::function<void(std::optional<serving::Reason>)> then)>;
+
 // Adds the routes. `models` must outlive the server that they go to. Requests are read and tokenized
-// on `tasks`, which must live until the server has stopped.
+// on `tasks`, which must live until the server has stopped. Without `load_missing` a request for a
+// model that the server does not have is an error.
 void RegisterDjlRoutes(http::Router& router, serving::ModelRepository& models, TaskQueue& tasks,
-                       const DjlOptions& options);
+                       const DjlOptions& options, LoadMissing load_missing = nullptr);
 
 // For http::ServerOptions::make_error: what the server itself refuses, in the same shape.
 http::Response MakeDjlServerError(const DjlOptions& options, int status, const std::string& message,

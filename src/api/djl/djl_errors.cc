@@ -50,6 +50,10 @@ struct DjlWording {
   DjlError operator()(const serving::ModelNotReady& r) const {
     return {503, "WlmException", "Model is not ready: " + r.name};
   }
+  DjlError operator()(const serving::ModelExists& r) const {
+    const std::string version = r.version.empty() ? "" : ":" + r.version;
+    return {409, kBadRequest, fmt::format("Workflow {}{} is already registered.", r.name, version)};
+  }
   DjlError operator()(const serving::QueueFull& r) const {
     return {503, "WlmCapacityException", "Worker queue capacity exceeded for model: " + r.model};
   }

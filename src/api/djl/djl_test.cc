@@ -111,7 +111,7 @@ TEST_F(DjlTest, FindsTheModelInEveryPlaceItIsNamed) {
 }
 
 TEST_F(DjlTest, AModelThatIsNotReadyIsRefused) {
-  ASSERT_TRUE(models_.AddPending("p", "").ok());
+  ASSERT_TRUE(models_.AddPending("p", "", serving::ModelOrigin::kStartUp).ok());
   Serve();
   const TestResponse response = Invoke(R"({"inputs": "x"})");
   EXPECT_EQ(response.status, 503);

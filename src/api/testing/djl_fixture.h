@@ -32,13 +32,13 @@ class DjlTest : public testing::Test {
     auto fake = std::make_unique<serving::FakeEngine>(std::move(engine));
     engine_ = fake.get();
     options.name = name;
-    ASSERT_TRUE(models_.AddPending(name, options.version).ok());
+    ASSERT_TRUE(models_.AddPending(name, options.version, serving::ModelOrigin::kStartUp).ok());
     model_ = std::make_shared<serving::ServedModel>(options, std::move(fake),
                                                     std::make_unique<serving::ByteCodec>());
     models_.SetReady(model_);
   }
   void Serve() {
-    http::ServerOptions options = http_;
+    http::ServerOptions options;
     options.port = 0;
     options.make_error = [djl = djl_](int status, const std::string& message,
                                       const http::Request* request) {
@@ -73,7 +73,6 @@ class DjlTest : public testing::Test {
   }
 
   DjlOptions djl_;
-  http::ServerOptions http_;
   serving::ModelRepository models_;
   serving::FakeEngine* engine_ = nullptr;
   std::shared_ptr<serving::ServedModel> model_;

@@ -2,10 +2,15 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <filesystem>
+#include <optional>
 #include <utility>
+#include <vector>
 
 #include "base/human.h"
 #include "base/log.h"
+#include "checkpoint/weight_files.h"
 #include "engine/runner/loaded_model.h"
 #include "engine/token_engine.h"
 #include "serving/load/open_tokenizer.h"
@@ -55,26 +60,89 @@ ModelOptions MakeModelOptions(const ModelSettings& settings, const ModelFiles& f
   return options;
 }
 
+int64_t MegabytesToBytes(int64_t megabytes) { return megabytes << 20; }
+
+// What the model takes before its cache, as far as that is known before it is read.
+int64_t ExpectedBytes(const ModelSettings& settings, const ModelFiles& files) {
+  uint64_t bytes = 0;
+  for (const auto& path : {files.model, files.draft}) {
+    if (path.empty() || settings.load_format == engine::LoadFormat::kDummy) continue;
+    const auto weights = checkpoint::FindWeightFiles(path);
+    for (const auto& file : weights.ok() ? weights->files : std::vector<std::filesystem::path>()) {
+      std::error_code error;
+      const uint64_t size = std::filesystem::file_size(file, error);
+      if (!error) bytes += size;
+    }
+  }
+  return std::max(static_cast<int64_t>(bytes) + settings.kv_cache_bytes,
+                  MegabytesToBytes(settings.required_memory_mb));
+}
+
+// The memory that a model has taken of the budget, if there is one.
+class TakenMemory {
+ public:
+  static Result<TakenMemory> Take(const ModelSettings& settings, const ModelFiles& files,
+                                  const OpenModelOptions& options, const std::string& name) {
+    TakenMemory taken(options.budget, MegabytesToBytes(settings.reserved_memory_mb));
+    if (options.budget == nullptr) return taken;
+    DRAY_ASSIGN_OR_RETURN(
+        taken.lease_, options.budget->Take(ExpectedBytes(settings, files), taken.reserved_bytes_,
+                                           fmt::format("model \"{}\"", name)));
+    return taken;
+  }
+
+  // The weights are loaded: what of the budget is free for a cache, and for other models.
+  std::optional<int64_t> FreeBytes(int64_t weight_bytes) {
+    if (budget_ == nullptr) return std::nullopt;
+    lease_.Resize(weight_bytes);
+    return budget_->available_bytes() - reserved_bytes_;
+  }
+  // The engine has its cache.
+  void AddCache(int64_t cache_bytes) {
+    if (budget_ != nullptr) lease_.Resize(lease_.bytes() + cache_bytes);
+  }
+  std::shared_ptr<const void> Keep() && {
+    return std::make_shared<MemoryBudget::Lease>(std::move(lease_));
+  }
+
+ private:
+  TakenMemory(MemoryBudget* budget, int64_t reserved_bytes)
+      : budget_(budget), reserved_bytes_(reserved_bytes) {}
+
+  MemoryBudget* budget_;
+  int64_t reserved_bytes_;
+  MemoryBudget::Lease lease_;
+};
+
 }  // namespace
 
 Result<std::shared_ptr<ServedModel>> OpenModel(const ModelSettings& settings,
-                                               const ModelFiles& files, LoadProgress progress) {
+                                               const ModelFiles& files,
+                                               OpenModelOptions open_options) {
   ModelOptions options = MakeModelOptions(settings, files);
-  DRAY_ASSIGN_OR_RETURN(const auto engine_options, settings::MakeEngineOptions(settings));
+  options.version = open_options.version;
+  DRAY_ASSIGN_OR_RETURN(auto engine_options, settings::MakeEngineOptions(settings));
   DRAY_ASSIGN_OR_RETURN(auto load, settings::MakeLoadModelOptions(settings, files.model));
-  load.progress = std::move(progress);
+  load.progress = std::move(open_options.progress);
   // The tokenizer first: it is small, and a wrong one is told before gigabytes are read.
   DRAY_ASSIGN_OR_RETURN(auto tokenizer, OpenTokenizer(files.tokenizer));
+  DRAY_ASSIGN_OR_RETURN(auto memory,
+                        TakenMemory::Take(settings, files, open_options, options.name));
   DRAY_ASSIGN_OR_RETURN(auto model, engine::LoadModel(load));
   LogModel(*model, options.name);
+  auto weight_bytes = static_cast<int64_t>(model->weights.size_bytes());
   std::unique_ptr<engine::LoadedModel> draft;
   if (engine_options.speculation.method == engine::SpeculationMethod::kDraftModel) {
     load.progress = nullptr;
     DRAY_ASSIGN_OR_RETURN(draft, LoadDraft(std::move(load), settings, files, *model));
+    weight_bytes += static_cast<int64_t>(draft->weights.size_bytes());
   }
+  engine_options.free_memory_bytes = memory.FreeBytes(weight_bytes);
   options.eos_token_ids = model->description.config.eos_token_ids;
   DRAY_ASSIGN_OR_RETURN(auto engine,
                         engine::StartEngine(std::move(model), engine_options, std::move(draft)));
+  memory.AddCache(engine->limits().cache_bytes);
+  options.memory = std::move(memory).Keep();
   return std::make_shared<ServedModel>(std::move(options), std::move(engine),
                                        MakeTokenizerCodec(std::move(tokenizer)));
 }

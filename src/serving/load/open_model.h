@@ -4,8 +4,10 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 
 #include "base/status.h"
+#include "serving/load/memory_budget.h"
 #include "serving/load/model_files.h"
 #include "serving/served_model.h"
 #include "settings/settings.h"
@@ -15,10 +17,18 @@ namespace dray::serving {
 // Called while weights are read, with the bytes done and their total.
 using LoadProgress = std::function<void(uint64_t done_bytes, uint64_t total_bytes)>;
 
+struct OpenModelOptions {
+  std::string version = {};
+  LoadProgress progress = nullptr;
+  // Of which the model takes its memory; null: there is no other model.
+  MemoryBudget* budget = nullptr;
+};
+
 // Loads weights and tokenizer, and the draft model if the settings name one, and starts the engine.
-// `settings.model_name` "" means the last part of the model's path. Errors name the folder.
+// `settings.model_name` "" means the last part of the model's path. Errors name the folder;
+// kResourceExhausted if the budget has too little memory.
 Result<std::shared_ptr<ServedModel>> OpenModel(const settings::ModelSettings& settings,
                                                const ModelFiles& files,
-                                               LoadProgress progress = nullptr);
+                                               OpenModelOptions options = {});
 
 }  // namespace dray::serving

@@ -1,0 +1,174 @@
+// Routes and handlers. What takes long goes to the manager, which answers from a thread of its own, so
+// no handler blocks.
+#include "api/management/management.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <variant>
+
+#include "api/djl/djl_answers.h"
+#include "api/management/describe_models.h"
+#include "api/management/management_parameters.h"
+#include "serving/load/model_source.h"
+
+namespace dray::api {
+namespace {
+
+using http::Request;
+using http::ResponderPtr;
+using serving::ModelManager;
+
+constexpr std::string_view kModelNotFound = "ModelNotFoundException";
+// The most names of one page, and how many there are without a limit.
+constexpr int64_t kMaxPage = 100;
+
+// Why a model could not be loaded. DJLServing has an exception for files that are no model.
+DjlError LoadError(const Status& status) {
+  if (status.code() == StatusCode::kCorrupt) {
+    return {400, "MalformedModelException", status.message()};
+  }
+  return MakeDjlError(status);
+}
+
+// The handlers' common part; lives as long as the routes.
+class ManagementService : public std::enable_shared_from_this<ManagementService> {
+ public:
+  ManagementService(ModelManager& manager, const serving::ModelRepository& models,
+                    const std::string& request_id_header)
+      : manager_(manager), models_(models), answers_(request_id_header) {}
+
+  void Register(const Request& request, const ResponderPtr& responder);
+  void RefuseWorkflow(const Request& request, const ResponderPtr& responder) const;
+  void List(const Request& request, const ResponderPtr& responder) const;
+  void Describe(const Request& request, const ResponderPtr& responder) const;
+  void Unregister(const Request& request, const ResponderPtr& responder);
+
+ private:
+  void SendStatus(const Request& request, const ResponderPtr& responder, int status,
+                  std::string text) const {
+    answers_.SendJson(request, responder, status, Json::MakeObject({{"status", std::move(text)}}));
+  }
+  // An operation's end: the sentence, or the error.
+  ModelManager::Done AnswerWhenDone(const Request& request, ResponderPtr responder,
+                                    std::string text) const;
+
+  ModelManager& manager_;
+  const serving::ModelRepository& models_;
+  const DjlAnswers answers_;
+};
+
+std::string NameIn(const Request& request) { return *request.PathParameter("model"); }
+
+std::string VersionIn(const Request& request) {
+  const std::string* version = request.PathParameter("version");
+  return version == nullptr ? "" : *version;
+}
+
+ModelManager::Done ManagementService::AnswerWhenDone(const Request& request, ResponderPtr responder,
+                                                     std::string text) const {
+  // Of the request only its id is needed for the answer.
+  auto head = std::make_shared<Request>();
+  head->headers = request.headers;
+  return [self = shared_from_this(), head, responder = std::move(responder),
+          text = std::move(text)](const Status& status) {
+    if (!status.ok()) return self->answers_.SendError(*head, responder, LoadError(status));
+    self->SendStatus(*head, responder, 200, text);
+  };
+}
+
+void ManagementService::Register(const Request& request, const ResponderPtr& responder) {
+  const auto parameters = ManagementParameters::Read(request);
+  auto registration = parameters.ok() ? ReadRegistration(*parameters)
+                                      : Result<serving::Registration>(parameters.status());
+  if (!registration.ok()) {
+    return answers_.SendError(request, responder, MakeDjlError(registration.status()));
+  }
+  if (registration->name.empty()) registration->name = serving::ModelNameOfUrl(registration->url);
+  const std::string name = registration->name;
+  const bool synchronous = parameters->Flag("synchronous", true);
+  auto done = synchronous ? AnswerWhenDone(request, responder,
+                                           fmt::format("Model \"{}\" registered.", name))
+                          : [](const Status&) {};
+  const auto added = manager_.Register(
+      std::move(*registration),
+      synchronous ? ModelManager::OnFailure::kForget : ModelManager::OnFailure::kKeepFailed,
+      std::move(done));
+  if (!added.ok()) return answers_.SendError(request, responder, MakeDjlError(added.reason()));
+  if (synchronous) return;
+  SendStatus(request, responder, 202, fmt::format("Model \"{}\" registration scheduled.", name));
+}
+
+void ManagementService::RefuseWorkflow(const Request& request,
+                                       const ResponderPtr& responder) const {
+  answers_.SendError(request, responder,
+                     {400, "BadWorkflowException",
+                      "workflows of several models cannot be served in this build; register each "
+                      "model by POST /models"});
+}
+
+void ManagementService::List(const Request& request, const ResponderPtr& responder) const {
+  const auto parameters = ManagementParameters::Read(request);
+  if (!parameters.ok()) {
+    return answers_.SendError(request, responder, MakeDjlError(parameters.status()));
+  }
+  const auto limit = parameters->Number("limit", kMaxPage);
+  const auto first = parameters->Number("next_page_token", 0);
+  for (const auto* number : {&limit, &first}) {
+    if (!number->ok()) {
+      return answers_.SendError(request, responder, MakeDjlError(number->status()));
+    }
+  }
+  const Page page = {.first = std::max<int64_t>(0, *first),
+                     .limit = *limit < 0 ? kMaxPage : std::min(*limit, kMaxPage)};
+  const bool workflows = request.path.starts_with("/workflows");
+  answers_.SendJson(
+      request, responder, 200,
+      workflows ? ListWorkflowsJson(models_.List(), page) : ListModelsJson(models_.List(), page));
+}
+
+void ManagementService::Describe(const Request& request, const ResponderPtr& responder) const {
+  const std::string name = NameIn(request);
+  const auto versions = models_.Versions(name, VersionIn(request));
+  if (versions.empty()) {
+    return answers_.SendError(request, responder,
+                              {404, kModelNotFound, "Workflow not found: " + name});
+  }
+  answers_.SendJson(request, responder, 200, DescribeModelsJson(versions));
+}
+
+void ManagementService::Unregister(const Request& request, const ResponderPtr& responder) {
+  const std::string name = NameIn(request);
+  const auto refused = manager_.Unregister(
+      name, VersionIn(request),
+      AnswerWhenDone(request, responder,
+                     fmt::format("Model or workflow \"{}\" unregistered", name)));
+  if (refused) answers_.SendError(request, responder, MakeDjlError(*refused));
+}
+
+}  // namespace
+
+void RegisterManagementRoutes(http::Router& router, ModelManager& manager,
+                              const serving::ModelRepository& models,
+                              const std::string& request_id_header) {
+  const auto service = std::make_shared<ManagementService>(manager, models, request_id_header);
+  const auto call = [service](auto method) {
+    return [service, method](const Request& request, const ResponderPtr& responder) {
+      ((*service).*method)(request, responder);
+    };
+  };
+  router.Add("POST", "/models", call(&ManagementService::Register));
+  router.Add("POST", "/workflows", call(&ManagementService::RefuseWorkflow));
+  for (const std::string root : {"/models", "/workflows"}) {
+    router.Add("GET", root, call(&ManagementService::List));
+    for (const char* rest : {"/{model}", "/{model}/{version}"}) {
+      router.Add("GET", root + rest, call(&ManagementService::Describe));
+      router.Add("DELETE", root + rest, call(&ManagementService::Unregister));
+    }
+  }
+}
+
+}  // namespace dray::api

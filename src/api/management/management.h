@@ -1,0 +1,19 @@
+// DJLServing's management API, which is also SageMaker's contract for containers of several models:
+// /models registers, lists, describes and unregisters models.
+#pragma once
+
+#include <string>
+
+#include "http/router.h"
+#include "serving/manager/model_manager.h"
+#include "serving/repository.h"
+
+namespace dray::api {
+
+// Adds the routes. `manager` and `models`, which is its repository, must outlive the server that the
+// routes go to. `request_id_header`: the request's header that carries its id.
+void RegisterManagementRoutes(http::Router& router, serving::ModelManager& manager,
+                              const serving::ModelRepository& models,
+                              const std::string& request_id_header);
+
+}  // namespace dray::api

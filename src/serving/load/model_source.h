@@ -1,0 +1,56 @@
+// Where a model's URL leads: to a folder or a .gguf file of this machine, or to an archive, which is
+// unpacked.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "base/status.h"
+
+namespace dray::serving {
+
+class ModelSource {
+ public:
+  // `url` is a path or a file: URL. An archive is unpacked into a new folder below `unpack_dir`;
+  // if it holds one folder and nothing else, the model is that folder. kNotFound if there is no
+  // such file or folder, or if the URL is of another kind; see also fetch::UnpackArchive.
+  static Result<ModelSource> Open(const std::string& url, const std::filesystem::path& unpack_dir);
+
+  ModelSource() = default;
+  ModelSource(ModelSource&& other) noexcept
+      : path_(std::exchange(other.path_, {})), unpacked_(std::exchange(other.unpacked_, {})) {}
+  ModelSource& operator=(ModelSource&& other) noexcept {
+    std::swap(path_, other.path_);
+    std::swap(unpacked_, other.unpacked_);
+    return *this;
+  }
+  ModelSource(const ModelSource&) = delete;
+  ModelSource& operator=(const ModelSource&) = delete;
+  // Removes what was unpacked.
+  ~ModelSource();
+
+  // A folder or a .gguf file.
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  ModelSource(std::filesystem::path path, std::filesystem::path unpacked)
+      : path_(std::move(path)), unpacked_(std::move(unpacked)) {}
+
+  std::filesystem::path path_;
+  std::filesystem::path unpacked_;  // "" if nothing was unpacked
+};
+
+// The path that `url` names; kNotFound if it is of another kind than a path or a file: URL.
+Result<std::filesystem::path> PathOfUrl(const std::string& url);
+
+// What DJLServing calls a model that was registered without a name: the last part of the URL's path
+// without its extension, with "_" for every character but letters, digits and "_".
+std::string ModelNameOfUrl(std::string_view url);
+
+// Whether a client may give a model this name or version: 1 to 128 letters, digits, ".", "_" and
+// "-", the first of which is not ".".
+bool IsModelName(std::string_view name);
+
+}  // namespace dray::serving

@@ -1,0 +1,87 @@
+#include "serving/load/model_source.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "fetch/testing/pack_archive.h"
+
+namespace dray::serving {
+namespace {
+
+namespace fs = std::filesystem;
+
+class ModelSourceTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = testing::TempDir() + "model_source_XXXXXX";
+    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
+    root_ = pattern;
+    fs::create_directories(root_ / "gpt2");
+    std::ofstream(root_ / "gpt2" / "config.json") << "{}";
+    std::ofstream(root_ / "small.gguf") << "x";
+    std::ofstream(root_ / "notes.txt") << "x";
+  }
+  void TearDown() override { fs::remove_all(root_); }
+  Result<ModelSource> Open(const std::string& name) {
+    return ModelSource::Open((root_ / name).string(), root_ / "unpacked");
+  }
+
+  fs::path root_;
+};
+
+TEST_F(ModelSourceTest, FoldersAndFilesStayWhereTheyAre) {
+  EXPECT_EQ(Open("gpt2")->path(), root_ / "gpt2");
+  EXPECT_EQ(Open("small.gguf")->path(), root_ / "small.gguf");
+  const auto url = ModelSource::Open("file://" + (root_ / "gpt2").string(), root_ / "unpacked");
+  EXPECT_EQ(url->path(), root_ / "gpt2");
+  EXPECT_FALSE(fs::exists(root_ / "unpacked"));
+}
+
+TEST_F(ModelSourceTest, AnArchiveIsUnpackedForAsLongAsItIsUsed) {
+  fetch::PackArchive(root_ / "nested.tar.gz", {{"gpt2/config.json", "{}"}});
+  fetch::PackArchive(root_ / "flat.tgz", {{"config.json", "{}"}});
+  fs::path folder;
+  for (const char* name : {"nested.tar.gz", "flat.tgz"}) {
+    auto source = Open(name);
+    ASSERT_TRUE(source.ok()) << source.status().message();
+    folder = source->path();
+    EXPECT_TRUE(fs::exists(folder / "config.json")) << folder;
+    const ModelSource moved = std::move(*source);
+    EXPECT_TRUE(fs::exists(folder / "config.json"));
+  }
+  EXPECT_TRUE(fs::is_empty(root_ / "unpacked"));
+}
+
+TEST_F(ModelSourceTest, WhatIsNoModelIsNotFound) {
+  for (const char* name : {"absent", "notes.txt", "absent.zip"}) {
+    const Status status = Open(name).status();
+    EXPECT_EQ(status.code(), StatusCode::kNotFound) << name;
+    EXPECT_NE(status.message().find(name), std::string::npos) << status.message();
+  }
+  for (const char* url : {"s3://bucket/model", "https://host/m.tar.gz", "djl://zoo", ""}) {
+    EXPECT_EQ(ModelSource::Open(url, root_).status().code(), StatusCode::kNotFound) << url;
+  }
+  EXPECT_EQ(ModelSource::Open(std::string("/tmp\0x", 6), root_).status().code(),
+            StatusCode::kNotFound);
+}
+
+TEST(ModelNameTest, IsInferredAsDjlServingDoes) {
+  EXPECT_EQ(ModelNameOfUrl("/models/gpt2"), "gpt2");
+  EXPECT_EQ(ModelNameOfUrl("file:///models/res-net.18.zip"), "res_net_18");
+  EXPECT_EQ(ModelNameOfUrl("/models/opt.tar.gz"), "opt");
+  EXPECT_EQ(ModelNameOfUrl("/models/opt 13b/"), "opt_13b");
+  EXPECT_EQ(ModelNameOfUrl("/"), "model");
+}
+
+TEST(ModelNameTest, ClientsMayNotChooseAnyName) {
+  for (const char* name : {"m", "a-b_c.d", "0"}) EXPECT_TRUE(IsModelName(name)) << name;
+  for (const char* name : {"", ".", "..", ".m", "a/b", "a b", "a%2e", "a\n"}) {
+    EXPECT_FALSE(IsModelName(name)) << name;
+  }
+  EXPECT_TRUE(IsModelName(std::string(128, 'a')));
+  EXPECT_FALSE(IsModelName(std::string(129, 'a')));
+}
+
+}  // namespace
+}  // namespace dray::serving

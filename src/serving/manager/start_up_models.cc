@@ -1,0 +1,112 @@
+#include "serving/manager/start_up_models.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include "base/file.h"
+#include "checkpoint/gguf/gguf_files.h"
+#include "fetch/unpack_archive.h"
+#include "serving/load/model_source.h"
+
+namespace dray::serving {
+namespace {
+
+namespace fs = std::filesystem;
+
+Registration FromPath(const fs::path& path) {
+  Registration registration;
+  registration.url = path.string();
+  registration.name = ModelNameOfUrl(registration.url);
+  registration.origin = ModelOrigin::kStartUp;
+  return registration;
+}
+
+bool IsModelEntry(const fs::directory_entry& entry) {
+  const fs::path& path = entry.path();
+  if (path.filename().string().starts_with('.')) return false;
+  return entry.is_directory() || checkpoint::IsGgufFile(path) || fetch::HasArchiveName(path);
+}
+
+Status AddStore(const fs::path& store, std::vector<Registration>& out) {
+  if (store.empty()) return OkStatus();
+  DRAY_RETURN_IF_ERROR(CheckFolderReadable(store).WithPrefix("model_store"));
+  if (HasEntry(store / "config.json") || HasEntry(store / "serving.properties")) {
+    out.push_back(FromPath(store));
+    return OkStatus();
+  }
+  std::vector<fs::path> paths;
+  std::error_code error;
+  for (const fs::directory_entry& entry : fs::directory_iterator(store, error)) {
+    if (IsModelEntry(entry)) paths.push_back(entry.path());
+  }
+  if (error) {
+    return {StatusCode::kIo,
+            fmt::format("cannot list model_store {}: {}", store.string(), error.message())};
+  }
+  std::sort(paths.begin(), paths.end());
+  for (const fs::path& path : paths) out.push_back(FromPath(path));
+  return OkStatus();
+}
+
+// Cuts the text at `separator`; the rest is left in `text`.
+std::string TakePart(std::string_view& text, char separator) {
+  const size_t end = std::min(text.find(separator), text.size());
+  std::string part(text.substr(0, end));
+  text.remove_prefix(std::min(end + 1, text.size()));
+  return part;
+}
+
+Result<Registration> ParseItem(std::string_view item, const fs::path& store) {
+  Registration registration;
+  registration.origin = ModelOrigin::kStartUp;
+  if (item.starts_with('[')) {
+    const size_t close = item.find("]=");
+    if (close == std::string_view::npos) {
+      return Status(StatusCode::kInvalidArgument,
+                    fmt::format("load_models has \"{}\"; an item is a URL, or "
+                                "[name:version:engine:devices]=URL",
+                                item.substr(0, 200)));
+    }
+    std::string_view head = item.substr(1, close - 1);
+    item.remove_prefix(close + 2);
+    registration.name = TakePart(head, ':');
+    registration.version = TakePart(head, ':');
+    if (auto engine = TakePart(head, ':'); !engine.empty()) {
+      registration.settings["engine"] = std::move(engine);
+    }
+    if (!head.empty()) registration.settings["load_on_devices"] = std::string(head);
+  }
+  registration.url = item;
+  std::error_code error;
+  const bool in_store =
+      !store.empty() && fs::path(item).is_relative() && fs::exists(store / fs::path(item), error);
+  if (in_store) registration.url = (store / fs::path(item)).string();
+  if (registration.name.empty()) registration.name = ModelNameOfUrl(registration.url);
+  return registration;
+}
+
+}  // namespace
+
+Result<std::vector<Registration>> ListStartUpModels(const fs::path& store,
+                                                    const std::string& load_models) {
+  std::vector<Registration> out;
+  std::string list = load_models;
+  std::replace(list.begin(), list.end(), ',', ' ');
+  std::string_view rest = list;
+  while (!rest.empty()) {
+    const std::string item = TakePart(rest, ' ');
+    if (item.empty() || item == "NONE") continue;
+    if (item == "ALL") {
+      DRAY_RETURN_IF_ERROR(AddStore(store, out));
+      continue;
+    }
+    DRAY_ASSIGN_OR_RETURN(out.emplace_back(), ParseItem(item, store));
+  }
+  return out;
+}
+
+}  // namespace dray::serving

@@ -1,0 +1,26 @@
+// Which URLs a client may have loaded by asking for a model that the server does not have.
+#pragma once
+
+#include <string>
+#include <utility>
+
+#include "base/status.h"
+#include "tokenizer/text/regex.h"
+
+namespace dray::serving {
+
+class UrlPattern {
+ public:
+  // kInvalidArgument with the reason if `pattern` is no regular expression.
+  static Result<UrlPattern> Compile(const std::string& pattern);
+
+  // Whether the pattern matches the whole URL. URLs over 4096 bytes, and those that take too long,
+  // do not match.
+  bool Matches(const std::string& url) const;
+
+ private:
+  explicit UrlPattern(tokenizer::Regex regex) : regex_(std::move(regex)) {}
+  tokenizer::Regex regex_;
+};
+
+}  // namespace dray::serving

@@ -1,0 +1,217 @@
+// One row for each key: what its values mean here.
+#include "settings/foreign_settings.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+
+#include "base/parse/parse_number.h"
+
+namespace dray::settings {
+namespace {
+
+using Text = std::string_view;
+
+// What becomes of a value that is in neither of a row's lists.
+enum class Otherwise { kWarn, kRefuse };
+
+struct Row {
+  Text property;
+  // By spaces: these are what dray does anyway.
+  Text natural;
+  Otherwise otherwise;
+  // Ends "... has no effect: " or "... cannot be served: ".
+  Text reason;
+};
+
+constexpr Text kWorkers = "dray has one worker for each model, which batches all requests";
+constexpr Text kBackend = "it tunes a backend that dray does not have";
+constexpr Text kPython = "dray runs no Python";
+constexpr Text kBatching = "requests are batched as they come, step by step";
+constexpr Text kServer = "dray's server has no such thing";
+constexpr Text kParallel =
+    "splitting a model over several devices is not in this build yet; set it to 1";
+constexpr Text kLater = "that is not in this build yet; remove it";
+
+constexpr Row kRows[] = {
+    {"engine", "Python MPI DeepSpeed FasterTransformer Rust", Otherwise::kRefuse,
+     "dray serves transformer checkpoints only; remove it, or set it to Python or MPI"},
+    {"option.rolling_batch", "auto vllm lmi-dist scheduler trtllm", Otherwise::kWarn, kBatching},
+    {"batch_size", "1", Otherwise::kWarn, kBatching},
+    {"max_dynamic_batch_size", "1", Otherwise::kWarn, kBatching},
+    {"max_batch_delay", "", Otherwise::kWarn, kBatching},
+    {"option.tensor_parallel_degree", "1 max", Otherwise::kRefuse, kParallel},
+    {"option.pipeline_parallel_degree", "1", Otherwise::kRefuse, kParallel},
+    {"option.task", "text-generation auto", Otherwise::kRefuse, "only text-generation is"},
+    {"option.load_in_8bit", "false", Otherwise::kRefuse,
+     "use option.quantize=int8_weight_only in its place"},
+    {"option.load_in_4bit", "false", Otherwise::kRefuse,
+     "use option.quantize=int4_asym in its place"},
+    {"option.entryPoint",
+     "djl_python.huggingface djl_python.deepspeed djl_python.fastertransformer", Otherwise::kRefuse,
+     "handlers in Python are not in this build yet; remove it"},
+    {"option.handler", "handle", Otherwise::kRefuse,
+     "handlers in Python are not in this build yet; remove it"},
+    {"option.enable_lora", "false", Otherwise::kRefuse, kLater},
+    {"option.tgi_compat", "false", Otherwise::kRefuse, kLater},
+    {"option.bedrock_compat", "false", Otherwise::kRefuse, kLater},
+    {"option.draft_model_tp_size", "1", Otherwise::kRefuse, kParallel},
+    {"option.speculative_telemetry", "", Otherwise::kWarn, kServer},
+    {"option.s3url", "", Otherwise::kRefuse, "use option.model_id in its place"},
+    {"option.revision", "", Otherwise::kWarn, "the model is read from a folder as it is there"},
+    {"option.trust_remote_code", "false", Otherwise::kWarn,
+     "dray never runs code out of a model's folder"},
+    {"keystore", "", Otherwise::kRefuse, "TLS is not in this build; put a TLS proxy before dray"},
+    {"certificate_file", "", Otherwise::kRefuse,
+     "TLS is not in this build; put a TLS proxy before dray"},
+    {"private_key_file", "", Otherwise::kRefuse,
+     "TLS is not in this build; put a TLS proxy before dray"},
+    {"minWorkers", "1", Otherwise::kWarn, kWorkers},
+    {"maxWorkers", "1", Otherwise::kWarn, kWorkers},
+    {"gpu.minWorkers", "1", Otherwise::kWarn, kWorkers},
+    {"gpu.maxWorkers", "1", Otherwise::kWarn, kWorkers},
+    {"cpu.minWorkers", "1", Otherwise::kWarn, kWorkers},
+    {"cpu.maxWorkers", "1", Otherwise::kWarn, kWorkers},
+    {"min_workers", "1", Otherwise::kWarn, kWorkers},
+    {"max_workers", "1", Otherwise::kWarn, kWorkers},
+    {"max_idle_time", "", Otherwise::kWarn, kWorkers},
+    {"retry_threshold", "", Otherwise::kWarn, kWorkers},
+    {"load_on_devices", "* cpu -1", Otherwise::kWarn, "the build has one kind of device"},
+    {"gpu.required_memory_mb", "0", Otherwise::kWarn, "set required_memory_mb"},
+    {"gpu.reserved_memory_mb", "", Otherwise::kWarn, "set reserved_memory_mb"},
+    {"log_model_metric", "false", Otherwise::kWarn, kServer},
+    {"log_request_metric", "false", Otherwise::kWarn, kServer},
+    {"metrics_aggregation", "", Otherwise::kWarn, kServer},
+    {"translator", "", Otherwise::kWarn, kServer},
+    {"translatorFactory", "", Otherwise::kWarn, kServer},
+    {"application", "", Otherwise::kWarn, kServer},
+    {"batchifier", "", Otherwise::kWarn, kServer},
+    {"option.pythonExecutable", "", Otherwise::kWarn, kPython},
+    {"option.env", "", Otherwise::kWarn, kPython},
+    {"option.enable_venv", "false", Otherwise::kWarn, kPython},
+    {"option.model_loading_timeout", "", Otherwise::kWarn, kPython},
+    {"option.parallel_loading", "", Otherwise::kWarn, kPython},
+    {"option.mpi_mode", "", Otherwise::kWarn, kPython},
+    {"option.async_mode", "", Otherwise::kWarn, kPython},
+    {"option.use_passive_workers", "", Otherwise::kWarn, kPython},
+    {"option.model_dir", "", Otherwise::kWarn, "set option.model_id"},
+    {"option.device_map", "auto", Otherwise::kWarn, kBackend},
+    {"option.low_cpu_mem_usage", "", Otherwise::kWarn, kBackend},
+    {"option.enable_cuda_graph", "", Otherwise::kWarn, kBackend},
+    {"option.triangular_masking", "true", Otherwise::kWarn, kBackend},
+    {"option.return_tuple", "", Otherwise::kWarn, kBackend},
+    {"option.training_mp_size", "1", Otherwise::kWarn, kBackend},
+    {"option.deepspeed_config_path", "", Otherwise::kWarn, kBackend},
+    {"option.checkpoint", "", Otherwise::kWarn, kBackend},
+    {"option.save_mp_checkpoint_path", "", Otherwise::kWarn, kBackend},
+    {"option.decoding_strategy", "greedy", Otherwise::kWarn, "requests choose for themselves"},
+    {"option.paged_attention", "true", Otherwise::kWarn, "attention is always paged"},
+    {"option.waiting_steps", "", Otherwise::kWarn, kBatching},
+    {"option.unroll", "", Otherwise::kWarn, kBackend},
+    {"option.amp", "", Otherwise::kWarn, "use option.dtype in its place"},
+    {"option.gpu_memory_utilization", "", Otherwise::kWarn,
+     "set option.kv_cache_bytes to bound memory"},
+    {"option.kv_cache_free_gpu_mem_fraction", "", Otherwise::kWarn,
+     "set option.kv_cache_bytes to bound memory"},
+    {"option.enforce_eager", "", Otherwise::kWarn, kBackend},
+    {"option.max_input_len", "", Otherwise::kWarn, "use option.max_model_len in its place"},
+    {"option.max_output_len", "", Otherwise::kWarn, "use option.max_model_len in its place"},
+    {"option.max_output_size", "", Otherwise::kWarn, kServer},
+    {"option.max_num_tokens", "", Otherwise::kWarn, kBackend},
+    {"option.tokens_per_block", "", Otherwise::kWarn, "use option.block_size in its place"},
+    {"option.batch_scheduler_policy", "", Otherwise::kWarn, kBackend},
+    {"option.use_custom_all_reduce", "", Otherwise::kWarn, kBackend},
+    {"option.enable_stateful_sessions", "", Otherwise::kWarn, kServer},
+    {"option.sessions_path", "", Otherwise::kWarn, kServer},
+    {"option.sessions_expiration", "", Otherwise::kWarn, kServer},
+    {"management_address", "", Otherwise::kWarn, "there is no management API in this build"},
+    {"cluster_address", "", Otherwise::kWarn, kServer},
+    {"plugin_folder", "", Otherwise::kWarn, kServer},
+    {"use_native_io", "", Otherwise::kWarn, kServer},
+    {"io_ratio", "", Otherwise::kWarn, kServer},
+    {"cors_allowed_origin", "", Otherwise::kWarn, kServer},
+    {"cors_allowed_methods", "", Otherwise::kWarn, kServer},
+    {"cors_allowed_headers", "", Otherwise::kWarn, kServer},
+    {"features", "", Otherwise::kWarn, kServer},
+    {"prometheus", "false", Otherwise::kWarn, "there is no metrics page in this build"},
+    {"opts", "", Otherwise::kWarn, "dray runs on no Java machine"},
+    {"error_rate_wlm", "", Otherwise::kWarn, kServer},
+    {"error_rate_server", "", Otherwise::kWarn, kServer},
+    {"error_rate_model", "", Otherwise::kWarn, kServer},
+    {"error_rate_any", "", Otherwise::kWarn, kServer},
+    {"bad_request_http_code", "400", Otherwise::kWarn, kServer},
+    {"wlm_error_http_code", "503", Otherwise::kWarn, kServer},
+    {"throttle_error_http_code", "503", Otherwise::kWarn, kServer},
+    {"server_error_http_code", "500", Otherwise::kWarn, kServer},
+    {"timeout_http_code", "400", Otherwise::kWarn, kServer},
+};
+
+bool EqualsIgnoreCase(Text a, Text b) {
+  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) {
+           return std::tolower(static_cast<unsigned char>(x)) ==
+                  std::tolower(static_cast<unsigned char>(y));
+         });
+}
+
+bool ListHolds(Text list, Text value) {
+  while (!list.empty()) {
+    const size_t end = std::min(list.find(' '), list.size());
+    if (EqualsIgnoreCase(list.substr(0, end), value)) return true;
+    list.remove_prefix(std::min(end + 1, list.size()));
+  }
+  return false;
+}
+
+// Two batching schemes cannot both hold.
+Status CheckBatching(const std::map<std::string, ForeignValue>& given) {
+  const auto rolling = given.find("option.rolling_batch");
+  if (rolling == given.end() || rolling->second.value == "disable") return OkStatus();
+  for (const char* property : {"batch_size", "max_dynamic_batch_size"}) {
+    const auto batch = given.find(property);
+    if (batch == given.end() || batch->second.value == "1") continue;
+    return Status(StatusCode::kInvalidArgument,
+                  fmt::format("{} is \"{}\" and {} is \"{}\": a dynamic batch and a rolling batch "
+                              "exclude each other; remove {}",
+                              batch->second.where, batch->second.value, rolling->second.where,
+                              rolling->second.value, property));
+  }
+  return OkStatus();
+}
+
+Status CheckDegree(Text property, const ForeignValue& given) {
+  if (!property.ends_with("_parallel_degree") || given.value == "max") return OkStatus();
+  const auto degree = ParseInt64(given.value);
+  if (degree && *degree >= 1) return OkStatus();
+  return Status(StatusCode::kInvalidArgument,
+                fmt::format("{} is \"{}\"; it must be a whole number from 1 up, or max",
+                            given.where, given.value));
+}
+
+}  // namespace
+
+std::optional<std::string_view> FindForeignSetting(std::string_view property) {
+  for (const Row& row : kRows) {
+    if (EqualsIgnoreCase(row.property, property)) return row.property;
+  }
+  return std::nullopt;
+}
+
+Status CheckForeignSettings(const std::map<std::string, ForeignValue>& given,
+                            std::vector<std::string>& warnings) {
+  DRAY_RETURN_IF_ERROR(CheckBatching(given));
+  for (const Row& row : kRows) {
+    const auto found = given.find(std::string(row.property));
+    if (found == given.end() || ListHolds(row.natural, found->second.value)) continue;
+    DRAY_RETURN_IF_ERROR(CheckDegree(row.property, found->second));
+    const std::string what = fmt::format("{} is \"{}\"", found->second.where, found->second.value);
+    if (row.otherwise == Otherwise::kRefuse) {
+      return Status(StatusCode::kUnsupported,
+                    fmt::format("{}, which cannot be served: {}", what, row.reason));
+    }
+    warnings.push_back(fmt::format("{}, which has no effect: {}", what, row.reason));
+  }
+  return OkStatus();
+}
+
+}  // namespace dray::settings
