@@ -41,6 +41,7 @@ class Regex {
 
  private:
   struct Program;
+  class Searcher;
   Regex(std::string pattern, std::unique_ptr<Program> program);
 
   std::string pattern_;

@@ -6,6 +6,8 @@
 #include <ctime>
 #include <string>
 
+#include "tokenizer/text/time_checks.h"
+
 namespace dray::tokenizer {
 namespace {
 
@@ -84,6 +86,10 @@ TEST(RegexTest, AnySearchEndsWithinItsBudget) {
       {R"((?:\w+ ?)*+(?=(.*))\d)", words},
       {R"((?<=a*)c)", run},
       {R"((?:(?~b)|a)*?b)", run},
+      {R"(a*+b|a*+c|a*+d)", run},
+      {R"(a+$|a+b|[ab]+c)", run},
+      {R"((?:a+ ?)*+b)", run},
+      {R"(\s*\w*\s*\w*!)", words},
   };
   for (const Case& one : cases) {
     const auto regex = Regex::Compile(one.pattern);
@@ -113,6 +119,75 @@ TEST(RegexTest, ChecksStandBetweenAtomsAlone) {
             (Parts{{"sSéé", true}, {"{{", true}, {"aaaa", true}, {"x", true}}));
   EXPECT_EQ(FindAll(R"((?<!a)b+|(?<=a)b(?!b))", "abbb"), (Parts{{"ab", false}, {"bb", true}}));
   EXPECT_EQ(FindAll(R"((a)\11?\1*|\012+)", "aa\n\n"), FindAll(R"((a)\11?(?:\1)*|\n+)", "aa\n\n"));
+}
+
+bool NeedsNoChecks(const std::string& pattern) {
+  const auto checked = WithTimeChecks(pattern);
+  EXPECT_TRUE(checked.ok()) << pattern;
+  return checked.ok() && checked->is_bounded_by_back_tracks;
+}
+
+// The cut rules of published tokenizers.
+constexpr const char* kPublished[] = {
+    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)",
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)",
+    R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)",
+    R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)",
+    R"([\x{4E00}-\x{9FA5}\x{3040}-\x{309F}\x{30A0}-\x{30FF}]+)",
+    R"(\p{N}{1,3})",
+    R"( ?[^(\s|[.,!?\x{2026}\x{3002}\x{FF0C}\x{3001}])]+)",
+    R"(\s+$|^\s+|\w+|[^\w\s]+)",
+};
+
+TEST(RegexTest, PublishedPatternsNeedNoChecks) {
+  for (const char* pattern : kPublished) EXPECT_TRUE(NeedsNoChecks(pattern)) << pattern;
+}
+
+// Where a search goes back in the text, or stays in place, without back-tracking.
+TEST(RegexTest, WhatBackTracksDoNotBoundIsChecked) {
+  for (const char* pattern : {R"((a)\1)",
+                              R"((?<n>a)\k<n>)",
+                              R"((?<n>a)\g<n>?)",
+                              R"((?=a+)b)",
+                              R"((?!a*b)c)",
+                              R"((?<=a{2,})b)",
+                              R"((?=(?:a|(b+)))c)",
+                              R"((?=[ab]{3})c)",
+                              R"((?:a?){3})",
+                              R"((?:a?){3}{4})",
+                              R"(\b{9})",
+                              R"(^{9}a)",
+                              R"(a{2}{3})",
+                              R"(a+{3})",
+                              R"((?~ab))",
+                              R"((a)?(?(1)b|c))",
+                              R"((*FAIL))",
+                              R"(\X)",
+                              R"(a\Kb)",
+                              R"(\Ga)"}) {
+    const auto checked = WithTimeChecks(pattern);
+    ASSERT_TRUE(checked.ok()) << pattern;
+    EXPECT_FALSE(checked->is_bounded_by_back_tracks) << pattern;
+  }
+  EXPECT_TRUE(NeedsNoChecks(std::string(1024, 'a')));
+  EXPECT_FALSE(NeedsNoChecks(std::string(1025, 'a')));
+  // What stands behind a look-around is outside of it.
+  EXPECT_TRUE(NeedsNoChecks(R"((?=a)b+(?#x)(?i)c*(?<!\()d{2,})"));
+}
+
+// A search that needs many back-tracks goes on with checks and finds the same.
+TEST(RegexTest, LongRunsAreCutAsShortOnes) {
+  const std::string blanks(3000, ' ');
+  EXPECT_EQ(FindAll(R"(\s+x|\s+(?!\S)|\w+)", "a" + blanks + "b"),
+            (Parts{{"a", true}, {std::string(2999, ' '), true}, {" ", false}, {"b", true}}));
+  EXPECT_EQ(
+      FindAll(R"(\p{N}{1,3})", std::string(100'000, '.') + "1234" + blanks),
+      (Parts{{std::string(100'000, '.'), false}, {"123", true}, {"4", true}, {blanks, false}}));
+  EXPECT_EQ(FindAll(R"([ab]*c|a+)", std::string(2000, 'a') + "d"),
+            (Parts{{std::string(2000, 'a'), true}, {"d", false}}));
+  EXPECT_EQ(FindAll(R"(\s*[\r\n]+|\S+)", blanks + "\n" + blanks + "x"),
+            (Parts{{blanks + "\n", true}, {blanks, false}, {"x", true}}));
+  EXPECT_EQ(FindAll(R"(é+ü|é)", "éé" + blanks), (Parts{{"é", true}, {"é", true}, {blanks, false}}));
 }
 
 TEST(RegexTest, RefusesWhatTakesNoChecks) {

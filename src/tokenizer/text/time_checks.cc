@@ -1,38 +1,47 @@
 #include "tokenizer/text/time_checks.h"
 
 #include <algorithm>
+#include <cctype>
+#include <vector>
 
 namespace dray::tokenizer {
 namespace {
 
 constexpr std::string_view kCheck = "(?{t})";
+// A pattern of that size can look at one place of the text some 500 times, with as many assertions; published
+// ones are smaller.
+constexpr size_t kMaxUncheckedBytes = 1024;
 
 // Reads a pattern from left to right. It need not be valid: the library will tell.
 class PatternReader {
  public:
-  explicit PatternReader(std::string_view pattern) : pattern_(pattern) {}
+  explicit PatternReader(std::string_view pattern)
+      : pattern_(pattern), is_bounded_(pattern.size() <= kMaxUncheckedBytes) {}
 
-  Result<std::string> Run() {
+  Result<CheckedPattern> Run() {
     while (pos_ < pattern_.size()) {
       const char c = pattern_[pos_];
       if (c == '(') {
         DRAY_RETURN_IF_ERROR(CopyGroupHead());
       } else if (c == '\\') {
-        CopyAtom(EscapeEnd(), IsBackReference());
+        CopyEscape();
       } else if (c == '[') {
         CopyAtom(ClassEnd(), false);
       } else if (c == '{' && IntervalEnd() > pos_) {
-        Copy(IntervalEnd());
+        CopyInterval();
       } else if (std::string_view("*+?|)^$").find(c) != std::string_view::npos) {
-        Copy(pos_ + 1);
+        CopyOperator(c);
       } else {
         CopyAtom(CharEnd(pos_), false);
       }
     }
-    return std::move(out_);
+    return CheckedPattern{std::move(out_), is_bounded_};
   }
 
  private:
+  // What stands before the current place, as far as a repetition count needs to know.
+  enum class Before { kText, kOther };
+
   char At(size_t pos) const { return pos < pattern_.size() ? pattern_[pos] : '\0'; }
   bool Is(size_t pos, std::string_view text) const {
     return pos <= pattern_.size() && pattern_.substr(pos).starts_with(text);
@@ -61,6 +70,40 @@ class PatternReader {
     const bool fragile = Is(pos_, "\\R") || Is(pos_, "\\X");
     if (long_alone || (repeated && !fragile)) out_ += kCheck;
     Copy(end);
+    before_ = Before::kText;
+  }
+
+  void CopyEscape() {
+    constexpr std::string_view kOneCharacter = "dDwWsShHpPtnrfvaexu";
+    constexpr std::string_view kAnchors = "bBAzZ";
+    const char kind = At(pos_ + 1);
+    const bool is_sign = std::ispunct(static_cast<unsigned char>(kind)) != 0;
+    const bool is_anchor = kAnchors.find(kind) != std::string_view::npos;
+    if (!is_sign && !is_anchor && kOneCharacter.find(kind) == std::string_view::npos) {
+      is_bounded_ = false;
+    }
+    CopyAtom(EscapeEnd(), IsBackReference());
+    if (is_anchor) before_ = Before::kOther;
+  }
+
+  void CopyInterval() {
+    // Of a group or an assertion, a count repeats what may take no text.
+    if (before_ == Before::kOther) is_bounded_ = false;
+    NoteRepetition();
+    Copy(IntervalEnd());
+    before_ = Before::kOther;
+  }
+
+  void CopyOperator(char c) {
+    if (c == '*' || c == '+') NoteRepetition();
+    if (c == ')' && !groups_.empty()) groups_.pop_back();
+    Copy(pos_ + 1);
+    before_ = Before::kOther;
+  }
+
+  void NoteRepetition() {
+    const auto look_around = std::find(groups_.begin(), groups_.end(), Group::kLookAround);
+    if (look_around != groups_.end()) is_bounded_ = false;
   }
 
   bool IsBackReference() const {
@@ -129,11 +172,13 @@ class PatternReader {
     size_t end = pos_ + 1;
     bool comment = false;
     if (At(end) == '*') {
+      is_bounded_ = false;
       end = Behind(')', end);
     } else if (At(end) == '?') {
       ++end;
       const char kind = At(end);
       if (kind == '{') return Refuse("calls (?{...})");
+      if (kind == '(' || kind == '~') is_bounded_ = false;
       comment = kind == '#';
       if (comment || kind == '(') {  // "(?#...)", or the condition of "(?(...)yes|no)"
         end = Behind(')', end);
@@ -147,8 +192,16 @@ class PatternReader {
         DRAY_ASSIGN_OR_RETURN(end, OptionsEnd(end));
       }
     }
+    end = std::min(end, pattern_.size());
     if (!comment) out_ += kCheck;
-    Copy(std::min(end, pattern_.size()));
+    // "(?i)", "(*FAIL)" and comments are whole already.
+    if (pattern_[end - 1] != ')') {
+      const std::string_view head = pattern_.substr(pos_, end - pos_);
+      const bool looks = head == "(?=" || head == "(?!" || head == "(?<=" || head == "(?<!";
+      groups_.push_back(looks ? Group::kLookAround : Group::kOther);
+    }
+    Copy(end);
+    before_ = Before::kOther;
     return OkStatus();
   }
 
@@ -169,14 +222,19 @@ class PatternReader {
             "the pattern has " + std::string(what) + ", which dray does not read"};
   }
 
+  enum class Group { kLookAround, kOther };
+
   std::string_view pattern_;
   size_t pos_ = 0;
   std::string out_;
+  std::vector<Group> groups_;  // those that are open
+  Before before_ = Before::kOther;
+  bool is_bounded_;
 };
 
 }  // namespace
 
-Result<std::string> WithTimeChecks(std::string_view pattern) {
+Result<CheckedPattern> WithTimeChecks(std::string_view pattern) {
   return PatternReader(pattern).Run();
 }
 
