@@ -35,16 +35,17 @@ Reply::Reply(Setup setup) : setup_(std::move(setup)), num_open_(setup_.call.inpu
   sampling::SamplingParams& params = setup_.call.request.params;
   // Here and not for each input, because the answer reports it and inputs share it.
   sampling::ChooseSeed(params);
-  for (const std::string& input : setup_.call.inputs) {
-    results_.emplace_back().input = input;
+  for (std::string& input : setup_.call.inputs) {
+    results_.emplace_back().input = std::move(input);  // a long text is kept once
     if (!sampling::IsGreedy(params)) results_.back().seed = params.seed;
   }
+  setup_.call.inputs.clear();
 }
 
 void Reply::SubmitAll(serving::ServedModel& model) {
-  for (size_t i = 0; i < setup_.call.inputs.size(); ++i) {
+  for (size_t i = 0; i < results_.size(); ++i) {
     serving::TextRequest request = setup_.call.request;
-    request.text = setup_.call.inputs[i];
+    request.text = results_[i].input;
     auto generation = model.Submit(request, std::make_shared<Sink>(shared_from_this(), i));
     if (!generation.ok()) return Fail(generation.reason());
     bool cancelled = false;

@@ -13,6 +13,7 @@
 
 #include "api/call.h"
 #include "api/results.h"
+#include "http/body_budget.h"
 #include "http/responder.h"
 #include "http/response.h"
 #include "serving/reasons.h"
@@ -53,6 +54,8 @@ class Reply : public std::enable_shared_from_this<Reply> {
     // kStreamed: the call has one input and one sequence.
     Delivery delivery = Delivery::kWhole;
     std::unique_ptr<ReplyWriter> writer;
+    // The room that the call's texts take of what the server has for requests; kept as long as they are.
+    http::BodyLease text_lease = {};
   };
   // Submits every input of the call and answers as the events come. Cancels the rest if the client
   // leaves or if one input fails. The reply does not keep the model: if it were the model's last

@@ -12,7 +12,10 @@ namespace dray::api {
 
 TaskQueue::TaskQueue(int num_threads) {
   try {
-    for (int i = 0; i < std::max(1, num_threads); ++i) threads_.emplace_back([this] { Run(); });
+    threads_.emplace_back([this] { Run(Takes::kSmall); });
+    for (int i = 0; i < NumLargeAtOnce(num_threads); ++i) {
+      threads_.emplace_back([this] { Run(Takes::kAll); });
+    }
   } catch (const std::system_error&) {
     // Those that have started must end before the error goes on.
     Stop();
@@ -31,21 +34,35 @@ void TaskQueue::Stop() {
   for (std::thread& thread : threads_) thread.join();
 }
 
-void TaskQueue::Add(std::function<void()> task) {
+int TaskQueue::NumLargeAtOnce(int num_threads) { return std::max(1, num_threads - 1); }
+
+void TaskQueue::Add(TaskSize size, std::function<void()> task) {
   {
     const std::lock_guard lock(mutex_);
-    tasks_.push_back(std::move(task));
+    (size == TaskSize::kSmall ? small_ : large_).push_back(std::move(task));
   }
-  ready_.notify_one();
+  // All of them, for one alone might be the one that may not take it.
+  ready_.notify_all();
 }
 
-void TaskQueue::Run() {
+bool TaskQueue::HasTask(Takes takes) const {
+  return !small_.empty() || (takes == Takes::kAll && !large_.empty());
+}
+
+std::function<void()> TaskQueue::Take(Takes takes) {
+  // Large ones first where they may run: small ones have a thread that nothing large delays.
+  auto& tasks = takes == Takes::kAll && !large_.empty() ? large_ : small_;
+  std::function<void()> task = std::move(tasks.front());
+  tasks.pop_front();
+  return task;
+}
+
+void TaskQueue::Run(Takes takes) {
   std::unique_lock lock(mutex_);
   while (true) {
-    ready_.wait(lock, [this] { return stop_ || !tasks_.empty(); });
+    ready_.wait(lock, [this, takes] { return stop_ || HasTask(takes); });
     if (stop_) return;
-    const auto task = std::move(tasks_.front());
-    tasks_.pop_front();
+    const std::function<void()> task = Take(takes);
     lock.unlock();
     try {
       task();

@@ -1,6 +1,6 @@
 // A few threads that read and tokenize requests, so that a large one never keeps the server's
-// own threads from answering /ping. There is at most one task for each connection, which
-// bounds the queue.
+// own threads from answering /ping. One of them takes small tasks only, so that no number of large ones keeps
+// a small one waiting. There is at most one task for each connection, which bounds the queue.
 #pragma once
 
 #include <condition_variable>
@@ -12,9 +12,12 @@
 
 namespace dray::api {
 
+// Whether a task takes milliseconds, or may take longer.
+enum class TaskSize { kSmall, kLarge };
+
 class TaskQueue {
  public:
-  // std::system_error if the system gives no more threads.
+  // Two threads at least. std::system_error if the system gives no more threads.
   explicit TaskQueue(int num_threads);
   TaskQueue(const TaskQueue&) = delete;
   TaskQueue& operator=(const TaskQueue&) = delete;
@@ -22,15 +25,22 @@ class TaskQueue {
   ~TaskQueue();
 
   // Runs `task` soon, on one of the threads. What it throws is logged.
-  void Add(std::function<void()> task);
+  void Add(TaskSize size, std::function<void()> task);
+  // How many large tasks may run at a time.
+  static int NumLargeAtOnce(int num_threads);
 
  private:
-  void Run();
+  enum class Takes { kSmall, kAll };
+  void Run(Takes takes);
+  bool HasTask(Takes takes) const;
+  // The next task, removed from its queue. There must be one.
+  std::function<void()> Take(Takes takes);
   void Stop();
 
   std::mutex mutex_;
   std::condition_variable ready_;
-  std::deque<std::function<void()>> tasks_;
+  std::deque<std::function<void()>> small_;
+  std::deque<std::function<void()>> large_;
   bool stop_ = false;
   std::vector<std::thread> threads_;
 };

@@ -89,6 +89,7 @@ Result<ResolvedModel> ResolveServer(const ModelArguments& arguments) {
   const bool has_list = !server.model_store.empty() || server.load_models != "ALL";
   if (!has_list || !loaded.settings.model.model_id.empty()) return ResolveModel(arguments);
   for (const std::string& warning : loaded.warnings) LogWarning(warning);
+  for (const std::string& note : loaded.notes) LogInfo(note);
   resolved.settings = std::move(loaded.settings);
   return resolved;
 }

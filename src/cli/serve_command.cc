@@ -20,6 +20,7 @@
 #include "api/management/load_missing.h"
 #include "api/management/management.h"
 #include "api/task_queue.h"
+#include "base/checked_math.h"
 #include "base/log.h"
 #include "cli/progress.h"
 #include "cli/shutdown.h"
@@ -41,13 +42,22 @@ api::DjlOptions MakeDjlOptions(const settings::ServerSettings& settings) {
           .wait_model_loading = settings.wait_model_loading};
 }
 
-// What bodies may take of the 512 MiB that requests may take in all. Each thread that parses one makes as
-// much again of it, and copies that once more where a string grows; at least one body has its place.
+// The share of the bodies' memory that is for small ones only.
+constexpr uint64_t kSmallOnlyShare = 8;
+
+// What bodies and the texts made of them may take of the memory that requests may take in all. The rest is for
+// copies, each smaller than the largest body: one for each thread that reads, where a body outgrows its memory;
+// and two for each thread that parses a large body, of its strings and where one of them grows. At least one
+// body has its place beside the part that only small ones may take.
 uint64_t BodyBudgetBytes(const settings::ServerSettings& settings) {
-  constexpr uint64_t kRequestMemoryBytes = uint64_t{512} << 20;
+  const auto all = static_cast<uint64_t>(settings.request_memory_bytes);
   const auto largest = static_cast<uint64_t>(settings.max_request_bytes);
-  const uint64_t parsed = 2 * largest * static_cast<uint64_t>(settings.http_threads);
-  return std::max(largest, kRequestMemoryBytes - std::min(kRequestMemoryBytes, parsed));
+  const auto num_readers = static_cast<uint64_t>(settings.http_threads);
+  const auto num_parsers = static_cast<uint64_t>(
+      api::TaskQueue::NumLargeAtOnce(static_cast<int>(settings.http_threads)));
+  const uint64_t copies = CheckedMul(largest, num_readers + 2 * num_parsers).value_or(all);
+  const uint64_t least = largest + largest / (kSmallOnlyShare - 1) + 1;
+  return std::max(least, all - std::min(all, copies));
 }
 
 http::ServerOptions MakeServerOptions(const settings::ServerSettings& settings) {
@@ -58,6 +68,9 @@ http::ServerOptions MakeServerOptions(const settings::ServerSettings& settings) 
   options.max_connections = static_cast<int>(settings.max_connections);
   options.limits.max_body_bytes = static_cast<uint64_t>(settings.max_request_bytes);
   options.max_total_body_bytes = BodyBudgetBytes(settings);
+  options.small_only_body_bytes = options.max_total_body_bytes / kSmallOnlyShare;
+  options.min_body_bytes_per_second = static_cast<uint64_t>(settings.min_body_bytes_per_second);
+  options.timeouts.body = std::chrono::seconds(settings.body_timeout_s);
   options.make_error = [djl = MakeDjlOptions(settings)](int status, const std::string& message,
                                                         const http::Request* request) {
     return api::MakeDjlServerError(djl, status, message, request);

@@ -19,7 +19,7 @@ bool BodyLease::Resize(uint64_t bytes) {
   if (budget_ == nullptr) return true;
   if (bytes > bytes_) {
     const uint64_t added = bytes - bytes_;
-    if (budget_->used_bytes_.fetch_add(added) + added > budget_->max_bytes_) {
+    if (budget_->used_bytes_.fetch_add(added) + added > budget_->LimitFor(bytes)) {
       budget_->used_bytes_ -= added;
       return false;
     }

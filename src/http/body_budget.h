@@ -5,24 +5,36 @@
 // Threads: leases of one budget may be used from different threads, each from one at a time.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <memory>
 
 namespace dray::http {
 
+// Bodies up to this size are small. A budget can keep room for them that large ones may not take.
+inline constexpr uint64_t kMaxSmallBodyBytes = uint64_t{64} << 10;
+
 class BodyBudget {
  public:
-  explicit BodyBudget(uint64_t max_bytes) : max_bytes_(max_bytes) {}
+  // Of `max_bytes`, the last `small_only_bytes` are for small bodies.
+  explicit BodyBudget(uint64_t max_bytes, uint64_t small_only_bytes = 0)
+      : max_bytes_(max_bytes),
+        max_large_bytes_(max_bytes - std::min(max_bytes, small_only_bytes)) {}
   BodyBudget(const BodyBudget&) = delete;
   BodyBudget& operator=(const BodyBudget&) = delete;
 
   uint64_t max_bytes() const { return max_bytes_; }
   uint64_t used_bytes() const { return used_bytes_; }
+  // Up to which sum a lease of `bytes` is granted.
+  uint64_t LimitFor(uint64_t bytes) const {
+    return bytes <= kMaxSmallBodyBytes ? max_bytes_ : max_large_bytes_;
+  }
 
  private:
   friend class BodyLease;
   const uint64_t max_bytes_;
+  const uint64_t max_large_bytes_;
   std::atomic<uint64_t> used_bytes_{0};
 };
 

@@ -45,6 +45,22 @@ TEST(BodyBudgetTest, AMovedLeaseIsChargedOnce) {
   EXPECT_EQ(budget->used_bytes(), 0U);
 }
 
+TEST(BodyBudgetTest, LargeBodiesLeaveRoomForSmallOnes) {
+  const auto budget = std::make_shared<BodyBudget>(8 * kMaxSmallBodyBytes, kMaxSmallBodyBytes);
+  BodyLease large(budget);
+  EXPECT_FALSE(large.Resize(8 * kMaxSmallBodyBytes));
+  EXPECT_TRUE(large.Resize(7 * kMaxSmallBodyBytes));
+  BodyLease other(budget);
+  EXPECT_FALSE(other.Resize(kMaxSmallBodyBytes + 1));
+  EXPECT_TRUE(other.Resize(kMaxSmallBodyBytes));
+  BodyLease third(budget);
+  EXPECT_FALSE(third.Resize(1));
+  // What does not grow is always granted.
+  EXPECT_TRUE(large.Resize(7 * kMaxSmallBodyBytes));
+  EXPECT_TRUE(large.Resize(6 * kMaxSmallBodyBytes));
+  EXPECT_EQ(budget->used_bytes(), 7 * kMaxSmallBodyBytes);
+}
+
 TEST(BodyBudgetTest, WithoutABudgetAnySizeIsGranted) {
   BodyLease lease;
   EXPECT_TRUE(lease.Resize(UINT64_MAX));

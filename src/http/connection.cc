@@ -149,7 +149,7 @@ void Connection::CheckBodyRate() {
 void Connection::Refuse(int status, const std::string& message) {
   // The request's memory is free from here on, not only when the client has read the answer.
   parser_.Reset();
-  input_ = std::string();
+  std::string().swap(input_);
   close_after_ = true;
   head_request_ = false;
   QueueResponse(server_->MakeError(status, message, nullptr));
@@ -359,6 +359,8 @@ void Connection::OnWritten(const boost::system::error_code& error, size_t size) 
 
 void Connection::OnFlushed() {
   FinishExchange(Exchange::Outcome::kSent);
+  // A connection that waits for its next request does not keep the memory of its last answer.
+  std::string().swap(writing_);
   if (close_after_) return Linger();
   stage_ = Stage::kReading;
   request_start_ = last_input_ = Clock::now();

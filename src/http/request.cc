@@ -43,9 +43,10 @@ size_t Headers::Count(std::string_view name) const {
   }));
 }
 
-void Request::DropBody() {
-  body = std::string();
-  body_lease = BodyLease();
+BodyLease Request::DropBody() {
+  // Assigning an empty string would keep the memory.
+  std::string().swap(body);
+  return std::exchange(body_lease, {});
 }
 
 const std::string* Request::QueryParameter(std::string_view name) const {

@@ -50,8 +50,9 @@ struct Request {
   // The room that `body` takes of what the server has for all bodies.
   BodyLease body_lease;
 
-  // Frees the body and its room: for handlers that have parsed it and go on with the request.
-  void DropBody();
+  // Frees the body, for handlers that have parsed it and go on with the request. Returns the lease on the body's
+  // room: a handler keeps it for what it has made of the body, or lets it go.
+  BodyLease DropBody();
   // The first of that name, or null.
   const std::string* QueryParameter(std::string_view name) const;
   const std::string* PathParameter(std::string_view name) const;

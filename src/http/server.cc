@@ -79,7 +79,8 @@ class Server::Impl {
         state_(std::make_shared<ServerState>()) {
     state_->options = std::move(options);
     state_->router = std::move(router);
-    state_->body_budget = std::make_shared<BodyBudget>(state_->options.max_total_body_bytes);
+    state_->body_budget = std::make_shared<BodyBudget>(state_->options.max_total_body_bytes,
+                                                       state_->options.small_only_body_bytes);
   }
   ~Impl() { Stop(); }
 

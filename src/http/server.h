@@ -54,6 +54,8 @@ struct ServerOptions {
   // Of all bodies that are in memory: being read, waiting for their handlers, or not yet dropped by
   // them (Request::DropBody). Requests over it get a 503.
   uint64_t max_total_body_bytes = uint64_t{512} << 20;
+  // Of that, what bodies above 64 KiB may not take, so that small ones find room beside any number of them.
+  uint64_t small_only_body_bytes = 0;
   // The body and headers of errors that the server itself answers. `request` is null if it could
   // not be read.
   std::function<Response(int status, const std::string& message, const Request* request)>

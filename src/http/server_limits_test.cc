@@ -1,5 +1,6 @@
 // What many or slow or large requests may take of the server, and what is kept from them.
 #include <gtest/gtest.h>
+#include <malloc.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -100,6 +101,35 @@ TEST_F(HttpLimitsTest, ADroppedBodyIsFreeBeforeTheAnswer) {
   ASSERT_NE(Waiting(0), nullptr);
   EXPECT_EQ(StatusOfEcho(90'000), 200);
 }
+
+TEST(RequestTest, DroppingABodyFreesItsMemory) {
+  const auto budget = std::make_shared<BodyBudget>(1'000'000);
+  Request request;
+  request.body = std::string(100'000, 'a');
+  request.body_lease = BodyLease(budget);
+  ASSERT_TRUE(request.body_lease.Resize(100'000));
+  {
+    const BodyLease kept = request.DropBody();
+    EXPECT_LT(request.body.capacity(), 100U);
+    EXPECT_EQ(budget->used_bytes(), 100'000U);
+  }
+  EXPECT_EQ(budget->used_bytes(), 0U);
+}
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+TEST(RequestTest, ResettingAParserFreesTheBody) {
+  constexpr size_t kBytes = size_t{48} << 20;  // more than malloc may keep for itself
+  const std::string body(kBytes, 'a');
+  const size_t before = ::mallinfo2().hblkhd;
+  RequestParser parser(ParserLimits{});
+  parser.Consume("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: " + std::to_string(kBytes + 1) +
+                 "\r\n\r\n");
+  parser.Consume(body);
+  EXPECT_GE(::mallinfo2().hblkhd, before + kBytes);
+  parser.Reset();
+  EXPECT_EQ(::mallinfo2().hblkhd, before);
+}
+#endif
 
 TEST_F(HttpLimitsTest, AClientThatLeavesDoesNotFreeWhatTheHandlerHolds) {
   options_.max_total_body_bytes = 100'000;

@@ -115,10 +115,8 @@ class RingReceiver final : public LinkReceiver {
                                      shape.from, size, shape.max_bytes)});
     }
     if (size > into.size()) {
-      return ring_.Fail({StatusCode::kResourceExhausted,
-                         fmt::format("rank {} sent a message of {} bytes where rank {} has room "
-                                     "for {}: the ranks have gone apart",
-                                     shape.from, size, shape.to, into.size())});
+      return ring_.Fail(MessageTooLarge(shape.from, shape.to, static_cast<int64_t>(size),
+                                        static_cast<int64_t>(into.size())));
     }
     std::copy_n(slot.data, size, into.begin());
     DRAY_RETURN_IF_ERROR(ring_.Done(static_cast<int64_t>(size)));
@@ -163,6 +161,13 @@ Result<EndParts> Join(int descriptor, LinkEnd end) {
 }
 
 }  // namespace
+
+Status MessageTooLarge(int64_t from, int64_t to, int64_t message_bytes, int64_t room_bytes) {
+  return {StatusCode::kResourceExhausted,
+          fmt::format("rank {} sent a message of {} bytes where rank {} has room for {}: the ranks "
+                      "have gone apart",
+                      from, message_bytes, to, room_bytes)};
+}
 
 Result<Link> MakeThreadLink(const LinkSpec& spec) {
   const RingShape shape = ShapeOf(spec);

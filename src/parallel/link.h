@@ -65,6 +65,9 @@ struct LinkSpec {
   int64_t threads = 2;
 };
 
+// The error of a receiver that has no room for a message.
+Status MessageTooLarge(int64_t from, int64_t to, int64_t message_bytes, int64_t room_bytes);
+
 struct Link {
   std::unique_ptr<LinkSender> sender;
   std::unique_ptr<LinkReceiver> receiver;

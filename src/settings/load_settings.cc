@@ -1,104 +1,59 @@
-// The sources, one over the other. Which keys there are is in
-// settings_table.cc and foreign_settings.cc.
+// The sources, one over the other. Which keys there are is in settings_table.cc, foreign_settings.cc and
+// foreign/.
 #include "settings/load_settings.h"
 
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cctype>
 #include <utility>
 
-#include "settings/foreign_settings.h"
+#include "settings/foreign/contradictions.h"
+#include "settings/foreign/environment_names.h"
+#include "settings/foreign/foreign_settings.h"
+#include "settings/foreign/key_search.h"
+#include "settings/foreign/translation.h"
+#include "settings/foreign/words.h"
 #include "settings/settings_table.h"
 
 namespace dray::settings {
 namespace {
 
 using Text = std::string_view;
-
-std::string ToLower(Text text) {
-  std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return out;
-}
-
-bool ListHolds(Text list, Text word) {
-  while (!list.empty()) {
-    const size_t end = std::min(list.find(' '), list.size());
-    if (list.substr(0, end) == word) return true;
-    list.remove_prefix(std::min(end + 1, list.size()));
-  }
-  return false;
-}
-
-const Setting* FindSetting(Text property) {
-  for (const Setting& setting : SettingTable()) {
-    if (setting.property == property || ListHolds(setting.aliases, property)) return &setting;
-  }
-  return nullptr;
-}
-
-// How many single-letter edits lie between two words.
-size_t EditDistance(Text a, Text b) {
-  std::vector<size_t> row(b.size() + 1);
-  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = std::exchange(row[0], i);
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-      diagonal = std::exchange(row[j], std::min({row[j] + 1, row[j - 1] + 1, replaced}));
-    }
-  }
-  return row[b.size()];
-}
-
-// "; did you mean ...?", if something is near.
-std::string Suggestion(Text property) {
-  if (property.size() > 100) return "";
-  const Setting* nearest = nullptr;
-  size_t distance = 4;
-  for (const Setting& setting : SettingTable()) {
-    const size_t d = EditDistance(property, setting.property);
-    if (d < distance) {
-      distance = d;
-      nearest = &setting;
-    }
-  }
-  return nearest == nullptr ? "" : fmt::format("; did you mean {}?", nearest->property);
-}
+using Environment = std::map<std::string, std::string>;
 
 // Applies sources from the weakest to the strongest.
 class SourceReader {
  public:
   Status ApplyConfig(const Properties& properties);
-  Status ApplyEnvironment(const std::map<std::string, std::string>& environment);
+  Status ApplyEnvironment(const Environment& environment);
+  // The variables that DJLServing reads after serving.properties.
+  Status ApplyStrongVariables(const Environment& environment);
   // `source` names the properties in messages.
   Status ApplyModelProperties(const Properties& properties, Text source);
   Status ApplyFlags(const std::map<std::string, std::string>& flags);
-  Result<LoadedSettings> Finish() {
-    DRAY_RETURN_IF_ERROR(CheckForeignSettings(foreign_, out_.warnings));
-    const ModelSettings& model = out_.settings.model;
-    DRAY_RETURN_IF_ERROR(MakeSpeculation(model.speculation).status());
-    DRAY_RETURN_IF_ERROR(MakeQuantization(model.dtype, model.quantization).status());
-    return std::move(out_);
-  }
+  Result<LoadedSettings> Finish();
 
  private:
   // Sets it, unless the same source has said something else under another spelling.
-  Status Set(const Setting& setting, const std::string& value, std::string where);
+  Status Set(const Setting& setting, const std::string& value, const std::string& where);
   void BeginSource() { given_.clear(); }
-  // True if `property` is one of DJLServing's that has no use here.
-  bool TakeForeign(Text property, const std::string& value, std::string where);
+  // Sets or notes a key of any table. Returns false if no table has it.
+  Result<bool> Take(Text property, const std::string& value, const std::string& where);
+  Status ApplyVariables(const Environment& environment, EnvironmentVariable::Strength strength);
+  // OPTION_*, SERVING_* and SM_VLLM_*.
+  Status ApplyPrefixed(const std::string& name, const std::string& value);
   void Warn(std::string warning) { out_.warnings.push_back(std::move(warning)); }
 
   LoadedSettings out_;
   std::map<std::string, ForeignValue> foreign_;
+  // Every key that has been given, by property: what CheckContradictions needs.
+  std::map<std::string, ForeignValue> all_;
   std::map<Text, ForeignValue> given_;
 };
 
-Status SourceReader::Set(const Setting& setting, const std::string& value, std::string where) {
+Status SourceReader::Set(const Setting& setting, const std::string& value,
+                         const std::string& where) {
   const auto [earlier, is_new] = given_.try_emplace(setting.property, ForeignValue{value, where});
   if (!is_new && earlier->second.value != value) {
     return Status(StatusCode::kInvalidArgument,
@@ -110,58 +65,94 @@ Status SourceReader::Set(const Setting& setting, const std::string& value, std::
   return Status(status.code(), fmt::format("{} is \"{}\"; {}", where, value, status.message()));
 }
 
-bool SourceReader::TakeForeign(Text property, const std::string& value, std::string where) {
-  const auto known = FindForeignSetting(property);
-  if (known) foreign_[std::string(*known)] = {value, std::move(where)};
-  return known.has_value();
+Result<bool> SourceReader::Take(Text property, const std::string& value, const std::string& where) {
+  const Setting* const setting = FindSetting(property);
+  const auto foreign = FindForeignSetting(property);
+  const Text known = setting != nullptr ? setting->property : foreign.value_or(property);
+  if (const Translation* nearest = FindTranslation(known, value)) {
+    Warn(fmt::format("{} is \"{}\", which dray does not have; {}={} is used in its place", where,
+                     value, nearest->to_property, nearest->to_value));
+    return Take(nearest->to_property, std::string(nearest->to_value), where);
+  }
+  all_[std::string(known)] = {value, where};
+  if (setting != nullptr) {
+    DRAY_RETURN_IF_ERROR(Set(*setting, value, where));
+    return true;
+  }
+  if (foreign) foreign_[std::string(*foreign)] = {value, where};
+  return foreign.has_value();
 }
 
 Status SourceReader::ApplyConfig(const Properties& properties) {
   BeginSource();
   for (const auto& [key, value] : properties) {
     const std::string where = "config.properties: " + key;
-    const Setting* const setting = FindSetting(key);
-    if (setting != nullptr && !Text(key).starts_with("option.")) {
-      DRAY_RETURN_IF_ERROR(Set(*setting, value, where));
-    } else if (setting != nullptr || !TakeForeign(key, value, where)) {
-      Warn(fmt::format("{} is not a server setting that dray knows; it has no effect", where));
+    bool is_known = false;
+    if (!Text(key).starts_with("option.")) {
+      DRAY_ASSIGN_OR_RETURN(is_known, Take(key, value, where));
+    }
+    if (!is_known) {
+      Warn(fmt::format("{} is not a server setting that dray knows; it has no effect{}", where,
+                       Suggestion(key)));
     }
   }
   return OkStatus();
 }
 
-Status SourceReader::ApplyEnvironment(const std::map<std::string, std::string>& environment) {
+Status SourceReader::ApplyVariables(const Environment& environment,
+                                    EnvironmentVariable::Strength strength) {
+  for (const EnvironmentVariable& variable : EnvironmentVariables()) {
+    const auto found = environment.find(std::string(variable.name));
+    if (found == environment.end() || variable.strength != strength) continue;
+    BeginSource();  // of two names of a key, the later one goes over the other
+    DRAY_RETURN_IF_ERROR(Take(variable.property, found->second + std::string(variable.unit),
+                              "environment: " + found->first)
+                             .status());
+  }
+  return OkStatus();
+}
+
+Status SourceReader::ApplyPrefixed(const std::string& name, const std::string& value) {
+  const std::string where = "environment: " + name;
+  if (Text(name).starts_with("ARGS_")) {
+    Warn(fmt::format(
+        "{} is an argument of a translator, which dray does not have; it has no effect", where));
+    return OkStatus();
+  }
+  const std::string property = PropertyOfVariable(name);
+  // DJLServing ignores empty ones too; in vLLM's image an empty value stands for a bare flag.
+  const bool is_flag = value.empty() && Text(name).starts_with("SM_VLLM_");
+  if (property.empty() || (value.empty() && !is_flag)) return OkStatus();
+  DRAY_ASSIGN_OR_RETURN(const bool is_known, Take(property, is_flag ? "true" : value, where));
+  if (!is_known) {
+    Warn(fmt::format("{} is no setting that dray knows; it has no effect{}", where,
+                     Suggestion(property)));
+  }
+  return OkStatus();
+}
+
+Status SourceReader::ApplyEnvironment(const Environment& environment) {
   BeginSource();
   // Names that other programs gave a meaning; the prefixed ones below go over them.
   for (const auto& [name, value] : environment) {
     for (const Setting& setting : SettingTable()) {
       if (!ListHolds(setting.environment, name)) continue;
-      DRAY_RETURN_IF_ERROR(Set(setting, value, "environment: " + name));
+      DRAY_RETURN_IF_ERROR(Take(setting.property, value, "environment: " + name).status());
     }
-    if (name == "TENSOR_PARALLEL_DEGREE" || name == "PIPELINE_PARALLEL_DEGREE") {
-      TakeForeign("option." + ToLower(name), value, "environment: " + name);
+    for (const ForeignSetting& variable : VariableSettings()) {
+      if (variable.property == name) foreign_[name] = {value, "environment: " + name};
     }
   }
+  DRAY_RETURN_IF_ERROR(ApplyVariables(environment, EnvironmentVariable::Strength::kWeak));
   BeginSource();
   for (const auto& [name, value] : environment) {
-    const bool is_option = Text(name).starts_with("OPTION_");
-    if (!is_option && !Text(name).starts_with("SERVING_")) continue;
-    const std::string where = "environment: " + name;
-    const auto known = std::find_if(
-        SettingTable().begin(), SettingTable().end(), [&name = name](const Setting& setting) {
-          return EnvironmentName(setting.property) == name ||
-                 (!setting.aliases.empty() && EnvironmentName(setting.aliases) == name);
-        });
-    const std::string bare = ToLower(Text(name).substr(is_option ? 7 : 8));
-    if (known != SettingTable().end()) {
-      DRAY_RETURN_IF_ERROR(Set(*known, value, where));
-    } else if (name == "OPTION_ENGINE") {
-      TakeForeign("engine", value, where);
-    } else if (!TakeForeign(is_option ? "option." + bare : bare, value, where)) {
-      Warn(fmt::format("{} is no setting that dray knows; it has no effect", where));
-    }
+    DRAY_RETURN_IF_ERROR(ApplyPrefixed(name, value));
   }
   return OkStatus();
+}
+
+Status SourceReader::ApplyStrongVariables(const Environment& environment) {
+  return ApplyVariables(environment, EnvironmentVariable::Strength::kStrong);
 }
 
 Status SourceReader::ApplyModelProperties(const Properties& properties, Text source) {
@@ -169,20 +160,19 @@ Status SourceReader::ApplyModelProperties(const Properties& properties, Text sou
   for (const auto& [key, value] : properties) {
     const std::string where = fmt::format("{}: {}", source, key);
     const Setting* const setting = FindSetting(key);
-    if (setting != nullptr && setting->scope == Setting::Scope::kModel) {
-      DRAY_RETURN_IF_ERROR(Set(*setting, value, where));
-    } else if (setting != nullptr) {
+    if (setting != nullptr && setting->scope == Setting::Scope::kServer) {
       Warn(fmt::format("{} is a setting of the server, not of a model; use --{} or {}", where,
                        setting->flag, EnvironmentName(setting->property)));
-    } else if (TakeForeign(key, value, where)) {
       continue;
-    } else if (Text(key).starts_with("option.")) {
-      return Status(StatusCode::kInvalidArgument,
-                    fmt::format("{} is no setting that dray knows{}", where, Suggestion(key)));
-    } else {
-      Warn(fmt::format("{} is no setting that dray knows; it has no effect{}", where,
-                       Suggestion(key)));
     }
+    DRAY_ASSIGN_OR_RETURN(const bool is_known, Take(key, value, where));
+    if (is_known) continue;
+    const std::string suggestion = Suggestion(key);
+    if (Text(key).starts_with("option.") && !suggestion.empty()) {
+      return Status(StatusCode::kInvalidArgument,
+                    fmt::format("{} is no setting that dray knows{}", where, suggestion));
+    }
+    Warn(fmt::format("{} is no setting that dray knows; it has no effect{}", where, suggestion));
   }
   return OkStatus();
 }
@@ -196,9 +186,21 @@ Status SourceReader::ApplyFlags(const std::map<std::string, std::string>& flags)
     if (known == SettingTable().end()) {
       return Status(StatusCode::kInvalidArgument, fmt::format("there is no flag --{}", flag));
     }
-    DRAY_RETURN_IF_ERROR(Set(*known, value, "--" + flag));
+    DRAY_RETURN_IF_ERROR(Take(known->property, value, "--" + flag).status());
   }
   return OkStatus();
+}
+
+Result<LoadedSettings> SourceReader::Finish() {
+  DRAY_RETURN_IF_ERROR(CheckContradictions(all_));
+  DRAY_ASSIGN_OR_RETURN(const EngineChoice engine, ChooseEngine(foreign_));
+  if (!engine.note.empty()) out_.notes.push_back(engine.note);
+  DRAY_RETURN_IF_ERROR(CheckForeignSettings(foreign_, out_.warnings));
+  ModelSettings& model = out_.settings.model;
+  model.has_built_in_handler = engine.has_built_in_handler;
+  DRAY_RETURN_IF_ERROR(MakeSpeculation(model.speculation).status());
+  DRAY_RETURN_IF_ERROR(MakeQuantization(model.dtype, model.quantization).status());
+  return std::move(out_);
 }
 
 }  // namespace
@@ -209,6 +211,7 @@ Result<LoadedSettings> LoadSettings(const SettingSources& sources) {
   DRAY_RETURN_IF_ERROR(reader.ApplyEnvironment(sources.environment));
   DRAY_RETURN_IF_ERROR(
       reader.ApplyModelProperties(sources.serving_properties, "serving.properties"));
+  DRAY_RETURN_IF_ERROR(reader.ApplyStrongVariables(sources.environment));
   DRAY_RETURN_IF_ERROR(reader.ApplyFlags(sources.flags));
   DRAY_RETURN_IF_ERROR(reader.ApplyModelProperties(sources.registration, "registration"));
   return reader.Finish();

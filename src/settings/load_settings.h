@@ -1,5 +1,5 @@
-// Settings from their sources: flags, serving.properties, the environment (OPTION_*, SERVING_* and a
-// few more names) and config.properties.
+// Settings from their sources: flags, serving.properties, the environment (OPTION_*, SERVING_* and the
+// names of foreign/environment_names.h) and config.properties.
 #pragma once
 
 #include <map>
@@ -28,6 +28,8 @@ struct LoadedSettings {
   // Keys that are understood but have no effect here: one sentence for each, which names the key
   // and its source.
   std::vector<std::string> warnings;
+  // What the log should say of the choices that were made.
+  std::vector<std::string> notes;
 };
 
 // kInvalidArgument or kUnsupported for the first key that is wrong, unknown or contradictory; the

@@ -38,6 +38,20 @@ SettingSources Env(std::map<std::string, std::string> environment) {
           .flags = {}};
 }
 
+TEST(SettingsTest, WhatRequestsMayTakeIsReadFromEverySource) {
+  const auto loaded = Load({.config_properties = {{"max_request_memory", "1GiB"}},
+                            .environment = {{"SERVING_REQUEST_BODY_TIMEOUT", "20"}},
+                            .serving_properties = {},
+                            .flags = {{"min-request-body-rate", "0"}}});
+  EXPECT_EQ(loaded.settings.server.request_memory_bytes, int64_t{1} << 30);
+  EXPECT_EQ(loaded.settings.server.body_timeout_s, 20);
+  EXPECT_EQ(loaded.settings.server.min_body_bytes_per_second, 0);
+  for (const char* value : {"0", "-1", "soon", "1.5"}) {
+    const std::string error = ErrorOf(Env({{"SERVING_REQUEST_BODY_TIMEOUT", value}}));
+    EXPECT_NE(error.find("SERVING_REQUEST_BODY_TIMEOUT"), std::string::npos) << error;
+  }
+}
+
 TEST(SettingsTest, DefaultsAreWhatTheTableSays) {
   const Settings defaults;
   for (const Setting& setting : SettingTable()) {
@@ -50,6 +64,9 @@ TEST(SettingsTest, DefaultsAreWhatTheTableSays) {
     EXPECT_EQ(settings.server.http_threads, defaults.server.http_threads);
     EXPECT_EQ(settings.server.max_connections, defaults.server.max_connections);
     EXPECT_EQ(settings.server.max_request_bytes, defaults.server.max_request_bytes);
+    EXPECT_EQ(settings.server.request_memory_bytes, defaults.server.request_memory_bytes);
+    EXPECT_EQ(settings.server.body_timeout_s, defaults.server.body_timeout_s);
+    EXPECT_EQ(settings.server.min_body_bytes_per_second, defaults.server.min_body_bytes_per_second);
     EXPECT_EQ(settings.model.dtype, defaults.model.dtype);
     EXPECT_EQ(settings.model.max_rolling_batch_size, defaults.model.max_rolling_batch_size);
     EXPECT_EQ(settings.model.job_queue_size, defaults.model.job_queue_size);
@@ -150,8 +167,8 @@ TEST(SettingsTest, WrongValuesAreNamedWithTheirSource) {
             "to 65536");
   EXPECT_EQ(ErrorOf(File({{"option.kv_cache_bytes", "9999999999T"}})).substr(0, 55),
             "serving.properties: option.kv_cache_bytes is \"999999999");
-  EXPECT_EQ(ErrorOf(File({{"option.kv_cache_dtype", "fp8_e5m2"}})),
-            "serving.properties: option.kv_cache_dtype is \"fp8_e5m2\"; processors do not compute "
+  EXPECT_EQ(ErrorOf(File({{"option.kv_cache_dtype", "f8_e5m2"}})),
+            "serving.properties: option.kv_cache_dtype is \"f8_e5m2\"; processors do not compute "
             "with 8-bit floats; int8 takes the same memory");
   EXPECT_EQ(ErrorOf(File({{"option.kv_cache_dtype", "q4_0"}})),
             "serving.properties: option.kv_cache_dtype is \"q4_0\"; it must be one of auto, fp32, "
@@ -200,10 +217,13 @@ TEST(SettingsTest, WhatCannotBeServedIsRefused) {
             std::string::npos);
   EXPECT_NE(ErrorOf(File({{"option.tensor_parallel_degree", "many"}})).find("whole number"),
             std::string::npos);
-  EXPECT_NE(ErrorOf(File({{"engine", "OnnxRuntime"}})).find("Python or MPI"), std::string::npos);
-  EXPECT_NE(ErrorOf(File({{"option.entryPoint", "model.py"}})).find("Python"), std::string::npos);
-  EXPECT_NE(ErrorOf(File({{"option.load_in_8bit", "true"}})).find("quantize=int8_weight_only"),
-            std::string::npos);
+  EXPECT_EQ(ErrorOf(File({{"engine", "OnnxRuntime"}})),
+            "serving.properties: engine is \"OnnxRuntime\", which cannot be served: dray serves "
+            "transformer language models only; remove it, or set it to Python");
+  EXPECT_EQ(ErrorOf(File({{"option.entryPoint", "model.py"}})),
+            "serving.properties: option.entryPoint is \"model.py\", which cannot be served: "
+            "handlers in Python are not in this build; remove it, or set it to "
+            "djl_python.huggingface");
 }
 
 TEST(SettingsTest, ContradictionsAreErrors) {

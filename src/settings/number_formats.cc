@@ -15,11 +15,19 @@ struct WeightSpelling {
 };
 // The first spelling of a format is the one that messages use.
 constexpr WeightSpelling kWeightSpellings[] = {
-    {"auto", std::nullopt},          {"fp32", WeightFormat::kF32},
-    {"float32", WeightFormat::kF32}, {"fp16", WeightFormat::kF16},
-    {"float16", WeightFormat::kF16}, {"half", WeightFormat::kF16},
-    {"bf16", WeightFormat::kBF16},   {"bfloat16", WeightFormat::kBF16},
-    {"int8", WeightFormat::kI8},     {"int4", WeightFormat::kI4},
+    {"auto", std::nullopt},
+    {"fp32", WeightFormat::kF32},
+    {"float32", WeightFormat::kF32},
+    {"float", WeightFormat::kF32},
+    {"f32", WeightFormat::kF32},
+    {"fp16", WeightFormat::kF16},
+    {"float16", WeightFormat::kF16},
+    {"half", WeightFormat::kF16},
+    {"f16", WeightFormat::kF16},
+    {"bf16", WeightFormat::kBF16},
+    {"bfloat16", WeightFormat::kBF16},
+    {"int8", WeightFormat::kI8},
+    {"int4", WeightFormat::kI4},
 };
 
 struct CacheSpelling {

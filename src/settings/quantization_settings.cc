@@ -42,18 +42,6 @@ constexpr MethodSpelling kMethods[] = {
     {"awq", Method::kAwq},
 };
 
-// Methods of other servers that dray does not have, and what comes nearest.
-constexpr MethodSpelling kElsewhere[] = {
-    {"bitsandbytes", Method::kInt8WeightOnly},
-    {"bitsandbytes8", Method::kInt8WeightOnly},
-    {"eetq", Method::kInt8WeightOnly},
-    {"bitsandbytes4", Method::kInt4Asymmetric},
-    {"bitsandbytes-nf4", Method::kInt4Asymmetric},
-    {"bitsandbytes-fp4", Method::kInt4Asymmetric},
-    {"fp8", Method::kInt8WeightOnly},
-    {"squeezellm", Method::kInt4Asymmetric},
-};
-
 Text NameOf(Method method) {
   const auto* const row =
       std::find_if(std::begin(kMethods), std::end(kMethods),
@@ -103,12 +91,6 @@ Status SetQuantize(QuantizationSettings& settings, Text text) {
     if (spelling.text != text) continue;
     settings.method = spelling.method;
     return OkStatus();
-  }
-  for (const MethodSpelling& spelling : kElsewhere) {
-    if (spelling.text != text) continue;
-    return {
-        StatusCode::kUnsupported,
-        fmt::format("dray does not have that method; {} comes nearest", NameOf(spelling.method))};
   }
   return MustBe(
       "it must be one of none, dynamic_int8, int8_weight_only, int4, int4_asym, smoothquant, or "

@@ -92,9 +92,6 @@ TEST(QuantizationSettingsTest, ErrorsNameTheValueAndWhatToDo) {
       Error({{"option.quantize", "int5"}}),
       "serving.properties: option.quantize is \"int5\"; it must be one of none, dynamic_int8, "
       "int8_weight_only, int4, int4_asym, smoothquant, or what the checkpoint is: gptq, awq");
-  EXPECT_EQ(Error({{"option.quantize", "bitsandbytes"}}),
-            "serving.properties: option.quantize is \"bitsandbytes\"; dray does not have that "
-            "method; int8_weight_only comes nearest");
   EXPECT_EQ(
       Error({{"option.quantize_group_size", "48"}}),
       "serving.properties: option.quantize_group_size is \"48\"; it must be 32, 64 or 128, or "

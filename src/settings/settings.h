@@ -20,6 +20,9 @@ struct ServerSettings {
   int64_t http_threads = 2;
   int64_t max_connections = 1024;
   int64_t max_request_bytes = int64_t{64} << 20;
+  int64_t request_memory_bytes = int64_t{512} << 20;
+  int64_t body_timeout_s = 300;
+  int64_t min_body_bytes_per_second = int64_t{8} << 10;
   bool allow_multi_status = false;
   bool wait_model_loading = true;
   // The models of the start beside the one that the command line names: serving/manager/start_up_models.h.
@@ -43,6 +46,9 @@ struct ModelSettings {
   std::string model_id;    // a folder or a .gguf file; "" if none was given
   std::string model_name;  // "": the last part of the model's path (serving/load/model_files.h)
   std::string tokenizer;   // "": beside the model
+  // Whether option.entryPoint names a handler that is built into DJLServing, so that a model.py in the
+  // model's folder is not used.
+  bool has_built_in_handler = false;
   WeightDType dtype;
   QuantizationSettings quantization;
   engine::LoadFormat load_format = engine::LoadFormat::kCheckpoint;

@@ -1,5 +1,7 @@
 #include "settings/settings_table.h"
 
+#include <algorithm>
+#include <array>
 #include <cctype>
 
 #include "settings/setting_values.h"
@@ -14,8 +16,12 @@ using Text = std::string_view;
 constexpr int64_t kMaxSeconds = 365 * 24 * 3600;
 constexpr int64_t kMaxMegabytes = 1 << 30;
 
+// Formats of files need not be named, because the files show theirs.
 Status SetLoadFormat(engine::LoadFormat& out, Text text) {
-  if (text != "auto" && text != "dummy") return MustBe("it must be auto or dummy");
+  constexpr std::array<Text, 6> kFormats = {"auto", "dummy", "safetensors", "pt", "gguf", "hf"};
+  if (std::find(kFormats.begin(), kFormats.end(), text) == kFormats.end()) {
+    return MustBe("it must be auto or dummy");
+  }
   out = text == "dummy" ? engine::LoadFormat::kDummy : engine::LoadFormat::kCheckpoint;
   return OkStatus();
 }
@@ -75,9 +81,11 @@ Status SetStreaming(bool& out, Text text) {
 constexpr Setting kSettings[] = {
     {"option.model_id", "model-id", "FOLDER", "",
      "The folder of the checkpoint: config.json, weights and tokenizer; or a .gguf file.",
-     Scope::kModel, "", "HF_MODEL_ID", [](S& s, Text v) { return SetText(s.model.model_id, v); }},
+     Scope::kModel, "option.model", "HF_MODEL_ID",
+     [](S& s, Text v) { return SetText(s.model.model_id, v); }},
     {"model_name", "model-name", "NAME", "the last part of the model's folder",
-     "The model's name in /predictions/NAME.", Scope::kModel, "option.modelName", "",
+     "The model's name in /predictions/NAME.", Scope::kModel,
+     "option.modelName option.modeName option.served_model_name", "",
      [](S& s, Text v) { return SetText(s.model.model_name, v); }},
     {"option.tokenizer", "tokenizer", "FOLDER", "the model's folder",
      "Where the tokenizer's files are: a folder, or a .gguf file.", Scope::kModel, "", "",
@@ -92,7 +100,7 @@ constexpr Setting kSettings[] = {
      "int4 (also dtype=int4), int4_asym (with zero points), smoothquant; or what the checkpoint "
      "is already: gptq, awq. A dtype beside it names the floats that the token table and the head "
      "stay in.",
-     Scope::kModel, "", "HF_MODEL_QUANTIZE",
+     Scope::kModel, "option.quantization", "HF_MODEL_QUANTIZE",
      [](S& s, Text v) { return SetQuantize(s.model.quantization, v); }},
     {"option.quantize_group_size", "quantize-group-size", "N", "0",
      "Input channels that share a scale: 32, 64 or 128, for dynamic_int8, int4 and int4_asym; 0: "
@@ -126,20 +134,22 @@ constexpr Setting kSettings[] = {
      "", "", [](S& s, Text v) { return SetBool(s.model.pin_threads, v); }},
     {"option.max_model_len", "max-model-len", "TOKENS", "0",
      "Prompt and new tokens of one sequence; 0: what the model allows.", Scope::kModel,
-     "option.n_positions option.max_tokens", "",
+     "option.n_positions option.max_tokens option.max_seq_len", "",
      [](S& s, Text v) { return SetCount(s.model.max_model_len, v, 0, 1 << 30); }},
     {"option.max_rolling_batch_size", "max-rolling-batch-size", "N", "32",
-     "Sequences that are computed together.", Scope::kModel, "", "MAX_BATCH_SIZE",
+     "Sequences that are computed together.", Scope::kModel, "option.max_num_seqs",
+     "MAX_BATCH_SIZE",
      [](S& s, Text v) { return SetCount(s.model.max_rolling_batch_size, v, 1, 65536); }},
     {"option.max_rolling_batch_prefill_tokens", "max-rolling-batch-prefill-tokens", "TOKENS", "0",
-     "Prompt tokens that one step computes; 0: the engine's own choice.", Scope::kModel, "",
-     "MAX_BATCH_PREFILL_TOKENS",
+     "Prompt tokens that one step computes; 0: the engine's own choice.", Scope::kModel,
+     "option.max_num_batched_tokens", "MAX_BATCH_PREFILL_TOKENS",
      [](S& s, Text v) {
        return SetCount(s.model.max_rolling_batch_prefill_tokens, v, 0, 1 << 30);
      }},
     {"option.kv_cache_bytes", "kv-cache-bytes", "BYTES", "0",
      "Memory for keys and values, e.g. 4GiB; 0: what the batch can use, within what is free.",
-     Scope::kModel, "", "", [](S& s, Text v) { return SetBytes(s.model.kv_cache_bytes, v, 0); }},
+     Scope::kModel, "option.kv_cache_memory_bytes", "",
+     [](S& s, Text v) { return SetBytes(s.model.kv_cache_bytes, v, 0); }},
     {"option.kv_cache_dtype", "kv-cache-dtype", "TYPE", "auto",
      "How keys and values are kept: auto (follows dtype), fp32, fp16, bf16, int8.", Scope::kModel,
      "", "", [](S& s, Text v) { return SetCacheDType(s.model.kv_cache_dtype, v); }},
@@ -160,7 +170,7 @@ constexpr Setting kSettings[] = {
      [](S& s, Text v) { return SetWeightDType(s.model.speculation.draft_dtype, v); }},
     {"option.num_speculative_tokens", "num-speculative-tokens", "N", "0",
      "The most tokens guessed at a time for one sequence, 16 at the utmost; 0: as many as pay.",
-     Scope::kModel, "option.speculative_length", "",
+     Scope::kModel, "option.speculative_length option.spec_length", "",
      [](S& s, Text v) { return SetCount(s.model.speculation.num_tokens, v, 0, 1024); }},
     {"option.prompt_lookup_max", "prompt-lookup-max", "N", "4",
      "With ngram: how many of the last tokens are looked for in the text before them.",
@@ -188,7 +198,7 @@ constexpr Setting kSettings[] = {
      [](S& s, Text v) { return SetCount(s.model.reserved_memory_mb, v, 0, kMaxMegabytes); }},
     {"option.predict_timeout", "predict-timeout", "SECONDS", "120",
      "How long a request may wait for its first token.", Scope::kModel, "",
-     "PREDICT_TIMEOUT SAGEMAKER_MODEL_SERVER_TIMEOUT_SECONDS SAGEMAKER_MODEL_SERVER_TIMEOUT",
+     "PREDICT_TIMEOUT SAGEMAKER_MODEL_SERVER_TIMEOUT",
      [](S& s, Text v) { return SetCount(s.model.predict_timeout_s, v, 1, kMaxSeconds); }},
     {"chunked_read_timeout", "chunked-read-timeout", "SECONDS", "120",
      "How long a request may wait between two tokens.", Scope::kServer, "", "",
@@ -212,9 +222,23 @@ constexpr Setting kSettings[] = {
      "Connections at a time; further ones are refused with 503.", Scope::kServer, "", "",
      [](S& s, Text v) { return SetCount(s.server.max_connections, v, 1, 1 << 20); }},
     {"max_request_size", "max-request-size", "BYTES", "64MiB",
-     "The largest body of a request; larger ones are refused with 413.", Scope::kServer, "",
-     "SAGEMAKER_MAX_REQUEST_SIZE",
+     "The largest body of a request; larger ones are refused with 413.", Scope::kServer, "", "",
      [](S& s, Text v) { return SetBytes(s.server.max_request_bytes, v, 1); }},
+    {"max_request_memory", "max-request-memory", "BYTES", "512MiB",
+     "Memory of all requests together until their texts are no longer needed; further ones are "
+     "refused with 503. One request of max_request_size always has room.",
+     Scope::kServer, "", "",
+     [](S& s, Text v) { return SetBytes(s.server.request_memory_bytes, v, 1); }},
+    {"request_body_timeout", "request-body-timeout", "SECONDS", "300",
+     "How long a request's body may take from its first byte to its last; then it is refused "
+     "with 408.",
+     Scope::kServer, "", "",
+     [](S& s, Text v) { return SetCount(s.server.body_timeout_s, v, 1, kMaxSeconds); }},
+    {"min_request_body_rate", "min-request-body-rate", "BYTES", "8KiB",
+     "Bytes a second that a request's body must have come with, from its tenth second on; a "
+     "slower one is refused with 408. 0: any rate.",
+     Scope::kServer, "", "",
+     [](S& s, Text v) { return SetBytes(s.server.min_body_bytes_per_second, v, 0); }},
     {"allow_multi_status", "allow-multi-status", "BOOL", "false",
      "Answer /ping with 207 while a model is being loaded.", Scope::kServer, "", "",
      [](S& s, Text v) { return SetBool(s.server.allow_multi_status, v); }},

@@ -3,7 +3,7 @@
 // and judges the times.
 #include <gtest/gtest.h>
 
-#include <charconv>
+#include <atomic>
 #include <chrono>
 #include <csignal>
 #include <string>
@@ -11,8 +11,9 @@
 #include <vector>
 
 #include "attack/attacks.h"
-#include "http/testing/test_client.h"
-#include "testing/process.h"
+#include "attack/ledger.h"
+#include "attack/probes.h"
+#include "attack/started_server.h"
 
 namespace dray::attack {
 namespace {
@@ -23,77 +24,73 @@ constexpr size_t kBodyBytes = 2'000'000;
 // The longest that the server may take to end, 3 s of which drain: a fault kept it for 40 s and more.
 constexpr int kMaxEndMs = 30'000;
 
-bool AnsweredOrRefused(const Cost& cost) { return cost.status == 200 || cost.was_refused(); }
+constexpr size_t kMaxRequestBytes = size_t{8} << 20;
+// As little as leaves room for a few bodies: 32 MiB of it are for copies.
+constexpr uint64_t kRequestMemoryBytes = uint64_t{64} << 20;
+constexpr uint64_t kSlackBytes = uint64_t{64} << 20;
 
 // A served demo model with few connections.
 class AttackTest : public ::testing::Test {
  protected:
   AttackTest()
-      : process_({DRAY_PROGRAM, "serve", "demo", "--port", "0", "--max-connections", "32",
-                  "--drain-timeout", "3"}),
-        target_{Port(), ServerMeter(process_.pid())} {}
+      : server_(DRAY_PROGRAM, {"--max-connections", "32", "--drain-timeout", "3",
+                               "--max-request-size", std::to_string(kMaxRequestBytes),
+                               "--max-request-memory", std::to_string(kRequestMemoryBytes)}),
+        target_{server_.port(), ServerMeter(server_.process().pid())} {}
+  void SetUp() override { ASSERT_NE(target_.port, 0) << server_.process().output(); }
 
-  uint16_t Port() {
-    const auto line = process_.ReadUntil("serving demo on ");
-    if (!line) return 0;
-    uint16_t port = 0;
-    std::from_chars(line->data() + line->rfind(':') + 1, line->data() + line->size(), port);
-    return port;
-  }
-  void SetUp() override { ASSERT_NE(target_.port, 0) << process_.output(); }
-
-  testing::Process process_;
+  StartedServer server_;
   Target target_;
 };
 
 TEST_F(AttackTest, NoBodyCostsMoreThanItsSize) {
-  std::vector<Cost> costs;
-  for (const Body& body : AllBodies()) {
-    costs.push_back(SendBody(target_, body, kBodyBytes));
-    const Cost& cost = costs.back();
-    EXPECT_TRUE(AnsweredOrRefused(cost)) << cost.name << ": " << cost.status;
+  std::vector<Attack> attacks = {ChunkAttack(10'000, 10), ChunkAttack(2'000, 1'000)};
+  for (const Body& body : AllBodies()) attacks.push_back(BodyAttack(body, kBodyBytes));
+  const uint64_t before = target_.meter.PeakBytes();
+  for (const Attack& attack : attacks) {
+    const Cost cost = Measure(target_, attack);
+    EXPECT_TRUE(cost.sent.status == 200 || cost.was_refused())
+        << cost.name << ": " << cost.sent.status.value_or(0);
     EXPECT_LT(cost.cpu_seconds, kMaxCpuSeconds) << cost.name;
-    // The body, what it is parsed to, and what the allocators of the server's threads keep.
-    EXPECT_LE(cost.memory_bytes, 4 * kBodyBytes + (64 << 20)) << cost.name;
+    EXPECT_LE(cost.peak_bytes, before + 4 * kBodyBytes + kSlackBytes) << cost.name;
   }
-  costs.push_back(SendChunks(target_, 10'000, 10));
-  costs.push_back(SendChunks(target_, 2'000, 1'000));
-  EXPECT_TRUE(costs.back().was_refused());
-  EXPECT_LT(costs.back().cpu_seconds, kMaxCpuSeconds);
-  SCOPED_TRACE(Ledger(costs));
-  EXPECT_EQ(
-      SendBody(target_, {"a good one", [](size_t) { return R"({"inputs":"One day"})"; }}, 0).status,
-      200);
+  const Body good = {"a good one", [](size_t) { return R"({"inputs":"One day"})"; }};
+  EXPECT_EQ(Measure(target_, BodyAttack(good, 0)).sent.status, 200);
 }
 
 TEST_F(AttackTest, HealthIsAnsweredWhileSlowBodiesHoldEveryConnection) {
-  const Cost cost = DripBodies(
-      target_,
+  const Attack drip = DripAttack(
       {.connections = 48, .bytes_per_second = 620, .time = std::chrono::milliseconds(3000)});
-  EXPECT_EQ(cost.status, 200) << Ledger({cost});
+  const Probes probes = ProbeDuring(target_.port, drip, std::chrono::milliseconds(1000));
+  EXPECT_GT(probes.pings.seconds.size(), 10U);
+  EXPECT_EQ(probes.pings.num_failed, 0U);
 }
 
-TEST_F(AttackTest, ManyBodiesStayWithinTheirBudget) {
-  const Cost cost = SendManyBodies(target_, {.connections = 20, .body_bytes = 4'000'000});
-  EXPECT_LE(cost.memory_bytes, uint64_t{576} << 20) << Ledger({cost});
-  EXPECT_GE(cost.status, 400);
+TEST_F(AttackTest, ManyBodiesStayWithinTheirBudgetAndLeaveRoomForSmallOnes) {
+  const uint64_t before = target_.meter.PeakBytes();
+  // Four times the memory that requests may take.
+  const Attack crowd = CrowdAttack({.connections = 30, .body_bytes = kMaxRequestBytes - 1000});
+  target_.meter.ForgetPeak();
+  const Probes probes = ProbeDuring(target_.port, crowd, std::chrono::milliseconds(1000));
+  EXPECT_LE(target_.meter.PeakBytes(), before + kRequestMemoryBytes + kSlackBytes);
+  EXPECT_EQ(probes.pings.num_failed + probes.answers.num_failed, 0U);
+  EXPECT_GE(crowd.run(target_.port).status, 400);
 }
 
 // Whatever it is busy with, it goes when it is told to.
 TEST_F(AttackTest, TheEndComesInTimeUnderAttack) {
+  std::atomic<bool> stop{false};
   std::vector<std::thread> attackers;
-  for (int i = 0; i < 4; ++i) {
+  for (size_t i = 0; i < 4; ++i) {
     attackers.emplace_back([&, i] {
-      const std::vector<Body> bodies = AllBodies();
-      http::TestClient client(target_.port);
-      client.Send(
-          http::PostRequest("/invocations", bodies[static_cast<size_t>(i)].make(3'000'000)));
-      client.Receive(std::chrono::milliseconds(10'000));
+      const Attack attack = BodyAttack(AllBodies()[i], kBodyBytes);
+      while (!stop) attack.run(target_.port);
     });
   }
   std::this_thread::sleep_for(std::chrono::milliseconds(200));
-  process_.Signal(SIGTERM);
-  EXPECT_GE(process_.Wait(kMaxEndMs), 0) << "a signal ended it, or it did not end";
+  server_.process().Signal(SIGTERM);
+  EXPECT_GE(server_.process().Wait(kMaxEndMs), 0) << "a signal ended it, or it did not end";
+  stop = true;
   for (std::thread& attacker : attackers) attacker.join();
 }
 

@@ -42,6 +42,16 @@ Result<GenerateCall> ReadCall(http::Request& request) {
                             type.substr(0, 100)));
 }
 
+// Of everything in the call that can be long.
+size_t TextBytes(const GenerateCall& call) {
+  size_t bytes = 0;
+  for (const auto* texts :
+       {&call.inputs, &call.request.bad_words, &call.request.params.stop_strings}) {
+    for (const std::string& text : *texts) bytes += text.size();
+  }
+  return bytes;
+}
+
 // As DJLServing's /ping shows the state of a name. Of several versions the worst counts; so the order
 // of these is from good to bad.
 enum class Health { kUnloading, kHealthy, kPending, kFailed };
@@ -129,8 +139,11 @@ void DjlService::Predict(std::shared_ptr<http::Request> request, http::Responder
 
 void DjlService::Enqueue(std::shared_ptr<http::Request> request, http::ResponderPtr responder,
                          Missing missing) {
-  tasks_.Add([self = shared_from_this(), request = std::move(request),
-              responder = std::move(responder), missing] {
+  // 64 KiB are read and tokenized in 10 or 20 ms.
+  const TaskSize size =
+      request->body.size() <= http::kMaxSmallBodyBytes ? TaskSize::kSmall : TaskSize::kLarge;
+  tasks_.Add(size, [self = shared_from_this(), request = std::move(request),
+                    responder = std::move(responder), missing] {
     // A client that has left while its request waited here has no use for an answer.
     if (responder->cancelled()) return;
     try {
@@ -180,7 +193,7 @@ void DjlService::LoadFirst(const MissingModel& model, const std::shared_ptr<http
 void DjlService::Generate(http::Request& request, const http::ResponderPtr& responder,
                           serving::ServedModel& model) const {
   auto call = ReadCall(request);
-  request.DropBody();
+  http::BodyLease lease = request.DropBody();
   if (!call.ok()) {
     DjlError error = MakeDjlError(call.status());
     // Only a wrong Content-Type is unsupported here.
@@ -188,6 +201,8 @@ void DjlService::Generate(http::Request& request, const http::ResponderPtr& resp
     return answers_.SendError(request, responder, error);
   }
 
+  // A text is never longer than the JSON that it came in, so this only gives back.
+  lease.Resize(TextBytes(*call));
   const serving::ModelOptions& options = model.options();
   const bool stream = call->stream.value_or(options.stream_by_default);
   OutputFormat format = call->output_format.value_or(options.output_format);
@@ -204,7 +219,8 @@ void DjlService::Generate(http::Request& request, const http::ResponderPtr& resp
   Reply::Start({.responder = responder,
                 .call = std::move(call).value(),
                 .delivery = format == OutputFormat::kJson ? Delivery::kWhole : Delivery::kStreamed,
-                .writer = MakeDjlWriter(format, answers_.CommonHeaders(&request))},
+                .writer = MakeDjlWriter(format, answers_.CommonHeaders(&request)),
+                .text_lease = std::move(lease)},
                model);
 }
 

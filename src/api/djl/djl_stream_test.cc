@@ -115,6 +115,28 @@ TEST_F(DjlStreamTest, AnErrorInAStreamIsItsLastLine) {
   EXPECT_EQ(Invoke(R"({"inputs": "abc"})").status, 500);
 }
 
+// A text counts against the memory of requests until its answer is whole, not only until it is parsed.
+TEST_F(DjlStreamTest, TheTextOfARequestThatIsComputedKeepsItsRoom) {
+  FakeEngine::Options engine;
+  engine.next_token = [](const auto&, int, int64_t) { return 'z'; };
+  engine.max_context_tokens = 1'000'000;
+  engine.step = std::chrono::microseconds(1000);
+  http_.max_total_body_bytes = 50'000;
+  Start(engine);
+  const std::string text(30'000, 'a');
+  const auto body = [&](int max_new_tokens) {
+    return fmt::format(R"({{"inputs": "{}", "parameters": {{"max_new_tokens": {}}}}})", text,
+                       max_new_tokens);
+  };
+  TestClient client(server_->port());
+  client.Send(PostRequest("/invocations", body(900'000)));
+  ASSERT_TRUE(WaitFor([&] { return engine_->num_live() == 1; }));
+  EXPECT_EQ(Invoke(body(1)).status, 503);
+  EXPECT_EQ(Invoke(R"({"inputs": "short", "parameters": {"max_new_tokens": 1}})").status, 200);
+  client.Close();
+  EXPECT_TRUE(WaitFor([&] { return Invoke(body(1)).status == 200; }));
+}
+
 TEST_F(DjlStreamTest, AClientThatLeavesCancelsItsRequest) {
   FakeEngine::Options engine;
   engine.next_token = [](const auto&, int, int64_t) { return 'z'; };

@@ -38,7 +38,7 @@ class DjlTest : public testing::Test {
     models_.SetReady(model_);
   }
   void Serve() {
-    http::ServerOptions options;
+    http::ServerOptions options = http_;
     options.port = 0;
     options.make_error = [djl = djl_](int status, const std::string& message,
                                       const http::Request* request) {
@@ -73,6 +73,7 @@ class DjlTest : public testing::Test {
   }
 
   DjlOptions djl_;
+  http::ServerOptions http_;
   serving::ModelRepository models_;
   serving::FakeEngine* engine_ = nullptr;
   std::shared_ptr<serving::ServedModel> model_;

@@ -343,6 +343,12 @@ void RequestParser::Fail(int status, std::string message) {
   error_message_ = std::move(message);
 }
 
+void RequestParser::Reset() {
+  // Swapped rather than assigned: a string that is assigned an empty one keeps its memory.
+  RequestParser fresh(limits_, budget_);
+  std::swap(*this, fresh);
+}
+
 Request RequestParser::Take() {
   Request request = std::move(request_);
   Reset();

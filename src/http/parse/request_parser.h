@@ -63,7 +63,7 @@ class RequestParser {
   // Once done(): the request; the parser is then ready for the next one.
   Request Take();
   // Forgets what it has read, the body's memory included.
-  void Reset() { *this = RequestParser(limits_, budget_); }
+  void Reset();
 
  private:
   enum class State {

@@ -28,10 +28,6 @@ constexpr int kStepShift = 32;
 constexpr int kKindShift = 31;
 constexpr uint64_t kCountMask = (uint64_t{1} << kKindShift) - 1;
 
-void Add(float* __restrict x, const float* __restrict part, int64_t count) {
-  for (int64_t i = 0; i < count; ++i) x[i] += part[i];
-}
-
 std::string Describe(uint64_t call) {
   const bool is_gather = (call >> kKindShift & 1) != 0;
   return fmt::format("{} of {} numbers", is_gather ? "a gather" : "a sum", call & kCountMask);
@@ -39,12 +35,7 @@ std::string Describe(uint64_t call) {
 
 }  // namespace
 
-bool DividesSum(int64_t world, int64_t count) {
-  // From others, a rank reads (world - 1) * count numbers if it adds everything. Divided, it reads
-  // (world - 1) * count / world to add, and as many results.
-  const int64_t saved = (world - 1) * count - 2 * ((world - 1) * count / world);
-  return saved * static_cast<int64_t>(sizeof(float)) > kBytesPerWait;
-}
+bool DividesSum(int64_t world, int64_t count) { return SharesPay(world, count, kBytesPerWait); }
 
 MemoryCommunicator::MemoryCommunicator(MemoryCommunicatorParts parts)
     : parts_(std::move(parts)),
@@ -117,7 +108,7 @@ Status MemoryCommunicator::AddParts(float* x, int64_t count) {
   if (DividesSum(rank_.world, count)) {
     DRAY_RETURN_IF_ERROR(SumByShares(x, count));
   } else {
-    Divide(0, count, [&](int64_t begin, int64_t end) { AddRange(x, begin, end); });
+    Divide({0, count}, [&](int64_t begin, int64_t end) { AddRange(x, begin, end); });
   }
   // The parts of the call before last are in the other buffer. All ranks have come to this call, so
   // none reads them any more.
@@ -128,11 +119,9 @@ Status MemoryCommunicator::AddParts(float* x, int64_t count) {
 }
 
 Status MemoryCommunicator::SumByShares(float* x, int64_t count) {
-  const auto cut = [&](int64_t rank) { return count * rank / rank_.world; };
-  const int64_t begin = cut(rank_.index);
   float* const mine = part();
   // No other rank reads this share of this rank's part, so the result may lie there.
-  Divide(begin, cut(rank_.index + 1), [&](int64_t from, int64_t to) {
+  Divide(ShareOf(count, rank_), [&](int64_t from, int64_t to) {
     AddRange(x, from, to);
     std::copy(x + from, x + to, mine + from);
   });
@@ -142,7 +131,7 @@ Status MemoryCommunicator::SumByShares(float* x, int64_t count) {
     const int64_t other = (rank_.index + i) % rank_.world;
     DRAY_RETURN_IF_ERROR(AwaitStepOf(other, step_));
     const float* const theirs = memory_.part(other, buffer_);
-    Divide(cut(other), cut(other + 1),
+    Divide(ShareOf(count, {other, rank_.world}),
            [&](int64_t from, int64_t to) { std::copy(theirs + from, theirs + to, x + from); });
   }
   return OkStatus();
@@ -170,21 +159,21 @@ void MemoryCommunicator::AddRange(float* x, int64_t begin, int64_t end) const {
   for (int64_t from = begin; from < end; from += kBlock) {
     const int64_t count = std::min(kBlock, end - from);
     for (int64_t rank = 0; rank < rank_.world; ++rank) {
-      Add(x + from, memory_.part(rank, buffer_) + from, count);
+      AddPart(x + from, memory_.part(rank, buffer_) + from, count);
     }
   }
 }
 
 template <typename Body>
-void MemoryCommunicator::Divide(int64_t begin, int64_t end, const Body& body) const {
+void MemoryCommunicator::Divide(Share share, const Body& body) const {
   ThreadPool* const pool = parts_.pool;
-  if (pool == nullptr || pool->num_threads() == 1 || end - begin < 2 * kNumbersPerThread) {
-    body(begin, end);
+  if (pool == nullptr || pool->num_threads() == 1 || share.count() < 2 * kNumbersPerThread) {
+    body(share.begin, share.end);
     return;
   }
   pool->Run([&](int thread_idx) {
-    const auto [from, to] = pool->Share(end - begin, thread_idx);
-    body(begin + from, begin + to);
+    const auto [from, to] = pool->Share(share.count(), thread_idx);
+    body(share.begin + from, share.begin + to);
   });
 }
 

@@ -8,12 +8,11 @@
 #include "base/threads/thread_pool.h"
 #include "parallel/communicator.h"
 #include "parallel/memory/group_memory.h"
+#include "parallel/rank_order_sum.h"
 
 namespace dray::parallel {
 
-// Whether a sum is divided among the ranks: each adds a share and all copy the results, in place of
-// each adding everything. Divided, a rank reads fewer bytes from others' caches, but all must wait
-// for each other once more.
+// Whether ranks that share memory divide a sum among them.
 bool DividesSum(int64_t world, int64_t count);
 
 struct MemoryCommunicatorParts {
@@ -52,10 +51,10 @@ class MemoryCommunicator final : public Communicator {
   Status SumByShares(float* x, int64_t count);
   // Adds the parts' numbers [begin, end) of all ranks to x.
   void AddRange(float* x, int64_t begin, int64_t end) const;
-  // Calls body(from, to) for parts of [begin, end): on all threads of the rank if there is enough
-  // for them to do.
+  // Calls body(from, to) for parts of the share: on all threads of the rank if there is enough for
+  // them to do.
   template <typename Body>
-  void Divide(int64_t begin, int64_t end, const Body& body) const;
+  void Divide(Share share, const Body& body) const;
 
   const MemoryCommunicatorParts parts_;
   const GroupMemory& memory_;

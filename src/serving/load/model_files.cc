@@ -41,10 +41,28 @@ Status CheckModel(const fs::path& path) {
   return OkStatus();
 }
 
+// DJLServing runs the handler in a model's folder, unless option.entryPoint names one of its own. A
+// model.py without such a function is no handler.
+Status CheckNoHandler(const settings::ModelSettings& settings, const fs::path& folder) {
+  constexpr uint64_t kMaxHandlerBytes = 1 << 20;
+  const fs::path handler = folder / "model.py";
+  if (folder.empty() || settings.has_built_in_handler || checkpoint::IsGgufFile(folder) ||
+      !HasEntry(handler)) {
+    return OkStatus();
+  }
+  DRAY_ASSIGN_OR_RETURN(const std::string text, ReadFile(handler, kMaxHandlerBytes));
+  if (text.find("def handle(") == std::string::npos) return OkStatus();
+  return {StatusCode::kUnsupported,
+          fmt::format("{}: handlers in Python are not in this build; remove the file, or set "
+                      "option.entryPoint=djl_python.huggingface to serve the model without it",
+                      handler.string())};
+}
+
 }  // namespace
 
 Result<ModelFiles> LocateModelFiles(const settings::ModelSettings& settings,
                                     const fs::path& folder) {
+  DRAY_RETURN_IF_ERROR(CheckNoHandler(settings, folder));
   ModelFiles files;
   files.model = Locate(folder, settings.model_id);
   DRAY_RETURN_IF_ERROR(CheckModel(files.model));

@@ -18,7 +18,8 @@ struct ModelFiles {
 
 // The files that `settings` name. `folder` is the model's own folder, which may hold
 // serving.properties ("" if none was named): paths in the settings may be relative to it.
-// kInvalidArgument if no model is named, kNotFound (which names the path) if there is none.
+// kInvalidArgument if no model is named, kNotFound (which names the path) if there is none,
+// kUnsupported if the folder holds a handler in Python (model.py) that would serve it.
 Result<ModelFiles> LocateModelFiles(const settings::ModelSettings& settings,
                                     const std::filesystem::path& folder);
 

@@ -71,5 +71,24 @@ TEST_F(ModelFilesTest, WhatIsMissingIsNamed) {
             std::string::npos);
 }
 
+TEST_F(ModelFilesTest, AHandlerInTheFolderIsRefusedByName) {
+  const fs::path folder = root_ / "gpt2";
+  const fs::path handler = folder / "model.py";
+  std::ofstream(handler) << "import torch\n\ndef handle(inputs):\n  return None\n";
+  const auto files = LocateModelFiles({}, folder);
+  ASSERT_FALSE(files.ok());
+  EXPECT_EQ(files.status().code(), StatusCode::kUnsupported);
+  EXPECT_EQ(files.status().message(),
+            handler.string() +
+                ": handlers in Python are not in this build; remove the file, or set "
+                "option.entryPoint=djl_python.huggingface to serve the model without it");
+  settings::ModelSettings built_in;
+  built_in.has_built_in_handler = true;
+  EXPECT_TRUE(LocateModelFiles(built_in, folder).ok());
+  EXPECT_TRUE(LocateModelFiles(With(folder.string()), "").ok());
+  std::ofstream(handler) << "class Model:\n  pass\n";  // no handler: part of a model's own code
+  EXPECT_TRUE(LocateModelFiles({}, folder).ok());
+}
+
 }  // namespace
 }  // namespace dray::serving

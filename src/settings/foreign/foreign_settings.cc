@@ -1,58 +1,41 @@
 // One row for each key: what its values mean here.
-#include "settings/foreign_settings.h"
+#include "settings/foreign/foreign_settings.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cctype>
 
 #include "base/parse/parse_number.h"
+#include "settings/foreign/words.h"
 
 namespace dray::settings {
 namespace {
 
 using Text = std::string_view;
-
-// What becomes of a value that is in neither of a row's lists.
-enum class Otherwise { kWarn, kRefuse };
-
-struct Row {
-  Text property;
-  // By spaces: these are what dray does anyway.
-  Text natural;
-  Otherwise otherwise;
-  // Ends "... has no effect: " or "... cannot be served: ".
-  Text reason;
-};
+using Row = ForeignSetting;
+using Otherwise = ForeignSetting::Otherwise;
 
 constexpr Text kWorkers = "dray has one worker for each model, which batches all requests";
-constexpr Text kBackend = "it tunes a backend that dray does not have";
+constexpr Text kBackend = kForeignBackend;
 constexpr Text kPython = "dray runs no Python";
 constexpr Text kBatching = "requests are batched as they come, step by step";
 constexpr Text kServer = "dray's server has no such thing";
-constexpr Text kParallel =
-    "splitting a model over several devices is not in this build yet; set it to 1";
+constexpr Text kParallel = kForeignOneDevice;
 constexpr Text kLater = "that is not in this build yet; remove it";
 
 constexpr Row kRows[] = {
-    {"engine", "Python MPI DeepSpeed FasterTransformer Rust", Otherwise::kRefuse,
-     "dray serves transformer checkpoints only; remove it, or set it to Python or MPI"},
-    {"option.rolling_batch", "auto vllm lmi-dist scheduler trtllm", Otherwise::kWarn, kBatching},
     {"batch_size", "1", Otherwise::kWarn, kBatching},
     {"max_dynamic_batch_size", "1", Otherwise::kWarn, kBatching},
     {"max_batch_delay", "", Otherwise::kWarn, kBatching},
     {"option.tensor_parallel_degree", "1 max", Otherwise::kRefuse, kParallel},
     {"option.pipeline_parallel_degree", "1", Otherwise::kRefuse, kParallel},
-    {"option.task", "text-generation auto", Otherwise::kRefuse, "only text-generation is"},
+    {"option.task", "text-generation generate auto", Otherwise::kRefuse, "only text-generation is"},
     {"option.load_in_8bit", "false", Otherwise::kRefuse,
      "use option.quantize=int8_weight_only in its place"},
     {"option.load_in_4bit", "false", Otherwise::kRefuse,
      "use option.quantize=int4_asym in its place"},
-    {"option.entryPoint",
-     "djl_python.huggingface djl_python.deepspeed djl_python.fastertransformer", Otherwise::kRefuse,
-     "handlers in Python are not in this build yet; remove it"},
     {"option.handler", "handle", Otherwise::kRefuse,
-     "handlers in Python are not in this build yet; remove it"},
+     "handlers in Python are not in this build; remove it"},
     {"option.enable_lora", "false", Otherwise::kRefuse, kLater},
     {"option.tgi_compat", "false", Otherwise::kRefuse, kLater},
     {"option.bedrock_compat", "false", Otherwise::kRefuse, kLater},
@@ -71,6 +54,8 @@ constexpr Row kRows[] = {
     {"maxWorkers", "1", Otherwise::kWarn, kWorkers},
     {"gpu.minWorkers", "1", Otherwise::kWarn, kWorkers},
     {"gpu.maxWorkers", "1", Otherwise::kWarn, kWorkers},
+    {"nc.minWorkers", "1", Otherwise::kWarn, kWorkers},
+    {"nc.maxWorkers", "1", Otherwise::kWarn, kWorkers},
     {"cpu.minWorkers", "1", Otherwise::kWarn, kWorkers},
     {"cpu.maxWorkers", "1", Otherwise::kWarn, kWorkers},
     {"min_workers", "1", Otherwise::kWarn, kWorkers},
@@ -136,6 +121,15 @@ constexpr Row kRows[] = {
     {"features", "", Otherwise::kWarn, kServer},
     {"prometheus", "false", Otherwise::kWarn, "there is no metrics page in this build"},
     {"opts", "", Otherwise::kWarn, "dray runs on no Java machine"},
+    {"rolling_batch_buffer", "", Otherwise::kWarn, kBatching},
+    {"fail_fast", "false", Otherwise::kWarn, kServer},
+    {"health_check_override", "false", Otherwise::kWarn, "/ping says what is true"},
+    {"memory_cache_capacity", "", Otherwise::kWarn, kServer},
+    {"cache_batch", "", Otherwise::kWarn, kServer},
+    {"cache_multitenant", "", Otherwise::kWarn, kServer},
+    {"ddb_cache", "", Otherwise::kWarn, kServer},
+    {"ddb_table_name", "", Otherwise::kWarn, kServer},
+    {"s3_cache_bucket", "", Otherwise::kWarn, kServer},
     {"error_rate_wlm", "", Otherwise::kWarn, kServer},
     {"error_rate_server", "", Otherwise::kWarn, kServer},
     {"error_rate_model", "", Otherwise::kWarn, kServer},
@@ -146,38 +140,6 @@ constexpr Row kRows[] = {
     {"server_error_http_code", "500", Otherwise::kWarn, kServer},
     {"timeout_http_code", "400", Otherwise::kWarn, kServer},
 };
-
-bool EqualsIgnoreCase(Text a, Text b) {
-  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) {
-           return std::tolower(static_cast<unsigned char>(x)) ==
-                  std::tolower(static_cast<unsigned char>(y));
-         });
-}
-
-bool ListHolds(Text list, Text value) {
-  while (!list.empty()) {
-    const size_t end = std::min(list.find(' '), list.size());
-    if (EqualsIgnoreCase(list.substr(0, end), value)) return true;
-    list.remove_prefix(std::min(end + 1, list.size()));
-  }
-  return false;
-}
-
-// Two batching schemes cannot both hold.
-Status CheckBatching(const std::map<std::string, ForeignValue>& given) {
-  const auto rolling = given.find("option.rolling_batch");
-  if (rolling == given.end() || rolling->second.value == "disable") return OkStatus();
-  for (const char* property : {"batch_size", "max_dynamic_batch_size"}) {
-    const auto batch = given.find(property);
-    if (batch == given.end() || batch->second.value == "1") continue;
-    return Status(StatusCode::kInvalidArgument,
-                  fmt::format("{} is \"{}\" and {} is \"{}\": a dynamic batch and a rolling batch "
-                              "exclude each other; remove {}",
-                              batch->second.where, batch->second.value, rolling->second.where,
-                              rolling->second.value, property));
-  }
-  return OkStatus();
-}
 
 Status CheckDegree(Text property, const ForeignValue& given) {
   if (!property.ends_with("_parallel_degree") || given.value == "max") return OkStatus();
@@ -190,20 +152,35 @@ Status CheckDegree(Text property, const ForeignValue& given) {
 
 }  // namespace
 
-std::optional<std::string_view> FindForeignSetting(std::string_view property) {
-  for (const Row& row : kRows) {
-    if (EqualsIgnoreCase(row.property, property)) return row.property;
+std::vector<ForeignTable> ForeignTables() {
+  return {{"DJLServing", kRows},
+          {"LMI", LmiSettings()},
+          {"vLLM", VllmSettings()},
+          {"TensorRT-LLM", TensorRtSettings()}};
+}
+
+std::optional<Text> FindForeignSetting(Text property) {
+  for (const EngineKey& key : EngineKeys()) {
+    if (EqualsIgnoreCase(key.property, property)) return key.property;
+  }
+  for (const ForeignTable& table : ForeignTables()) {
+    for (const ForeignSetting& row : table.rows) {
+      if (EqualsIgnoreCase(row.property, property)) return row.property;
+    }
   }
   return std::nullopt;
 }
 
-Status CheckForeignSettings(const std::map<std::string, ForeignValue>& given,
-                            std::vector<std::string>& warnings) {
-  DRAY_RETURN_IF_ERROR(CheckBatching(given));
-  for (const Row& row : kRows) {
+namespace {
+
+Status CheckTable(std::span<const ForeignSetting> rows,
+                  const std::map<std::string, ForeignValue>& given,
+                  std::vector<std::string>& warnings) {
+  for (const ForeignSetting& row : rows) {
     const auto found = given.find(std::string(row.property));
     if (found == given.end() || ListHolds(row.natural, found->second.value)) continue;
     DRAY_RETURN_IF_ERROR(CheckDegree(row.property, found->second));
+    if (row.otherwise == Otherwise::kIgnore) continue;
     const std::string what = fmt::format("{} is \"{}\"", found->second.where, found->second.value);
     if (row.otherwise == Otherwise::kRefuse) {
       return Status(StatusCode::kUnsupported,
@@ -212,6 +189,16 @@ Status CheckForeignSettings(const std::map<std::string, ForeignValue>& given,
     warnings.push_back(fmt::format("{}, which has no effect: {}", what, row.reason));
   }
   return OkStatus();
+}
+
+}  // namespace
+
+Status CheckForeignSettings(const std::map<std::string, ForeignValue>& given,
+                            std::vector<std::string>& warnings) {
+  for (const ForeignTable& table : ForeignTables()) {
+    DRAY_RETURN_IF_ERROR(CheckTable(table.rows, given, warnings));
+  }
+  return CheckTable(VariableSettings(), given, warnings);
 }
 
 }  // namespace dray::settings

@@ -1,0 +1,76 @@
+// Which tasks wait for which others. Tasks wait here for what the test does, never for a time.
+#include "api/task_queue.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <functional>
+#include <future>
+#include <memory>
+#include <stdexcept>
+
+namespace dray::api {
+namespace {
+
+// Runs `task` in the queue and waits for its end.
+void AddAndWait(
+    TaskQueue& queue, TaskSize size, const std::function<void()>& task = [] {}) {
+  const auto done = std::make_shared<std::promise<void>>();
+  queue.Add(size, [done, task] {
+    task();
+    done->set_value();
+  });
+  done->get_future().wait();
+}
+
+TEST(TaskQueueTest, SmallTasksDoNotWaitForLargeOnes) {
+  for (const int num_threads : {0, 1, 2, 3, 8}) {
+    std::promise<void> gate;
+    const std::shared_future<void> opened = gate.get_future().share();
+    std::atomic<int> num_large{0};
+    TaskQueue queue(num_threads);
+    for (int i = 0; i < 20; ++i) {
+      queue.Add(TaskSize::kLarge, [&num_large, opened] {
+        opened.wait();
+        ++num_large;
+      });
+    }
+    for (int i = 0; i < 20; ++i) AddAndWait(queue, TaskSize::kSmall);
+    EXPECT_EQ(num_large, 0);
+    gate.set_value();
+    AddAndWait(queue, TaskSize::kLarge);
+    // The last one came after all others were taken; those that other threads took may not be over.
+    EXPECT_GT(num_large, 20 - TaskQueue::NumLargeAtOnce(num_threads));
+  }
+}
+
+TEST(TaskQueueTest, NoMoreLargeTasksRunAtOnceThanAnnounced) {
+  constexpr int kThreads = 3;
+  std::atomic<int> running{0};
+  std::atomic<int> most{0};
+  TaskQueue queue(kThreads);
+  for (int i = 0; i < 50; ++i) {
+    queue.Add(TaskSize::kLarge, [&] {
+      const int now = ++running;
+      int seen = most;
+      while (now > seen && !most.compare_exchange_weak(seen, now)) {
+      }
+      --running;
+    });
+  }
+  AddAndWait(queue, TaskSize::kLarge);
+  EXPECT_LE(most, TaskQueue::NumLargeAtOnce(kThreads));
+  EXPECT_EQ(TaskQueue::NumLargeAtOnce(kThreads), 2);
+}
+
+TEST(TaskQueueTest, ATaskThatThrowsEndsNoThread) {
+  TaskQueue queue(1);
+  for (const TaskSize size : {TaskSize::kSmall, TaskSize::kLarge}) {
+    queue.Add(size, [] { throw std::runtime_error("a test's"); });
+    queue.Add(size, [] { throw 7; });
+    AddAndWait(queue, size);
+  }
+}
+
+}  // namespace
+}  // namespace dray::api

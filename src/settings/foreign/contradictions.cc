@@ -1,0 +1,77 @@
+#include "settings/foreign/contradictions.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string_view>
+
+#include "base/parse/parse_number.h"
+#include "settings/foreign/words.h"
+
+namespace dray::settings {
+namespace {
+
+using Text = std::string_view;
+
+// What a key must ask for so that it excludes its partner.
+enum class When { kAboveOne, kTrue, kRollingBatch, kNamedRollingBatch };
+
+bool Holds(When when, Text value) {
+  switch (when) {
+    case When::kAboveOne:
+      return ParseInt64(value).value_or(0) > 1;
+    case When::kTrue:
+      return ListHolds("true huggingface", value);
+    case When::kRollingBatch:
+      return !EqualsIgnoreCase(value, "disable");
+    case When::kNamedRollingBatch:
+      return !ListHolds("disable auto", value);
+  }
+  return false;
+}
+
+struct Pair {
+  Text first;
+  When first_when;
+  Text second;
+  When second_when;
+  Text reason;
+};
+
+constexpr Text kBatches =
+    "a dynamic batch and a rolling batch exclude each other; remove batch_size";
+constexpr Text kStreams = "a dynamic batch cannot be streamed; remove batch_size";
+
+constexpr Pair kPairs[] = {
+    {"batch_size", When::kAboveOne, "option.rolling_batch", When::kRollingBatch, kBatches},
+    {"max_dynamic_batch_size", When::kAboveOne, "option.rolling_batch", When::kRollingBatch,
+     "a dynamic batch and a rolling batch exclude each other; remove max_dynamic_batch_size"},
+    {"batch_size", When::kAboveOne, "option.enable_streaming", When::kTrue, kStreams},
+    {"max_dynamic_batch_size", When::kAboveOne, "option.enable_streaming", When::kTrue,
+     "a dynamic batch cannot be streamed; remove max_dynamic_batch_size"},
+    {"option.async_mode", When::kTrue, "option.rolling_batch", When::kNamedRollingBatch,
+     "asynchronous mode and a rolling batch exclude each other; remove option.rolling_batch"},
+    {"option.lmcache_auto_config", When::kTrue, "maxWorkers", When::kAboveOne,
+     "the cache's size is for one worker; set maxWorkers to 1"},
+};
+
+}  // namespace
+
+Status CheckContradictions(const std::map<std::string, ForeignValue>& given) {
+  for (const Pair& pair : kPairs) {
+    const auto first = given.find(std::string(pair.first));
+    const auto second = given.find(std::string(pair.second));
+    if (first == given.end() || second == given.end()) continue;
+    if (!Holds(pair.first_when, first->second.value) ||
+        !Holds(pair.second_when, second->second.value)) {
+      continue;
+    }
+    return {
+        StatusCode::kInvalidArgument,
+        fmt::format("{} is \"{}\" and {} is \"{}\": {}", first->second.where, first->second.value,
+                    second->second.where, second->second.value, pair.reason)};
+  }
+  return OkStatus();
+}
+
+}  // namespace dray::settings

@@ -1,0 +1,45 @@
+// The keys with which DJLServing chooses an engine: engine, option.rolling_batch, option.entryPoint. dray
+// has one engine, which serves in place of all that compute language models.
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+
+namespace dray::settings {
+
+// A value and where it stands, as errors name it: "serving.properties: engine".
+struct ForeignValue {
+  std::string value;
+  std::string where;
+};
+
+struct EngineChoice {
+  // For the log: what dray's engine stands in for; "" if nothing was chosen.
+  std::string note;
+  // Whether option.entryPoint names a handler that is built into DJLServing.
+  bool has_built_in_handler = false;
+};
+
+// One of the three keys, with the values that dray's engine stands in for.
+struct EngineKey {
+  std::string_view property;
+  std::string_view values;  // by spaces; of option.entryPoint: without djl_python.
+  std::string_view reason;  // why other values are refused
+};
+
+std::vector<EngineKey> EngineKeys();
+bool IsEngineKey(std::string_view property);
+
+// Whether this is a handler for language models that is built into DJLServing, in any spelling
+// ("djl_python.transformers-neuronx", "transformers_neuronx").
+bool IsBuiltInHandler(std::string_view entry_point);
+
+// Checks the three keys of all that were given, by property. kUnsupported for engines that compute
+// something else, and for handlers in Python.
+Result<EngineChoice> ChooseEngine(const std::map<std::string, ForeignValue>& given);
+
+}  // namespace dray::settings

@@ -1,0 +1,111 @@
+// The variables of the container: what each stands for, and which of them goes over which.
+#include <gtest/gtest.h>
+
+#include "settings/foreign/environment_names.h"
+#include "settings/foreign/key_search.h"
+#include "settings/load_settings.h"
+
+namespace dray::settings {
+namespace {
+
+using Texts = std::vector<std::string>;
+using Variables = std::map<std::string, std::string>;
+
+LoadedSettings Load(const Variables& environment, const Properties& serving_properties = {}) {
+  SettingSources sources;
+  sources.environment = environment;
+  sources.serving_properties = serving_properties;
+  auto loaded = LoadSettings(sources);
+  EXPECT_TRUE(loaded.ok()) << loaded.status().message();
+  return loaded.ok() ? *loaded : LoadedSettings{};
+}
+
+TEST(EnvironmentTest, EveryVariableStandsForAKnownKey) {
+  for (const EnvironmentVariable& variable : EnvironmentVariables()) {
+    EXPECT_EQ(Suggestion(variable.property),
+              "; did you mean " + std::string(variable.property) + "?")
+        << variable.name;
+  }
+}
+
+TEST(EnvironmentTest, NamesOfTheImagesOfTgi) {
+  const LoadedSettings loaded = Load({{"HF_MODEL_ID", "/m/gpt2"},
+                                      {"HF_MODEL_QUANTIZE", "bitsandbytes-nf4"},
+                                      {"SM_NUM_GPUS", "1"},
+                                      {"MAX_CONCURRENT_REQUESTS", "9"},
+                                      {"MAX_BATCH_PREFILL_TOKENS", "512"},
+                                      {"MAX_BATCH_SIZE", "4"},
+                                      {"MAX_TOTAL_TOKENS", "100"},
+                                      {"MAX_INPUT_LENGTH", "50"},
+                                      {"HF_TOKEN", "hf_secret"},
+                                      {"HOSTNAME", "container"}});
+  const ModelSettings& model = loaded.settings.model;
+  EXPECT_EQ(model.model_id, "/m/gpt2");
+  EXPECT_EQ(model.quantization.method, QuantizationMethod::kInt4Asymmetric);
+  EXPECT_EQ(model.job_queue_size, 9);
+  EXPECT_EQ(model.max_rolling_batch_prefill_tokens, 512);
+  EXPECT_EQ(model.max_rolling_batch_size, 4);
+  EXPECT_EQ(model.max_model_len, 100);
+  EXPECT_EQ(loaded.warnings,
+            (Texts{"environment: HF_MODEL_QUANTIZE is \"bitsandbytes-nf4\", which dray does not "
+                   "have; option.quantize=int4_asym is used in its place",
+                   "environment: MAX_INPUT_LENGTH is \"50\", which has no effect: "
+                   "MAX_TOTAL_TOKENS bounds prompts and answers together"}));
+}
+
+TEST(EnvironmentTest, OptionsGoOverTgisNames) {
+  EXPECT_EQ(Load({{"MAX_BATCH_SIZE", "4"}, {"OPTION_MAX_NUM_SEQS", "8"}})
+                .settings.model.max_rolling_batch_size,
+            8);
+  EXPECT_EQ(
+      Load({{"MAX_TOTAL_TOKENS", "4"}, {"OPTION_MAX_MODEL_LEN", "8"}}).settings.model.max_model_len,
+      8);
+}
+
+TEST(EnvironmentTest, NamesOfSageMakerGoOverServingProperties) {
+  const LoadedSettings loaded = Load({{"SAGEMAKER_MODEL_SERVER_TIMEOUT_SECONDS", "30"},
+                                      {"SAGEMAKER_MAX_PAYLOAD_IN_MB", "6"},
+                                      {"SAGEMAKER_NUM_MODEL_WORKERS", "1"},
+                                      {"SERVING_MAX_REQUEST_SIZE", "1000"}},
+                                     {{"option.predict_timeout", "60"}});
+  EXPECT_EQ(loaded.settings.model.predict_timeout_s, 30);
+  EXPECT_EQ(loaded.settings.server.max_request_bytes, 6 << 20);
+  EXPECT_EQ(loaded.warnings, Texts{});
+  EXPECT_EQ(Load({{"SAGEMAKER_MAX_PAYLOAD_IN_MB", "6"}, {"SAGEMAKER_MAX_REQUEST_SIZE", "77"}})
+                .settings.server.max_request_bytes,
+            77);
+}
+
+TEST(EnvironmentTest, TheServersOptionsMayHaveAnyCaseAndMayBeEmpty) {
+  const LoadedSettings loaded = Load({{"OPTION_ENTRYPOINT", "djl_python.deepspeed"},
+                                      {"OPTION_dtype", "fp16"},
+                                      {"OPTION_QUANTIZE", ""},
+                                      {"SERVING_LOAD_MODELS", "ALL"},
+                                      {"SERVING_OPTS", ""}});
+  EXPECT_EQ(loaded.warnings, Texts{});
+  EXPECT_EQ(loaded.settings.model.dtype, kernels::WeightFormat::kF16);
+  EXPECT_EQ(loaded.notes, Texts{"option.entryPoint=djl_python.deepspeed: dray's own engine serves "
+                                "with the same options"});
+}
+
+TEST(EnvironmentTest, NamesOfVllmsImage) {
+  const LoadedSettings loaded = Load({{"SM_VLLM_MODEL", "/opt/ml/model"},
+                                      {"SM_VLLM_MAX_MODEL_LEN", "77"},
+                                      {"SM_VLLM_ENFORCE_EAGER", ""}});
+  EXPECT_EQ(loaded.settings.model.model_id, "/opt/ml/model");
+  EXPECT_EQ(loaded.settings.model.max_model_len, 77);
+  EXPECT_EQ(loaded.warnings,
+            Texts{"environment: SM_VLLM_ENFORCE_EAGER is \"true\", which has no effect: it tunes a "
+                  "backend that dray does not have"});
+}
+
+TEST(EnvironmentTest, UnknownNamesAreWarnedOfWithWhatIsNear) {
+  EXPECT_EQ(Load({{"OPTION_MAX_ROLLING_BATCH_SZE", "1"}, {"ARGS_TOPK", "1"}}).warnings,
+            (Texts{"environment: ARGS_TOPK is an argument of a translator, which dray does not "
+                   "have; it has no effect",
+                   "environment: OPTION_MAX_ROLLING_BATCH_SZE is no setting that dray knows; it "
+                   "has no effect; did you mean option.max_rolling_batch_size?"}));
+}
+
+}  // namespace
+}  // namespace dray::settings

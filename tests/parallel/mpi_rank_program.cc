@@ -1,0 +1,154 @@
+// One rank of an MPI job: what the tests of groups over MPI start by mpirun.
+//
+//   mpi_rank_program LIBRARY COMMAND      LIBRARY: the path of libdray_mpi.so
+//
+//   cases   runs the cases that every communicator must pass, in a group of all ranks and in one of
+//           the same ranks in another order; prints what is wrong
+//   link    rank 0 sends messages to rank 1, which compares them
+//   late    rank 1 does not come to a sum, of which rank 0 prints why it failed; rank 1 prints what
+//           it heard of that, and ends
+//   abort   rank 1 aborts the group; rank 0 prints why its sum failed, and ends
+//
+// Ends with 0, with 1 if a result is wrong, with 3 if a call failed.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "parallel/mpi/mpi_group.h"
+#include "parallel/mpi/mpi_library.h"
+#include "parallel/mpi/mpi_link.h"
+#include "parallel/testing/conformance.h"
+
+namespace dray::parallel {
+namespace {
+
+using Library = std::shared_ptr<MpiLibrary>;
+
+void Print(std::string_view line) {
+  fmt::print("{}\n", line);
+  std::fflush(stdout);
+}
+
+int Fail(const Status& status) {
+  Print(status.ToString());
+  return 3;
+}
+
+int RunCases(Communicator& rank) {
+  int num_wrong = 0;
+  for (const ConformanceCase& one : ConformanceCases()) {
+    const std::string wrong = one.run(rank);
+    if (wrong.empty()) continue;
+    Print(fmt::format("{}, rank {}: {}", one.name, rank.rank().index, wrong));
+    ++num_wrong;
+  }
+  return num_wrong;
+}
+
+int Cases(const Library& library) {
+  MpiChannelSpec backwards = WholeJob(library);
+  std::reverse(backwards.members.begin(), backwards.members.end());
+  backwards.rank = library->place().world - 1 - library->place().rank;
+  backwards.channel = 1;
+  auto first = MakeMpiGroup({WholeJob(library), kConformanceMaxCount});
+  auto second = MakeMpiGroup({backwards, kConformanceMaxCount});
+  if (!first.ok()) return Fail(first.status());
+  if (!second.ok()) return Fail(second.status());
+  return RunCases(**first) + RunCases(**second) == 0 ? 0 : 1;
+}
+
+std::vector<std::byte> Message(int64_t index) {
+  return std::vector<std::byte>(static_cast<size_t>(index * 1237 % 100'000),
+                                static_cast<std::byte>(index));
+}
+
+int SendMessages(LinkSender& link, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) {
+    if (const Status status = link.Send(Message(i)); !status.ok()) return Fail(status);
+  }
+  return 0;
+}
+
+int ReceiveMessages(LinkReceiver& link, int64_t count) {
+  std::vector<std::byte> into(100'000);
+  for (int64_t i = 0; i < count; ++i) {
+    const auto size = link.Receive(into);
+    if (!size.ok()) return Fail(size.status());
+    const std::vector<std::byte> want = Message(i);
+    if (*size != static_cast<int64_t>(want.size()) ||
+        !std::equal(want.begin(), want.end(), into.begin())) {
+      Print(fmt::format("message {} is wrong", i));
+      return 1;
+    }
+  }
+  return 0;
+}
+
+int RunLink(const Library& library) {
+  const MpiLinkSpec spec{library, {.from = 0, .to = 1, .max_bytes = 100'000, .depth = 3}, 5};
+  constexpr int64_t kCount = 300;
+  if (library->place().rank == 0) {
+    auto link = MakeMpiSender(spec);
+    return link.ok() ? SendMessages(**link, kCount) : Fail(link.status());
+  }
+  auto link = MakeMpiReceiver(spec);
+  return link.ok() ? ReceiveMessages(**link, kCount) : Fail(link.status());
+}
+
+// mpirun kills this rank when another one has ended after a failure.
+int WaitToBeKilled() {
+  for (;;) ::pause();
+}
+
+int Late(const Library& library) {
+  MpiChannelSpec spec = WholeJob(library);
+  spec.timeout = std::chrono::milliseconds(300);
+  if (library->place().rank == 1) {
+    MpiChannel channel(spec);
+    while (channel.CheckEnd().ok()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    Print(fmt::format("rank 1 heard: {}", channel.CheckEnd().message()));
+    return 3;
+  }
+  auto rank = MakeMpiGroup({spec, 100});
+  if (!rank.ok()) return Fail(rank.status());
+  float x[100] = {};
+  Print(fmt::format("rank 0 found: {}", (*rank)->AddParts(x, 100).ToString()));
+  return WaitToBeKilled();
+}
+
+int Abort(const Library& library) {
+  auto rank = MakeMpiGroup({WholeJob(library), 100});
+  if (!rank.ok()) return Fail(rank.status());
+  float x[100] = {};
+  if (library->place().rank == 1) {
+    (*rank)->Abort({StatusCode::kCancelled, "enough"});
+    Print(fmt::format("rank 1: {}", (*rank)->AddParts(x, 100).ToString()));
+    return WaitToBeKilled();
+  }
+  Print(fmt::format("rank 0: {}", (*rank)->AddParts(x, 100).ToString()));
+  Print(fmt::format("rank 0 again: {}", (*rank)->Gather(x, 100, x).ToString()));
+  return 3;
+}
+
+int Run(const std::vector<std::string_view>& arguments) {
+  if (arguments.size() != 3) {
+    Print("usage: mpi_rank_program LIBRARY cases|link|late|abort");
+    return 2;
+  }
+  auto library = MpiLibrary::Open(arguments[1]);
+  if (!library.ok()) return Fail(library.status());
+  if (arguments[2] == "cases") return Cases(*library);
+  if (arguments[2] == "link") return RunLink(*library);
+  return arguments[2] == "late" ? Late(*library) : Abort(*library);
+}
+
+}  // namespace
+}  // namespace dray::parallel
+
+int main(int argc, char** argv) { return dray::parallel::Run({argv, argv + argc}); }
