@@ -18,6 +18,7 @@
 #include "cli/serve_command.h"
 #include "cli/shutdown.h"
 #include "cli/tokenize_command.h"
+#include "settings/foreign/key_page.h"
 
 namespace dray::cli {
 namespace {
@@ -111,6 +112,7 @@ void AddCommands(CommandLine& line, Arguments& arguments) {
       line.AddCommand("calibrate",
                       "Measure a model's activations on a text, for --quantize smoothquant"),
       arguments.calibrate);
+  line.AddCommand("keys", "Print what is done with every configuration key of other servers");
 }
 
 std::string TypedLine(int argc, char** argv) {
@@ -174,6 +176,10 @@ int Main(int argc, char** argv) {
     arguments.bench.version = DRAY_VERSION;
     arguments.bench.command_line = TypedLine(argc, argv);
     return RunBench(arguments.bench, std::cout, std::cerr);
+  }
+  if (command == "keys") {
+    std::cout << settings::KeyPage();
+    return 0;
   }
   return RunModelTool(command, arguments);
 }

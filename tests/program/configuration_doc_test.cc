@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/testing/source_dir.h"
+#include "settings/foreign/key_page.h"
 #include "settings/settings_table.h"
 
 namespace dray::settings {
@@ -33,6 +34,15 @@ TEST(ConfigurationDocTest, ListsEverySettingAsItIs) {
         << "docs/configuration.md lacks this table; put it there:\n"
         << table;
   }
+}
+
+// docs/configuration-keys.md is what the tables say.
+TEST(ConfigurationDocTest, TheKeysOfOtherServersAreDocumented) {
+  const auto page = ReadFile(SourceDir() / "docs/configuration-keys.md", 1 << 20);
+  ASSERT_TRUE(page.ok()) << page.status().message();
+  EXPECT_TRUE(*page == KeyPage()) << "docs/configuration-keys.md is not what the tables of "
+                                     "src/settings say; renew it:\n"
+                                     "build/release/dray keys > docs/configuration-keys.md";
 }
 
 // The page's examples of how names of environment variables are derived.

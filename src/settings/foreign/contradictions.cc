@@ -2,9 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <string_view>
-
 #include "base/parse/parse_number.h"
 #include "settings/foreign/words.h"
 
@@ -13,8 +10,7 @@ namespace {
 
 using Text = std::string_view;
 
-// What a key must ask for so that it excludes its partner.
-enum class When { kAboveOne, kTrue, kRollingBatch, kNamedRollingBatch };
+using When = Contradiction::When;
 
 bool Holds(When when, Text value) {
   switch (when) {
@@ -30,19 +26,11 @@ bool Holds(When when, Text value) {
   return false;
 }
 
-struct Pair {
-  Text first;
-  When first_when;
-  Text second;
-  When second_when;
-  Text reason;
-};
-
 constexpr Text kBatches =
     "a dynamic batch and a rolling batch exclude each other; remove batch_size";
 constexpr Text kStreams = "a dynamic batch cannot be streamed; remove batch_size";
 
-constexpr Pair kPairs[] = {
+constexpr Contradiction kContradictions[] = {
     {"batch_size", When::kAboveOne, "option.rolling_batch", When::kRollingBatch, kBatches},
     {"max_dynamic_batch_size", When::kAboveOne, "option.rolling_batch", When::kRollingBatch,
      "a dynamic batch and a rolling batch exclude each other; remove max_dynamic_batch_size"},
@@ -57,8 +45,10 @@ constexpr Pair kPairs[] = {
 
 }  // namespace
 
+std::span<const Contradiction> Contradictions() { return kContradictions; }
+
 Status CheckContradictions(const std::map<std::string, ForeignValue>& given) {
-  for (const Pair& pair : kPairs) {
+  for (const Contradiction& pair : kContradictions) {
     const auto first = given.find(std::string(pair.first));
     const auto second = given.find(std::string(pair.second));
     if (first == given.end() || second == given.end()) continue;
