@@ -75,6 +75,7 @@ Result<ResolvedModel> ResolveModel(const ModelArguments& arguments) {
   if (resolved.demo) sources.config_properties.try_emplace("model_name", kDemoModelName);
   DRAY_ASSIGN_OR_RETURN(auto files, serving::ResolveModelFiles(std::move(sources), folder));
   for (const std::string& warning : files.warnings) LogWarning(warning);
+  for (const std::string& note : files.notes) LogInfo(note);
   resolved.settings = std::move(files.settings);
   resolved.files = std::move(files.files);
   return resolved;

@@ -162,7 +162,7 @@ Status StartUp::Begin(ResolvedModel& resolved) {
     named.url = resolved.files.model.string();
     named.name = resolved.settings.model.model_name;
     named.origin = serving::ModelOrigin::kStartUp;
-    named.resolved = serving::ResolvedFiles{resolved.settings, resolved.files, {}};
+    named.resolved = serving::ResolvedFiles{resolved.settings, resolved.files, {}, {}};
     registrations.insert(registrations.begin(), std::move(named));
   }
   for (serving::Registration& registration : registrations) {

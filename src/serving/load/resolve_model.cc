@@ -31,7 +31,8 @@ Result<ResolvedFiles> ResolveModelFiles(settings::SettingSources sources, const 
   DRAY_ASSIGN_OR_RETURN(ModelFiles files, LocateModelFiles(loaded.settings.model, folder));
   std::string& name = loaded.settings.model.model_name;
   if (name.empty()) name = ModelNameOf(files.model);
-  return ResolvedFiles{std::move(loaded.settings), std::move(files), std::move(loaded.warnings)};
+  return ResolvedFiles{std::move(loaded.settings), std::move(files), std::move(loaded.warnings),
+                       std::move(loaded.notes)};
 }
 
 }  // namespace dray::serving

@@ -14,8 +14,8 @@ namespace dray::serving {
 struct ResolvedFiles {
   settings::Settings settings;  // with the model's name
   ModelFiles files;
-  // Keys that have no effect, one sentence each.
-  std::vector<std::string> warnings;
+  // For the log, one sentence each: keys that have no effect, and choices that were made.
+  std::vector<std::string> warnings, notes;
 };
 
 // Reads the serving.properties of `folder` (which may be a .gguf file, and has none then) and puts

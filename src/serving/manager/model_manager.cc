@@ -100,6 +100,9 @@ Result<ResolvedFiles> ModelManager::Resolve(const Registration& registration,
   for (const std::string& warning : resolved.warnings) {
     LogWarning(fmt::format("{}: {}", Title(registration.name, registration.version), warning));
   }
+  for (const std::string& note : resolved.notes) {
+    LogInfo(fmt::format("{}: {}", Title(registration.name, registration.version), note));
+  }
   return resolved;
 }
 
