@@ -15,14 +15,15 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "api/djl/djl.h"
 #include "api/management/load_missing.h"
 #include "api/management/management.h"
 #include "api/task_queue.h"
-#include "base/checked_math.h"
 #include "base/log.h"
 #include "cli/progress.h"
+#include "cli/server_setup.h"
 #include "cli/shutdown.h"
 #include "http/server.h"
 #include "serving/manager/model_manager.h"
@@ -36,54 +37,6 @@ namespace {
 constexpr int kExitFailed = 1;
 constexpr int kExitCutOff = 3;
 
-api::DjlOptions MakeDjlOptions(const settings::ServerSettings& settings) {
-  return {.request_id_header = settings.request_id_header,
-          .allow_multi_status = settings.allow_multi_status,
-          .wait_model_loading = settings.wait_model_loading};
-}
-
-// The share of the bodies' memory that is for small ones only.
-constexpr uint64_t kSmallOnlyShare = 8;
-
-// What bodies and the texts made of them may take of the memory that requests may take in all. The rest is for
-// copies, each smaller than the largest body: one for each thread that reads, where a body outgrows its memory;
-// and two for each thread that parses a large body, of its strings and where one of them grows. At least one
-// body has its place beside the part that only small ones may take.
-uint64_t BodyBudgetBytes(const settings::ServerSettings& settings) {
-  const auto all = static_cast<uint64_t>(settings.request_memory_bytes);
-  const auto largest = static_cast<uint64_t>(settings.max_request_bytes);
-  const auto num_readers = static_cast<uint64_t>(settings.http_threads);
-  const auto num_parsers = static_cast<uint64_t>(
-      api::TaskQueue::NumLargeAtOnce(static_cast<int>(settings.http_threads)));
-  const uint64_t copies = CheckedMul(largest, num_readers + 2 * num_parsers).value_or(all);
-  const uint64_t least = largest + largest / (kSmallOnlyShare - 1) + 1;
-  return std::max(least, all - std::min(all, copies));
-}
-
-http::ServerOptions MakeServerOptions(const settings::ServerSettings& settings) {
-  http::ServerOptions options;
-  options.host = settings.host;
-  options.port = settings.port;
-  options.num_threads = static_cast<int>(settings.http_threads);
-  options.max_connections = static_cast<int>(settings.max_connections);
-  options.limits.max_body_bytes = static_cast<uint64_t>(settings.max_request_bytes);
-  options.max_total_body_bytes = BodyBudgetBytes(settings);
-  options.small_only_body_bytes = options.max_total_body_bytes / kSmallOnlyShare;
-  options.min_body_bytes_per_second = static_cast<uint64_t>(settings.min_body_bytes_per_second);
-  options.timeouts.body = std::chrono::seconds(settings.body_timeout_s);
-  options.make_error = [djl = MakeDjlOptions(settings)](int status, const std::string& message,
-                                                        const http::Request* request) {
-    return api::MakeDjlServerError(djl, status, message, request);
-  };
-  return options;
-}
-
-// "http://HOST:PORT".
-std::string Address(const std::string& host, uint16_t port) {
-  const bool brackets = host.find(':') != std::string::npos;
-  return fmt::format("http://{}:{}", brackets ? "[" + host + "]" : host, port);
-}
-
 // The names of the models that serve, separated by commas.
 std::string ReadyNames(const serving::ModelRepository& repository) {
   std::string names;
@@ -94,15 +47,10 @@ std::string ReadyNames(const serving::ModelRepository& repository) {
   return names.empty() ? "no model" : names;
 }
 
-void PrintReady(const std::string& names, const std::string& host, uint16_t port,
+void PrintReady(const std::string& names, const std::vector<settings::ListenAddress>& addresses,
                 std::ostream& out) {
-  const std::string reachable = host == "0.0.0.0" || host == "::" ? "127.0.0.1" : host;
-  fmt::print(out, "serving {} on {}\n", names, Address(host, port));
-  fmt::print(out,
-             "try: curl -s {}/invocations -H 'Content-Type: application/json' "
-             "-d '{{\"inputs\": \"Once upon a time\", \"parameters\": {{\"max_new_tokens\": "
-             "40}}}}'\n",
-             Address(reachable, port));
+  fmt::print(out, "serving {} on {}\n", names, ToString(addresses.front()));
+  fmt::print(out, "try: {}\n", ExampleCommand(addresses.front()));
   out.flush();
 }
 
@@ -255,19 +203,26 @@ serving::ModelManager::Options MakeManagerOptions(const ResolvedModel& resolved)
   return options;
 }
 
-Result<http::Router> MakeRouter(const settings::ServerSettings& settings,
-                                serving::ModelRepository& repository,
-                                serving::ModelManager& manager, api::TaskQueue& tasks) {
-  http::Router router;
+struct Routers {
+  http::Router inference;
+  http::Router management;
+};
+
+Result<Routers> MakeRouters(const settings::ServerSettings& settings,
+                            serving::ModelRepository& repository, serving::ModelManager& manager,
+                            api::TaskQueue& tasks) {
+  Routers routers;
   api::LoadMissing load_missing;
   if (!settings.model_url_pattern.empty()) {
     DRAY_ASSIGN_OR_RETURN(auto pattern, serving::UrlPattern::Compile(settings.model_url_pattern));
     load_missing = api::MakeLoadMissing(manager, std::move(pattern));
   }
-  api::RegisterDjlRoutes(router, repository, tasks, MakeDjlOptions(settings),
+  api::RegisterDjlRoutes(routers.inference, repository, tasks,
+                         {.allow_multi_status = settings.allow_multi_status,
+                          .wait_model_loading = settings.wait_model_loading},
                          std::move(load_missing));
-  api::RegisterManagementRoutes(router, manager, repository, settings.request_id_header);
-  return router;
+  api::RegisterManagementRoutes(routers.management, manager, repository);
+  return routers;
 }
 
 Result<int> Serve(const ModelArguments& arguments, std::ostream& out, std::ostream& err) {
@@ -277,16 +232,22 @@ Result<int> Serve(const ModelArguments& arguments, std::ostream& out, std::ostre
   serving::ModelRepository repository;
   serving::ModelManager manager(MakeManagerOptions(resolved), repository);
   api::TaskQueue tasks(static_cast<int>(settings.http_threads));
-  DRAY_ASSIGN_OR_RETURN(auto router, MakeRouter(settings, repository, manager, tasks));
+  DRAY_ASSIGN_OR_RETURN(Routers routers, MakeRouters(settings, repository, manager, tasks));
+  DRAY_ASSIGN_OR_RETURN(http::ServerOptions options, MakeServerOptions(settings));
+  DRAY_ASSIGN_OR_RETURN(auto endpoints, MakeEndpoints(settings, std::move(routers.inference),
+                                                      std::move(routers.management)));
   StartUp start_up(manager, wait);
   DRAY_RETURN_IF_ERROR(start_up.Begin(resolved));
-  auto started = http::Server::Start(MakeServerOptions(settings), std::move(router));
+  auto started = http::Server::Start(std::move(options), std::move(endpoints));
   if (!started.ok()) ExitWithError(started.status(), resolved.demo, err);
   const std::unique_ptr<http::Server> server = std::move(started).value();
-  LogInfo(fmt::format("listening on {}; /ping answers 503 until the models are loaded",
-                      Address(settings.host, server->port())));
+  const std::vector<settings::ListenAddress> addresses = BoundAddresses(settings, *server);
+  for (const settings::ListenAddress& address : addresses) {
+    LogInfo(fmt::format("listening on {}; /ping answers 503 until the models are loaded",
+                        ToString(address)));
+  }
   WaitForStartUp(start_up, wait, resolved.demo, err);
-  PrintReady(ReadyNames(repository), settings.host, server->port(), out);
+  PrintReady(ReadyNames(repository), addresses, out);
 
   std::optional<int> signal;
   while (!signal) signal = wait.Wait();

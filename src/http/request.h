@@ -35,6 +35,8 @@ class Headers {
 struct Request {
   using Parameter = std::pair<std::string, std::string>;
 
+  // Names the request in logs and answers; "" if the server gives requests no ids.
+  std::string id;
   std::string method;
   // As sent, and its path part, still percent-encoded.
   std::string target;

@@ -2,7 +2,9 @@
 #include "http/router.h"
 
 #include <algorithm>
+#include <iterator>
 #include <optional>
+#include <utility>
 
 namespace dray::http {
 namespace {
@@ -45,6 +47,10 @@ std::optional<std::vector<Request::Parameter>> MatchSegments(
 void Router::Add(std::string_view method, std::string_view pattern, Handler handler,
                  RouteKind kind) {
   routes_.push_back({std::string(method), SplitPath(pattern), std::move(handler), kind});
+}
+
+void Router::AddAll(Router other) {
+  std::move(other.routes_.begin(), other.routes_.end(), std::back_inserter(routes_));
 }
 
 Router::Match Router::Find(std::string_view method, std::string_view path) const {

@@ -10,8 +10,9 @@
 
 namespace dray::http {
 
-// What a route is for. Health checks are answered even to connections above the server's limit.
-enum class RouteKind { kOrdinary, kHealthCheck };
+// What a route is for. Health checks are answered even to connections above the server's limit, and need no
+// key. Management is what operators do, with keys of their own.
+enum class RouteKind { kOrdinary, kHealthCheck, kManagement };
 
 class Router {
  public:
@@ -20,6 +21,8 @@ class Router {
   // patterns go first.
   void Add(std::string_view method, std::string_view pattern, Handler handler,
            RouteKind kind = RouteKind::kOrdinary);
+  // The routes of `other`, after those that are there.
+  void AddAll(Router other);
 
   struct Match {
     // Null: nothing matches, see `allow`.

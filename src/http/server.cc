@@ -1,49 +1,30 @@
-// Listening, threads and shutdown; connection.cc does the rest.
+// Threads, the number of connections, and shutdown; listen/ and connection/ do the rest.
 #include "http/server.h"
 
 #include <fmt/format.h>
 
-#include <boost/asio/connect.hpp>
+#include <algorithm>
 #include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/post.hpp>
 #include <csignal>
 #include <exception>
-#include <future>
 #include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "base/log.h"
-#include "http/connection.h"
+#include "http/connection/connection.h"
+#include "http/listen/listener.h"
 
 namespace dray::http {
 namespace {
 
 namespace asio = boost::asio;
-using asio::ip::tcp;
 
 // Connections over the limit that there may be at the same time, for health checks and to be told that
 // there are too many. Beyond them nothing is accepted; each makes room within `overflow_header` and
 // `linger`, so some 80 a second find a place in any case.
 constexpr int kOverflowConnections = 256;
-// How long accepting rests when descriptors, memory or room for connections are used up.
-constexpr std::chrono::milliseconds kAcceptPause{50};
-
-Result<tcp::endpoint> ResolveAddress(asio::io_context& io, const ServerOptions& options) {
-  boost::system::error_code error;
-  const asio::ip::address address = asio::ip::make_address(options.host, error);
-  if (!error) return tcp::endpoint(address, options.port);
-  tcp::resolver resolver(io);
-  const auto found =
-      resolver.resolve(options.host, std::to_string(options.port), tcp::resolver::passive, error);
-  if (error || found.empty()) {
-    return Status(StatusCode::kIo, fmt::format("cannot resolve the address \"{}\" to listen on: {}",
-                                               options.host, error.message()));
-  }
-  return found.begin()->endpoint();
-}
-
 }  // namespace
 
 std::vector<std::shared_ptr<Connection>> ServerState::Connections() {
@@ -71,14 +52,10 @@ Response ServerState::MakeError(int status, const std::string& message,
 
 class Server::Impl {
  public:
-  Impl(ServerOptions options, Router router)
-      : work_(io_.get_executor()),
-        strand_(asio::make_strand(io_)),
-        acceptor_(strand_),
-        pause_(strand_),
-        state_(std::make_shared<ServerState>()) {
+  Impl(ServerOptions options, std::vector<Endpoint> endpoints)
+      : work_(io_.get_executor()), state_(std::make_shared<ServerState>()) {
     state_->options = std::move(options);
-    state_->router = std::move(router);
+    state_->endpoints = std::move(endpoints);
     state_->body_budget = std::make_shared<BodyBudget>(state_->options.max_total_body_bytes,
                                                        state_->options.small_only_body_bytes);
   }
@@ -87,46 +64,33 @@ class Server::Impl {
   Status Listen();
   void Stop();
   bool Drain(std::chrono::milliseconds timeout);
-  uint16_t port() const { return port_; }
+  uint16_t port(size_t endpoint_idx) const { return listeners_.at(endpoint_idx)->port(); }
   ServerStats stats() const;
 
  private:
   Status StartThreads();
   void Run();
-  void Accept();
-  void OnAccept(const boost::system::error_code& error, Connection::Socket socket);
-  void PauseAccepting();
+  Listener::Next OnSocket(Socket socket, const Endpoint& endpoint);
   void StopAccepting();
 
   asio::io_context io_;
   asio::executor_work_guard<asio::io_context::executor_type> work_;
-  Connection::Strand strand_;
-  asio::basic_socket_acceptor<tcp, Connection::Strand> acceptor_;
-  asio::basic_waitable_timer<std::chrono::steady_clock,
-                             asio::wait_traits<std::chrono::steady_clock>, Connection::Strand>
-      pause_;
   std::shared_ptr<ServerState> state_;
+  // One for each endpoint.
+  std::vector<std::unique_ptr<Listener>> listeners_;
   std::vector<std::thread> threads_;
-  uint16_t port_ = 0;
   bool stopped_ = false;
 };
 
 Status Server::Impl::Listen() {
   // A peer that closes while we write must be an error of that write, not the end of the process.
   std::signal(SIGPIPE, SIG_IGN);
-  const ServerOptions& options = state_->options;
-  DRAY_ASSIGN_OR_RETURN(const tcp::endpoint endpoint, ResolveAddress(io_, options));
-  boost::system::error_code error;
-  acceptor_.open(endpoint.protocol(), error);
-  if (!error) acceptor_.set_option(asio::socket_base::reuse_address(true), error);
-  if (!error) acceptor_.bind(endpoint, error);
-  if (!error) acceptor_.listen(asio::socket_base::max_listen_connections, error);
-  if (error) {
-    return Status(StatusCode::kIo, fmt::format("cannot listen on {} port {}: {}", options.host,
-                                               options.port, error.message()));
+  for (const Endpoint& endpoint : state_->endpoints) {
+    listeners_.push_back(std::make_unique<Listener>(
+        io_, endpoint,
+        [this, &endpoint](Socket socket) { return OnSocket(std::move(socket), endpoint); }));
+    DRAY_RETURN_IF_ERROR(listeners_.back()->Open());
   }
-  port_ = acceptor_.local_endpoint(error).port();
-  Accept();
   return StartThreads();
 }
 
@@ -156,20 +120,13 @@ void Server::Impl::Run() {
   }
 }
 
-void Server::Impl::Accept() {
-  acceptor_.async_accept(asio::make_strand(io_), [this](const auto& error, auto socket) {
-    OnAccept(error, std::move(socket));
-  });
-}
-
-void Server::Impl::OnAccept(const boost::system::error_code& error, Connection::Socket socket) {
-  if (!acceptor_.is_open()) return;
-  if (error && error != asio::error::connection_aborted) {
-    LogWarning(fmt::format("cannot accept a connection: {}; trying again", error.message()));
-    return PauseAccepting();
+Listener::Next Server::Impl::OnSocket(Socket socket, const Endpoint& endpoint) {
+  auto transport = MakeTransport(std::move(socket), endpoint.tls.get());
+  if (transport == nullptr) {
+    LogWarning("a connection was closed for lack of memory");
+    return Listener::Next::kPause;
   }
-  if (error) return Accept();
-  auto connection = std::make_shared<Connection>(std::move(socket), state_);
+  auto connection = std::make_shared<Connection>(std::move(transport), state_, endpoint);
   size_t count = 0;
   {
     const std::lock_guard lock(state_->mutex);
@@ -179,27 +136,12 @@ void Server::Impl::OnAccept(const boost::system::error_code& error, Connection::
   const auto limit = static_cast<size_t>(state_->options.max_connections);
   connection->Start(count > limit ? Connection::Admission::kHealthCheckOnly
                                   : Connection::Admission::kServe);
-  if (count >= limit + kOverflowConnections) return PauseAccepting();
-  Accept();
-}
-
-void Server::Impl::PauseAccepting() {
-  pause_.expires_after(kAcceptPause);
-  pause_.async_wait([this](const auto& error) {
-    if (!error && acceptor_.is_open()) Accept();
-  });
+  return count >= limit + kOverflowConnections ? Listener::Next::kPause : Listener::Next::kAccept;
 }
 
 void Server::Impl::StopAccepting() {
   if (threads_.empty()) return;
-  std::promise<void> closed;
-  asio::post(strand_, [this, &closed] {
-    boost::system::error_code ignored;
-    acceptor_.close(ignored);
-    pause_.cancel();
-    closed.set_value();
-  });
-  closed.get_future().wait();
+  for (const auto& listener : listeners_) listener->Close();
 }
 
 ServerStats Server::Impl::stats() const {
@@ -245,15 +187,16 @@ void Server::Impl::Stop() {
   threads_.clear();
 }
 
-Result<std::unique_ptr<Server>> Server::Start(ServerOptions options, Router router) {
-  auto impl = std::make_unique<Impl>(std::move(options), std::move(router));
+Result<std::unique_ptr<Server>> Server::Start(ServerOptions options,
+                                              std::vector<Endpoint> endpoints) {
+  auto impl = std::make_unique<Impl>(std::move(options), std::move(endpoints));
   DRAY_RETURN_IF_ERROR(impl->Listen());
   return std::unique_ptr<Server>(new Server(std::move(impl)));
 }
 
 Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Server::~Server() = default;
-uint16_t Server::port() const { return impl_->port(); }
+uint16_t Server::port(size_t endpoint_idx) const { return impl_->port(endpoint_idx); }
 ServerStats Server::stats() const { return impl_->stats(); }
 bool Server::Drain(std::chrono::milliseconds timeout) { return impl_->Drain(timeout); }
 void Server::Stop() { impl_->Stop(); }

@@ -11,8 +11,10 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/status.h"
+#include "http/listen/endpoint.h"
 #include "http/parse/request_parser.h"
 #include "http/response.h"
 #include "http/router.h"
@@ -37,10 +39,16 @@ struct Timeouts {
   std::chrono::milliseconds linger{2'000};
 };
 
+class ApiKeys;
+
+// The keys of which a request must show one, by the kind of its route. Null: it needs none. A request without a
+// route is taken for an ordinary one.
+struct RequiredKeys {
+  std::shared_ptr<const ApiKeys> ordinary;
+  std::shared_ptr<const ApiKeys> management;
+};
+
 struct ServerOptions {
-  std::string host = "127.0.0.1";
-  // 0: any free port, see Server::port().
-  uint16_t port = 8080;
   int num_threads = 2;
   ParserLimits limits;
   Timeouts timeouts;
@@ -56,6 +64,12 @@ struct ServerOptions {
   uint64_t max_total_body_bytes = uint64_t{512} << 20;
   // Of that, what bodies above 64 KiB may not take, so that small ones find room beside any number of them.
   uint64_t small_only_body_bytes = 0;
+  // The request header whose value is the request's id. A request without it gets a random id. Every answer has
+  // the id as x-request-id. "": requests have no ids.
+  std::string request_id_header;
+  // Added to every answer that has no header of the same name.
+  Headers default_headers;
+  RequiredKeys required_keys;
   // The body and headers of errors that the server itself answers. `request` is null if it could
   // not be read.
   std::function<Response(int status, const std::string& message, const Request* request)>
@@ -73,15 +87,18 @@ struct ServerStats {
 
 class Server {
  public:
-  // Listens and begins to serve. kIo if the address cannot be used; the message names it.
-  static Result<std::unique_ptr<Server>> Start(ServerOptions options, Router router);
+  // Listens on every endpoint (at least one) and begins to serve. The limits of `options` are for all of them
+  // together. kIo if an address cannot be used; the message names it.
+  static Result<std::unique_ptr<Server>> Start(ServerOptions options,
+                                               std::vector<Endpoint> endpoints);
 
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
   // Stops the server first, unless Stop was called.
   ~Server();
 
-  uint16_t port() const;
+  // Of the endpoint with this index; 0 for a Unix socket.
+  uint16_t port(size_t endpoint_idx = 0) const;
   ServerStats stats() const;
 
   // Takes no more connections and refuses new requests with 503, then waits for the requests in

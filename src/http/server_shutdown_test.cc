@@ -89,7 +89,6 @@ class Ticker {
 class HttpShutdownTest : public testing::Test {
  protected:
   HttpShutdownTest() {
-    options_.port = 0;
     router_.Add("POST", "/tick", [this](const Request&, ResponderPtr responder) {
       ticker_.Add(std::move(responder));
     });
@@ -104,7 +103,7 @@ class HttpShutdownTest : public testing::Test {
   }
   ~HttpShutdownTest() override { server_.reset(); }
   void Start() {
-    auto server = Server::Start(options_, router_);
+    auto server = Server::Start(options_, {{.port = 0, .router = router_}});
     ASSERT_TRUE(server.ok()) << server.status().message();
     server_ = std::move(server).value();
   }

@@ -304,9 +304,7 @@ TEST_F(HttpServerTest, HeaderValuesCannotAddHeaders) {
 
 TEST_F(HttpServerTest, AnAddressThatIsTakenIsAnError) {
   Start();
-  ServerOptions options;
-  options.port = server_->port();
-  const auto second = Server::Start(options, Router());
+  const auto second = Server::Start({}, {{.port = server_->port()}});
   ASSERT_FALSE(second.ok());
   EXPECT_NE(second.status().message().find(std::to_string(server_->port())), std::string::npos);
 }

@@ -4,9 +4,11 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "engine/engine_options.h"
+#include "settings/listen_address.h"
 #include "settings/number_formats.h"
 #include "settings/output_format.h"
 #include "settings/quantization_settings.h"
@@ -14,9 +16,35 @@
 
 namespace dray::settings {
 
+// The files of a server's certificate and key (http/transport/tls_context.h).
+struct TlsSettings {
+  std::string certificate_file;
+  std::string private_key_file;
+  std::string keystore;
+  std::string keystore_pass = "changeit";
+};
+
+// What every answer says about pages of other origins; "": nothing.
+struct CorsSettings {
+  std::string allowed_origin;
+  std::string allowed_methods;
+  std::string allowed_headers;
+};
+
+// Keys that clients must show (http/auth/api_keys.h). A key, and a file with one key in each line; "": none.
+struct KeySettings {
+  std::string key;
+  std::string file;
+};
+
 struct ServerSettings {
-  std::string host = "127.0.0.1";
-  uint16_t port = 8080;
+  ListenAddress inference_address;
+  // Absent: management is at the inference address.
+  std::optional<ListenAddress> management_address;
+  TlsSettings tls;
+  CorsSettings cors;
+  KeySettings inference_keys;
+  KeySettings management_keys;
   int64_t http_threads = 2;
   int64_t max_connections = 1024;
   int64_t max_request_bytes = int64_t{64} << 20;

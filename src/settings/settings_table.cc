@@ -33,32 +33,17 @@ Status SetFormatter(OutputFormat& out, Text text) {
   return OkStatus();
 }
 
-// "http://host:port", the port being optional.
-Status SetAddress(S& settings, Text text) {
-  constexpr Text kScheme = "http://";
-  if (!text.starts_with(kScheme)) {
-    return Status(StatusCode::kUnsupported,
-                  "only http:// addresses can be served; put a TLS proxy before dray for https");
-  }
-  text.remove_prefix(kScheme.size());
-  if (text.ends_with('/')) text.remove_suffix(1);
-  const size_t colon = text.rfind(':');
-  const bool has_port = colon != Text::npos && text.find(']', colon) == Text::npos;
-  Text host = has_port ? text.substr(0, colon) : text;
-  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
-  if (host.empty()) return MustBe("it must be http://HOST:PORT");
-  int64_t port = settings.server.port;
-  if (has_port) DRAY_RETURN_IF_ERROR(SetCount(port, text.substr(colon + 1), 0, 65535));
-  settings.server.host = host;
-  settings.server.port = static_cast<uint16_t>(port);
-  return OkStatus();
-}
-
 Status SetPort(S& settings, Text text) {
   int64_t port = 0;
   DRAY_RETURN_IF_ERROR(SetCount(port, text, 0, 65535));
-  settings.server.port = static_cast<uint16_t>(port);
+  settings.server.inference_address.port = static_cast<uint16_t>(port);
   return OkStatus();
+}
+
+Status SetKeystoreType(S&, Text text) {
+  if (text == "PKCS12" || text == "pkcs12") return OkStatus();
+  return MustBe(
+      "it must be PKCS12; convert a keystore with keytool -importkeystore -deststoretype pkcs12");
 }
 
 Status SetHttpThreads(S& settings, Text text) {
@@ -210,11 +195,56 @@ constexpr Setting kSettings[] = {
      "Stream answers to requests that do not say whether they want it.", Scope::kModel, "", "",
      [](S& s, Text v) { return SetStreaming(s.model.enable_streaming, v); }},
     {"inference_address", "inference-address", "URL", "http://127.0.0.1:8080",
-     "Where to listen, http://HOST:PORT.", Scope::kServer, "", "", SetAddress},
+     "Where to listen: http://HOST:PORT, https://HOST:PORT or unix:/PATH.", Scope::kServer, "", "",
+     [](S& s, Text v) { return SetListenAddress(s.server.inference_address, v); }},
     {"host", "host", "HOST", "127.0.0.1", "The address to listen on; 0.0.0.0 for every interface.",
-     Scope::kServer, "", "", [](S& s, Text v) { return SetText(s.server.host, v); }},
+     Scope::kServer, "", "",
+     [](S& s, Text v) { return SetText(s.server.inference_address.host, v); }},
     {"port", "port", "PORT", "8080", "The port to listen on; 0 for any free one.", Scope::kServer,
      "", "SAGEMAKER_BIND_TO_PORT", SetPort},
+    {"management_address", "management-address", "URL", "the inference address",
+     "Where to listen for management and metrics, if that is not to be the inference address.",
+     Scope::kServer, "", "",
+     [](S& s, Text v) { return SetListenAddress(s.server.management_address.emplace(), v); }},
+    {"certificate_file", "certificate-file", "FILE", "",
+     "For https: the server's certificate and those of the authorities above it, in PEM form.",
+     Scope::kServer, "", "",
+     [](S& s, Text v) { return SetText(s.server.tls.certificate_file, v); }},
+    {"private_key_file", "private-key-file", "FILE", "",
+     "For https: the private key of certificate_file, in PEM form.", Scope::kServer, "", "",
+     [](S& s, Text v) { return SetText(s.server.tls.private_key_file, v); }},
+    {"keystore", "keystore", "FILE", "",
+     "For https: certificate and key in one PKCS12 file. Without any of these files the server "
+     "signs its certificate itself.",
+     Scope::kServer, "", "", [](S& s, Text v) { return SetText(s.server.tls.keystore, v); }},
+    {"keystore_pass", "", "PASSWORD", "changeit",
+     "The password of the keystore, or of an encrypted private_key_file.", Scope::kServer, "", "",
+     [](S& s, Text v) { return SetText(s.server.tls.keystore_pass, v); }},
+    {"keystore_type", "", "TYPE", "PKCS12", "The keystore's format: PKCS12.", Scope::kServer, "",
+     "", SetKeystoreType},
+    {"api_key", "", "KEY", "",
+     "A key that every request for inference must show, as Authorization: Bearer KEY or x-api-key: "
+     "KEY.",
+     Scope::kServer, "", "", [](S& s, Text v) { return SetText(s.server.inference_keys.key, v); }},
+    {"api_key_file", "api-key-file", "FILE", "",
+     "A file with such keys, one in each line; each of them is accepted.", Scope::kServer, "", "",
+     [](S& s, Text v) { return SetText(s.server.inference_keys.file, v); }},
+    {"management_api_key", "", "KEY", "",
+     "A key that every request for management or metrics must show.", Scope::kServer, "", "",
+     [](S& s, Text v) { return SetText(s.server.management_keys.key, v); }},
+    {"management_api_key_file", "management-api-key-file", "FILE", "",
+     "A file with such keys, one in each line.", Scope::kServer, "", "",
+     [](S& s, Text v) { return SetText(s.server.management_keys.file, v); }},
+    {"cors_allowed_origin", "cors-allowed-origin", "ORIGIN", "",
+     "Sent with every answer as Access-Control-Allow-Origin, so that pages of that origin may read "
+     "it.",
+     Scope::kServer, "", "", [](S& s, Text v) { return SetText(s.server.cors.allowed_origin, v); }},
+    {"cors_allowed_methods", "cors-allowed-methods", "LIST", "",
+     "Sent with every answer as Access-Control-Allow-Methods.", Scope::kServer, "", "",
+     [](S& s, Text v) { return SetText(s.server.cors.allowed_methods, v); }},
+    {"cors_allowed_headers", "cors-allowed-headers", "LIST", "",
+     "Sent with every answer as Access-Control-Allow-Headers.", Scope::kServer, "", "",
+     [](S& s, Text v) { return SetText(s.server.cors.allowed_headers, v); }},
     {"number_of_netty_threads", "http-threads", "N", "0",
      "Threads that read requests and write answers; 0: two.", Scope::kServer, "", "",
      SetHttpThreads},

@@ -14,7 +14,7 @@ namespace dray::settings {
 struct Setting {
   // As serving.properties ("option.dtype") or config.properties ("max_request_size") spells it.
   std::string_view property;
-  // Of `dray serve`, without its dashes.
+  // Of `dray serve`, without its dashes; "" for secrets, which command lines would show to all users.
   std::string_view flag;
   // What stands for the value in help texts: "N", "FOLDER", ...
   std::string_view value;

@@ -13,8 +13,9 @@ namespace dray::settings {
 namespace {
 
 std::string Row(const Setting& setting) {
-  return fmt::format("| `{}` | `--{}` | {} | {} |\n", setting.property, setting.flag,
-                     setting.default_text.empty() ? "" : setting.default_text, setting.doc);
+  return fmt::format("| `{}` | {} | {} | {} |\n", setting.property,
+                     setting.flag.empty() ? "" : fmt::format("`--{}`", setting.flag),
+                     setting.default_text, setting.doc);
 }
 
 std::string Table(Setting::Scope scope) {

@@ -83,9 +83,9 @@ class CannedServer {
       });
     }
     http::ServerOptions options;
-    options.port = 0;
     options.num_threads = 4;
-    server_ = std::move(http::Server::Start(options, std::move(router))).value();
+    server_ =
+        std::move(http::Server::Start(options, {{.port = 0, .router = std::move(router)}})).value();
   }
   ~CannedServer() {
     for (std::thread& thread : threads_) thread.join();

@@ -31,9 +31,7 @@ class DemoServer {
     repository_.SetReady(model_);
     http::Router router;
     api::RegisterDjlRoutes(router, repository_, tasks_, {});
-    http::ServerOptions options;
-    options.port = 0;
-    server_ = Must(http::Server::Start(options, std::move(router)));
+    server_ = Must(http::Server::Start({}, {{.port = 0, .router = std::move(router)}}));
   }
   ~DemoServer() { server_->Stop(); }
 

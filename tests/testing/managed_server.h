@@ -44,13 +44,14 @@ class ManagedServer {
       load_missing = api::MakeLoadMissing(*manager_, std::move(*compiled));
     }
     api::RegisterDjlRoutes(router, repository_, tasks_, {}, std::move(load_missing));
-    api::RegisterManagementRoutes(router, *manager_, repository_, "x-request-id");
+    api::RegisterManagementRoutes(router, *manager_, repository_);
     http::ServerOptions server;
-    server.port = 0;
-    server.make_error = [](int status, const std::string& message, const http::Request* request) {
-      return api::MakeDjlServerError({}, status, message, request);
+    server.request_id_header = "x-request-id";
+    server.default_headers = api::DjlDefaultHeaders();
+    server.make_error = [](int status, const std::string& message, const http::Request*) {
+      return api::MakeDjlServerError(status, message);
     };
-    auto started = http::Server::Start(server, std::move(router));
+    auto started = http::Server::Start(server, {{.port = 0, .router = std::move(router)}});
     EXPECT_TRUE(started.ok()) << started.status().message();
     server_ = std::move(started).value();
   }

@@ -81,14 +81,9 @@ class DjlService : public std::enable_shared_from_this<DjlService> {
  public:
   DjlService(ModelRepository& models, TaskQueue& tasks, const DjlOptions& options,
              LoadMissing load_missing)
-      : models_(models),
-        tasks_(tasks),
-        options_(options),
-        answers_(options.request_id_header),
-        load_missing_(std::move(load_missing)) {}
+      : models_(models), tasks_(tasks), options_(options), load_missing_(std::move(load_missing)) {}
 
-  void Ping(const http::Request& request, const http::ResponderPtr& responder) const;
-  void Describe(const http::Request& request, const http::ResponderPtr& responder) const;
+  void Ping(const http::ResponderPtr& responder) const;
   // Reads and submits on a thread of the queue.
   void Predict(std::shared_ptr<http::Request> request, http::ResponderPtr responder);
 
@@ -107,11 +102,10 @@ class DjlService : public std::enable_shared_from_this<DjlService> {
   ModelRepository& models_;
   TaskQueue& tasks_;
   const DjlOptions options_;
-  const DjlAnswers answers_;
   const LoadMissing load_missing_;
 };
 
-void DjlService::Ping(const http::Request& request, const http::ResponderPtr& responder) const {
+void DjlService::Ping(const http::ResponderPtr& responder) const {
   // No probe may send traffic before every model of the start is there.
   int status = models_.StartUpDone() || !options_.wait_model_loading ? 200 : 503;
   std::map<std::string, Health> healths;
@@ -126,11 +120,7 @@ void DjlService::Ping(const http::Request& request, const http::ResponderPtr& re
   for (const auto& [name, health] : healths) {
     body.Set(name, Json::MakeObject({{"status", NameOf(health)}}));
   }
-  answers_.SendJson(request, responder, status, body);
-}
-
-void DjlService::Describe(const http::Request& request, const http::ResponderPtr& responder) const {
-  answers_.SendJson(request, responder, 200, Json::MakeObject());
+  SendDjlJson(responder, status, body);
 }
 
 void DjlService::Predict(std::shared_ptr<http::Request> request, http::ResponderPtr responder) {
@@ -150,9 +140,8 @@ void DjlService::Enqueue(std::shared_ptr<http::Request> request, http::Responder
       self->PredictNow(request, responder, missing);
     } catch (const std::bad_alloc&) {
       request->DropBody();
-      self->answers_.SendError(
-          *request, responder,
-          MakeDjlError(503, "the server has no memory left for this request; try again"));
+      SendDjlError(responder,
+                   MakeDjlError(503, "the server has no memory left for this request; try again"));
     }
   });
 }
@@ -163,8 +152,8 @@ void DjlService::PredictNow(const std::shared_ptr<http::Request>& request,
   std::string name = in_path != nullptr ? *in_path : FindDjlProperty(*request, "model_name");
   if (name.empty()) name = models_.OnlyName();
   if (name.empty()) {
-    return answers_.SendError(*request, responder,
-                              {400, "BadRequestException", "Parameter model_name is required."});
+    return SendDjlError(responder,
+                        {400, "BadRequestException", "Parameter model_name is required."});
   }
   const std::string* version_in_path = request->PathParameter("version");
   const std::string version =
@@ -175,7 +164,7 @@ void DjlService::PredictNow(const std::shared_ptr<http::Request>& request,
   if (unknown && missing == Missing::kLoad && load_missing_ != nullptr) {
     return LoadFirst({name, version, FindDjlProperty(*request, "model_url")}, request, responder);
   }
-  answers_.SendError(*request, responder, MakeDjlError(model.reason()));
+  SendDjlError(responder, MakeDjlError(model.reason()));
 }
 
 void DjlService::LoadFirst(const MissingModel& model, const std::shared_ptr<http::Request>& request,
@@ -184,7 +173,7 @@ void DjlService::LoadFirst(const MissingModel& model, const std::shared_ptr<http
                         responder](const std::optional<serving::Reason>& failure) {
     if (failure) {
       request->DropBody();
-      return self->answers_.SendError(*request, responder, MakeDjlError(*failure));
+      return SendDjlError(responder, MakeDjlError(*failure));
     }
     self->Enqueue(request, responder, Missing::kRefuse);
   });
@@ -198,7 +187,7 @@ void DjlService::Generate(http::Request& request, const http::ResponderPtr& resp
     DjlError error = MakeDjlError(call.status());
     // Only a wrong Content-Type is unsupported here.
     if (call.status().code() == StatusCode::kUnsupported) error.status = 415;
-    return answers_.SendError(request, responder, error);
+    return SendDjlError(responder, error);
   }
 
   // A text is never longer than the JSON that it came in, so this only gives back.
@@ -210,16 +199,15 @@ void DjlService::Generate(http::Request& request, const http::ResponderPtr& resp
     format = stream ? OutputFormat::kJsonLines : OutputFormat::kJson;
   }
   if (format != OutputFormat::kJson && (call->inputs.size() > 1 || call->request.params.n > 1)) {
-    return answers_.SendError(
-        request, responder,
-        {400, "BadRequestException",
-         "a streamed answer has one sequence: send one input, and neither \"n\" nor "
-         "\"best_of\" above 1, or set \"stream\" to false"});
+    return SendDjlError(
+        responder, {400, "BadRequestException",
+                    "a streamed answer has one sequence: send one input, and neither \"n\" nor "
+                    "\"best_of\" above 1, or set \"stream\" to false"});
   }
   Reply::Start({.responder = responder,
                 .call = std::move(call).value(),
                 .delivery = format == OutputFormat::kJson ? Delivery::kWhole : Delivery::kStreamed,
-                .writer = MakeDjlWriter(format, answers_.CommonHeaders(&request)),
+                .writer = MakeDjlWriter(format),
                 .text_lease = std::move(lease)},
                model);
 }
@@ -230,12 +218,11 @@ void RegisterDjlRoutes(http::Router& router, ModelRepository& models, TaskQueue&
                        const DjlOptions& options, LoadMissing load_missing) {
   const auto service =
       std::make_shared<DjlService>(models, tasks, options, std::move(load_missing));
-  const auto ping = [service](const http::Request& request, const http::ResponderPtr& responder) {
-    service->Ping(request, responder);
+  const auto ping = [service](const http::Request&, const http::ResponderPtr& responder) {
+    service->Ping(responder);
   };
-  const auto describe = [service](const http::Request& request,
-                                  const http::ResponderPtr& responder) {
-    service->Describe(request, responder);
+  const auto describe = [](const http::Request&, const http::ResponderPtr& responder) {
+    SendDjlJson(responder, 200, Json::MakeObject());
   };
   const auto predict = [service](http::Request request, http::ResponderPtr responder) {
     service->Predict(std::make_shared<http::Request>(std::move(request)), std::move(responder));
@@ -249,9 +236,16 @@ void RegisterDjlRoutes(http::Router& router, ModelRepository& models, TaskQueue&
   }
 }
 
-http::Response MakeDjlServerError(const DjlOptions& options, int status, const std::string& message,
-                                  const http::Request* request) {
-  return DjlAnswers(options.request_id_header).MakeError(request, MakeDjlError(status, message));
+http::Response MakeDjlServerError(int status, const std::string& message) {
+  return ToResponse(MakeDjlError(status, message));
+}
+
+http::Headers DjlDefaultHeaders() {
+  http::Headers headers;
+  headers.Add("Pragma", "no-cache");
+  headers.Add("Cache-Control", "no-cache; no-store, must-revalidate, private");
+  headers.Add("Expires", "Thu, 01 Jan 1970 00:00:00 UTC");
+  return headers;
 }
 
 }  // namespace dray::api

@@ -14,8 +14,6 @@
 namespace dray::api {
 
 struct DjlOptions {
-  // The request's header that carries its id; the answer's is always x-request-id.
-  std::string request_id_header = "x-request-id";
   // /ping answers 207 while a model is being loaded.
   bool allow_multi_status = false;
   // /ping answers 503 until the models of the start are loaded.
@@ -39,7 +37,9 @@ void RegisterDjlRoutes(http::Router& router, serving::ModelRepository& models, T
                        const DjlOptions& options, LoadMissing load_missing = nullptr);
 
 // For http::ServerOptions::make_error: what the server itself refuses, in the same shape.
-http::Response MakeDjlServerError(const DjlOptions& options, int status, const std::string& message,
-                                  const http::Request* request);
+http::Response MakeDjlServerError(int status, const std::string& message);
+
+// For http::ServerOptions::default_headers: what DJLServing sends with every answer.
+http::Headers DjlDefaultHeaders();
 
 }  // namespace dray::api

@@ -78,6 +78,8 @@ DjlError MakeDjlError(const serving::Reason& reason) {
 
 DjlError MakeDjlError(int status, std::string message) {
   switch (status) {
+    case 401:
+      return {status, "UnauthorizedException", std::move(message)};
     case 404:
       return {status, "ResourceNotFoundException", std::move(message)};
     case 405:

@@ -37,7 +37,7 @@ TEST_F(DjlTest, MakesARequestIdIfThereIsNone) {
 }
 
 TEST_F(DjlTest, TakesTheRequestIdFromTheHeaderItIsTold) {
-  djl_.request_id_header = "X-Amzn-SageMaker-Inference-Id";
+  request_id_header_ = "X-Amzn-SageMaker-Inference-Id";
   Start();
   const TestResponse response = Exchange(
       PostRequest("/invocations", R"({"inputs": "a"})", "X-Amzn-SageMaker-Inference-Id: i-9\r\n"));

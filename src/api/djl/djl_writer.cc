@@ -166,8 +166,7 @@ std::string_view ContentType(OutputFormat format) {
 
 class DjlWriter final : public ReplyWriter {
  public:
-  DjlWriter(OutputFormat format, http::Headers headers)
-      : format_(format), headers_(std::move(headers)) {}
+  explicit DjlWriter(OutputFormat format) : format_(format) {}
 
   http::Response Whole(const GenerateCall& call, std::span<const InputResult> results) override {
     http::Response response;
@@ -183,15 +182,12 @@ class DjlWriter final : public ReplyWriter {
   }
 
   http::Response Failure(const serving::Reason& reason) override {
-    http::Response response = ToResponse(MakeDjlError(reason));
-    AddHeaders(response.head);
-    return response;
+    return ToResponse(MakeDjlError(reason));
   }
 
   http::ResponseHead StreamHead() override {
     http::ResponseHead head;
     head.headers.Add("Content-Type", std::string(ContentType(format_)));
-    AddHeaders(head);
     return head;
   }
 
@@ -219,18 +215,13 @@ class DjlWriter final : public ReplyWriter {
   }
 
  private:
-  void AddHeaders(http::ResponseHead& head) const {
-    for (const auto& [name, value] : headers_.fields()) head.headers.Add(name, value);
-  }
-
   const OutputFormat format_;
-  const http::Headers headers_;
 };
 
 }  // namespace
 
-std::unique_ptr<ReplyWriter> MakeDjlWriter(OutputFormat format, http::Headers headers) {
-  return std::make_unique<DjlWriter>(format, std::move(headers));
+std::unique_ptr<ReplyWriter> MakeDjlWriter(OutputFormat format) {
+  return std::make_unique<DjlWriter>(format);
 }
 
 }  // namespace dray::api

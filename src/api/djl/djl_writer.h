@@ -9,7 +9,7 @@
 
 namespace dray::api {
 
-// `headers` are sent with every answer. A stream's `format` is kJsonLines or kServerSentEvents.
-std::unique_ptr<ReplyWriter> MakeDjlWriter(settings::OutputFormat format, http::Headers headers);
+// A stream's `format` is kJsonLines or kServerSentEvents.
+std::unique_ptr<ReplyWriter> MakeDjlWriter(settings::OutputFormat format);
 
 }  // namespace dray::api

@@ -37,9 +37,8 @@ DjlError LoadError(const Status& status) {
 // The handlers' common part; lives as long as the routes.
 class ManagementService : public std::enable_shared_from_this<ManagementService> {
  public:
-  ManagementService(ModelManager& manager, const serving::ModelRepository& models,
-                    const std::string& request_id_header)
-      : manager_(manager), models_(models), answers_(request_id_header) {}
+  ManagementService(ModelManager& manager, const serving::ModelRepository& models)
+      : manager_(manager), models_(models) {}
 
   void Register(const Request& request, const ResponderPtr& responder);
   void RefuseWorkflow(const Request& request, const ResponderPtr& responder) const;
@@ -48,17 +47,8 @@ class ManagementService : public std::enable_shared_from_this<ManagementService>
   void Unregister(const Request& request, const ResponderPtr& responder);
 
  private:
-  void SendStatus(const Request& request, const ResponderPtr& responder, int status,
-                  std::string text) const {
-    answers_.SendJson(request, responder, status, Json::MakeObject({{"status", std::move(text)}}));
-  }
-  // An operation's end: the sentence, or the error.
-  ModelManager::Done AnswerWhenDone(const Request& request, ResponderPtr responder,
-                                    std::string text) const;
-
   ModelManager& manager_;
   const serving::ModelRepository& models_;
-  const DjlAnswers answers_;
 };
 
 std::string NameIn(const Request& request) { return *request.PathParameter("model"); }
@@ -68,15 +58,15 @@ std::string VersionIn(const Request& request) {
   return version == nullptr ? "" : *version;
 }
 
-ModelManager::Done ManagementService::AnswerWhenDone(const Request& request, ResponderPtr responder,
-                                                     std::string text) const {
-  // Of the request only its id is needed for the answer.
-  auto head = std::make_shared<Request>();
-  head->headers = request.headers;
-  return [self = shared_from_this(), head, responder = std::move(responder),
-          text = std::move(text)](const Status& status) {
-    if (!status.ok()) return self->answers_.SendError(*head, responder, LoadError(status));
-    self->SendStatus(*head, responder, 200, text);
+void SendStatus(const ResponderPtr& responder, int status, std::string text) {
+  SendDjlJson(responder, status, Json::MakeObject({{"status", std::move(text)}}));
+}
+
+// Answers at an operation's end: with the sentence, or with the error.
+ModelManager::Done AnswerWhenDone(ResponderPtr responder, std::string text) {
+  return [responder = std::move(responder), text = std::move(text)](const Status& status) {
+    if (!status.ok()) return SendDjlError(responder, LoadError(status));
+    SendStatus(responder, 200, text);
   };
 }
 
@@ -85,48 +75,47 @@ void ManagementService::Register(const Request& request, const ResponderPtr& res
   auto registration = parameters.ok() ? ReadRegistration(*parameters)
                                       : Result<serving::Registration>(parameters.status());
   if (!registration.ok()) {
-    return answers_.SendError(request, responder, MakeDjlError(registration.status()));
+    return SendDjlError(responder, MakeDjlError(registration.status()));
   }
   if (registration->name.empty()) registration->name = serving::ModelNameOfUrl(registration->url);
   const std::string name = registration->name;
   const bool synchronous = parameters->Flag("synchronous", true);
-  auto done = synchronous ? AnswerWhenDone(request, responder,
-                                           fmt::format("Model \"{}\" registered.", name))
+  auto done = synchronous ? AnswerWhenDone(responder, fmt::format("Model \"{}\" registered.", name))
                           : [](const Status&) {};
   const auto added = manager_.Register(
       std::move(*registration),
       synchronous ? ModelManager::OnFailure::kForget : ModelManager::OnFailure::kKeepFailed,
       std::move(done));
-  if (!added.ok()) return answers_.SendError(request, responder, MakeDjlError(added.reason()));
+  if (!added.ok()) return SendDjlError(responder, MakeDjlError(added.reason()));
   if (synchronous) return;
-  SendStatus(request, responder, 202, fmt::format("Model \"{}\" registration scheduled.", name));
+  SendStatus(responder, 202, fmt::format("Model \"{}\" registration scheduled.", name));
 }
 
-void ManagementService::RefuseWorkflow(const Request& request,
+void ManagementService::RefuseWorkflow(const Request& /*request*/,
                                        const ResponderPtr& responder) const {
-  answers_.SendError(request, responder,
-                     {400, "BadWorkflowException",
-                      "workflows of several models cannot be served in this build; register each "
-                      "model by POST /models"});
+  SendDjlError(responder,
+               {400, "BadWorkflowException",
+                "workflows of several models cannot be served in this build; register each "
+                "model by POST /models"});
 }
 
 void ManagementService::List(const Request& request, const ResponderPtr& responder) const {
   const auto parameters = ManagementParameters::Read(request);
   if (!parameters.ok()) {
-    return answers_.SendError(request, responder, MakeDjlError(parameters.status()));
+    return SendDjlError(responder, MakeDjlError(parameters.status()));
   }
   const auto limit = parameters->Number("limit", kMaxPage);
   const auto first = parameters->Number("next_page_token", 0);
   for (const auto* number : {&limit, &first}) {
     if (!number->ok()) {
-      return answers_.SendError(request, responder, MakeDjlError(number->status()));
+      return SendDjlError(responder, MakeDjlError(number->status()));
     }
   }
   const Page page = {.first = std::max<int64_t>(0, *first),
                      .limit = *limit < 0 ? kMaxPage : std::min(*limit, kMaxPage)};
   const bool workflows = request.path.starts_with("/workflows");
-  answers_.SendJson(
-      request, responder, 200,
+  SendDjlJson(
+      responder, 200,
       workflows ? ListWorkflowsJson(models_.List(), page) : ListModelsJson(models_.List(), page));
 }
 
@@ -134,39 +123,39 @@ void ManagementService::Describe(const Request& request, const ResponderPtr& res
   const std::string name = NameIn(request);
   const auto versions = models_.Versions(name, VersionIn(request));
   if (versions.empty()) {
-    return answers_.SendError(request, responder,
-                              {404, kModelNotFound, "Workflow not found: " + name});
+    return SendDjlError(responder, {404, kModelNotFound, "Workflow not found: " + name});
   }
-  answers_.SendJson(request, responder, 200, DescribeModelsJson(versions));
+  SendDjlJson(responder, 200, DescribeModelsJson(versions));
 }
 
 void ManagementService::Unregister(const Request& request, const ResponderPtr& responder) {
   const std::string name = NameIn(request);
   const auto refused = manager_.Unregister(
       name, VersionIn(request),
-      AnswerWhenDone(request, responder,
-                     fmt::format("Model or workflow \"{}\" unregistered", name)));
-  if (refused) answers_.SendError(request, responder, MakeDjlError(*refused));
+      AnswerWhenDone(responder, fmt::format("Model or workflow \"{}\" unregistered", name)));
+  if (refused) SendDjlError(responder, MakeDjlError(*refused));
 }
 
 }  // namespace
 
 void RegisterManagementRoutes(http::Router& router, ModelManager& manager,
-                              const serving::ModelRepository& models,
-                              const std::string& request_id_header) {
-  const auto service = std::make_shared<ManagementService>(manager, models, request_id_header);
+                              const serving::ModelRepository& models) {
+  const auto service = std::make_shared<ManagementService>(manager, models);
   const auto call = [service](auto method) {
     return [service, method](const Request& request, const ResponderPtr& responder) {
       ((*service).*method)(request, responder);
     };
   };
-  router.Add("POST", "/models", call(&ManagementService::Register));
-  router.Add("POST", "/workflows", call(&ManagementService::RefuseWorkflow));
+  const auto add = [&router](const char* method, const std::string& path, http::Handler handler) {
+    router.Add(method, path, std::move(handler), http::RouteKind::kManagement);
+  };
+  add("POST", "/models", call(&ManagementService::Register));
+  add("POST", "/workflows", call(&ManagementService::RefuseWorkflow));
   for (const std::string root : {"/models", "/workflows"}) {
-    router.Add("GET", root, call(&ManagementService::List));
+    add("GET", root, call(&ManagementService::List));
     for (const char* rest : {"/{model}", "/{model}/{version}"}) {
-      router.Add("GET", root + rest, call(&ManagementService::Describe));
-      router.Add("DELETE", root + rest, call(&ManagementService::Unregister));
+      add("GET", root + rest, call(&ManagementService::Describe));
+      add("DELETE", root + rest, call(&ManagementService::Unregister));
     }
   }
 }

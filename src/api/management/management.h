@@ -2,8 +2,6 @@
 // /models registers, lists, describes and unregisters models.
 #pragma once
 
-#include <string>
-
 #include "http/router.h"
 #include "serving/manager/model_manager.h"
 #include "serving/repository.h"
@@ -11,9 +9,8 @@
 namespace dray::api {
 
 // Adds the routes. `manager` and `models`, which is its repository, must outlive the server that the
-// routes go to. `request_id_header`: the request's header that carries its id.
+// routes go to.
 void RegisterManagementRoutes(http::Router& router, serving::ModelManager& manager,
-                              const serving::ModelRepository& models,
-                              const std::string& request_id_header);
+                              const serving::ModelRepository& models);
 
 }  // namespace dray::api

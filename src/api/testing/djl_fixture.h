@@ -39,14 +39,14 @@ class DjlTest : public testing::Test {
   }
   void Serve() {
     http::ServerOptions options = http_;
-    options.port = 0;
-    options.make_error = [djl = djl_](int status, const std::string& message,
-                                      const http::Request* request) {
-      return MakeDjlServerError(djl, status, message, request);
+    options.request_id_header = request_id_header_;
+    options.default_headers = DjlDefaultHeaders();
+    options.make_error = [](int status, const std::string& message, const http::Request*) {
+      return MakeDjlServerError(status, message);
     };
     http::Router router;
     RegisterDjlRoutes(router, models_, tasks_, djl_);
-    auto server = http::Server::Start(options, std::move(router));
+    auto server = http::Server::Start(options, {{.port = 0, .router = std::move(router)}});
     ASSERT_TRUE(server.ok()) << server.status().message();
     server_ = std::move(server).value();
   }
@@ -74,6 +74,7 @@ class DjlTest : public testing::Test {
 
   DjlOptions djl_;
   http::ServerOptions http_;
+  std::string request_id_header_ = "x-request-id";
   serving::ModelRepository models_;
   serving::FakeEngine* engine_ = nullptr;
   std::shared_ptr<serving::ServedModel> model_;

@@ -44,6 +44,8 @@ class RequestParser {
   // Takes bytes up to the end of the request or to the first error, and returns how many it took.
   size_t Consume(std::string_view bytes);
 
+  // What has been read of the request so far; its head is whole once head_done().
+  const Request& request() const { return request_; }
   // No byte of a request has come yet.
   bool idle() const { return state_ == State::kRequestLine && head_bytes_ == 0; }
   // The header block is complete and accepted.

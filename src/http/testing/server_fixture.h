@@ -42,7 +42,6 @@ inline bool WaitFor(const std::function<bool()>& condition,
 class HttpServerTest : public testing::Test {
  protected:
   HttpServerTest() {
-    options_.port = 0;
     router_.Add("POST", "/echo", [](const Request& request, const ResponderPtr& responder) {
       responder->Send(Text(request.body));
     });
@@ -66,7 +65,7 @@ class HttpServerTest : public testing::Test {
   }
 
   void Start() {
-    auto server = Server::Start(options_, router_);
+    auto server = Server::Start(options_, {{.port = 0, .router = router_}});
     ASSERT_TRUE(server.ok()) << server.status().message();
     server_ = std::move(server).value();
   }

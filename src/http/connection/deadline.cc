@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "http/connection.h"
+#include "http/connection/connection.h"
 
 namespace dray::http {
 

@@ -7,59 +7,30 @@
 #pragma once
 
 #include <array>
-#include <atomic>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/asio/strand.hpp>
 #include <chrono>
-#include <condition_variable>
 #include <cstdint>
 #include <memory>
-#include <mutex>
+#include <new>
 #include <string>
-#include <unordered_map>
-#include <vector>
 
-#include "http/exchange.h"
+#include "http/connection/exchange.h"
+#include "http/connection/server_state.h"
 #include "http/parse/request_parser.h"
-#include "http/server.h"
+#include "http/transport/transport.h"
 
 namespace dray::http {
 
-class Connection;
-
 inline constexpr const char* kTooManyConnections =
     "the server has as many connections as it accepts; try again";
+inline constexpr const char* kNoMemory =
+    "the server has no memory left for this request; try again";
 
-// What the connections of one server share.
-struct ServerState {
-  ServerOptions options;
-  Router router;
-  std::atomic<bool> draining{false};
-  std::atomic<uint64_t> requests{0};
-  std::atomic<uint64_t> cancelled{0};
-  std::atomic<uint64_t> handler_exceptions{0};
-  // Set by the server's start.
-  std::shared_ptr<BodyBudget> body_budget;
-
-  std::mutex mutex;
-  // A connection has ended, or the last request in flight has.
-  std::condition_variable changed;
-  int64_t requests_in_flight = 0;
-  std::unordered_map<Connection*, std::weak_ptr<Connection>> connections;
-
-  // Those that are still alive.
-  std::vector<std::shared_ptr<Connection>> Connections();
-  Response MakeError(int status, const std::string& message, const Request* request) const;
-};
-
-class Connection : public std::enable_shared_from_this<Connection> {
+class Connection : public TransportUser, public std::enable_shared_from_this<Connection> {
  public:
-  using Strand = boost::asio::strand<boost::asio::io_context::executor_type>;
-  using Socket = boost::asio::basic_stream_socket<boost::asio::ip::tcp, Strand>;
-
-  Connection(Socket socket, std::shared_ptr<ServerState> server);
+  // `endpoint` is one of the server's.
+  Connection(std::unique_ptr<Transport> transport, std::shared_ptr<ServerState> server,
+             const Endpoint& endpoint);
 
   // kHealthCheckOnly, for connections above the limit: answers one request, a health check as usual and
   // any other with 503, and closes.
@@ -79,6 +50,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // Answers 503 if no answer has begun, or breaks the answer off; then closes.
   void PostStop();
 
+  void OnRead(const boost::system::error_code& error, size_t size) override;
+  void OnWritten(const boost::system::error_code& error, size_t size) override;
+
  private:
   using Clock = std::chrono::steady_clock;
   using Timer = boost::asio::basic_waitable_timer<Clock, boost::asio::wait_traits<Clock>, Strand>;
@@ -91,21 +65,27 @@ class Connection : public std::enable_shared_from_this<Connection> {
   };
 
   void Read();
-  void OnRead(const boost::system::error_code& error, size_t size);
+  void TakeInput(const boost::system::error_code& error, size_t size);
   // Takes the first `new_bytes` of read_buffer_ and parses all input so far; refuses the request if there is
   // no memory for that.
   void ProcessInput(size_t new_bytes);
   void ReadRequest();
+  // Refuses a request by its head alone.
+  void CheckHead();
   void CheckBodyRate();
   void Dispatch();
   void CallHandler(Request request);
+  void RunHandler(const Handler& handler, Request request);
   void Refuse(int status, const std::string& message);
+  void SetRequestId(const Headers& headers);
 
+  // Adds the headers that all answers of the server have.
+  void CompleteHead(ResponseHead& head) const;
   void QueueResponse(Response response);
   void QueueHead(ResponseHead head);
   void QueueEnd();
   void Flush();
-  void OnWritten(const boost::system::error_code& error, size_t size);
+  void Advance(const boost::system::error_code& error, size_t size);
   void OnFlushed();
 
   void FinishExchange(Exchange::Outcome outcome);
@@ -138,8 +118,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   const std::shared_ptr<ServerState> server_;
   const Registration registration_;
+  const Endpoint& endpoint_;
   const Timeouts timeouts_;
-  Socket socket_;
+  const std::unique_ptr<Transport> transport_;
   Timer timer_;
   RequestParser parser_;
   Stage stage_ = Stage::kReading;
@@ -163,6 +144,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   uint64_t exchange_id_ = 0;
   bool in_exchange_ = false;
   std::weak_ptr<Exchange> exchange_;
+  // Of the current request, or the last one; "" if the server gives requests no ids.
+  std::string request_id_;
   bool head_queued_ = false;
   bool head_request_ = false;
   int minor_version_ = 1;
@@ -177,5 +160,25 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // When the pending timer fires; max: none is pending.
   Clock::time_point timer_at_ = Clock::time_point::max();
 };
+
+template <typename Action>
+void Connection::Contain(const Action& action) {
+  try {
+    action();
+    return;
+  } catch (const std::bad_alloc&) {
+  }
+  // Refusing a request frees its memory, which may be enough to answer.
+  try {
+    const bool is_answered =
+        stage_ != Stage::kReading && (stage_ != Stage::kHandling || head_queued_);
+    if (is_answered) return Reset();
+    Refuse(503, kNoMemory);
+    Read();
+    UpdateDeadline();
+  } catch (const std::bad_alloc&) {
+    Reset();
+  }
+}
 
 }  // namespace dray::http

@@ -1,13 +1,13 @@
 // See exchange.h. Everything is posted to the connection under the mutex, so that nothing is posted
 // after Finish.
-#include "http/exchange.h"
+#include "http/connection/exchange.h"
 
 #include <algorithm>
 #include <exception>
 #include <utility>
 
 #include "base/log.h"
-#include "http/connection.h"
+#include "http/connection/connection.h"
 
 namespace dray::http {
 namespace {

@@ -1,0 +1,28 @@
+#include "http/trace/request_id.h"
+
+#include <fmt/format.h>
+
+#include <cstdint>
+#include <random>
+
+namespace dray::http {
+namespace {
+
+// RFC 9562, 5.4: four bits are the version, two the variant, the rest is random.
+std::string RandomUuid() {
+  thread_local std::mt19937_64 random{std::random_device{}()};
+  const uint64_t high = (random() & 0xFFFFFFFFFFFF0FFFU) | 0x4000U;
+  const uint64_t low = (random() & 0x3FFFFFFFFFFFFFFFU) | 0x8000000000000000U;
+  return fmt::format("{:08x}-{:04x}-{:04x}-{:04x}-{:012x}", high >> 32, (high >> 16) & 0xFFFF,
+                     high & 0xFFFF, low >> 48, low & 0xFFFFFFFFFFFFU);
+}
+
+}  // namespace
+
+std::string RequestId(const Headers& headers, std::string_view header) {
+  const std::string* const sent = headers.Find(header);
+  if (sent == nullptr || sent->empty()) return RandomUuid();
+  return sent->substr(0, kMaxRequestIdBytes);
+}
+
+}  // namespace dray::http

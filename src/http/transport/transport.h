@@ -1,0 +1,69 @@
+// The bytes of one connection, in the clear or inside TLS, over TCP or a Unix socket.
+//
+// Threads: every function is called on the socket's strand, and so is every completion.
+#pragma once
+
+#include <boost/asio/basic_stream_socket.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/strand.hpp>
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace dray::http {
+
+class TlsContext;
+
+using Strand = boost::asio::strand<boost::asio::io_context::executor_type>;
+using Socket = boost::asio::basic_stream_socket<boost::asio::generic::stream_protocol, Strand>;
+
+// What is told of the operations of a transport. An operation keeps its user alive, and the user owns the
+// transport.
+class TransportUser {
+ public:
+  virtual ~TransportUser() = default;
+
+  // `size` bytes are in the buffer of the read; end of file if the other side has closed its end.
+  virtual void OnRead(const boost::system::error_code& error, size_t size) = 0;
+  // The first `size` bytes of the write have been sent.
+  virtual void OnWritten(const boost::system::error_code& error, size_t size) = 0;
+};
+using TransportUserPtr = std::shared_ptr<TransportUser>;
+
+class Transport {
+ public:
+  explicit Transport(Socket socket);
+  Transport(const Transport&) = delete;
+  Transport& operator=(const Transport&) = delete;
+  virtual ~Transport() = default;
+
+  // Each of these two has at most one operation under way. The bytes stay where they are until it is over.
+  virtual void Read(boost::asio::mutable_buffer buffer, TransportUserPtr user) = 0;
+  virtual void Write(boost::asio::const_buffer bytes, TransportUserPtr user) = 0;
+  // Sends as much as the system takes at once, in place of a Write, and closes the sending end.
+  virtual void WriteLast(std::string_view bytes) = 0;
+  // Tells the other side that nothing follows; what it still sends can be read. False if the connection is
+  // broken.
+  virtual bool ShutdownSend(const TransportUserPtr& user) = 0;
+
+  void Close();
+  // Closes so that the other side sees that the connection was broken off.
+  void Reset();
+  Strand executor() { return socket_.get_executor(); }
+  // "192.0.2.7", "2001:db8::7"; "unix" for a Unix socket.
+  const std::string& peer() const { return peer_; }
+
+ protected:
+  Socket socket_;
+
+ private:
+  std::string peer_;
+};
+
+// Inside TLS if `tls` is not null. Null if there is no memory for it.
+std::unique_ptr<Transport> MakeTransport(Socket socket, const TlsContext* tls);
+
+}  // namespace dray::http
