@@ -12,9 +12,11 @@
 #include "api/djl/djl_answers.h"
 #include "api/djl/djl_call.h"
 #include "api/djl/djl_errors.h"
+#include "api/djl/djl_form.h"
 #include "api/djl/djl_writer.h"
 #include "api/reply.h"
 #include "base/parse/json.h"
+#include "http/encoding/form.h"
 
 namespace dray::api {
 namespace {
@@ -25,9 +27,13 @@ using settings::OutputFormat;
 Result<GenerateCall> ReadCall(http::Request& request) {
   const std::string* header = request.headers.Find("Content-Type");
   const std::string type = header == nullptr ? "" : *header;
+  if (http::IsForm(type)) {
+    auto form = http::ParseForm(type, request.body);
+    if (!form.ok()) return form.status();
+    return MakeDjlFormCall(std::move(form).value());
+  }
   // Parameters such as charset do not matter: JSON is UTF-8, and so must text be.
-  std::string_view media = std::string_view(type).substr(0, type.find(';'));
-  while (media.ends_with(' ')) media.remove_suffix(1);
+  const std::string_view media = http::MediaType(type);
   if (media.empty() || http::EqualsIgnoreCase(media, "application/json")) {
     if (request.body.empty()) {
       return Status(StatusCode::kInvalidArgument,
@@ -36,10 +42,11 @@ Result<GenerateCall> ReadCall(http::Request& request) {
     return ParseDjlCall(request.body);
   }
   if (http::EqualsIgnoreCase(media, "text/plain")) return MakeDjlTextCall(std::move(request.body));
-  return Status(StatusCode::kUnsupported,
-                fmt::format("Content-Type \"{}\" is not accepted; send application/json or "
-                            "text/plain",
-                            type.substr(0, 100)));
+  return Status(
+      StatusCode::kUnsupported,
+      fmt::format("Content-Type \"{}\" is not accepted; send application/json, text/plain "
+                  "or a form",
+                  type.substr(0, 100)));
 }
 
 // Of everything in the call that can be long.
@@ -150,14 +157,16 @@ void DjlService::PredictNow(const std::shared_ptr<http::Request>& request,
                             const http::ResponderPtr& responder, Missing missing) {
   const std::string* in_path = request->PathParameter("model");
   std::string name = in_path != nullptr ? *in_path : FindDjlProperty(*request, "model_name");
+  if (name.empty()) name = FindFormProperty(*request, "model_name");
   if (name.empty()) name = models_.OnlyName();
   if (name.empty()) {
     return SendDjlError(responder,
                         {400, "BadRequestException", "Parameter model_name is required."});
   }
   const std::string* version_in_path = request->PathParameter("version");
-  const std::string version =
+  std::string version =
       version_in_path != nullptr ? *version_in_path : FindDjlProperty(*request, "model_version");
+  if (version.empty()) version = FindFormProperty(*request, "model_version");
   const auto model = models_.Find(name, version);
   if (model.ok()) return Generate(*request, responder, **model);
   const bool unknown = std::holds_alternative<serving::ModelUnknown>(model.reason());

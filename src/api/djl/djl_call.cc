@@ -127,11 +127,15 @@ Result<GenerateCall> ParseDjlCall(std::string_view json) {
     return Invalid(fmt::format("the request's body {}: {}",
                                too_many ? "is too large" : "is not JSON", body.status().message()));
   }
-  Json::Object* const object = body->AsObject();
+  return MakeDjlCall(std::move(body).value());
+}
+
+Result<GenerateCall> MakeDjlCall(Json body) {
+  Json::Object* const object = body.AsObject();
   if (object == nullptr) {
     return Invalid(
         fmt::format("the request's body must be a JSON object with the field \"inputs\", not {}",
-                    body->KindName()));
+                    body.KindName()));
   }
   DRAY_ASSIGN_OR_RETURN(const Fields fields, FindFields(*object));
   PartialCall partial;

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "api/call.h"
+#include "base/parse/json.h"
 #include "base/status.h"
 
 namespace dray::api {
@@ -19,6 +20,8 @@ inline constexpr size_t kMaxJsonValues = 8192;
 
 // The body {"inputs": ..., "parameters": {...}, "stream": ...}. kInvalidArgument names the field.
 Result<GenerateCall> ParseDjlCall(std::string_view json);
+// The same of a body that is parsed already.
+Result<GenerateCall> MakeDjlCall(Json body);
 // A body of plain text: one input, in a list of its own, with default parameters.
 Result<GenerateCall> MakeDjlTextCall(std::string text);
 

@@ -105,6 +105,7 @@ void Connection::QueueResponse(Response response) {
   if (server_->draining || response.head.persistence == Persistence::kClose) close_after_ = true;
   response.head.persistence = close_after_ ? Persistence::kClose : Persistence::kKeepAlive;
   CompleteHead(response.head);
+  CompressBody(response, accepted_coding_);
   const std::string head = SerializeHead(response.head, BodyFraming::kLength, response.body.size());
   const bool has_body = !head_request_ && response.head.status != 204;
   // The memory first: without it no part of this answer may stand in the way of another.

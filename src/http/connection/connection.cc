@@ -148,6 +148,7 @@ void Connection::CheckBodyRate() {
 
 void Connection::Refuse(int status, const std::string& message) {
   SetRequestId(parser_.request().headers);
+  accepted_coding_ = ContentCoding::kIdentity;
   // The request's memory is free from here on, not only when the client has read the answer.
   parser_.Reset();
   std::string().swap(input_);
@@ -170,6 +171,7 @@ void Connection::Dispatch() {
   Request request = parser_.Take();
   SetRequestId(request.headers);
   request.id = request_id_;
+  accepted_coding_ = ChooseCoding(request.headers);
   head_request_ = request.method == "HEAD";
   minor_version_ = request.minor_version;
   stage_ = Stage::kHandling;

@@ -16,6 +16,7 @@
 
 #include "http/connection/exchange.h"
 #include "http/connection/server_state.h"
+#include "http/encoding/content_coding.h"
 #include "http/parse/request_parser.h"
 #include "http/transport/transport.h"
 
@@ -146,6 +147,8 @@ class Connection : public TransportUser, public std::enable_shared_from_this<Con
   std::weak_ptr<Exchange> exchange_;
   // Of the current request, or the last one; "" if the server gives requests no ids.
   std::string request_id_;
+  // Of the current request: what its client wants.
+  ContentCoding accepted_coding_ = ContentCoding::kIdentity;
   bool head_queued_ = false;
   bool head_request_ = false;
   int minor_version_ = 1;

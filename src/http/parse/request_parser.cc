@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "base/parse/parse_number.h"
@@ -103,10 +104,7 @@ void RequestParser::OnLine(std::string_view line) {
       head_bytes_ = 0;
       return;
     default:  // kTrailers: read under the header limits, checked and dropped
-      if (line.empty()) {
-        state_ = State::kDone;
-        return;
-      }
+      if (line.empty()) return OnBodyEnd();
       OnHeaderLine(line);
       return;
   }
@@ -228,10 +226,8 @@ void RequestParser::ReadFraming() {
   if (lengths == 1 && codings == 1) {
     return Fail(400, "the request has both Content-Length and Transfer-Encoding");
   }
-  if (const std::string* encoding = headers.Find("Content-Encoding");
-      encoding != nullptr && !EqualsIgnoreCase(*encoding, "identity")) {
-    return Fail(415, "compressed request bodies are not accepted; send the body as it is");
-  }
+  ReadEncoding();
+  if (failed()) return;
   if (const std::string* expect = headers.Find("Expect")) {
     if (!EqualsIgnoreCase(*expect, "100-continue")) {
       return Fail(417, "the only expectation that is met here is 100-continue");
@@ -252,7 +248,22 @@ void RequestParser::ReadFraming() {
     state_ = State::kDone;
     return;
   }
-  const std::string& length = *headers.Find("Content-Length");
+  ReadLength(*headers.Find("Content-Length"));
+}
+
+void RequestParser::ReadEncoding() {
+  const Headers& headers = request_.headers;
+  const std::string* const encoding = headers.Find("Content-Encoding");
+  if (encoding == nullptr || EqualsIgnoreCase(*encoding, "identity")) return;
+  if (headers.Count("Content-Encoding") > 1) {
+    return Fail(415, "the request has more than one Content-Encoding header");
+  }
+  auto decoder = BodyDecoder::Make(*encoding);
+  if (!decoder.ok()) return Fail(415, decoder.status().message());
+  decoder_ = std::move(decoder).value();
+}
+
+void RequestParser::ReadLength(const std::string& length) {
   const bool digits = !length.empty() && std::all_of(length.begin(), length.end(),
                                                      [](char c) { return c >= '0' && c <= '9'; });
   if (!digits) return Fail(400, "Content-Length is not a number");
@@ -291,7 +302,7 @@ void RequestParser::OnChunkSizeLine(std::string_view line) {
     state_ = State::kTrailers;
     return;
   }
-  if (size > limits_.max_body_bytes - request_.body.size()) {
+  if (size > limits_.max_body_bytes - received_bytes_) {
     return Fail(413, fmt::format("the body is longer than {} bytes", limits_.max_body_bytes));
   }
   if (++num_chunks_ > limits_.max_chunks) {
@@ -303,17 +314,50 @@ void RequestParser::OnChunkSizeLine(std::string_view line) {
 
 size_t RequestParser::ConsumeBody(std::string_view bytes) {
   const auto size = static_cast<size_t>(std::min<uint64_t>(body_left_, bytes.size()));
-  if (!MakeRoomInBody(size)) {
-    Fail(503,
-         fmt::format("the server holds other requests' bodies of up to {} bytes, all that it has "
-                     "memory for; try again",
-                     budget_->max_bytes()));
-    return 0;
-  }
-  request_.body.append(bytes.substr(0, size));
+  received_bytes_ += size;
+  TakeBody(bytes.substr(0, size));
+  if (failed()) return size;
   body_left_ -= size;
-  if (body_left_ == 0) state_ = state_ == State::kFixedBody ? State::kDone : State::kChunkEnd;
+  if (body_left_ > 0) return size;
+  if (state_ == State::kChunkData) {
+    state_ = State::kChunkEnd;
+  } else {
+    OnBodyEnd();
+  }
   return size;
+}
+
+void RequestParser::TakeBody(std::string_view piece) {
+  if (decoder_ == nullptr) return AppendToBody(piece);
+  std::array<char, size_t{16} << 10> block;
+  while (!failed()) {
+    const auto progress = decoder_->Decode(piece, block);
+    if (!progress.ok()) return Fail(400, progress.status().message());
+    piece.remove_prefix(progress->used_bytes);
+    AppendToBody({block.data(), progress->made_bytes});
+    // A block that is not full means that the decoder waits for more.
+    if (piece.empty() && progress->made_bytes < block.size()) return;
+  }
+}
+
+void RequestParser::AppendToBody(std::string_view piece) {
+  if (piece.size() > limits_.max_body_bytes - request_.body.size()) {
+    return Fail(413, fmt::format("the body is longer than {} bytes when it is decompressed",
+                                 limits_.max_body_bytes));
+  }
+  if (!MakeRoomInBody(piece.size())) {
+    return Fail(503, fmt::format("the server holds other requests' bodies of up to {} bytes, all "
+                                 "that it has memory for; try again",
+                                 budget_->max_bytes()));
+  }
+  request_.body.append(piece);
+}
+
+void RequestParser::OnBodyEnd() {
+  if (decoder_ != nullptr && received_bytes_ > 0 && !decoder_->complete()) {
+    return Fail(400, "the compressed body ends before its end");
+  }
+  state_ = State::kDone;
 }
 
 // The body's memory grows with what has come, fourfold or up to the announced end, and is charged
@@ -324,9 +368,10 @@ bool RequestParser::MakeRoomInBody(size_t added_bytes) {
   std::string& body = request_.body;
   const size_t wanted = body.size() + added_bytes;
   if (wanted <= body.capacity()) return true;
-  // What a chunked body may still have is known only up to the end of this chunk.
-  const uint64_t end = chunked_ ? limits_.max_body_bytes : body.size() + body_left_;
-  const size_t grown = std::max(kLeastBytes, body.capacity() * (chunked_ ? 2 : kGrowth));
+  // Of a chunked body the end is not known, nor is that of a compressed one.
+  const bool is_open = chunked_ || decoder_ != nullptr;
+  const uint64_t end = is_open ? limits_.max_body_bytes : body.size() + body_left_;
+  const size_t grown = std::max(kLeastBytes, body.capacity() * (is_open ? 2 : kGrowth));
   const auto room = static_cast<size_t>(std::max<uint64_t>(wanted, std::min<uint64_t>(end, grown)));
   if (!request_.body_lease.Resize(room)) return false;
   // Not by reserve(), which may take twice as much as it is asked for.

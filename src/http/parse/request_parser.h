@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "http/body_budget.h"
+#include "http/encoding/body_decoder.h"
 #include "http/request.h"
 
 namespace dray::http {
@@ -56,7 +57,8 @@ class RequestParser {
   bool expects_continue() const { return expects_continue_; }
   // What the request's version and Connection field ask for; valid once head_done().
   bool keep_alive() const { return keep_alive_; }
-  uint64_t body_bytes() const { return request_.body.size(); }
+  // Of the body as it was sent, which is shorter than the request's if it is compressed.
+  uint64_t body_bytes() const { return received_bytes_; }
 
   // Once failed(): the status to answer with, and why.
   int error_status() const { return error_status_; }
@@ -82,6 +84,10 @@ class RequestParser {
 
   size_t ConsumeLine(std::string_view bytes);
   size_t ConsumeBody(std::string_view bytes);
+  // Adds a piece of the body to it, decompressed if need be. Calls Fail if it cannot.
+  void TakeBody(std::string_view piece);
+  void AppendToBody(std::string_view piece);
+  void OnBodyEnd();
   bool MakeRoomInBody(size_t added_bytes);
   void OnLine(std::string_view line);
   void OnRequestLine(std::string_view line);
@@ -93,6 +99,8 @@ class RequestParser {
   void CheckChunkLineSizes();
   void ReadConnection();
   void ReadFraming();
+  void ReadEncoding();
+  void ReadLength(const std::string& length);
   void ReadHost();
   void Fail(int status, std::string message);
 
@@ -108,6 +116,9 @@ class RequestParser {
   // Of the lines with the chunks' sizes that are complete.
   size_t chunk_line_bytes_ = 0;
   uint64_t body_left_ = 0;
+  uint64_t received_bytes_ = 0;
+  // Null: the body is not compressed.
+  std::unique_ptr<BodyDecoder> decoder_;
   bool chunked_ = false;
   bool expects_continue_ = false;
   bool keep_alive_ = false;
