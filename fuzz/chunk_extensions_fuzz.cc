@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "base/check.h"
-#include "http/parse/grammar.h"
+#include "http/grammar.h"
 #include "http/parse/request_parser.h"
 
 namespace {

@@ -15,8 +15,8 @@
 #include "cli/flags/flags.h"
 #include "cli/generate_command.h"
 #include "cli/inspect_command.h"
+#include "cli/serve/shutdown.h"
 #include "cli/serve_command.h"
-#include "cli/shutdown.h"
 #include "cli/tokenize_command.h"
 #include "settings/foreign/key_page.h"
 

@@ -7,7 +7,7 @@
 #include <new>
 #include <utility>
 
-#include "http/parse/grammar.h"
+#include "http/grammar.h"
 
 namespace dray::http {
 namespace {

@@ -8,7 +8,7 @@
 #include <optional>
 #include <utility>
 
-#include "http/parse/grammar.h"
+#include "http/grammar.h"
 
 namespace dray::http {
 namespace {

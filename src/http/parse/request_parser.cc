@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "base/parse/parse_number.h"
-#include "http/parse/grammar.h"
+#include "http/grammar.h"
 
 namespace dray::http {
 namespace {

@@ -1,4 +1,4 @@
-#include "http/parse/grammar.h"
+#include "http/grammar.h"
 
 #include <algorithm>
 #include <charconv>

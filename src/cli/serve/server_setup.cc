@@ -1,4 +1,4 @@
-#include "cli/server_setup.h"
+#include "cli/serve/server_setup.h"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "cli/shutdown.h"
+#include "cli/serve/shutdown.h"
 
 #include <fmt/format.h>
 #include <poll.h>
