@@ -1,6 +1,7 @@
 // What all communicators have in common: how a sum is divided among ranks, and the additions.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "parallel/shard.h"
@@ -23,7 +24,23 @@ Share ShareOf(int64_t count, Rank rank);
 // `bytes_per_wait`.
 bool SharesPay(int64_t world, int64_t count, int64_t bytes_per_wait);
 
-// x[i] += part[i] for i in [0, count). They do not overlap.
+// Adds numbers of all ranks' parts to x [count], in the order of ranks. `part_of(rank)` is where the
+// numbers of a rank are, [count]; they do not overlap x.
+template <typename PartOf>
+void AddInRankOrder(float* x, int64_t count, int64_t world, const PartOf& part_of);
+
+// x[i] += part[i] for i in [0, count).
 void AddPart(float* x, const float* part, int64_t count);
+
+template <typename PartOf>
+void AddInRankOrder(float* x, int64_t count, int64_t world, const PartOf& part_of) {
+  // x stays in the first-level cache while all ranks' parts of one block are added to it.
+  constexpr int64_t kBlock = 2048;
+  for (int64_t from = 0; from < count; from += kBlock) {
+    for (int64_t rank = 0; rank < world; ++rank) {
+      AddPart(x + from, part_of(rank) + from, std::min(kBlock, count - from));
+    }
+  }
+}
 
 }  // namespace dray::parallel

@@ -9,6 +9,8 @@
 // The starting process may be a rank itself. It need not stay: the memory is there as long as any
 // process of the group is.
 //
+// As with MakeThreadGroup, start the group from a thread that may use all processors of its ranks.
+//
 // Threads: as with MakeThreadGroup.
 #pragma once
 

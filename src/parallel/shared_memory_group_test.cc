@@ -60,6 +60,7 @@ TEST(SharedMemoryGroupTest, RanksOfOneProcessPassTheCases) {
   std::vector<std::unique_ptr<Communicator>> ranks;
   for (int64_t rank = 0; rank < 3; ++rank) ranks.push_back(Join(group, rank));
   std::vector<std::thread> threads;
+  threads.reserve(3);
   for (auto& rank : ranks) {
     threads.emplace_back([&rank] {
       for (const ConformanceCase& one : ConformanceCases())

@@ -1,5 +1,8 @@
 // Ranks as threads of one process. docs/communicators.md describes how they add their parts.
 //
+// Make a group from a thread that may use all processors of its ranks: a group whose maker is bound
+// to fewer ones takes it that its ranks have to share them, and its waiters do not spin.
+//
 // Threads: each communicator belongs to the thread that computes as its rank. Abort may come from
 // any thread.
 #pragma once

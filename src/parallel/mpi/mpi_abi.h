@@ -50,9 +50,9 @@ struct DrayMpiApi {
 };
 
 // The library's only function.
-const DrayMpiApi* dray_mpi_api();
-using DrayMpiApiFunction = const DrayMpiApi* (*)();
+const DrayMpiApi* DrayMpiGetApi();
+using DrayMpiGetApiFunction = const DrayMpiApi* (*)();
 
 }  // extern "C"
 
-inline constexpr char kDrayMpiApiFunctionName[] = "dray_mpi_api";
+inline constexpr char kDrayMpiGetApiName[] = "DrayMpiGetApi";

@@ -23,7 +23,7 @@ Result<const DrayMpiApi*> Load(const std::filesystem::path& path) {
                   fmt::format("cannot open {}: {}; {}", path.string(), ::dlerror(), kInstall));
   }
   const auto function =
-      reinterpret_cast<DrayMpiApiFunction>(::dlsym(library, kDrayMpiApiFunctionName));
+      reinterpret_cast<DrayMpiGetApiFunction>(::dlsym(library, kDrayMpiGetApiName));
   const DrayMpiApi* const api = function == nullptr ? nullptr : function();
   if (api == nullptr || api->version != kDrayMpiVersion) {
     return Status(
@@ -53,6 +53,12 @@ Result<std::shared_ptr<MpiLibrary>> MpiLibrary::Open(const std::filesystem::path
                     path.string()));
   }
   DRAY_ASSIGN_OR_RETURN(const DrayMpiApi* const api, Load(path));
+  static std::atomic<bool> started_before{false};
+  if (started_before.exchange(true)) {
+    return Status(StatusCode::kUnsupported,
+                  "MPI has been started in this process before, which it allows once: restart the "
+                  "process");
+  }
   std::shared_ptr<MpiLibrary> library(new MpiLibrary(api));
   const Status started = library->Check(api->start(&library->place_), "MPI does not start");
   if (!started.ok()) {

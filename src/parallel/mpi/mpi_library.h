@@ -17,7 +17,8 @@ class MpiLibrary {
  public:
   // Opens the library and starts MPI; returns when all processes of the job have done so.
   // kNotFound if there is no such file, kUnsupported if it cannot be opened or is of another
-  // version; the error says what to install. May be called once in a process.
+  // version; the error says what to install. Starts MPI once in a process, and refuses to do so
+  // again.
   static Result<std::shared_ptr<MpiLibrary>> Open(const std::filesystem::path& path);
 
   MpiLibrary(const MpiLibrary&) = delete;

@@ -76,7 +76,7 @@ std::string ForCounts(std::initializer_list<int64_t> counts, const One& one) {
   int64_t call = 0;
   for (int round = 0; round < 3; ++round) {
     for (const int64_t count : counts) {
-      const std::string wrong = one(call++, count);
+      std::string wrong = one(call++, count);
       if (!wrong.empty()) return wrong;
     }
   }
@@ -108,7 +108,7 @@ std::string SumsOfSpecialNumbers(Communicator& rank) {
                                      -Limits::infinity(),
                                      0.5F};
   for (const int64_t count : {int64_t{128}, kConformanceMaxCount}) {
-    const std::string wrong = Sum(rank, count, [&](int64_t of) {
+    std::string wrong = Sum(rank, count, [&](int64_t of) {
       std::vector<float> numbers(static_cast<size_t>(count));
       for (int64_t i = 0; i < count; ++i) {
         numbers[i] = values[static_cast<size_t>((i + (of + 1) * (1 + i / 11)) % 11)];
@@ -150,7 +150,7 @@ std::string GatherLeavesThePart(Communicator& rank) {
   for (int64_t call = 0; call < 10; ++call) {
     float* const part = rank.part();
     part[0] = static_cast<float>(rank.rank().index + call);
-    const std::string wrong = Gather(rank, call, 5);
+    std::string wrong = Gather(rank, call, 5);
     if (!wrong.empty()) return wrong;
     if (rank.part() != part) return "a gather moved the part";
     float x = 0.5F;
