@@ -70,11 +70,13 @@ Status ReadText(const CalibrateOptions& options, const tokenizer::Tokenizer& tok
 }
 
 Status Calibrate(const CalibrateOptions& options, std::ostream& out) {
-  DRAY_ASSIGN_OR_RETURN(const ResolvedModel resolved, ResolveModel(options.model));
+  DRAY_ASSIGN_OR_RETURN(ResolvedModel resolved, ResolveModel(options.model));
   // Small files are read first, so that a wrong name is reported before gigabytes are read.
   DRAY_ASSIGN_OR_RETURN(const std::string text, ReadFile(options.text_file, uint64_t{1} << 30));
   DRAY_ASSIGN_OR_RETURN(const auto tokenizer, serving::OpenTokenizer(resolved.files.tokenizer));
   DRAY_ASSIGN_OR_RETURN(const auto calibrator, LoadCalibrator(resolved));
+  // The demo model's files have been read.
+  resolved.demo.reset();
   DRAY_RETURN_IF_ERROR(ReadText(options, *tokenizer, text, *calibrator));
   const model::Calibration& calibration = calibrator->calibration();
   DRAY_RETURN_IF_ERROR(model::WriteCalibration(calibration, options.out_file));

@@ -54,20 +54,28 @@ std::vector<Choice> Combine(const std::vector<Choice>& choices, const std::strin
   return combined;
 }
 
+// The demo model's files are written anew for each time that it is loaded, and exist only as long as that takes.
+Result<std::unique_ptr<engine::LoadedModel>> LoadDemo(const settings::ModelSettings& settings) {
+  DRAY_ASSIGN_OR_RETURN(const DemoModel demo, DemoModel::Extract());
+  DRAY_ASSIGN_OR_RETURN(auto load, settings::MakeLoadModelOptions(settings, demo.dir()));
+  return engine::LoadModel(std::move(load));
+}
+
 Result<bench::Variant> MakeVariant(const Choice& choice) {
-  DRAY_ASSIGN_OR_RETURN(auto moved, ResolveModel(choice.arguments));
-  const auto resolved = std::make_shared<ResolvedModel>(std::move(moved));
-  DRAY_ASSIGN_OR_RETURN(
-      const engine::LoadModelOptions load,
-      settings::MakeLoadModelOptions(resolved->settings.model, resolved->files.model));
+  DRAY_ASSIGN_OR_RETURN(const ResolvedModel resolved, ResolveModel(choice.arguments));
+  const settings::ModelSettings& model = resolved.settings.model;
   bench::Variant variant;
-  variant.label = choice.label.empty()
-                      ? std::string(settings::SpellingOf(resolved->settings.model.dtype))
-                      : choice.label;
-  // `resolved` owns the demo model's files, which must exist while the model is loaded.
-  variant.load = [resolved, load] { return engine::LoadModel(load); };
-  DRAY_ASSIGN_OR_RETURN(variant.engine, settings::MakeEngineOptions(resolved->settings.model));
-  variant.num_threads = static_cast<int>(resolved->settings.model.threads);
+  variant.label =
+      choice.label.empty() ? std::string(settings::SpellingOf(model.dtype)) : choice.label;
+  DRAY_ASSIGN_OR_RETURN(const engine::LoadModelOptions load,
+                        settings::MakeLoadModelOptions(model, resolved.files.model));
+  if (resolved.demo) {
+    variant.load = [model] { return LoadDemo(model); };
+  } else {
+    variant.load = [load] { return engine::LoadModel(load); };
+  }
+  DRAY_ASSIGN_OR_RETURN(variant.engine, settings::MakeEngineOptions(model));
+  variant.num_threads = static_cast<int>(model.threads);
   return variant;
 }
 
