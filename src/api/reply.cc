@@ -14,6 +14,7 @@ class Reply::Sink final : public serving::TextSink {
   Sink(std::shared_ptr<Reply> reply, size_t input_idx)
       : reply_(std::move(reply)), input_idx_(input_idx) {}
   void OnEvent(serving::TextEvent event) override { reply_->OnEvent(input_idx_, std::move(event)); }
+  bool cancelled() const override { return reply_->setup_.responder->cancelled(); }
 
  private:
   const std::shared_ptr<Reply> reply_;

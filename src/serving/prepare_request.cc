@@ -13,7 +13,8 @@ constexpr size_t kMinPromptBytesLimit = size_t{1} << 20;
 constexpr double kNoMax = std::numeric_limits<double>::infinity();
 
 OrReason<std::vector<int32_t>> EncodePrompt(const TextRequest& request, const TextCodec& codec,
-                                            const engine::EngineLimits& limits) {
+                                            const engine::EngineLimits& limits,
+                                            const CancelCheck& is_cancelled) {
   const int64_t context = limits.max_context_tokens;
   const size_t max_bytes =
       std::max(kMinPromptBytesLimit,
@@ -25,7 +26,7 @@ OrReason<std::vector<int32_t>> EncodePrompt(const TextRequest& request, const Te
     return Reason(
         sampling::NumberOutOfRange{"truncate", static_cast<double>(*request.truncate), 1, kNoMax});
   }
-  auto encoded = codec.EncodePrompt(request.text);
+  auto encoded = codec.EncodePrompt(request.text, is_cancelled);
   if (!encoded.ok()) return Reason(encoded.status());
   std::vector<int32_t> prompt = std::move(encoded).value();
   if (request.truncate && prompt.size() > static_cast<uint64_t>(*request.truncate)) {
@@ -86,10 +87,11 @@ Status AddBadWords(const std::vector<std::string>& words, const TextCodec& codec
 
 OrReason<engine::GenerateRequest> PrepareRequest(const TextRequest& request, const TextCodec& codec,
                                                  const engine::EngineLimits& limits,
-                                                 int64_t default_max_new_tokens) {
+                                                 int64_t default_max_new_tokens,
+                                                 const CancelCheck& is_cancelled) {
   sampling::ParamLimits param_limits;
   if (const auto problem = CheckBadWords(request.bad_words, param_limits)) return Reason(*problem);
-  auto prompt = EncodePrompt(request, codec, limits);
+  auto prompt = EncodePrompt(request, codec, limits, is_cancelled);
   if (!prompt.ok()) return prompt.reason();
   const auto num_prompt_tokens = static_cast<int64_t>(prompt->size());
   const auto max_new_tokens = DecideNewTokens(request, num_prompt_tokens, limits.max_context_tokens,

@@ -12,9 +12,11 @@
 
 namespace dray::serving {
 
-// `default_max_new_tokens` holds for a request that names no length.
+// `default_max_new_tokens` holds for a request that names no length. The reason is a status of kCancelled once
+// `is_cancelled` says true.
 OrReason<engine::GenerateRequest> PrepareRequest(const TextRequest& request, const TextCodec& codec,
                                                  const engine::EngineLimits& limits,
-                                                 int64_t default_max_new_tokens);
+                                                 int64_t default_max_new_tokens,
+                                                 const CancelCheck& is_cancelled);
 
 }  // namespace dray::serving

@@ -46,7 +46,8 @@ OrReason<std::shared_ptr<Generation>> ServedModel::Submit(const TextRequest& req
   auto ticket = Admit();
   if (!ticket.ok()) return ticket.reason();
   auto prepared =
-      PrepareRequest(request, *codec_, engine_->limits(), options_.default_max_new_tokens);
+      PrepareRequest(request, *codec_, engine_->limits(), options_.default_max_new_tokens,
+                     [&sink] { return sink->cancelled(); });
   if (!prepared.ok()) return prepared.reason();
   auto generation = std::make_shared<Generation>(Generation::Setup{
       .engine = engine_.get(),

@@ -244,9 +244,10 @@ TEST_F(ModelTest, BadWordsBecomeTokensInBothSpellings) {
 class CountingCodec final : public TextCodec {
  public:
   explicit CountingCodec(int64_t& num_calls) : num_calls_(num_calls) {}
-  Result<std::vector<int32_t>> EncodePrompt(std::string_view text) const override {
+  Result<std::vector<int32_t>> EncodePrompt(std::string_view text,
+                                            const CancelCheck& is_cancelled) const override {
     ++num_calls_;
-    return bytes_.EncodePrompt(text);
+    return bytes_.EncodePrompt(text, is_cancelled);
   }
   Result<std::vector<int32_t>> EncodePlain(std::string_view text) const override {
     ++num_calls_;
@@ -264,6 +265,19 @@ class CountingCodec final : public TextCodec {
   int64_t& num_calls_;
   const ByteCodec bytes_;
 };
+
+TEST_F(ModelTest, ATextThatNobodyWaitsForIsNotTokenized) {
+  struct LeftSink final : TextSink {
+    void OnEvent(TextEvent) override { ADD_FAILURE() << "an event for nobody"; }
+    bool cancelled() const override { return true; }
+  };
+  Make();
+  const auto refused = model_->Submit(Ask("abc"), std::make_shared<LeftSink>());
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.status().code(), StatusCode::kCancelled);
+  EXPECT_EQ(model_->num_in_flight(), 0);
+  Run(Ask("abc"));
+}
 
 TEST_F(ModelTest, LargeTextsAreRefusedBeforeTheyAreTokenized) {
   int64_t num_calls = 0;

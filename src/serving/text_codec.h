@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -15,6 +16,9 @@ namespace dray::serving {
 
 // Whether special tokens (end of text, padding, ...) show in decoded text.
 enum class SpecialTokens { kSkip, kKeep };
+
+// Whether the result of long work is not wanted any more. May be empty: it is wanted.
+using CancelCheck = std::function<bool()>;
 
 // Turns the tokens of one sequence into text, as they come.
 class TextStream {
@@ -31,8 +35,11 @@ class TextCodec {
  public:
   virtual ~TextCodec() = default;
 
-  // With the tokens that the model expects around a prompt, or without.
-  virtual Result<std::vector<int32_t>> EncodePrompt(std::string_view text) const = 0;
+  // With the tokens that the model expects around a prompt; kCancelled once `is_cancelled`, asked every few ms, says
+  // true.
+  virtual Result<std::vector<int32_t>> EncodePrompt(std::string_view text,
+                                                    const CancelCheck& is_cancelled) const = 0;
+  // Without such tokens.
   virtual Result<std::vector<int32_t>> EncodePlain(std::string_view text) const = 0;
   // One token by itself.
   virtual std::string TokenText(int32_t id) const = 0;

@@ -79,6 +79,8 @@ class TextSink {
  public:
   virtual ~TextSink() = default;
   virtual void OnEvent(TextEvent event) = 0;
+  // Whether nobody waits for the events any more. Asked, on the caller's thread, while the prompt is tokenized.
+  virtual bool cancelled() const { return false; }
 };
 
 }  // namespace dray::serving

@@ -38,8 +38,9 @@ class TokenizerCodec final : public TextCodec {
     }
   }
 
-  Result<std::vector<int32_t>> EncodePrompt(std::string_view text) const override {
-    return tokenizer_->Encode(text, {.add_special_tokens = true});
+  Result<std::vector<int32_t>> EncodePrompt(std::string_view text,
+                                            const CancelCheck& is_cancelled) const override {
+    return tokenizer_->Encode(text, {.add_special_tokens = true, .is_cancelled = is_cancelled});
   }
   Result<std::vector<int32_t>> EncodePlain(std::string_view text) const override {
     return tokenizer_->Encode(text, {.add_special_tokens = false});

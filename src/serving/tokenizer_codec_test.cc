@@ -34,7 +34,7 @@ std::unique_ptr<TextCodec> MakeCodec() {
 TEST(TokenizerCodecTest, EncodesWithAndWithoutSpecialTokens) {
   const auto codec = MakeCodec();
   ASSERT_NE(codec, nullptr);
-  EXPECT_EQ(*codec->EncodePrompt("hi \xC3\xA9"), (std::vector<int32_t>{6, 4, 5, 2, 3}));
+  EXPECT_EQ(*codec->EncodePrompt("hi \xC3\xA9", {}), (std::vector<int32_t>{6, 4, 5, 2, 3}));
   EXPECT_EQ(*codec->EncodePlain("hi"), std::vector<int32_t>{4});
   EXPECT_TRUE(codec->IsSpecial(6));
   EXPECT_FALSE(codec->IsSpecial(4));

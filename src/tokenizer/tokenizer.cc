@@ -57,7 +57,7 @@ Result<std::vector<int32_t>> Tokenizer::Encode(std::string_view text,
         StatusCode::kResourceExhausted,
         fmt::format("the text has {} bytes, above the limit of {}", text.size(), kMaxTextBytes));
   }
-  WorkBudget budget(text.size());
+  WorkBudget budget(text.size(), options.is_cancelled);
   std::vector<int32_t> ids;
   if (IsValidUtf8(text)) {
     DRAY_RETURN_IF_ERROR(EncodeText(text, budget, ids));
@@ -108,7 +108,7 @@ Status Tokenizer::EncodeBetween(Piece whole, WorkBudget& budget, std::vector<int
     words.clear();
     words.reserve(pieces.list.size());
     for (const Piece& piece : pieces.list) words.push_back(piece.text);
-    DRAY_RETURN_IF_ERROR(parts_->model->Encode(words, ids));
+    DRAY_RETURN_IF_ERROR(parts_->model->Encode(words, budget, ids));
   }
   return OkStatus();
 }

@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -24,6 +25,8 @@ namespace dray::tokenizer {
 
 struct EncodeOptions {
   bool add_special_tokens = true;  // begin and end of sequence, as the tokenizer's files say
+  // Asked every few ms, if there is one: true says that the ids are not wanted any more.
+  std::function<bool()> is_cancelled = {};
 };
 
 struct DecodeOptions {
@@ -49,7 +52,7 @@ class Tokenizer {
 
   // The ids of `text`. Bytes that are not UTF-8 count as U+FFFD. Errors: text above
   // kMaxTextBytes, or one that this tokenizer cannot encode (no unknown token, a pattern that
-  // takes too many steps).
+  // takes too many steps); kCancelled once options.is_cancelled says true.
   Result<std::vector<int32_t>> Encode(std::string_view text, const EncodeOptions& options) const;
   // The text of `ids`, always UTF-8. Ids without a token count as nothing.
   std::string Decode(std::span<const int32_t> ids, const DecodeOptions& options) const;

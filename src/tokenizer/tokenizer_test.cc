@@ -213,6 +213,50 @@ TEST(TokenizerTest, WorkIsBoundedOnRepetitiveText) {
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(20));
 }
 
+// Every kind of model, and patterns, ask in long work whether the ids are still wanted, and end if not.
+TEST(TokenizerTest, LongWorkEndsWhenItIsCancelled) {
+  constexpr size_t kBytes = size_t{1} << 20;
+  const std::string words = File(R"("pre_tokenizer": {"type": "WhitespaceSplit"})");
+  const std::string hostile = File(R"j("pre_tokenizer": {"type": "Split",
+      "pattern": {"Regex": "(?=(a+))\\1+b"}, "behavior": "Isolated", "invert": false})j");
+  const std::string word_level = R"({"pre_tokenizer": {"type": "WhitespaceSplit"}, "model":
+      {"type": "WordLevel", "vocab": {"ab": 0, "<u>": 1}, "unk_token": "<u>"}})";
+  const std::string word_piece = R"({"pre_tokenizer": {"type": "WhitespaceSplit"}, "model":
+      {"type": "WordPiece", "vocab": {"a": 0, "##b": 1, "<u>": 2}, "unk_token": "<u>",
+       "continuing_subword_prefix": "##", "max_input_chars_per_word": 100}})";
+  const std::string unigram = R"({"model": {"type": "Unigram", "unk_id": 0,
+      "vocab": [["<u>", 0.0], ["a", -1.0], ["b", -1.5], ["ab", -2.0]]}})";
+  struct Case {
+    std::string json;
+    const char* unit;
+  };
+  for (const Case& one : {Case{File(""), "ab"}, Case{words, "ab "}, Case{hostile, "a"},
+                          Case{word_level, "ab "}, Case{word_piece, "ab "}, Case{unigram, "ab"}}) {
+    SCOPED_TRACE(one.json.substr(0, 200) + one.unit);
+    const auto tokenizer = Make(one.json);
+    std::string text;
+    while (text.size() < kBytes) text += one.unit;
+    for (const int asked_before : {0, 3}) {
+      int num_asked = 0;
+      const auto ids =
+          tokenizer->Encode(text, {.is_cancelled = [&] { return num_asked++ >= asked_before; }});
+      ASSERT_FALSE(ids.ok());
+      EXPECT_EQ(ids.status().code(), StatusCode::kCancelled) << ids.status().message();
+      // Once it has been told, it does not go on.
+      EXPECT_EQ(num_asked, asked_before + 1);
+    }
+  }
+  // Who goes on waiting gets the same ids as without being asked.
+  const auto tokenizer = Make(words);
+  std::string text;
+  while (text.size() < kBytes) text += "abc ab c ";
+  int num_asked = 0;
+  const auto ids = tokenizer->Encode(text, {.is_cancelled = [&] { return ++num_asked < 0; }});
+  ASSERT_TRUE(ids.ok());
+  EXPECT_EQ(*ids, Encode(*tokenizer, text));
+  EXPECT_GE(num_asked, 8);
+}
+
 // Each word alone is within the limits of one search; the request as a whole is not.
 TEST(TokenizerTest, HostilePatternsShareOneBudget) {
   const auto tokenizer = Make(File(R"j("pre_tokenizer": {"type": "Sequence", "pretokenizers": [

@@ -1,6 +1,7 @@
 // Streams, and clients that leave, over real sockets.
 #include <atomic>
 #include <random>
+#include <span>
 #include <vector>
 
 #include "api/testing/djl_fixture.h"
@@ -135,6 +136,64 @@ TEST_F(DjlStreamTest, TheTextOfARequestThatIsComputedKeepsItsRoom) {
   EXPECT_EQ(Invoke(R"({"inputs": "short", "parameters": {"max_new_tokens": 1}})").status, 200);
   client.Close();
   EXPECT_TRUE(WaitFor([&] { return Invoke(body(1)).status == 200; }));
+}
+
+// Tokenizes for as long as somebody waits for the ids.
+class EndlessCodec final : public serving::TextCodec {
+ public:
+  struct Counts {
+    std::atomic<int> begun{0};
+    std::atomic<int> cancelled{0};
+  };
+  explicit EndlessCodec(Counts& counts) : counts_(counts) {}
+  Result<std::vector<int32_t>> EncodePrompt(
+      std::string_view, const serving::CancelCheck& is_cancelled) const override {
+    ++counts_.begun;
+    for (int i = 0; i < 10'000 && !is_cancelled(); ++i) {
+      std::this_thread::sleep_for(milliseconds(2));
+    }
+    if (is_cancelled()) ++counts_.cancelled;
+    return Status(StatusCode::kCancelled, "not wanted");
+  }
+  Result<std::vector<int32_t>> EncodePlain(std::string_view text) const override {
+    return bytes_.EncodePlain(text);
+  }
+  std::string TokenText(int32_t id) const override { return bytes_.TokenText(id); }
+  bool IsSpecial(int32_t id) const override { return bytes_.IsSpecial(id); }
+  std::unique_ptr<serving::TextStream> NewStream(serving::SpecialTokens special_tokens,
+                                                 std::span<const int32_t> prompt) const override {
+    return bytes_.NewStream(special_tokens, prompt);
+  }
+  size_t max_token_bytes() const override { return 1; }
+
+ private:
+  Counts& counts_;
+  const serving::ByteCodec bytes_;
+};
+
+TEST_F(DjlStreamTest, TokenizingEndsWhenTheClientLeavesOrTheServerEnds) {
+  EndlessCodec::Counts counts;
+  ASSERT_TRUE(models_.AddPending("m", "", serving::ModelOrigin::kStartUp).ok());
+  serving::ModelOptions options;
+  options.name = "m";
+  models_.SetReady(std::make_shared<serving::ServedModel>(
+      options, std::make_unique<FakeEngine>(FakeEngine::Options{}),
+      std::make_unique<EndlessCodec>(counts)));
+  Serve();
+  for (const char* body :
+       {R"({"inputs": "a"})", R"({"inputs": ["a", "b"]})", R"({"inputs": "a", "stream": true})"}) {
+    const int before = counts.cancelled;
+    TestClient client(server_->port());
+    client.Send(PostRequest("/invocations", body));
+    ASSERT_TRUE(WaitFor([&] { return counts.begun == before + 1; }));
+    client.Close();
+    EXPECT_TRUE(WaitFor([&] { return counts.cancelled == before + 1; })) << body;
+  }
+  TestClient client(server_->port());
+  client.Send(PostRequest("/invocations", R"({"inputs": "a"})"));
+  ASSERT_TRUE(WaitFor([&] { return counts.begun == 4; }));
+  server_->Stop();
+  EXPECT_TRUE(WaitFor([&] { return counts.cancelled == 4; }));
 }
 
 TEST_F(DjlStreamTest, AClientThatLeavesCancelsItsRequest) {

@@ -31,7 +31,9 @@ sampling::TokenLogprob Scored(int32_t id) { return {id, -static_cast<float>(id) 
 
 }  // namespace
 
-Result<std::vector<int32_t>> ByteCodec::EncodePrompt(std::string_view text) const {
+Result<std::vector<int32_t>> ByteCodec::EncodePrompt(std::string_view text,
+                                                     const CancelCheck& is_cancelled) const {
+  if (is_cancelled && is_cancelled()) return Status(StatusCode::kCancelled, "not wanted");
   return EncodePlain(text);
 }
 

@@ -22,7 +22,8 @@ class ByteCodec final : public TextCodec {
   static constexpr int32_t kEnd = 256;
   static constexpr int64_t kVocabSize = 257;
 
-  Result<std::vector<int32_t>> EncodePrompt(std::string_view text) const override;
+  Result<std::vector<int32_t>> EncodePrompt(std::string_view text,
+                                            const CancelCheck& is_cancelled) const override;
   Result<std::vector<int32_t>> EncodePlain(std::string_view text) const override;
   std::string TokenText(int32_t id) const override;
   bool IsSpecial(int32_t id) const override { return id == kEnd; }

@@ -145,16 +145,18 @@ Status BpeModel::SplitChars(std::string_view word, std::vector<int32_t>& symbols
   return OkStatus();
 }
 
-Status BpeModel::EncodeWord(std::string_view word, WordCache& cache, std::vector<int32_t>& scratch,
+Status BpeModel::EncodeWord(std::string_view word, Shared& shared,
                             std::vector<int32_t>& ids) const {
-  if (const auto known = cache.Find(word)) {
+  if (shared.budget.IsCancelledAfter(word.size())) return shared.budget.SpentError(word.size());
+  if (const auto known = shared.cache.Find(word)) {
     ids.insert(ids.end(), known->begin(), known->end());
     return OkStatus();
   }
+  std::vector<int32_t>& scratch = shared.scratch;
   scratch.clear();
   DRAY_RETURN_IF_ERROR(SplitChars(word, scratch));
-  MergeAll(merges_, scratch);
-  cache.Store(word, scratch);
+  DRAY_RETURN_IF_ERROR(MergeAll(merges_, shared.budget, scratch));
+  shared.cache.Store(word, scratch);
   ids.insert(ids.end(), scratch.begin(), scratch.end());
   return OkStatus();
 }
@@ -169,27 +171,26 @@ bool BpeModel::CanCut(std::string_view text, size_t left, size_t right) const {
          CharId(text.substr(right, b.bytes), b.code).has_value();
 }
 
-Status BpeModel::EncodeLongPiece(std::string_view piece, WordCache& cache,
-                                 std::vector<int32_t>& scratch, std::vector<int32_t>& ids) const {
+Status BpeModel::EncodeLongPiece(std::string_view piece, Shared& shared,
+                                 std::vector<int32_t>& ids) const {
   size_t begin = 0;
   size_t left = 0;
   for (size_t right = DecodeChar(piece, 0).bytes; right < piece.size();
        right += DecodeChar(piece, right).bytes) {
     if (CanCut(piece, left, right)) {
-      DRAY_RETURN_IF_ERROR(EncodeWord(piece.substr(begin, right - begin), cache, scratch, ids));
+      DRAY_RETURN_IF_ERROR(EncodeWord(piece.substr(begin, right - begin), shared, ids));
       begin = right;
     }
     left = right;
   }
-  return EncodeWord(piece.substr(begin), cache, scratch, ids);
+  return EncodeWord(piece.substr(begin), shared, ids);
 }
 
-Status BpeModel::Encode(const std::vector<std::string_view>& pieces,
+Status BpeModel::Encode(const std::vector<std::string_view>& pieces, WorkBudget& budget,
                         std::vector<int32_t>& ids) const {
   size_t total_bytes = 0;
   for (const std::string_view piece : pieces) total_bytes += piece.size();
-  WordCache cache(total_bytes);
-  std::vector<int32_t> scratch;
+  Shared shared{budget, WordCache(total_bytes), {}};
   for (const std::string_view piece : pieces) {
     if (options_.ignore_merges) {
       if (const auto id = vocab().Find(piece)) {
@@ -198,9 +199,9 @@ Status BpeModel::Encode(const std::vector<std::string_view>& pieces,
       }
     }
     if (can_cut_ && piece.size() >= kMinCutBytes) {
-      DRAY_RETURN_IF_ERROR(EncodeLongPiece(piece, cache, scratch, ids));
+      DRAY_RETURN_IF_ERROR(EncodeLongPiece(piece, shared, ids));
     } else {
-      DRAY_RETURN_IF_ERROR(EncodeWord(piece, cache, scratch, ids));
+      DRAY_RETURN_IF_ERROR(EncodeWord(piece, shared, ids));
     }
   }
   return OkStatus();

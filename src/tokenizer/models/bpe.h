@@ -34,7 +34,7 @@ class BpeModel : public SubwordModel {
   static Result<std::unique_ptr<BpeModel>> Create(Vocab vocab, const std::vector<MergePair>& merges,
                                                   BpeOptions options);
 
-  Status Encode(const std::vector<std::string_view>& pieces,
+  Status Encode(const std::vector<std::string_view>& pieces, WorkBudget& budget,
                 std::vector<int32_t>& ids) const override;
 
  private:
@@ -46,11 +46,15 @@ class BpeModel : public SubwordModel {
 
   // The id of the token that is just this character, or nothing.
   std::optional<int32_t> CharId(std::string_view character, char32_t code) const;
-  // Appends the ids of `word`, merged. `scratch` is for reuse.
-  Status EncodeWord(std::string_view word, WordCache& cache, std::vector<int32_t>& scratch,
-                    std::vector<int32_t>& ids) const;
-  Status EncodeLongPiece(std::string_view piece, WordCache& cache, std::vector<int32_t>& scratch,
-                         std::vector<int32_t>& ids) const;
+  // What the words of one call share.
+  struct Shared {
+    WorkBudget& budget;
+    WordCache cache;
+    std::vector<int32_t> scratch;  // for reuse
+  };
+  // Appends the ids of `word`, merged.
+  Status EncodeWord(std::string_view word, Shared& shared, std::vector<int32_t>& ids) const;
+  Status EncodeLongPiece(std::string_view piece, Shared& shared, std::vector<int32_t>& ids) const;
   // The ids of the single characters of `word`.
   Status SplitChars(std::string_view word, std::vector<int32_t>& symbols) const;
   // Appends the byte tokens of `text`; false if one is missing.

@@ -54,11 +54,12 @@ class LongMerger {
     }
   }
 
-  void Run() {
+  Status Run(WorkBudget& budget) {
     for (uint32_t i = 0; i + 1 < ids_.size(); ++i) Push(i);
     while (!queue_.empty()) {
       const Candidate top = queue_.top();
       queue_.pop();
+      if (budget.IsCancelledAfter(1)) return budget.SpentError(ids_.size());
       if (ids_[top.pos] == kGone || next_[top.pos] >= ids_.size()) continue;
       const uint32_t right = next_[top.pos];
       const Merge* merge = merges_.Get(PairKey(ids_[top.pos], ids_[right]));
@@ -66,6 +67,7 @@ class LongMerger {
       Join(top.pos, right, top.id);
     }
     std::erase(ids_, kGone);
+    return OkStatus();
   }
 
  private:
@@ -95,13 +97,10 @@ class LongMerger {
 
 }  // namespace
 
-void MergeAll(const MergeTable& merges, std::vector<int32_t>& ids) {
-  if (ids.size() < 2) return;
-  if (ids.size() <= kMaxScanned) {
-    MergeShort(merges, ids);
-  } else {
-    LongMerger(merges, ids).Run();
-  }
+Status MergeAll(const MergeTable& merges, WorkBudget& budget, std::vector<int32_t>& ids) {
+  if (ids.size() > kMaxScanned) return LongMerger(merges, ids).Run(budget);
+  if (ids.size() > 1) MergeShort(merges, ids);
+  return OkStatus();
 }
 
 }  // namespace dray::tokenizer

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "tokenizer/text/hash.h"
+#include "tokenizer/text/work_budget.h"
 
 namespace dray::tokenizer {
 
@@ -67,7 +68,7 @@ inline uint64_t PairKey(int32_t left, int32_t right) {
 }
 
 // Joins neighbours in `ids` by rank, and among equal ranks from the left, until no pair of `merges`
-// is left.
-void MergeAll(const MergeTable& merges, std::vector<int32_t>& ids);
+// is left. kCancelled if `budget` says so.
+Status MergeAll(const MergeTable& merges, WorkBudget& budget, std::vector<int32_t>& ids);
 
 }  // namespace dray::tokenizer

@@ -9,6 +9,7 @@
 
 #include "base/status.h"
 #include "tokenizer/models/vocab.h"
+#include "tokenizer/text/work_budget.h"
 
 namespace dray::tokenizer {
 
@@ -17,8 +18,9 @@ class SubwordModel {
   virtual ~SubwordModel() = default;
 
   // Appends the ids of each piece (none is empty), in order. Errors if a piece has a character that
-  // the vocabulary lacks and the model has no way to say so. Safe from several threads.
-  virtual Status Encode(const std::vector<std::string_view>& pieces,
+  // the vocabulary lacks and the model has no way to say so, or (kCancelled) if `budget` says that the ids are not
+  // wanted any more. Safe from several threads.
+  virtual Status Encode(const std::vector<std::string_view>& pieces, WorkBudget& budget,
                         std::vector<int32_t>& ids) const = 0;
 
   const Vocab& vocab() const { return vocab_; }

@@ -57,7 +57,8 @@ Result<std::unique_ptr<UnigramModel>> UnigramModel::Create(Vocab vocab, std::vec
   return model;
 }
 
-Status UnigramModel::FindBestPath(std::string_view piece, std::vector<Step>& steps) const {
+Status UnigramModel::FindBestPath(std::string_view piece, WorkBudget& budget,
+                                  std::vector<Step>& steps) const {
   steps.assign(piece.size() + 1, Step{});
   const auto offer = [&](size_t end, size_t begin, double score, int32_t id) {
     Step& step = steps[end];
@@ -67,6 +68,7 @@ Status UnigramModel::FindBestPath(std::string_view piece, std::vector<Step>& ste
   for (size_t begin = 0; begin < piece.size();) {
     const double so_far = steps[begin].score;
     const size_t char_end = begin + DecodeChar(piece, begin).bytes;
+    if (budget.IsCancelledAfter(char_end - begin)) return budget.SpentError(piece.size());
     bool has_char = false;
     Trie::Node node = Trie::kRoot;
     for (size_t end = begin; end < piece.size();) {
@@ -112,12 +114,12 @@ Status UnigramModel::AppendPart(std::string_view part, std::vector<int32_t>& ids
   return OkStatus();
 }
 
-Status UnigramModel::Encode(const std::vector<std::string_view>& pieces,
+Status UnigramModel::Encode(const std::vector<std::string_view>& pieces, WorkBudget& budget,
                             std::vector<int32_t>& ids) const {
   std::vector<Step> steps;
   std::vector<std::pair<size_t, size_t>> parts;
   for (const std::string_view piece : pieces) {
-    DRAY_RETURN_IF_ERROR(FindBestPath(piece, steps));
+    DRAY_RETURN_IF_ERROR(FindBestPath(piece, budget, steps));
     parts.clear();
     bool last_unk = false;
     for (size_t end = piece.size(); end > 0;) {

@@ -22,7 +22,7 @@ class UnigramModel : public SubwordModel {
   static Result<std::unique_ptr<UnigramModel>> Create(Vocab vocab, std::vector<double> scores,
                                                       const UnigramOptions& options);
 
-  Status Encode(const std::vector<std::string_view>& pieces,
+  Status Encode(const std::vector<std::string_view>& pieces, WorkBudget& budget,
                 std::vector<int32_t>& ids) const override;
 
  private:
@@ -34,7 +34,7 @@ class UnigramModel : public SubwordModel {
     int32_t id = 0;
     uint32_t length = 0;  // 0: nothing ends here
   };
-  Status FindBestPath(std::string_view piece, std::vector<Step>& steps) const;
+  Status FindBestPath(std::string_view piece, WorkBudget& budget, std::vector<Step>& steps) const;
   // Appends the id or ids of a part that the path took as one.
   Status AppendPart(std::string_view part, std::vector<int32_t>& ids) const;
 

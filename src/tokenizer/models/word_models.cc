@@ -69,9 +69,10 @@ bool WordPieceModel::AppendTokens(std::string_view word, std::vector<int32_t>& i
   return true;
 }
 
-Status WordPieceModel::Encode(const std::vector<std::string_view>& pieces,
+Status WordPieceModel::Encode(const std::vector<std::string_view>& pieces, WorkBudget& budget,
                               std::vector<int32_t>& ids) const {
   for (const std::string_view piece : pieces) {
+    if (budget.IsCancelledAfter(piece.size())) return budget.SpentError(piece.size());
     const bool fits = CountChars(piece) <= options_.max_input_chars_per_word;
     if (fits && AppendTokens(piece, ids)) continue;
     const auto unk = vocab().Find(options_.unk_token);
@@ -84,9 +85,10 @@ Status WordPieceModel::Encode(const std::vector<std::string_view>& pieces,
 WordLevelModel::WordLevelModel(Vocab vocab, std::string unk_token)
     : SubwordModel(std::move(vocab)), unk_token_(std::move(unk_token)) {}
 
-Status WordLevelModel::Encode(const std::vector<std::string_view>& pieces,
+Status WordLevelModel::Encode(const std::vector<std::string_view>& pieces, WorkBudget& budget,
                               std::vector<int32_t>& ids) const {
   for (const std::string_view piece : pieces) {
+    if (budget.IsCancelledAfter(piece.size())) return budget.SpentError(piece.size());
     auto id = vocab().Find(piece);
     if (!id) id = vocab().Find(unk_token_);
     if (!id) return NoUnk(unk_token_);

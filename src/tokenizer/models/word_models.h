@@ -21,7 +21,7 @@ class WordPieceModel : public SubwordModel {
  public:
   static Result<std::unique_ptr<WordPieceModel>> Create(Vocab vocab, WordPieceOptions options);
 
-  Status Encode(const std::vector<std::string_view>& pieces,
+  Status Encode(const std::vector<std::string_view>& pieces, WorkBudget& budget,
                 std::vector<int32_t>& ids) const override;
 
  private:
@@ -37,7 +37,7 @@ class WordPieceModel : public SubwordModel {
 class WordLevelModel : public SubwordModel {
  public:
   WordLevelModel(Vocab vocab, std::string unk_token);
-  Status Encode(const std::vector<std::string_view>& pieces,
+  Status Encode(const std::vector<std::string_view>& pieces, WorkBudget& budget,
                 std::vector<int32_t>& ids) const override;
 
  private:

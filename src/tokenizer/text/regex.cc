@@ -70,12 +70,6 @@ const OnigUChar* Bytes(std::string_view text) {
   return reinterpret_cast<const OnigUChar*>(text.data());
 }
 
-Status TooLong(std::string_view text) {
-  return {StatusCode::kDeadlineExceeded,
-          fmt::format("the tokenizer's patterns take too long on a text of {} bytes; shorten it",
-                      text.size())};
-}
-
 struct RetryLimits {
   unsigned long in_match;
   unsigned long in_search;
@@ -210,10 +204,10 @@ Status Regex::FindAll(std::string_view text, WorkBudget& budget, std::vector<Mat
   size_t search = 0;     // where the next search starts
   bool matched = false;  // whether there was a match, which then ended at `covered`
   while (search <= text.size()) {
-    if (budget.IsSpent()) return TooLong(text);
+    if (budget.IsSpent()) return budget.SpentError(text.size());
     const int at = searcher.Search(search);
     if (at == ONIG_MISMATCH) break;
-    if (at < 0 && budget.IsSpent()) return TooLong(text);
+    if (at < 0 && budget.IsSpent()) return budget.SpentError(text.size());
     if (at < 0) {
       return {StatusCode::kDeadlineExceeded,
               fmt::format("the pattern fails on this text of {} bytes: {}", text.size(),

@@ -33,7 +33,7 @@ class Regex {
   ~Regex();
 
   // Cuts `text` (valid UTF-8) into matches and what lies between them, left to right, covering it
-  // all. kDeadlineExceeded if the pattern needs too many steps on this text, or `budget` is spent.
+  // all. kDeadlineExceeded if the pattern needs too many steps on this text, or `budget`'s error if it is spent.
   // Safe from several threads.
   Status FindAll(std::string_view text, WorkBudget& budget, std::vector<Match>& out) const;
 

@@ -1,5 +1,7 @@
 #include "tokenizer/text/work_budget.h"
 
+#include <fmt/format.h>
+
 #include <ctime>
 
 namespace dray::tokenizer {
@@ -19,8 +21,22 @@ double ThreadSeconds() {
 
 }  // namespace
 
-WorkBudget::WorkBudget(size_t text_bytes)
-    : allowance_seconds_(kBaseSeconds + kSecondsPerByte * static_cast<double>(text_bytes)) {}
+WorkBudget::WorkBudget(size_t text_bytes, std::function<bool()> is_cancelled)
+    : allowance_seconds_(kBaseSeconds + kSecondsPerByte * static_cast<double>(text_bytes)),
+      is_cancelled_(std::move(is_cancelled)) {}
+
+bool WorkBudget::Ask() {
+  unasked_bytes_ = 0;
+  cancelled_ = cancelled_ || (is_cancelled_ && is_cancelled_());
+  return cancelled_;
+}
+
+Status WorkBudget::SpentError(size_t text_bytes) const {
+  if (cancelled_) return {StatusCode::kCancelled, "the text's ids are not wanted any more"};
+  return {StatusCode::kDeadlineExceeded,
+          fmt::format("the tokenizer's patterns take too long on a text of {} bytes; shorten it",
+                      text_bytes)};
+}
 
 bool WorkBudget::IsSpent() {
   const auto now = Clock::now();
@@ -29,7 +45,7 @@ bool WorkBudget::IsSpent() {
   const double used = ThreadSeconds();
   if (!started_) deadline_seconds_ = used + allowance_seconds_;
   started_ = true;
-  spent_ = spent_ || used > deadline_seconds_;
+  spent_ = spent_ || used > deadline_seconds_ || Ask();
   return spent_;
 }
 
