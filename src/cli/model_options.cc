@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "serving/load/resolve_model.h"
+#include "settings/foreign/container_defaults.h"
 #include "settings/load_settings.h"
 #include "settings/settings_table.h"
 
@@ -18,9 +19,12 @@ Result<settings::SettingSources> ReadSources(const ModelArguments& arguments) {
   settings::SettingSources sources;
   sources.environment = settings::ReadEnvironment();
   sources.flags = arguments.flags;
-  if (!arguments.config_file.empty()) {
-    DRAY_ASSIGN_OR_RETURN(sources.config_properties,
-                          serving::ReadPropertiesFile(arguments.config_file));
+  fs::path config = arguments.config_file;
+  if (config.empty()) {
+    DRAY_ASSIGN_OR_RETURN(config, settings::FindServerConfig(sources.environment));
+  }
+  if (!config.empty()) {
+    DRAY_ASSIGN_OR_RETURN(sources.config_properties, serving::ReadPropertiesFile(config));
   }
   return sources;
 }
@@ -28,6 +32,34 @@ Result<settings::SettingSources> ReadSources(const ModelArguments& arguments) {
 bool IsFolder(const fs::path& path) {
   std::error_code error;
   return fs::is_directory(path, error);
+}
+
+void LogFindings(const std::vector<std::string>& warnings, const std::vector<std::string>& notes) {
+  for (const std::string& warning : warnings) LogWarning(warning);
+  for (const std::string& note : notes) LogInfo(note);
+}
+
+// The model in `folder`, or, if that is empty, the one that the settings name.
+Result<ResolvedModel> ResolveNamed(fs::path folder, settings::SettingSources sources) {
+  ResolvedModel resolved;
+  if (folder == kDemoModelName && !IsFolder(folder)) {
+    DRAY_ASSIGN_OR_RETURN(resolved.demo, DemoModel::Extract());
+    folder = resolved.demo->dir();
+  }
+  resolved.sources = sources;
+  if (resolved.demo) sources.config_properties.try_emplace("model_name", kDemoModelName);
+  DRAY_ASSIGN_OR_RETURN(auto files, serving::ResolveModelFiles(std::move(sources), folder));
+  LogFindings(files.warnings, files.notes);
+  resolved.settings = std::move(files.settings);
+  resolved.files = std::move(files.files);
+  return resolved;
+}
+
+// What DJLServing's program calls flags of `dray serve`.
+std::string NamesOf(const std::string& flag) {
+  if (flag == "model-store") return "-s,--model-store";
+  if (flag == "load-models") return "-m,--models,--load-models";
+  return "--" + flag;
 }
 
 }  // namespace
@@ -55,7 +87,7 @@ void AddModelOptions(Command command, FlagScope scope, ModelArguments& arguments
     const std::string flag(setting.flag);
     std::string help(setting.doc);
     if (!setting.default_text.empty()) help += fmt::format(" Default: {}.", setting.default_text);
-    command.Add({.names = "--" + flag,
+    command.Add({.names = NamesOf(flag),
                  .target = TakeFlag(flag, arguments),
                  .help = std::move(help),
                  .type = std::string(setting.value),
@@ -64,33 +96,26 @@ void AddModelOptions(Command command, FlagScope scope, ModelArguments& arguments
 }
 
 Result<ResolvedModel> ResolveModel(const ModelArguments& arguments) {
-  ResolvedModel resolved;
-  fs::path folder = arguments.model;
-  if (arguments.model == kDemoModelName && !IsFolder(folder)) {
-    DRAY_ASSIGN_OR_RETURN(resolved.demo, DemoModel::Extract());
-    folder = resolved.demo->dir();
-  }
-  DRAY_ASSIGN_OR_RETURN(resolved.sources, ReadSources(arguments));
-  settings::SettingSources sources = resolved.sources;
-  if (resolved.demo) sources.config_properties.try_emplace("model_name", kDemoModelName);
-  DRAY_ASSIGN_OR_RETURN(auto files, serving::ResolveModelFiles(std::move(sources), folder));
-  for (const std::string& warning : files.warnings) LogWarning(warning);
-  for (const std::string& note : files.notes) LogInfo(note);
-  resolved.settings = std::move(files.settings);
-  resolved.files = std::move(files.files);
-  return resolved;
+  DRAY_ASSIGN_OR_RETURN(auto sources, ReadSources(arguments));
+  return ResolveNamed(arguments.model, std::move(sources));
 }
 
 Result<ResolvedModel> ResolveServer(const ModelArguments& arguments) {
   if (!arguments.model.empty()) return ResolveModel(arguments);
   ResolvedModel resolved;
-  DRAY_ASSIGN_OR_RETURN(resolved.sources, ReadSources(arguments));
-  DRAY_ASSIGN_OR_RETURN(auto loaded, settings::LoadSettings(resolved.sources));
+  settings::SettingSources& sources = resolved.sources;
+  DRAY_ASSIGN_OR_RETURN(sources, ReadSources(arguments));
+  sources.container_defaults = settings::ContainerDefaults(sources.environment, "/");
+  DRAY_ASSIGN_OR_RETURN(auto loaded, settings::LoadSettings(sources));
   const settings::ServerSettings& server = loaded.settings.server;
+  const bool is_named = !loaded.settings.model.model_id.empty();
   const bool has_list = !server.model_store.empty() || server.load_models != "ALL";
-  if (!has_list || !loaded.settings.model.model_id.empty()) return ResolveModel(arguments);
-  for (const std::string& warning : loaded.warnings) LogWarning(warning);
-  for (const std::string& note : loaded.notes) LogInfo(note);
+  if (is_named || !has_list) {
+    // The model may lie in the store that a container has by default.
+    sources.container_defaults.erase("model_store");
+    return ResolveNamed("", std::move(sources));
+  }
+  LogFindings(loaded.warnings, loaded.notes);
   resolved.settings = std::move(loaded.settings);
   return resolved;
 }

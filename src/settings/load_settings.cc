@@ -25,11 +25,11 @@ using Environment = std::map<std::string, std::string>;
 // Applies sources from the weakest to the strongest.
 class SourceReader {
  public:
-  Status ApplyConfig(const Properties& properties);
+  // `source` names the properties in messages.
+  Status ApplyConfig(const Properties& properties, Text source);
   Status ApplyEnvironment(const Environment& environment);
   // The variables that DJLServing reads after serving.properties.
   Status ApplyStrongVariables(const Environment& environment);
-  // `source` names the properties in messages.
   Status ApplyModelProperties(const Properties& properties, Text source);
   Status ApplyFlags(const std::map<std::string, std::string>& flags);
   Result<LoadedSettings> Finish();
@@ -83,10 +83,10 @@ Result<bool> SourceReader::Take(Text property, const std::string& value, const s
   return foreign.has_value();
 }
 
-Status SourceReader::ApplyConfig(const Properties& properties) {
+Status SourceReader::ApplyConfig(const Properties& properties, Text source) {
   BeginSource();
   for (const auto& [key, value] : properties) {
-    const std::string where = "config.properties: " + key;
+    const std::string where = fmt::format("{}: {}", source, key);
     bool is_known = false;
     if (!Text(key).starts_with("option.")) {
       DRAY_ASSIGN_OR_RETURN(is_known, Take(key, value, where));
@@ -207,7 +207,8 @@ Result<LoadedSettings> SourceReader::Finish() {
 
 Result<LoadedSettings> LoadSettings(const SettingSources& sources) {
   SourceReader reader;
-  DRAY_RETURN_IF_ERROR(reader.ApplyConfig(sources.config_properties));
+  DRAY_RETURN_IF_ERROR(reader.ApplyConfig(sources.container_defaults, "container"));
+  DRAY_RETURN_IF_ERROR(reader.ApplyConfig(sources.config_properties, "config.properties"));
   DRAY_RETURN_IF_ERROR(reader.ApplyEnvironment(sources.environment));
   DRAY_RETURN_IF_ERROR(
       reader.ApplyModelProperties(sources.serving_properties, "serving.properties"));

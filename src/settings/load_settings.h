@@ -15,6 +15,8 @@ namespace dray::settings {
 // Where values come from; each source overrides those above it.
 struct SettingSources {
   Properties config_properties;
+  // Below all others: foreign/container_defaults.h.
+  Properties container_defaults = {};
   std::map<std::string, std::string> environment;
   Properties serving_properties;
   // By the flag's name, without dashes.

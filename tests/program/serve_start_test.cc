@@ -149,5 +149,39 @@ TEST(ServeStartTest, TheNameIsTheLastPartOfThePathInEverySpelling) {
   }
 }
 
+// The model's name and the port in the first line of a server that `command` starts.
+void ExpectServes(const std::string& command, const std::string& name, const std::string& said) {
+  Process process({"/bin/sh", "-c", "exec " + command});
+  const auto line = process.ReadUntil("serving " + name + " on ");
+  ASSERT_TRUE(line) << command << "\n" << process.output();
+  EXPECT_NE(process.output().find(said), std::string::npos) << process.output();
+  const auto ping = Get(PortOf(*line), "/ping");
+  ASSERT_TRUE(ping);
+  EXPECT_EQ(StatusOf(*ping, name), "Healthy");
+  process.Signal(SIGTERM);
+  EXPECT_EQ(process.Wait(), 0) << process.output();
+}
+
+// As images start it: the word serve and nothing else, with all the rest in the environment and in files.
+TEST(ServeStartTest, WithoutAnArgumentItServesTheStoreOfAContainer) {
+  const NamedFolder store;
+  const std::string serve = "'" + kDray + "' serve";
+  const std::string root = store.root().string();
+  const std::string port = "env SERVING_PORT=0 ";
+  ExpectServes(port + "SERVING_MODEL_STORE=" + root + " " + serve, "gpt2", "");
+  ExpectServes(port + "MODEL_STORE=" + root + "/gpt2 " + serve, "gpt2", "");
+  ExpectServes(port + "HF_MODEL_ID=" + root + "/gpt2 " + serve, "gpt2", "");
+  ExpectServes(port + serve + " -s " + root + " -m gpt2", "gpt2", "");
+
+  fs::create_directories(store.root() / "home/conf");
+  std::ofstream(store.root() / "home/conf/config.properties")
+      << "inference_address=http://127.0.0.1:0\nmodel_store=" << root << "/gpt2\n";
+  std::ofstream(store.root() / "gpt2/serving.properties")
+      << "engine=DeepSpeed\noption.entryPoint=djl_python.deepspeed\n";
+  ExpectServes(
+      "env MODEL_SERVER_HOME=" + root + "/home " + serve, "gpt2",
+      "engine=DeepSpeed, option.entryPoint=djl_python.deepspeed: dray's own engine serves");
+}
+
 }  // namespace
 }  // namespace dray::testing

@@ -11,6 +11,7 @@ constexpr EnvironmentVariable kVariables[] = {
     {"PIPELINE_PARALLEL_DEGREE", "option.pipeline_parallel_degree", kWeak},
     {"MODEL_LOADING_TIMEOUT", "option.model_loading_timeout", kWeak},
     {"PYTHON_EXECUTABLE", "option.pythonExecutable", kWeak},
+    {"MODEL_STORE", "model_store", kWeak},
     {"DJL_ENTRY_POINT", "option.entryPoint", kWeak},
     {"HF_REVISION", "option.revision", kWeak},
     {"HF_TASK", "option.task", kWeak},
@@ -22,6 +23,7 @@ constexpr EnvironmentVariable kVariables[] = {
     {"CUDA_MEMORY_FRACTION", "option.gpu_memory_utilization", kWeak},
     {"MAX_TOTAL_TOKENS", "option.max_model_len", kWeak},
     // SageMaker's toolkits.
+    {"SAGEMAKER_MODEL_PATH", "model_store", kWeak},
     {"SAGEMAKER_MODEL_SERVER_WORKERS", "minWorkers", kWeak},
     {"SAGEMAKER_MODEL_SERVER_WORKERS", "maxWorkers", kWeak},
     // What DJLServing sets after it has read serving.properties.

@@ -1,12 +1,18 @@
 // The variables of the container: what each stands for, and which of them goes over which.
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
+
+#include "settings/foreign/container_defaults.h"
 #include "settings/foreign/environment_names.h"
 #include "settings/foreign/key_search.h"
 #include "settings/load_settings.h"
 
 namespace dray::settings {
 namespace {
+
+namespace fs = std::filesystem;
 
 using Texts = std::vector<std::string>;
 using Variables = std::map<std::string, std::string>;
@@ -105,6 +111,70 @@ TEST(EnvironmentTest, UnknownNamesAreWarnedOfWithWhatIsNear) {
                    "have; it has no effect",
                    "environment: OPTION_MAX_ROLLING_BATCH_SZE is no setting that dray knows; it "
                    "has no effect; did you mean option.max_rolling_batch_size?"}));
+}
+
+// A folder that stands for the root of a file system.
+class RootTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = ::testing::TempDir() + "root_XXXXXX";
+    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
+    root_ = pattern;
+  }
+  void TearDown() override { fs::remove_all(root_); }
+
+  fs::path root_;
+};
+
+TEST_F(RootTest, AContainerIsSeenByItsFilesAndVariables) {
+  EXPECT_FALSE(RunsInContainer({{"PATH", "/bin"}}, root_));
+  for (const char* name : {"container", "KUBERNETES_SERVICE_HOST", "ECS_CONTAINER_METADATA_URI_V4",
+                           "SAGEMAKER_BIND_TO_PORT"}) {
+    EXPECT_TRUE(RunsInContainer({{name, "1"}}, root_)) << name;
+  }
+  fs::create_directories(root_ / "run");
+  std::ofstream(root_ / "run" / ".containerenv");
+  EXPECT_TRUE(RunsInContainer({}, root_));
+  fs::remove_all(root_ / "run");
+  std::ofstream(root_ / ".dockerenv");
+  EXPECT_TRUE(RunsInContainer({}, root_));
+}
+
+TEST_F(RootTest, AContainersServerTakesTheModelsOfItsFolder) {
+  EXPECT_EQ(ContainerDefaults({}, root_), Properties());
+  fs::create_directories(root_ / "opt/ml/model");
+  const std::string store = (root_ / "opt/ml/model").string();
+  EXPECT_EQ(ContainerDefaults({}, root_), (Properties{{"model_store", store}}));
+  SettingSources sources;
+  sources.environment = {{"SAGEMAKER_BIND_TO_PORT", "9000"}};
+  sources.container_defaults = ContainerDefaults(sources.environment, root_);
+  ServerSettings server = LoadSettings(sources)->settings.server;
+  EXPECT_EQ(server.model_store, store);
+  EXPECT_EQ(ToString(server.inference_address), "http://0.0.0.0:9000");
+  // Everything else goes over these.
+  sources.config_properties = {{"inference_address", "http://127.0.0.1:1"}};
+  sources.environment["MODEL_STORE"] = "/m";
+  server = LoadSettings(sources)->settings.server;
+  EXPECT_EQ(server.model_store, "/m");
+  EXPECT_EQ(ToString(server.inference_address), "http://127.0.0.1:9000");
+  sources.environment["SERVING_MODEL_STORE"] = "/n";
+  EXPECT_EQ(LoadSettings(sources)->settings.server.model_store, "/n");
+}
+
+TEST_F(RootTest, TheServersHomeHasItsConfiguration) {
+  const Variables home = {{"MODEL_SERVER_HOME", root_.string()}};
+  EXPECT_EQ(*FindServerConfig({}), "");
+  EXPECT_EQ(*FindServerConfig(home), "");
+  std::ofstream(root_ / "config.properties");
+  EXPECT_EQ(*FindServerConfig(home), root_ / "config.properties");
+  fs::create_directories(root_ / "conf");
+  std::ofstream(root_ / "conf" / "config.properties");
+  EXPECT_EQ(*FindServerConfig(home), root_ / "conf/config.properties");
+  const auto wrong = FindServerConfig({{"MODEL_SERVER_HOME", "/no/such"}});
+  ASSERT_FALSE(wrong.ok());
+  EXPECT_EQ(wrong.status().message(),
+            "environment: MODEL_SERVER_HOME is \"/no/such\", which is no folder; name the folder "
+            "with conf/config.properties, or unset it");
 }
 
 }  // namespace

@@ -21,6 +21,8 @@ constexpr ForeignSetting kSettings[] = {
     // DJLServing.
     {"JAVA_OPTS", "", kIgnore, kJava},
     {"DEFAULT_JVM_OPTS", "", kIgnore, kJava},
+    {"MODEL_SERVER_HOME", "", kIgnore,
+     "its conf/config.properties is read if no --config-file is given"},
     {"DJL_CACHE_DIR", "", kIgnore, kNoNetwork},
     {"DJL_OFFLINE", "", kIgnore, kNoNetwork},
     {"OPT_OUT_TRACKING", "", kIgnore, kNothingSent},
