@@ -55,8 +55,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     members.push_back({data[i] % num_names, data[i + 1] % kValues.size()});
   }
   if (members.empty()) return 0;
-  const auto many = dray::api::ParseDjlCall(Body(members, kMaxMembers / members.size()));
-  const auto few = dray::api::ParseDjlCall(Body(LastOfEach(members, num_names), 1));
+  const dray::api::CallReader reader(dray::settings::AnswerShape::kTokens,
+                                     dray::api::Delivery::kWhole);
+  const auto many = reader.ReadJson(Body(members, kMaxMembers / members.size()));
+  const auto few = reader.ReadJson(Body(LastOfEach(members, num_names), 1));
   DRAY_CHECK(many.ok() == few.ok());
   if (!many.ok()) return 0;
   const auto& a = *many;

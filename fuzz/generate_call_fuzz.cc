@@ -3,11 +3,16 @@
 #include <cstdint>
 #include <string_view>
 
+#include "api/djl/djl_body.h"
 #include "api/djl/djl_call.h"
 #include "api/djl/djl_errors.h"
 #include "base/check.h"
 
 namespace {
+
+using Reader = dray::api::CallReader;
+using dray::api::Delivery;
+using dray::settings::AnswerShape;
 
 void CheckCall(const dray::api::GenerateCall& call) {
   DRAY_CHECK(!call.inputs.empty() && call.inputs.size() <= dray::api::kMaxInputs);
@@ -27,12 +32,17 @@ void CheckCall(const dray::api::GenerateCall& call) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
-  const auto call = dray::api::ParseDjlCall(text);
+  const auto call = Reader(AnswerShape::kTokens, Delivery::kWhole).ReadJson(text);
   if (call.ok()) {
     CheckCall(*call);
   } else {
     DRAY_CHECK(call.status().code() == dray::StatusCode::kInvalidArgument);
     DRAY_CHECK(!call.status().message().empty());
+  }
+  for (const auto delivery : {Delivery::kWhole, Delivery::kStreamed}) {
+    const auto old = Reader(AnswerShape::kList, delivery).ReadJson(text);
+    if (old.ok()) CheckCall(*old);
+    DRAY_CHECK(old.ok() || !old.status().message().empty());
   }
   const auto plain = dray::api::MakeDjlTextCall(std::string(text));
   DRAY_CHECK(plain.ok() == !text.empty());

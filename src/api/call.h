@@ -8,12 +8,13 @@
 #include <vector>
 
 #include "serving/text_events.h"
-#include "settings/output_format.h"
+#include "settings/answers/output_format.h"
 
 namespace dray::api {
 
-// How the prompts came, which is how the answers go: an object, or an array of objects.
-enum class InputShape { kOne, kList };
+// How the prompts came, which is how the answers go: an object, an array of objects, or an array of
+// the texts alone.
+enum class InputShape { kOne, kList, kTexts };
 
 struct GenerateCall {
   // At least one, none of them empty.
@@ -25,7 +26,7 @@ struct GenerateCall {
   // Absent: what the model does by default.
   std::optional<bool> stream;
   std::optional<settings::OutputFormat> output_format;
-  bool details = false;
+  std::optional<bool> details;  // absent: as the dialect does by default
   bool return_full_text = false;
   bool decoder_input_details = false;
   int64_t top_n_tokens = 0;

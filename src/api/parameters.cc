@@ -59,15 +59,24 @@ Status Read(Text spelling, Json& value, std::vector<std::string>& out) {
   return OkStatus();
 }
 
+// A list of token ids, or one.
 Status ReadTokenIds(Text spelling, Json& value, PartialCall& out) {
-  const Json::Array* const list = value.AsArray();
-  if (list == nullptr) return WrongKind(spelling, value, "a list of token ids");
-  for (const Json& entry : *list) {
+  const auto append = [&](const Json& entry) {
     const auto id = entry.AsInt64();
     if (!id || *id < 0 || *id > INT32_MAX) return WrongKind(spelling, entry, "a list of token ids");
     out.call.request.params.stop_token_ids.push_back(static_cast<int32_t>(*id));
-  }
+    return OkStatus();
+  };
+  const Json::Array* const list = value.AsArray();
+  if (list == nullptr) return append(value);
+  for (const Json& entry : *list) DRAY_RETURN_IF_ERROR(append(entry));
   return OkStatus();
+}
+
+// No answer is padded, so it does not matter with what.
+Status ReadPadToken(Text spelling, Json& value, PartialCall&) {
+  int64_t id = 0;
+  return Read(spelling, value, id);
 }
 
 // A whole number from 0 up.
@@ -90,11 +99,12 @@ Status ReadTopNTokens(Text spelling, Json& value, PartialCall& out) {
 
 Status ReadFormat(Text spelling, Json& value, PartialCall& out) {
   const std::string* const text = value.AsString();
-  if (text == nullptr) return WrongKind(spelling, value, "json, jsonlines or sse");
+  if (text == nullptr)
+    return WrongKind(spelling, value, fmt::format("one of {}", settings::kOutputFormats));
   out.call.output_format = settings::ParseOutputFormat(*text);
   if (out.call.output_format) return OkStatus();
-  return Invalid(fmt::format("parameter \"{}\" is \"{}\"; it must be json, jsonlines or sse",
-                             spelling, text->substr(0, 100)));
+  return Invalid(fmt::format("parameter \"{}\" is \"{}\"; it must be one of {}", spelling,
+                             text->substr(0, 100), settings::kOutputFormats));
 }
 
 Status ReadSkipSpecialTokens(Text spelling, Json& value, PartialCall& out) {
@@ -189,10 +199,12 @@ constexpr Parameter kParameters[] = {
      DRAY_FIELD(call.request.params.prompt_logprobs)},
     {"skip_special_tokens", "true, false", "leave special tokens out of the text",
      ReadSkipSpecialTokens},
-    {"output_format", "json, jsonlines, sse", "how the answer is written", ReadFormat},
+    {"output_format", settings::kOutputFormats, "how the answer is written", ReadFormat},
     {"num_beams", "1", "beam search is not in this build yet", ReadNumBeams},
     {"length_penalty", "1", "of beam search", ReadLengthPenalty},
     {"early_stopping", "false", "of beam search", ReadFixedBool<false>},
+    {"use_cache", "true", "keys and values are always kept", ReadFixedBool<true>},
+    {"pad_token_id", "a token id", "no answer is padded", ReadPadToken},
     {"spaces_between_special_tokens", "true", "special tokens are set apart", ReadFixedBool<true>},
 };
 #undef DRAY_FIELD

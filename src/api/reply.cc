@@ -81,6 +81,7 @@ void Reply::OnTokens(size_t input_idx, SequenceTextEvent event) {
   }
   const std::lock_guard lock(mutex_);
   InputResult& result = results_[input_idx];
+  result.num_prompt_tokens = event.num_prompt_tokens;
   // Only now is it known that the request may have so many.
   const auto sequence_idx = static_cast<size_t>(event.sequence_idx);
   if (result.sequences.size() <= sequence_idx) result.sequences.resize(sequence_idx + 1);
@@ -93,17 +94,18 @@ void Reply::OnTokens(size_t input_idx, SequenceTextEvent event) {
     if (token.id >= 0) ++sequence.num_tokens;
     if (shows_tokens && token.id >= 0) sequence.tokens.push_back(token);
   }
-  if (setup_.delivery == Delivery::kStreamed && !done_) Stream(event, result);
+  if (setup_.delivery == Delivery::kStreamed && !done_)
+    Stream({input_idx, results_.size(), event, result});
 }
 
-void Reply::Stream(const SequenceTextEvent& event, const InputResult& result) {
+void Reply::Stream(const StreamedTokens& tokens) {
   if (!std::exchange(stream_begun_, true)) {
     // The head is sent only now, so that a failure before the first token still gets its own
     // status.
     setup_.responder->BeginStream(setup_.writer->StreamHead());
   }
   // If the client is gone, the cancel callback does the rest.
-  setup_.responder->Write(setup_.writer->StreamTokens(setup_.call, event, result));
+  setup_.responder->Write(setup_.writer->StreamTokens(setup_.call, tokens));
 }
 
 void Reply::OnEnd(const serving::EndEvent& event) {
@@ -128,8 +130,13 @@ void Reply::Fail(const serving::Reason& reason) {
     begun = stream_begun_;
   }
   if (begun) {
-    setup_.responder->Write(setup_.writer->StreamFailure(setup_.call, reason, results_.front()));
-    setup_.responder->End();
+    const auto bytes = setup_.writer->StreamFailure(setup_.call, reason, results_.front());
+    if (bytes) {
+      setup_.responder->Write(*bytes);
+      setup_.responder->End();
+    } else {
+      setup_.responder->Abort();
+    }
   } else {
     setup_.responder->Send(setup_.writer->Failure(reason));
   }

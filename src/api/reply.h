@@ -7,6 +7,7 @@
 
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -21,6 +22,15 @@
 
 namespace dray::api {
 
+// New tokens of a stream.
+struct StreamedTokens {
+  size_t input_idx = 0;
+  size_t num_inputs = 1;
+  // At least one token. They are part of `result` already.
+  const serving::SequenceTextEvent& event;
+  const InputResult& result;  // of that input
+};
+
 // What a dialect does for a Reply. Called by one thread at a time.
 class ReplyWriter {
  public:
@@ -31,14 +41,14 @@ class ReplyWriter {
   // The answer to a call that failed before anything was sent.
   virtual http::Response Failure(const serving::Reason& reason) = 0;
 
-  // A stream: its head, what is sent for some new tokens of its one sequence (already part of
-  // `result`), and for a failure in its middle. `event` has at least one token.
+  // A stream: its head, what is sent for some new tokens (nothing, if they must wait for others), and
+  // for a failure in its middle. If the format has no place for a failure, this is nullopt, and the
+  // connection is broken off.
   virtual http::ResponseHead StreamHead() = 0;
-  virtual std::string StreamTokens(const GenerateCall& call,
-                                   const serving::SequenceTextEvent& event,
-                                   const InputResult& result) = 0;
-  virtual std::string StreamFailure(const GenerateCall& call, const serving::Reason& reason,
-                                    const InputResult& result) = 0;
+  virtual std::string StreamTokens(const GenerateCall& call, const StreamedTokens& tokens) = 0;
+  virtual std::optional<std::string> StreamFailure(const GenerateCall& call,
+                                                   const serving::Reason& reason,
+                                                   const InputResult& result) = 0;
 
   // Whether results need their tokens, beside their text.
   virtual bool ShowsTokens(const GenerateCall& call) const = 0;
@@ -51,7 +61,7 @@ class Reply : public std::enable_shared_from_this<Reply> {
   struct Setup {
     http::ResponderPtr responder;
     GenerateCall call;
-    // kStreamed: the call has one input and one sequence.
+    // kStreamed: each input has one sequence.
     Delivery delivery = Delivery::kWhole;
     std::unique_ptr<ReplyWriter> writer;
     // The room that the call's texts take of what the server has for requests; kept as long as they are.
@@ -71,7 +81,7 @@ class Reply : public std::enable_shared_from_this<Reply> {
   void OnEvent(size_t input_idx, serving::TextEvent event);
   void OnTokens(size_t input_idx, serving::SequenceTextEvent event);
   void OnEnd(const serving::EndEvent& event);
-  void Stream(const serving::SequenceTextEvent& event, const InputResult& result);
+  void Stream(const StreamedTokens& tokens);
   void Finish();
   // Answers with the reason, unless an answer has been made; gives the rest up.
   void Fail(const serving::Reason& reason);

@@ -23,6 +23,7 @@ struct SequenceResult {
 // What came of one input.
 struct InputResult {
   std::string input;
+  int64_t num_prompt_tokens = 0;  // known from the first token on
   std::vector<serving::TextToken> prompt;
   // One at first; more as they come.
   std::vector<SequenceResult> sequences{1};

@@ -70,6 +70,7 @@ void Generation::OnToken(const engine::TokenEvent& event) {
   if (setup_.params.num_logprobs) token.logprob = event.token.logprob;
   const bool held = MayBeLast(sequence, token);
   SequenceTextEvent out{.sequence_idx = event.sequence_idx,
+                        .num_prompt_tokens = num_prompt_tokens_,
                         .tokens = std::exchange(sequence.held, {}),
                         .finish = std::nullopt,
                         .tail_text = {}};
@@ -97,6 +98,7 @@ void Generation::EndSequence(int sequence_idx, sampling::FinishReason reason) {
   SequenceText& sequence = sequences_.at(static_cast<size_t>(sequence_idx));
   if (std::exchange(sequence.ended, true)) return;
   SequenceTextEvent out{.sequence_idx = sequence_idx,
+                        .num_prompt_tokens = num_prompt_tokens_,
                         .tokens = std::exchange(sequence.held, {}),
                         .finish = reason,
                         .tail_text = {}};

@@ -20,7 +20,8 @@
 #include "serving/reasons.h"
 #include "serving/text_codec.h"
 #include "serving/text_events.h"
-#include "settings/output_format.h"
+#include "settings/answers/answer_shape.h"
+#include "settings/answers/output_format.h"
 
 namespace dray::serving {
 
@@ -42,6 +43,11 @@ struct ModelOptions {
   std::vector<int32_t> eos_token_ids;
   int64_t default_max_new_tokens = 30;
   settings::OutputFormat output_format = settings::OutputFormat::kByRequest;
+  // How the requests and answers of DJLServing's dialect look.
+  settings::AnswerShape answer_shape = settings::AnswerShape::kTokens;
+  bool tgi_compat = false;
+  bool stateful_sessions = true;
+  std::chrono::seconds session_lifetime{1200};
   // What a request that does not say "stream" means.
   bool stream_by_default = false;
   // What the model has taken of the server's memory, for as long as it lives (load/memory_budget.h).

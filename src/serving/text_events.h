@@ -57,6 +57,7 @@ struct PromptTextEvent {
 // sequence's last event, and its last token is the sequence's last.
 struct SequenceTextEvent {
   int sequence_idx = 0;
+  int64_t num_prompt_tokens = 0;
   std::vector<TextToken> tokens;
   std::optional<sampling::FinishReason> finish;
   // With `finish` only: text that belongs to a token that was already reported. Usually empty.

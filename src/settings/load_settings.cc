@@ -198,6 +198,7 @@ Result<LoadedSettings> SourceReader::Finish() {
   DRAY_RETURN_IF_ERROR(CheckForeignSettings(foreign_, out_.warnings));
   ModelSettings& model = out_.settings.model;
   model.has_built_in_handler = engine.has_built_in_handler;
+  if (!model.answer_shape) model.answer_shape = engine.answer_shape;
   DRAY_RETURN_IF_ERROR(MakeSpeculation(model.speculation).status());
   DRAY_RETURN_IF_ERROR(MakeQuantization(model.dtype, model.quantization).status());
   return std::move(out_);

@@ -124,6 +124,21 @@ TEST(SettingsTest, ReadsAUsualServingProperties) {
   EXPECT_EQ(loaded.settings.model.model_id, "/opt/ml/model");
 }
 
+TEST(SettingsTest, TheAnswersShapeIsTheHandlersUnlessItIsGiven) {
+  EXPECT_EQ(Load(File({})).settings.model.answer_shape, AnswerShape::kTokens);
+  EXPECT_EQ(Load(File({{"engine", "DeepSpeed"}})).settings.model.answer_shape, AnswerShape::kList);
+  EXPECT_EQ(Load(File({{"engine", "DeepSpeed"}, {"option.rolling_batch", "auto"}}))
+                .settings.model.answer_shape,
+            AnswerShape::kPieces);
+  EXPECT_EQ(Load(File({{"engine", "DeepSpeed"}, {"option.answer_shape", "tokens"}}))
+                .settings.model.answer_shape,
+            AnswerShape::kTokens);
+  EXPECT_EQ(
+      ErrorOf(File({{"option.answer_shape", "0.23"}})),
+      "serving.properties: option.answer_shape is \"0.23\"; it must be one of pipeline, list, "
+      "pieces, text, tokens, async");
+}
+
 TEST(SettingsTest, ReadsTheEnvironment) {
   const LoadedSettings loaded = Load(Env({{"HF_MODEL_ID", "/m/gpt2/"},
                                           {"OPTION_DTYPE", "bf16"},

@@ -8,9 +8,10 @@
 #include <string>
 
 #include "engine/engine_options.h"
+#include "settings/answers/answer_shape.h"
+#include "settings/answers/output_format.h"
 #include "settings/listen_address.h"
 #include "settings/number_formats.h"
-#include "settings/output_format.h"
 #include "settings/quantization_settings.h"
 #include "settings/speculation_settings.h"
 
@@ -109,6 +110,10 @@ struct ModelSettings {
   int64_t chunked_read_timeout_s = 120;
   OutputFormat output_formatter = OutputFormat::kByRequest;
   bool enable_streaming = false;
+  std::optional<AnswerShape> answer_shape;  // LoadSettings decides it: by default the handler's
+  bool tgi_compat = false;
+  bool stateful_sessions = true;
+  int64_t sessions_expiration_s = 1200;
 };
 
 struct Settings {

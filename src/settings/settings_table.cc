@@ -1,5 +1,7 @@
 #include "settings/settings_table.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <cctype>
@@ -28,9 +30,15 @@ Status SetLoadFormat(engine::LoadFormat& out, Text text) {
 
 Status SetFormatter(OutputFormat& out, Text text) {
   const auto format = ParseOutputFormat(text);
-  if (!format) return MustBe("it must be one of json, jsonlines, sse");
+  if (!format) return MustBe(fmt::format("it must be one of {}", kOutputFormats));
   out = *format;
   return OkStatus();
+}
+
+Status SetAnswerShape(std::optional<AnswerShape>& out, Text text) {
+  out = ParseAnswerShape(text);
+  if (out) return OkStatus();
+  return MustBe("it must be one of pipeline, list, pieces, text, tokens, async");
 }
 
 Status SetPort(S& settings, Text text) {
@@ -189,8 +197,24 @@ constexpr Setting kSettings[] = {
      "How long a request may wait between two tokens.", Scope::kServer, "", "",
      [](S& s, Text v) { return SetCount(s.model.chunked_read_timeout_s, v, 1, kMaxSeconds); }},
     {"option.output_formatter", "output-formatter", "FORMAT", "by the request's \"stream\"",
-     "How answers are written, whatever the request asks for: json, jsonlines, sse.", Scope::kModel,
-     "", "", [](S& s, Text v) { return SetFormatter(s.model.output_formatter, v); }},
+     "How answers are written, whatever the request asks for: json, jsonlines, sse, 3p, 3p_stream, "
+     "none.",
+     Scope::kModel, "", "", [](S& s, Text v) { return SetFormatter(s.model.output_formatter, v); }},
+    {"option.answer_shape", "answer-shape", "SHAPE", "by engine and entry point",
+     "Which generation of DJLServing's requests and answers the model speaks: pipeline (up to "
+     "0.21), "
+     "list (0.22, 0.23), pieces (0.23, rolling batch), text (0.24 to 0.26), tokens (since 0.27), "
+     "async (since 0.33).",
+     Scope::kModel, "", "", [](S& s, Text v) { return SetAnswerShape(s.model.answer_shape, v); }},
+    {"option.tgi_compat", "tgi-compat", "BOOL", "false",
+     "Answer as Text Generation Inference does: its names, and a list around each answer.",
+     Scope::kModel, "", "", [](S& s, Text v) { return SetBool(s.model.tgi_compat, v); }},
+    {"option.enable_stateful_sessions", "enable-stateful-sessions", "BOOL", "true",
+     "Answer requests for SageMaker's stateful sessions.", Scope::kModel, "", "",
+     [](S& s, Text v) { return SetBool(s.model.stateful_sessions, v); }},
+    {"option.sessions_expiration", "sessions-expiration", "SECONDS", "1200",
+     "How long such a session lasts.", Scope::kModel, "", "",
+     [](S& s, Text v) { return SetCount(s.model.sessions_expiration_s, v, 1, kMaxSeconds); }},
     {"option.enable_streaming", "enable-streaming", "BOOL", "false",
      "Stream answers to requests that do not say whether they want it.", Scope::kModel, "", "",
      [](S& s, Text v) { return SetStreaming(s.model.enable_streaming, v); }},

@@ -1,7 +1,5 @@
-// Routes, names and content types; djl_call.cc reads the body, djl_writer.cc writes the answer.
+// Routes and names of models; prediction.cc reads a body and has it answered.
 #include "api/djl/djl.h"
-
-#include <fmt/format.h>
 
 #include <algorithm>
 #include <map>
@@ -10,11 +8,9 @@
 #include <utility>
 
 #include "api/djl/djl_answers.h"
-#include "api/djl/djl_call.h"
 #include "api/djl/djl_errors.h"
 #include "api/djl/djl_form.h"
-#include "api/djl/djl_writer.h"
-#include "api/reply.h"
+#include "api/djl/prediction.h"
 #include "base/parse/json.h"
 #include "http/encoding/form.h"
 
@@ -22,42 +18,6 @@ namespace dray::api {
 namespace {
 
 using serving::ModelRepository;
-using settings::OutputFormat;
-
-Result<GenerateCall> ReadCall(http::Request& request) {
-  const std::string* header = request.headers.Find("Content-Type");
-  const std::string type = header == nullptr ? "" : *header;
-  if (http::IsForm(type)) {
-    auto form = http::ParseForm(type, request.body);
-    if (!form.ok()) return form.status();
-    return MakeDjlFormCall(std::move(form).value());
-  }
-  // Parameters such as charset do not matter: JSON is UTF-8, and so must text be.
-  const std::string_view media = http::MediaType(type);
-  if (media.empty() || http::EqualsIgnoreCase(media, "application/json")) {
-    if (request.body.empty()) {
-      return Status(StatusCode::kInvalidArgument,
-                    "the request has no body; send {\"inputs\": \"some text\"}");
-    }
-    return ParseDjlCall(request.body);
-  }
-  if (http::EqualsIgnoreCase(media, "text/plain")) return MakeDjlTextCall(std::move(request.body));
-  return Status(
-      StatusCode::kUnsupported,
-      fmt::format("Content-Type \"{}\" is not accepted; send application/json, text/plain "
-                  "or a form",
-                  type.substr(0, 100)));
-}
-
-// Of everything in the call that can be long.
-size_t TextBytes(const GenerateCall& call) {
-  size_t bytes = 0;
-  for (const auto* texts :
-       {&call.inputs, &call.request.bad_words, &call.request.params.stop_strings}) {
-    for (const std::string& text : *texts) bytes += text.size();
-  }
-  return bytes;
-}
 
 // As DJLServing's /ping shows the state of a name. Of several versions the worst counts; so the order
 // of these is from good to bad.
@@ -103,13 +63,12 @@ class DjlService : public std::enable_shared_from_this<DjlService> {
                   const http::ResponderPtr& responder, Missing missing);
   void LoadFirst(const MissingModel& model, const std::shared_ptr<http::Request>& request,
                  const http::ResponderPtr& responder);
-  void Generate(http::Request& request, const http::ResponderPtr& responder,
-                serving::ServedModel& model) const;
 
   ModelRepository& models_;
   TaskQueue& tasks_;
   const DjlOptions options_;
   const LoadMissing load_missing_;
+  SessionTable sessions_;
 };
 
 void DjlService::Ping(const http::ResponderPtr& responder) const {
@@ -168,7 +127,9 @@ void DjlService::PredictNow(const std::shared_ptr<http::Request>& request,
       version_in_path != nullptr ? *version_in_path : FindDjlProperty(*request, "model_version");
   if (version.empty()) version = FindFormProperty(*request, "model_version");
   const auto model = models_.Find(name, version);
-  if (model.ok()) return Generate(*request, responder, **model);
+  if (model.ok()) {
+    return api::Predict(*request, responder, **model, sessions_);
+  }
   const bool unknown = std::holds_alternative<serving::ModelUnknown>(model.reason());
   if (unknown && missing == Missing::kLoad && load_missing_ != nullptr) {
     return LoadFirst({name, version, FindDjlProperty(*request, "model_url")}, request, responder);
@@ -186,39 +147,6 @@ void DjlService::LoadFirst(const MissingModel& model, const std::shared_ptr<http
     }
     self->Enqueue(request, responder, Missing::kRefuse);
   });
-}
-
-void DjlService::Generate(http::Request& request, const http::ResponderPtr& responder,
-                          serving::ServedModel& model) const {
-  auto call = ReadCall(request);
-  http::BodyLease lease = request.DropBody();
-  if (!call.ok()) {
-    DjlError error = MakeDjlError(call.status());
-    // Only a wrong Content-Type is unsupported here.
-    if (call.status().code() == StatusCode::kUnsupported) error.status = 415;
-    return SendDjlError(responder, error);
-  }
-
-  // A text is never longer than the JSON that it came in, so this only gives back.
-  lease.Resize(TextBytes(*call));
-  const serving::ModelOptions& options = model.options();
-  const bool stream = call->stream.value_or(options.stream_by_default);
-  OutputFormat format = call->output_format.value_or(options.output_format);
-  if (format == OutputFormat::kByRequest) {
-    format = stream ? OutputFormat::kJsonLines : OutputFormat::kJson;
-  }
-  if (format != OutputFormat::kJson && (call->inputs.size() > 1 || call->request.params.n > 1)) {
-    return SendDjlError(
-        responder, {400, "BadRequestException",
-                    "a streamed answer has one sequence: send one input, and neither \"n\" nor "
-                    "\"best_of\" above 1, or set \"stream\" to false"});
-  }
-  Reply::Start({.responder = responder,
-                .call = std::move(call).value(),
-                .delivery = format == OutputFormat::kJson ? Delivery::kWhole : Delivery::kStreamed,
-                .writer = MakeDjlWriter(format),
-                .text_lease = std::move(lease)},
-               model);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "api/djl/djl_body.h"
 #include "api/djl/djl_parameters.h"
 #include "base/file.h"
 #include "base/testing/source_dir.h"
@@ -14,7 +15,7 @@ namespace dray::api {
 namespace {
 
 GenerateCall Parse(std::string_view json) {
-  auto call = ParseDjlCall(json);
+  auto call = CallReader(settings::AnswerShape::kTokens, Delivery::kWhole).ReadJson(json);
   EXPECT_TRUE(call.ok()) << call.status().message();
   return call.ok() ? *call : GenerateCall{};
 }
@@ -24,7 +25,7 @@ GenerateCall With(std::string_view parameters) {
 }
 
 std::string ErrorOf(std::string_view json) {
-  const auto call = ParseDjlCall(json);
+  const auto call = CallReader(settings::AnswerShape::kTokens, Delivery::kWhole).ReadJson(json);
   EXPECT_FALSE(call.ok()) << json;
   EXPECT_EQ(call.status().code(), StatusCode::kInvalidArgument);
   return call.status().message();
@@ -45,7 +46,7 @@ TEST(DjlCallTest, DefaultsAreDjlServings) {
   EXPECT_EQ(params.n, 1);
   EXPECT_EQ(params.num_logprobs, 0);
   EXPECT_FALSE(params.prompt_logprobs.has_value());
-  EXPECT_FALSE(call.details);
+  EXPECT_FALSE(call.details.has_value());
 }
 
 TEST(DjlCallTest, ReadsEveryParameter) {
@@ -80,7 +81,7 @@ TEST(DjlCallTest, ReadsEveryParameter) {
   EXPECT_TRUE(params.ignore_eos);
   EXPECT_EQ(params.n, 3);
   EXPECT_EQ(call.num_returned, 2);
-  EXPECT_TRUE(call.details);
+  EXPECT_EQ(call.details, true);
   EXPECT_TRUE(call.return_full_text);
   EXPECT_TRUE(call.decoder_input_details);
   EXPECT_EQ(params.prompt_logprobs, 0);
@@ -157,7 +158,7 @@ TEST(DjlCallTest, RefusesWithTheFieldsName) {
             "parameter \"n\" is 3 and \"best_of\" is 2; n must be at least 1 and at most best_of");
   EXPECT_NE(ErrorWith(R"({"num_beams": 4})").find("beam search"), std::string::npos);
   EXPECT_NE(ErrorWith(R"({"top_n_tokens": -1})").find("at least 0"), std::string::npos);
-  EXPECT_NE(ErrorWith(R"({"output_formatter": "3p"})").find("json, jsonlines or sse"),
+  EXPECT_NE(ErrorWith(R"({"output_formatter": "4p"})").find("one of json, jsonlines, sse, 3p"),
             std::string::npos);
 }
 
@@ -209,9 +210,8 @@ TEST(DjlCallTest, HugeNumbersAreTakenForWhatTheyAre) {
 }
 
 // A row for each parameter, its other spellings in brackets.
-std::string DocumentationTable() {
+std::string DocumentationTable(std::span<const ParameterSpelling> spellings) {
   std::string table = "| parameter | values | default | meaning |\n| --- | --- | --- | --- |\n";
-  const auto spellings = DjlParameters();
   for (size_t i = 0; i < spellings.size(); ++i) {
     const auto& [spelling, name, default_text] = spellings[i];
     if (i > 0 && spellings[i - 1].name == name) continue;
@@ -226,21 +226,27 @@ std::string DocumentationTable() {
   return table;
 }
 
-TEST(DjlCallTest, TheDocumentationHasEveryParameterAsItIs) {
-  const auto page = ReadFile(SourceDir() / "docs/http-api.md", 1 << 20);
+void ExpectInPage(std::string_view name, const std::string& table) {
+  const auto page = ReadFile(SourceDir() / "docs" / name, 1 << 20);
   ASSERT_TRUE(page.ok()) << page.status().message();
-  const std::string table = DocumentationTable();
   EXPECT_NE(page->find("\n" + table + "\n"), std::string::npos)
-      << "docs/http-api.md lacks this table; put it there:\n"
+      << "docs/" << name << " lacks this table; put it there:\n"
       << table;
+}
+
+TEST(DjlCallTest, TheDocumentationHasEveryParameterAsItIs) {
+  ExpectInPage("http-api.md", DocumentationTable(DjlParameters()));
+  ExpectInPage("answer-shapes.md", DocumentationTable(TransformersParameters()));
 }
 
 TEST(DjlCallTest, EveryParameterOfTheTableHasASpelling) {
   for (const Parameter& parameter : ParameterTable()) {
-    const auto spellings = DjlParameters();
-    EXPECT_TRUE(std::any_of(spellings.begin(), spellings.end(), [&](const auto& spelling) {
-      return spelling.name == parameter.name;
-    })) << parameter.name;
+    const auto spells_it = [&](std::span<const ParameterSpelling> spellings) {
+      return std::any_of(spellings.begin(), spellings.end(),
+                         [&](const auto& spelling) { return spelling.name == parameter.name; });
+    };
+    EXPECT_TRUE(spells_it(DjlParameters()) || spells_it(TransformersParameters()))
+        << parameter.name;
   }
 }
 

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "api/djl/djl_call.h"
+#include "api/djl/djl_body.h"
 #include "base/parse/json.h"
 
 namespace dray::api {
@@ -13,24 +13,22 @@ namespace {
 
 using http::FormField;
 
-Status Invalid(std::string message) { return {StatusCode::kInvalidArgument, std::move(message)}; }
-
 bool IsCallField(const FormField& field) {
   return field.name == "inputs" || field.name == "parameters" || field.name == "stream";
 }
 
 // A field that holds a whole body. Its type decides; without one, what it looks like.
-Result<GenerateCall> MakeBodyCall(FormField field) {
+Result<GenerateCall> MakeBodyCall(FormField field, const CallReader& reader) {
   const std::string_view media = http::MediaType(field.content_type);
   const size_t first = field.value.find_first_not_of(" \t\r\n");
   const bool looks_like_json = first != std::string::npos && field.value[first] == '{';
   if (http::EqualsIgnoreCase(media, "application/json") || (media.empty() && looks_like_json)) {
-    return ParseDjlCall(field.value);
+    return reader.ReadJson(field.value);
   }
   if (media.empty() || http::EqualsIgnoreCase(media, "text/plain")) {
-    return MakeDjlTextCall(std::move(field.value));
+    return reader.ReadText(std::move(field.value));
   }
-  return Invalid(
+  return InvalidBody(
       fmt::format("field \"{}\" of the form is of type {}; it must be application/json "
                   "or text/plain",
                   field.name.substr(0, 100), media.substr(0, 100)));
@@ -45,19 +43,19 @@ Result<Json> MakeBody(std::vector<FormField> form) {
       inputs.Append(Json(std::move(field.value)));
     } else if (field.name == "stream") {
       if (field.value != "true" && field.value != "false") {
-        return Invalid("field \"stream\" of the form must be true or false");
+        return InvalidBody("field \"stream\" of the form must be true or false");
       }
       body.Set("stream", field.value == "true");
     } else if (field.name == "parameters") {
       auto parameters =
           Json::Parse(field.value, {.max_depth = kMaxJsonDepth, .max_values = kMaxJsonValues});
       if (!parameters.ok()) {
-        return Invalid(fmt::format("field \"parameters\" of the form is not JSON: {}",
-                                   parameters.status().message()));
+        return InvalidBody(fmt::format("field \"parameters\" of the form is not JSON: {}",
+                                       parameters.status().message()));
       }
       body.Set("parameters", std::move(parameters).value());
     } else {
-      return Invalid(
+      return InvalidBody(
           fmt::format("field \"{}\" of the form is not known; the fields are data, or "
                       "inputs, parameters, stream",
                       field.name.substr(0, 100)));
@@ -84,18 +82,21 @@ std::string FindFormProperty(const http::Request& request, std::string_view name
   return "";
 }
 
-Result<GenerateCall> MakeDjlFormCall(std::vector<FormField> form) {
+Result<GenerateCall> MakeDjlFormCall(std::vector<FormField> form, const CallReader& reader) {
   std::erase_if(form, [](const FormField& field) {
     return field.name == "model_name" || field.name == "model_version";
   });
   const auto data = std::find_if(form.begin(), form.end(),
                                  [](const FormField& field) { return field.name == "data"; });
   if (data != form.end() && form.size() > 1) {
-    return Invalid("the form has a field \"data\", which is a whole body, and others beside it");
+    return InvalidBody(
+        "the form has a field \"data\", which is a whole body, and others beside it");
   }
-  if (form.size() == 1 && !IsCallField(form.front())) return MakeBodyCall(std::move(form.front()));
+  if (form.size() == 1 && !IsCallField(form.front())) {
+    return MakeBodyCall(std::move(form.front()), reader);
+  }
   DRAY_ASSIGN_OR_RETURN(Json body, MakeBody(std::move(form)));
-  return MakeDjlCall(std::move(body));
+  return reader.ReadBody(std::move(body));
 }
 
 }  // namespace dray::api

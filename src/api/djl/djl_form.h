@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "api/call.h"
+#include "api/djl/djl_call.h"
 #include "base/status.h"
 #include "http/encoding/form.h"
 
@@ -18,6 +18,6 @@ std::string FindFormProperty(const http::Request& request, std::string_view name
 // - "data", or else the only field if it has none of the names below: a whole body, JSON or plain text;
 // - or "inputs" (several of them are a list), "parameters" as JSON, and "stream".
 // Values are moved out of `form`. kInvalidArgument names the field.
-Result<GenerateCall> MakeDjlFormCall(std::vector<http::FormField> form);
+Result<GenerateCall> MakeDjlFormCall(std::vector<http::FormField> form, const CallReader& reader);
 
 }  // namespace dray::api

@@ -42,14 +42,46 @@ constexpr ParameterSpelling kSpellings[] = {
     {"spaces_between_special_tokens", "spaces_between_special_tokens", "true"},
 };
 
+constexpr ParameterSpelling kTransformersSpellings[] = {
+    {"do_sample", "do_sample", "false; in a stream, whether there is a parameter of sampling"},
+    {"temperature", "temperature", "1"},
+    {"top_k", "top_k", "0"},
+    {"top_p", "top_p", "1"},
+    {"typical_p", "typical_p", "1"},
+    {"repetition_penalty", "repetition_penalty", "1"},
+    {"seed", "seed", "random"},
+    {"manual_seed", "seed", ""},
+    {"max_new_tokens", "max_new_tokens", "50"},
+    {"max_seq_len", "max_new_tokens", ""},
+    {"min_new_tokens", "min_new_tokens", "0"},
+    {"max_length", "max_length", ""},
+    {"stop_sequences", "stop_strings", ""},
+    {"eos_token_id", "stop_token_ids", ""},
+    {"num_return_sequences", "n", "1"},
+    {"return_full_text", "return_full_text", "true; in a stream false"},
+    {"skip_special_tokens", "skip_special_tokens", "true"},
+    {"num_beams", "num_beams", "1"},
+    {"beam_width", "num_beams", ""},
+    {"length_penalty", "length_penalty", "1"},
+    {"len_penalty", "length_penalty", ""},
+    {"early_stopping", "early_stopping", "false"},
+    {"use_cache", "use_cache", "true"},
+    {"pad_token_id", "pad_token_id", ""},
+};
+
 }  // namespace
 
 std::span<const ParameterSpelling> DjlParameters() { return kSpellings; }
+std::span<const ParameterSpelling> TransformersParameters() { return kTransformersSpellings; }
 
 std::string SpellDjlParameter(std::string_view name) {
   // Both count the likeliest tokens (DecideCounts in djl_call.cc).
   if (name == "num_logprobs") return "\"top_n_tokens\" or \"logprobs\"";
   return SpellParameter(kSpellings, name);
+}
+
+std::string SpellTransformersParameter(std::string_view name) {
+  return SpellParameter(kTransformersSpellings, name);
 }
 
 }  // namespace dray::api

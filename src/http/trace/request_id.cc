@@ -6,7 +6,6 @@
 #include <random>
 
 namespace dray::http {
-namespace {
 
 // RFC 9562, 5.4: four bits are the version, two the variant, the rest is random.
 std::string RandomUuid() {
@@ -16,8 +15,6 @@ std::string RandomUuid() {
   return fmt::format("{:08x}-{:04x}-{:04x}-{:04x}-{:012x}", high >> 32, (high >> 16) & 0xFFFF,
                      high & 0xFFFF, low >> 48, low & 0xFFFFFFFFFFFFU);
 }
-
-}  // namespace
 
 std::string RequestId(const Headers& headers, std::string_view header) {
   const std::string* const sent = headers.Find(header);

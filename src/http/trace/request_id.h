@@ -11,8 +11,10 @@ namespace dray::http {
 // An id that a client sends may have so many bytes; the rest of it is cut off.
 inline constexpr size_t kMaxRequestIdBytes = 256;
 
-// The value of the header `header`; a random UUID (version 4) if the request has no such header or an
-// empty one.
+// A random UUID, version 4.
+std::string RandomUuid();
+
+// The value of the header `header`; a RandomUuid if the request has no such header or an empty one.
 std::string RequestId(const Headers& headers, std::string_view header);
 
 }  // namespace dray::http

@@ -56,6 +56,10 @@ ModelOptions MakeModelOptions(const ModelSettings& settings, const ModelFiles& f
   options.predict_timeout = std::chrono::seconds(settings.predict_timeout_s);
   options.chunked_read_timeout = std::chrono::seconds(settings.chunked_read_timeout_s);
   options.output_format = settings.output_formatter;
+  options.answer_shape = settings.answer_shape.value_or(settings::AnswerShape::kTokens);
+  options.tgi_compat = settings.tgi_compat;
+  options.stateful_sessions = settings.stateful_sessions;
+  options.session_lifetime = std::chrono::seconds(settings.sessions_expiration_s);
   options.stream_by_default = settings.enable_streaming;
   return options;
 }

@@ -38,16 +38,27 @@ bool IsEngineKey(Text property) {
                      [&](const EngineKey& key) { return key.property == property; });
 }
 
-bool IsBuiltInHandler(Text entry_point) {
+std::string HandlerName(Text entry_point) {
   std::string name = ToLower(entry_point);
   std::replace(name.begin(), name.end(), '-', '_');
   constexpr Text kPackage = "djl_python.";
   if (name.starts_with(kPackage)) name.erase(0, kPackage.size());
-  return ListHolds(EntryPointKey().values, name);
+  return name;
+}
+
+bool IsBuiltInHandler(Text entry_point) {
+  return ListHolds(EntryPointKey().values, HandlerName(entry_point));
 }
 
 Result<EngineChoice> ChooseEngine(const std::map<std::string, ForeignValue>& given) {
   EngineChoice choice;
+  const auto value_of = [&](const char* property) {
+    const auto found = given.find(property);
+    return found == given.end() ? std::string() : found->second.value;
+  };
+  choice.answer_shape = ShapeOfHandler({.engine = value_of("engine"),
+                                        .entry_point = HandlerName(value_of("option.entryPoint")),
+                                        .rolling_batch = value_of("option.rolling_batch")});
   for (const EngineKey& key : kEngineKeys) {
     const auto found = given.find(std::string(key.property));
     if (found == given.end()) continue;

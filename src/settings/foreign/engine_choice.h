@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "settings/answers/answer_shape.h"
 
 namespace dray::settings {
 
@@ -22,6 +23,8 @@ struct EngineChoice {
   std::string note;
   // Whether option.entryPoint names a handler that is built into DJLServing.
   bool has_built_in_handler = false;
+  // What that engine's handler answered like.
+  AnswerShape answer_shape = AnswerShape::kTokens;
 };
 
 // One of the three keys, with the values that dray's engine stands in for.
@@ -33,6 +36,10 @@ struct EngineKey {
 
 std::vector<EngineKey> EngineKeys();
 bool IsEngineKey(std::string_view property);
+
+// A module's name as it is compared: without djl_python., in lower case, with underscores.
+// "djl_python.transformers-neuronx" is "transformers_neuronx".
+std::string HandlerName(std::string_view entry_point);
 
 // Whether this is a handler for language models that is built into DJLServing, in any spelling
 // ("djl_python.transformers-neuronx", "transformers_neuronx").

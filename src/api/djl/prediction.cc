@@ -1,0 +1,213 @@
+#include "api/djl/prediction.h"
+
+#include <fmt/format.h>
+
+#include <initializer_list>
+#include <utility>
+
+#include "api/djl/djl_answers.h"
+#include "api/djl/djl_body.h"
+#include "api/djl/djl_call.h"
+#include "api/djl/djl_errors.h"
+#include "api/djl/djl_form.h"
+#include "api/djl/writers/djl_writer.h"
+#include "api/reply.h"
+
+namespace dray::api {
+namespace {
+
+using serving::ModelOptions;
+using settings::AnswerShape;
+using settings::OutputFormat;
+
+bool IsText(std::string_view media) { return http::EqualsIgnoreCase(media, "text/plain"); }
+
+// Of everything in the call that can be long.
+size_t TextBytes(const GenerateCall& call) {
+  size_t bytes = 0;
+  for (const auto* texts :
+       {&call.inputs, &call.request.bad_words, &call.request.params.stop_strings}) {
+    for (const std::string& text : *texts) bytes += text.size();
+  }
+  return bytes;
+}
+
+class Predictor {
+ public:
+  Predictor(http::Request& request, const http::ResponderPtr& responder,
+            serving::ServedModel& model, SessionTable& sessions)
+      : request_(request),
+        responder_(responder),
+        model_(model),
+        options_(model.options()),
+        sessions_(sessions) {}
+
+  void Run() {
+    const std::string type = HeaderOf("Content-Type");
+    const std::string_view media = http::MediaType(type);
+    const bool is_json = media.empty() || http::EqualsIgnoreCase(media, "application/json");
+    if (!is_json && !IsText(media) && !http::IsForm(type)) return RefuseMedia(media);
+    if (is_json && options_.stateful_sessions && AnswerSessionRequest()) return;
+    const Status session = CheckSession();
+    if (!session.ok()) return Fail(session);
+    auto call = ReadCall(type);
+    lease_ = request_.DropBody();
+    if (!call.ok()) return Fail(call.status());
+    // A text is never longer than the JSON that it came in, so this only gives back.
+    lease_.Resize(TextBytes(*call));
+    Start(std::move(call).value());
+  }
+
+ private:
+  Delivery DefaultDelivery() const {
+    return options_.stream_by_default ? Delivery::kStreamed : Delivery::kWhole;
+  }
+
+  // "" if it is absent.
+  std::string HeaderOf(std::string_view name) const {
+    const std::string* const header = request_.headers.Find(name);
+    return header == nullptr ? "" : *header;
+  }
+
+  Result<GenerateCall> ReadCall(const std::string& type) {
+    const CallReader reader(options_.answer_shape, DefaultDelivery());
+    if (http::IsForm(type)) {
+      DRAY_ASSIGN_OR_RETURN(auto form, http::ParseForm(type, request_.body));
+      return MakeDjlFormCall(std::move(form), reader);
+    }
+    if (IsText(http::MediaType(type))) return reader.ReadText(std::move(request_.body));
+    if (request_.body.empty()) {
+      return InvalidBody("the request has no body; send {\"inputs\": \"some text\"}");
+    }
+    return reader.ReadJson(request_.body);
+  }
+
+  // {"requestType": "NEW_SESSION" or "CLOSE"}. False: the request is none of these.
+  bool AnswerSessionRequest() {
+    // No such request is longer, and no other request should be parsed twice.
+    constexpr size_t kMaxBytes = 1024;
+    const std::string& body = request_.body;
+    if (body.size() > kMaxBytes || body.find("\"requestType\"") == std::string::npos) return false;
+    const auto json = ParseBody(body);
+    if (!json.ok() || json->AsObject() == nullptr) return false;
+    const Json* const type = json->Find("requestType");
+    if (type == nullptr || json->Find("inputs") != nullptr) return false;
+    const std::string* const name = type->AsString();
+    if (name != nullptr && *name == kNewSession) {
+      OpenSession();
+    } else if (name != nullptr && *name == "CLOSE") {
+      CloseSession();
+    } else {
+      Fail(InvalidBody("\"requestType\" must be NEW_SESSION or CLOSE"));
+    }
+    return true;
+  }
+
+  void OpenSession() {
+    const auto session = sessions_.Create(SessionTable::Clock::now(), options_.session_lifetime);
+    if (!session.ok()) return Fail(session.status());
+    const std::string value = session->id + "; Expires=" + FormatUtc(session->expires);
+    SendResult(fmt::format("Session {} created", session->id),
+               {{kSessionHeader, value}, {kNewSessionHeader, value}});
+  }
+
+  void CloseSession() {
+    const std::string id = HeaderOf(kSessionHeader);
+    const Status closed = sessions_.Close(id);
+    if (!closed.ok()) return Fail(closed);
+    SendResult(fmt::format("Session {} closed", id), {{kClosedSessionHeader, id}});
+  }
+
+  using HeaderList = std::initializer_list<std::pair<std::string_view, std::string>>;
+  void SendResult(const std::string& result, HeaderList headers) {
+    http::Response response;
+    response.head.headers.Add("Content-Type", "application/json");
+    for (const auto& [name, value] : headers) response.head.headers.Add(std::string(name), value);
+    response.body = Json::MakeObject({{"result", result}}).Dump() + "\n";
+    responder_->Send(std::move(response));
+  }
+
+  Status CheckSession() {
+    const std::string* const id = request_.headers.Find(kSessionHeader);
+    if (id == nullptr || *id == kNewSession) return OkStatus();
+    if (!options_.stateful_sessions) {
+      return InvalidBody(
+          fmt::format("header {} is not accepted, since stateful sessions are off; "
+                      "set option.enable_stateful_sessions=true",
+                      kSessionHeader));
+    }
+    return sessions_.Find(*id, SessionTable::Clock::now());
+  }
+
+  std::unique_ptr<ReplyWriter> MakeWriter(OutputFormat format) {
+    return MakeDjlWriter(
+        {.shape = options_.answer_shape, .format = format, .tgi_compat = options_.tgi_compat});
+  }
+
+  void Fail(const Status& status) {
+    responder_->Send(MakeWriter(DefaultDelivery() == Delivery::kStreamed ||
+                                        options_.answer_shape == AnswerShape::kPieces
+                                    ? OutputFormat::kJsonLines
+                                    : OutputFormat::kJson)
+                         ->Failure(status));
+  }
+
+  void RefuseMedia(std::string_view media) {
+    SendDjlError(responder_,
+                 {415, "BadRequestException",
+                  fmt::format("Content-Type \"{}\" is not accepted; send application/json, "
+                              "text/plain or a form",
+                              media.substr(0, 100))});
+  }
+
+  // kByRequest is decided here.
+  OutputFormat FormatOf(const GenerateCall& call, Delivery delivery) const {
+    const OutputFormat format = call.output_format.value_or(options_.output_format);
+    if (format != OutputFormat::kByRequest) return format;
+    if (delivery == Delivery::kStreamed) {
+      return options_.tgi_compat ? OutputFormat::kServerSentEvents : OutputFormat::kJsonLines;
+    }
+    const bool wants_text = settings::IsOfTransformers(options_.answer_shape) &&
+                            IsText(http::MediaType(HeaderOf("Accept")));
+    return wants_text ? OutputFormat::kPlainText : OutputFormat::kJson;
+  }
+
+  void Start(GenerateCall call) {
+    const bool always_streams = options_.answer_shape == AnswerShape::kPieces;
+    const bool wants_stream = call.stream.value_or(options_.stream_by_default) || always_streams;
+    const OutputFormat format =
+        FormatOf(call, wants_stream ? Delivery::kStreamed : Delivery::kWhole);
+    const Delivery delivery = settings::IsStreamed(format).value_or(wants_stream)
+                                  ? Delivery::kStreamed
+                                  : Delivery::kWhole;
+    const bool one_input = call.inputs.size() == 1 || StreamsSeveralInputs(options_.answer_shape);
+    if (delivery == Delivery::kStreamed && (!one_input || call.request.params.n > 1)) {
+      return SendDjlError(responder_,
+                          {400, "BadRequestException",
+                           "a streamed answer has one sequence: send one input, and neither \"n\" "
+                           "nor \"best_of\" above 1, or set \"stream\" to false"});
+    }
+    Reply::Start({.responder = responder_,
+                  .call = std::move(call),
+                  .delivery = delivery,
+                  .writer = MakeWriter(format),
+                  .text_lease = std::move(lease_)},
+                 model_);
+  }
+
+  http::Request& request_;
+  const http::ResponderPtr& responder_;
+  http::BodyLease lease_;  // what the call's texts take of the server's memory for bodies
+  serving::ServedModel& model_;
+  const ModelOptions& options_;
+  SessionTable& sessions_;
+};
+
+}  // namespace
+
+void Predict(http::Request& request, const http::ResponderPtr& responder,
+             serving::ServedModel& model, SessionTable& sessions) {
+  Predictor(request, responder, model, sessions).Run();
+}
+
+}  // namespace dray::api

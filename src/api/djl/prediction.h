@@ -1,0 +1,15 @@
+// A request to a model: its body is read, and answered in the shape that the model speaks.
+#pragma once
+
+#include "api/djl/sessions.h"
+#include "http/request.h"
+#include "http/responder.h"
+#include "serving/served_model.h"
+
+namespace dray::api {
+
+// Reads and submits; the answer comes when the model has made it. The request loses its body.
+void Predict(http::Request& request, const http::ResponderPtr& responder,
+             serving::ServedModel& model, SessionTable& sessions);
+
+}  // namespace dray::api

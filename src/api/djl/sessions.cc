@@ -1,0 +1,55 @@
+#include "api/djl/sessions.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include "http/trace/request_id.h"
+
+namespace dray::api {
+namespace {
+
+Status NotFound(std::string_view id) {
+  return {StatusCode::kInvalidArgument,
+          fmt::format("session not found: {}; send {{\"requestType\": \"NEW_SESSION\"}} for one",
+                      id.substr(0, 100))};
+}
+
+}  // namespace
+
+Result<SessionTable::Session> SessionTable::Create(Clock::time_point now,
+                                                   std::chrono::seconds lifetime) {
+  const std::lock_guard lock(mutex_);
+  std::erase_if(expiry_by_id_, [now](const auto& session) { return session.second <= now; });
+  if (expiry_by_id_.size() >= kMaxSessions) {
+    return Status(
+        StatusCode::kResourceExhausted,
+        fmt::format("there are {} sessions, as many as there may be; close some, or lower "
+                    "option.sessions_expiration",
+                    kMaxSessions));
+  }
+  Session session{.id = http::RandomUuid(), .expires = now + lifetime};
+  expiry_by_id_.emplace(session.id, session.expires);
+  return session;
+}
+
+Status SessionTable::Find(std::string_view id, Clock::time_point now) {
+  const std::lock_guard lock(mutex_);
+  const auto found = expiry_by_id_.find(id);
+  if (found == expiry_by_id_.end()) return NotFound(id);
+  if (found->second <= now) expiry_by_id_.erase(found);
+  return OkStatus();
+}
+
+Status SessionTable::Close(std::string_view id) {
+  const std::lock_guard lock(mutex_);
+  const auto found = expiry_by_id_.find(id);
+  if (found == expiry_by_id_.end()) return NotFound(id);
+  expiry_by_id_.erase(found);
+  return OkStatus();
+}
+
+std::string FormatUtc(SessionTable::Clock::time_point time) {
+  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(SessionTable::Clock::to_time_t(time)));
+}
+
+}  // namespace dray::api

@@ -1,0 +1,47 @@
+#include "api/djl/writers/djl_writer.h"
+
+#include <utility>
+
+#include "api/djl/writers/writers.h"
+
+namespace dray::api {
+
+using settings::AnswerShape;
+using settings::OutputFormat;
+
+std::unique_ptr<ReplyWriter> MakeDjlWriter(DjlWriterOptions options) {
+  switch (options.format) {
+    case OutputFormat::kThirdParty:
+    case OutputFormat::kThirdPartyLines:
+      return MakeThirdPartyWriter(std::move(options));
+    case OutputFormat::kPlainText:
+      return MakePlainTextWriter(std::move(options));
+    case OutputFormat::kByRequest:
+    case OutputFormat::kJson:
+    case OutputFormat::kJsonLines:
+    case OutputFormat::kServerSentEvents:
+      break;
+  }
+  switch (options.shape) {
+    case AnswerShape::kPipeline:
+    case AnswerShape::kList:
+    case AnswerShape::kPieces:
+      return MakePieceWriter(std::move(options));
+    case AnswerShape::kText:
+      // Its whole answers are today's.
+      return options.format == OutputFormat::kJson ? MakeTokenWriter(std::move(options))
+                                                   : MakePieceWriter(std::move(options));
+    case AnswerShape::kAsync:
+      return MakeAsyncWriter(std::move(options));
+    case AnswerShape::kTokens:
+      break;
+  }
+  return MakeTokenWriter(std::move(options));
+}
+
+bool StreamsSeveralInputs(AnswerShape shape) {
+  return settings::IsOfTransformers(shape) || shape == AnswerShape::kPieces ||
+         shape == AnswerShape::kText;
+}
+
+}  // namespace dray::api

@@ -1,0 +1,26 @@
+// Answers as DJLServing's text-generation handlers of different times write them.
+#pragma once
+
+#include <memory>
+
+#include "api/reply.h"
+#include "http/response.h"
+#include "settings/answers/answer_shape.h"
+#include "settings/answers/output_format.h"
+
+namespace dray::api {
+
+struct DjlWriterOptions {
+  settings::AnswerShape shape = settings::AnswerShape::kTokens;
+  // Not kByRequest.
+  settings::OutputFormat format = settings::OutputFormat::kJson;
+  // TGI's names and its list around an answer; with AnswerShape::kTokens only.
+  bool tgi_compat = false;
+};
+
+std::unique_ptr<ReplyWriter> MakeDjlWriter(DjlWriterOptions options);
+
+// Whether the lines of a stream have a place for each of several inputs.
+bool StreamsSeveralInputs(settings::AnswerShape shape);
+
+}  // namespace dray::api

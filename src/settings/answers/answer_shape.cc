@@ -1,0 +1,43 @@
+#include "settings/answers/answer_shape.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace dray::settings {
+namespace {
+
+using std::string_view_literals::operator""sv;
+
+bool IsOneOf(std::string_view text, std::initializer_list<std::string_view> names) {
+  return std::find(names.begin(), names.end(), text) != names.end();
+}
+
+}  // namespace
+
+std::optional<AnswerShape> ParseAnswerShape(std::string_view text) {
+  static constexpr std::array kNames = {
+      std::pair{"pipeline"sv, AnswerShape::kPipeline}, std::pair{"list"sv, AnswerShape::kList},
+      std::pair{"pieces"sv, AnswerShape::kPieces},     std::pair{"text"sv, AnswerShape::kText},
+      std::pair{"tokens"sv, AnswerShape::kTokens},     std::pair{"async"sv, AnswerShape::kAsync},
+  };
+  for (const auto& [name, shape] : kNames) {
+    if (name == text) return shape;
+  }
+  return std::nullopt;
+}
+
+AnswerShape ShapeOfHandler(const HandlerChoice& choice) {
+  const std::string_view entry = choice.entry_point;
+  if (entry.starts_with("lmi_") && entry.ends_with("_async_service")) {
+    return AnswerShape::kAsync;
+  }
+  if (choice.engine == "Rubikon") return AnswerShape::kPipeline;
+  const bool of_2023 = IsOneOf(choice.engine, {"DeepSpeed", "FasterTransformer"}) ||
+                       IsOneOf(entry, {"deepspeed", "fastertransformer", "transformers_neuronx"});
+  if (!of_2023) return AnswerShape::kTokens;
+  const bool rolls = !choice.rolling_batch.empty() && choice.rolling_batch != "disable";
+  return rolls ? AnswerShape::kPieces : AnswerShape::kList;
+}
+
+}  // namespace dray::settings
