@@ -97,8 +97,8 @@ class Job {
     BindTo(rank());
   }
 
-  int rank() const { return library_->place().rank; }
-  int world() const { return library_->place().world; }
+  int rank() const { return library_->job().rank; }
+  int world() const { return library_->job().world; }
 
   // [way]: microseconds of one call; right at rank 0.
   std::map<std::string, double> Measure(int64_t count, int calls) {

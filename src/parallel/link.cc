@@ -29,9 +29,9 @@ class RingEnd {
   Status AwaitOther(int64_t messages, std::string_view what) {
     DRAY_RETURN_IF_ERROR(failure_);
     const LinkEnd other = is_sender() ? LinkEnd::kReceiver : LinkEnd::kSender;
-    const Step step = kFirstStep + static_cast<Step>(messages);
+    const Mark mark = kFirstMark + static_cast<Mark>(messages);
     const WaitOutcome outcome =
-        AwaitStep(memory_.line(other).word, step, rules_, static_cast<int64_t>(other));
+        AwaitMark(memory_.line(other).word, mark, rules_, static_cast<int64_t>(other));
     if (outcome == WaitOutcome::kReached) return OkStatus();
     if (outcome == WaitOutcome::kEnded) return failure_ = memory_.Reason();
     const int64_t rank = is_sender() ? memory_.shape().to : memory_.shape().from;

@@ -54,7 +54,7 @@ int RunCases(Communicator& rank) {
 int Cases(const Library& library) {
   MpiChannelSpec backwards = WholeJob(library);
   std::reverse(backwards.members.begin(), backwards.members.end());
-  backwards.rank = library->place().world - 1 - library->place().rank;
+  backwards.rank = library->job().world - 1 - library->job().rank;
   backwards.channel = 1;
   auto first = MakeMpiGroup({WholeJob(library), kConformanceMaxCount});
   auto second = MakeMpiGroup({backwards, kConformanceMaxCount});
@@ -93,7 +93,7 @@ int ReceiveMessages(LinkReceiver& link, int64_t count) {
 int RunLink(const Library& library) {
   const MpiLinkSpec spec{library, {.from = 0, .to = 1, .max_bytes = 100'000, .depth = 3}, 5};
   constexpr int64_t kCount = 300;
-  if (library->place().rank == 0) {
+  if (library->job().rank == 0) {
     auto link = MakeMpiSender(spec);
     return link.ok() ? SendMessages(**link, kCount) : Fail(link.status());
   }
@@ -109,7 +109,7 @@ int WaitToBeKilled() {
 int Late(const Library& library) {
   MpiChannelSpec spec = WholeJob(library);
   spec.timeout = std::chrono::milliseconds(300);
-  if (library->place().rank == 1) {
+  if (library->job().rank == 1) {
     MpiChannel channel(spec);
     while (channel.CheckEnd().ok()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     Print(fmt::format("rank 1 heard: {}", channel.CheckEnd().message()));
@@ -126,7 +126,7 @@ int Abort(const Library& library) {
   auto rank = MakeMpiGroup({WholeJob(library), 100});
   if (!rank.ok()) return Fail(rank.status());
   float x[100] = {};
-  if (library->place().rank == 1) {
+  if (library->job().rank == 1) {
     (*rank)->Abort({StatusCode::kCancelled, "enough"});
     Print(fmt::format("rank 1: {}", (*rank)->AddParts(x, 100).ToString()));
     return WaitToBeKilled();

@@ -19,8 +19,8 @@ constexpr int64_t kBytesPerWait = 8 * 1024;
 // Numbers for which another thread pays: it takes some 10 microseconds to add them, and about one
 // to start and end a region of the pool.
 constexpr int64_t kNumbersPerThread = 16 * 1024;
-// A call in one word: the step that it begins with, its kind, its count (at most 2^30).
-constexpr int kStepShift = 32;
+// A call in one word: the mark that it begins with, its kind, its count (at most 2^30).
+constexpr int kMarkShift = 32;
 constexpr int kKindShift = 31;
 constexpr uint64_t kCountMask = (uint64_t{1} << kKindShift) - 1;
 
@@ -47,25 +47,25 @@ Status MemoryCommunicator::Fail(const Status& reason) {
 Status MemoryCommunicator::BeginCall(Kind kind, int64_t count) {
   DRAY_CHECK(count >= 0 && count <= max_count());
   slot_ = kind == Kind::kGather ? 2 : buffer_;
-  call_ = static_cast<uint64_t>(step_) << kStepShift | static_cast<uint64_t>(kind) << kKindShift |
+  call_ = static_cast<uint64_t>(mark_) << kMarkShift | static_cast<uint64_t>(kind) << kKindShift |
           static_cast<uint64_t>(count);
   memory_.line(rank_.index).calls[slot_].store(call_, std::memory_order_relaxed);
   return failure_;
 }
 
-Status MemoryCommunicator::NextStep() {
-  ++step_;
+Status MemoryCommunicator::NextMark() {
+  ++mark_;
   if (Advance(memory_.line(rank_.index).word, parts_.rules.scope)) return OkStatus();
   failure_ = memory_.Reason();
   return failure_;
 }
 
-Status MemoryCommunicator::AwaitStepOf(int64_t rank, Step step) {
+Status MemoryCommunicator::AwaitMarkOf(int64_t rank, Mark mark) {
   const auto failure = [&](std::string_view what) {
     return Fail(
         {StatusCode::kUnavailable, fmt::format("rank {} of {} {}", rank, rank_.world, what)});
   };
-  switch (AwaitStep(memory_.line(rank).word, step, parts_.rules, rank)) {
+  switch (AwaitMark(memory_.line(rank).word, mark, parts_.rules, rank)) {
     case WaitOutcome::kReached:
       return OkStatus();
     case WaitOutcome::kEnded:
@@ -85,20 +85,20 @@ Status MemoryCommunicator::AwaitStepOf(int64_t rank, Step step) {
 Status MemoryCommunicator::CheckCallOf(int64_t rank) {
   const uint64_t theirs = memory_.line(rank).calls[slot_].load(std::memory_order_relaxed);
   if (theirs == call_) return OkStatus();
-  const bool same_step = theirs >> kStepShift == call_ >> kStepShift;
+  const bool same_mark = theirs >> kMarkShift == call_ >> kMarkShift;
   return Fail(
       {StatusCode::kUnavailable,
        fmt::format("rank {} of {} makes {} where rank {} makes {}: the ranks have gone apart", rank,
-                   rank_.world, same_step ? Describe(theirs) : "another call", rank_.index,
+                   rank_.world, same_mark ? Describe(theirs) : "another call", rank_.index,
                    Describe(call_))});
 }
 
 Status MemoryCommunicator::AddParts(float* x, int64_t count) {
   DRAY_RETURN_IF_ERROR(BeginCall(Kind::kSum, count));
-  DRAY_RETURN_IF_ERROR(NextStep());
+  DRAY_RETURN_IF_ERROR(NextMark());
   for (int64_t i = 1; i < rank_.world; ++i) {
     const int64_t other = (rank_.index + i) % rank_.world;
-    DRAY_RETURN_IF_ERROR(AwaitStepOf(other, step_));
+    DRAY_RETURN_IF_ERROR(AwaitMarkOf(other, mark_));
     DRAY_RETURN_IF_ERROR(CheckCallOf(other));
   }
   if (DividesSum(rank_.world, count)) {
@@ -121,11 +121,11 @@ Status MemoryCommunicator::SumByShares(float* x, int64_t count) {
     AddRange(x, from, to);
     std::copy(x + from, x + to, mine + from);
   });
-  DRAY_RETURN_IF_ERROR(NextStep());
+  DRAY_RETURN_IF_ERROR(NextMark());
   // Each rank begins with the next one's share, so they do not all read from one at a time.
   for (int64_t i = 1; i < rank_.world; ++i) {
     const int64_t other = (rank_.index + i) % rank_.world;
-    DRAY_RETURN_IF_ERROR(AwaitStepOf(other, step_));
+    DRAY_RETURN_IF_ERROR(AwaitMarkOf(other, mark_));
     const float* const theirs = memory_.part(other, buffer_);
     Divide(ShareOf(count, {other, rank_.world}),
            [&](int64_t from, int64_t to) { std::copy(theirs + from, theirs + to, x + from); });
@@ -135,17 +135,17 @@ Status MemoryCommunicator::SumByShares(float* x, int64_t count) {
 
 Status MemoryCommunicator::Gather(const float* mine, int64_t count, float* all) {
   // Rank 0 may still read the numbers that this rank gave to the last gather.
-  if (rank_.index != 0) DRAY_RETURN_IF_ERROR(AwaitStepOf(0, last_gather_));
+  if (rank_.index != 0) DRAY_RETURN_IF_ERROR(AwaitMarkOf(0, last_gather_));
   DRAY_RETURN_IF_ERROR(BeginCall(Kind::kGather, count));
   std::copy_n(mine, count, rank_.index == 0 ? all : memory_.gathered(rank_.index));
   // Rank 0's own word moves on when it has the numbers of all.
   for (int64_t other = 1; rank_.index == 0 && other < rank_.world; ++other) {
-    DRAY_RETURN_IF_ERROR(AwaitStepOf(other, step_ + 1));
+    DRAY_RETURN_IF_ERROR(AwaitMarkOf(other, mark_ + 1));
     DRAY_RETURN_IF_ERROR(CheckCallOf(other));
     std::copy_n(memory_.gathered(other), count, all + other * count);
   }
-  DRAY_RETURN_IF_ERROR(NextStep());
-  last_gather_ = step_;
+  DRAY_RETURN_IF_ERROR(NextMark());
+  last_gather_ = mark_;
   ++traffic_.gathers;
   traffic_.gather_numbers += static_cast<uint64_t>(count);
   return OkStatus();

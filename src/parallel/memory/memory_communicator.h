@@ -1,5 +1,5 @@
-// The communicator of a rank that shares memory with all others, by the one-shot or the two-step
-// sum of docs/communicators.md.
+// The communicator of a rank that shares memory with all others. docs/communicators.md describes its
+// sums and gathers.
 #pragma once
 
 #include <cstdint>
@@ -41,8 +41,8 @@ class MemoryCommunicator final : public Communicator {
   // Writes into this rank's line what its next call is.
   Status BeginCall(Kind kind, int64_t count);
   // Lets the others know that this rank's numbers are in place.
-  Status NextStep();
-  Status AwaitStepOf(int64_t rank, Step step);
+  Status NextMark();
+  Status AwaitMarkOf(int64_t rank, Mark mark);
   // Fails if the call of `rank`, which has come to this rank's present call, is another one.
   Status CheckCallOf(int64_t rank);
   // Ends the group for a reason that this rank has found.
@@ -60,8 +60,8 @@ class MemoryCommunicator final : public Communicator {
   const GroupMemory& memory_;
   const Rank rank_;
   int64_t buffer_ = 0;             // of the next sum, 0 or 1
-  Step step_ = kFirstStep;         // that this rank has come to
-  Step last_gather_ = kFirstStep;  // that rank 0 comes to when it has all numbers of the last one
+  Mark mark_ = kFirstMark;         // that this rank has come to
+  Mark last_gather_ = kFirstMark;  // that rank 0 comes to when it has all numbers of the last one
   int64_t slot_ = 0;               // of the present call in the ranks' lines
   uint64_t call_ = 0;              // what stands there
   Status failure_;                 // of a call that failed: all later ones fail alike

@@ -19,11 +19,11 @@ Status SystemRefuses(StatusCode code, std::string_view what) {
   return {code, fmt::format("{}: {}", what, std::strerror(errno))};
 }
 
-struct flock LockOf(int64_t place) {
+struct flock LockOf(int64_t seat) {
   struct flock lock = {};
   lock.l_type = F_WRLCK;
   lock.l_whence = SEEK_SET;
-  lock.l_start = place;
+  lock.l_start = seat;
   lock.l_len = 1;
   return lock;
 }
@@ -74,22 +74,22 @@ MemoryFile::~MemoryFile() {
   if (descriptor_ >= 0) ::close(descriptor_);
 }
 
-bool MemoryFile::Claim(int64_t place) const {
-  struct flock lock = LockOf(place);
+bool MemoryFile::Claim(int64_t seat) const {
+  struct flock lock = LockOf(seat);
   return ::fcntl(descriptor_, F_OFD_SETLK, &lock) == 0;
 }
 
-bool MemoryFile::IsClaimed(int64_t place) const {
-  struct flock lock = LockOf(place);
+bool MemoryFile::IsClaimed(int64_t seat) const {
+  struct flock lock = LockOf(seat);
   return ::fcntl(descriptor_, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }
 
 ClaimLiveness::ClaimLiveness(MemoryFile file, std::vector<const std::atomic<uint32_t>*> attached)
     : file_(std::move(file)), attached_(std::move(attached)) {}
 
-bool ClaimLiveness::IsGone(int64_t place) const {
-  return attached_[static_cast<size_t>(place)]->load(std::memory_order_acquire) != 0 &&
-         !file_.IsClaimed(place);
+bool ClaimLiveness::IsGone(int64_t seat) const {
+  return attached_[static_cast<size_t>(seat)]->load(std::memory_order_acquire) != 0 &&
+         !file_.IsClaimed(seat);
 }
 
 }  // namespace dray::parallel

@@ -34,12 +34,12 @@ class MemoryFile {
   int64_t size_bytes() const { return size_bytes_; }
   Result<Region> Map() const { return Region::MapShared(descriptor_, size_bytes_); }
 
-  // A process claims a place in a group, which is a number from 0, by a lock that the kernel
+  // A process claims a seat in a group, which is a number from 0, by a lock that the kernel
   // releases when the process ends in any way. False if another MemoryFile, of whatever process, has
-  // claimed the place.
-  bool Claim(int64_t place) const;
-  // Whether another MemoryFile has claimed the place.
-  bool IsClaimed(int64_t place) const;
+  // claimed the seat.
+  bool Claim(int64_t seat) const;
+  // Whether another MemoryFile has claimed the seat.
+  bool IsClaimed(int64_t seat) const;
 
  private:
   MemoryFile(int descriptor, int64_t size_bytes)
@@ -49,13 +49,14 @@ class MemoryFile {
   int64_t size_bytes_ = 0;
 };
 
-// A place is gone if it was attached, so says the memory, and is not claimed any more.
+// A seat is gone if the memory says that a process has been attached to it, and no process claims it
+// any more.
 class ClaimLiveness final : public Liveness {
  public:
-  // `attached` [places]: 1 for a place as soon as it is claimed; they outlive this object.
+  // `attached` [seats]: 1 for a seat as soon as it is claimed; they outlive this object.
   ClaimLiveness(MemoryFile file, std::vector<const std::atomic<uint32_t>*> attached);
 
-  bool IsGone(int64_t place) const override;
+  bool IsGone(int64_t seat) const override;
 
  private:
   const MemoryFile file_;

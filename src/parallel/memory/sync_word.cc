@@ -30,20 +30,20 @@ void WakeAll(SyncWord& word, FutexScope scope) {
 
 bool Ended(uint32_t value) { return (value & 1) != 0; }
 
-bool AtLeast(uint32_t value, Step step) {
-  return static_cast<int32_t>((value & ~uint32_t{1}) - step * 2) >= 0;
+bool AtLeast(uint32_t value, Mark mark) {
+  return static_cast<int32_t>((value & ~uint32_t{1}) - mark * 2) >= 0;
 }
 
-std::optional<WaitOutcome> Look(const SyncWord& word, Step step) {
+std::optional<WaitOutcome> Look(const SyncWord& word, Mark mark) {
   const uint32_t value = word.value.load(std::memory_order_acquire);
   if (Ended(value)) return WaitOutcome::kEnded;
-  if (AtLeast(value, step)) return WaitOutcome::kReached;
+  if (AtLeast(value, mark)) return WaitOutcome::kReached;
   return std::nullopt;
 }
 
-std::optional<WaitOutcome> Spin(const SyncWord& word, Step step, Clock::time_point until) {
+std::optional<WaitOutcome> Spin(const SyncWord& word, Mark mark, Clock::time_point until) {
   for (int i = 0;; ++i) {
-    if (const auto outcome = Look(word, step)) return outcome;
+    if (const auto outcome = Look(word, mark)) return outcome;
     PauseProcessor();
     if (i % kPausesPerLook == kPausesPerLook - 1 && Clock::now() > until) return std::nullopt;
   }
@@ -51,13 +51,13 @@ std::optional<WaitOutcome> Spin(const SyncWord& word, Step step, Clock::time_poi
 
 // Sleeps until the word changes, for at most `longest`; negative: without limit. A word that
 // changes between the look at it and the kernel's does not put the thread to sleep.
-void SleepOn(SyncWord& word, Step step, FutexScope scope, std::chrono::nanoseconds longest) {
+void SleepOn(SyncWord& word, Mark mark, FutexScope scope, std::chrono::nanoseconds longest) {
   timespec limit{};
   limit.tv_sec = longest.count() / 1'000'000'000;
   limit.tv_nsec = longest.count() % 1'000'000'000;
   word.sleepers.fetch_add(1, std::memory_order_seq_cst);
   const uint32_t value = word.value.load(std::memory_order_seq_cst);
-  if (!Ended(value) && !AtLeast(value, step)) {
+  if (!Ended(value) && !AtLeast(value, mark)) {
     syscall(SYS_futex, &word.value, Operation(FUTEX_WAIT, scope), value,
             longest.count() < 0 ? nullptr : &limit, nullptr, 0);
   }
@@ -68,7 +68,7 @@ void SleepOn(SyncWord& word, Step step, FutexScope scope, std::chrono::nanosecon
 
 bool Advance(SyncWord& word, FutexScope scope) {
   // Both are sequentially consistent, as is the waiter's pair in SleepOn: either this thread sees
-  // the sleeper, or the sleeper sees the new step.
+  // the sleeper, or the sleeper sees the new mark.
   const uint32_t before = word.value.fetch_add(2, std::memory_order_seq_cst);
   if (word.sleepers.load(std::memory_order_seq_cst) != 0) WakeAll(word, scope);
   return !Ended(before);
@@ -79,15 +79,11 @@ void End(SyncWord& word, FutexScope scope) {
   WakeAll(word, scope);
 }
 
-bool HasReached(const SyncWord& word, Step step) {
-  return Look(word, step) == WaitOutcome::kReached;
-}
-
-WaitOutcome AwaitStep(SyncWord& word, Step step, const WaitRules& rules, int64_t rank) {
-  if (const auto outcome = Look(word, step)) return *outcome;
+WaitOutcome AwaitMark(SyncWord& word, Mark mark, const WaitRules& rules, int64_t rank) {
+  if (const auto outcome = Look(word, mark)) return *outcome;
   const auto start = Clock::now();
   if (rules.spin.count() > 0) {
-    if (const auto outcome = Spin(word, step, start + rules.spin)) return *outcome;
+    if (const auto outcome = Spin(word, mark, start + rules.spin)) return *outcome;
   }
   const bool limited = rules.timeout.count() > 0;
   for (;;) {
@@ -96,15 +92,15 @@ WaitOutcome AwaitStep(SyncWord& word, Step step, const WaitRules& rules, int64_t
     // The word may have moved on since the last look at it, in particular if this process was
     // stopped in between.
     if (limited && longest.count() <= 0) {
-      return Look(word, step).value_or(WaitOutcome::kTimedOut);
+      return Look(word, mark).value_or(WaitOutcome::kTimedOut);
     }
     if (rules.liveness != nullptr) {
-      if (rules.liveness->IsGone(rank)) return Look(word, step).value_or(WaitOutcome::kGone);
+      if (rules.liveness->IsGone(rank)) return Look(word, mark).value_or(WaitOutcome::kGone);
       longest = limited ? std::min<std::chrono::nanoseconds>(longest, kLivenessPeriod)
                         : std::chrono::nanoseconds(kLivenessPeriod);
     }
-    SleepOn(word, step, rules.scope, longest);
-    if (const auto outcome = Look(word, step)) return *outcome;
+    SleepOn(word, mark, rules.scope, longest);
+    if (const auto outcome = Look(word, mark)) return *outcome;
   }
 }
 

@@ -1,8 +1,8 @@
 // A counter on which ranks wait for each other. It lies in memory that is private to a process or
 // shared by several, and works alike in both.
 //
-// One rank advances a word, any number of ranks wait until it has come to some step. A waiter spins
-// first and then sleeps in the kernel (futex). Any rank may end a word; then all waits for it end.
+// One rank advances a word from mark to mark; any number of ranks wait until it has come to some mark.
+// A waiter spins first and then sleeps in the kernel (futex). Any rank may end a word; then all waits for it end.
 #pragma once
 
 #include <atomic>
@@ -11,15 +11,15 @@
 
 namespace dray::parallel {
 
-// Counts from kFirstStep and wraps around. Steps are compared by their difference, which is far
+// A value of the counter. Counts from kFirstMark and wraps around. Marks are compared by their difference, which is far
 // below 2^30.
-using Step = uint32_t;
+using Mark = uint32_t;
 // A little before the counter wraps around, so that every test passes that point.
-inline constexpr Step kFirstStep = (uint32_t{1} << 31) - 100;
+inline constexpr Mark kFirstMark = (uint32_t{1} << 31) - 100;
 
 // On a cache line of its own: others spin on it.
 struct alignas(64) SyncWord {
-  std::atomic<uint32_t> value{kFirstStep * 2};  // the step * 2, + 1 if the word has ended
+  std::atomic<uint32_t> value{kFirstMark * 2};  // the mark * 2, + 1 if the word has ended
   std::atomic<uint32_t> sleepers{0};            // threads that may sleep on `value`
 };
 
@@ -43,15 +43,13 @@ struct WaitRules {
 
 enum class WaitOutcome : uint8_t { kReached, kEnded, kTimedOut, kGone };
 
-// Moves the word to its next step and wakes those who sleep on it. False if the word has ended.
+// Moves the word to its next mark and wakes those who sleep on it. False if the word has ended.
 bool Advance(SyncWord& word, FutexScope scope);
 // Ends the word for good and wakes those who sleep on it.
 void End(SyncWord& word, FutexScope scope);
-// Whether the word has come to `step`, without waiting; false if it has ended.
-bool HasReached(const SyncWord& word, Step step);
-// Waits until the word, which `rank` advances, has come to `step`. What that rank wrote before it
+// Waits until the word, which `rank` advances, has come to `mark`. What that rank wrote before it
 // advanced the word is visible then. kEnded comes before kReached.
-WaitOutcome AwaitStep(SyncWord& word, Step step, const WaitRules& rules, int64_t rank);
+WaitOutcome AwaitMark(SyncWord& word, Mark mark, const WaitRules& rules, int64_t rank);
 
 // How long waiters of a group with `threads` computing threads in all spin. 0 if there are more of
 // them than processors: then a thread that spins keeps the one that it waits for from computing.

@@ -14,7 +14,7 @@ enum : uint32_t { kDrayMpiVersion = 1 };
 enum : int32_t { kDrayMpiAnySource = -1 };
 
 // This process among those that were started together.
-struct DrayMpiPlace {
+struct DrayMpiJob {
   int32_t rank;
   int32_t world;
   int32_t local_rank;  // among those of this machine
@@ -32,7 +32,7 @@ struct DrayMpiApi {
   const char* implementation;
 
   // Starts MPI, once for the process. Collective: returns when all ranks have called it.
-  int32_t (*start)(DrayMpiPlace* place);
+  int32_t (*start)(DrayMpiJob* job);
   // Ends MPI. Waits until all ranks have called it.
   int32_t (*finish)();
   // Begins to send `bytes` (below 2^31). The memory stays as it is until the request is done. With

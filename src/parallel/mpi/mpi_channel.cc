@@ -29,7 +29,7 @@ constexpr auto kLastMessages = std::chrono::seconds(1);
 // As SpinTime of parallel/memory/sync_word.h. mpirun may bind each rank to some processors, so
 // these say nothing about the others' ranks.
 std::chrono::microseconds MpiSpinTime(const MpiChannelSpec& spec) {
-  const int64_t on_machine = spec.library->place().local_world * spec.threads_per_rank;
+  const int64_t on_machine = spec.library->job().local_world * spec.threads_per_rank;
   const bool fits =
       spec.threads_per_rank <= UsableCpuCount() && on_machine <= ::sysconf(_SC_NPROCESSORS_ONLN);
   return fits ? kSpinTime : std::chrono::microseconds(0);
@@ -54,15 +54,15 @@ Status CheckSpec(const MpiChannelSpec& spec) {
     return {StatusCode::kInvalidArgument,
             fmt::format("channel {}: it must be 0 to {}", spec.channel, kMaxMpiChannels - 1)};
   }
-  const DrayMpiPlace& place = spec.library->place();
+  const DrayMpiJob& job = spec.library->job();
   for (const int32_t member : spec.members) {
-    if (member >= 0 && member < place.world) continue;
+    if (member >= 0 && member < job.world) continue;
     return {StatusCode::kInvalidArgument,
-            fmt::format("rank {} of the job: mpirun has started 0 to {}", member, place.world - 1)};
+            fmt::format("rank {} of the job: mpirun has started 0 to {}", member, job.world - 1)};
   }
   if (spec.rank < 0 || spec.rank >= static_cast<int64_t>(spec.members.size())) {
     return {StatusCode::kInvalidArgument,
-            fmt::format("process {} of the job is no member of the group of {}", place.rank,
+            fmt::format("process {} of the job is no member of the group of {}", job.rank,
                         spec.members.size())};
   }
   return OkStatus();

@@ -217,9 +217,9 @@ bool MpiCommunicator::IsDone() {
 
 MpiChannelSpec WholeJob(std::shared_ptr<MpiLibrary> library) {
   MpiChannelSpec spec;
-  spec.members.resize(static_cast<size_t>(library->place().world));
+  spec.members.resize(static_cast<size_t>(library->job().world));
   std::iota(spec.members.begin(), spec.members.end(), 0);
-  spec.rank = library->place().rank;
+  spec.rank = library->job().rank;
   spec.library = std::move(library);
   return spec;
 }

@@ -60,7 +60,7 @@ Result<std::shared_ptr<MpiLibrary>> MpiLibrary::Open(const std::filesystem::path
                   "process");
   }
   std::shared_ptr<MpiLibrary> library(new MpiLibrary(api));
-  const Status started = library->Check(api->start(&library->place_), "MPI does not start");
+  const Status started = library->Check(api->start(&library->job_), "MPI does not start");
   if (!started.ok()) {
     library->SetFailed();
     return started;

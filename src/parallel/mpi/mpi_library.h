@@ -28,7 +28,7 @@ class MpiLibrary {
   ~MpiLibrary();
 
   const DrayMpiApi& api() const { return *api_; }
-  const DrayMpiPlace& place() const { return place_; }
+  const DrayMpiJob& job() const { return job_; }
 
   // kUnavailable with MPI's explanation if `error` is one; `what` failed.
   Status Check(int32_t error, std::string_view what) const;
@@ -39,7 +39,7 @@ class MpiLibrary {
   explicit MpiLibrary(const DrayMpiApi* api) : api_(api) {}
 
   const DrayMpiApi* api_;
-  DrayMpiPlace place_{};
+  DrayMpiJob job_{};
   std::atomic<bool> failed_{false};
 };
 

@@ -119,12 +119,12 @@ Result<EndParts> MakeParts(const MpiLinkSpec& spec, int64_t end, int64_t slots) 
                          .timeout = end == kSender ? link.send_timeout : link.receive_timeout,
                          .threads_per_rank = 1};
   DRAY_RETURN_IF_ERROR(CheckSpec(channel));
-  if (link.max_bytes > kMaxMpiBytes || channel.members[end] != spec.library->place().rank) {
+  if (link.max_bytes > kMaxMpiBytes || channel.members[end] != spec.library->job().rank) {
     return Status(
         StatusCode::kInvalidArgument,
         fmt::format("a link over MPI from rank {} to rank {} for messages of {} bytes, at "
                     "rank {} of the job: messages may have up to {}",
-                    link.from, link.to, link.max_bytes, spec.library->place().rank, kMaxMpiBytes));
+                    link.from, link.to, link.max_bytes, spec.library->job().rank, kMaxMpiBytes));
   }
   DRAY_ASSIGN_OR_RETURN(Region region, Region::Anonymous(slots * link.max_bytes));
   return EndParts{std::move(channel), MessageMemory(std::move(region), link.max_bytes)};

@@ -23,15 +23,15 @@ int32_t Store(int error, MPI_Request mpi, DrayMpiRequest* request) {
   return 0;
 }
 
-int32_t FindPlace(DrayMpiPlace* place) {
+int32_t DescribeJob(DrayMpiJob* job) {
   MPI_Comm local = MPI_COMM_NULL;
-  int error = MPI_Comm_rank(g_world, &place->rank);
-  if (error == MPI_SUCCESS) error = MPI_Comm_size(g_world, &place->world);
+  int error = MPI_Comm_rank(g_world, &job->rank);
+  if (error == MPI_SUCCESS) error = MPI_Comm_size(g_world, &job->world);
   if (error == MPI_SUCCESS) {
-    error = MPI_Comm_split_type(g_world, MPI_COMM_TYPE_SHARED, place->rank, MPI_INFO_NULL, &local);
+    error = MPI_Comm_split_type(g_world, MPI_COMM_TYPE_SHARED, job->rank, MPI_INFO_NULL, &local);
   }
-  if (error == MPI_SUCCESS) error = MPI_Comm_rank(local, &place->local_rank);
-  if (error == MPI_SUCCESS) error = MPI_Comm_size(local, &place->local_world);
+  if (error == MPI_SUCCESS) error = MPI_Comm_rank(local, &job->local_rank);
+  if (error == MPI_SUCCESS) error = MPI_Comm_size(local, &job->local_world);
   if (local != MPI_COMM_NULL) MPI_Comm_free(&local);
   return error;
 }
@@ -42,14 +42,14 @@ int32_t FindPlace(DrayMpiPlace* place) {
 // take a quarter to a half of the time that they take with Open MPI's own limit of 4 KiB.
 constexpr const char* kEagerLimit[] = {"OMPI_MCA_btl_vader_eager_limit", "135168"};
 
-int32_t Start(DrayMpiPlace* place) {
+int32_t Start(DrayMpiJob* job) {
   ::setenv(kEagerLimit[0], kEagerLimit[1], 0);  // a limit that the user has set stays
   int provided = 0;
   int error = MPI_Init_thread(nullptr, nullptr, MPI_THREAD_MULTIPLE, &provided);
   if (error == MPI_SUCCESS && provided < MPI_THREAD_MULTIPLE) error = MPI_ERR_OTHER;
   if (error == MPI_SUCCESS) error = MPI_Comm_dup(MPI_COMM_WORLD, &g_world);
   if (error == MPI_SUCCESS) error = MPI_Comm_set_errhandler(g_world, MPI_ERRORS_RETURN);
-  return error == MPI_SUCCESS ? FindPlace(place) : error;
+  return error == MPI_SUCCESS ? DescribeJob(job) : error;
 }
 
 int32_t Finish() {
