@@ -183,5 +183,35 @@ TEST(ServeStartTest, WithoutAnArgumentItServesTheStoreOfAContainer) {
       "engine=DeepSpeed, option.entryPoint=djl_python.deepspeed: dray's own engine serves");
 }
 
+// Configurations of published walk-throughs, with a small model in the place of the large one.
+TEST(ServeStartTest, PublishedConfigurationsStart) {
+  const NamedFolder store;
+  const std::string serve =
+      "env SERVING_PORT=0 TENSOR_PARALLEL_DEGREE=1 SERVING_MODEL_STORE=" + store.root().string() +
+      " '" + kDray + "' serve";
+  for (const auto& [properties, said] :
+       {std::pair<std::string, std::string>{"engine=Rubikon\n", "engine=Rubikon: dray's own"},
+        {"engine=Python\noption.entryPoint=djl_python.transformers-neuronx\n"
+         "option.n_positions=64\noption.dtype=f16\noption.model_loading_timeout=600\n",
+         "option.model_loading_timeout is \"600\", which has no effect: dray runs no Python"},
+        {"engine=MPI\noption.rolling_batch=lmi-dist\noption.max_rolling_batch_size=4\n",
+         "engine=MPI, option.rolling_batch=lmi-dist: dray's own engine serves"}}) {
+    std::ofstream(store.root() / "gpt2/serving.properties") << properties;
+    ExpectServes(serve, "gpt2", said);
+  }
+}
+
+TEST(ServeStartTest, AHandlerInPythonIsRefusedByName) {
+  const NamedFolder folder;
+  const fs::path model = folder.root() / "gpt2";
+  std::ofstream(model / "model.py") << "def handle(inputs):\n  return None\n";
+  const auto refused = RunProcess({kDray, "serve", model.string(), "--port", "0"});
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_EQ(refused.errors, "dray serve: " + (model / "model.py").string() +
+                                ": handlers in Python are not in this build; remove the file, or "
+                                "set option.entryPoint=djl_python.huggingface to serve the model "
+                                "without it\n");
+}
+
 }  // namespace
 }  // namespace dray::testing
