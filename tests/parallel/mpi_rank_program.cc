@@ -7,6 +7,8 @@
 //   link    rank 0 sends messages to rank 1, which compares them
 //   late    rank 1 does not come to a sum, of which rank 0 prints why it failed; rank 1 prints what
 //           it heard of that, and ends
+//   refusals  prints what a group and a link refuse to be, for a job of one rank
+//   again   opens the library a second time
 //   abort   rank 1 aborts the group; rank 0 prints why its sum failed, and ends
 //
 // Ends with 0, with 1 if a result is wrong, with 3 if a call failed.
@@ -18,6 +20,7 @@
 #include <cstdio>
 #include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "parallel/mpi/mpi_group.h"
@@ -136,15 +139,42 @@ int Abort(const Library& library) {
   return 3;
 }
 
+// Prints what is refused, for a job of one rank.
+int PrintRefusals(const Library& library) {
+  const auto print_group = [&](MpiChannelSpec channel, int64_t max_count) {
+    Print(MakeMpiGroup({std::move(channel), max_count}).status().ToString());
+  };
+  MpiChannelSpec spec = WholeJob(library);
+  print_group(spec, 0);
+  print_group(spec, kMaxMpiBytes / 4 + 1);
+  spec.channel = kMaxMpiChannels;
+  print_group(spec, 1);
+  spec = WholeJob(library);
+  spec.members.push_back(1);
+  print_group(spec, 1);
+  spec = WholeJob(library);
+  spec.rank = 1;
+  print_group(spec, 1);
+  const auto print_link = [&](const LinkSpec& link) {
+    Print(MakeMpiSender({library, link, 1}).status().ToString());
+  };
+  print_link({.from = 0, .to = 0, .max_bytes = 0});
+  print_link({.from = 0, .to = 1, .max_bytes = 1});
+  print_link({.from = 0, .to = 0, .max_bytes = kMaxMpiBytes + 1});
+  return 0;
+}
+
 int Run(const std::vector<std::string_view>& arguments) {
   if (arguments.size() != 3) {
-    Print("usage: mpi_rank_program LIBRARY cases|link|late|abort");
+    Print("usage: mpi_rank_program LIBRARY COMMAND");
     return 2;
   }
   auto library = MpiLibrary::Open(arguments[1]);
   if (!library.ok()) return Fail(library.status());
   if (arguments[2] == "cases") return Cases(*library);
   if (arguments[2] == "link") return RunLink(*library);
+  if (arguments[2] == "refusals") return PrintRefusals(*library);
+  if (arguments[2] == "again") return Fail(MpiLibrary::Open(arguments[1]).status());
   return arguments[2] == "late" ? Late(*library) : Abort(*library);
 }
 

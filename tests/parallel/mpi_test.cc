@@ -48,5 +48,27 @@ TEST(MpiTest, AbortEndsTheGroupAtAllRanks) {
   ExpectPrinted(job, "rank 0 again: cancelled: enough");
 }
 
+TEST(MpiTest, RefusesWhatItCannotBe) {
+  const ProcessResult job = RunJob(1, "refusals");
+  EXPECT_EQ(job.exit_code, 0) << job.errors;
+  EXPECT_EQ(job.output,
+            "invalid argument: a group whose calls have up to 0 numbers: over MPI it must be 1 to "
+            "536870911\n"
+            "invalid argument: a group whose calls have up to 536870912 numbers: over MPI it must "
+            "be 1 to 536870911\n"
+            "invalid argument: channel 4096: it must be 0 to 4095\n"
+            "invalid argument: rank 1 of the job: mpirun has started 0 to 0\n"
+            "invalid argument: process 0 of the job is no member of the group of 1\n"
+            "invalid argument: a link whose messages have up to 0 bytes: it must be 1 to "
+            "4294967296\n"
+            "invalid argument: rank 1 of the job: mpirun has started 0 to 0\n"
+            "invalid argument: a link over MPI from rank 0 to rank 0 for messages of 2147483648 "
+            "bytes, at rank 0 of the job: messages may have up to 2147483647\n");
+}
+
+TEST(MpiTest, StartsOnceInAProcess) {
+  ExpectPrinted(RunJob(1, "again"), "unsupported: MPI has been started in this process before");
+}
+
 }  // namespace
 }  // namespace dray::parallel

@@ -63,8 +63,8 @@ std::string Gather(Communicator& rank, int64_t call, int64_t count) {
   if (!status.ok()) return status.ToString();
   for (int64_t other = 0; index == 0 && other < world; ++other) {
     const std::vector<float> want = Numbers(other, call, count);
-    const std::string wrong = Compare(all.data() + other * count, want.data(), count,
-                                      fmt::format("gather of rank {}", other));
+    std::string wrong = Compare(all.data() + other * count, want.data(), count,
+                                fmt::format("gather of rank {}", other));
     if (!wrong.empty()) return wrong;
   }
   return {};
