@@ -98,6 +98,16 @@ void Connection::ProcessInput(size_t new_bytes) {
   }
 }
 
+void Connection::ContinueReading() {
+  asio::post(transport_->executor(), [self = shared_from_this()] {
+    self->Contain([&] {
+      self->ProcessInput(0);
+      self->Read();
+      self->UpdateDeadline();
+    });
+  });
+}
+
 void Connection::ReadRequest() {
   if (stage_ != Stage::kReading || input_.empty()) return;
   const bool head_was_done = parser_.head_done();
@@ -114,6 +124,7 @@ void Connection::ReadRequest() {
   // A health check has no body.
   if (admission_ == Admission::kHealthCheckOnly) return Refuse(503, kTooManyConnections);
   CheckBodyRate();
+  if (stage_ == Stage::kReading && !input_.empty()) return ContinueReading();
   if (stage_ == Stage::kReading && parser_.expects_continue() && !continue_sent_ &&
       parser_.body_bytes() == 0) {
     continue_sent_ = true;

@@ -71,6 +71,8 @@ class Connection : public TransportUser, public std::enable_shared_from_this<Con
   // no memory for that.
   void ProcessInput(size_t new_bytes);
   void ReadRequest();
+  // Goes on with input that has come, after other connections had their turn.
+  void ContinueReading();
   // Refuses a request by its head alone.
   void CheckHead();
   void CheckBodyRate();

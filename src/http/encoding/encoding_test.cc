@@ -175,6 +175,23 @@ TEST_F(CompressionTest, BombsAndDamageAreRefused) {
   EXPECT_EQ(status("plain", "identity"), 200);
 }
 
+TEST_F(CompressionTest, BodiesThatBecomeMuchMoreThanTheyWereAreRefused) {
+  Start();
+  const auto ask = [&](const std::string& body) {
+    return Ask(PostRequest("/echo", Gzip(body), "Content-Encoding: gzip\r\n"));
+  };
+  EXPECT_EQ(ask(std::string(1 << 20, 'z')).status, 200);  // up to 1 MiB, at any ratio
+  for (const size_t size : {(size_t{1} << 20) + 1, size_t{2} << 20, size_t{60} << 20}) {
+    EXPECT_EQ(ask(std::string(size, 'z')).status, 413) << size;
+  }
+  // Numbers become some five times as long, in many turns.
+  std::string numbers;
+  for (int i = 0; numbers.size() < 6'000'000; ++i) numbers += std::to_string(i) + " ";
+  const TestResponse echoed = ask(numbers);
+  EXPECT_EQ(echoed.status, 200);
+  EXPECT_TRUE(echoed.body == numbers);
+}
+
 TEST_F(CompressionTest, WhatBodiesBecomeCountsAgainstTheBudget) {
   options_.max_total_body_bytes = 500'000;
   Start();

@@ -14,6 +14,10 @@ namespace dray::http {
 namespace {
 
 constexpr size_t kMaxMethodBytes = 32;
+// What Consume makes of a compressed body at a time, about; and how much of such a body it takes in one step, which
+// becomes a thousand times as much at most.
+constexpr size_t kMaxDecodedAtOnce = size_t{1} << 20;
+constexpr size_t kMaxEncodedAtOnce = 1024;
 
 bool IsVisibleAscii(char c) { return c > ' ' && c < 0x7f; }
 
@@ -21,10 +25,12 @@ bool IsVisibleAscii(char c) { return c > ' ' && c < 0x7f; }
 
 size_t RequestParser::Consume(std::string_view bytes) {
   size_t used = 0;
+  const size_t most_decoded = request_.body.size() + kMaxDecodedAtOnce;
   while (used < bytes.size() && !done() && !failed()) {
     const std::string_view rest = bytes.substr(used);
     const bool in_data = state_ == State::kFixedBody || state_ == State::kChunkData;
     used += in_data ? ConsumeBody(rest) : ConsumeLine(rest);
+    if (decoder_ != nullptr && request_.body.size() >= most_decoded) break;
   }
   return used;
 }
@@ -313,7 +319,8 @@ void RequestParser::OnChunkSizeLine(std::string_view line) {
 }
 
 size_t RequestParser::ConsumeBody(std::string_view bytes) {
-  const auto size = static_cast<size_t>(std::min<uint64_t>(body_left_, bytes.size()));
+  auto size = static_cast<size_t>(std::min<uint64_t>(body_left_, bytes.size()));
+  if (decoder_ != nullptr) size = std::min(size, kMaxEncodedAtOnce);
   received_bytes_ += size;
   TakeBody(bytes.substr(0, size));
   if (failed()) return size;
@@ -344,6 +351,13 @@ void RequestParser::AppendToBody(std::string_view piece) {
   if (piece.size() > limits_.max_body_bytes - request_.body.size()) {
     return Fail(413, fmt::format("the body is longer than {} bytes when it is decompressed",
                                  limits_.max_body_bytes));
+  }
+  const uint64_t decoded = request_.body.size() + piece.size();
+  if (decoder_ != nullptr && decoded > limits_.decoded_bytes_at_any_ratio &&
+      decoded / limits_.max_decoded_ratio > received_bytes_) {
+    return Fail(413, fmt::format("{} bytes of the compressed body become {}, more than {} times as "
+                                 "many; send it without Content-Encoding",
+                                 received_bytes_, decoded, limits_.max_decoded_ratio));
   }
   if (!MakeRoomInBody(piece.size())) {
     return Fail(503, fmt::format("the server holds other requests' bodies of up to {} bytes, all "

@@ -29,6 +29,11 @@ struct ParserLimits {
   // Over these: 413.
   uint64_t max_body_bytes = uint64_t{64} << 20;
   size_t max_chunks = 65536;
+  // A compressed body may become so many times as long as it came, or so many bytes at any rate: 1 KB of it could
+  // become 1 MB, which costs the server a thousand times what it costs the client. Text is rarely
+  // compressed tenfold.
+  uint64_t max_decoded_ratio = 100;
+  uint64_t decoded_bytes_at_any_ratio = uint64_t{1} << 20;
   // All of a body's lines that give a chunk's size and extensions: as many chunks of 16 bytes of them.
   size_t max_chunk_lines_bytes = 1024 * 1024;
   // Over these: 400. One such line; and the parameters in the target.
@@ -42,7 +47,9 @@ class RequestParser {
   explicit RequestParser(const ParserLimits& limits, std::shared_ptr<BodyBudget> budget = nullptr)
       : limits_(limits), budget_(std::move(budget)) {}
 
-  // Takes bytes up to the end of the request or to the first error, and returns how many it took.
+  // Takes bytes up to the end of the request or to the first error, and returns how many it took. Of a compressed
+  // body it takes no more than become some MiB, which takes some ms: unless done() or failed(), call again with
+  // the rest.
   size_t Consume(std::string_view bytes);
 
   // What has been read of the request so far; its head is whole once head_done().
