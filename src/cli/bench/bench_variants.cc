@@ -57,8 +57,8 @@ std::vector<Choice> Combine(const std::vector<Choice>& choices, const std::strin
 // The demo model's files are written anew for each time that it is loaded, and exist only as long as that takes.
 Result<std::unique_ptr<engine::LoadedModel>> LoadDemo(const settings::ModelSettings& settings) {
   DRAY_ASSIGN_OR_RETURN(const DemoModel demo, DemoModel::Extract());
-  DRAY_ASSIGN_OR_RETURN(auto load, settings::MakeLoadModelOptions(settings, demo.dir()));
-  return engine::LoadModel(std::move(load));
+  DRAY_ASSIGN_OR_RETURN(const auto load, settings::MakeLoadModelOptions(settings, demo.dir()));
+  return engine::LoadModel(load);
 }
 
 Result<bench::Variant> MakeVariant(const Choice& choice) {
