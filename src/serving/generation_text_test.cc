@@ -161,6 +161,14 @@ TEST_F(GenerationTextTest, AStreamShowsWhatIsComplete) {
     EXPECT_EQ(got.lines[i], i % 3 == 2 ? "\u0F40" : "") << i;
   }
   EXPECT_EQ(got.finish, sampling::FinishReason::kLength);
+  // A character of n bytes goes out with its last one, whatever n is.
+  for (const std::string answer : {"é", "\u0F40", "😀", "\u00A0", "\U0010FFFF", "Ж"}) {
+    const Answer one = Run("A", Bytes(answer), {}, static_cast<int64_t>(3 * answer.size()));
+    ASSERT_EQ(one.lines.size(), 3 * answer.size()) << answer;
+    for (size_t i = 0; i < one.lines.size(); ++i) {
+      EXPECT_EQ(one.lines[i], i % answer.size() == answer.size() - 1 ? answer : "") << i;
+    }
+  }
   // The end in the middle of a character shows each of its bytes.
   EXPECT_EQ(Run("A", Bytes("\u0F40"), {}, 5).text, "\u0F40\uFFFD\uFFFD");
 }

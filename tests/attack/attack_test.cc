@@ -44,7 +44,8 @@ class AttackTest : public ::testing::Test {
 };
 
 TEST_F(AttackTest, NoBodyCostsMoreThanItsSize) {
-  std::vector<Attack> attacks = {ChunkAttack(10'000, 10), ChunkAttack(2'000, 1'000)};
+  std::vector<Attack> attacks = {ChunkAttack(10'000, 10), ChunkAttack(2'000, 1'000),
+                                 CompressedAttack(LongPrompt(), 4 * kBodyBytes)};
   for (const Body& body : AllBodies()) attacks.push_back(BodyAttack(body, kBodyBytes));
   const uint64_t before = target_.meter.PeakBytes();
   for (const Attack& attack : attacks) {

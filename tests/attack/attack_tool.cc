@@ -46,6 +46,7 @@ std::vector<std::string> Flags() {
 std::vector<Attack> AllAttacks(size_t body_bytes) {
   std::vector<Attack> attacks;
   for (const Body& body : AllBodies()) attacks.push_back(BodyAttack(body, body_bytes));
+  attacks.push_back(CompressedAttack(LongPrompt(), body_bytes));
   for (const size_t extension : {0, 10, 1000, 8000}) {
     attacks.push_back(ChunkAttack(60'000, extension));
   }

@@ -1,6 +1,7 @@
 #include "attack/attacks.h"
 
 #include <fmt/format.h>
+#include <zlib.h>
 
 #include <atomic>
 #include <memory>
@@ -73,6 +74,19 @@ Attack BodyAttack(const Body& body, size_t bytes) {
   return OneRequest(
       std::string(body.name),
       http::PostRequest("/invocations", body.make(bytes), "Content-Type: application/json\r\n"));
+}
+
+Attack CompressedAttack(const Body& body, size_t bytes) {
+  const std::string plain = body.make(bytes);
+  uLongf size = ::compressBound(plain.size());
+  std::string packed(size, '\0');
+  ::compress(reinterpret_cast<Bytef*>(packed.data()), &size,
+             reinterpret_cast<const Bytef*>(plain.data()), plain.size());
+  packed.resize(size);
+  return OneRequest(
+      std::string(body.name) + ", compressed",
+      http::PostRequest("/invocations", packed,
+                        "Content-Type: application/json\r\nContent-Encoding: deflate\r\n"));
 }
 
 Attack CrowdAttack(const Crowd& crowd) {

@@ -33,6 +33,9 @@ struct Attack {
 // One body.
 Attack BodyAttack(const Body& body, size_t bytes);
 
+// The same body, compressed.
+Attack CompressedAttack(const Body& body, size_t bytes);
+
 struct Crowd {
   int connections = 0;
   size_t body_bytes = 0;

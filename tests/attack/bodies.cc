@@ -85,7 +85,7 @@ std::vector<Body> Numbers() {
 
 std::vector<Body> Texts() {
   return {
-      {"a long prompt", [](size_t bytes) { return WithInput(std::string(bytes, 'a')); }},
+      LongPrompt(),
       {"a long prompt of words",
        [](size_t bytes) { return WithInput(Repeat("once upon ", bytes)); }},
       {"a long prompt of escapes",
@@ -107,6 +107,10 @@ std::vector<Body> Texts() {
 }
 
 }  // namespace
+
+Body LongPrompt() {
+  return {"a long prompt", [](size_t bytes) { return WithInput(std::string(bytes, 'a')); }};
+}
 
 std::vector<Body> AllBodies() {
   std::vector<Body> all;

@@ -16,6 +16,9 @@ struct Body {
   std::function<std::string(size_t bytes)> make;
 };
 
+// One input of the letter a.
+Body LongPrompt();
+
 // All of them, the ones first that were found to work once.
 std::vector<Body> AllBodies();
 
