@@ -101,10 +101,16 @@ Status SourceReader::ApplyConfig(const Properties& properties, Text source) {
 
 Status SourceReader::ApplyVariables(const Environment& environment,
                                     EnvironmentVariable::Strength strength) {
+  std::map<Text, Text> names;  // [property]: the last variable that set it
   for (const EnvironmentVariable& variable : EnvironmentVariables()) {
     const auto found = environment.find(std::string(variable.name));
     if (found == environment.end() || variable.strength != strength) continue;
-    BeginSource();  // of two names of a key, the later one goes over the other
+    const Text weaker = std::exchange(names[variable.property], variable.name);
+    if (!weaker.empty()) {
+      Warn(fmt::format("environment: {} goes over {}, which stands for the same key", variable.name,
+                       weaker));
+    }
+    BeginSource();
     DRAY_RETURN_IF_ERROR(Take(variable.property, found->second + std::string(variable.unit),
                               "environment: " + found->first)
                              .status());

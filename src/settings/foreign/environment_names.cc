@@ -6,16 +6,6 @@ namespace {
 using enum EnvironmentVariable::Strength;
 
 constexpr EnvironmentVariable kVariables[] = {
-    // DJLServing, which reads them if the option is absent.
-    {"TENSOR_PARALLEL_DEGREE", "option.tensor_parallel_degree", kWeak},
-    {"PIPELINE_PARALLEL_DEGREE", "option.pipeline_parallel_degree", kWeak},
-    {"MODEL_LOADING_TIMEOUT", "option.model_loading_timeout", kWeak},
-    {"PYTHON_EXECUTABLE", "option.pythonExecutable", kWeak},
-    {"MODEL_STORE", "model_store", kWeak},
-    {"DJL_ENTRY_POINT", "option.entryPoint", kWeak},
-    {"HF_REVISION", "option.revision", kWeak},
-    {"HF_TASK", "option.task", kWeak},
-    {"HF_TRUST_REMOTE_CODE", "option.trust_remote_code", kWeak},
     // Text Generation Inference, as the LMI container translates them and beyond.
     {"HF_MODEL_REVISION", "option.revision", kWeak},
     {"HF_MODEL_TRUST_REMOTE_CODE", "option.trust_remote_code", kWeak},
@@ -26,6 +16,16 @@ constexpr EnvironmentVariable kVariables[] = {
     {"SAGEMAKER_MODEL_PATH", "model_store", kWeak},
     {"SAGEMAKER_MODEL_SERVER_WORKERS", "minWorkers", kWeak},
     {"SAGEMAKER_MODEL_SERVER_WORKERS", "maxWorkers", kWeak},
+    // DJLServing, which reads them if the option is absent.
+    {"TENSOR_PARALLEL_DEGREE", "option.tensor_parallel_degree", kWeak},
+    {"PIPELINE_PARALLEL_DEGREE", "option.pipeline_parallel_degree", kWeak},
+    {"MODEL_LOADING_TIMEOUT", "option.model_loading_timeout", kWeak},
+    {"PYTHON_EXECUTABLE", "option.pythonExecutable", kWeak},
+    {"MODEL_STORE", "model_store", kWeak},
+    {"DJL_ENTRY_POINT", "option.entryPoint", kWeak},
+    {"HF_REVISION", "option.revision", kWeak},
+    {"HF_TASK", "option.task", kWeak},
+    {"HF_TRUST_REMOTE_CODE", "option.trust_remote_code", kWeak},
     // What DJLServing sets after it has read serving.properties.
     {"SAGEMAKER_NUM_MODEL_WORKERS", "minWorkers", kStrong},
     {"SAGEMAKER_NUM_MODEL_WORKERS", "maxWorkers", kStrong},

@@ -17,6 +17,7 @@ struct EnvironmentVariable {
   std::string_view unit = "";  // is written behind the value: "M" for a number of MiB
 };
 
+// Of two variables for a key the later one goes over the earlier one.
 std::span<const EnvironmentVariable> EnvironmentVariables();
 
 }  // namespace dray::settings

@@ -77,9 +77,11 @@ TEST(EnvironmentTest, NamesOfSageMakerGoOverServingProperties) {
   EXPECT_EQ(loaded.settings.model.predict_timeout_s, 30);
   EXPECT_EQ(loaded.settings.server.max_request_bytes, 6 << 20);
   EXPECT_EQ(loaded.warnings, Texts{});
-  EXPECT_EQ(Load({{"SAGEMAKER_MAX_PAYLOAD_IN_MB", "6"}, {"SAGEMAKER_MAX_REQUEST_SIZE", "77"}})
-                .settings.server.max_request_bytes,
-            77);
+  const LoadedSettings both =
+      Load({{"SAGEMAKER_MAX_PAYLOAD_IN_MB", "6"}, {"SAGEMAKER_MAX_REQUEST_SIZE", "77"}});
+  EXPECT_EQ(both.settings.server.max_request_bytes, 77);
+  EXPECT_EQ(both.warnings, Texts{"environment: SAGEMAKER_MAX_REQUEST_SIZE goes over "
+                                 "SAGEMAKER_MAX_PAYLOAD_IN_MB, which stands for the same key"});
 }
 
 TEST(EnvironmentTest, TheServersOptionsMayHaveAnyCaseAndMayBeEmpty) {

@@ -14,7 +14,6 @@ constexpr Text kNoNetwork = "dray loads local files only";
 constexpr Text kNothingSent = "dray reports to nobody";
 constexpr Text kCluster = "one process serves";
 constexpr Text kTgiLimit = "it is a limit of Text Generation Inference's requests";
-constexpr Text kMultiModel = "models are loaded at the start only";
 constexpr Text kSecure = "dray runs no code from models and loads local files only";
 
 constexpr ForeignSetting kSettings[] = {
@@ -43,7 +42,7 @@ constexpr ForeignSetting kSettings[] = {
     {"HUGGINGFACE_HUB_CACHE", "", kIgnore, kNoNetwork},
     {"TRANSFORMERS_CACHE", "", kIgnore, kNoNetwork},
     // SageMaker.
-    {"SAGEMAKER_MULTI_MODEL", "false", kWarn, kMultiModel},
+    {"SAGEMAKER_MULTI_MODEL", "", kIgnore, "models may always be registered"},
     {"SAGEMAKER_HEALTH_CHECK_OVERRIDE", "false", kWarn, "/ping says what is true"},
     {"SAGEMAKER_MODEL_SERVER_VMARGS", "", kWarn, kJava},
     {"SAGEMAKER_SECURE_MODE", "", kWarn, kSecure},
@@ -55,7 +54,7 @@ constexpr ForeignSetting kSettings[] = {
     {"SAGEMAKER_SUBMIT_DIRECTORY", "", kWarn, kPython},
     {"SAGEMAKER_BASE_DIR", "/opt/ml", kWarn, "set SERVING_MODEL_STORE"},
     {"SAGEMAKER_CONTAINER_LOG_LEVEL", "", kIgnore, "the log has one level"},
-    {"SAGEMAKER_SAFE_PORT_RANGE", "", kIgnore, "dray opens one port"},
+    {"SAGEMAKER_SAFE_PORT_RANGE", "", kIgnore, "dray opens the ports that its addresses name"},
     {"SAGEMAKER_REGION", "", kIgnore, kNoNetwork},
     {"PROCESS_AUTO_RECOVERY", "", kIgnore, kCluster},
     {"PROCESS_MAX_START_RETRIES", "", kIgnore, kCluster},
