@@ -27,7 +27,11 @@ constexpr int kMaxEndMs = 30'000;
 constexpr size_t kMaxRequestBytes = size_t{8} << 20;
 // As little as leaves room for a few bodies: 32 MiB of it are for copies.
 constexpr uint64_t kRequestMemoryBytes = uint64_t{64} << 20;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr uint64_t kSlackBytes = uint64_t{1} << 30;  // sanitizers keep freed blocks for a while
+#else
 constexpr uint64_t kSlackBytes = uint64_t{64} << 20;
+#endif
 
 // A served demo model with few connections.
 class AttackTest : public ::testing::Test {
