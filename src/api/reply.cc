@@ -102,7 +102,9 @@ void Reply::Stream(const StreamedTokens& tokens) {
   if (!std::exchange(stream_begun_, true)) {
     // The head is sent only now, so that a failure before the first token still gets its own
     // status.
-    setup_.responder->BeginStream(setup_.writer->StreamHead());
+    http::ResponseHead head = setup_.writer->StreamHead();
+    head.model_seconds = SecondsSinceStart();
+    setup_.responder->BeginStream(std::move(head));
   }
   // If the client is gone, the cancel callback does the rest.
   setup_.responder->Write(setup_.writer->StreamTokens(setup_.call, tokens));
@@ -119,7 +121,13 @@ void Reply::OnEnd(const serving::EndEvent& event) {
 
 void Reply::Finish() {
   if (setup_.delivery == Delivery::kStreamed) return setup_.responder->End();
-  setup_.responder->Send(setup_.writer->Whole(setup_.call, results_));
+  http::Response response = setup_.writer->Whole(setup_.call, results_);
+  response.head.model_seconds = SecondsSinceStart();
+  setup_.responder->Send(std::move(response));
+}
+
+double Reply::SecondsSinceStart() const {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
 }
 
 void Reply::Fail(const serving::Reason& reason) {

@@ -5,6 +5,7 @@
 // another.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -86,8 +87,11 @@ class Reply : public std::enable_shared_from_this<Reply> {
   // Answers with the reason, unless an answer has been made; gives the rest up.
   void Fail(const serving::Reason& reason);
   void CancelAll(const Status& reason);
+  // Since the call was submitted.
+  double SecondsSinceStart() const;
 
   Setup setup_;
+  const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
   std::mutex mutex_;
   std::vector<InputResult> results_;
   std::vector<std::shared_ptr<serving::Generation>> generations_;

@@ -20,6 +20,7 @@
 #include "api/djl/djl.h"
 #include "api/management/load_missing.h"
 #include "api/management/management.h"
+#include "api/metrics/metrics.h"
 #include "api/task_queue.h"
 #include "base/log.h"
 #include "cli/progress.h"
@@ -206,6 +207,7 @@ serving::ModelManager::Options MakeManagerOptions(const ResolvedModel& resolved)
 struct Routers {
   http::Router inference;
   http::Router management;
+  std::shared_ptr<api::MetricsPages> metrics;
 };
 
 Result<Routers> MakeRouters(const settings::ServerSettings& settings,
@@ -222,12 +224,15 @@ Result<Routers> MakeRouters(const settings::ServerSettings& settings,
                           .wait_model_loading = settings.wait_model_loading},
                          std::move(load_missing));
   api::RegisterManagementRoutes(routers.management, manager, repository);
+  routers.metrics = std::make_shared<api::MetricsPages>(repository);
+  if (settings.metrics_page) routers.metrics->Register(routers.management);
   return routers;
 }
 
 Result<int> Serve(const ModelArguments& arguments, std::ostream& out, std::ostream& err) {
   DRAY_ASSIGN_OR_RETURN(ResolvedModel resolved, ResolveServer(arguments));
   const settings::ServerSettings& settings = resolved.settings.server;
+  SetLogFormat(settings.log_format);
   DRAY_ASSIGN_OR_RETURN(ShutdownWait wait, ShutdownWait::Make());
   serving::ModelRepository repository;
   serving::ModelManager manager(MakeManagerOptions(resolved), repository);
@@ -241,6 +246,7 @@ Result<int> Serve(const ModelArguments& arguments, std::ostream& out, std::ostre
   auto started = http::Server::Start(std::move(options), std::move(endpoints));
   if (!started.ok()) ExitWithError(started.status(), resolved.demo, err);
   const std::unique_ptr<http::Server> server = std::move(started).value();
+  routers.metrics->SetServer(*server);
   const std::vector<settings::ListenAddress> addresses = BoundAddresses(settings, *server);
   for (const settings::ListenAddress& address : addresses) {
     LogInfo(fmt::format("listening on {}; /ping answers 503 until the models are loaded",

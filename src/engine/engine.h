@@ -6,6 +6,7 @@
 // into the engine, except Cancel.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -60,6 +61,8 @@ class EventSink {
  public:
   virtual ~EventSink() = default;
   virtual void OnEvent(Event event) = 0;
+  // The first step that computes tokens of the request begins. Called once, before the events.
+  virtual void OnStart() {}
 };
 
 // What a request may ask of this engine.
@@ -71,12 +74,25 @@ struct EngineLimits {
   int64_t cache_bytes = 0;
 };
 
+// Upper bounds of the classes by which steps are counted. One more class without a bound follows them.
+inline constexpr std::array<double, 11> kStepSizeBounds = {1,  2,   4,   8,   16,  32,
+                                                           64, 128, 256, 512, 1024};
+
+// How many sequences each step computed.
+struct StepSizes {
+  std::array<uint64_t, kStepSizeBounds.size() + 1> counts{};
+  uint64_t sum = 0;
+
+  void Add(uint64_t num_sequences);
+};
+
 struct EngineStats {
   int64_t running_sequences = 0;
   int64_t waiting_sequences = 0;
   int64_t free_blocks = 0;
   int64_t total_blocks = 0;
   uint64_t steps = 0;
+  StepSizes step_sizes;
   uint64_t prompt_tokens = 0;
   uint64_t generated_tokens = 0;
   uint64_t preemptions = 0;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <chrono>
 #include <utility>
 
@@ -147,11 +148,19 @@ bool EngineCore::SubmitStep() {
   }
   const double guess_seconds = speculator_.Draft(plan);
   if (plan.empty()) return false;
+  TellStarts(plan);
   StepInFlight& step = *steps_[num_in_flight_++];
   MakeBatch(plan, requests_, block_size_, step);
   step.guess_seconds = guess_seconds;
   runner_->Submit(step.input);
   return true;
+}
+
+void EngineCore::TellStarts(const scheduler::Plan& plan) {
+  for (const scheduler::PlanEntry& entry : plan.entries) {
+    Request& request = *requests_.Find(entry.id)->request;
+    if (!std::exchange(request.started, true)) request.sink->OnStart();
+  }
 }
 
 void EngineCore::CollectStep() {
@@ -179,6 +188,7 @@ void EngineCore::CollectStep() {
 
 void EngineCore::FinishStep(const StepInFlight& step, const StepSeconds& seconds) {
   ++counters_.steps;
+  counters_.step_sizes.Add(step.plan->entries.size());
   speculator_.Learn(*step.plan, selector_.results(), seconds);
   // Failed requests are ended only now, because the step may have had further rows of them.
   for (const auto& [id, status] : selector_.failures()) End(id, status);
@@ -223,6 +233,13 @@ void EngineCore::UpdateScheduler() {
     Request& request = requests_.Remove(ended);
     if (request.open_sequences.empty()) End(request.id, OkStatus());
   }
+}
+
+void StepSizes::Add(uint64_t num_sequences) {
+  // The bounds are the powers of two: 2^i is the i-th.
+  const auto bucket = static_cast<size_t>(std::bit_width(std::max<uint64_t>(1, num_sequences) - 1));
+  ++counts.at(std::min(bucket, counts.size() - 1));
+  sum += num_sequences;
 }
 
 EngineStats EngineCore::stats() const {

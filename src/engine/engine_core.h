@@ -69,6 +69,8 @@ class EngineCore {
   SequenceId AddSequence(Request& request, int sequence_idx, const std::vector<int32_t>& prompt);
   // Plans a step and submits it. False if there is nothing to plan.
   bool SubmitStep();
+  // Tells the sinks of requests whose first step the plan is.
+  void TellStarts(const scheduler::Plan& plan);
   void CollectStep();
   void FinishStep(const StepInFlight& step, const StepSeconds& seconds);
   void FailStep(const StepInFlight& step, const Status& status);

@@ -20,6 +20,7 @@ struct Request {
   std::shared_ptr<EventSink> sink;
   PromptEvent prompt_scores;
   int64_t num_prompt_tokens = 0;
+  bool started = false;  // a step has computed tokens of it
   std::vector<SequenceId> open_sequences;
 
   int64_t num_prompt_scores() const { return static_cast<int64_t>(prompt_scores.logprobs.size()); }

@@ -1,6 +1,7 @@
 // What goes back: a whole response, or the head of one whose body is streamed.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -17,6 +18,8 @@ struct ResponseHead {
   Headers headers;
   // kKeepAlive is a wish: the client, or the server's drain, may close all the same.
   Persistence persistence = Persistence::kKeepAlive;
+  // How much of the time until this head the model took, if one worked for it.
+  std::optional<double> model_seconds = {};
 };
 
 struct Response {

@@ -148,6 +148,7 @@ ServerStats Server::Impl::stats() const {
   ServerStats stats;
   stats.requests = state_->requests;
   stats.cancelled = state_->cancelled;
+  for (size_t i = 0; i < stats.responses.size(); ++i) stats.responses[i] = state_->responses[i];
   stats.handler_exceptions = state_->handler_exceptions;
   const std::lock_guard lock(state_->mutex);
   stats.requests_in_flight = state_->requests_in_flight;

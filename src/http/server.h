@@ -6,6 +6,7 @@
 // called from any thread.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -18,6 +19,7 @@
 #include "http/parse/request_parser.h"
 #include "http/response.h"
 #include "http/router.h"
+#include "http/trace/request_trace.h"
 
 namespace dray::http {
 
@@ -70,6 +72,9 @@ struct ServerOptions {
   // Added to every answer that has no header of the same name.
   Headers default_headers;
   RequiredKeys required_keys;
+  // Called on a server thread when an answer has been sent, or when its client has left before (status 499).
+  // May be null.
+  std::function<void(const AccessRecord& record)> on_answered;
   // The body and headers of errors that the server itself answers. `request` is null if it could
   // not be read.
   std::function<Response(int status, const std::string& message, const Request* request)>
@@ -81,6 +86,8 @@ struct ServerStats {
   int64_t requests_in_flight = 0;
   uint64_t requests = 0;
   uint64_t cancelled = 0;
+  // Answers whose head was sent, [status / 100 - 1].
+  std::array<uint64_t, 5> responses{};
   // Exceptions that escaped a handler; each is a bug.
   uint64_t handler_exceptions = 0;
 };

@@ -11,11 +11,20 @@ bool Contains(const std::vector<int32_t>& ids, int32_t id) {
   return std::find(ids.begin(), ids.end(), id) != ids.end();
 }
 
+// Of a request that ended before its sequences.
+RequestOutcome OutcomeOf(const Reason& reason) {
+  if (std::holds_alternative<TimedOut>(reason)) return RequestOutcome::kTimedOut;
+  const auto* const status = std::get_if<Status>(&reason);
+  const bool is_cancelled = status != nullptr && status->code() == StatusCode::kCancelled;
+  return is_cancelled ? RequestOutcome::kCancelled : RequestOutcome::kFailed;
+}
+
 }  // namespace
 
 Generation::Generation(Setup setup)
     : setup_(std::move(setup)),
       num_prompt_tokens_(static_cast<int64_t>(setup_.prompt.size())),
+      clock_(setup_.metrics, num_prompt_tokens_),
       num_open_(setup_.params.n),
       last_event_(Clock::now()) {
   const auto stop_text = setup_.params.include_stop_str_in_output ? sampling::StopText::kInclude
@@ -62,6 +71,7 @@ void Generation::OnToken(const engine::TokenEvent& event) {
   if (sequence.ended) return;
   const int32_t id = event.token.id;
   ++sequence.num_tokens;
+  clock_.OnToken(last_event_, sequence.last_token);
   TextToken token{.id = id,
                   .text = std::string(sequence.stop_checker.Push(sequence.stream->Push(id))),
                   .logprob = std::nullopt,
@@ -108,8 +118,11 @@ void Generation::EndSequence(int sequence_idx, sampling::FinishReason reason) {
     if (sequence.stop_checker.stopped()) out.finish = sampling::FinishReason::kStopString;
     (out.tokens.empty() ? out.tail_text : out.tokens.back().text) += tail;
   }
+  const sampling::FinishReason out_reason = *out.finish;
   Deliver(std::move(out));
   if (--num_open_ > 0) return;
+  clock_.OnEnd(out_reason == sampling::FinishReason::kLength ? RequestOutcome::kLength
+                                                             : RequestOutcome::kStop);
   Deliver(EndEvent{});
   finished_ = true;
   setup_.sink.reset();
@@ -129,6 +142,7 @@ void Generation::OnRequestEnd(const engine::RequestEndEvent& event) {
   }
   setup_.ticket = {};
   if (finished_) return;
+  clock_.OnEnd(OutcomeOf(reason));
   if (event.status.ok()) {
     reason = Status(StatusCode::kInternal, "the engine ended a request before its sequences");
   }

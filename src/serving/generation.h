@@ -16,6 +16,7 @@
 #include "sampling/stop_checker.h"
 #include "sampling/token_result.h"
 #include "serving/admission.h"
+#include "serving/model_metrics.h"
 #include "serving/reasons.h"
 #include "serving/text_codec.h"
 #include "serving/text_events.h"
@@ -35,17 +36,20 @@ class Generation final : public engine::EventSink {
     std::vector<int32_t> eos_token_ids;
     // The place that the model gave this request, until it is over.
     Admission::Ticket ticket;
+    // Where what the request takes is counted; may be null. Outlives the engine.
+    ModelMetrics* metrics = nullptr;
   };
   explicit Generation(Setup setup);
+  using Clock = std::chrono::steady_clock;
 
   void OnEvent(engine::Event event) override;
+  void OnStart() override { clock_.OnStart(Clock::now()); }
 
   // The engine took the request under this id.
   void SetId(RequestId id);
   // Ends the request soon; its EndEvent carries `reason`. Nothing happens if it is over already.
   void Cancel(Reason reason);
 
-  using Clock = std::chrono::steady_clock;
   // Cancels the request if it has had no event for the limit: before the first event, or between
   // two.
   void CancelIfLate(Clock::time_point now, std::chrono::milliseconds first_limit,
@@ -62,6 +66,7 @@ class Generation final : public engine::EventSink {
     // The last token, if it may be the sequence's last: then it must go out together with the end.
     std::vector<TextToken> held = {};
     bool ended = false;
+    Clock::time_point last_token = {};
   };
 
   void OnPrompt(const engine::PromptEvent& event);
@@ -76,6 +81,7 @@ class Generation final : public engine::EventSink {
   // Constant after construction, except that the engine's thread releases `sink` at the end.
   Setup setup_;
   const int64_t num_prompt_tokens_;
+  RequestClock clock_;
   std::vector<SequenceText> sequences_;
   int64_t num_open_ = 0;
   bool finished_ = false;

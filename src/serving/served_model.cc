@@ -43,6 +43,16 @@ OrReason<Admission::Ticket> ServedModel::Admit() {
 
 OrReason<std::shared_ptr<Generation>> ServedModel::Submit(const TextRequest& request,
                                                           std::shared_ptr<TextSink> sink) {
+  auto generation = TrySubmit(request, std::move(sink));
+  if (!generation.ok()) {
+    const bool is_full = std::holds_alternative<QueueFull>(generation.reason());
+    ++(is_full ? metrics_.refused_queue_full : metrics_.refused_other);
+  }
+  return generation;
+}
+
+OrReason<std::shared_ptr<Generation>> ServedModel::TrySubmit(const TextRequest& request,
+                                                             std::shared_ptr<TextSink> sink) {
   auto ticket = Admit();
   if (!ticket.ok()) return ticket.reason();
   auto prepared =
@@ -58,6 +68,7 @@ OrReason<std::shared_ptr<Generation>> ServedModel::Submit(const TextRequest& req
       .special_tokens = request.special_tokens,
       .eos_token_ids = options_.eos_token_ids,
       .ticket = std::move(*ticket),
+      .metrics = &metrics_,
   });
   const auto id = engine_->Submit(std::move(*prepared), generation);
   if (!id.ok()) return Reason(id.status());

@@ -17,6 +17,7 @@
 #include "engine/engine.h"
 #include "serving/admission.h"
 #include "serving/generation.h"
+#include "serving/model_metrics.h"
 #include "serving/reasons.h"
 #include "serving/text_codec.h"
 #include "serving/text_events.h"
@@ -99,6 +100,7 @@ class ServedModel {
 
   const ModelOptions& options() const { return options_; }
   WorkerGroupStatus workers() const;
+  const ModelMetrics& metrics() const { return metrics_; }
   engine::EngineStats stats() const { return engine_->stats(); }
   engine::EngineLimits limits() const { return engine_->limits(); }
 
@@ -107,7 +109,12 @@ class ServedModel {
   // The watcher's thread.
   void Watch();
 
+  // Accepts or refuses, without counting what was refused.
+  OrReason<std::shared_ptr<Generation>> TrySubmit(const TextRequest& request,
+                                                  std::shared_ptr<TextSink> sink);
+
   const ModelOptions options_;
+  ModelMetrics metrics_;
   Admission admission_;
   const std::unique_ptr<TextCodec> codec_;
   std::unique_ptr<engine::Engine> engine_;

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "base/log.h"
 #include "engine/engine_options.h"
 #include "settings/answers/answer_shape.h"
 #include "settings/answers/output_format.h"
@@ -46,6 +47,9 @@ struct ServerSettings {
   CorsSettings cors;
   KeySettings inference_keys;
   KeySettings management_keys;
+  bool metrics_page = true;
+  bool access_log = false;
+  LogFormat log_format = LogFormat::kText;
   int64_t http_threads = 2;
   int64_t max_connections = 1024;
   int64_t max_request_bytes = int64_t{64} << 20;

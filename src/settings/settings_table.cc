@@ -48,6 +48,12 @@ Status SetPort(S& settings, Text text) {
   return OkStatus();
 }
 
+Status SetLogFormatOf(LogFormat& out, Text text) {
+  if (text != "text" && text != "json") return MustBe("it must be text or json");
+  out = text == "json" ? LogFormat::kJson : LogFormat::kText;
+  return OkStatus();
+}
+
 Status SetKeystoreType(S&, Text text) {
   if (text == "PKCS12" || text == "pkcs12") return OkStatus();
   return MustBe(
@@ -269,6 +275,15 @@ constexpr Setting kSettings[] = {
     {"cors_allowed_headers", "cors-allowed-headers", "LIST", "",
      "Sent with every answer as Access-Control-Allow-Headers.", Scope::kServer, "", "",
      [](S& s, Text v) { return SetText(s.server.cors.allowed_headers, v); }},
+    {"prometheus", "prometheus", "BOOL", "true",
+     "Answer /metrics and /server/metrics, in the text format of Prometheus.", Scope::kServer, "",
+     "", [](S& s, Text v) { return SetBool(s.server.metrics_page, v); }},
+    {"access_log", "access-log", "BOOL", "false",
+     "Log a line for each request: client, request line, status and milliseconds.", Scope::kServer,
+     "", "", [](S& s, Text v) { return SetBool(s.server.access_log, v); }},
+    {"log_format", "log-format", "FORMAT", "text",
+     "How the log is written: text, or json with one object in each line.", Scope::kServer, "", "",
+     [](S& s, Text v) { return SetLogFormatOf(s.server.log_format, v); }},
     {"number_of_netty_threads", "http-threads", "N", "0",
      "Threads that read requests and write answers; 0: two.", Scope::kServer, "", "",
      SetHttpThreads},

@@ -44,9 +44,8 @@ class DjlTest : public testing::Test {
     options.make_error = [](int status, const std::string& message, const http::Request*) {
       return MakeDjlServerError(status, message);
     };
-    http::Router router;
-    RegisterDjlRoutes(router, models_, tasks_, djl_);
-    auto server = http::Server::Start(options, {{.port = 0, .router = std::move(router)}});
+    RegisterDjlRoutes(router_, models_, tasks_, djl_);
+    auto server = http::Server::Start(options, {{.port = 0, .router = std::move(router_)}});
     ASSERT_TRUE(server.ok()) << server.status().message();
     server_ = std::move(server).value();
   }
@@ -73,6 +72,8 @@ class DjlTest : public testing::Test {
   }
 
   DjlOptions djl_;
+  // Further routes may be added before Serve.
+  http::Router router_;
   http::ServerOptions http_;
   std::string request_id_header_ = "x-request-id";
   serving::ModelRepository models_;

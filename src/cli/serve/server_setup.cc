@@ -13,6 +13,8 @@
 #include "api/task_queue.h"
 #include "base/checked_math.h"
 #include "base/file.h"
+#include "base/log.h"
+#include "base/parse/json.h"
 #include "http/auth/api_keys.h"
 #include "http/transport/tls_context.h"
 
@@ -97,6 +99,22 @@ std::optional<ListenAddress> OwnManagementAddress(const settings::ServerSettings
   return settings.management_address;
 }
 
+void LogAccess(const http::AccessRecord& record) {
+  const http::RequestTrace& request = record.request;
+  Json fields = Json::MakeObject({{"client", record.client},
+                                  {"method", request.method},
+                                  {"target", request.target},
+                                  {"status", request.status},
+                                  {"seconds", record.time.count()},
+                                  {"request_id", request.id}});
+  if (request.model_seconds) fields.Set("model_seconds", *request.model_seconds);
+  if (request.context) {
+    fields.Set("trace_id", request.context->trace_id);
+    fields.Set("span_id", request.context->span_id);
+  }
+  LogInfo(AccessLine(record), fields);
+}
+
 }  // namespace
 
 Result<http::ServerOptions> MakeServerOptions(const settings::ServerSettings& settings) {
@@ -112,6 +130,7 @@ Result<http::ServerOptions> MakeServerOptions(const settings::ServerSettings& se
   options.default_headers = DefaultHeaders(settings.cors);
   DRAY_ASSIGN_OR_RETURN(options.required_keys.ordinary, ReadKeys(settings.inference_keys));
   DRAY_ASSIGN_OR_RETURN(options.required_keys.management, ReadKeys(settings.management_keys));
+  if (settings.access_log) options.on_answered = LogAccess;
   options.make_error = [](int status, const std::string& message, const http::Request*) {
     return api::MakeDjlServerError(status, message);
   };

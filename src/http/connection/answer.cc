@@ -1,5 +1,6 @@
 // Sending answers, and the end of a connection. Apart from connection.cc because handlers answer at any time,
 // from any thread: everything here begins with a post to the connection's strand.
+#include <algorithm>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/post.hpp>
 #include <utility>
@@ -80,12 +81,21 @@ void Connection::PostStop() {
   });
 }
 
-void Connection::CompleteHead(ResponseHead& head) const {
-  const auto add = [&head](const std::string& name, const std::string& value) {
+void Connection::CompleteHead(ResponseHead& head) {
+  AddTraceHeaders(trace_, head);
+  for (const auto& [name, value] : server_->options.default_headers.fields()) {
     if (head.headers.Find(name) == nullptr) head.headers.Add(name, value);
-  };
-  if (!request_id_.empty()) add("x-request-id", request_id_);
-  for (const auto& [name, value] : server_->options.default_headers.fields()) add(name, value);
+  }
+  ++server_->responses.at(static_cast<size_t>(std::clamp(head.status / 100, 1, 5) - 1));
+}
+
+void Connection::ReportAnswer() {
+  const auto& on_answered = server_->options.on_answered;
+  if (on_answered && trace_.status != 0) {
+    const auto time = Clock::now() - trace_.start;
+    on_answered({.client = transport_->peer(), .request = std::move(trace_), .time = time});
+  }
+  trace_ = {};
 }
 
 void Connection::QueueHead(ResponseHead head) {
@@ -160,6 +170,7 @@ void Connection::Advance(const boost::system::error_code& error, size_t size) {
 
 void Connection::OnFlushed() {
   FinishExchange(Exchange::Outcome::kSent);
+  ReportAnswer();
   // A connection that waits for its next request does not keep the memory of its last answer.
   std::string().swap(writing_);
   if (close_after_) return Linger();
@@ -192,7 +203,10 @@ void Connection::Close() {
   if (stage_ == Stage::kClosed) return;
   stage_ = Stage::kClosed;
   parser_.Reset();
+  // As nginx has it: the client has left.
+  if (in_exchange_) trace_.status = 499;
   FinishExchange(Exchange::Outcome::kCancelled);
+  ReportAnswer();
   transport_->Close();
   timer_.cancel();
 }

@@ -11,7 +11,6 @@
 
 #include "base/log.h"
 #include "http/auth/api_keys.h"
-#include "http/trace/request_id.h"
 
 namespace dray::http {
 namespace {
@@ -158,7 +157,7 @@ void Connection::CheckBodyRate() {
 }
 
 void Connection::Refuse(int status, const std::string& message) {
-  SetRequestId(parser_.request().headers);
+  BeginTrace();
   accepted_coding_ = ContentCoding::kIdentity;
   // The request's memory is free from here on, not only when the client has read the answer.
   parser_.Reset();
@@ -170,18 +169,18 @@ void Connection::Refuse(int status, const std::string& message) {
   QueueResponse(std::move(response));
 }
 
-void Connection::SetRequestId(const Headers& headers) {
-  const std::string& header = server_->options.request_id_header;
-  if (!header.empty()) request_id_ = RequestId(headers, header);
+void Connection::BeginTrace() {
+  const auto start = parser_.head_done() ? body_start_ : request_start_;
+  trace_ = MakeRequestTrace(parser_.request(), server_->options.request_id_header, start);
 }
 
 void Connection::Dispatch() {
   close_after_ = !parser_.keep_alive() || admission_ == Admission::kHealthCheckOnly;
   continue_sent_ = false;
   first_request_ = false;
+  BeginTrace();
   Request request = parser_.Take();
-  SetRequestId(request.headers);
-  request.id = request_id_;
+  request.id = trace_.id;
   accepted_coding_ = ChooseCoding(request.headers);
   head_request_ = request.method == "HEAD";
   minor_version_ = request.minor_version;

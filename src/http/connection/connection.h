@@ -80,10 +80,13 @@ class Connection : public TransportUser, public std::enable_shared_from_this<Con
   void CallHandler(Request request);
   void RunHandler(const Handler& handler, Request request);
   void Refuse(int status, const std::string& message);
-  void SetRequestId(const Headers& headers);
+  // Remembers what is known of the request that the parser reads.
+  void BeginTrace();
 
-  // Adds the headers that all answers of the server have.
-  void CompleteHead(ResponseHead& head) const;
+  // Adds the headers that all answers of the server have, and counts the answer.
+  void CompleteHead(ResponseHead& head);
+  // Tells the server's access log that the answer is over.
+  void ReportAnswer();
   void QueueResponse(Response response);
   void QueueHead(ResponseHead head);
   void QueueEnd();
@@ -147,8 +150,8 @@ class Connection : public TransportUser, public std::enable_shared_from_this<Con
   uint64_t exchange_id_ = 0;
   bool in_exchange_ = false;
   std::weak_ptr<Exchange> exchange_;
-  // Of the current request, or the last one; "" if the server gives requests no ids.
-  std::string request_id_;
+  // Of the current request, or the last one.
+  RequestTrace trace_;
   // Of the current request: what its client wants.
   ContentCoding accepted_coding_ = ContentCoding::kIdentity;
   bool head_queued_ = false;

@@ -1,6 +1,7 @@
 // What the connections of one server share.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
@@ -24,6 +25,8 @@ struct ServerState {
   std::atomic<uint64_t> requests{0};
   std::atomic<uint64_t> cancelled{0};
   std::atomic<uint64_t> handler_exceptions{0};
+  // [status / 100 - 1]
+  std::array<std::atomic<uint64_t>, 5> responses{};
   // Set by the server's start.
   std::shared_ptr<BodyBudget> body_budget;
 

@@ -107,7 +107,6 @@ constexpr Row kRows[] = {
     {"use_native_io", "", Otherwise::kWarn, kServer},
     {"io_ratio", "", Otherwise::kWarn, kServer},
     {"features", "", Otherwise::kWarn, kServer},
-    {"prometheus", "false", Otherwise::kWarn, "there is no metrics page in this build"},
     {"opts", "", Otherwise::kWarn, "dray runs on no Java machine"},
     {"rolling_batch_buffer", "", Otherwise::kWarn, kBatching},
     {"fail_fast", "false", Otherwise::kWarn, kServer},
