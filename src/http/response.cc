@@ -42,16 +42,17 @@ constexpr StatusName kStatusNames[] = {
     {507, "Insufficient Storage"},
 };
 
+void AppendClean(std::string& out, std::string_view text) {
+  std::transform(text.begin(), text.end(), std::back_inserter(out), [](char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    return (byte < 0x20 && c != '\t') || byte == 0x7f ? ' ' : c;
+  });
+}
+
 void AppendLine(std::string& out, std::string_view name, std::string_view value) {
-  const auto append = [&out](std::string_view text) {
-    std::transform(text.begin(), text.end(), std::back_inserter(out), [](char c) {
-      const auto byte = static_cast<unsigned char>(c);
-      return (byte < 0x20 && c != '\t') || byte == 0x7f ? ' ' : c;
-    });
-  };
-  append(name);
+  AppendClean(out, name);
   out += ": ";
-  append(value);
+  AppendClean(out, value);
   out += "\r\n";
 }
 
@@ -65,7 +66,9 @@ std::string_view ReasonPhrase(int status) {
 }
 
 std::string SerializeHead(const ResponseHead& head, BodyFraming framing, size_t body_bytes) {
-  std::string out = fmt::format("HTTP/1.1 {} {}\r\n", head.status, ReasonPhrase(head.status));
+  std::string out = fmt::format("HTTP/1.1 {} ", head.status);
+  AppendClean(out, head.reason.empty() ? ReasonPhrase(head.status) : std::string_view(head.reason));
+  out += "\r\n";
   for (const auto& [name, value] : head.headers.fields()) AppendLine(out, name, value);
   // A 204 has no body, and must not speak of one.
   if (head.status != 204 && framing == BodyFraming::kLength) {

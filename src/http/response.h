@@ -14,6 +14,8 @@ enum class Persistence { kKeepAlive, kClose };
 
 struct ResponseHead {
   int status = 200;
+  // The phrase behind the status; "": the status's own.
+  std::string reason = {};
   // Without Content-Length, Transfer-Encoding and Connection, which the server adds.
   Headers headers;
   // kKeepAlive is a wish: the client, or the server's drain, may close all the same.

@@ -16,7 +16,7 @@
 #include "sampling/stop_checker.h"
 #include "sampling/token_result.h"
 #include "serving/admission.h"
-#include "serving/model_metrics.h"
+#include "serving/metrics/model_metrics.h"
 #include "serving/reasons.h"
 #include "serving/text_codec.h"
 #include "serving/text_events.h"

@@ -17,7 +17,7 @@
 #include "engine/engine.h"
 #include "serving/admission.h"
 #include "serving/generation.h"
-#include "serving/model_metrics.h"
+#include "serving/metrics/model_metrics.h"
 #include "serving/reasons.h"
 #include "serving/text_codec.h"
 #include "serving/text_events.h"

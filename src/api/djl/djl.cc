@@ -10,6 +10,7 @@
 #include "api/djl/djl_answers.h"
 #include "api/djl/djl_errors.h"
 #include "api/djl/djl_form.h"
+#include "api/djl/djl_paging.h"
 #include "api/djl/prediction.h"
 #include "base/parse/json.h"
 #include "http/encoding/form.h"
@@ -161,7 +162,10 @@ void RegisterDjlRoutes(http::Router& router, ModelRepository& models, TaskQueue&
   const auto describe = [](const http::Request&, const http::ResponderPtr& responder) {
     SendDjlJson(responder, 200, Json::MakeObject());
   };
-  const auto predict = [service](http::Request request, http::ResponderPtr responder) {
+  const auto pages = std::make_shared<PageStore>(PageStore::Limits());
+  const auto predict = [service, pages](http::Request request, http::ResponderPtr responder) {
+    responder = TakePaging(*pages, request, std::move(responder));
+    if (responder == nullptr) return;
     service->Predict(std::make_shared<http::Request>(std::move(request)), std::move(responder));
   };
   router.Add("*", "/ping", ping, http::RouteKind::kHealthCheck);

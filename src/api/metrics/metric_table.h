@@ -13,7 +13,7 @@
 #include "base/metrics/histogram.h"
 #include "engine/engine.h"
 #include "http/server.h"
-#include "serving/model_metrics.h"
+#include "serving/metrics/model_metrics.h"
 
 namespace dray::api {
 

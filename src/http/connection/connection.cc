@@ -133,10 +133,11 @@ void Connection::ReadRequest() {
 }
 
 void Connection::CheckHead() {
+  const RequiredKeys& required = server_->options.required_keys;
+  if (required.ordinary == nullptr && required.management == nullptr) return;
   // A stranger's body is not even read.
   const Request& head = parser_.request();
   const Router::Match match = endpoint_.router.Find(head.method, head.path);
-  const RequiredKeys& required = server_->options.required_keys;
   const auto& keys = match.kind == RouteKind::kManagement ? required.management : required.ordinary;
   if (keys == nullptr || match.kind == RouteKind::kHealthCheck) return;
   if (!keys->Accepts(head.headers)) Refuse(401, kNoKey);

@@ -24,14 +24,13 @@ TEST(TraceContextTest, GoesOnWithAPartOfItsOwn) {
 }
 
 TEST(TraceContextTest, WhatIsNoContextIsIgnored) {
-  for (const char* wrong :
-       {"", "00", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-0",
-        "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more",
-        "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-        "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
-        "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
-        "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
-        "00_4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}) {
+  for (const char* wrong : {"", "00", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-0",
+                            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more",
+                            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+                            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+                            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+                            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+                            "00_4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}) {
     EXPECT_FALSE(ContinueTrace(wrong)) << wrong;
   }
 }
@@ -74,8 +73,7 @@ TEST_F(TraceTest, AnswersCarryTheRequestsNames) {
   TestResponse response =
       Ask("/hello", fmt::format("X-Request-Id: 17\r\ntraceparent: {}\r\n", kParent));
   EXPECT_EQ(response.Header("x-request-id"), "17");
-  EXPECT_EQ(response.Header("traceparent").substr(0, 36),
-            "00-4bf92f3577b34da6a3ce929d0e0e4736-");
+  EXPECT_EQ(response.Header("traceparent").substr(0, 36), "00-4bf92f3577b34da6a3ce929d0e0e4736-");
   EXPECT_EQ(response.Header("Server-Timing"), "(none)");
   response = Ask("/hello", "traceparent: none\r\n");
   EXPECT_EQ(response.Header("x-request-id").size(), 36U);
@@ -86,8 +84,9 @@ TEST_F(TraceTest, AnswersCarryTheRequestsNames) {
 
 TEST_F(TraceTest, TimingIsToldIfTheClientAsks) {
   Start();
-  EXPECT_EQ(Ask("/hello", "x-server-timing: true\r\n").Header("Server-Timing").rfind("total;dur=", 0),
-            0U);
+  EXPECT_EQ(
+      Ask("/hello", "x-server-timing: true\r\n").Header("Server-Timing").rfind("total;dur=", 0),
+      0U);
   EXPECT_EQ(Ask("/model", "x-server-timing: true\r\n")
                 .Header("Server-Timing")
                 .rfind("model;dur=0.000, overhead;dur=", 0),

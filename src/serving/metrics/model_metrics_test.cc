@@ -1,4 +1,4 @@
-#include "serving/model_metrics.h"
+#include "serving/metrics/model_metrics.h"
 
 #include <gtest/gtest.h>
 

@@ -1,0 +1,48 @@
+// `dray serve demo` as a process of its own, on a free port.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <charconv>
+#include <csignal>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "testing/process.h"
+
+namespace dray::testing {
+
+class DemoProcess {
+ public:
+  // `flags` are further ones of `dray serve`. DRAY_PROGRAM is defined by the test's CMake target.
+  explicit DemoProcess(const std::vector<std::string>& flags) : process_(Command(flags)) {
+    const auto line = process_.ReadUntil("serving demo on http://");
+    EXPECT_TRUE(line) << process_.output();
+    if (!line) return;
+    const size_t colon = line->rfind(':');
+    std::from_chars(line->data() + colon + 1, line->data() + line->size(), port_);
+  }
+
+  uint16_t port() const { return port_; }
+  // All output so far.
+  const std::string& output() const { return process_.output(); }
+  // Ends it in order; its exit code.
+  int Stop() {
+    process_.Signal(SIGTERM);
+    return process_.Wait();
+  }
+
+ private:
+  static std::vector<std::string> Command(const std::vector<std::string>& flags) {
+    std::vector<std::string> command = {DRAY_PROGRAM, "serve",     "demo", "--port",
+                                        "0",          "--threads", "1"};
+    command.insert(command.end(), flags.begin(), flags.end());
+    return command;
+  }
+
+  Process process_;
+  uint16_t port_ = 0;
+};
+
+}  // namespace dray::testing
