@@ -10,7 +10,7 @@
 #include "api/djl/djl_answers.h"
 #include "api/djl/djl_errors.h"
 #include "api/djl/djl_form.h"
-#include "api/djl/djl_paging.h"
+#include "api/djl/paging/djl_paging.h"
 #include "api/djl/prediction.h"
 #include "base/parse/json.h"
 #include "http/encoding/form.h"

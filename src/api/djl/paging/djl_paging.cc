@@ -1,4 +1,4 @@
-#include "api/djl/djl_paging.h"
+#include "api/djl/paging/djl_paging.h"
 
 #include <limits>
 #include <string>
