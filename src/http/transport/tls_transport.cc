@@ -18,6 +18,10 @@ namespace asio = boost::asio;
 // seen with every record that a slow client takes.
 constexpr size_t kRecordBytes = 16 * 1024;
 
+// What may wait to be sent beside the user's own bytes: answers to the client's messages of TLS itself. A client
+// that causes more and takes none of it is cut off.
+constexpr size_t kMaxWaitingBytes = 64 * 1024;
+
 boost::system::error_code BrokenConnection() { return asio::error::connection_aborted; }
 
 }  // namespace
@@ -46,7 +50,9 @@ void TlsTransport::Read(asio::mutable_buffer buffer, TransportUserPtr user) {
   const int result = SSL_read_ex(ssl_.get(), buffer.data(), buffer.size(), &size);
   const int reason = result == 1 ? SSL_ERROR_NONE : SSL_get_error(ssl_.get(), result);
   boost::system::error_code error;
-  if (reason == SSL_ERROR_WANT_READ || reason == SSL_ERROR_NONE) {
+  if (BIO_ctrl_pending(SSL_get_wbio(ssl_.get())) > kMaxWaitingBytes) {
+    error = BrokenConnection();
+  } else if (reason == SSL_ERROR_WANT_READ || reason == SSL_ERROR_NONE) {
     // The handshake's answers.
     Flush(user);
     if (reason == SSL_ERROR_WANT_READ) return Receive(buffer, std::move(user));
