@@ -18,6 +18,7 @@
 #include <utility>
 
 #include "base/status.h"
+#include "base/threads/thread_pool.h"
 #include "kernels/memory.h"
 #include "kernels/ops.h"
 #include "kernels/packer.h"
@@ -44,6 +45,9 @@ class Backend {
   virtual Status EndStep() = 0;
   // Called by a thread that from now on does little but call this backend.
   virtual void AdoptThread() = 0;
+  // The threads that compute, for further work on host memory within a step; null if the backend
+  // computes elsewhere.
+  virtual ThreadPool* host_threads() { return nullptr; }
 
   // For people and reports: "cpu avx512-bf16, 2 threads".
   virtual std::string Describe() const = 0;

@@ -51,7 +51,7 @@ struct ConstActivations {
 // out[t, :] (=|+=) row ids[t] of the table.
 struct EmbedArgs {
   const WeightMatrix* table = nullptr;  // [num_rows, hidden]
-  const int32_t* ids = nullptr;         // [num_tokens], each in [0, num_rows)
+  const int32_t* ids = nullptr;         // [num_tokens], in [0, num_rows), or -1: a row of zeros
   int64_t num_tokens = 0;
   Activations out = {};  // [num_tokens, hidden]
   WriteMode mode = WriteMode::kOverwrite;

@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include <atomic>
+#include <utility>
 
 #include "base/check.h"
 #include "base/machine/cpu_info.h"
@@ -14,6 +15,26 @@ ThreadPool::ThreadPool(int num_threads, Pinning pinning)
       home_(workers_->Join(num_threads > 0 ? num_threads : UsableCpuCount(), pinning)),
       active_(home_.places),
       team_(workers_->NewTeam()) {}
+
+ThreadPool::ThreadPool(std::shared_ptr<WorkerSet> workers, WorkerSet::Home home)
+    : workers_(std::move(workers)),
+      home_(std::move(home)),
+      active_(home_.places),
+      team_(workers_->NewTeam()) {}
+
+std::vector<std::unique_ptr<ThreadPool>> ThreadPool::MakeGroup(int num_pools, int num_threads,
+                                                               Pinning pinning) {
+  const std::shared_ptr<WorkerSet> workers = WorkerSet::OfProcess();
+  std::vector<std::unique_ptr<ThreadPool>> pools;
+  std::vector<WorkPlace*> all;
+  for (WorkerSet::Home& home : workers->JoinGroup(num_pools, num_threads, pinning)) {
+    all.insert(all.end(), home.places.begin(), home.places.end());
+    pools.emplace_back(new ThreadPool(workers, std::move(home)));
+    pools.back()->group_.emplace();
+  }
+  pools.front()->group_ = std::move(all);
+  return pools;
+}
 
 ThreadPool::~ThreadPool() { workers_->ReturnTeam(team_); }
 
@@ -28,14 +49,14 @@ void ThreadPool::UseThreads(int num_threads) {
 
 void ThreadPool::BeginTurn() {
   DRAY_CHECK(!in_turn_);
-  workers_->TakePlaces(active_);
+  workers_->TakePlaces(turn_places());
   in_turn_ = true;
 }
 
 void ThreadPool::EndTurn() {
   DRAY_CHECK(in_turn_);
   in_turn_ = false;
-  workers_->ReturnPlaces(active_);
+  workers_->ReturnPlaces(turn_places());
 }
 
 void ThreadPool::BindCaller() const {
@@ -44,7 +65,7 @@ void ThreadPool::BindCaller() const {
 
 void ThreadPool::RunErased(Team::Region region, const void* context) {
   const bool own_turn = !in_turn_;
-  if (own_turn) BeginTurn();
+  if (own_turn) workers_->TakePlaces(active_);
   team_->region = region;
   team_->context = context;
   team_->pending.store(static_cast<uint32_t>(num_threads() - 1), std::memory_order_relaxed);
@@ -55,7 +76,7 @@ void ThreadPool::RunErased(Team::Region region, const void* context) {
   for (uint32_t left; (left = team_->pending.load(std::memory_order_acquire)) != 0;) {
     WaitForChange(team_->pending, left);
   }
-  if (own_turn) EndTurn();
+  if (own_turn) workers_->ReturnPlaces(active_);
 }
 
 void ThreadPool::TouchShares(std::byte* memory, int64_t size_bytes) {

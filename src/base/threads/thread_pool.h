@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -24,6 +25,13 @@ class ThreadPool {
  public:
   // `num_threads` >= 1, the caller counted; 0 means UsableCpuCount().
   explicit ThreadPool(int num_threads = 0, Pinning pinning = Pinning::kPinned);
+  // Makes `num_pools` pools of `num_threads` >= 1 threads each, whose callers compute one thing
+  // together and wait for each other while they do so. The pools have no processor in common, unless
+  // there are too few. If each pool waited for its own processors, two such groups could wait for
+  // each other for ever. So the group takes all its processors at once, in the first pool's turn:
+  // that turn must begin before the turns of the other pools and end after them.
+  static std::vector<std::unique_ptr<ThreadPool>> MakeGroup(int num_pools, int num_threads,
+                                                            Pinning pinning);
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
   ~ThreadPool();
@@ -66,11 +74,16 @@ class ThreadPool {
   int num_nodes() const { return workers_->num_nodes(); }
 
  private:
+  ThreadPool(std::shared_ptr<WorkerSet> workers, WorkerSet::Home home);
+  const std::vector<WorkPlace*>& turn_places() const { return group_ ? *group_ : active_; }
   void RunErased(Team::Region region, const void* context);
 
   std::shared_ptr<WorkerSet> workers_;
   WorkerSet::Home home_;
   std::vector<WorkPlace*> active_;  // of home_.places
+  // The places that a turn takes, if the pool is one of a group: those of all pools for the first
+  // pool, none for the others.
+  std::optional<std::vector<WorkPlace*>> group_;
   Team* team_;
   bool in_turn_ = false;
 };

@@ -101,26 +101,33 @@ int WorkerSet::num_threads() const {
 }
 
 WorkerSet::Home WorkerSet::Join(int num_threads, Pinning pinning) {
+  return JoinGroup(1, num_threads, pinning).front();
+}
+
+std::vector<WorkerSet::Home> WorkerSet::JoinGroup(int num_pools, int num_threads, Pinning pinning) {
   const std::lock_guard lock(mutex_);
-  num_homes_.resize(std::max(num_homes_.size(), static_cast<size_t>(num_threads) + 1));
-  const int number = num_homes_[static_cast<size_t>(num_threads)]++;
-  const std::vector<int> indices = PlacesOfPool(num_cpus_, num_threads, number);
-  const auto cpus = CpusOfPlaces(nodes_, num_threads);
-  Home home;
-  for (const int i : indices) {
-    const auto idx = static_cast<size_t>(i);
+  const int num_all = num_pools * num_threads;
+  num_homes_.resize(std::max(num_homes_.size(), static_cast<size_t>(num_all) + 1));
+  const int number = num_homes_[static_cast<size_t>(num_all)]++;
+  const std::vector<int> indices = PlacesOfPool(num_cpus_, num_all, number);
+  const auto cpus = CpusOfPlaces(nodes_, num_all);
+  // Places are numbered node by node, so a pool's places lie on as few nodes as possible.
+  std::vector<Home> homes(static_cast<size_t>(num_pools));
+  for (size_t i = 0; i < indices.size(); ++i) {
+    const auto idx = static_cast<size_t>(indices[i]);
+    Home& home = homes[i / static_cast<size_t>(num_threads)];
     while (places_.size() <= idx) places_.push_back(std::make_unique<WorkPlace>());
     WorkPlace& place = *places_[idx];
     home.places.push_back(&place);
     const bool is_bound = pinning == Pinning::kPinned && !cpus[idx].empty();
-    if (i == indices.front()) {
+    if (home.places.size() == 1) {
       if (is_bound) home.caller_cpus = cpus[idx];
       continue;
     }
     if (!place.thread.joinable()) place.thread = std::thread([&place] { Work(place); });
     if (is_bound) BindThread(place.thread.native_handle(), cpus[idx]);
   }
-  return home;
+  return homes;
 }
 
 Team* WorkerSet::NewTeam() {

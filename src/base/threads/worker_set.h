@@ -66,6 +66,9 @@ class WorkerSet {
     std::vector<int> caller_cpus;    // that the caller may be bound to; none: any
   };
   Home Join(int num_threads, Pinning pinning);
+  // The homes of `num_pools` pools of `num_threads` threads each that compute together. No place is
+  // in two of them: if there are fewer places than threads, the set gets additional places.
+  std::vector<Home> JoinGroup(int num_pools, int num_threads, Pinning pinning);
   // A team that lives as long as the set.
   Team* NewTeam();
   void ReturnTeam(Team* team);

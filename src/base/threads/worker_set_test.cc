@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <barrier>
 #include <set>
 #include <thread>
 #include <vector>
@@ -97,6 +99,51 @@ TEST(WorkerSetTest, PoolsOnDifferentProcessorsRunTogether) {
   workers->TakePlaces(second.places);  // would wait for ever
   workers->ReturnPlaces(second.places);
   workers->ReturnPlaces(first.places);
+}
+
+// Callers of a group wait for each other within a turn. Two groups on the same processors would wait
+// for ever if their pools took turns one by one.
+TEST(WorkerSetTest, GroupsTakeTurnsAsAWhole) {
+  constexpr int kPools = 3, kThreads = 2, kRounds = 50;
+  std::atomic<int> num_regions = 0;
+  const auto drive_group = [&] {
+    const auto pools = ThreadPool::MakeGroup(kPools, kThreads, Pinning::kFree);
+    ASSERT_EQ(pools.size(), static_cast<size_t>(kPools));
+    std::barrier together(kPools);
+    const auto drive = [&](ThreadPool& pool) {
+      const bool is_first = &pool == pools[0].get();
+      for (int round = 0; round < kRounds; ++round) {
+        if (is_first) pool.BeginTurn();
+        together.arrive_and_wait();
+        if (!is_first) pool.BeginTurn();
+        pool.Run([&](int) { ++num_regions; });
+        together.arrive_and_wait();
+        pool.Run([&](int) { ++num_regions; });
+        if (!is_first) pool.EndTurn();
+        together.arrive_and_wait();
+        if (is_first) pool.EndTurn();
+      }
+    };
+    std::vector<std::thread> callers;
+    for (const auto& pool : pools) callers.emplace_back([&] { drive(*pool); });
+    for (std::thread& caller : callers) caller.join();
+  };
+  std::thread other(drive_group);
+  drive_group();
+  other.join();
+  EXPECT_EQ(num_regions, 2 * kRounds * kPools * 2 * kThreads);
+}
+
+TEST(WorkerSetTest, PoolsOfAGroupHavePlacesOfTheirOwn) {
+  const auto workers = std::make_shared<WorkerSet>();
+  const int cpus = static_cast<int>(AllowedCpus().size());
+  for (const int num_pools : {2, cpus, cpus + 3}) {
+    std::set<WorkPlace*> used;
+    for (const auto& home : workers->JoinGroup(num_pools, 2, Pinning::kFree)) {
+      EXPECT_EQ(home.places.size(), 2U);
+      for (WorkPlace* place : home.places) EXPECT_TRUE(used.insert(place).second);
+    }
+  }
 }
 
 TEST(WorkerSetTest, WhoeverWaitsLongestGoesFirst) {

@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <cstring>
 #include <memory>
+#include <utility>
 
 #include "base/machine/cpu_info.h"
+#include "base/machine/cpu_topology.h"
 #include "kernels/cpu/dispatch.h"
 #include "kernels/make_backend.h"
 
@@ -18,6 +20,43 @@ namespace {
 constexpr int64_t kPromptTokens = 32;
 
 int ThreadsOr(int num_threads, int otherwise) { return num_threads > 0 ? num_threads : otherwise; }
+
+StepThreads ThreadsOf(const CpuOptions& options) {
+  const int decode = ThreadsOr(options.num_threads, UsableCpuCount());
+  return {.decode = decode, .prompt = ThreadsOr(options.num_prompt_threads, decode)};
+}
+
+Pinning PinningOf(const CpuOptions& options) {
+  return options.pin_threads ? Pinning::kPinned : Pinning::kFree;
+}
+
+Status CheckThreads(const CpuOptions& options) {
+  for (const int num_threads : {options.num_threads, options.num_prompt_threads}) {
+    if (num_threads >= 0) continue;
+    return {
+        StatusCode::kInvalidArgument,
+        fmt::format("num_threads is {}; use 0 for one per processor, or at least 1", num_threads)};
+  }
+  return OkStatus();
+}
+
+Status CheckRanks(const CpuOptions& options, int num_ranks) {
+  const int processors = UsableCpuCount();
+  if (num_ranks > processors && !options.oversubscribe) {
+    return {StatusCode::kInvalidArgument,
+            fmt::format("{} ranks need a processor each, but this process may use {}: at most {} "
+                        "ranks would do, or set oversubscribe to let ranks share processors",
+                        num_ranks, processors, processors)};
+  }
+  for (const int num_threads : {options.num_threads, options.num_prompt_threads}) {
+    if (num_threads == 0 || num_threads >= num_ranks) continue;
+    return {StatusCode::kInvalidArgument,
+            fmt::format("{} ranks need a thread each, but there are {} threads: at most {} ranks "
+                        "would do, or set threads to at least {}",
+                        num_ranks, num_threads, num_threads, num_ranks)};
+  }
+  return OkStatus();
+}
 
 }  // namespace
 
@@ -32,21 +71,19 @@ Status CpuMemory::CopyToHost(void* host_dst, const void* device_src, size_t byte
   return OkStatus();
 }
 
-CpuBackend::CpuBackend(const IsaKernels& isa, const CpuOptions& options)
-    : num_threads_(ThreadsOr(options.num_threads, UsableCpuCount())),
-      num_prompt_threads_(ThreadsOr(options.num_prompt_threads, num_threads_)),
-      team_(isa, std::max(num_threads_, num_prompt_threads_),
-            options.pin_threads ? Pinning::kPinned : Pinning::kFree) {}
+CpuBackend::CpuBackend(const IsaKernels& isa, const StepThreads& threads,
+                       std::unique_ptr<ThreadPool> pool)
+    : threads_(threads), team_(isa, std::move(pool)) {}
 
 std::string CpuBackend::Describe() const {
   auto threads =
-      fmt::format("cpu {}, {} thread{}", isa(), num_threads_, num_threads_ == 1 ? "" : "s");
-  if (num_prompt_threads_ == num_threads_) return threads;
-  return fmt::format("{}, {} for prompts", threads, num_prompt_threads_);
+      fmt::format("cpu {}, {} thread{}", isa(), threads_.decode, threads_.decode == 1 ? "" : "s");
+  if (threads_.prompt == threads_.decode) return threads;
+  return fmt::format("{}, {} for prompts", threads, threads_.prompt);
 }
 
 void CpuBackend::BeginStep(int64_t num_tokens) {
-  team_.pool().UseThreads(num_tokens < kPromptTokens ? num_threads_ : num_prompt_threads_);
+  team_.pool().UseThreads(num_tokens < kPromptTokens ? threads_.decode : threads_.prompt);
   team_.pool().BeginTurn();
 }
 
@@ -56,15 +93,35 @@ Status CpuBackend::EndStep() {
 }
 
 Result<std::unique_ptr<Backend>> MakeBackend(const BackendOptions& options) {
-  const CpuOptions& cpu = options.cpu;
-  for (const int num_threads : {cpu.num_threads, cpu.num_prompt_threads}) {
-    if (num_threads >= 0) continue;
-    return Status(
-        StatusCode::kInvalidArgument,
-        fmt::format("num_threads is {}; use 0 for one per processor, or at least 1", num_threads));
+  DRAY_RETURN_IF_ERROR(CheckThreads(options.cpu));
+  DRAY_ASSIGN_OR_RETURN(const IsaKernels* isa, SelectIsa(options.cpu.isa));
+  const StepThreads threads = ThreadsOf(options.cpu);
+  auto pool = std::make_unique<ThreadPool>(threads.most(), PinningOf(options.cpu));
+  return std::unique_ptr<Backend>(std::make_unique<CpuBackend>(*isa, threads, std::move(pool)));
+}
+
+Result<std::vector<std::unique_ptr<Backend>>> MakeBackends(const BackendOptions& options,
+                                                           int num_ranks) {
+  std::vector<std::unique_ptr<Backend>> backends;
+  if (num_ranks == 1) {
+    DRAY_ASSIGN_OR_RETURN(auto backend, MakeBackend(options));
+    backends.push_back(std::move(backend));
+    return backends;
   }
-  DRAY_ASSIGN_OR_RETURN(const IsaKernels* isa, SelectIsa(cpu.isa));
-  return std::unique_ptr<Backend>(std::make_unique<CpuBackend>(*isa, cpu));
+  DRAY_RETURN_IF_ERROR(CheckThreads(options.cpu));
+  DRAY_RETURN_IF_ERROR(CheckRanks(options.cpu, num_ranks));
+  DRAY_ASSIGN_OR_RETURN(const IsaKernels* isa, SelectIsa(options.cpu.isa));
+  const StepThreads all = ThreadsOf(options.cpu);
+  const StepThreads each = {.decode = std::max(1, all.decode / num_ranks),
+                            .prompt = std::max(1, all.prompt / num_ranks)};
+  for (auto& pool : ThreadPool::MakeGroup(num_ranks, each.most(), PinningOf(options.cpu))) {
+    backends.push_back(std::make_unique<CpuBackend>(*isa, each, std::move(pool)));
+  }
+  return backends;
+}
+
+int NumNaturalRanks(const BackendOptions&) {
+  return static_cast<int>(CpusByNode(AllowedCpus()).size());
 }
 
 }  // namespace dray::kernels

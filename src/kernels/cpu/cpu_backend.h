@@ -3,6 +3,8 @@
 // Threads: as Backend says, one caller at a time; the threads of several backends take turns.
 #pragma once
 
+#include <algorithm>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -27,9 +29,18 @@ class CpuMemory final : public Memory {
   const CpuTeam& team_;
 };
 
+// How many threads compute a step.
+struct StepThreads {
+  int decode = 1;
+  int prompt = 1;  // steps of many tokens
+
+  int most() const { return std::max(decode, prompt); }
+};
+
 class CpuBackend final : public Backend {
  public:
-  CpuBackend(const IsaKernels& isa, const CpuOptions& options);
+  // The pool has as many threads as the larger of the two numbers, which are at least 1.
+  CpuBackend(const IsaKernels& isa, const StepThreads& threads, std::unique_ptr<ThreadPool> pool);
 
   Memory& memory() override { return memory_; }
   Packer& packer() override { return packer_; }
@@ -37,12 +48,12 @@ class CpuBackend final : public Backend {
   void BeginStep(int64_t num_tokens) override;
   Status EndStep() override;
   void AdoptThread() override { team_.pool().BindCaller(); }
+  ThreadPool* host_threads() override { return &team_.pool(); }
   std::string Describe() const override;
   std::string_view isa() const override { return team_.isa().name; }
 
  private:
-  int num_threads_;
-  int num_prompt_threads_;
+  StepThreads threads_;
   CpuTeam team_;
   CpuMemory memory_{team_};
   CpuPacker packer_{team_};

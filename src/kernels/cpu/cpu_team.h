@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <utility>
 
 #include "base/status.h"
@@ -13,11 +14,11 @@ namespace dray::kernels {
 
 class CpuTeam {
  public:
-  CpuTeam(const IsaKernels& isa, int max_threads, Pinning pinning)
-      : isa_(isa), pool_(max_threads, pinning) {}
+  CpuTeam(const IsaKernels& isa, std::unique_ptr<ThreadPool> pool)
+      : isa_(isa), pool_(std::move(pool)) {}
 
   const IsaKernels& isa() const { return isa_; }
-  ThreadPool& pool() { return pool_; }
+  ThreadPool& pool() { return *pool_; }
 
   // Records why an operation did nothing, unless an earlier one has failed already.
   void Fail(Status status) {
@@ -33,7 +34,7 @@ class CpuTeam {
 
  private:
   const IsaKernels& isa_;
-  ThreadPool pool_;
+  std::unique_ptr<ThreadPool> pool_;
   Status failure_;
 };
 
@@ -46,8 +47,8 @@ void CpuTeam::Split(int64_t count, int64_t bytes, const Body& body) {
     if (count > 0) body(Range{0, count});
     return;
   }
-  pool_.Run([&](int thread_idx) {
-    const auto [begin, end] = pool_.Share(count, thread_idx);
+  pool_->Run([&](int thread_idx) {
+    const auto [begin, end] = pool_->Share(count, thread_idx);
     if (begin < end) body(Range{begin, end});
   });
 }

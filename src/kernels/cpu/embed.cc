@@ -84,8 +84,13 @@ void CpuOps::Embed(const EmbedArgs& args) {
   // Every step of a row is a cache line of its own.
   team_.Split(args.num_tokens, args.num_tokens * table.cols() * kLineBytes, [&](Range tokens) {
     for (int64_t t = tokens.begin; t < tokens.end; ++t) {
-      DRAY_DCHECK(args.ids[t] >= 0 && args.ids[t] < table.rows());
-      reader.Read(args.ids[t], args.mode, args.out.as<float>() + t * args.out.stride);
+      DRAY_DCHECK(args.ids[t] >= -1 && args.ids[t] < table.rows());
+      float* const out = args.out.as<float>() + t * args.out.stride;
+      if (args.ids[t] >= 0) {
+        reader.Read(args.ids[t], args.mode, out);
+      } else if (args.mode == WriteMode::kOverwrite) {
+        std::fill_n(out, table.cols(), 0.0f);
+      }
     }
   });
 }

@@ -12,6 +12,8 @@ struct CpuOptions {
   int num_prompt_threads = 0;
   // Threads stay on their processors if they take all of them, else on their memory node.
   bool pin_threads = true;
+  // Whether the ranks of a group may be more than processors: then several ranks share one.
+  bool oversubscribe = false;
   // "", or one of portable, avx2, avx512, avx512-bf16; empty asks the environment (DRAY_ISA), then
   // the processor.
   std::string isa = {};

@@ -137,6 +137,25 @@ TEST_P(PackTest, EmbedAddsWhenAsked) {
   }
 }
 
+TEST_P(PackTest, EmbedWritesZerosForRowsThatAreElsewhere) {
+  const TestMatrix table = MakeMatrix(*backend_, {40, 300, WeightFormat::kBF16}, 3);
+  const std::vector<float> before = RandomFloats(3 * 300, 4);
+  for (const WriteMode mode : {WriteMode::kOverwrite, WriteMode::kAdd}) {
+    const auto device_ids = Device(std::vector<int32_t>{-1, 7, -1});
+    const auto device_out = Device(before);
+    ops().Embed({.table = &table.packed,
+                 .ids = device_ids.data(),
+                 .num_tokens = 3,
+                 .out = Rows(device_out, 300),
+                 .mode = mode});
+    const std::vector<float> out = device_out.ToHost();
+    for (size_t i = 0; i < out.size(); ++i) {
+      const float old = mode == WriteMode::kAdd ? before[i] : 0.0f;
+      EXPECT_EQ(out[i], i / 300 == 1 ? old + table.values[7 * 300 + i % 300] : old);
+    }
+  }
+}
+
 TEST_P(PackTest, OneMatrixServesEmbeddingAndHead) {
   const TestMatrix table = MakeMatrix(*backend_, {45, 64, WeightFormat::kBF16}, 5);
   std::vector<float> one_hot(64, 0.0f);
