@@ -20,7 +20,7 @@
 #include "bench/statistics.h"
 #include "engine/engine_core.h"
 #include "engine/runner/cache_size.h"
-#include "engine/runner/local_runner.h"
+#include "engine/runner/make_runner.h"
 #include "engine/speculation/model_drafter.h"
 #include "engine/speculation/prompt_lookup.h"
 #include "testing/oracle_drafter.h"
@@ -79,7 +79,7 @@ class RowTimer {
                                               .max_sequences = 1,
                                               .max_logit_rows = most_rows,
                                               .max_table_entries = num_blocks}};
-    runner_ = std::move(engine::MakeLocalRunner(model, spec)).value();
+    runner_ = std::move(engine::MakeRunner(model, spec)).value();
     for (int64_t i = 0; i < num_blocks; ++i) table_.emplace_back(static_cast<int32_t>(i));
     const int64_t vocab_size = model.description.config.vocab_size;
     for (int64_t i = 0; i < context_ + most_rows; ++i) {
@@ -264,8 +264,7 @@ int Run(const Options& options) {
     draft = std::move(*loaded);
   }
   fmt::print("{}: {:.2f} GB packed, {}\n", options.model_dir,
-             static_cast<double>((*model)->weights.size_bytes()) / 1e9,
-             (*model)->backend->Describe());
+             static_cast<double>((*model)->weight_bytes()) / 1e9, (*model)->DescribeBackends());
   MachineLimits machine(options.threads);
   fmt::print("memory reads at {:.1f} GB/s\n", machine.ReadBandwidth() / 1e9);
   if (options.rounds > 0) MeasureRows(**model, options);

@@ -33,11 +33,11 @@ void AddGridRow(const LoadedVariant& loaded, const RunShape& shape,
   }
   const Summary summary = Summarize(seconds);
   const auto tokens = static_cast<double>(shape.sequences * shape.new_tokens);
-  report.rows.push_back(
-      {loaded.variant.label, shape.sequences, shape.prompt_tokens, shape.new_tokens, summary.p50,
-       summary.p90, summary.p99, tokens / summary.p50, Median(first),
-       static_cast<int64_t>(summary.count), seconds, loaded.model->load_seconds,
-       static_cast<int64_t>(loaded.model->weights.size_bytes()), loaded.peak_bytes});
+  report.rows.push_back({loaded.variant.label, shape.sequences, shape.prompt_tokens,
+                         shape.new_tokens, summary.p50, summary.p90, summary.p99,
+                         tokens / summary.p50, Median(first), static_cast<int64_t>(summary.count),
+                         seconds, loaded.model->load_seconds,
+                         static_cast<int64_t>(loaded.model->weight_bytes()), loaded.peak_bytes});
 }
 
 // The median latency of a cell, or NaN if it was not measured.
@@ -113,7 +113,7 @@ void AddBatchRow(const LoadedVariant& loaded, const RunShape& shape,
   report.rows.push_back({loaded.variant.label, shape.sequences, shape.prompt_tokens,
                          shape.new_tokens, loaded.model->load_seconds, summary.p50, summary.p90,
                          summary.p99, Median(totals), rate, static_cast<int64_t>(summary.count),
-                         totals, static_cast<int64_t>(loaded.model->weights.size_bytes()),
+                         totals, static_cast<int64_t>(loaded.model->weight_bytes()),
                          loaded.peak_bytes});
 }
 

@@ -166,7 +166,7 @@ void AddRow(const LoadedVariant& loaded, const MicroRun& run, const Measured& me
                          RepeatsMs(run, measured.times),
                          Totals(measured.times),
                          loaded.model->load_seconds,
-                         static_cast<int64_t>(loaded.model->weights.size_bytes()),
+                         static_cast<int64_t>(loaded.model->weight_bytes()),
                          loaded.peak_bytes});
   const std::string what = is_prompt ? fmt::format("prompt of {}", run.shape.prompt_tokens)
                                      : fmt::format("{} x {}", run.name, run.shape.sequences);
@@ -177,7 +177,7 @@ void AddRow(const LoadedVariant& loaded, const MicroRun& run, const Measured& me
 
 // The buffer exists only while it is read, so it is not counted as the model's memory.
 LimitsSample SampleLimits(const LoadedVariant& loaded, int threads, int64_t bytes) {
-  return MachineLimits(threads, loaded.model->backend->isa(), bytes).Sample();
+  return MachineLimits(threads, loaded.model->ranks.front().backend->isa(), bytes).Sample();
 }
 
 Status MeasureRun(LoadedVariant& loaded, const MicroRun& run, const ModelBenchOptions& options,

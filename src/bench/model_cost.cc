@@ -67,12 +67,14 @@ Attention AttentionOf(const PassShape& shape, int64_t window) {
 PassCost CostOf(const engine::LoadedModel& model, const PassShape& shape, double kv_token_bytes) {
   const model::ModelConfig& config = model.description.config;
   PassCost cost;
-  model.weights.ForEach([&](Slot slot, int64_t layer, int64_t, size_t bytes) {
-    if (IsTable(slot, config)) return;
-    cost.bytes += static_cast<double>(bytes);
-    const kernels::WeightMatrix* matrix = model.weights.Matrix(slot, layer);
-    if (matrix != nullptr) AddMatrix(slot, *matrix, shape, cost);
-  });
+  for (const engine::RankModel& rank : model.ranks) {
+    rank.weights.ForEach([&](Slot slot, int64_t layer, int64_t, size_t bytes) {
+      if (IsTable(slot, config)) return;
+      cost.bytes += static_cast<double>(bytes);
+      const kernels::WeightMatrix* matrix = rank.weights.Matrix(slot, layer);
+      if (matrix != nullptr) AddMatrix(slot, *matrix, shape, cost);
+    });
+  }
   const auto sequences = static_cast<double>(shape.sequences);
   const double layer_bytes = kv_token_bytes / static_cast<double>(config.stack.num_layers);
   for (const int64_t window : config.stack.window) {

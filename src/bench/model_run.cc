@@ -87,7 +87,7 @@ Result<TimedEngine> TimedEngine::Make(engine::LoadedModel& model,
   fitting.max_context_tokens = context;
   DRAY_ASSIGN_OR_RETURN(auto core, engine::EngineCore::Make(model, fitting));
   DRAY_ASSIGN_OR_RETURN(const auto size, engine::ChooseCacheSize(model, fitting));
-  const auto block_bytes = model::KvCache::BlockBytes(model.description.config.stack, size.spec);
+  const auto block_bytes = model.BlockBytes(size.spec);
   return TimedEngine(std::move(core), shape,
                      static_cast<double>(block_bytes) / static_cast<double>(size.spec.block_size));
 }

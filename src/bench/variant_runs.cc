@@ -105,14 +105,15 @@ void AddModelFacts(const LoadedVariant& loaded, Report& report) {
   const engine::LoadedModel& model = *loaded.model;
   if (report.facts.empty()) {
     report.facts.emplace_back("machine",
-                              fmt::format("{}, {}", CpuModelName(), model.backend->Describe()));
+                              fmt::format("{}, {}", CpuModelName(), model.DescribeBackends()));
   }
-  report.facts.emplace_back(loaded.variant.label,
-                            fmt::format("{} ({}), {} parameters in {}B as {}, loaded in {:.2f} s",
-                                        model.description.config.family, model.checkpoint_format,
-                                        Scaled(static_cast<double>(model.weights.num_parameters())),
-                                        Scaled(static_cast<double>(model.weights.size_bytes())),
-                                        Name(model.format), model.load_seconds));
+  report.facts.emplace_back(
+      loaded.variant.label,
+      fmt::format("{} ({}), {} parameters in {}B as {}, loaded in {:.2f} s",
+                  model.description.config.family, model.checkpoint_format,
+                  Scaled(static_cast<double>(model.description.num_parameters())),
+                  Scaled(static_cast<double>(model.weight_bytes())), Name(model.format),
+                  model.load_seconds));
 }
 
 }  // namespace dray::bench

@@ -9,8 +9,9 @@
 #include "base/checked_math.h"
 #include "engine/runner/activation_recorder.h"
 #include "engine/runner/cache_size.h"
-#include "engine/runner/local_runner.h"
+#include "engine/runner/make_runner.h"
 #include "engine/validate.h"
+#include "model/weights/slot_slices.h"
 
 namespace dray::engine {
 namespace {
@@ -20,30 +21,49 @@ bool IsFloat(const std::optional<kernels::WeightForm>& form) {
          form->format != kernels::WeightFormat::kI4;
 }
 
+bool IsCalibrated(model::Slot slot) {
+  return std::find(model::kCalibratedSlots.begin(), model::kCalibratedSlots.end(), slot) !=
+         model::kCalibratedSlots.end();
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Calibrator>> Calibrator::Load(LoadModelOptions options) {
-  DRAY_ASSIGN_OR_RETURN(auto backend, BackendOf(options));
-  const auto recorder = std::make_shared<ActivationRecorder>(std::move(backend));
-  options.backend = recorder;
   // What quantize left of the floats that dtype named.
   if (!IsFloat(options.format)) options.format = options.table_format;
   options.table_format.reset();
   options.smoothing.reset();
   DRAY_ASSIGN_OR_RETURN(auto model, LoadModel(options));
   std::unique_ptr<Calibrator> calibrator(new Calibrator(std::move(model)));
-  const model::Weights& weights = calibrator->model_->weights;
-  const model::ModelConfig& config = calibrator->model_->description.config;
-  for (int64_t layer = 0; layer < config.stack.num_layers; ++layer) {
-    for (const model::Slot slot : model::kCalibratedSlots) {
-      recorder->Watch(*weights.Matrix(slot, layer), calibrator->calibration_.Peaks(slot, layer));
-    }
-  }
-  DRAY_RETURN_IF_ERROR(calibrator->MakeRunner());
+  calibrator->Record();
+  DRAY_RETURN_IF_ERROR(calibrator->PrepareRunner());
   return calibrator;
 }
 
-Status Calibrator::MakeRunner() {
+void Calibrator::Record() {
+  const model::ModelDescription& description = model_->description;
+  for (int64_t index = 0; index < model_->num_ranks(); ++index) {
+    RankModel& rank = model_->ranks[static_cast<size_t>(index)];
+    const auto recorder = std::make_shared<ActivationRecorder>(rank.backend);
+    rank.backend = recorder;
+    for (const model::WeightRow& row : description.weights) {
+      if (!IsCalibrated(row.slot) || !IsPresent(row, description.config)) continue;
+      // Inputs that are not divided are the same at all ranks, so the first rank records them.
+      if (index > 0 && row.shard != model::ShardRule::kRow) continue;
+      const auto columns =
+          SlicesOf(row, description.config, {index, model_->num_ranks()}).stored_columns();
+      if (columns.count == 0) continue;
+      for (int64_t layer = 0; layer < description.config.stack.num_layers; ++layer) {
+        recorder->Watch(
+            *rank.weights.Matrix(row.slot, layer),
+            calibration_.Peaks(row.slot, layer)
+                .subspan(static_cast<size_t>(columns.begin), static_cast<size_t>(columns.count)));
+      }
+    }
+  }
+}
+
+Status Calibrator::PrepareRunner() {
   const EngineOptions defaults;
   max_sequence_tokens_ =
       std::min(model_->description.config.stack.max_positions, defaults.max_batch_tokens);
@@ -57,7 +77,7 @@ Status Calibrator::MakeRunner() {
                                     .max_sequences = 1,
                                     .max_logit_rows = 1,
                                     .max_table_entries = num_blocks}};
-  DRAY_ASSIGN_OR_RETURN(runner_, MakeLocalRunner(*model_, spec));
+  DRAY_ASSIGN_OR_RETURN(runner_, MakeRunner(*model_, spec));
   return OkStatus();
 }
 

@@ -35,7 +35,9 @@ class Calibrator {
   explicit Calibrator(std::unique_ptr<LoadedModel> model)
       : model_(std::move(model)), calibration_(model_->description.config) {}
 
-  Status MakeRunner();
+  // Lets each rank's backend raise the peaks of the channels that the rank reads.
+  void Record();
+  Status PrepareRunner();
 
   std::unique_ptr<LoadedModel> model_;
   model::Calibration calibration_;

@@ -47,8 +47,7 @@ Result<std::unique_ptr<EngineCore>> EngineCore::Make(LoadedModel& model,
                                     .max_batch_tokens = spec.step.max_batch_tokens,
                                     .max_sequences = options.max_sequences,
                                     .max_prefill_chunk_tokens = options.max_prefill_chunk_tokens}));
-  const int64_t block_bytes =
-      model::KvCache::BlockBytes(model.description.config.stack, spec.cache) + draft_block_bytes;
+  const int64_t block_bytes = model.BlockBytes(spec.cache) + draft_block_bytes;
   const EngineLimits limits = {.vocab_size = model.description.config.vocab_size,
                                .max_context_tokens = size.max_context_tokens,
                                .cache_bytes = spec.cache.num_blocks * block_bytes};

@@ -15,7 +15,7 @@
 #include "engine/engine.h"
 #include "engine/engine_options.h"
 #include "engine/request_table.h"
-#include "engine/runner/local_runner.h"
+#include "engine/runner/make_runner.h"
 #include "engine/runner/model_runner.h"
 #include "engine/speculation/drafter.h"
 #include "engine/speculation/speculator.h"
@@ -33,7 +33,7 @@ class EngineCore {
   // max_context_tokens.
   static Result<std::unique_ptr<EngineCore>> Make(LoadedModel& model, const EngineOptions& options,
                                                   std::unique_ptr<Drafter> drafter = nullptr,
-                                                  const RunnerMaker& make_runner = MakeLocalRunner);
+                                                  const RunnerMaker& make_runner = MakeRunner);
   EngineCore(const EngineCore&) = delete;  // its parts refer to each other
   EngineCore& operator=(const EngineCore&) = delete;
 

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "kernels/make_backend.h"
 #include "kernels/weight_matrix.h"
@@ -65,6 +66,9 @@ struct SmoothingOptions {
   double alpha = 0.5;                      // from 0 to 1: model/weights/smoothing.h
 };
 
+// What computes the ranks of a model: [rank].
+using Backends = std::vector<std::shared_ptr<kernels::Backend>>;
+
 struct LoadModelOptions {
   std::filesystem::path model_dir = {};
   // How weights are stored and computed; absent: as the checkpoint holds them.
@@ -76,8 +80,13 @@ struct LoadModelOptions {
   // "gptq" or "awq": the checkpoint must be quantised so. Its integers are kept, and `format` is
   // for its floats.
   std::string quantized_by = {};
-  // The backend that computes; null: one is made from `backend_options`.
-  std::shared_ptr<kernels::Backend> backend = nullptr;
+  // How many ranks divide every layer (docs/ranks.md). kMaxDegree: as many as suit the machine, at
+  // most the model's query heads.
+  static constexpr int64_t kMaxDegree = 0;
+  int64_t tensor_parallel_degree = 1;
+  // The backends of the ranks, as MakeBackends makes them. If a model has fewer query heads, it uses
+  // the first ones. Empty: `tensor_parallel_degree` backends are made from `backend_options`.
+  Backends backends = {};
   kernels::BackendOptions backend_options = {};
   bool forbid_pickle = false;
   LoadFormat load_format = LoadFormat::kCheckpoint;

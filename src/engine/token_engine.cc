@@ -26,9 +26,9 @@ struct Submission {
 
 class TokenEngine final : public Engine {
  public:
-  TokenEngine(std::shared_ptr<kernels::Backend> backend, std::shared_ptr<LoadedModel> model,
+  TokenEngine(Backends backends, std::shared_ptr<LoadedModel> model,
               std::unique_ptr<LoadedModel> draft, std::unique_ptr<EngineCore> core)
-      : backend_(std::move(backend)),
+      : backends_(std::move(backends)),
         model_(std::move(model)),
         draft_(std::move(draft)),
         core_(std::move(core)),
@@ -77,7 +77,7 @@ class TokenEngine final : public Engine {
 
  private:
   void Loop() {
-    backend_->AdoptThread();
+    backends_.front()->AdoptThread();
     while (TakeInbox()) {
       try {
         core_->Step();
@@ -117,7 +117,7 @@ class TokenEngine final : public Engine {
     return !stopping;
   }
 
-  std::shared_ptr<kernels::Backend> backend_;  // that the core's runner computes on
+  Backends backends_;  // that the core's runner computes on; the first one on this thread
   std::shared_ptr<LoadedModel> model_;
   std::unique_ptr<LoadedModel> draft_;  // may be null
   std::unique_ptr<EngineCore> core_;
@@ -147,19 +147,18 @@ Result<std::unique_ptr<Engine>> StartEngine(std::shared_ptr<LoadedModel> model,
   DRAY_ASSIGN_OR_RETURN(auto drafter, MakeDrafter(*model, draft.get(), options.speculation));
   DRAY_ASSIGN_OR_RETURN(auto core,
                         EngineCore::Make(*model, options, std::move(drafter), make_runner));
-  auto backend = model->backend;
-  return std::unique_ptr<Engine>(std::make_unique<TokenEngine>(std::move(backend), std::move(model),
-                                                               std::move(draft), std::move(core)));
+  Backends backends = model->backends();
+  return std::unique_ptr<Engine>(std::make_unique<TokenEngine>(
+      std::move(backends), std::move(model), std::move(draft), std::move(core)));
 }
 
-Result<std::unique_ptr<Engine>> StartEngineOn(std::shared_ptr<kernels::Backend> backend,
-                                              std::shared_ptr<LoadedModel> model,
+Result<std::unique_ptr<Engine>> StartEngineOn(Backends backends, std::shared_ptr<LoadedModel> model,
                                               const EngineOptions& options) {
   DRAY_ASSIGN_OR_RETURN(auto drafter, MakeDrafter(*model, nullptr, options.speculation));
-  DRAY_ASSIGN_OR_RETURN(auto core, EngineCore::Make(*model, options, std::move(drafter),
-                                                    MakeLocalRunnerOn(*backend)));
-  return std::unique_ptr<Engine>(std::make_unique<TokenEngine>(std::move(backend), std::move(model),
-                                                               nullptr, std::move(core)));
+  DRAY_ASSIGN_OR_RETURN(
+      auto core, EngineCore::Make(*model, options, std::move(drafter), MakeRunnerOn(backends)));
+  return std::unique_ptr<Engine>(std::make_unique<TokenEngine>(
+      std::move(backends), std::move(model), nullptr, std::move(core)));
 }
 
 }  // namespace dray::engine

@@ -6,23 +6,22 @@
 #include "engine/engine.h"
 #include "engine/engine_options.h"
 #include "engine/runner/loaded_model.h"
-#include "engine/runner/local_runner.h"
+#include "engine/runner/make_runner.h"
 #include "engine/runner/model_runner.h"
 
 namespace dray::engine {
 
 // Starts the engine's thread. Destroying the engine ends every open request with kCancelled and
 // joins the thread. `draft` is the draft model that options.speculation may ask for; it should
-// share the model's backend. `make_runner` makes the model's runner.
+// share the model's backends. `make_runner` makes the model's runner.
 Result<std::unique_ptr<Engine>> StartEngine(std::shared_ptr<LoadedModel> model,
                                             const EngineOptions& options,
                                             std::unique_ptr<LoadedModel> draft = nullptr,
-                                            const RunnerMaker& make_runner = MakeLocalRunner);
+                                            const RunnerMaker& make_runner = MakeRunner);
 
 // Starts one of several engines that share the weights of `model`: it has a cache of its own and
-// computes on `backend`, which no other engine uses.
-Result<std::unique_ptr<Engine>> StartEngineOn(std::shared_ptr<kernels::Backend> backend,
-                                              std::shared_ptr<LoadedModel> model,
+// computes on `backends`, one for each rank of the model, which no other engine uses.
+Result<std::unique_ptr<Engine>> StartEngineOn(Backends backends, std::shared_ptr<LoadedModel> model,
                                               const EngineOptions& options);
 
 }  // namespace dray::engine

@@ -156,7 +156,7 @@ TEST_F(FailureScopeTest, AFailedRunnerEndsEverything) {
 
 TEST_F(FailureScopeTest, AnEngineWithAFailedRunnerRefuses) {
   auto engine = StartEngine(std::move(model_), {.max_sequences = 8, .block_size = 16}, nullptr,
-                            FailingRunners(FailRunnerInStep3, MakeLocalRunner));
+                            FailingRunners(FailRunnerInStep3, MakeRunner));
   ASSERT_TRUE(engine.ok());
   EXPECT_TRUE((*engine)->healthy());
   const GenerateRequest request = MakeRequest(golden_.prompts[0].ids, kNewTokens);

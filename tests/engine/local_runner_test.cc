@@ -46,19 +46,20 @@ class LocalRunnerTest : public ::testing::Test {
     ASSERT_TRUE(cpu.ok());
     backend_ = std::make_shared<FailingBackend>(std::move(*cpu));
     auto model = LoadModel(
-        {.model_dir = golden_.dir, .format = kernels::WeightFormat::kF32, .backend = backend_});
+        {.model_dir = golden_.dir, .format = kernels::WeightFormat::kF32, .backends = {backend_}});
     ASSERT_TRUE(model.ok()) << model.status().ToString();
     model_ = std::move(*model);
     Start(64);
   }
 
   void Start(int64_t max_logit_rows) {
-    auto runner = MakeLocalRunner(
-        *model_, {.cache = {.num_blocks = 8, .block_size = kBlockSize, .dtype = DType::kF32},
-                  .step = {.max_batch_tokens = 64,
-                           .max_sequences = 2,
-                           .max_logit_rows = max_logit_rows,
-                           .max_table_entries = 8}});
+    auto runner =
+        MakeLocalRunner(*model_, backend_,
+                        {.cache = {.num_blocks = 8, .block_size = kBlockSize, .dtype = DType::kF32},
+                         .step = {.max_batch_tokens = 64,
+                                  .max_sequences = 2,
+                                  .max_logit_rows = max_logit_rows,
+                                  .max_table_entries = 8}});
     ASSERT_TRUE(runner.ok()) << runner.status().ToString();
     runner_ = std::move(*runner);
   }

@@ -94,6 +94,15 @@ class SpeculationTest : public ::testing::Test {
     return oracle;
   }
 
+  // Another model, on the backends of the model.
+  std::unique_ptr<LoadedModel> LoadDraft(const testing::GoldenModel& golden) const {
+    LoadModelOptions options = {.model_dir = golden.dir, .format = kernels::WeightFormat::kF32};
+    options.backends = model_->backends();
+    auto draft = LoadModel(options);
+    EXPECT_TRUE(draft.ok()) << draft.status().ToString();
+    return std::move(draft).value();
+  }
+
   // The cost is given as zero. Otherwise a draft model as large as the model itself would not be
   // used.
   std::unique_ptr<Drafter> FromModel(LoadedModel& draft) const {
@@ -106,7 +115,7 @@ class SpeculationTest : public ::testing::Test {
     const Sinks truth = Run(requests, options, nullptr);
     const EngineStats plain = stats_;
     EXPECT_EQ(plain.drafted_tokens, 0u);
-    const auto other = LoadGolden(testing::ReadGoldenModel("llama"));
+    const auto other = LoadDraft(testing::ReadGoldenModel("llama"));
     const std::pair<const char*, std::function<std::unique_ptr<Drafter>()>> drafters[] = {
         {"lookup", [&] { return MakePromptLookup(1, 3); }},
         {"all right", [&] { return Oracle(1, requests, truth); }},
@@ -168,6 +177,13 @@ TEST_F(SpeculationTest, EventsAreTheSameAlone) {
   for (const GenerateRequest& request : ManyKinds()) {
     EXPECT_GT(ExpectSame({request}, {.max_sequences = 4, .block_size = 16}), 0u);
   }
+}
+
+// The draft model is computed by the same ranks.
+TEST_F(SpeculationTest, EventsAreTheSameAtTwoRanks) {
+  model_ = LoadGolden(golden_, 2, 2);
+  ASSERT_EQ(model_->num_ranks(), 2);
+  EXPECT_GT(ExpectSame(ManyKinds(), {.max_sequences = 16, .block_size = 16}), 500u);
 }
 
 // The cache has room for one sequence of `max_context_tokens`, but not for several. Steps have few

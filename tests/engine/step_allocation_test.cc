@@ -37,13 +37,18 @@ GenerateRequest RequestOfKind(uint64_t kind) {
   return request;
 }
 
-class StepAllocationTest : public ::testing::TestWithParam<DType> {};
+struct Case {
+  DType kv_dtype = DType::kF32;
+  int64_t num_ranks = 1;
+};
+
+class StepAllocationTest : public ::testing::TestWithParam<Case> {};
 
 TEST_P(StepAllocationTest, WarmDecodeStepsTakeNoMemory) {
-  const auto model = LoadGolden(testing::ReadGoldenModel("llama-gqa"), 2);
+  const auto model = LoadGolden(testing::ReadGoldenModel("llama-gqa"), 2, GetParam().num_ranks);
   ASSERT_NE(model, nullptr);
-  auto core =
-      EngineCore::Make(*model, {.max_sequences = 6, .block_size = 16, .kv_dtype = GetParam()});
+  auto core = EngineCore::Make(
+      *model, {.max_sequences = 6, .block_size = 16, .kv_dtype = GetParam().kv_dtype});
   ASSERT_TRUE(core.ok());
   for (uint64_t i = 0; i < 6; ++i) {
     (*core)->Add(RequestId(i + 1), RequestOfKind(i % 3), std::make_shared<SilentSink>());
@@ -60,7 +65,8 @@ TEST_P(StepAllocationTest, WarmDecodeStepsTakeNoMemory) {
 }
 
 INSTANTIATE_TEST_SUITE_P(CacheFormats, StepAllocationTest,
-                         ::testing::Values(DType::kF32, DType::kI8));
+                         ::testing::Values(Case{DType::kF32}, Case{DType::kI8},
+                                           Case{DType::kF32, 2}));
 
 }  // namespace
 }  // namespace dray::engine

@@ -138,7 +138,7 @@ TEST_P(StepsInFlightTest, GoldenTokensComeOut) {
 TEST_P(StepsInFlightTest, EventsAreThoseOfOneStepAtATime) {
   const auto requests = ManyKinds();
   for (const EngineOptions& options : {SmallSteps(), Cramped()}) {
-    const Sinks expected = Run(requests, options, nullptr, MakeLocalRunner);
+    const Sinks expected = Run(requests, options, nullptr, MakeRunner);
     ExpectSame(Run(requests, options, nullptr, Holding()), expected);
   }
   EXPECT_GT(stats_.preemptions, 0U);
@@ -148,7 +148,7 @@ TEST_P(StepsInFlightTest, EventsAreThoseOfOneStepAtATime) {
 TEST_P(StepsInFlightTest, GuessesAreNoDifferent) {
   const auto requests = ManyKinds();
   for (const EngineOptions& options : {SmallSteps(), Cramped()}) {
-    const Sinks expected = Run(requests, options, nullptr, MakeLocalRunner);
+    const Sinks expected = Run(requests, options, nullptr, MakeRunner);
     ExpectSame(Run(requests, options, MakePromptLookup(1, 3), Holding()), expected);
     // The same model guesses right, unless its cache holds something wrong.
     ExpectSame(Run(requests, options, MakeModelDrafter(*model_, 0), Holding()), expected);

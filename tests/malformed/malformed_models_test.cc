@@ -146,28 +146,29 @@ TEST_F(MalformedModelsTest, Folders) {
 // Bytes of the model's memory, copied to the host.
 std::vector<std::byte> Copied(const LoadedModel& model, const void* address, size_t size_bytes) {
   std::vector<std::byte> bytes(size_bytes);
-  EXPECT_TRUE(model.backend->memory().CopyToHost(bytes.data(), address, size_bytes).ok());
+  EXPECT_TRUE(model.ranks[0].backend->memory().CopyToHost(bytes.data(), address, size_bytes).ok());
   return bytes;
 }
 
 void ExpectSameWeights(const LoadedModel& got, const LoadedModel& want) {
   EXPECT_EQ(got.format, want.format);
-  EXPECT_EQ(got.weights.num_parameters(), want.weights.num_parameters());
-  want.weights.ForEach([&](model::Slot slot, int64_t layer, int64_t elements, size_t bytes) {
-    SCOPED_TRACE(std::string(model::Name(slot)) + " " + std::to_string(layer));
-    if (model::IsMatrixSlot(slot)) {
-      const auto* a = got.weights.Matrix(slot, layer);
-      const auto* b = want.weights.Matrix(slot, layer);
-      ASSERT_TRUE(a != nullptr && a->size_bytes() == bytes);
-      EXPECT_EQ(Copied(got, a->data(), bytes), Copied(want, b->data(), bytes));
-    } else {
-      const float* a = got.weights.Vector(slot, layer);
-      ASSERT_NE(a, nullptr);
-      const size_t vector_bytes = static_cast<size_t>(elements) * sizeof(float);
-      EXPECT_EQ(Copied(got, a, vector_bytes),
-                Copied(want, want.weights.Vector(slot, layer), vector_bytes));
-    }
-  });
+  EXPECT_EQ(got.ranks[0].weights.num_parameters(), want.ranks[0].weights.num_parameters());
+  want.ranks[0].weights.ForEach(
+      [&](model::Slot slot, int64_t layer, int64_t elements, size_t bytes) {
+        SCOPED_TRACE(std::string(model::Name(slot)) + " " + std::to_string(layer));
+        if (model::IsMatrixSlot(slot)) {
+          const auto* a = got.ranks[0].weights.Matrix(slot, layer);
+          const auto* b = want.ranks[0].weights.Matrix(slot, layer);
+          ASSERT_TRUE(a != nullptr && a->size_bytes() == bytes);
+          EXPECT_EQ(Copied(got, a->data(), bytes), Copied(want, b->data(), bytes));
+        } else {
+          const float* a = got.ranks[0].weights.Vector(slot, layer);
+          ASSERT_NE(a, nullptr);
+          const size_t vector_bytes = static_cast<size_t>(elements) * sizeof(float);
+          EXPECT_EQ(Copied(got, a, vector_bytes),
+                    Copied(want, want.ranks[0].weights.Vector(slot, layer), vector_bytes));
+        }
+      });
 }
 
 void ExpectLoaded(const SoundModel& test, std::string_view isa) {

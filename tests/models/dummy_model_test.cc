@@ -91,8 +91,8 @@ TEST(DummyModelTest, TheSameWeightsWhateverTheNumberOfThreads) {
   const auto again = folder.Load(WeightFormat::kI8, 3);
   ASSERT_TRUE(once && again);
   for (const model::Slot slot : {model::Slot::kTokenEmbedding, model::Slot::kHead}) {
-    const kernels::WeightMatrix* a = once->weights.Matrix(slot);
-    const kernels::WeightMatrix* b = again->weights.Matrix(slot);
+    const kernels::WeightMatrix* a = once->ranks[0].weights.Matrix(slot);
+    const kernels::WeightMatrix* b = again->ranks[0].weights.Matrix(slot);
     ASSERT_EQ(a == nullptr, b == nullptr);
     if (a == nullptr) continue;
     ASSERT_EQ(a->size_bytes(), b->size_bytes());
@@ -108,8 +108,10 @@ TEST(DummyModelTest, AsLargeAsTheCheckpoint) {
     const auto dummy = folder.Load(WeightFormat::kF32);
     const auto loaded = LoadGolden(testing::ReadGoldenModel(variant));
     ASSERT_TRUE(dummy && loaded);
-    EXPECT_EQ(dummy->weights.num_parameters(), loaded->weights.num_parameters()) << variant;
-    EXPECT_EQ(dummy->weights.size_bytes(), loaded->weights.size_bytes()) << variant;
+    EXPECT_EQ(dummy->ranks[0].weights.num_parameters(), loaded->ranks[0].weights.num_parameters())
+        << variant;
+    EXPECT_EQ(dummy->ranks[0].weights.size_bytes(), loaded->ranks[0].weights.size_bytes())
+        << variant;
   }
 }
 
@@ -120,8 +122,9 @@ TEST(DummyModelTest, NumbersAreDistributedAsPromised) {
   const ConfigFolder folder("llama");
   const auto model = folder.Load(WeightFormat::kF32);
   ASSERT_NE(model, nullptr);
-  const kernels::WeightMatrix& table = *model->weights.Matrix(model::Slot::kTokenEmbedding);
-  const std::vector<float> values = kernels::ReadMatrix(*model->backend, table);
+  const kernels::WeightMatrix& table =
+      *model->ranks[0].weights.Matrix(model::Slot::kTokenEmbedding);
+  const std::vector<float> values = kernels::ReadMatrix(*model->ranks[0].backend, table);
   double sum = 0;
   double squares = 0;
   for (const float value : values) {

@@ -119,13 +119,13 @@ TEST(GgufModelTest, BlocksAreKeptInTheNearestForm) {
   };
   for (const KeptForm& form : kForms) {
     SCOPED_TRACE(Name(form.slot));
-    const auto* matrix = (*kept)->weights.Matrix(form.slot, form.layer);
-    const auto* original = exact->weights.Matrix(form.slot, form.layer);
+    const auto* matrix = (*kept)->ranks[0].weights.Matrix(form.slot, form.layer);
+    const auto* original = exact->ranks[0].weights.Matrix(form.slot, form.layer);
     ASSERT_TRUE(matrix != nullptr && original != nullptr);
     EXPECT_EQ(matrix->format(), form.format);
     EXPECT_EQ(matrix->spec().group, form.group);
-    const auto numbers = kernels::ReadMatrix(*(*kept)->backend, *matrix);
-    const auto wanted = kernels::ReadMatrix(*exact->backend, *original);
+    const auto numbers = kernels::ReadMatrix(*(*kept)->ranks[0].backend, *matrix);
+    const auto wanted = kernels::ReadMatrix(*exact->ranks[0].backend, *original);
     double worst = 0, largest = 0;
     for (size_t i = 0; i < wanted.size(); ++i) {
       worst = std::max(worst, std::abs(double{numbers[i]} - wanted[i]));
@@ -143,10 +143,10 @@ TEST(GgufModelTest, SymmetricFourBitsAreExact) {
                          .format = kernels::WeightFormat::kI4,
                          .backend_options = {.cpu = {.num_threads = 2}}});
   ASSERT_TRUE(kept.ok()) << kept.status().ToString();
-  const auto* matrix = (*kept)->weights.Matrix(model::Slot::kQkv, 1);
-  const auto* original = exact->weights.Matrix(model::Slot::kQkv, 1);
-  EXPECT_EQ(kernels::ReadMatrix(*(*kept)->backend, *matrix),
-            kernels::ReadMatrix(*exact->backend, *original));
+  const auto* matrix = (*kept)->ranks[0].weights.Matrix(model::Slot::kQkv, 1);
+  const auto* original = exact->ranks[0].weights.Matrix(model::Slot::kQkv, 1);
+  EXPECT_EQ(kernels::ReadMatrix(*(*kept)->ranks[0].backend, *matrix),
+            kernels::ReadMatrix(*exact->ranks[0].backend, *original));
 }
 
 template <typename T>
@@ -197,7 +197,7 @@ TEST(GgufModelTest, ItsShapeCanBeFilledWithRandomNumbers) {
                                 .load_format = LoadFormat::kDummy});
   ASSERT_TRUE(model.ok()) << model.status().ToString();
   const auto exact = Load(path);
-  EXPECT_EQ((*model)->weights.num_parameters(), exact->weights.num_parameters());
+  EXPECT_EQ((*model)->ranks[0].weights.num_parameters(), exact->ranks[0].weights.num_parameters());
 }
 
 TEST(GgufModelTest, AllConvertedModelsAreThere) { EXPECT_EQ(ConvertedModels().size(), 9u); }

@@ -1,5 +1,6 @@
 // Whole models against transformers, for every committed variant: logits, and 64 greedy tokens,
-// alone, in a mixed ragged batch, with prompts in chunks, and with preemptions.
+// alone, in a mixed ragged batch, with prompts in chunks, and with preemptions; the same with the
+// layers divided over two, three and four ranks.
 #include "testing/golden_model.h"
 
 #include <gtest/gtest.h>
@@ -7,9 +8,12 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "engine/engine_core.h"
 #include "engine/testing/sequence_scorer.h"
+#include "model/describe/model_files.h"
 
 namespace dray::engine {
 namespace {
@@ -27,10 +31,18 @@ constexpr double kRelativeTolerance = 1e-4;
 // errors near one.
 constexpr double kInt8CacheTolerance = 16.0 / 254;
 
-std::unique_ptr<LoadedModel> Load(const GoldenModel& golden) {
-  auto model = LoadModel({.model_dir = golden.dir,
-                          .format = kernels::WeightFormat::kF32,
-                          .backend_options = {.cpu = {.num_threads = 2}}});
+struct Case {
+  std::string variant;
+  int64_t num_ranks = 1;
+};
+
+std::unique_ptr<LoadedModel> Load(const GoldenModel& golden, int64_t num_ranks = 1) {
+  const auto num_threads = static_cast<int>(std::max<int64_t>(2, num_ranks));
+  auto model =
+      LoadModel({.model_dir = golden.dir,
+                 .format = kernels::WeightFormat::kF32,
+                 .tensor_parallel_degree = num_ranks,
+                 .backend_options = {.cpu = {.num_threads = num_threads, .oversubscribe = true}}});
   EXPECT_TRUE(model.ok()) << model.status().ToString();
   return model.ok() ? std::move(*model) : nullptr;
 }
@@ -57,11 +69,11 @@ GenerateRequest GreedyRequest(const GoldenPrompt& prompt) {
   return request;
 }
 
-class GoldenModelTest : public ::testing::TestWithParam<std::string> {
+class GoldenModelTest : public ::testing::TestWithParam<Case> {
  protected:
   void SetUp() override {
-    golden_ = testing::ReadGoldenModel(GetParam());
-    model_ = Load(golden_);
+    golden_ = testing::ReadGoldenModel(GetParam().variant);
+    model_ = Load(golden_, GetParam().num_ranks);
     ASSERT_NE(model_, nullptr);
   }
 
@@ -96,10 +108,7 @@ class GoldenModelTest : public ::testing::TestWithParam<std::string> {
   };
   Distance LogitDistance(DType kv_dtype);
 
-  int64_t BlockBytes() const {
-    return model::KvCache::BlockBytes(model_->description.config.stack,
-                                      {.num_blocks = 1, .block_size = 16});
-  }
+  int64_t BlockBytes() const { return model_->BlockBytes({.num_blocks = 1, .block_size = 16}); }
 
   GoldenModel golden_;
   std::unique_ptr<LoadedModel> model_;
@@ -172,7 +181,7 @@ TEST_P(GoldenModelTest, GreedyThroughPreemptions) {
 
 TEST_P(GoldenModelTest, BothSpellingsOfTheConfigurationAgree) {
   // The folder has the configuration in the older spelling too. It must load to the same model.
-  const auto dir = std::filesystem::path(::testing::TempDir()) / ("v4-" + GetParam());
+  const auto dir = std::filesystem::path(::testing::TempDir()) / ("v4-" + GetParam().variant);
   std::filesystem::remove_all(dir);
   std::filesystem::create_directories(dir);
   for (const auto& entry : std::filesystem::directory_iterator(golden_.dir)) {
@@ -189,14 +198,45 @@ TEST_P(GoldenModelTest, BothSpellingsOfTheConfigurationAgree) {
   ExpectGreedy({golden_.prompts.back()}, {.max_sequences = 4, .block_size = 16});
 }
 
-std::string TestName(const ::testing::TestParamInfo<std::string>& info) {
-  std::string name = info.param;
-  std::replace(name.begin(), name.end(), '-', '_');
-  return name;
+class GoldenRanksTest : public GoldenModelTest {};
+
+TEST_P(GoldenRanksTest, LogitsAgree) {
+  EXPECT_LE(LogitDistance(DType::kF32).largest, kRelativeTolerance);
+  EXPECT_LE(LogitDistance(DType::kI8).rms, kInt8CacheTolerance);
 }
 
-INSTANTIATE_TEST_SUITE_P(Variants, GoldenModelTest, ::testing::ValuesIn(testing::GoldenVariants()),
-                         TestName);
+TEST_P(GoldenRanksTest, GreedyInOneRaggedBatch) {
+  ExpectGreedy(golden_.prompts, {.max_sequences = 16, .block_size = 16});
+}
+
+std::string TestName(const ::testing::TestParamInfo<Case>& info) {
+  std::string name = info.param.variant;
+  std::replace(name.begin(), name.end(), '-', '_');
+  return info.param.num_ranks == 1 ? name : name + "_" + std::to_string(info.param.num_ranks);
+}
+
+std::vector<Case> WholeModels() {
+  std::vector<Case> cases;
+  for (const std::string& variant : testing::GoldenVariants()) cases.push_back({variant});
+  return cases;
+}
+
+// Every variant over two, three and four ranks, as far as it has query heads. Many of the models
+// have three or five heads, so there are ranks with padding, and ranks with nothing else.
+std::vector<Case> DividedModels() {
+  std::vector<Case> cases;
+  for (const std::string& variant : testing::GoldenVariants()) {
+    const auto model = model::DescribeModelFiles(testing::ReadGoldenModel(variant).dir);
+    const int64_t heads = model.value().config.stack.num_heads;
+    for (int64_t num_ranks = 2; num_ranks <= std::min<int64_t>(4, heads); ++num_ranks) {
+      cases.push_back({variant, num_ranks});
+    }
+  }
+  return cases;
+}
+
+INSTANTIATE_TEST_SUITE_P(Variants, GoldenModelTest, ::testing::ValuesIn(WholeModels()), TestName);
+INSTANTIATE_TEST_SUITE_P(Variants, GoldenRanksTest, ::testing::ValuesIn(DividedModels()), TestName);
 
 }  // namespace
 }  // namespace dray::engine

@@ -178,12 +178,13 @@ TEST_P(PackedModelTest, KeptAsTheyAreTheLogitsAreThoseOfRoundedInputs) {
   ASSERT_TRUE(model.ok()) << model.status().ToString();
   for (const auto slot :
        {model::Slot::kQkv, model::Slot::kAttentionOut, model::Slot::kFfnIn, model::Slot::kFfnOut}) {
-    const kernels::MatrixSpec& spec = (*model)->weights.Matrix(slot, 1)->spec();
+    const kernels::MatrixSpec& spec = (*model)->ranks[0].weights.Matrix(slot, 1)->spec();
     EXPECT_EQ(spec.format, GetParam().format);
     EXPECT_EQ(spec.zero, GetParam().zero);
   }
   // Only this matrix is wider than the groups of all the checkpoints.
-  EXPECT_EQ((*model)->weights.Matrix(model::Slot::kFfnOut, 1)->spec().group, GetParam().group);
+  EXPECT_EQ((*model)->ranks[0].weights.Matrix(model::Slot::kFfnOut, 1)->spec().group,
+            GetParam().group);
   const double worst = WorstLogit(**model, golden);
   RecordProperty("worst", std::to_string(worst));
   EXPECT_LE(worst, 0.02);

@@ -96,6 +96,27 @@ TEST_P(SmoothingTest, EightBitsStayNear) {
             4 * testing::WorstLogitError(*dynamic, golden_) + 0.1);
 }
 
+// Each channel is recorded by the rank that reads it. The ranks' sums differ from those of one rank
+// by the rounding of f32.
+TEST_P(SmoothingTest, RanksMeasureTheSamePeaks) {
+  auto calibrator =
+      Calibrator::Load({.model_dir = golden_.dir,
+                        .format = WeightFormat::kF32,
+                        .tensor_parallel_degree = 2,
+                        .backend_options = {.cpu = {.num_threads = 2, .oversubscribe = true}}});
+  ASSERT_TRUE(calibrator.ok()) << calibrator.status().ToString();
+  for (const auto& prompt : golden_.prompts) EXPECT_TRUE((*calibrator)->Read(prompt.ids).ok());
+  const Calibration& divided = (*calibrator)->calibration();
+  for (int64_t layer = 0; layer < divided.num_layers(); ++layer) {
+    for (const Slot slot : model::kCalibratedSlots) {
+      const auto got = divided.Peaks(slot, layer), want = file_.calibration().Peaks(slot, layer);
+      ASSERT_EQ(got.size(), want.size());
+      const float largest = *std::max_element(want.begin(), want.end());
+      for (size_t i = 0; i < got.size(); ++i) EXPECT_NEAR(got[i], want[i], 1e-4 * largest) << i;
+    }
+  }
+}
+
 TEST_P(SmoothingTest, AFileHoldsWhatWasMeasured) {
   const auto files = model::OpenModelFiles(golden_.dir);
   ASSERT_TRUE(files.ok());

@@ -43,7 +43,7 @@ TEST(TiedHeadTest, EqualHeadStaysTied) {
   const auto model = LoadGolden(testing::ReadGoldenModel("qwen3"));
   ASSERT_NE(model, nullptr);
   EXPECT_TRUE(model->description.config.tied_head);
-  EXPECT_EQ(model->weights.Matrix(model::Slot::kHead), nullptr);
+  EXPECT_EQ(model->ranks[0].weights.Matrix(model::Slot::kHead), nullptr);
 }
 
 TEST(TiedHeadTest, HeadAloneServesAsTable) {

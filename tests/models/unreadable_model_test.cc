@@ -52,7 +52,7 @@ BothModels LoadBoth(LoadModelOptions options) {
   options.backend_options.cpu.num_threads = 2;
   BothModels both;
   both.plain = Load(options);
-  options.backend = MakeUnreadable();
+  options.backends = {MakeUnreadable()};
   both.unreadable = Load(options);
   return both;
 }
@@ -159,11 +159,13 @@ TEST(UnreadableModelTest, SamplesThatShareBlocksAndADraftModel) {
   const GoldenModel golden = testing::ReadGoldenModel("llama-gqa");
   const BothModels both = LoadBoth({.model_dir = golden.dir, .format = WeightFormat::kF32});
   ASSERT_TRUE(both.plain != nullptr && both.unreadable != nullptr);
-  const auto draft = Load(
-      {.model_dir = golden.dir, .format = WeightFormat::kI8, .backend = both.unreadable->backend});
+  const auto draft = Load({.model_dir = golden.dir,
+                           .format = WeightFormat::kI8,
+                           .backends = {both.unreadable->ranks[0].backend}});
   ASSERT_NE(draft, nullptr);
-  const auto plain_draft =
-      Load({.model_dir = golden.dir, .format = WeightFormat::kI8, .backend = both.plain->backend});
+  const auto plain_draft = Load({.model_dir = golden.dir,
+                                 .format = WeightFormat::kI8,
+                                 .backends = {both.plain->ranks[0].backend}});
   EngineStats stats, plain_stats;
   const auto tokens = SampledTokens(*both.unreadable, *draft, golden, stats);
   EXPECT_EQ(tokens, SampledTokens(*both.plain, *plain_draft, golden, plain_stats));
@@ -179,7 +181,7 @@ TEST(UnreadableModelTest, CalibrationAndSmoothing) {
   LoadModelOptions options = {.model_dir = golden.dir, .format = WeightFormat::kF32};
   std::vector<std::vector<float>> peaks;
   for (const auto& backend : {std::shared_ptr<kernels::Backend>(), MakeUnreadable()}) {
-    options.backend = backend;
+    if (backend != nullptr) options.backends = {backend};
     auto calibrator = Calibrator::Load(options);
     ASSERT_TRUE(calibrator.ok()) << calibrator.status().ToString();
     for (const auto& prompt : golden.prompts) {
@@ -203,12 +205,12 @@ TEST(UnreadableModelTest, CalibrationAndSmoothing) {
 TEST(UnreadableModelDeathTest, AReadOfWeightsOrCacheByTheHostIsCaught) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   const GoldenModel golden = testing::ReadGoldenModel("llama-gqa");
-  const auto model = Load({.model_dir = golden.dir, .backend = MakeUnreadable()});
+  const auto model = Load({.model_dir = golden.dir, .backends = {MakeUnreadable()}});
   ASSERT_NE(model, nullptr);
-  const float* norm = model->weights.Vector(model::Slot::kFinalNormWeight);
+  const float* norm = model->ranks[0].weights.Vector(model::Slot::kFinalNormWeight);
   ASSERT_NE(norm, nullptr);
   EXPECT_DEATH({ [[maybe_unused]] volatile float read = *norm; }, "");
-  const auto cache = model::KvCache::Make(*model->backend, model->description.config.stack,
+  const auto cache = model::KvCache::Make(*model->ranks[0].backend, model->description.config.stack,
                                           {.num_blocks = 1, .block_size = 16});
   ASSERT_TRUE(cache.ok());
   const auto* keys = static_cast<const float*>(cache->Layer(0).keys);

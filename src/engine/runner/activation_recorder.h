@@ -68,6 +68,7 @@ class ActivationRecorder final : public kernels::Backend {
   void BeginStep(int64_t num_tokens) override { inner_->BeginStep(num_tokens); }
   Status EndStep() override;
   void AdoptThread() override { inner_->AdoptThread(); }
+  ThreadPool* host_threads() override { return inner_->host_threads(); }
   std::string Describe() const override { return inner_->Describe(); }
   std::string_view isa() const override { return inner_->isa(); }
 

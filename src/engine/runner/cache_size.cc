@@ -17,7 +17,7 @@ int64_t BlocksWanted(int64_t context, const EngineOptions& options) {
 
 int64_t FreeBytes(const LoadedModel& model, const EngineOptions& options) {
   if (options.free_memory_bytes) return std::max<int64_t>(0, *options.free_memory_bytes);
-  return model.backend->memory().allocator().FreeBytes();
+  return model.ranks.front().backend->memory().allocator().FreeBytes();
 }
 
 Status CheckOptions(const LoadedModel& model, const EngineOptions& options) {
@@ -57,8 +57,7 @@ Result<CacheSize> ChooseCacheSize(const LoadedModel& model, const EngineOptions&
   CacheSize size;
   size.spec.block_size = options.block_size;
   size.spec.dtype = KvDType(model, options);
-  const int64_t block_bytes =
-      model::KvCache::BlockBytes(config.stack, size.spec) + more_block_bytes;
+  const int64_t block_bytes = model.BlockBytes(size.spec) + more_block_bytes;
   const bool context_asked = options.max_context_tokens > 0;
   size.max_context_tokens = context_asked ? options.max_context_tokens : config.stack.max_positions;
 

@@ -8,6 +8,8 @@
 #include <utility>
 
 #include "checkpoint/checkpoint.h"
+#include "engine/runner/fill_ranks.h"
+#include "model/config/local_stack.h"
 #include "model/describe/model_files.h"
 #include "model/weights/dummy_weights.h"
 #include "model/weights/loader.h"
@@ -41,16 +43,34 @@ Result<model::Smoothing> MakeSmoothing(const SmoothingOptions& options,
   return model::Smoothing::Make(description, plan, calibration, options.alpha);
 }
 
+// The model with the backends of its ranks, and without weights.
+std::unique_ptr<LoadedModel> WithoutWeights(model::ModelDescription description, Backends backends,
+                                            const model::LoadOptions& options) {
+  auto model = std::make_unique<LoadedModel>();
+  model->description = std::move(description);
+  const model::StackConfig& stack = model->description.config.stack;
+  const auto world = static_cast<int64_t>(backends.size());
+  for (auto& backend : backends) {
+    model->ranks.push_back({.backend = std::move(backend),
+                            .stack = model::LocalStack(stack, {model->num_ranks(), world}),
+                            .weights = model::Weights(stack.num_layers)});
+  }
+  model->format = options.format;
+  model->table_format = options.TableFormat();
+  return model;
+}
+
 Result<std::unique_ptr<LoadedModel>> LoadFiles(const LoadModelOptions& options,
                                                model::ModelFiles& files) {
   auto& [description, checkpoint] = files;
-  DRAY_ASSIGN_OR_RETURN(auto backend, BackendOf(options));
+  DRAY_ASSIGN_OR_RETURN(auto backends, BackendsOf(options, description.config));
   DRAY_ASSIGN_OR_RETURN(const auto plan, model::PlanTensors(description, checkpoint));
   DRAY_RETURN_IF_ERROR(CheckQuantizedBy(options, description));
   const bool known = !options.quantized_by.empty();
   const bool keep = !options.format || known;
+  const kernels::Packer& packer = backends.front()->packer();
   model::LoadOptions load_options = {
-      .format = options.format.value_or(model::AutomaticFormat(plan, backend->packer())),
+      .format = options.format.value_or(model::AutomaticFormat(plan, packer)),
       .table_format = known ? options.format : options.table_format,
       .integers = keep ? model::StoredIntegers::kKeep : model::StoredIntegers::kConvert,
       .progress = options.progress};
@@ -59,16 +79,15 @@ Result<std::unique_ptr<LoadedModel>> LoadFiles(const LoadModelOptions& options,
     DRAY_ASSIGN_OR_RETURN(smoothing, MakeSmoothing(*options.smoothing, description, plan));
     load_options.smoothing = &*smoothing;
   }
-  DRAY_ASSIGN_OR_RETURN(auto weights,
-                        model::LoadWeights(description, plan, checkpoint, *backend, load_options));
-  return std::make_unique<LoadedModel>(
-      LoadedModel{.backend = std::move(backend),
-                  .description = std::move(description),
-                  .weights = std::move(weights),
-                  .format = load_options.format,
-                  .table_format = load_options.TableFormat(),
-                  .checkpoint_format = std::string(checkpoint.format()),
-                  .checkpoint_bytes = checkpoint.total_bytes()});
+  // The plan points to rows of `description`, so the model gets a copy.
+  auto model = WithoutWeights(description, std::move(backends), load_options);
+  DRAY_RETURN_IF_ERROR(
+      FillRanks(*model, load_options, [&](RankModel& rank, const model::LoadOptions& of_rank) {
+        return model::LoadWeights(description, plan, checkpoint, *rank.backend, of_rank);
+      }));
+  model->checkpoint_format = std::string(checkpoint.format());
+  model->checkpoint_bytes = checkpoint.total_bytes();
+  return model;
 }
 
 // All but the time that it took.
@@ -90,27 +109,43 @@ Result<std::unique_ptr<LoadedModel>> MakeDummy(const LoadModelOptions& options) 
         "the same time");
   }
   DRAY_ASSIGN_OR_RETURN(auto description, model::DescribeModelFiles(options.model_dir));
-  DRAY_ASSIGN_OR_RETURN(auto backend, BackendOf(options));
+  DRAY_ASSIGN_OR_RETURN(auto backends, BackendsOf(options, description.config));
   const model::LoadOptions load_options = {.format = options.format.value_or(model::AutomaticFormat(
-                                               description.config, backend->packer())),
+                                               description.config, backends.front()->packer())),
                                            .table_format = options.table_format,
                                            .progress = options.progress};
-  DRAY_ASSIGN_OR_RETURN(auto weights,
-                        model::MakeDummyWeights(description, *backend, load_options, kDummySeed));
-  return std::make_unique<LoadedModel>(LoadedModel{.backend = std::move(backend),
-                                                   .description = std::move(description),
-                                                   .weights = std::move(weights),
-                                                   .format = load_options.format,
-                                                   .table_format = load_options.TableFormat(),
-                                                   .checkpoint_format = "dummy"});
+  auto model = WithoutWeights(std::move(description), std::move(backends), load_options);
+  DRAY_RETURN_IF_ERROR(
+      FillRanks(*model, load_options, [&](RankModel& rank, const model::LoadOptions& of_rank) {
+        return model::MakeDummyWeights(model->description, *rank.backend, of_rank, kDummySeed);
+      }));
+  model->checkpoint_format = "dummy";
+  return model;
 }
 
 }  // namespace
 
-Result<std::shared_ptr<kernels::Backend>> BackendOf(const LoadModelOptions& options) {
-  if (options.backend != nullptr) return options.backend;
-  DRAY_ASSIGN_OR_RETURN(auto backend, kernels::MakeBackend(options.backend_options));
-  return std::shared_ptr<kernels::Backend>(std::move(backend));
+Backends LoadedModel::backends() const {
+  Backends backends;
+  for (const RankModel& rank : ranks) backends.push_back(rank.backend);
+  return backends;
+}
+
+size_t LoadedModel::weight_bytes() const {
+  size_t total = 0;
+  for (const RankModel& rank : ranks) total += rank.weights.size_bytes();
+  return total;
+}
+
+int64_t LoadedModel::BlockBytes(const model::KvCacheSpec& spec) const {
+  int64_t total = 0;
+  for (const RankModel& rank : ranks) total += model::KvCache::BlockBytes(rank.stack, spec);
+  return total;
+}
+
+std::string LoadedModel::DescribeBackends() const {
+  const std::string first = ranks.front().backend->Describe();
+  return num_ranks() == 1 ? first : fmt::format("{} ranks of {}", num_ranks(), first);
 }
 
 Result<std::unique_ptr<LoadedModel>> LoadModel(const LoadModelOptions& options) {

@@ -1,23 +1,33 @@
-// A model's weights in memory, its description, and the backend that computes it. A ModelRunner
+// A model's weights in memory, its description, and the backends that compute it. A ModelRunner
 // (model_runner.h) computes steps with these.
 #pragma once
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/status.h"
 #include "engine/engine_options.h"
 #include "kernels/backend.h"
+#include "model/config/stack_config.h"
 #include "model/describe/model_description.h"
+#include "model/forward/kv_cache.h"
 #include "model/weights/weights.h"
 
 namespace dray::engine {
 
-struct LoadedModel {
-  // A model and its draft model compute in turn and share one backend.
+// What one rank has of a model (docs/ranks.md). A model that is not divided has one rank with all
+// of it.
+struct RankModel {
+  // A model and its draft model compute in turn and share the backends of their ranks.
   std::shared_ptr<kernels::Backend> backend;
-  model::ModelDescription description;
+  model::StackConfig stack;  // the rank's part of the model's stack
   model::Weights weights;
+};
+
+struct LoadedModel {
+  model::ModelDescription description;
+  std::vector<RankModel> ranks;  // at least one
   // How the weights of the layers, and of the tables around them, are stored.
   kernels::WeightForm format;
   kernels::WeightForm table_format;
@@ -25,12 +35,20 @@ struct LoadedModel {
   std::string checkpoint_format;
   uint64_t checkpoint_bytes = 0;
   double load_seconds = 0;
+
+  int64_t num_ranks() const { return static_cast<int64_t>(ranks.size()); }
+  Backends backends() const;
+  // The weights of all ranks. What each rank has in full counts for each of them.
+  size_t weight_bytes() const;
+  // A cache block of all layers, at all ranks together.
+  int64_t BlockBytes(const model::KvCacheSpec& spec) const;
+  // What computes: the first rank's backend, and how many ranks there are if they are several.
+  std::string DescribeBackends() const;
 };
 
-// Returns options.backend, or makes a backend from options.backend_options if that is null.
-Result<std::shared_ptr<kernels::Backend>> BackendOf(const LoadModelOptions& options);
-
-// Reads config.json and the weight files of the directory, or a GGUF model.
+// Reads config.json and the weight files of the directory, or a GGUF model. Each rank reads its part
+// straight from the files, all ranks at the same time. kInvalidArgument, naming the degrees that
+// would do, if there are more ranks than the model has query heads or than the machine has room for.
 Result<std::unique_ptr<LoadedModel>> LoadModel(const LoadModelOptions& options);
 
 }  // namespace dray::engine

@@ -1,4 +1,4 @@
-// The runner of one rank, on the thread that calls it.
+// The runner of a model that is not divided, on the thread that calls it.
 #pragma once
 
 #include <memory>
@@ -9,9 +9,11 @@
 
 namespace dray::engine {
 
-// Allocates the cache and all working memory; steps allocate none. The model must outlive the
-// runner.
-Result<std::unique_ptr<ModelRunner>> MakeLocalRunner(LoadedModel& model, const RunnerSpec& spec);
+// Allocates the cache and all working memory; steps allocate none. The model has one rank, and must
+// outlive the runner, which computes on `backend`.
+Result<std::unique_ptr<ModelRunner>> MakeLocalRunner(const LoadedModel& model,
+                                                     std::shared_ptr<kernels::Backend> backend,
+                                                     const RunnerSpec& spec);
 // Makes such runners on another backend than the model's, for weights that several runners share.
 // `backend` must outlive them.
 RunnerMaker MakeLocalRunnerOn(kernels::Backend& backend);

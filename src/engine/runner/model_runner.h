@@ -5,7 +5,7 @@
 // Only plain data goes in and out: tokens, places in the cache, rows of logits. Nothing points into
 // the caller's sequences. So an implementation may be several ranks in other threads or processes,
 // and may compute several steps at the same time. The runner of local_runner.h is one rank on the
-// caller's thread.
+// caller's thread, that of group_runner.h several ranks on threads of their own.
 #pragma once
 
 #include <cstddef>
@@ -20,6 +20,7 @@
 #include "engine/runner/loaded_model.h"
 #include "model/forward/decoder.h"
 #include "model/forward/kv_cache.h"
+#include "parallel/communicator.h"
 
 namespace dray::engine {
 
@@ -97,6 +98,10 @@ class ModelRunner {
   virtual StepPiece Collect() = 0;
   // Forgets the steps in flight. It is unknown what they have written to the cache.
   virtual void Abandon() = 0;
+
+  // What the first of several ranks has sent to the others (docs/ranks.md); nothing if there is one
+  // rank.
+  virtual parallel::Traffic traffic() const { return {}; }
 };
 
 // Makes the runner of a model, which must outlive it.

@@ -48,9 +48,9 @@ Result<std::unique_ptr<Drafter>> MakeDrafter(const LoadedModel& model, LoadedMod
     case SpeculationMethod::kDraftModel:
       DRAY_RETURN_IF_ERROR(CheckDraftModel(model, draft));
       // A step of few rows takes as long as reading its weights takes.
-      return MakeModelDrafter(
-          *draft, static_cast<double>(draft->weights.size_bytes()) /
-                      static_cast<double>(std::max<size_t>(1, model.weights.size_bytes())));
+      return MakeModelDrafter(*draft,
+                              static_cast<double>(draft->weight_bytes()) /
+                                  static_cast<double>(std::max<size_t>(1, model.weight_bytes())));
   }
   return std::unique_ptr<Drafter>();
 }

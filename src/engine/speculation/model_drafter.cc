@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "engine/runner/cache_size.h"
-#include "engine/runner/local_runner.h"
+#include "engine/runner/make_runner.h"
 #include "sampling/candidates.h"
 
 namespace dray::engine {
@@ -25,8 +25,7 @@ class ModelDrafter final : public Drafter {
       : draft_(draft), cost_of_guess_(cost_of_guess) {}
 
   int64_t BlockBytes(const EngineOptions& options) const override {
-    return model::KvCache::BlockBytes(
-        draft_.description.config.stack,
+    return draft_.BlockBytes(
         {.num_blocks = 1, .block_size = options.block_size, .dtype = KvDType(draft_, options)});
   }
   Status Prepare(const EngineOptions& options, const RunnerSpec& model) override;
@@ -83,7 +82,7 @@ class ModelDrafter final : public Drafter {
 Status ModelDrafter::Prepare(const EngineOptions& options, const RunnerSpec& model) {
   spec_ = model;
   spec_.cache.dtype = KvDType(draft_, options);
-  DRAY_ASSIGN_OR_RETURN(runner_, MakeLocalRunner(draft_, spec_));
+  DRAY_ASSIGN_OR_RETURN(runner_, MakeRunner(draft_, spec_));
   step_.Reserve(spec_);
   wanted_.reserve(static_cast<size_t>(spec_.step.max_sequences));
   return OkStatus();

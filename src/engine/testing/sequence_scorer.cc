@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/checked_math.h"
-#include "engine/runner/local_runner.h"
+#include "engine/runner/make_runner.h"
 
 namespace dray::engine {
 
@@ -23,7 +23,7 @@ Result<SequenceScorer> SequenceScorer::Make(LoadedModel& model, const ScorerOpti
                                     .max_sequences = 1,
                                     .max_logit_rows = scorer.chunk_tokens_,
                                     .max_table_entries = num_blocks}};
-  DRAY_ASSIGN_OR_RETURN(scorer.runner_, MakeLocalRunner(model, spec));
+  DRAY_ASSIGN_OR_RETURN(scorer.runner_, MakeRunner(model, spec));
   return scorer;
 }
 

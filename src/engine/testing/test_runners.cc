@@ -1,7 +1,7 @@
 #include "engine/testing/test_runners.h"
 
 #include "base/check.h"
-#include "engine/runner/local_runner.h"
+#include "engine/runner/make_runner.h"
 
 namespace dray::engine {
 
@@ -46,7 +46,7 @@ StepPiece FailingRunner::Collect() {
 
 RunnerMaker HoldingRunners(const HoldingOptions& options) {
   return [=](LoadedModel& model, const RunnerSpec& spec) -> Result<std::unique_ptr<ModelRunner>> {
-    DRAY_ASSIGN_OR_RETURN(auto inner, MakeLocalRunner(model, spec));
+    DRAY_ASSIGN_OR_RETURN(auto inner, MakeRunner(model, spec));
     return std::unique_ptr<ModelRunner>(std::make_unique<HoldingRunner>(std::move(inner), options));
   };
 }

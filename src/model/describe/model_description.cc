@@ -182,6 +182,16 @@ Result<ModelDescription> DescribeModel(const std::string& where, const Json& con
   return model;
 }
 
+int64_t ModelDescription::num_parameters() const {
+  int64_t total = 0;
+  for (const WeightRow& row : weights) {
+    if (!IsPresent(row, config)) continue;
+    const int64_t copies = row.slot < kFirstLayerSlot ? 1 : config.stack.num_layers;
+    total += copies * ExtentOf(row.rows, config) * ExtentOf(row.cols, config);
+  }
+  return total;
+}
+
 Result<Json> ReadGenerationConfig(const std::filesystem::path& model_dir) {
   const std::filesystem::path path = model_dir / "generation_config.json";
   if (!HasEntry(path)) return Json();

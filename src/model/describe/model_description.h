@@ -25,6 +25,9 @@ struct ModelDescription {
   std::span<const std::string_view> prefixes;
   // How the checkpoint stores linear layers whose weights are integers.
   std::optional<checkpoint::PackedFormat> packed;
+
+  // Numbers of the whole model, tied ones counted once.
+  int64_t num_parameters() const;
 };
 
 // Does the same with parsed files. `generation_config` is null if there is no such file. `where` is

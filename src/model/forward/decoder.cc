@@ -12,14 +12,6 @@ namespace dray::model {
 using kernels::VectorNorm;
 using kernels::WriteMode;
 
-namespace {
-
-kernels::Activations RowsOf(const Tensor& tensor) {
-  return {tensor.as<void>(), tensor.dtype(), tensor.shape()[1]};
-}
-
-}  // namespace
-
 void RaggedBatch::Clear() {
   ids.clear();
   positions.clear();
@@ -38,40 +30,53 @@ void RaggedBatch::Reserve(const DecoderLimits& limits) {
   block_tables.reserve(static_cast<size_t>(limits.max_table_entries));
 }
 
-Decoder::Decoder(const ModelConfig& config, const Weights& weights, kernels::Backend& backend,
-                 const DecoderLimits& limits)
-    : model_config_(config),
-      config_(config.stack),
-      model_weights_(weights),
-      weights_(weights.stack()),
-      memory_(backend.memory()),
-      ops_(backend.ops()),
+Decoder::Decoder(const DecoderParts& parts, const DecoderLimits& limits)
+    : model_config_(parts.config),
+      config_(parts.stack),
+      model_weights_(parts.weights),
+      weights_(parts.weights.stack()),
+      memory_(parts.backend.memory()),
+      ops_(parts.backend.ops()),
+      communicator_(parts.communicator),
+      rank_(communicator_ != nullptr ? communicator_->rank() : parallel::Rank{}),
+      vocab_rows_(parallel::CutVocabulary(parts.config.vocab_size, rank_).local_size),
       limits_(limits) {}
 
-Result<std::unique_ptr<Decoder>> Decoder::Make(const ModelConfig& config, const Weights& weights,
-                                               kernels::Backend& backend,
+Result<std::unique_ptr<Decoder>> Decoder::Make(const DecoderParts& parts,
                                                const DecoderLimits& limits) {
-  std::unique_ptr<Decoder> decoder(new Decoder(config, weights, backend, limits));
+  std::unique_ptr<Decoder> decoder(new Decoder(parts, limits));
+  if (decoder->communicator_ != nullptr) {
+    DRAY_CHECK(decoder->communicator_->max_count() >=
+               MaxCount(parts.config, limits, decoder->rank_.world));
+  }
   DRAY_RETURN_IF_ERROR(decoder->Allocate());
+  DRAY_RETURN_IF_ERROR(decoder->AllocateHead());
   DRAY_RETURN_IF_ERROR(decoder->AllocateIndices());
   return decoder;
 }
 
+int64_t Decoder::MaxCount(const ModelConfig& config, const DecoderLimits& limits, int64_t world) {
+  const int64_t vocab_rows = parallel::CutVocabulary(config.vocab_size, {0, world}).local_size;
+  return std::max(limits.max_batch_tokens * std::max(config.stack.hidden, config.embed_dim),
+                  limits.max_logit_rows * vocab_rows);
+}
+
+Status Decoder::MakeRows(Tensor& tensor, int64_t rows, int64_t cols) {
+  DRAY_ASSIGN_OR_RETURN(tensor, Tensor::Make(memory_.allocator(), DType::kF32, {rows, cols}));
+  return OkStatus();
+}
+
 Status Decoder::Allocate() {
-  const auto make = [&](Tensor& tensor, int64_t rows, int64_t cols) -> Status {
-    DRAY_ASSIGN_OR_RETURN(tensor, Tensor::Make(memory_.allocator(), DType::kF32, {rows, cols}));
-    return OkStatus();
+  const auto make = [&](Tensor& tensor, int64_t rows, int64_t cols) {
+    return MakeRows(tensor, rows, cols);
   };
   const int64_t tokens = limits_.max_batch_tokens;
   DRAY_RETURN_IF_ERROR(make(x_, tokens, config_.hidden));
   DRAY_RETURN_IF_ERROR(make(qkv_, tokens, config_.qkv_width()));
   DRAY_RETURN_IF_ERROR(make(attention_, tokens, config_.query_width()));
   DRAY_RETURN_IF_ERROR(make(ffn_, tokens, config_.ffn));
-  DRAY_RETURN_IF_ERROR(make(head_in_, limits_.max_logit_rows, config_.hidden));
-  DRAY_RETURN_IF_ERROR(make(logits_, limits_.max_logit_rows, model_config_.vocab_size));
   if (model_weights_.Matrix(Slot::kProjectIn) != nullptr) {
     DRAY_RETURN_IF_ERROR(make(embedded_, tokens, model_config_.embed_dim));
-    DRAY_RETURN_IF_ERROR(make(projected_, limits_.max_logit_rows, model_config_.embed_dim));
   }
   if (config_.position == PositionKind::kRotary) {
     DRAY_RETURN_IF_ERROR(make(cos_sin_, tokens, config_.rope.dim));
@@ -95,7 +100,7 @@ Status Decoder::AllocateIndices() {
   constexpr auto kSequenceWords =
       static_cast<int64_t>(sizeof(kernels::AttentionSequence) / sizeof(int32_t));
   const int64_t tokens = limits_.max_batch_tokens;
-  const int64_t words = 4 * tokens + limits_.max_table_entries + limits_.max_logit_rows +
+  const int64_t words = 5 * tokens + limits_.max_table_entries + limits_.max_logit_rows +
                         limits_.max_sequences * kSequenceWords;
   DRAY_ASSIGN_OR_RETURN(index_memory_, Tensor::Make(memory_.allocator(), DType::kI32, {words}));
   auto* next = index_memory_.as<int32_t>();
@@ -103,11 +108,15 @@ Status Decoder::AllocateIndices() {
   indices_.sequences =
       reinterpret_cast<kernels::AttentionSequence*>(take(limits_.max_sequences * kSequenceWords));
   indices_.ids = take(tokens);
+  indices_.no_ids = take(tokens);
   indices_.position_rows = take(tokens);
   indices_.slots = take(tokens);
   indices_.rope_rows = take(tokens);
   indices_.block_tables = take(limits_.max_table_entries);
   indices_.logit_rows = take(limits_.max_logit_rows);
+  table_rows_.assign(static_cast<size_t>(tokens), -1);
+  DRAY_RETURN_IF_ERROR(memory_.CopyFromHost(indices_.no_ids, table_rows_.data(),
+                                            table_rows_.size() * sizeof(int32_t)));
   return memory_.CopyFromHost(indices_.rope_rows, rope_rows_.data(),
                               rope_rows_.size() * sizeof(int32_t));
 }
@@ -120,7 +129,7 @@ Status Decoder::Upload(const RaggedBatch& batch) {
   const auto copy = [&](auto* to, const auto& from) {
     return memory_.CopyFromHost(to, from.data(), from.size() * sizeof(from[0]));
   };
-  DRAY_RETURN_IF_ERROR(copy(indices_.ids, batch.ids));
+  DRAY_RETURN_IF_ERROR(UploadIds(batch));
   DRAY_RETURN_IF_ERROR(copy(indices_.slots, batch.slots));
   DRAY_RETURN_IF_ERROR(copy(indices_.block_tables, batch.block_tables));
   DRAY_RETURN_IF_ERROR(copy(indices_.sequences, batch.sequences));
@@ -133,6 +142,18 @@ Status Decoder::Upload(const RaggedBatch& batch) {
     return copy(indices_.position_rows, position_rows_);
   }
   return OkStatus();
+}
+
+Status Decoder::UploadIds(const RaggedBatch& batch) {
+  const auto first_row = static_cast<int32_t>(rank_.index * vocab_rows_);
+  const auto num_rows = static_cast<int32_t>(vocab_rows_);
+  table_rows_.clear();
+  for (const int32_t id : batch.ids) {
+    const int32_t row = id - first_row;
+    table_rows_.push_back(row >= 0 && row < num_rows ? row : -1);
+  }
+  return memory_.CopyFromHost(indices_.ids, table_rows_.data(),
+                              table_rows_.size() * sizeof(int32_t));
 }
 
 Status Decoder::UploadRope(const RaggedBatch& batch) {
@@ -153,45 +174,28 @@ Status Decoder::UploadRope(const RaggedBatch& batch) {
 
 Status Decoder::Forward(const RaggedBatch& batch, const KvCache& cache) {
   DRAY_RETURN_IF_ERROR(Upload(batch));
-  EmbedTokens();
-  for (int64_t layer = 0; layer < config_.num_layers; ++layer) Layer(layer, cache);
+  part_mode_ = WriteMode::kOverwrite;
+  DRAY_RETURN_IF_ERROR(EmbedTokens());
+  for (int64_t layer = 0; layer < config_.num_layers; ++layer) {
+    DRAY_RETURN_IF_ERROR(Layer(layer, cache));
+  }
   return OkStatus();
 }
 
-void Decoder::EmbedTokens() {
-  const kernels::WeightMatrix* project = model_weights_.Matrix(Slot::kProjectIn);
-  const kernels::Activations embedded = RowsOf(project != nullptr ? embedded_ : x_);
-  ops_.Embed({.table = model_weights_.Matrix(Slot::kTokenEmbedding),
-              .ids = indices_.ids,
-              .num_tokens = num_tokens_,
-              .out = embedded});
-  if (project != nullptr) {
-    ops_.Linear({.weight = project, .x = embedded, .rows = num_tokens_, .out = RowsOf(x_)});
-  }
-  if (config_.position == PositionKind::kLearned) {
-    ops_.Embed({.table = weights_.Matrix(Slot::kPositionEmbedding),
-                .ids = indices_.position_rows,
-                .num_tokens = num_tokens_,
-                .out = RowsOf(x_),
-                .mode = WriteMode::kAdd});
-  }
-  if (config_.embedding_norm) {
-    NormInPlace(NormOf(Slot::kEmbeddingNormWeight, Slot::kEmbeddingNormBias, kNoLayer));
-  }
-}
-
-void Decoder::Layer(int64_t layer, const KvCache& cache) {
+Status Decoder::Layer(int64_t layer, const KvCache& cache) {
   const VectorNorm attention_norm =
       NormOf(Slot::kAttentionNormWeight, Slot::kAttentionNormBias, layer);
   const VectorNorm ffn_norm = NormOf(Slot::kFfnNormWeight, Slot::kFfnNormBias, layer);
   if (config_.norm_placement == NormPlacement::kPost) {
     AttentionCore(layer, nullptr, cache);
     AddAttentionOut(layer);
+    DRAY_RETURN_IF_ERROR(AddParts());
     NormInPlace(attention_norm);
     FeedForwardIn(layer, nullptr);
     AddFeedForwardOut(layer);
+    DRAY_RETURN_IF_ERROR(AddParts());
     NormInPlace(ffn_norm);
-    return;
+    return OkStatus();
   }
   if (config_.residual != ResidualForm::kSequential) {
     // Both branches read x as it came in, so both have read it before anything is added to it.
@@ -200,7 +204,7 @@ void Decoder::Layer(int64_t layer, const KvCache& cache) {
     FeedForwardIn(layer, two_norms ? &ffn_norm : &attention_norm);
     AddAttentionOut(layer);
     AddFeedForwardOut(layer);
-    return;
+    return AddParts();
   }
   // A norm that is the residual too is written out; others live in the projection behind them.
   const auto before_projection = [&](const VectorNorm& norm) {
@@ -210,8 +214,10 @@ void Decoder::Layer(int64_t layer, const KvCache& cache) {
   };
   AttentionCore(layer, before_projection(attention_norm), cache);
   AddAttentionOut(layer);
+  DRAY_RETURN_IF_ERROR(AddParts());
   FeedForwardIn(layer, before_projection(ffn_norm));
   AddFeedForwardOut(layer);
+  return AddParts();
 }
 
 void Decoder::AttentionCore(int64_t layer, const VectorNorm* norm, const KvCache& cache) {
@@ -250,11 +256,7 @@ void Decoder::AttentionCore(int64_t layer, const VectorNorm* norm, const KvCache
 }
 
 void Decoder::AddAttentionOut(int64_t layer) {
-  kernels::LinearArgs out =
-      Projection(Slot::kAttentionOut, Slot::kAttentionOutBias, layer, attention_);
-  out.mode = WriteMode::kAdd;
-  out.out = RowsOf(x_);
-  ops_.Linear(out);
+  AddProjection(Projection(Slot::kAttentionOut, Slot::kAttentionOutBias, layer, attention_));
 }
 
 void Decoder::FeedForwardIn(int64_t layer, const VectorNorm* norm) {
@@ -267,10 +269,24 @@ void Decoder::FeedForwardIn(int64_t layer, const VectorNorm* norm) {
 }
 
 void Decoder::AddFeedForwardOut(int64_t layer) {
-  kernels::LinearArgs out = Projection(Slot::kFfnOut, Slot::kFfnOutBias, layer, ffn_);
+  AddProjection(Projection(Slot::kFfnOut, Slot::kFfnOutBias, layer, ffn_));
+}
+
+void Decoder::AddProjection(const kernels::LinearArgs& projection) {
+  kernels::LinearArgs out = projection;
   out.mode = WriteMode::kAdd;
   out.out = RowsOf(x_);
+  if (communicator_ != nullptr) {
+    out.mode = std::exchange(part_mode_, WriteMode::kAdd);
+    out.out.data = communicator_->part();
+  }
   ops_.Linear(out);
+}
+
+Status Decoder::AddParts() {
+  if (communicator_ == nullptr) return OkStatus();
+  part_mode_ = WriteMode::kOverwrite;
+  return communicator_->AddParts(x_.as<float>(), num_tokens_ * config_.hidden);
 }
 
 VectorNorm Decoder::NormOf(Slot weight, Slot bias, int64_t layer) const {
@@ -294,36 +310,6 @@ kernels::LinearArgs Decoder::Projection(Slot weight, Slot bias, int64_t layer,
           .x = RowsOf(in),
           .rows = num_tokens_,
           .bias = weights_.Vector(bias, layer)};
-}
-
-Status Decoder::Logits(std::span<const int32_t> rows, std::span<float> out) {
-  const auto count = static_cast<int64_t>(rows.size());
-  DRAY_CHECK(count <= limits_.max_logit_rows);
-  DRAY_CHECK(static_cast<int64_t>(out.size()) == count * model_config_.vocab_size);
-  DRAY_RETURN_IF_ERROR(memory_.CopyFromHost(indices_.logit_rows, rows.data(), rows.size_bytes()));
-  ops_.GatherRows({.x = RowsOf(x_),
-                   .rows = indices_.logit_rows,
-                   .num_rows = count,
-                   .cols = config_.hidden,
-                   .out = RowsOf(head_in_)});
-  const VectorNorm final_norm = NormOf(Slot::kFinalNormWeight, Slot::kFinalNormBias, kNoLayer);
-  const VectorNorm* norm = config_.final_norm ? &final_norm : nullptr;
-  kernels::Activations head_in = RowsOf(head_in_);
-  if (const auto* project = model_weights_.Matrix(Slot::kProjectOut)) {
-    ops_.Linear(
-        {.weight = project, .norm = norm, .x = head_in, .rows = count, .out = RowsOf(projected_)});
-    head_in = RowsOf(projected_);
-    norm = nullptr;
-  }
-  const auto* head =
-      model_weights_.Matrix(model_config_.tied_head ? Slot::kTokenEmbedding : Slot::kHead);
-  ops_.Linear({.weight = head,
-               .norm = norm,
-               .x = head_in,
-               .rows = count,
-               .bias = model_weights_.Vector(Slot::kHeadBias),
-               .out = RowsOf(logits_)});
-  return memory_.CopyToHost(out.data(), logits_.as<float>(), out.size_bytes());
 }
 
 }  // namespace dray::model

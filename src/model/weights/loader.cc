@@ -74,6 +74,7 @@ class CheckpointLoader {
       for (const PlannedTensor& part : slot.parts) total_bytes_ += part.stored_bytes();
     }
     for (size_t i = 0; i < plan.slots.size(); ++i) {
+      if (options_.before_slot) options_.before_slot();
       if (i + 1 < plan.slots.size()) Prefetch(plan.slots[i + 1]);
       const PlannedSlot& slot = plan.slots[i];
       const TensorSource& source = *slot.parts.front().source;

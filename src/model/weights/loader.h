@@ -37,6 +37,8 @@ struct LoadOptions {
   const Smoothing* smoothing = nullptr;
   // Whose part of each weight is loaded.
   parallel::Rank rank = {};
+  // Called before each slot of a checkpoint is loaded; null: not.
+  std::function<void()> before_slot = nullptr;
 
   const kernels::WeightForm& TableFormat() const { return table_format ? *table_format : format; }
   const kernels::WeightForm& FormatOf(Slot slot) const {

@@ -1,10 +1,12 @@
 #include "serving/load/open_model.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <filesystem>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -26,18 +28,25 @@ using settings::ModelSettings;
 void LogModel(const engine::LoadedModel& model, const std::string& name) {
   LogInfo(fmt::format("{}: {} {}, {} parameters, {} as {}, loaded in {:.2f} s, {}", name,
                       model.description.config.family, model.checkpoint_format,
-                      HumanCount(model.weights.num_parameters()),
-                      HumanBytes(model.weights.size_bytes()), Name(model.format),
-                      model.load_seconds, model.backend->Describe()));
+                      HumanCount(model.description.num_parameters()),
+                      HumanBytes(model.weight_bytes()), Name(model.format), model.load_seconds,
+                      model.DescribeBackends()));
+  if (model.num_ranks() == 1) return;
+  std::vector<std::string> sizes;
+  for (const engine::RankModel& rank : model.ranks) {
+    sizes.push_back(HumanBytes(rank.weights.size_bytes()));
+  }
+  LogInfo(fmt::format("{}: tensor parallel degree {}, weights of the ranks: {}", name,
+                      model.num_ranks(), fmt::join(sizes, ", ")));
 }
 
-// The draft model shares the backend of `model`; how its weights are kept is a setting of its own.
+// The draft model is computed by the ranks of `model`; how its weights are kept is a setting of its own.
 Result<std::unique_ptr<engine::LoadedModel>> LoadDraft(engine::LoadModelOptions load,
                                                        const ModelSettings& settings,
                                                        const ModelFiles& files,
                                                        const engine::LoadedModel& model) {
   load.model_dir = files.draft;
-  load.backend = model.backend;
+  load.backends = model.backends();
   load.format = settings.speculation.draft_dtype;
   load.table_format.reset();
   load.smoothing.reset();
@@ -134,12 +143,12 @@ Result<std::shared_ptr<ServedModel>> OpenModel(const ModelSettings& settings,
                         TakenMemory::Take(settings, files, open_options, options.name));
   DRAY_ASSIGN_OR_RETURN(auto model, engine::LoadModel(load));
   LogModel(*model, options.name);
-  auto weight_bytes = static_cast<int64_t>(model->weights.size_bytes());
+  auto weight_bytes = static_cast<int64_t>(model->weight_bytes());
   std::unique_ptr<engine::LoadedModel> draft;
   if (engine_options.speculation.method == engine::SpeculationMethod::kDraftModel) {
     load.progress = nullptr;
     DRAY_ASSIGN_OR_RETURN(draft, LoadDraft(std::move(load), settings, files, *model));
-    weight_bytes += static_cast<int64_t>(draft->weights.size_bytes());
+    weight_bytes += static_cast<int64_t>(draft->weight_bytes());
   }
   engine_options.free_memory_bytes = memory.FreeBytes(weight_bytes);
   options.eos_token_ids = model->description.config.eos_token_ids;

@@ -1,0 +1,21 @@
+#include "engine/runner/make_runner.h"
+
+#include <utility>
+
+#include "engine/runner/group_runner.h"
+#include "engine/runner/local_runner.h"
+
+namespace dray::engine {
+
+Result<std::unique_ptr<ModelRunner>> MakeRunner(LoadedModel& model, const RunnerSpec& spec) {
+  return MakeRunnerOn(model.backends())(model, spec);
+}
+
+RunnerMaker MakeRunnerOn(Backends backends) {
+  return [backends = std::move(backends)](LoadedModel& model, const RunnerSpec& spec) {
+    return model.num_ranks() == 1 ? MakeLocalRunner(model, backends.front(), spec)
+                                  : MakeGroupRunner(model, backends, spec);
+  };
+}
+
+}  // namespace dray::engine

@@ -1,0 +1,54 @@
+#include "engine/runner/rank_worker.h"
+
+#include <utility>
+
+namespace dray::engine {
+
+Result<std::unique_ptr<RankWorker>> RankWorker::Make(const model::ModelConfig& config,
+                                                     const RankModel& rank,
+                                                     std::shared_ptr<kernels::Backend> backend,
+                                                     const RunnerSpec& spec,
+                                                     parallel::Communicator* communicator) {
+  DRAY_ASSIGN_OR_RETURN(auto cache, model::KvCache::Make(*backend, rank.stack, spec.cache));
+  DRAY_ASSIGN_OR_RETURN(auto decoder, model::Decoder::Make({.config = config,
+                                                            .stack = rank.stack,
+                                                            .weights = rank.weights,
+                                                            .backend = *backend,
+                                                            .communicator = communicator},
+                                                           spec.step));
+  return std::unique_ptr<RankWorker>(new RankWorker(std::move(backend), rank.stack.num_layers,
+                                                    std::move(cache), std::move(decoder)));
+}
+
+void RankWorker::Begin(const RunnerStep& step) {
+  Abandon();
+  turn_.emplace(*backend_, static_cast<int64_t>(step.batch.ids.size()));
+}
+
+Status RankWorker::Compute(const StepPart& part, std::span<float> logits) {
+  if (part.is_first) {
+    CopyBlocks(*part.step);
+    if (!part.step->batch.ids.empty()) {
+      DRAY_RETURN_IF_ERROR(decoder_->Forward(part.step->batch, cache_));
+    }
+  }
+  return part.rows.empty() ? OkStatus() : decoder_->Logits(part.rows, logits);
+}
+
+Status RankWorker::End() {
+  Status status = turn_->Finish();
+  turn_.reset();
+  return status;
+}
+
+void RankWorker::CopyBlocks(const RunnerStep& step) {
+  if (step.copy_from.empty()) return;
+  for (int64_t layer = 0; layer < num_layers_; ++layer) {
+    backend_->ops().CopyBlocks({.cache = cache_.Layer(layer),
+                                .from = step.copy_from.data(),
+                                .to = step.copy_to.data(),
+                                .num_copies = static_cast<int64_t>(step.copy_from.size())});
+  }
+}
+
+}  // namespace dray::engine

@@ -1,0 +1,67 @@
+// One rank at work: its key/value cache and its forward pass. A runner has one for each of its
+// ranks.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <utility>
+
+#include "base/status.h"
+#include "engine/runner/loaded_model.h"
+#include "engine/runner/model_runner.h"
+#include "kernels/backend.h"
+#include "model/forward/decoder.h"
+#include "model/forward/kv_cache.h"
+#include "parallel/communicator.h"
+
+namespace dray::engine {
+
+// What a runner computes between two looks at the results: a step is computed in one or more pieces.
+// The first piece also copies blocks and runs the forward pass.
+struct StepPart {
+  const RunnerStep* step = nullptr;
+  std::span<const int32_t> rows;  // of the batch, whose logits are computed
+  bool is_first = false;
+  bool is_last = false;
+};
+
+// Not thread-safe.
+class RankWorker {
+ public:
+  // Allocates the cache and all working memory; steps allocate none. `config` is the whole model's.
+  // The weights of `rank` are computed by `backend`. `communicator` connects the ranks of a group;
+  // null: the rank has the whole model. `config`, `rank` and the communicator must outlive the worker.
+  static Result<std::unique_ptr<RankWorker>> Make(const model::ModelConfig& config,
+                                                  const RankModel& rank,
+                                                  std::shared_ptr<kernels::Backend> backend,
+                                                  const RunnerSpec& spec,
+                                                  parallel::Communicator* communicator = nullptr);
+
+  // Waits for the processors and begins a step of the backend.
+  void Begin(const RunnerStep& step);
+  // Computes a part of the step. `logits` gets the rows' logits [rows, vocab], at rank 0 only.
+  Status Compute(const StepPart& part, std::span<float> logits);
+  // Ends the step of the backend and returns its error.
+  Status End();
+  // Ends a step that Begin has begun and End has not ended, if there is one.
+  void Abandon() { turn_.reset(); }
+
+ private:
+  RankWorker(std::shared_ptr<kernels::Backend> backend, int64_t num_layers, model::KvCache cache,
+             std::unique_ptr<model::Decoder> decoder)
+      : backend_(std::move(backend)),
+        num_layers_(num_layers),
+        cache_(std::move(cache)),
+        decoder_(std::move(decoder)) {}
+  void CopyBlocks(const RunnerStep& step);
+
+  std::shared_ptr<kernels::Backend> backend_;
+  int64_t num_layers_;
+  model::KvCache cache_;
+  std::unique_ptr<model::Decoder> decoder_;
+  std::optional<kernels::StepTurn> turn_;
+};
+
+}  // namespace dray::engine

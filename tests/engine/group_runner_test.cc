@@ -1,0 +1,326 @@
+// The runner of several ranks: results that depend on nothing but the number of ranks, what the
+// ranks send to each other, what a rank's failure does, and which numbers of ranks are refused.
+#include "engine/runner/group_runner.h"
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/machine/cpu_info.h"
+#include "engine/engine_core.h"
+#include "engine/testing/sequence_scorer.h"
+#include "model/forward/decoder.h"
+#include "testing/engine_support.h"
+#include "testing/golden_run.h"
+
+namespace dray::engine {
+namespace {
+
+constexpr int64_t kBlockSize = 16;
+
+RunnerSpec SmallSpec() {
+  return {
+      .cache = {.num_blocks = 8, .block_size = kBlockSize, .dtype = DType::kF32},
+      .step = {
+          .max_batch_tokens = 64, .max_sequences = 2, .max_logit_rows = 3, .max_table_entries = 8}};
+}
+
+std::vector<int32_t> Numbers(int64_t count) {
+  std::vector<int32_t> numbers;
+  for (int32_t i = 0; i < count; ++i) numbers.push_back(i * 7 % 250);
+  return numbers;
+}
+
+// A step over the first `num_tokens` tokens of a sequence, with the logits of the last `num_rows`.
+RunnerStep StepOver(const std::vector<int32_t>& tokens, int64_t num_tokens, int64_t num_rows) {
+  static const std::vector<BlockId> kBlocks = {BlockId(3), BlockId(1)};
+  RunnerStep step;
+  step.AppendRows({.num_rows = num_tokens,
+                   .num_prompt_tokens = num_tokens,
+                   .known = tokens,
+                   .block_table = kBlocks},
+                  kBlockSize);
+  for (int64_t i = num_tokens - num_rows; i < num_tokens; ++i) {
+    step.logit_rows.push_back(static_cast<int32_t>(i));
+  }
+  return step;
+}
+
+// Runs a step to its end, or to its first failure, and returns its last piece.
+StepPiece RunToEnd(ModelRunner& runner, const RunnerStep& step,
+                   std::vector<float>* logits = nullptr) {
+  runner.Submit(step);
+  StepPiece piece;
+  while (!piece.is_last) {
+    piece = runner.Collect();
+    if (logits != nullptr) logits->insert(logits->end(), piece.logits.begin(), piece.logits.end());
+  }
+  return piece;
+}
+
+std::unique_ptr<ModelRunner> MakeSmall(LoadedModel& model) {
+  auto runner = MakeGroupRunner(model, model.backends(), SmallSpec());
+  EXPECT_TRUE(runner.ok()) << runner.status().ToString();
+  return std::move(runner).value();
+}
+
+TEST(GroupRunnerTest, LogitsDependOnNeitherThreadsNorChunks) {
+  for (const char* variant : {"llama-gqa", "gptj", "bloom-6-heads"}) {
+    const auto golden = testing::ReadGoldenModel(variant);
+    const auto& prompt = golden.prompts.back();
+    for (const int64_t num_ranks : {2, 3}) {
+      std::vector<float> expected;
+      for (const int threads_of_each : {1, 2}) {
+        const auto model =
+            LoadGolden(golden, static_cast<int>(num_ranks) * threads_of_each, num_ranks);
+        ASSERT_EQ(model->num_ranks(), num_ranks);
+        for (const int64_t chunk : {0, 13}) {
+          auto scorer = SequenceScorer::Make(*model, {.chunk_tokens = chunk});
+          ASSERT_TRUE(scorer.ok()) << scorer.status().ToString();
+          const auto logits = scorer->Logits(prompt.ids, prompt.logit_positions).value();
+          if (expected.empty()) expected = logits;
+          EXPECT_EQ(logits, expected) << variant << ", " << num_ranks << " ranks";
+        }
+      }
+    }
+  }
+}
+
+// Tokens and log-probabilities of requests, computed together or one after the other.
+std::vector<std::vector<float>> LogProbs(LoadedModel& model, const testing::GoldenModel& golden,
+                                         const EngineOptions& options, EngineStats& stats) {
+  auto core = EngineCore::Make(model, options);
+  EXPECT_TRUE(core.ok()) << core.status().ToString();
+  std::vector<std::shared_ptr<RecordingSink>> sinks;
+  for (size_t i = 0; i < golden.prompts.size(); ++i) {
+    GenerateRequest request = MakeRequest(golden.prompts[i].ids, 24);
+    request.params.num_logprobs = 1;
+    request.params.do_sample = i % 2 == 1;
+    request.params.seed = i;
+    request.params.n = i % 3 == 2 ? 2 : 1;
+    sinks.push_back(std::make_shared<RecordingSink>());
+    (*core)->Add(RequestId(i + 1), std::move(request), sinks.back());
+    if (options.max_sequences > 2) continue;
+    while ((*core)->Step()) {
+    }
+  }
+  while ((*core)->Step()) {
+  }
+  stats = (*core)->stats();
+  std::vector<std::vector<float>> values;
+  for (const auto& sink : sinks) {
+    EXPECT_TRUE(sink->status().ok()) << sink->status().ToString();
+    for (const int sequence : {0, 1}) {
+      values.emplace_back();
+      for (const TokenEvent& token : sink->Tokens(sequence)) {
+        values.back().push_back(static_cast<float>(token.token.id));
+        values.back().push_back(token.token.logprob);
+      }
+    }
+  }
+  return values;
+}
+
+TEST(GroupRunnerTest, AnswersDependOnNeitherBatchNorPreemption) {
+  const auto golden = testing::ReadGoldenModel("qwen3");
+  const auto model = LoadGolden(golden, 2, 2);
+  EngineStats stats;
+  const auto alone = LogProbs(*model, golden, {.max_sequences = 2, .block_size = 16}, stats);
+  const auto together = LogProbs(*model, golden, {.max_sequences = 16, .block_size = 16}, stats);
+  EXPECT_EQ(together, alone);
+  EXPECT_EQ(stats.preemptions, 0U);
+  const int64_t block_bytes =
+      model->BlockBytes({.num_blocks = 1, .block_size = 16, .dtype = DType::kF32});
+  const auto cramped = LogProbs(*model, golden,
+                                {.max_batch_tokens = 64,
+                                 .max_sequences = 16,
+                                 .max_context_tokens = 320,
+                                 .kv_cache_bytes = 22 * block_bytes,
+                                 .block_size = 16},
+                                stats);
+  EXPECT_EQ(cramped, alone);
+  EXPECT_GT(stats.preemptions, 0U);
+}
+
+// The plan of docs/ranks.md.
+TEST(GroupRunnerTest, RanksSendWhatThePlanSays) {
+  struct Plan {
+    const char* variant;
+    uint64_t sums_in_a_layer;
+  };
+  // One sum in a layer with parallel branches, two in others. OPT's token table is narrower than
+  // its residual stream.
+  for (const auto& [variant, sums] : {Plan{"llama-gqa", 2}, Plan{"gptj", 1}, Plan{"gpt_neox", 1},
+                                      Plan{"gpt_neox-sequential", 2}, Plan{"opt-350m", 2}}) {
+    SCOPED_TRACE(variant);
+    const auto model = LoadGolden(testing::ReadGoldenModel(variant), 3, 3);
+    const model::ModelConfig& config = model->description.config;
+    const auto runner = MakeSmall(*model);
+    constexpr uint64_t kTokens = 20, kRows = 8;
+    EXPECT_TRUE(RunToEnd(*runner, StepOver(Numbers(kTokens), kTokens, kRows)).status.ok());
+    const auto layers = static_cast<uint64_t>(config.stack.num_layers);
+    const auto hidden = static_cast<uint64_t>(config.stack.hidden);
+    const auto rank_vocab = (static_cast<uint64_t>(config.vocab_size) + 2) / 3;
+    const parallel::Traffic traffic = runner->traffic();
+    EXPECT_EQ(traffic.sums, 1 + layers * sums);
+    EXPECT_EQ(traffic.sum_numbers,
+              kTokens * (static_cast<uint64_t>(config.embed_dim) + layers * sums * hidden));
+    EXPECT_EQ(traffic.gathers, 3U);  // pieces of three, three and two rows
+    EXPECT_EQ(traffic.gather_numbers, kRows * rank_vocab);
+  }
+}
+
+TEST(GroupRunnerTest, AnAbandonedStepLeavesTheRunnerFree) {
+  const auto model = LoadGolden(testing::ReadGoldenModel("llama-gqa"), 2, 2);
+  const auto runner = MakeSmall(*model);
+  const RunnerStep step = StepOver(Numbers(9), 9, 8);
+  std::vector<float> whole, again;
+  EXPECT_TRUE(RunToEnd(*runner, step, &whole).status.ok());
+  EXPECT_EQ(whole.size(), 8U * 283U);
+  runner->Submit(step);
+  runner->Abandon();
+  runner->Submit(step);
+  EXPECT_FALSE(runner->Collect().is_last);
+  runner->Abandon();
+  EXPECT_TRUE(RunToEnd(*runner, step, &again).status.ok());
+  EXPECT_EQ(again, whole);
+}
+
+// A rank's memory, and how many more copies to it succeed.
+class FailingMemory final : public kernels::Memory {
+ public:
+  explicit FailingMemory(kernels::Memory& inner) : inner_(inner) {}
+
+  Allocator& allocator() override { return inner_.allocator(); }
+  Status CopyFromHost(void* device_dst, const void* host_src, size_t bytes) override {
+    if (num_left >= 0 && num_left-- == 0) return {StatusCode::kResourceExhausted, "it is lost"};
+    return inner_.CopyFromHost(device_dst, host_src, bytes);
+  }
+  Status CopyToHost(void* host_dst, const void* device_src, size_t bytes) override {
+    return inner_.CopyToHost(host_dst, device_src, bytes);
+  }
+
+  int64_t num_left = -1;  // below 0: all of them
+
+ private:
+  kernels::Memory& inner_;
+};
+
+// Computes by another backend until its memory fails, or until its steps end with an error.
+class FailingBackend final : public kernels::Backend {
+ public:
+  explicit FailingBackend(std::shared_ptr<kernels::Backend> inner)
+      : failing_memory(inner->memory()), inner_(std::move(inner)) {}
+
+  kernels::Memory& memory() override { return failing_memory; }
+  kernels::Packer& packer() override { return inner_->packer(); }
+  kernels::Ops& ops() override { return inner_->ops(); }
+  void BeginStep(int64_t num_tokens) override { inner_->BeginStep(num_tokens); }
+  Status EndStep() override {
+    DRAY_RETURN_IF_ERROR(inner_->EndStep());
+    return end_error;
+  }
+  void AdoptThread() override { inner_->AdoptThread(); }
+  std::string Describe() const override { return inner_->Describe(); }
+  std::string_view isa() const override { return inner_->isa(); }
+
+  FailingMemory failing_memory;
+  Status end_error;
+
+ private:
+  std::shared_ptr<kernels::Backend> inner_;
+};
+
+class FailingRankTest : public ::testing::TestWithParam<size_t> {
+ protected:
+  void SetUp() override {
+    model_ = LoadGolden(testing::ReadGoldenModel("llama-gqa"), 3, 3);
+    ASSERT_NE(model_, nullptr);
+    RankModel& rank = model_->ranks[GetParam()];
+    backend_ = std::make_shared<FailingBackend>(rank.backend);
+    rank.backend = backend_;
+    runner_ = MakeSmall(*model_);
+  }
+
+  // The step fails, and so does every later one.
+  void ExpectFailure(std::string_view message) {
+    for (int i = 0; i < 2; ++i) {
+      const StepPiece piece = RunToEnd(*runner_, StepOver(Numbers(9), 9, 8));
+      EXPECT_EQ(piece.scope, FailureScope::kRunner);
+      EXPECT_EQ(piece.status.message(),
+                "rank " + std::to_string(GetParam()) + ": " + std::string(message));
+      EXPECT_TRUE(piece.logits.empty());
+    }
+  }
+
+  std::unique_ptr<LoadedModel> model_;
+  std::shared_ptr<FailingBackend> backend_;
+  std::unique_ptr<ModelRunner> runner_;
+};
+
+// The other ranks wait for this one in a sum or a gather, and must not wait for ever.
+TEST_P(FailingRankTest, InTheMiddleOfAStep) {
+  EXPECT_TRUE(RunToEnd(*runner_, StepOver(Numbers(9), 9, 8)).status.ok());
+  backend_->failing_memory.num_left = 5;
+  ExpectFailure("it is lost");
+}
+
+TEST_P(FailingRankTest, AtItsEnd) {
+  backend_->end_error = {StatusCode::kUnsupported, "no such operation"};
+  ExpectFailure("no such operation");
+}
+
+INSTANTIATE_TEST_SUITE_P(Ranks, FailingRankTest, ::testing::Values(0U, 1U, 2U));
+
+Status LoadError(const testing::GoldenModel& golden, int64_t num_ranks,
+                 const kernels::CpuOptions& cpu) {
+  return LoadModel({.model_dir = golden.dir,
+                    .tensor_parallel_degree = num_ranks,
+                    .backend_options = {.cpu = cpu}})
+      .status();
+}
+
+TEST(GroupRunnerTest, WrongNumbersOfRanksNameThoseThatWouldDo) {
+  const auto golden = testing::ReadGoldenModel("llama-gqa");
+  EXPECT_EQ(LoadError(golden, 7, {.oversubscribe = true}).message(),
+            "tensor_parallel_degree is 7, but each rank needs a query head, and the model has 6: 1 "
+            "to 6 would do");
+  EXPECT_EQ(
+      LoadError(golden, 3, {.num_threads = 2, .oversubscribe = true}).message(),
+      "tensor_parallel_degree: 3 ranks need a thread each, but there are 2 threads: at most 2 "
+      "ranks would do, or set threads to at least 3");
+  const int processors = UsableCpuCount();
+  if (processors < 6) {
+    const std::string message = LoadError(golden, processors + 1, {}).message();
+    EXPECT_NE(message.find("at most " + std::to_string(processors) +
+                           " ranks would do, or set "
+                           "oversubscribe"),
+              std::string::npos)
+        << message;
+  }
+}
+
+TEST(GroupRunnerTest, AModelWithFewHeadsUsesTheFirstBackends) {
+  const auto model = LoadGolden(testing::ReadGoldenModel("llama-gqa"), 3, 3);
+  const auto golden = testing::ReadGoldenModel("llama-rope-yarn-factor");  // two heads
+  LoadModelOptions options = {.model_dir = golden.dir, .format = kernels::WeightFormat::kF32};
+  options.backends = model->backends();
+  const auto small = LoadModel(options);
+  ASSERT_TRUE(small.ok()) << small.status().ToString();
+  EXPECT_EQ((*small)->num_ranks(), 2);
+  EXPECT_LE(testing::WorstLogitError(**small, golden), 1e-4);
+}
+
+// As many ranks as there are memory nodes, which this test cannot choose.
+TEST(GroupRunnerTest, TheMostRanksAreOneForEachMemoryNode) {
+  auto model = LoadModel({.model_dir = testing::ReadGoldenModel("llama-gqa").dir,
+                          .tensor_parallel_degree = LoadModelOptions::kMaxDegree});
+  ASSERT_TRUE(model.ok()) << model.status().ToString();
+  EXPECT_EQ((*model)->num_ranks(), std::min(6, kernels::NumNaturalRanks({})));
+}
+
+}  // namespace
+}  // namespace dray::engine
