@@ -28,6 +28,8 @@ Result<engine::LoadModelOptions> MakeLoadModelOptions(const ModelSettings& setti
   cpu.num_threads = static_cast<int>(settings.threads);
   cpu.num_prompt_threads = static_cast<int>(settings.threads_batch);
   cpu.pin_threads = settings.pin_threads;
+  cpu.oversubscribe = settings.oversubscribe;
+  load.tensor_parallel_degree = settings.tensor_parallel_degree;
   load.forbid_pickle = settings.forbid_pickle;
   load.load_format = settings.load_format;
   return load;

@@ -157,6 +157,23 @@ TEST(SettingsTest, ReadsTheEnvironment) {
   EXPECT_EQ(loaded.settings.model.model_id, "/m/gpt2/");
 }
 
+TEST(SettingsTest, DegreesAreNumbersOrMax) {
+  EXPECT_EQ(Load(File({})).settings.model.tensor_parallel_degree, 1);
+  EXPECT_EQ(
+      Load(File({{"option.tensor_parallel_degree", "4"}})).settings.model.tensor_parallel_degree,
+      4);
+  SettingSources sources = Env({{"TENSOR_PARALLEL_DEGREE", "2"}});
+  EXPECT_EQ(Load(sources).settings.model.tensor_parallel_degree, 2);
+  sources.flags = {{"tensor-parallel-degree", "max"}};
+  EXPECT_EQ(Load(sources).settings.model.tensor_parallel_degree,
+            engine::LoadModelOptions::kMaxDegree);
+  for (const char* wrong : {"0", "-1", "many", "2.5", ""}) {
+    EXPECT_EQ(ErrorOf(File({{"option.tensor_parallel_degree", wrong}})),
+              "serving.properties: option.tensor_parallel_degree is \"" + std::string(wrong) +
+                  "\"; it must be a whole number from 1 to 1024, or max");
+  }
+}
+
 TEST(SettingsTest, AddressesMayBeWholeOrInParts) {
   SettingSources sources = Env({{"SERVING_INFERENCE_ADDRESS", "http://0.0.0.0:8085"}});
   EXPECT_EQ(Load(sources).settings.server.inference_address.host, "0.0.0.0");
@@ -238,12 +255,12 @@ TEST(SettingsTest, UnknownKeysAreErrorsOrNamedWarnings) {
 }
 
 TEST(SettingsTest, WhatCannotBeServedIsRefused) {
-  EXPECT_EQ(ErrorOf(File({{"option.tensor_parallel_degree", "4"}})),
-            "serving.properties: option.tensor_parallel_degree is \"4\", which cannot be served: "
-            "splitting a model over several devices is not in this build yet; set it to 1");
-  EXPECT_NE(ErrorOf(Env({{"TENSOR_PARALLEL_DEGREE", "2"}})).find("TENSOR_PARALLEL_DEGREE"),
+  EXPECT_EQ(ErrorOf(File({{"option.pipeline_parallel_degree", "4"}})),
+            "serving.properties: option.pipeline_parallel_degree is \"4\", which cannot be served: "
+            "dividing a model's layers into stages is not in this build yet; set it to 1");
+  EXPECT_NE(ErrorOf(Env({{"PIPELINE_PARALLEL_DEGREE", "2"}})).find("PIPELINE_PARALLEL_DEGREE"),
             std::string::npos);
-  EXPECT_NE(ErrorOf(File({{"option.tensor_parallel_degree", "many"}})).find("whole number"),
+  EXPECT_NE(ErrorOf(File({{"option.pipeline_parallel_degree", "many"}})).find("whole number"),
             std::string::npos);
   EXPECT_EQ(ErrorOf(File({{"engine", "OnnxRuntime"}})),
             "serving.properties: engine is \"OnnxRuntime\", which cannot be served: dray serves "

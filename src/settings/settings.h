@@ -91,6 +91,8 @@ struct ModelSettings {
   int64_t threads = 0;
   int64_t threads_batch = 0;
   bool pin_threads = true;
+  int64_t tensor_parallel_degree = 1;  // engine::LoadModelOptions::kMaxDegree: max
+  bool oversubscribe = false;
   int64_t max_model_len = 0;
   int64_t max_rolling_batch_size = 32;
   int64_t max_rolling_batch_prefill_tokens = 0;

@@ -68,6 +68,17 @@ Status SetHttpThreads(S& settings, Text text) {
   return OkStatus();
 }
 
+// A number of ranks, or "max".
+Status SetDegree(int64_t& out, Text text) {
+  constexpr int64_t kMostRanks = 1024;
+  if (text == "max") {
+    out = engine::LoadModelOptions::kMaxDegree;
+    return OkStatus();
+  }
+  if (SetCount(out, text, 1, kMostRanks).ok()) return OkStatus();
+  return MustBe(fmt::format("it must be a whole number from 1 to {}, or max", kMostRanks));
+}
+
 // What --enable-streaming takes: true, false, and an old third value.
 Status SetStreaming(bool& out, Text text) {
   if (text == "huggingface") {
@@ -131,6 +142,14 @@ constexpr Setting kSettings[] = {
     {"option.pin_threads", "pin-threads", "BOOL", "true",
      "Keep each thread on its processor if they take all, else on its memory node.", Scope::kModel,
      "", "", [](S& s, Text v) { return SetBool(s.model.pin_threads, v); }},
+    {"option.tensor_parallel_degree", "tensor-parallel-degree", "N", "1",
+     "How many ranks divide every layer of the model and the threads; max: one for each memory "
+     "node.",
+     Scope::kModel, "option.tensor_parallel_size", "",
+     [](S& s, Text v) { return SetDegree(s.model.tensor_parallel_degree, v); }},
+    {"option.oversubscribe", "oversubscribe", "BOOL", "false",
+     "Let ranks share processors if they are more than there are processors.", Scope::kModel, "",
+     "", [](S& s, Text v) { return SetBool(s.model.oversubscribe, v); }},
     {"option.max_model_len", "max-model-len", "TOKENS", "0",
      "Prompt and new tokens of one sequence; 0: what the model allows.", Scope::kModel,
      "option.n_positions option.max_tokens option.max_seq_len", "",

@@ -20,15 +20,15 @@ constexpr Text kBackend = kForeignBackend;
 constexpr Text kPython = "dray runs no Python";
 constexpr Text kBatching = "requests are batched as they come, step by step";
 constexpr Text kServer = "dray's server has no such thing";
-constexpr Text kParallel = kForeignOneDevice;
+constexpr Text kStages = kForeignOneStage;
+constexpr Text kDraftRanks = "the ranks of a model also compute its draft model";
 constexpr Text kLater = "that is not in this build yet; remove it";
 
 constexpr Row kRows[] = {
     {"batch_size", "1", Otherwise::kWarn, kBatching},
     {"max_dynamic_batch_size", "1", Otherwise::kWarn, kBatching},
     {"max_batch_delay", "", Otherwise::kWarn, kBatching},
-    {"option.tensor_parallel_degree", "1 max", Otherwise::kRefuse, kParallel},
-    {"option.pipeline_parallel_degree", "1", Otherwise::kRefuse, kParallel},
+    {"option.pipeline_parallel_degree", "1", Otherwise::kRefuse, kStages},
     {"option.task", "text-generation generate auto", Otherwise::kRefuse, "only text-generation is"},
     {"option.load_in_8bit", "false", Otherwise::kRefuse,
      "use option.quantize=int8_weight_only in its place"},
@@ -38,7 +38,7 @@ constexpr Row kRows[] = {
      "handlers in Python are not in this build; remove it"},
     {"option.enable_lora", "false", Otherwise::kRefuse, kLater},
     {"option.bedrock_compat", "false", Otherwise::kRefuse, kLater},
-    {"option.draft_model_tp_size", "1", Otherwise::kRefuse, kParallel},
+    {"option.draft_model_tp_size", "1", Otherwise::kWarn, kDraftRanks},
     {"option.speculative_telemetry", "", Otherwise::kWarn, kServer},
     {"option.s3url", "", Otherwise::kRefuse, "use option.model_id in its place"},
     {"option.revision", "", Otherwise::kWarn, "the model is read from a folder as it is there"},
