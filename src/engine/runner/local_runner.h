@@ -14,8 +14,5 @@ namespace dray::engine {
 Result<std::unique_ptr<ModelRunner>> MakeLocalRunner(const LoadedModel& model,
                                                      std::shared_ptr<kernels::Backend> backend,
                                                      const RunnerSpec& spec);
-// Makes such runners on another backend than the model's, for weights that several runners share.
-// `backend` must outlive them.
-RunnerMaker MakeLocalRunnerOn(kernels::Backend& backend);
 
 }  // namespace dray::engine
