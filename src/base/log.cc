@@ -25,7 +25,7 @@ spdlog::logger& Logger() {
   return *logger;
 }
 
-std::atomic<LogFormat> format{LogFormat::kText};
+std::atomic<LogFormat> current_format{LogFormat::kText};
 
 std::string JsonLine(spdlog::level::level_enum level, std::string_view message,
                      const Json* fields) {
@@ -60,7 +60,7 @@ std::string Escaped(std::string_view message) {
 void Write(spdlog::level::level_enum level, std::string_view message,
            const Json* fields = nullptr) {
   if (!Logger().should_log(level)) return;
-  const bool is_json = format == LogFormat::kJson;
+  const bool is_json = current_format == LogFormat::kJson;
   Logger().log(level, "{}", is_json ? JsonLine(level, message, fields) : Escaped(message));
 }
 
@@ -86,9 +86,9 @@ void SetLogLevel(LogLevel level) {
   }
 }
 
-void SetLogFormat(LogFormat wanted) {
-  format = wanted;
-  Logger().set_pattern(wanted == LogFormat::kJson ? "%v" : kTextPattern);
+void SetLogFormat(LogFormat format) {
+  current_format = format;
+  Logger().set_pattern(format == LogFormat::kJson ? "%v" : kTextPattern);
 }
 
 void LogDebug(std::string_view message) { Write(spdlog::level::debug, message); }

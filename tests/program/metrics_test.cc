@@ -61,6 +61,30 @@ TEST(MetricsProgramTest, CountWhatARealEngineDid) {
   EXPECT_EQ(server.Stop(), 0);
 }
 
+TEST(LogProgramTest, TheAccessLogCarriesTheTraceInJson) {
+  DemoProcess server({"--access-log", "true", "--log-format", "json"});
+  const ProcessResult asked =
+      RunProcess({"/usr/bin/curl", "-sS", "-H", "x-request-id: r-1", "-H",
+                  "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "-H",
+                  "Content-Type: application/json", "-d", kGenerate,
+                  fmt::format("http://127.0.0.1:{}/invocations?a=1", server.port())});
+  EXPECT_EQ(asked.exit_code, 0) << asked.errors;
+  EXPECT_EQ(server.Stop(), 0);
+  const std::string& output = server.output();
+  const size_t id = output.find("\"request_id\":\"r-1\"");
+  ASSERT_NE(id, std::string::npos) << output;
+  const size_t begin = output.rfind('\n', id) + 1;
+  const auto line = Json::Parse(output.substr(begin, output.find('\n', id) - begin));
+  ASSERT_TRUE(line.ok()) << output;
+  const auto text = [&](const char* key) { return *line->Find(key)->AsString(); };
+  EXPECT_EQ(text("level"), "info");
+  EXPECT_EQ(text("message").rfind("127.0.0.1 \"POST /invocations?a=1 HTTP/1.1\" 200 ", 0), 0U);
+  EXPECT_EQ(text("target"), "/invocations?a=1");
+  EXPECT_EQ(text("trace_id"), "4bf92f3577b34da6a3ce929d0e0e4736");
+  EXPECT_GT(*line->Find("model_seconds")->AsDouble(), 0);
+  EXPECT_GE(*line->Find("seconds")->AsDouble(), *line->Find("model_seconds")->AsDouble());
+}
+
 TEST(MetricsProgramTest, PromtoolFindsNoFaultWithDraysNames) {
   if (!HasPromtool()) GTEST_SKIP() << kPromtool << " is not installed";
   DemoProcess server({});

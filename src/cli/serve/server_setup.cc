@@ -141,12 +141,18 @@ Result<std::vector<http::Endpoint>> MakeEndpoints(const settings::ServerSettings
                                                   http::Router inference, http::Router management) {
   std::vector<http::Endpoint> endpoints;
   const auto own = OwnManagementAddress(settings);
-  if (!own) inference.AddAll(std::move(management));
+  std::optional<http::Router> separate;
+  if (own) {
+    separate = std::move(management);
+  } else {
+    inference.AddAll(std::move(management));
+  }
   DRAY_ASSIGN_OR_RETURN(endpoints.emplace_back(), MakeEndpoint(settings.inference_address,
                                                                settings.tls, std::move(inference)));
-  if (!own) return endpoints;
-  DRAY_ASSIGN_OR_RETURN(endpoints.emplace_back(),
-                        MakeEndpoint(*own, settings.tls, std::move(management)));
+  if (separate) {
+    DRAY_ASSIGN_OR_RETURN(endpoints.emplace_back(),
+                          MakeEndpoint(*own, settings.tls, *std::move(separate)));
+  }
   return endpoints;
 }
 

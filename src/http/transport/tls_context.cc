@@ -5,6 +5,7 @@
 #include <openssl/pkcs12.h>
 #include <openssl/ssl.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -40,7 +41,7 @@ Status CheckReadable(std::string_view what, const std::string& path) {
 int GivePassword(char* buffer, int size, int /*writes*/, void* password) {
   const auto& text = *static_cast<const std::string*>(password);
   if (text.size() > static_cast<size_t>(size)) return 0;
-  std::memcpy(buffer, text.data(), text.size());
+  std::copy(text.begin(), text.end(), buffer);
   return static_cast<int>(text.size());
 }
 
