@@ -276,7 +276,7 @@ TEST(SettingsTest, ContradictionsAreErrors) {
       ErrorOf(File({{"batch_size", "4"}, {"option.rolling_batch", "auto"}})),
       "serving.properties: batch_size is \"4\" and serving.properties: option.rolling_batch is "
       "\"auto\": a dynamic batch and a rolling batch exclude each other; remove batch_size");
-  EXPECT_EQ(Load(File({{"batch_size", "4"}})).warnings.size(), 1U);
+  EXPECT_EQ(Load(File({{"batch_size", "4"}})).settings.model.batch_size, 4);
   EXPECT_EQ(
       ErrorOf(File({{"option.dtype", "fp16"}, {"option.data_type", "bf16"}})),
       "serving.properties: option.data_type is \"bf16\", but serving.properties: option.dtype is "

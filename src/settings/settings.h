@@ -62,7 +62,8 @@ struct ServerSettings {
   std::string model_store;
   std::string load_models = "ALL";
   std::string model_url_pattern;  // "": no request may have a model loaded
-  std::string unpack_dir;         // "": in the folder for temporary files
+  int64_t model_reload_interval_s = 0;
+  std::string unpack_dir;  // "": in the folder for temporary files
   std::string request_id_header = "x-request-id";
   int64_t drain_timeout_s = 25;
 };

@@ -17,6 +17,8 @@ using Text = std::string_view;
 
 constexpr int64_t kMaxSeconds = 365 * 24 * 3600;
 constexpr int64_t kMaxMegabytes = 1 << 30;
+// Of one model; each has a thread of its own at least.
+constexpr int64_t kMaxWorkers = 64;
 
 // Formats of files need not be named, because the files show theirs.
 Status SetLoadFormat(engine::LoadFormat& out, Text text) {
@@ -206,6 +208,37 @@ constexpr Setting kSettings[] = {
      "Requests that may wait; further ones are refused with 503.", Scope::kModel, "",
      "MAX_CONCURRENT_REQUESTS",
      [](S& s, Text v) { return SetCount(s.model.job_queue_size, v, 0, 1 << 24); }},
+    {"minWorkers", "min-workers", "N", "1",
+     "Workers that a model has at least, each with a cache and a share of the processors of its "
+     "own.",
+     Scope::kModel, "min_workers", "",
+     [](S& s, Text v) { return SetCount(s.model.workers.min_workers, v, 1, kMaxWorkers); }},
+    {"maxWorkers", "max-workers", "N", "as minWorkers",
+     "Workers that a model has at most; those beyond minWorkers come while the queue is long.",
+     Scope::kModel, "max_workers", "",
+     [](S& s, Text v) { return SetCount(s.model.workers.max_workers, v, 1, kMaxWorkers); }},
+    {"cpu.minWorkers", "cpu-min-workers", "N", "as minWorkers",
+     "minWorkers where processors compute, as they always do.", Scope::kModel, "", "",
+     [](S& s, Text v) { return SetCount(s.model.workers.cpu_min_workers, v, 1, kMaxWorkers); }},
+    {"cpu.maxWorkers", "cpu-max-workers", "N", "as maxWorkers",
+     "maxWorkers where processors compute, as they always do.", Scope::kModel, "", "",
+     [](S& s, Text v) { return SetCount(s.model.workers.cpu_max_workers, v, 1, kMaxWorkers); }},
+    {"max_idle_time", "max-idle-time", "SECONDS", "60",
+     "How long a worker beyond minWorkers may have nothing to do before it ends.", Scope::kModel,
+     "", "", [](S& s, Text v) { return SetCount(s.model.max_idle_time_s, v, 0, kMaxSeconds); }},
+    {"retry_threshold", "retry-threshold", "N", "0",
+     "How many workers of a model may fail, and be replaced, before the model counts as failed.",
+     Scope::kModel, "", "",
+     [](S& s, Text v) { return SetCount(s.model.retry_threshold, v, 0, 1 << 20); }},
+    {"batch_size", "batch-size", "N", "1",
+     "More than 1: a worker takes so many requests together, and the next ones when all of them "
+     "are "
+     "answered; 1: each joins as soon as there is room, up to max_rolling_batch_size.",
+     Scope::kModel, "max_dynamic_batch_size", "",
+     [](S& s, Text v) { return SetCount(s.model.batch_size, v, 1, 65536); }},
+    {"max_batch_delay", "max-batch-delay", "MS", "100",
+     "How long the first request of a batch waits for the others, in milliseconds.", Scope::kModel,
+     "", "", [](S& s, Text v) { return SetCount(s.model.max_batch_delay_ms, v, 0, kMaxSeconds); }},
     {"required_memory_mb", "required-memory-mb", "MB", "0",
      "Memory in MiB that must be free before a model is loaded; else it is refused with 507.",
      Scope::kModel, "cpu.required_memory_mb", "",
@@ -345,6 +378,11 @@ constexpr Setting kSettings[] = {
      "Requests for a model that is not there may name its files by model_url, if all of it matches "
      "this; without it none may.",
      Scope::kServer, "", "", [](S& s, Text v) { return SetText(s.server.model_url_pattern, v); }},
+    {"model_reload_interval", "model-reload-interval", "SECONDS", "0",
+     "How often the files of models are looked at; a model whose files have changed is loaded anew "
+     "beside the old one, which ends what it has begun. 0: never.",
+     Scope::kServer, "", "",
+     [](S& s, Text v) { return SetCount(s.server.model_reload_interval_s, v, 0, kMaxSeconds); }},
     {"download_dir", "download-dir", "FOLDER", "dray-models in the folder for temporary files",
      "Where the archives of models are unpacked.", Scope::kServer, "", "",
      [](S& s, Text v) { return SetText(s.server.unpack_dir, v); }},

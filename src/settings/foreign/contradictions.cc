@@ -32,11 +32,7 @@ constexpr Text kStreams = "a dynamic batch cannot be streamed; remove batch_size
 
 constexpr Contradiction kContradictions[] = {
     {"batch_size", When::kAboveOne, "option.rolling_batch", When::kRollingBatch, kBatches},
-    {"max_dynamic_batch_size", When::kAboveOne, "option.rolling_batch", When::kRollingBatch,
-     "a dynamic batch and a rolling batch exclude each other; remove max_dynamic_batch_size"},
     {"batch_size", When::kAboveOne, "option.enable_streaming", When::kTrue, kStreams},
-    {"max_dynamic_batch_size", When::kAboveOne, "option.enable_streaming", When::kTrue,
-     "a dynamic batch cannot be streamed; remove max_dynamic_batch_size"},
     {"option.async_mode", When::kTrue, "option.rolling_batch", When::kNamedRollingBatch,
      "asynchronous mode and a rolling batch exclude each other; remove option.rolling_batch"},
     {"option.lmcache_auto_config", When::kTrue, "maxWorkers", When::kAboveOne,

@@ -15,7 +15,7 @@ using Text = std::string_view;
 using Row = ForeignSetting;
 using Otherwise = ForeignSetting::Otherwise;
 
-constexpr Text kWorkers = "dray has one worker for each model, which batches all requests";
+constexpr Text kWorkers = "the build has one kind of device, the processors";
 constexpr Text kBackend = kForeignBackend;
 constexpr Text kPython = "dray runs no Python";
 constexpr Text kBatching = "requests are batched as they come, step by step";
@@ -25,9 +25,6 @@ constexpr Text kDraftRanks = "the ranks of a model also compute its draft model"
 constexpr Text kLater = "that is not in this build yet; remove it";
 
 constexpr Row kRows[] = {
-    {"batch_size", "1", Otherwise::kWarn, kBatching},
-    {"max_dynamic_batch_size", "1", Otherwise::kWarn, kBatching},
-    {"max_batch_delay", "", Otherwise::kWarn, kBatching},
     {"option.pipeline_parallel_degree", "1", Otherwise::kRefuse, kStages},
     {"option.task", "text-generation generate auto", Otherwise::kRefuse, "only text-generation is"},
     {"option.load_in_8bit", "false", Otherwise::kRefuse,
@@ -44,18 +41,10 @@ constexpr Row kRows[] = {
     {"option.revision", "", Otherwise::kWarn, "the model is read from a folder as it is there"},
     {"option.trust_remote_code", "false", Otherwise::kWarn,
      "dray never runs code out of a model's folder"},
-    {"minWorkers", "1", Otherwise::kWarn, kWorkers},
-    {"maxWorkers", "1", Otherwise::kWarn, kWorkers},
     {"gpu.minWorkers", "1", Otherwise::kWarn, kWorkers},
     {"gpu.maxWorkers", "1", Otherwise::kWarn, kWorkers},
     {"nc.minWorkers", "1", Otherwise::kWarn, kWorkers},
     {"nc.maxWorkers", "1", Otherwise::kWarn, kWorkers},
-    {"cpu.minWorkers", "1", Otherwise::kWarn, kWorkers},
-    {"cpu.maxWorkers", "1", Otherwise::kWarn, kWorkers},
-    {"min_workers", "1", Otherwise::kWarn, kWorkers},
-    {"max_workers", "1", Otherwise::kWarn, kWorkers},
-    {"max_idle_time", "", Otherwise::kWarn, kWorkers},
-    {"retry_threshold", "", Otherwise::kWarn, kWorkers},
     {"load_on_devices", "* cpu -1", Otherwise::kWarn, "the build has one kind of device"},
     {"gpu.required_memory_mb", "0", Otherwise::kWarn, "set required_memory_mb"},
     {"gpu.reserved_memory_mb", "", Otherwise::kWarn, "set reserved_memory_mb"},

@@ -207,7 +207,7 @@ TEST(ForeignSettingsTest, PairsThatExcludeEachOther) {
   EXPECT_EQ(ErrorOf({{"max_dynamic_batch_size", "2"}, {"option.enable_streaming", "true"}}),
             file + "max_dynamic_batch_size is \"2\" and " + file +
                 "option.enable_streaming is \"true\": a dynamic batch cannot be streamed; remove "
-                "max_dynamic_batch_size");
+                "batch_size");
   EXPECT_EQ(ErrorOf({{"option.async_mode", "true"}, {"option.rolling_batch", "vllm"}}),
             file + "option.async_mode is \"true\" and " + file +
                 "option.rolling_batch is \"vllm\": asynchronous mode and a rolling batch exclude "
