@@ -201,6 +201,7 @@ serving::ModelManager::Options MakeManagerOptions(const ResolvedModel& resolved)
   options.sources = resolved.sources;
   options.drain_timeout = std::chrono::seconds(settings.drain_timeout_s);
   if (!settings.unpack_dir.empty()) options.unpack_dir = settings.unpack_dir;
+  options.reload_interval = std::chrono::seconds(settings.model_reload_interval_s);
   return options;
 }
 

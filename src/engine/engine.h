@@ -3,7 +3,7 @@
 //
 // Threads: Submit, Cancel, stats and limits may be called from any thread. Events of one request
 // arrive in order on the engine's own thread; a sink must return quickly and must not call back
-// into the engine, except Cancel.
+// into the engine, except Cancel and Submit.
 #pragma once
 
 #include <array>

@@ -12,13 +12,24 @@ void Admission::Ticket::Leave() {
   state_.reset();
 }
 
-Admission::Admission(int64_t max_requests)
-    : max_requests_(max_requests), state_(std::make_shared<State>()) {}
+Admission::Admission(int64_t max_requests) : state_(std::make_shared<State>()) {
+  state_->max_requests = max_requests;
+}
+
+int64_t Admission::max_requests() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->max_requests;
+}
+
+void Admission::SetMaxRequests(int64_t max_requests) {
+  const std::lock_guard lock(state_->mutex);
+  state_->max_requests = max_requests;
+}
 
 std::variant<Admission::Ticket, Admission::Refusal> Admission::Enter() {
   const std::lock_guard lock(state_->mutex);
   if (state_->draining) return Refusal::kDraining;
-  if (state_->count >= max_requests_) return Refusal::kFull;
+  if (state_->count >= state_->max_requests) return Refusal::kFull;
   ++state_->count;
   return Ticket(state_);
 }

@@ -51,7 +51,8 @@ class Admission {
   bool draining() const;
   // Requests that are in.
   int64_t count() const;
-  int64_t max_requests() const { return max_requests_; }
+  int64_t max_requests() const;
+  void SetMaxRequests(int64_t max_requests);
   // Waits until no request is in; false if `deadline` comes first.
   bool WaitUntilEmpty(std::chrono::steady_clock::time_point deadline) const;
 
@@ -59,10 +60,10 @@ class Admission {
   struct State {
     mutable std::mutex mutex;
     mutable std::condition_variable left;
+    int64_t max_requests = 0;
     int64_t count = 0;
     bool draining = false;
   };
-  const int64_t max_requests_;
   const std::shared_ptr<State> state_;
 };
 

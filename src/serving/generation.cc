@@ -164,10 +164,16 @@ std::vector<TopToken> Generation::Tops(const std::vector<sampling::TokenLogprob>
   return out;
 }
 
-void Generation::SetId(RequestId id) {
+void Generation::SetStarted(engine::Engine& engine, RequestId id) {
   const std::lock_guard lock(mutex_);
+  engine_ = &engine;
   id_ = id;
-  if (cancel_reason_ && !over_) setup_.engine->Cancel(id);
+  if (cancel_reason_ && !over_) engine.Cancel(id);
+}
+
+bool Generation::cancelled() const {
+  const std::lock_guard lock(mutex_);
+  return cancel_reason_.has_value();
 }
 
 void Generation::Cancel(Reason reason) {
@@ -176,7 +182,7 @@ void Generation::Cancel(Reason reason) {
   const std::lock_guard lock(mutex_);
   if (over_ || cancel_reason_) return;
   cancel_reason_ = std::move(reason);
-  if (id_) setup_.engine->Cancel(*id_);
+  if (engine_ != nullptr) engine_->Cancel(id_);
 }
 
 void Generation::CancelIfLate(Clock::time_point now, std::chrono::milliseconds first_limit,

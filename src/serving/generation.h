@@ -26,7 +26,6 @@ namespace dray::serving {
 class Generation final : public engine::EventSink {
  public:
   struct Setup {
-    engine::Engine* engine = nullptr;
     const TextCodec* codec = nullptr;
     std::shared_ptr<TextSink> sink;
     sampling::SamplingParams params;
@@ -45,8 +44,8 @@ class Generation final : public engine::EventSink {
   void OnEvent(engine::Event event) override;
   void OnStart() override { clock_.OnStart(Clock::now()); }
 
-  // The engine took the request under this id.
-  void SetId(RequestId id);
+  // `engine` took the request under this id.
+  void SetStarted(engine::Engine& engine, RequestId id);
   // Ends the request soon; its EndEvent carries `reason`. Nothing happens if it is over already.
   void Cancel(Reason reason);
 
@@ -55,6 +54,7 @@ class Generation final : public engine::EventSink {
   void CancelIfLate(Clock::time_point now, std::chrono::milliseconds first_limit,
                     std::chrono::milliseconds next_limit);
   bool over() const { return over_; }
+  bool cancelled() const;
 
   int64_t num_prompt_tokens() const { return num_prompt_tokens_; }
 
@@ -89,8 +89,10 @@ class Generation final : public engine::EventSink {
   std::atomic<bool> over_{false};
   std::atomic<bool> begun_{false};
   std::atomic<Clock::time_point> last_event_;
-  std::mutex mutex_;
-  std::optional<RequestId> id_;
+  mutable std::mutex mutex_;
+  // That has the request; null before one has taken it.
+  engine::Engine* engine_ = nullptr;
+  RequestId id_{0};
   std::optional<Reason> cancel_reason_;
 };
 

@@ -27,6 +27,8 @@ struct ModelInfo {
   ModelState state = ModelState::kPending;
   // Why it failed.
   Status failure = {};
+  // Whether a ready model has fewer workers than it should have.
+  bool lacks_workers = false;
   // How far its weights are read; the total is 0 until it is known.
   uint64_t loaded_bytes = 0;
   uint64_t total_bytes = 0;

@@ -46,6 +46,9 @@ struct Wording {
   Status operator()(const ModelDraining& r) const {
     return Unavailable(fmt::format("model \"{}\" is shutting down", r.name));
   }
+  Status operator()(const NoWorkers& r) const {
+    return Unavailable(fmt::format("model \"{}\" has no workers; raise max_worker", r.model));
+  }
   Status operator()(const QueueFull& r) const {
     return Unavailable(fmt::format("model \"{}\" has {} requests, its limit; try again later",
                                    r.model, r.max_requests));

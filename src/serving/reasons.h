@@ -25,6 +25,11 @@ struct ModelNotReady {
   ModelState state = ModelState::kPending;
 };
 
+// The operator has left the model no workers.
+struct NoWorkers {
+  std::string model;
+};
+
 // There is a model of that name and version already.
 struct ModelExists {
   std::string name;
@@ -75,8 +80,8 @@ struct TimedOut {
 // A Status stands for everything that no caller treats apart: errors of the tokenizer and of the
 // engine, and what cancelled the request.
 using Reason = std::variant<Status, ModelUnknown, ModelNotReady, ModelExists, ModelDraining,
-                            QueueFull, PromptEmpty, PromptTooLarge, PromptTooLong, NewTokensTooMany,
-                            MaxLengthTooShort, TimedOut, sampling::ParamProblem>;
+                            NoWorkers, QueueFull, PromptEmpty, PromptTooLarge, PromptTooLong,
+                            NewTokensTooMany, MaxLengthTooShort, TimedOut, sampling::ParamProblem>;
 
 // The reason in neutral words, with parameters spelt by `spell`.
 Status ToStatus(const Reason& reason, sampling::SpellParam spell = sampling::QuoteParam);

@@ -92,6 +92,13 @@ void ModelRepository::SetReady(std::shared_ptr<ServedModel> model) {
   entry.model = std::move(model);
 }
 
+std::shared_ptr<ServedModel> ModelRepository::Replace(std::shared_ptr<ServedModel> model) {
+  const std::lock_guard lock(mutex_);
+  const auto place = FindPlace(model->options().name, model->options().version);
+  if (place == places_.end() || place->info.state != ModelState::kReady) return nullptr;
+  return std::exchange(place->model, std::move(model));
+}
+
 void ModelRepository::SetFailed(std::string_view name, std::string_view version, Status failure) {
   const std::lock_guard lock(mutex_);
   Place& entry = At(name, version);
@@ -146,7 +153,9 @@ std::vector<ModelInfo> ModelRepository::List() const {
   std::vector<ModelInfo> infos;
   for (const Place& entry : places_) {
     infos.push_back(entry.info);
-    if (entry.info.state == ModelState::kReady && !entry.model->healthy()) {
+    if (entry.info.state != ModelState::kReady) continue;
+    infos.back().lacks_workers = entry.model->lacks_workers();
+    if (!entry.model->healthy()) {
       infos.back().state = ModelState::kFailed;
       infos.back().failure = Status(StatusCode::kInternal, "the engine has stopped");
     }

@@ -28,6 +28,9 @@ class ModelRepository {
   void SetProgress(std::string_view name, std::string_view version, uint64_t loaded_bytes,
                    uint64_t total_bytes);
   void SetReady(std::shared_ptr<ServedModel> model);
+  // Takes the place of a ready model of the same name and version, and returns that; requests go to
+  // the new one from now on. Null, and nothing happens, if there is no such model any more.
+  std::shared_ptr<ServedModel> Replace(std::shared_ptr<ServedModel> model);
   void SetFailed(std::string_view name, std::string_view version, Status failure);
 
   // `version` "" means any: those that are ready take turns. The reasons are ModelUnknown and

@@ -1,6 +1,7 @@
 // What happens to a request, in which order, before it reaches the engine.
 #include "serving/served_model.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "serving/prepare_request.h"
@@ -8,28 +9,43 @@
 namespace dray::serving {
 namespace {
 
-// How often requests are looked at for being late; timeouts are seconds.
-constexpr std::chrono::milliseconds kWatchInterval{50};
+int64_t MaxRequests(const ModelOptions& options, int64_t max_workers) {
+  return options.pool.max_running * std::max<int64_t>(1, max_workers) + options.job_queue_size;
+}
+
+std::vector<WorkerParts> OneWorker(std::unique_ptr<engine::Engine> engine) {
+  std::vector<WorkerParts> workers;
+  workers.push_back({std::move(engine), {}});
+  return workers;
+}
+
+Result<WorkerParts> RefuseWorker(int64_t) {
+  return Status(StatusCode::kUnsupported, "this model cannot have a further worker");
+}
 
 }  // namespace
 
+ServedModel::ServedModel(ModelOptions options, std::vector<WorkerParts> workers,
+                         WorkerPool::WorkerMaker make_worker, std::unique_ptr<TextCodec> codec)
+    : options_(std::move(options)),
+      admission_(MaxRequests(options_, options_.pool.max_workers)),
+      codec_(std::move(codec)),
+      limits_(workers.front().engine->limits()),
+      pool_(options_.pool, std::move(workers), std::move(make_worker)),
+      watcher_([this] { Watch(); }) {}
+
 ServedModel::ServedModel(ModelOptions options, std::unique_ptr<engine::Engine> engine,
                          std::unique_ptr<TextCodec> codec)
-    : options_(std::move(options)),
-      admission_(options_.max_running + options_.job_queue_size),
-      codec_(std::move(codec)),
-      engine_(std::move(engine)),
-      watcher_([this] { Watch(); }) {}
+    : ServedModel(std::move(options), OneWorker(std::move(engine)), RefuseWorker,
+                  std::move(codec)) {}
 
 ServedModel::~ServedModel() {
   {
     const std::lock_guard lock(mutex_);
     stop_ = true;
   }
-  stopping_.notify_all();
+  wake_.notify_all();
   watcher_.join();
-  // Before the codec, which its last events still use.
-  engine_.reset();
 }
 
 OrReason<Admission::Ticket> ServedModel::Admit() {
@@ -55,12 +71,11 @@ OrReason<std::shared_ptr<Generation>> ServedModel::TrySubmit(const TextRequest& 
                                                              std::shared_ptr<TextSink> sink) {
   auto ticket = Admit();
   if (!ticket.ok()) return ticket.reason();
-  auto prepared =
-      PrepareRequest(request, *codec_, engine_->limits(), options_.default_max_new_tokens,
-                     [&sink] { return sink->cancelled(); });
+  if (pool_.options().max_workers == 0) return Reason(NoWorkers{options_.name});
+  auto prepared = PrepareRequest(request, *codec_, limits_, options_.default_max_new_tokens,
+                                 [&sink] { return sink->cancelled(); });
   if (!prepared.ok()) return prepared.reason();
   auto generation = std::make_shared<Generation>(Generation::Setup{
-      .engine = engine_.get(),
       .codec = codec_.get(),
       .sink = std::move(sink),
       .params = prepared->params,
@@ -70,9 +85,9 @@ OrReason<std::shared_ptr<Generation>> ServedModel::TrySubmit(const TextRequest& 
       .ticket = std::move(*ticket),
       .metrics = &metrics_,
   });
-  const auto id = engine_->Submit(std::move(*prepared), generation);
-  if (!id.ok()) return Reason(id.status());
-  generation->SetId(*id);
+  const Status submitted = pool_.Submit({request.priority, std::move(*prepared), generation});
+  if (!submitted.ok()) return Reason(submitted);
+  if (pool_.NeedsTending()) WakeWatcher();
   const std::lock_guard lock(mutex_);
   watched_.push_back(generation);
   if (cancel_reason_) generation->Cancel(*cancel_reason_);
@@ -87,16 +102,28 @@ void ServedModel::CancelAll(const Reason& reason) {
   }
 }
 
-WorkerGroupStatus ServedModel::workers() const {
-  WorkerGroupStatus status;
-  status.workers.push_back({.id = 1, .start_time = start_time_});
-  status.num_queued = engine_->stats().waiting_sequences;
+Status ServedModel::Apply(const WorkerPool::Change& change) {
+  admission_.SetMaxRequests(MaxRequests(options_, change.max_workers));
+  const Status status = pool_.Apply(change);
+  WakeWatcher();
   return status;
 }
 
+void ServedModel::WakeWatcher() {
+  {
+    const std::lock_guard lock(mutex_);
+    tend_now_ = true;
+  }
+  wake_.notify_all();
+}
+
 void ServedModel::Watch() {
-  std::unique_lock lock(mutex_);
-  while (!stopping_.wait_for(lock, kWatchInterval, [this] { return stop_; })) {
+  while (true) {
+    const auto next = pool_.Tend();
+    std::unique_lock lock(mutex_);
+    wake_.wait_until(lock, next, [this] { return stop_ || tend_now_; });
+    if (stop_) return;
+    tend_now_ = false;
     // Those that are over, and those that nobody holds.
     std::erase_if(watched_, [](const std::weak_ptr<Generation>& weak) {
       const auto generation = weak.lock();

@@ -1,7 +1,7 @@
-// One model that serves: its engine, its tokenizer, and the rules of admission.
+// One model that serves: its workers, its tokenizer, and the rules of admission.
 //
 // Threads: all functions may be called from any thread. Owns one thread, which watches for requests
-// that the engine leaves without an answer for too long.
+// that are without an answer for too long, and tends the workers.
 #pragma once
 
 #include <chrono>
@@ -21,6 +21,7 @@
 #include "serving/reasons.h"
 #include "serving/text_codec.h"
 #include "serving/text_events.h"
+#include "serving/workers/worker_pool.h"
 #include "settings/answers/answer_shape.h"
 #include "settings/answers/output_format.h"
 
@@ -29,14 +30,10 @@ namespace dray::serving {
 struct ModelOptions {
   std::string name = "model";
   std::string version;
-  // Requests that may wait beside those that run; Submit refuses more than their sum.
+  // Requests that may wait beside those that may run; Submit refuses more than their sum.
   int64_t job_queue_size = 1000;
-  int64_t max_running = 32;
-  // Requests that a worker takes together; 1: each as soon as it has room.
-  int64_t batch_size = 1;
-  std::chrono::milliseconds max_batch_delay{100};
-  // How long a worker beyond the fewest may have nothing to do.
-  std::chrono::seconds max_idle_time{60};
+  // How its requests get to workers.
+  PoolOptions pool = {};
   // The longest time until the first token, and between two tokens.
   std::chrono::milliseconds predict_timeout{120'000};
   std::chrono::milliseconds chunked_read_timeout{120'000};
@@ -51,27 +48,18 @@ struct ModelOptions {
   std::chrono::seconds session_lifetime{1200};
   // What a request that does not say "stream" means.
   bool stream_by_default = false;
-  // What the model has taken of the server's memory, for as long as it lives (load/memory_budget.h).
+  // What its weights have taken of the server's memory, for as long as it lives
+  // (workers/memory_budget.h).
   std::shared_ptr<const void> memory = nullptr;
-};
-
-// One engine of a model.
-struct WorkerStatus {
-  int64_t id = 0;
-  std::chrono::system_clock::time_point start_time;
-  bool ready = true;  // false: it ends what it has begun, and takes no more
-};
-
-struct WorkerGroupStatus {
-  int64_t min_workers = 1;
-  int64_t max_workers = 1;
-  std::vector<WorkerStatus> workers;
-  int64_t num_queued = 0;  // accepted requests that no worker has taken
 };
 
 class ServedModel {
  public:
-  // `engine` and `codec` must agree on the vocabulary.
+  // `workers` (at least one) and `codec` must agree on the vocabulary. `make_worker` makes further
+  // workers.
+  ServedModel(ModelOptions options, std::vector<WorkerParts> workers,
+              WorkerPool::WorkerMaker make_worker, std::unique_ptr<TextCodec> codec);
+  // With one worker, and no others.
   ServedModel(ModelOptions options, std::unique_ptr<engine::Engine> engine,
               std::unique_ptr<TextCodec> codec);
   ServedModel(const ServedModel&) = delete;
@@ -94,18 +82,26 @@ class ServedModel {
   // Ends every request soon, also one that is just being accepted; their EndEvents carry `reason`.
   void CancelAll(const Reason& reason);
 
-  bool healthy() const { return engine_->healthy(); }
+  // Changes the numbers of workers and how they take requests; see WorkerPool::Apply.
+  Status Apply(const WorkerPool::Change& change);
+
+  bool healthy() const { return pool_.healthy(); }
+  bool lacks_workers() const { return pool_.lacks_workers(); }
   // Requests that were accepted and are not over.
   int64_t num_in_flight() const { return admission_.count(); }
 
+  // As the model was made; pool_options() has what holds now.
   const ModelOptions& options() const { return options_; }
-  WorkerGroupStatus workers() const;
+  PoolOptions pool_options() const { return pool_.options(); }
+  WorkerGroupStatus workers() const { return pool_.status(); }
   const ModelMetrics& metrics() const { return metrics_; }
-  engine::EngineStats stats() const { return engine_->stats(); }
-  engine::EngineLimits limits() const { return engine_->limits(); }
+  engine::EngineStats stats() const { return pool_.stats(); }
+  engine::EngineLimits limits() const { return limits_; }
 
  private:
   OrReason<Admission::Ticket> Admit();
+  // Lets the watcher tend the workers now.
+  void WakeWatcher();
   // The watcher's thread.
   void Watch();
 
@@ -117,12 +113,13 @@ class ServedModel {
   ModelMetrics metrics_;
   Admission admission_;
   const std::unique_ptr<TextCodec> codec_;
-  std::unique_ptr<engine::Engine> engine_;
-  const std::chrono::system_clock::time_point start_time_ = std::chrono::system_clock::now();
+  const engine::EngineLimits limits_;
+  WorkerPool pool_;  // after the codec, which its last events still use
 
   std::mutex mutex_;
-  std::condition_variable stopping_;
+  std::condition_variable wake_;
   bool stop_ = false;
+  bool tend_now_ = false;
   std::vector<std::weak_ptr<Generation>> watched_;
   std::optional<Reason> cancel_reason_;  // of CancelAll
   std::thread watcher_;

@@ -353,7 +353,7 @@ TEST_F(ModelTest, AFullQueueRefusesAndRecovers) {
   ModelOptions options;
   options.name = "m";
   options.job_queue_size = 2;
-  options.max_running = 1;
+  options.pool.max_running = 1;
   Make({}, options);
   engine_->Pause();
   std::vector<std::shared_ptr<Collector>> sinks;

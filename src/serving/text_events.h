@@ -15,6 +15,9 @@
 
 namespace dray::serving {
 
+// DJLServing's.
+inline constexpr int64_t kDefaultPriority = 3;
+
 struct TextRequest {
   // The prompt; not empty.
   std::string text;
@@ -28,6 +31,8 @@ struct TextRequest {
   std::optional<int64_t> truncate;
   std::vector<std::string> bad_words;
   SpecialTokens special_tokens = SpecialTokens::kSkip;
+  // Of requests that wait, those of the lowest number go first.
+  int64_t priority = kDefaultPriority;
 };
 
 // One of the likeliest tokens at a place, with its own text.

@@ -22,15 +22,15 @@ using serving::ModelRepository;
 
 // As DJLServing's /ping shows the state of a name. Of several versions the worst counts; so the order
 // of these is from good to bad.
-enum class Health { kUnloading, kHealthy, kPending, kFailed };
+enum class Health { kUnloading, kHealthy, kUnhealthy, kPending, kFailed };
 
-Health HealthOf(serving::ModelState state) {
-  switch (state) {
+Health HealthOf(const serving::ModelInfo& info) {
+  switch (info.state) {
     case serving::ModelState::kPending:
     case serving::ModelState::kLoading:
       return Health::kPending;
     case serving::ModelState::kReady:
-      return Health::kHealthy;
+      return info.lacks_workers ? Health::kUnhealthy : Health::kHealthy;
     case serving::ModelState::kFailed:
       return Health::kFailed;
     case serving::ModelState::kUnloading:
@@ -40,7 +40,7 @@ Health HealthOf(serving::ModelState state) {
 }
 
 std::string_view NameOf(Health health) {
-  constexpr std::string_view kNames[] = {"UNLOADING", "Healthy", "PENDING", "FAILED"};
+  constexpr std::string_view kNames[] = {"UNLOADING", "Healthy", "Unhealthy", "PENDING", "FAILED"};
   return kNames[static_cast<size_t>(health)];
 }
 
@@ -77,7 +77,7 @@ void DjlService::Ping(const http::ResponderPtr& responder) const {
   int status = models_.StartUpDone() || !options_.wait_model_loading ? 200 : 503;
   std::map<std::string, Health> healths;
   for (const serving::ModelInfo& info : models_.List()) {
-    const Health health = HealthOf(info.state);
+    const Health health = HealthOf(info);
     const auto known = healths.try_emplace(info.name, health).first;
     known->second = std::max(known->second, health);
     if (health == Health::kPending && status == 200 && options_.allow_multi_status) status = 207;

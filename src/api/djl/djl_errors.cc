@@ -54,6 +54,9 @@ struct DjlWording {
     const std::string version = r.version.empty() ? "" : ":" + r.version;
     return {409, kBadRequest, fmt::format("Workflow {}{} is already registered.", r.name, version)};
   }
+  DjlError operator()(const serving::NoWorkers& r) const {
+    return {503, "WlmShutdownException", "All model workers has been shutdown: " + r.model};
+  }
   DjlError operator()(const serving::QueueFull& r) const {
     return {503, "WlmCapacityException", "Worker queue capacity exceeded for model: " + r.model};
   }

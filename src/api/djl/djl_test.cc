@@ -229,7 +229,7 @@ TEST_F(DjlTest, WhatDoesNotFitIsNamed) {
 TEST_F(DjlTest, AFullQueueIs503) {
   serving::ModelOptions options;
   options.job_queue_size = 0;
-  options.max_running = 1;
+  options.pool.max_running = 1;
   Start({}, options);
   engine_->Pause();
   TestClient first(server_->port());
@@ -247,7 +247,7 @@ TEST_F(DjlTest, AFullQueueIs503) {
 TEST_F(DjlTest, OneInputThatDoesNotFitTheQueueGivesTheOthersUp) {
   serving::ModelOptions options;
   options.job_queue_size = 0;
-  options.max_running = 2;
+  options.pool.max_running = 2;
   Start({}, options);
   engine_->Pause();
   EXPECT_EQ(Invoke(R"({"inputs": ["a", "b", "c"]})").status, 503);

@@ -12,6 +12,7 @@
 #include "api/djl/djl_form.h"
 #include "api/djl/writers/djl_writer.h"
 #include "api/reply.h"
+#include "base/parse/parse_number.h"
 
 namespace dray::api {
 namespace {
@@ -30,6 +31,18 @@ size_t TextBytes(const GenerateCall& call) {
     for (const std::string& text : *texts) bytes += text.size();
   }
   return bytes;
+}
+
+// The request's property "priority".
+Result<int64_t> ReadPriority(const http::Request& request) {
+  constexpr int64_t kMaxPriority = 9;
+  const std::string text = FindDjlProperty(request, "priority");
+  if (text.empty()) return serving::kDefaultPriority;
+  const auto number = ParseInt64(text);
+  if (number && *number >= 1 && *number <= kMaxPriority) return *number;
+  return Status(StatusCode::kInvalidArgument,
+                fmt::format("priority is \"{}\"; it must be 1 (first) to {}", text.substr(0, 100),
+                            kMaxPriority));
 }
 
 class Predictor {
@@ -55,6 +68,9 @@ class Predictor {
     if (!call.ok()) return Fail(call.status());
     // A text is never longer than the JSON that it came in, so this only gives back.
     lease_.Resize(TextBytes(*call));
+    const auto priority = ReadPriority(request_);
+    if (!priority.ok()) return Fail(priority.status());
+    call->request.priority = *priority;
     Start(std::move(call).value());
   }
 

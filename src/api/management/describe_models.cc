@@ -73,27 +73,27 @@ Json WorkerGroupJson(const serving::WorkerGroupStatus& group) {
                            {"workers", std::move(workers)}});
 }
 
-std::string_view HealthText(const serving::ModelRepository::Entry& entry,
-                            const serving::WorkerGroupStatus& group) {
+std::string_view HealthText(const serving::ModelRepository::Entry& entry) {
   if (entry.info.state != ModelState::kReady) return ListedStatus(entry.info.state);
   if (!entry.model->healthy()) return "FAILED";
-  return static_cast<int64_t>(group.workers.size()) < group.min_workers ? "Unhealthy" : "Healthy";
+  return entry.model->lacks_workers() ? "Unhealthy" : "Healthy";
 }
 
 Json ModelJson(const serving::ModelRepository::Entry& entry) {
   const auto& [info, model] = entry;
   const serving::ModelOptions options =
       model == nullptr ? serving::ModelOptions() : model->options();
+  const auto pool = model == nullptr ? options.pool : model->pool_options();
   const auto group = model == nullptr ? serving::WorkerGroupStatus() : model->workers();
   Json json =
       Json::MakeObject({{"modelName", info.name},
                         {"modelUrl", info.url},
-                        {"batchSize", options.batch_size},
-                        {"maxBatchDelayMillis", options.max_batch_delay.count()},
-                        {"maxIdleSeconds", options.max_idle_time.count()},
+                        {"batchSize", pool.batch_size},
+                        {"maxBatchDelayMillis", pool.max_batch_delay.count()},
+                        {"maxIdleSeconds", pool.max_idle_time.count()},
                         {"queueSize", options.job_queue_size},
                         {"requestInQueue", group.num_queued},
-                        {"status", HealthText(entry, group)},
+                        {"status", HealthText(entry)},
                         {"loadedAtStartup", info.origin == serving::ModelOrigin::kStartUp}});
   Json groups = Json::MakeArray();
   if (model != nullptr) groups.Append(WorkerGroupJson(group));

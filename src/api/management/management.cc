@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -34,6 +35,15 @@ DjlError LoadError(const Status& status) {
   return MakeDjlError(status);
 }
 
+// Why an operation on a model was refused.
+DjlError RefusedError(const serving::Reason& reason) {
+  if (const auto* not_ready = std::get_if<serving::ModelNotReady>(&reason)) {
+    return {503, "ServiceUnavailableException",
+            "Model or workflow is not ready: " + not_ready->name};
+  }
+  return MakeDjlError(reason);
+}
+
 // The handlers' common part; lives as long as the routes.
 class ManagementService : public std::enable_shared_from_this<ManagementService> {
  public:
@@ -44,9 +54,13 @@ class ManagementService : public std::enable_shared_from_this<ManagementService>
   void RefuseWorkflow(const Request& request, const ResponderPtr& responder) const;
   void List(const Request& request, const ResponderPtr& responder) const;
   void Describe(const Request& request, const ResponderPtr& responder) const;
+  void Scale(const Request& request, const ResponderPtr& responder);
   void Unregister(const Request& request, const ResponderPtr& responder);
 
  private:
+  // The sentences about a model's versions after they are scaled.
+  std::string ScaledText(const std::string& name, const std::string& version) const;
+
   ModelManager& manager_;
   const serving::ModelRepository& models_;
 };
@@ -63,10 +77,10 @@ void SendStatus(const ResponderPtr& responder, int status, std::string text) {
 }
 
 // Answers at an operation's end: with the sentence, or with the error.
-ModelManager::Done AnswerWhenDone(ResponderPtr responder, std::string text) {
+ModelManager::Done AnswerWhenDone(ResponderPtr responder, std::function<std::string()> text) {
   return [responder = std::move(responder), text = std::move(text)](const Status& status) {
     if (!status.ok()) return SendDjlError(responder, LoadError(status));
-    SendStatus(responder, 200, text);
+    SendStatus(responder, 200, text());
   };
 }
 
@@ -80,8 +94,11 @@ void ManagementService::Register(const Request& request, const ResponderPtr& res
   if (registration->name.empty()) registration->name = serving::ModelNameOfUrl(registration->url);
   const std::string name = registration->name;
   const bool synchronous = parameters->Flag("synchronous", true);
-  auto done = synchronous ? AnswerWhenDone(responder, fmt::format("Model \"{}\" registered.", name))
-                          : [](const Status&) {};
+  ModelManager::Done done = [](const Status&) {};
+  if (synchronous) {
+    done =
+        AnswerWhenDone(responder, [name] { return fmt::format("Model \"{}\" registered.", name); });
+  }
   const auto added = manager_.Register(
       std::move(*registration),
       synchronous ? ModelManager::OnFailure::kForget : ModelManager::OnFailure::kKeepFailed,
@@ -128,12 +145,41 @@ void ManagementService::Describe(const Request& request, const ResponderPtr& res
   SendDjlJson(responder, 200, DescribeModelsJson(versions));
 }
 
+void ManagementService::Scale(const Request& request, const ResponderPtr& responder) {
+  const auto parameters = ManagementParameters::Read(request);
+  const auto change = parameters.ok() ? ReadWorkerChange(*parameters)
+                                      : Result<ModelManager::WorkerChange>(parameters.status());
+  if (!change.ok()) return SendDjlError(responder, MakeDjlError(change.status()));
+  const std::string name = NameIn(request);
+  const std::string version = VersionIn(request);
+  const auto refused = manager_.Scale(
+      name, version, *change, AnswerWhenDone(responder, [self = shared_from_this(), name, version] {
+        return self->ScaledText(name, version);
+      }));
+  if (refused) SendDjlError(responder, RefusedError(*refused));
+}
+
+std::string ManagementService::ScaledText(const std::string& name,
+                                          const std::string& version) const {
+  std::string text;
+  for (const auto& entry : models_.Versions(name, version)) {
+    if (entry.model == nullptr) continue;
+    const serving::PoolOptions pool = entry.model->pool_options();
+    if (!text.empty()) text += "\n";
+    text += fmt::format(
+        "Workflow \"{}\" worker scaled. New Worker configuration min workers:{} max workers:{}",
+        name, pool.min_workers, pool.max_workers);
+  }
+  return text;
+}
+
 void ManagementService::Unregister(const Request& request, const ResponderPtr& responder) {
   const std::string name = NameIn(request);
-  const auto refused = manager_.Unregister(
-      name, VersionIn(request),
-      AnswerWhenDone(responder, fmt::format("Model or workflow \"{}\" unregistered", name)));
-  if (refused) SendDjlError(responder, MakeDjlError(*refused));
+  const auto refused =
+      manager_.Unregister(name, VersionIn(request), AnswerWhenDone(responder, [name] {
+                            return fmt::format("Model or workflow \"{}\" unregistered", name);
+                          }));
+  if (refused) SendDjlError(responder, RefusedError(*refused));
 }
 
 }  // namespace
@@ -155,6 +201,7 @@ void RegisterManagementRoutes(http::Router& router, ModelManager& manager,
     add("GET", root, call(&ManagementService::List));
     for (const char* rest : {"/{model}", "/{model}/{version}"}) {
       add("GET", root + rest, call(&ManagementService::Describe));
+      add("PUT", root + rest, call(&ManagementService::Scale));
       add("DELETE", root + rest, call(&ManagementService::Unregister));
     }
   }

@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <iterator>
+#include <optional>
 
 #include "base/parse/json.h"
 #include "base/parse/parse_number.h"
@@ -90,6 +92,30 @@ Result<int64_t> ManagementParameters::Number(std::string_view name, int64_t abse
 bool ManagementParameters::Flag(std::string_view name, bool absent) const {
   const std::string text = Text(name);
   return text.empty() ? absent : http::EqualsIgnoreCase(text, "true");
+}
+
+Result<serving::ModelManager::WorkerChange> ReadWorkerChange(
+    const ManagementParameters& parameters) {
+  const auto read = [&](std::string_view name, int64_t least,
+                        int64_t most) -> Result<std::optional<int64_t>> {
+    DRAY_ASSIGN_OR_RETURN(const int64_t number, parameters.Number(name, -1));
+    if (number < 0) return std::optional<int64_t>();
+    if (number >= least && number <= most) return std::optional(number);
+    return Invalid(
+        fmt::format("parameter \"{}\" is {}; it must be {} to {}", name, number, least, most));
+  };
+  constexpr int64_t kMaxMilliseconds = 24 * 3600 * 1000;
+  serving::ModelManager::WorkerChange change;
+  DRAY_ASSIGN_OR_RETURN(change.min_workers,
+                        read("min_worker", 0, serving::WorkerPool::kMaxWorkers));
+  DRAY_ASSIGN_OR_RETURN(change.max_workers,
+                        read("max_worker", 0, serving::WorkerPool::kMaxWorkers));
+  DRAY_ASSIGN_OR_RETURN(change.batch_size, read("batch_size", 1, 65536));
+  DRAY_ASSIGN_OR_RETURN(const auto delay, read("max_batch_delay", 0, kMaxMilliseconds));
+  DRAY_ASSIGN_OR_RETURN(const auto idle, read("max_idle_time", 0, kMaxMilliseconds));
+  if (delay) change.max_batch_delay = std::chrono::milliseconds(*delay);
+  if (idle) change.max_idle_time = std::chrono::seconds(*idle);
+  return change;
 }
 
 Result<serving::Registration> ReadRegistration(const ManagementParameters& parameters) {

@@ -31,6 +31,11 @@ class ManagementParameters {
   std::map<std::string, std::string, std::less<>> values_;
 };
 
+// What PUT /models/{model} asks for. kInvalidArgument names the number that is wrong. A negative one
+// counts as absent.
+Result<serving::ModelManager::WorkerChange> ReadWorkerChange(
+    const ManagementParameters& parameters);
+
 // What POST /models asks for. kInvalidArgument names the parameter that is missing, unknown or wrong.
 Result<serving::Registration> ReadRegistration(const ManagementParameters& parameters);
 

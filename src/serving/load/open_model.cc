@@ -14,8 +14,8 @@
 #include "base/log.h"
 #include "checkpoint/weight_files.h"
 #include "engine/runner/loaded_model.h"
-#include "engine/token_engine.h"
 #include "serving/load/open_tokenizer.h"
+#include "serving/load/worker_factory.h"
 #include "serving/tokenizer_codec.h"
 #include "settings/engine_settings.h"
 #include "tokenizer/tokenizer.h"
@@ -57,11 +57,31 @@ Result<std::unique_ptr<engine::LoadedModel>> LoadDraft(engine::LoadModelOptions 
   return draft;
 }
 
+// The number for processors goes over the plain one; `otherwise` if neither is set.
+int64_t WorkerCount(int64_t for_cpu, int64_t plain, int64_t otherwise) {
+  if (for_cpu > 0) return for_cpu;
+  return plain > 0 ? plain : otherwise;
+}
+
+PoolOptions MakePoolOptions(const ModelSettings& settings) {
+  const settings::WorkerSettings& workers = settings.workers;
+  PoolOptions pool;
+  const int64_t fewest = WorkerCount(workers.cpu_min_workers, workers.min_workers, 1);
+  pool.max_workers = WorkerCount(workers.cpu_max_workers, workers.max_workers, fewest);
+  pool.min_workers = std::min(fewest, pool.max_workers);
+  pool.max_running = settings.max_rolling_batch_size;
+  pool.batch_size = settings.batch_size;
+  pool.max_batch_delay = std::chrono::milliseconds(settings.max_batch_delay_ms);
+  pool.max_idle_time = std::chrono::seconds(settings.max_idle_time_s);
+  pool.retry_threshold = settings.retry_threshold;
+  return pool;
+}
+
 ModelOptions MakeModelOptions(const ModelSettings& settings, const ModelFiles& files) {
   ModelOptions options;
   options.name = settings.model_name.empty() ? ModelNameOf(files.model) : settings.model_name;
   options.job_queue_size = settings.job_queue_size;
-  options.max_running = settings.max_rolling_batch_size;
+  options.pool = MakePoolOptions(settings);
   options.predict_timeout = std::chrono::seconds(settings.predict_timeout_s);
   options.chunked_read_timeout = std::chrono::seconds(settings.chunked_read_timeout_s);
   options.output_format = settings.output_formatter;
@@ -91,41 +111,50 @@ int64_t ExpectedBytes(const ModelSettings& settings, const ModelFiles& files) {
                   MegabytesToBytes(settings.required_memory_mb));
 }
 
-// The memory that a model has taken of the budget, if there is one.
-class TakenMemory {
- public:
-  static Result<TakenMemory> Take(const ModelSettings& settings, const ModelFiles& files,
-                                  const OpenModelOptions& options, const std::string& name) {
-    TakenMemory taken(options.budget, MegabytesToBytes(settings.reserved_memory_mb));
-    if (options.budget == nullptr) return taken;
-    DRAY_ASSIGN_OR_RETURN(
-        taken.lease_, options.budget->Take(ExpectedBytes(settings, files), taken.reserved_bytes_,
-                                           fmt::format("model \"{}\"", name)));
-    return taken;
-  }
+// The weights, and a backend for them.
+struct LoadedParts {
+  std::shared_ptr<engine::LoadedModel> model;
+  std::unique_ptr<engine::LoadedModel> draft;  // null without one
+  MemoryBudget::Lease memory;                  // that they take
 
-  // The weights are loaded: what of the budget is free for a cache, and for other models.
-  std::optional<int64_t> FreeBytes(int64_t weight_bytes) {
-    if (budget_ == nullptr) return std::nullopt;
-    lease_.Resize(weight_bytes);
-    return budget_->available_bytes() - reserved_bytes_;
+  int64_t weight_bytes() const {
+    const size_t draft_bytes = draft == nullptr ? 0 : draft->weight_bytes();
+    return static_cast<int64_t>(model->weight_bytes() + draft_bytes);
   }
-  // The engine has its cache.
-  void AddCache(int64_t cache_bytes) {
-    if (budget_ != nullptr) lease_.Resize(lease_.bytes() + cache_bytes);
-  }
-  std::shared_ptr<const void> Keep() && {
-    return std::make_shared<MemoryBudget::Lease>(std::move(lease_));
-  }
-
- private:
-  TakenMemory(MemoryBudget* budget, int64_t reserved_bytes)
-      : budget_(budget), reserved_bytes_(reserved_bytes) {}
-
-  MemoryBudget* budget_;
-  int64_t reserved_bytes_;
-  MemoryBudget::Lease lease_;
 };
+
+Result<LoadedParts> LoadParts(engine::LoadModelOptions load, const ModelSettings& settings,
+                              const ModelFiles& files, MemoryBudget* budget,
+                              const std::string& name) {
+  LoadedParts parts;
+  if (budget != nullptr) {
+    DRAY_ASSIGN_OR_RETURN(parts.memory, budget->Take(ExpectedBytes(settings, files),
+                                                     MegabytesToBytes(settings.reserved_memory_mb),
+                                                     fmt::format("model \"{}\"", name)));
+  }
+  DRAY_ASSIGN_OR_RETURN(parts.model, engine::LoadModel(load));
+  LogModel(*parts.model, name);
+  if (!files.draft.empty()) {
+    load.progress = nullptr;
+    DRAY_ASSIGN_OR_RETURN(parts.draft, LoadDraft(std::move(load), settings, files, *parts.model));
+  }
+  if (budget != nullptr) parts.memory.Resize(parts.weight_bytes());
+  return parts;
+}
+
+// The workers that are there from the beginning.
+Result<std::vector<WorkerParts>> MakeWorkers(WorkerFactory& factory, const PoolOptions& pool,
+                                             std::unique_ptr<engine::LoadedModel> draft) {
+  std::vector<WorkerParts> workers;
+  if (pool.max_workers == 1) {
+    DRAY_ASSIGN_OR_RETURN(workers.emplace_back(), factory.MakeOnly(std::move(draft)));
+    return workers;
+  }
+  for (int64_t i = 0; i < std::max<int64_t>(1, pool.min_workers); ++i) {
+    DRAY_ASSIGN_OR_RETURN(workers.emplace_back(), factory.Make(pool.max_workers));
+  }
+  return workers;
+}
 
 }  // namespace
 
@@ -134,30 +163,31 @@ Result<std::shared_ptr<ServedModel>> OpenModel(const ModelSettings& settings,
                                                OpenModelOptions open_options) {
   ModelOptions options = MakeModelOptions(settings, files);
   options.version = open_options.version;
-  DRAY_ASSIGN_OR_RETURN(auto engine_options, settings::MakeEngineOptions(settings));
+  WorkerFactory::Setup setup;
+  setup.name = options.name;
+  DRAY_ASSIGN_OR_RETURN(setup.options, settings::MakeEngineOptions(settings));
   DRAY_ASSIGN_OR_RETURN(auto load, settings::MakeLoadModelOptions(settings, files.model));
+  setup.load = load;
+  ModelFiles needed = files;
+  if (setup.options.speculation.method != engine::SpeculationMethod::kDraftModel) {
+    needed.draft.clear();
+  }
   load.progress = std::move(open_options.progress);
   // The tokenizer first: it is small, and a wrong one is told before gigabytes are read.
   DRAY_ASSIGN_OR_RETURN(auto tokenizer, OpenTokenizer(files.tokenizer));
-  DRAY_ASSIGN_OR_RETURN(auto memory,
-                        TakenMemory::Take(settings, files, open_options, options.name));
-  DRAY_ASSIGN_OR_RETURN(auto model, engine::LoadModel(load));
-  LogModel(*model, options.name);
-  auto weight_bytes = static_cast<int64_t>(model->weight_bytes());
-  std::unique_ptr<engine::LoadedModel> draft;
-  if (engine_options.speculation.method == engine::SpeculationMethod::kDraftModel) {
-    load.progress = nullptr;
-    DRAY_ASSIGN_OR_RETURN(draft, LoadDraft(std::move(load), settings, files, *model));
-    weight_bytes += static_cast<int64_t>(draft->weight_bytes());
-  }
-  engine_options.free_memory_bytes = memory.FreeBytes(weight_bytes);
-  options.eos_token_ids = model->description.config.eos_token_ids;
-  DRAY_ASSIGN_OR_RETURN(auto engine,
-                        engine::StartEngine(std::move(model), engine_options, std::move(draft)));
-  memory.AddCache(engine->limits().cache_bytes);
-  options.memory = std::move(memory).Keep();
-  return std::make_shared<ServedModel>(std::move(options), std::move(engine),
-                                       MakeTokenizerCodec(std::move(tokenizer)));
+  DRAY_ASSIGN_OR_RETURN(LoadedParts parts, LoadParts(std::move(load), settings, needed,
+                                                     open_options.budget, options.name));
+  options.memory = std::make_shared<MemoryBudget::Lease>(std::move(parts.memory));
+  options.eos_token_ids = parts.model->description.config.eos_token_ids;
+  setup.model = std::move(parts.model);
+  if (open_options.budget != nullptr) setup.budget.emplace(*open_options.budget);
+  setup.reserved_bytes = MegabytesToBytes(settings.reserved_memory_mb);
+  const auto factory = std::make_shared<WorkerFactory>(std::move(setup));
+  DRAY_ASSIGN_OR_RETURN(auto workers, MakeWorkers(*factory, options.pool, std::move(parts.draft)));
+  return std::make_shared<ServedModel>(
+      std::move(options), std::move(workers),
+      [factory](int64_t max_workers) { return factory->Make(max_workers); },
+      MakeTokenizerCodec(std::move(tokenizer)));
 }
 
 }  // namespace dray::serving

@@ -7,9 +7,9 @@
 #include <string>
 
 #include "base/status.h"
-#include "serving/load/memory_budget.h"
 #include "serving/load/model_files.h"
 #include "serving/served_model.h"
+#include "serving/workers/memory_budget.h"
 #include "settings/settings.h"
 
 namespace dray::serving {

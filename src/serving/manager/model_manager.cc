@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <memory>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -41,10 +43,25 @@ std::optional<Reason> CheckNames(const Registration& registration) {
   return std::nullopt;
 }
 
+WorkerPool::Change Merge(const PoolOptions& now, const ModelManager::WorkerChange& change) {
+  WorkerPool::Change merged;
+  merged.min_workers = change.min_workers.value_or(now.min_workers);
+  merged.max_workers = change.max_workers.value_or(std::max(now.max_workers, merged.min_workers));
+  merged.min_workers = std::min(merged.min_workers, merged.max_workers);
+  merged.batch_size = change.batch_size.value_or(now.batch_size);
+  merged.max_batch_delay = change.max_batch_delay.value_or(now.max_batch_delay);
+  merged.max_idle_time = change.max_idle_time.value_or(now.max_idle_time);
+  return merged;
+}
+
 }  // namespace
 
 ModelManager::ModelManager(Options options, ModelRepository& repository)
-    : options_(std::move(options)), repository_(repository) {}
+    : options_(std::move(options)),
+      repository_(repository),
+      watch_(options_.reload_interval, [this](const std::string& name, const std::string& version) {
+        Reload(name, version);
+      }) {}
 
 OrReason<std::string> ModelManager::Register(Registration registration, OnFailure on_failure,
                                              Done done) {
@@ -57,7 +74,7 @@ OrReason<std::string> ModelManager::Register(Registration registration, OnFailur
   }
   const auto shared = std::make_shared<Registration>(std::move(registration));
   const Status started = operations_.Start([this, shared, on_failure, done = std::move(done)] {
-    auto model = Load(*shared);
+    auto model = Load(shared, Loading::kFirst);
     const Status status = model.status();
     if (model.ok()) {
       repository_.SetReady(std::move(*model));
@@ -76,9 +93,25 @@ OrReason<std::string> ModelManager::Register(Registration registration, OnFailur
   return Reason(started);
 }
 
-Result<std::shared_ptr<ServedModel>> ModelManager::Load(const Registration& registration) {
+Result<std::shared_ptr<ServedModel>> ModelManager::Load(
+    const std::shared_ptr<Registration>& registration, Loading loading) {
   const std::lock_guard lock(load_mutex_);
-  repository_.SetLoading(registration.name, registration.version);
+  const bool first = loading == Loading::kFirst;
+  if (first) repository_.SetLoading(registration->name, registration->version);
+  const auto path = PathOfUrl(registration->url);
+  FileStates state = path.ok() ? ReadFileStates(*path) : FileStates();
+  auto model = Open(*registration, first ? ProgressOf(*registration) : LoadProgress());
+  if (!model.ok() || !first) return model;
+  const std::lock_guard registrations_lock(mutex_);
+  registrations_[{registration->name, registration->version}] = registration;
+  if (path.ok()) {
+    watch_.Add(registration->name, registration->version, *path, std::move(state));
+  }
+  return model;
+}
+
+Result<std::shared_ptr<ServedModel>> ModelManager::Open(const Registration& registration,
+                                                        LoadProgress progress) {
   ModelSource source;
   if (!registration.resolved) {
     DRAY_ASSIGN_OR_RETURN(source, ModelSource::Open(registration.url, options_.unpack_dir));
@@ -89,7 +122,55 @@ Result<std::shared_ptr<ServedModel>> ModelManager::Load(const Registration& regi
   resolved.settings.model.model_name = registration.name;
   return OpenModel(
       resolved.settings.model, resolved.files,
-      {.version = registration.version, .progress = ProgressOf(registration), .budget = &budget_});
+      {.version = registration.version, .progress = std::move(progress), .budget = &budget_});
+}
+
+std::shared_ptr<Registration> ModelManager::RegistrationOf(const std::string& name,
+                                                           const std::string& version) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = registrations_.find({name, version});
+  return found == registrations_.end() ? nullptr : found->second;
+}
+
+void ModelManager::Forget(const std::string& name, const std::string& version) {
+  watch_.Remove(name, version);
+  const std::lock_guard lock(mutex_);
+  registrations_.erase({name, version});
+}
+
+void ModelManager::Reload(const std::string& name, const std::string& version) {
+  const auto registration = RegistrationOf(name, version);
+  if (registration == nullptr) return;
+  LogInfo(fmt::format("{}: its files have changed; loading them", Title(name, version)));
+  const Status started = operations_.Start([this, registration] {
+    auto model = Load(registration, Loading::kAgain);
+    const std::string title = Title(registration->name, registration->version);
+    if (!model.ok()) {
+      return LogError(
+          fmt::format("{}: the changed files cannot be loaded, and the model goes on as "
+                      "it was: {}",
+                      title, model.status().message()));
+    }
+    // Unless the model was unregistered meanwhile, and perhaps registered anew.
+    if (RegistrationOf(registration->name, registration->version) != registration) return;
+    auto old = repository_.Replace(std::move(*model));
+    if (old == nullptr) return;
+    LogInfo(fmt::format("{}: serves the changed files", title));
+    Retire(std::move(old));
+  });
+  if (!started.ok()) LogError(fmt::format("{}: {}", Title(name, version), started.message()));
+}
+
+void ModelManager::Retire(std::shared_ptr<ServedModel> model) const {
+  using Clock = std::chrono::steady_clock;
+  const auto deadline = Clock::now() + options_.drain_timeout;
+  // A request may have found the model and not submitted anything yet. So the model goes on taking
+  // requests until nothing else holds it.
+  while (model.use_count() > 1 && Clock::now() < deadline) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  model->BeginDrain();
+  if (!model->WaitUntilIdle(deadline)) model->CancelAll(ModelDraining{model->options().name});
 }
 
 Result<ResolvedFiles> ModelManager::Resolve(const Registration& registration,
@@ -138,10 +219,37 @@ std::optional<Reason> ModelManager::Unregister(const std::string& name, const st
         const auto deadline = std::chrono::steady_clock::now() + options_.drain_timeout;
         Status status;
         for (const std::string& one : names) {
+          Forget(name, one);
           const Status removed = repository_.Remove(name, one, deadline);
           if (status.ok()) status = removed;
           if (removed.ok()) LogInfo(fmt::format("{}: unregistered", Title(name, one)));
         }
+        done(status);
+      });
+  if (started.ok()) return std::nullopt;
+  return Reason(started);
+}
+
+std::optional<Reason> ModelManager::Scale(const std::string& name, const std::string& version,
+                                          const WorkerChange& change, Done done) {
+  auto versions = repository_.Versions(name, version);
+  if (versions.empty()) return Reason(ModelUnknown{name, version});
+  for (const ModelRepository::Entry& entry : versions) {
+    if (entry.info.state != ModelState::kReady)
+      return Reason(ModelNotReady{name, entry.info.state});
+  }
+  const Status started = operations_.Start(
+      [name, change, versions = std::move(versions), done = std::move(done)]() mutable {
+        Status status;
+        for (const ModelRepository::Entry& entry : versions) {
+          const auto merged = Merge(entry.model->pool_options(), change);
+          const Status applied = entry.model->Apply(merged);
+          if (status.ok()) status = applied;
+          LogInfo(fmt::format("{}: {} to {} workers", Title(name, entry.info.version),
+                              merged.min_workers, merged.max_workers));
+        }
+        // Before the answer, so that a model that is unregistered next is not held any more.
+        versions.clear();
         done(status);
       });
   if (started.ok()) return std::nullopt;

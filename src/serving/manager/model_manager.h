@@ -9,17 +9,21 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "base/parse/properties.h"
 #include "base/status.h"
-#include "serving/load/memory_budget.h"
 #include "serving/load/open_model.h"
 #include "serving/load/resolve_model.h"
+#include "serving/manager/model_watch.h"
 #include "serving/manager/operations.h"
 #include "serving/repository.h"
+#include "serving/workers/memory_budget.h"
 #include "settings/load_settings.h"
 
 namespace dray::serving {
@@ -45,6 +49,9 @@ class ModelManager {
     settings::SettingSources sources = {};
     // How long the requests of a model may go on that is unregistered.
     std::chrono::seconds drain_timeout{25};
+    // How often the files of models are looked at; a model is loaded anew if they have changed.
+    // 0: never.
+    std::chrono::milliseconds reload_interval{0};
     // Where archives are unpacked.
     std::filesystem::path unpack_dir = std::filesystem::temp_directory_path() / "dray-models";
   };
@@ -69,8 +76,35 @@ class ModelManager {
   // finish. The reasons to refuse are ModelUnknown, and ModelNotReady while it is being loaded.
   std::optional<Reason> Unregister(const std::string& name, const std::string& version, Done done);
 
+  // What changes of a model's workers; what is absent stays.
+  struct WorkerChange {
+    std::optional<int64_t> min_workers;
+    std::optional<int64_t> max_workers;
+    std::optional<int64_t> batch_size;
+    std::optional<std::chrono::milliseconds> max_batch_delay;
+    std::optional<std::chrono::seconds> max_idle_time;
+  };
+  // Changes the workers of a model in the background, of all its versions if `version` is "". A
+  // minimum over the maximum raises the maximum if that is absent, and is lowered to it otherwise.
+  // The reasons to refuse are ModelUnknown and ModelNotReady.
+  std::optional<Reason> Scale(const std::string& name, const std::string& version,
+                              const WorkerChange& change, Done done);
+
  private:
-  Result<std::shared_ptr<ServedModel>> Load(const Registration& registration);
+  // Whether a model is loaded for the first time, or beside its older self.
+  enum class Loading { kFirst, kAgain };
+  Result<std::shared_ptr<ServedModel>> Load(const std::shared_ptr<Registration>& registration,
+                                            Loading loading);
+  Result<std::shared_ptr<ServedModel>> Open(const Registration& registration,
+                                            LoadProgress progress);
+  // Null if it is not registered.
+  std::shared_ptr<Registration> RegistrationOf(const std::string& name,
+                                               const std::string& version) const;
+  void Forget(const std::string& name, const std::string& version);
+  // The model's files have changed: loads them beside the model that serves, then lets requests go
+  // to the new one. The old one ends what it has begun.
+  void Reload(const std::string& name, const std::string& version);
+  void Retire(std::shared_ptr<ServedModel> model) const;
   Result<ResolvedFiles> Resolve(const Registration& registration,
                                 const std::filesystem::path& path);
   LoadProgress ProgressOf(const Registration& registration);
@@ -79,6 +113,10 @@ class ModelManager {
   ModelRepository& repository_;
   MemoryBudget budget_;
   std::mutex load_mutex_;  // held while a model is loaded
+  mutable std::mutex mutex_;
+  // How the models were registered that are loaded, by name and version.
+  std::map<std::pair<std::string, std::string>, std::shared_ptr<Registration>> registrations_;
+  ModelWatch watch_;
   Operations operations_;  // the last member, so that it ends first
 };
 

@@ -1,4 +1,4 @@
-#include "serving/load/memory_budget.h"
+#include "serving/workers/memory_budget.h"
 
 #include <gtest/gtest.h>
 
