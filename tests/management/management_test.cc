@@ -346,12 +346,11 @@ TEST_F(ManagementTest, AFullQueueIsRefusedInDjlServingsWords) {
       answer += more = busy.ReadSome(30'000);
     }
   }
-}
-Expect(refused, 503,
-       Error(503, "WlmCapacityException", "Worker queue capacity exceeded for model: small"));
-EXPECT_EQ(refused.headers.at("retry-after"), "1");
-Expect(server_.Send("POST", "/predictions/small?priority=0", kPrompt, kJson), 400,
-       Error(400, "BadRequestException", "priority is \"0\"; it must be 1 (first) to 9"));
+  Expect(refused, 503,
+         Error(503, "WlmCapacityException", "Worker queue capacity exceeded for model: small"));
+  EXPECT_EQ(refused.headers.at("retry-after"), "1");
+  Expect(server_.Send("POST", "/predictions/small?priority=0", kPrompt, kJson), 400,
+         Error(400, "BadRequestException", "priority is \"0\"; it must be 1 (first) to 9"));
 }
 
 TEST_F(ManagementTest, OtherMethodsAndWorkflowsAreRefusedByName) {
