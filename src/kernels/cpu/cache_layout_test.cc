@@ -191,6 +191,8 @@ TEST_P(CacheLayoutTest, WhatIsNoNumberIsStoredSomehowIn8Bits) {
   kv[25] = INFINITY;
   const HostCache cache = StoreOneToken(*backend_, DType::kI8, kv, 5);
   EXPECT_EQ(cache.Byte(true, cache.Index(true, 5, 0, 0)), 127 + 128);
+  EXPECT_TRUE(std::isfinite(cache.ScaleAt(true, 5, 0)));
+  EXPECT_TRUE(std::isfinite(cache.ScaleAt(false, 5, 0)));
 }
 
 // A value must be finite, because attention multiplies those that a query does not see by zero.

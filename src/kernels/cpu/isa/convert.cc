@@ -80,6 +80,14 @@ float PeakOf(const float* x, int64_t count) {
   return most >= -least ? most : least;
 }
 
+float PeakOfNumbers(const float* x, int64_t count) {
+  Vec high = Zero();
+  // Max keeps its second argument where the first is NaN.
+  for (int64_t i = 0; i < count; i += kLanes) high = Max(Abs(LoadUpTo(x + i, count - i)), high);
+  const float peak = MaxOf(high);
+  return peak <= __FLT_MAX__ ? peak : __FLT_MAX__;
+}
+
 void Quantize(const QuantizeTask& task) {
   const Vec magic = Set1(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
   const Vec inverse = Set1(task.inverse_scale), shift = Set1(task.shift);

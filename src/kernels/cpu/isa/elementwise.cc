@@ -85,7 +85,7 @@ template <>
 struct Divisor<I8> {
   // Writes the scale of x[0 .. head_dim - 1] to scales[i].
   Divisor(const float* x, int64_t head_dim, float* scales, int64_t i) {
-    const float peak = __builtin_fabsf(PeakOf(x, head_dim));
+    const float peak = PeakOfNumbers(x, head_dim);
     scales[i] = peak / 127.0f;
     inverse = Set1(peak > 0.0f ? 127.0f / peak : 0.0f);
   }

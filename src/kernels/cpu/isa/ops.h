@@ -22,6 +22,10 @@ void LinearI8Float(const LinearTask& task, Range panels);
 
 void ConvertArray(DType from, const void* in, DType to, void* out, int64_t count);
 float PeakOf(const float* x, int64_t count);
+// The largest magnitude among what is a number: NaN counts as zero, and infinity as the largest float.
+// For the cache's scales, which must be finite: attention multiplies the values that a query does not
+// see by zero.
+float PeakOfNumbers(const float* x, int64_t count);
 void ExtremesOf(const float* x, int64_t count, float& least, float& most);
 void Quantize(const QuantizeTask& task);
 
