@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "base/threads/worker_set.h"
 #include "kernels/cpu/options.h"
 
 namespace dray::kernels {
@@ -22,12 +23,13 @@ struct BackendOptions {
 Result<std::unique_ptr<Backend>> MakeBackend(const BackendOptions& options);
 
 // Backends for the ranks of a group that computes one model, in the order of ranks. They divide the
-// threads of `options` evenly, and have no processor in common. The group's steps take the
-// processors of all ranks at once: a step of the first backend begins before those of the others
-// and ends after them. Also kInvalidArgument, naming the limit, if there are fewer threads or
+// threads of `options` evenly, and have no processor in common. With GroupTurns::kTogether, the
+// group's steps take the processors of all ranks at once: a step of the first backend begins before
+// those of the others and ends after them. With kNone, ranks may be at different steps; these take
+// no turns with other models. Also kInvalidArgument, naming the limit, if there are fewer threads or
 // processors than ranks.
 Result<std::vector<std::unique_ptr<Backend>>> MakeBackends(const BackendOptions& options,
-                                                           int num_ranks);
+                                                           int num_ranks, GroupTurns turns);
 // The number of ranks that suits this machine: one for each memory node.
 int NumNaturalRanks(const BackendOptions& options);
 

@@ -16,27 +16,30 @@ ThreadPool::ThreadPool(int num_threads, Pinning pinning)
       active_(home_.places),
       team_(workers_->NewTeam()) {}
 
-ThreadPool::ThreadPool(std::shared_ptr<WorkerSet> workers, WorkerSet::Home home)
+ThreadPool::ThreadPool(std::shared_ptr<WorkerSet> workers, WorkerSet::Home home, GroupTurns turns)
     : workers_(std::move(workers)),
       home_(std::move(home)),
       active_(home_.places),
+      turns_(turns),
       team_(workers_->NewTeam()) {}
 
-std::vector<std::unique_ptr<ThreadPool>> ThreadPool::MakeGroup(int num_pools, int num_threads,
-                                                               Pinning pinning) {
+std::vector<std::unique_ptr<ThreadPool>> ThreadPool::MakeGroup(const WorkerSet::GroupSpec& spec) {
   const std::shared_ptr<WorkerSet> workers = WorkerSet::OfProcess();
   std::vector<std::unique_ptr<ThreadPool>> pools;
   std::vector<WorkPlace*> all;
-  for (WorkerSet::Home& home : workers->JoinGroup(num_pools, num_threads, pinning)) {
+  for (WorkerSet::Home& home : workers->JoinGroup(spec)) {
     all.insert(all.end(), home.places.begin(), home.places.end());
-    pools.emplace_back(new ThreadPool(workers, std::move(home)));
+    pools.emplace_back(new ThreadPool(workers, std::move(home), spec.turns));
     pools.back()->group_.emplace();
   }
-  pools.front()->group_ = std::move(all);
+  if (spec.turns == GroupTurns::kTogether) pools.front()->group_ = std::move(all);
   return pools;
 }
 
-ThreadPool::~ThreadPool() { workers_->ReturnTeam(team_); }
+ThreadPool::~ThreadPool() {
+  workers_->ReturnTeam(team_);
+  if (turns_ == GroupTurns::kNone) workers_->LeaveOwnPlaces(home_.places);
+}
 
 void ThreadPool::UseThreads(int num_threads) {
   DRAY_CHECK(!in_turn_ && num_threads >= 1 && num_threads <= max_threads());

@@ -30,8 +30,8 @@ class ThreadPool {
   // there are too few. If each pool waited for its own processors, two such groups could wait for
   // each other for ever. So the group takes all its processors at once, in the first pool's turn:
   // that turn must begin before the turns of the other pools and end after them.
-  static std::vector<std::unique_ptr<ThreadPool>> MakeGroup(int num_pools, int num_threads,
-                                                            Pinning pinning);
+  // With GroupTurns::kNone the callers may be at different things; the pools wait for no turns.
+  static std::vector<std::unique_ptr<ThreadPool>> MakeGroup(const WorkerSet::GroupSpec& spec);
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
   ~ThreadPool();
@@ -74,7 +74,7 @@ class ThreadPool {
   int num_nodes() const { return workers_->num_nodes(); }
 
  private:
-  ThreadPool(std::shared_ptr<WorkerSet> workers, WorkerSet::Home home);
+  ThreadPool(std::shared_ptr<WorkerSet> workers, WorkerSet::Home home, GroupTurns turns);
   const std::vector<WorkPlace*>& turn_places() const { return group_ ? *group_ : active_; }
   void RunErased(Team::Region region, const void* context);
 
@@ -84,6 +84,7 @@ class ThreadPool {
   // The places that a turn takes, if the pool is one of a group: those of all pools for the first
   // pool, none for the others.
   std::optional<std::vector<WorkPlace*>> group_;
+  GroupTurns turns_ = GroupTurns::kTogether;
   Team* team_;
   bool in_turn_ = false;
 };

@@ -85,41 +85,45 @@ WorkerSet::WorkerSet()
     : nodes_(CpusByNode(AllowedCpus())), num_cpus_(static_cast<int>(AllowedCpus().size())) {}
 
 WorkerSet::~WorkerSet() {
-  for (const auto& place : places_) {
-    if (!place->thread.joinable()) continue;
-    place->stop = true;
-    place->posts.fetch_add(1, std::memory_order_release);
-    place->posts.notify_one();
-    place->thread.join();
+  for (const auto* places : {&places_, &own_places_}) {
+    for (const auto& place : *places) {
+      if (!place->thread.joinable()) continue;
+      place->stop = true;
+      place->posts.fetch_add(1, std::memory_order_release);
+      place->posts.notify_one();
+      place->thread.join();
+    }
   }
 }
 
 int WorkerSet::num_threads() const {
   const std::lock_guard lock(mutex_);
-  return static_cast<int>(std::count_if(
-      places_.begin(), places_.end(), [](const auto& place) { return place->thread.joinable(); }));
+  const auto count = [](const auto& places) {
+    return static_cast<int>(std::count_if(
+        places.begin(), places.end(), [](const auto& place) { return place->thread.joinable(); }));
+  };
+  return count(places_) + count(own_places_);
 }
 
 WorkerSet::Home WorkerSet::Join(int num_threads, Pinning pinning) {
-  return JoinGroup(1, num_threads, pinning).front();
+  return JoinGroup({.num_threads = num_threads, .pinning = pinning}).front();
 }
 
-std::vector<WorkerSet::Home> WorkerSet::JoinGroup(int num_pools, int num_threads, Pinning pinning) {
+std::vector<WorkerSet::Home> WorkerSet::JoinGroup(const GroupSpec& spec) {
   const std::lock_guard lock(mutex_);
-  const int num_all = num_pools * num_threads;
+  const int num_all = spec.num_pools * spec.num_threads;
   num_homes_.resize(std::max(num_homes_.size(), static_cast<size_t>(num_all) + 1));
   const int number = num_homes_[static_cast<size_t>(num_all)]++;
   const std::vector<int> indices = PlacesOfPool(num_cpus_, num_all, number);
   const auto cpus = CpusOfPlaces(nodes_, num_all);
   // Places are numbered node by node, so a pool's places lie on as few nodes as possible.
-  std::vector<Home> homes(static_cast<size_t>(num_pools));
+  std::vector<Home> homes(static_cast<size_t>(spec.num_pools));
   for (size_t i = 0; i < indices.size(); ++i) {
     const auto idx = static_cast<size_t>(indices[i]);
-    Home& home = homes[i / static_cast<size_t>(num_threads)];
-    while (places_.size() <= idx) places_.push_back(std::make_unique<WorkPlace>());
-    WorkPlace& place = *places_[idx];
+    Home& home = homes[i / static_cast<size_t>(spec.num_threads)];
+    WorkPlace& place = spec.turns == GroupTurns::kTogether ? SharedPlace(indices[i]) : OwnPlace();
     home.places.push_back(&place);
-    const bool is_bound = pinning == Pinning::kPinned && !cpus[idx].empty();
+    const bool is_bound = spec.pinning == Pinning::kPinned && !cpus[idx].empty();
     if (home.places.size() == 1) {
       if (is_bound) home.caller_cpus = cpus[idx];
       continue;
@@ -128,6 +132,27 @@ std::vector<WorkerSet::Home> WorkerSet::JoinGroup(int num_pools, int num_threads
     if (is_bound) BindThread(place.thread.native_handle(), cpus[idx]);
   }
   return homes;
+}
+
+WorkPlace& WorkerSet::SharedPlace(int index) {
+  const auto idx = static_cast<size_t>(index);
+  while (places_.size() <= idx) places_.push_back(std::make_unique<WorkPlace>());
+  return *places_[idx];
+}
+
+WorkPlace& WorkerSet::OwnPlace() {
+  if (free_own_places_.empty()) {
+    own_places_.push_back(std::make_unique<WorkPlace>());
+    return *own_places_.back();
+  }
+  WorkPlace* place = free_own_places_.back();
+  free_own_places_.pop_back();
+  return *place;
+}
+
+void WorkerSet::LeaveOwnPlaces(const std::vector<WorkPlace*>& places) {
+  const std::lock_guard lock(mutex_);
+  free_own_places_.insert(free_own_places_.end(), places.begin(), places.end());
 }
 
 Team* WorkerSet::NewTeam() {

@@ -18,6 +18,12 @@ namespace dray {
 // Whether threads stay on their processors.
 enum class Pinning : uint8_t { kPinned, kFree };
 
+// How the pools of a group compute.
+enum class GroupTurns : uint8_t {
+  kTogether,  // in turns of the whole group, on places that other pools may have in their turns
+  kNone,      // at any time, on places that no other pool has
+};
+
 // The places of a pool with `num_threads` threads, out of `num_places`. `home` is the number of
 // pools of this size that were made before. The places are spread evenly, and the homes 0, 1, ...
 // of equal pools do not overlap while there are places left. A pool with more threads than there
@@ -68,7 +74,15 @@ class WorkerSet {
   Home Join(int num_threads, Pinning pinning);
   // The homes of `num_pools` pools of `num_threads` threads each that compute together. No place is
   // in two of them: if there are fewer places than threads, the set gets additional places.
-  std::vector<Home> JoinGroup(int num_pools, int num_threads, Pinning pinning);
+  struct GroupSpec {
+    int num_pools = 1;
+    int num_threads = 1;  // of each pool
+    Pinning pinning = Pinning::kPinned;
+    GroupTurns turns = GroupTurns::kTogether;
+  };
+  std::vector<Home> JoinGroup(const GroupSpec& spec);
+  // Gives back places that no other pool has. Their threads stay for the next group.
+  void LeaveOwnPlaces(const std::vector<WorkPlace*>& places);
   // A team that lives as long as the set.
   Team* NewTeam();
   void ReturnTeam(Team* team);
@@ -91,6 +105,8 @@ class WorkerSet {
   };
 
   static void Work(WorkPlace& place);
+  WorkPlace& SharedPlace(int index);
+  WorkPlace& OwnPlace();
   bool MayTake(const Waiter& waiter) const;
 
   const std::vector<std::vector<int>> nodes_;
@@ -99,6 +115,8 @@ class WorkerSet {
   mutable std::mutex mutex_;
   std::condition_variable returned_;
   std::vector<std::unique_ptr<WorkPlace>> places_;
+  std::vector<std::unique_ptr<WorkPlace>> own_places_;  // of groups without turns
+  std::vector<WorkPlace*> free_own_places_;
   Waiter* first_waiter_ = nullptr;
   std::vector<int> num_homes_;  // of pools, by their number of threads
   std::vector<std::unique_ptr<Team>> teams_;

@@ -107,7 +107,8 @@ TEST(WorkerSetTest, GroupsTakeTurnsAsAWhole) {
   constexpr int kPools = 3, kThreads = 2, kRounds = 50;
   std::atomic<int> num_regions = 0;
   const auto drive_group = [&] {
-    const auto pools = ThreadPool::MakeGroup(kPools, kThreads, Pinning::kFree);
+    const auto pools = ThreadPool::MakeGroup(
+        {.num_pools = kPools, .num_threads = kThreads, .pinning = Pinning::kFree});
     ASSERT_EQ(pools.size(), static_cast<size_t>(kPools));
     std::barrier together(kPools);
     const auto drive = [&](ThreadPool& pool) {
@@ -139,11 +140,36 @@ TEST(WorkerSetTest, PoolsOfAGroupHavePlacesOfTheirOwn) {
   const int cpus = static_cast<int>(AllowedCpus().size());
   for (const int num_pools : {2, cpus, cpus + 3}) {
     std::set<WorkPlace*> used;
-    for (const auto& home : workers->JoinGroup(num_pools, 2, Pinning::kFree)) {
+    for (const auto& home : workers->JoinGroup(
+             {.num_pools = num_pools, .num_threads = 2, .pinning = Pinning::kFree})) {
       EXPECT_EQ(home.places.size(), 2U);
       for (WorkPlace* place : home.places) EXPECT_TRUE(used.insert(place).second);
     }
   }
+}
+
+// Pools without turns never wait for others, and leave their threads to later ones.
+TEST(WorkerSetTest, GroupsWithoutTurnsHaveOwnPlaces) {
+  const int all = UsableCpuCount();
+  ThreadPool shared(all);
+  shared.BeginTurn();
+  for (int round = 0; round < 3; ++round) {
+    const auto pools = ThreadPool::MakeGroup({.num_pools = 2,
+                                              .num_threads = all + 1,
+                                              .pinning = Pinning::kFree,
+                                              .turns = GroupTurns::kNone});
+    std::atomic<int> num_calls = 0;
+    pools[1]->BeginTurn();
+    pools[0]->Run([&](int) { ++num_calls; });
+    pools[0]->BeginTurn();
+    pools[1]->Run([&](int) { ++num_calls; });
+    pools[1]->EndTurn();
+    pools[0]->EndTurn();
+    EXPECT_EQ(num_calls, 2 * (all + 1));
+    // Those of the shared pool, and at most one for each place of the group.
+    EXPECT_LE(WorkerSet::OfProcess()->num_threads(), all - 1 + 2 * (all + 1));
+  }
+  shared.EndTurn();
 }
 
 TEST(WorkerSetTest, WhoeverWaitsLongestGoesFirst) {

@@ -101,7 +101,7 @@ Result<std::unique_ptr<Backend>> MakeBackend(const BackendOptions& options) {
 }
 
 Result<std::vector<std::unique_ptr<Backend>>> MakeBackends(const BackendOptions& options,
-                                                           int num_ranks) {
+                                                           int num_ranks, GroupTurns turns) {
   std::vector<std::unique_ptr<Backend>> backends;
   if (num_ranks == 1) {
     DRAY_ASSIGN_OR_RETURN(auto backend, MakeBackend(options));
@@ -114,7 +114,11 @@ Result<std::vector<std::unique_ptr<Backend>>> MakeBackends(const BackendOptions&
   const StepThreads all = ThreadsOf(options.cpu);
   const StepThreads each = {.decode = std::max(1, all.decode / num_ranks),
                             .prompt = std::max(1, all.prompt / num_ranks)};
-  for (auto& pool : ThreadPool::MakeGroup(num_ranks, each.most(), PinningOf(options.cpu))) {
+  const WorkerSet::GroupSpec group = {.num_pools = num_ranks,
+                                      .num_threads = each.most(),
+                                      .pinning = PinningOf(options.cpu),
+                                      .turns = turns};
+  for (auto& pool : ThreadPool::MakeGroup(group)) {
     backends.push_back(std::make_unique<CpuBackend>(*isa, each, std::move(pool)));
   }
   return backends;
