@@ -73,6 +73,17 @@ Slice CutFeatures(int64_t size, Rank rank) {
 
 Slice CutVocabulary(int64_t size, Rank rank) { return CutEvenly(size, rank); }
 
+LayerRange CutLayers(int64_t num_layers, Stage stage) {
+  const int64_t each = num_layers / stage.count, more = num_layers % stage.count;
+  // The stages [first_longer, first_longer + more) have an additional layer: they end before the
+  // last stage if there are others.
+  const int64_t first_longer = std::max<int64_t>(0, stage.count - 1 - more);
+  const auto begin_of = [&](int64_t index) {
+    return index * each + std::clamp<int64_t>(index - first_longer, 0, more);
+  };
+  return {begin_of(stage.index), begin_of(stage.index + 1)};
+}
+
 HeadSlices CutHeads(int64_t num_heads, int64_t num_kv_heads, Rank rank) {
   DRAY_CHECK(num_kv_heads > 0 && num_heads % num_kv_heads == 0);
   const int64_t group = num_heads / num_kv_heads;

@@ -29,6 +29,9 @@
 //
 // Vocabulary: every rank has the same number of rows; those beyond the vocabulary are padding.
 //
+// A model may also be divided by its layers, over the stages of a pipeline. Each stage then is a group
+// of ranks that divide its layers as above.
+//
 // Weights of padding are zero. Padding never changes a result: heads that are padding have zero
 // queries, keys and values, and no columns behind them. A row of logits that is put together from
 // all ranks is longer than the vocabulary where there is padding; whoever puts it together cuts it
@@ -46,6 +49,28 @@ struct Rank {
   int64_t index = 0;  // [0, world)
   int64_t world = 1;
 };
+
+// One of the `count` stages that compute a model's layers one after the other.
+struct Stage {
+  int64_t index = 0;  // [0, count)
+  int64_t count = 1;
+
+  bool is_first() const { return index == 0; }
+  bool is_last() const { return index == count - 1; }
+};
+
+// The layers [begin, end) of a model.
+struct LayerRange {
+  int64_t begin = 0;
+  int64_t end = 0;
+
+  int64_t size() const { return end - begin; }
+  bool operator==(const LayerRange&) const = default;
+};
+
+// The layers of a stage. If they do not divide evenly, the stages just before the last one have one
+// more: the last one also computes the head.
+LayerRange CutLayers(int64_t num_layers, Stage stage);
 
 // Positions [global, global + count) of a whole axis. A rank holds them at [local, local + count).
 struct Piece {

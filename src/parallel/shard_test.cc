@@ -114,6 +114,26 @@ TEST(ShardTest, Examples) {
   EXPECT_EQ(CutHeads(3, 3, {1, 2}).query, (Slice{3, 2, {{0, 2, 1}}}));
 }
 
+TEST(ShardTest, StagesHaveAllLayersInTheirOrder) {
+  for (int64_t count = 1; count <= 9; ++count) {
+    for (int64_t num_layers = count; num_layers <= 40; ++num_layers) {
+      int64_t end = 0;
+      for (int64_t index = 0; index < count; ++index) {
+        const LayerRange layers = CutLayers(num_layers, {index, count});
+        EXPECT_EQ(layers.begin, end);
+        end = layers.end;
+        EXPECT_GE(layers.size(), num_layers / count);
+        EXPECT_LE(layers.size(), (num_layers + count - 1) / count);
+      }
+      EXPECT_EQ(end, num_layers);
+      const int64_t last = CutLayers(num_layers, {count - 1, count}).size();
+      EXPECT_EQ(last, num_layers / count) << "the last stage has the head, too";
+    }
+  }
+  EXPECT_EQ(CutLayers(7, {1, 3}), (LayerRange{2, 5}));
+  EXPECT_EQ(CutLayers(8, {1, 3}), (LayerRange{3, 6}));
+}
+
 TEST(ShardTest, RanksWithoutFeaturesHavePadding) {
   EXPECT_EQ(CutFeatures(40, {0, 4}), (Slice{40, 32, {}}));
   EXPECT_EQ(CutFeatures(40, {1, 4}), (Slice{40, 32, {{0, 0, 32}}}));

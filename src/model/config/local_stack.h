@@ -1,4 +1,4 @@
-// The part of a stack that one rank of a tensor-parallel group computes.
+// The part of a stack that one rank computes.
 #pragma once
 
 #include "model/config/stack_config.h"
@@ -6,8 +6,8 @@
 
 namespace dray::model {
 
-// The stack as the rank's forward pass sees it: with its own numbers of heads and features
-// (parallel/shard.h). All other sizes are those of `stack`.
-StackConfig LocalStack(const StackConfig& stack, parallel::Rank rank);
+// The stack as the rank's forward pass sees it: with its own numbers of heads and features, and with
+// the layers of its stage (parallel/shard.h). All other sizes are those of `stack`.
+StackConfig LocalStack(const StackConfig& stack, parallel::Rank rank, parallel::Stage stage = {});
 
 }  // namespace dray::model

@@ -39,6 +39,7 @@ Decoder::Decoder(const DecoderParts& parts, const DecoderLimits& limits)
       ops_(parts.backend.ops()),
       communicator_(parts.communicator),
       rank_(communicator_ != nullptr ? communicator_->rank() : parallel::Rank{}),
+      stage_(parts.stage),
       vocab_rows_(parallel::CutVocabulary(parts.config.vocab_size, rank_).local_size),
       limits_(limits) {}
 
@@ -50,7 +51,7 @@ Result<std::unique_ptr<Decoder>> Decoder::Make(const DecoderParts& parts,
                MaxCount(parts.config, limits, decoder->rank_.world));
   }
   DRAY_RETURN_IF_ERROR(decoder->Allocate());
-  DRAY_RETURN_IF_ERROR(decoder->AllocateHead());
+  if (parts.stage.is_last()) DRAY_RETURN_IF_ERROR(decoder->AllocateHead());
   DRAY_RETURN_IF_ERROR(decoder->AllocateIndices());
   return decoder;
 }
@@ -175,7 +176,7 @@ Status Decoder::UploadRope(const RaggedBatch& batch) {
 Status Decoder::Forward(const RaggedBatch& batch, const KvCache& cache) {
   DRAY_RETURN_IF_ERROR(Upload(batch));
   part_mode_ = WriteMode::kOverwrite;
-  DRAY_RETURN_IF_ERROR(EmbedTokens());
+  if (stage_.is_first()) DRAY_RETURN_IF_ERROR(EmbedTokens());
   for (int64_t layer = 0; layer < config_.num_layers; ++layer) {
     DRAY_RETURN_IF_ERROR(Layer(layer, cache));
   }

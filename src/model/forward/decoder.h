@@ -57,6 +57,7 @@ struct DecoderParts {
   kernels::Backend& backend;
   // Connects this rank with the others. Null: this rank computes the whole model.
   parallel::Communicator* communicator = nullptr;
+  parallel::Stage stage = {};  // whose layers `stack` has
 };
 
 class Decoder {
@@ -75,6 +76,11 @@ class Decoder {
   // Logits of some rows of the last Forward, at most max_logit_rows: [rows.size(), vocab] into host
   // memory. Only rank 0 gets them: at the other ranks `out` is empty.
   Status Logits(std::span<const int32_t> rows, std::span<float> out);
+  // The residual stream of `num_tokens` rows, in the backend's memory: [num_tokens, hidden]. Every
+  // stage but the first reads it in Forward; Forward leaves what the next stage reads.
+  std::span<float> Stream(int64_t num_tokens) const {
+    return {x_.as<float>(), static_cast<size_t>(num_tokens * config_.hidden)};
+  }
 
  private:
   // Device arrays of one step, uploaded together.
@@ -133,6 +139,7 @@ class Decoder {
   kernels::Ops& ops_;
   parallel::Communicator* communicator_;  // may be null
   parallel::Rank rank_;
+  parallel::Stage stage_;
   int64_t vocab_rows_;  // of the token table and the head at each rank, padding included
   DecoderLimits limits_;
 

@@ -38,6 +38,10 @@ bool IsNormWeight(Slot slot) {
   }
 }
 
+bool IsFirstPart(Part part) {
+  return part == Part::kWhole || part == Part::kQuery || part == Part::kGate;
+}
+
 class Generator {
  public:
   Generator(const ModelDescription& model, kernels::Backend& backend, const LoadOptions& options,
@@ -47,7 +51,8 @@ class Generator {
         backend_(backend),
         options_(options),
         random_(seed),
-        weights_(model.config.stack.num_layers) {}
+        layers_(parallel::CutLayers(model.config.stack.num_layers, options.stage)),
+        weights_(layers_.size()) {}
 
   Result<Weights> Make() {
     DrawNumbers();
@@ -82,13 +87,23 @@ class Generator {
     }
   }
 
-  // Parts of one slot are one matrix: the first fills all of it.
+  // Fills the slot of a row. Parts of one slot are one matrix: the first part fills all of it.
   Status Fill(const WeightRow& row, int64_t layer) {
-    if (!IsPresent(row, config_)) return OkStatus();
-    if (IsMatrixSlot(row.slot)) {
-      return weights_.Matrix(row.slot, layer) == nullptr ? FillMatrix(row, layer) : OkStatus();
+    if (!IsPresent(row, config_) || !IsFirstPart(row.part)) return OkStatus();
+    const bool is_matrix = IsMatrixSlot(row.slot);
+    if (!StageHas(row.slot, layer, config_, options_.stage)) {
+      if (is_matrix) SkipMatrix(row);
+      return OkStatus();
     }
-    return weights_.Vector(row.slot, layer) == nullptr ? FillVector(row, layer) : OkStatus();
+    const int64_t local = layer == kNoLayer ? kNoLayer : layer - layers_.begin;
+    return is_matrix ? FillMatrix(row, local) : FillVector(row, local);
+  }
+
+  // Draws what the matrix of another stage begins with, so that every stage has its part of the same
+  // model.
+  void SkipMatrix(const WeightRow& row) {
+    const int64_t rows = SlicesOf(row, config_, options_.rank).rows.global_size;
+    for (int64_t first = 0; first < rows; first += kReach) static_cast<void>(random_());
   }
 
   // The numbers are drawn for the whole matrix, so that every rank has its part of the same one.
@@ -156,6 +171,7 @@ class Generator {
   const LoadOptions& options_;
   std::mt19937_64 random_;
   std::vector<uint16_t> numbers_;
+  const parallel::LayerRange layers_;
   Weights weights_;
 };
 

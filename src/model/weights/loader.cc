@@ -67,16 +67,19 @@ class CheckpointLoader {
       : config_(model.config),
         backend_(backend),
         options_(options),
-        weights_(model.config.stack.num_layers) {}
+        layers_(parallel::CutLayers(model.config.stack.num_layers, options.stage)),
+        weights_(layers_.size()) {}
 
   Result<Weights> Load(const LoadPlan& plan) {
     for (const PlannedSlot& slot : plan.slots) {
+      if (!StageHas(slot)) continue;
       for (const PlannedTensor& part : slot.parts) total_bytes_ += part.stored_bytes();
     }
     for (size_t i = 0; i < plan.slots.size(); ++i) {
-      if (options_.before_slot) options_.before_slot();
       if (i + 1 < plan.slots.size()) Prefetch(plan.slots[i + 1]);
       const PlannedSlot& slot = plan.slots[i];
+      if (!StageHas(slot)) continue;
+      if (options_.before_slot) options_.before_slot();
       const TensorSource& source = *slot.parts.front().source;
       const Status status =
           IsMatrixSlot(slot.slot) ? LoadMatrix(slot, plan.has_integers) : LoadVector(slot);
@@ -92,7 +95,17 @@ class CheckpointLoader {
     return RowRuns(*part.row, config_, slices.rows);
   }
 
+  bool StageHas(const PlannedSlot& slot) const {
+    return model::StageHas(slot.slot, slot.layer, config_, options_.stage);
+  }
+
+  // The layer of the result that the slot is in.
+  int64_t LocalLayer(const PlannedSlot& slot) const {
+    return slot.layer == kNoLayer ? kNoLayer : slot.layer - layers_.begin;
+  }
+
   void Prefetch(const PlannedSlot& slot) const {
+    if (!StageHas(slot)) return;
     const SlotSlices slices = SlicesOf(slot.row(), config_, options_.rank);
     for (const PlannedTensor& part : slot.parts) {
       part.source->file->WillNeed(NeededBytes(part, RunsOf(part, slices)));
@@ -118,7 +131,7 @@ class CheckpointLoader {
       if (columns.count > 0) DRAY_RETURN_IF_ERROR(Pack(target, part, RunsOf(part, slices)));
       Advance(part);
     }
-    weights_.SetMatrix(slot.slot, slot.layer, std::move(matrix));
+    weights_.SetMatrix(slot.slot, LocalLayer(slot), std::move(matrix));
     return OkStatus();
   }
 
@@ -238,7 +251,7 @@ class CheckpointLoader {
     const Status copied = backend_.memory().CopyFromHost(tensor.as<float>(), vector.data(),
                                                          vector.size() * sizeof(float));
     DRAY_RETURN_IF_ERROR(About(*slot.parts.front().source, copied));
-    weights_.SetVector(slot.slot, slot.layer, std::move(tensor));
+    weights_.SetVector(slot.slot, LocalLayer(slot), std::move(tensor));
     return OkStatus();
   }
 
@@ -250,6 +263,7 @@ class CheckpointLoader {
   const ModelConfig& config_;
   kernels::Backend& backend_;
   const LoadOptions& options_;
+  const parallel::LayerRange layers_;
   Weights weights_;
   std::vector<float> smoothed_;  // a piece of a tensor
   uint64_t done_bytes_ = 0;

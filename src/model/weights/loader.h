@@ -35,8 +35,10 @@ struct LoadOptions {
   std::function<void(uint64_t done_bytes, uint64_t total_bytes)> progress = nullptr;
   // Null: none.
   const Smoothing* smoothing = nullptr;
-  // Whose part of each weight is loaded.
+  // Whose part of each weight is loaded, and the stage whose weights are loaded. Its first layer is
+  // layer 0 of the result.
   parallel::Rank rank = {};
+  parallel::Stage stage = {};
   // Called before each slot of a checkpoint is loaded; null: not.
   std::function<void()> before_slot = nullptr;
 

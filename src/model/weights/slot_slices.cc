@@ -66,6 +66,25 @@ Slice ColsOf(Extent extent, ShardRule rule, const ModelConfig& config, Rank rank
 
 }  // namespace
 
+bool StageHas(Slot slot, int64_t layer, const ModelConfig& config, parallel::Stage stage) {
+  if (slot >= kFirstLayerSlot) {
+    const parallel::LayerRange layers = parallel::CutLayers(config.stack.num_layers, stage);
+    return layer >= layers.begin && layer < layers.end;
+  }
+  switch (slot) {
+    case Slot::kTokenEmbedding:
+      return stage.is_first() || (stage.is_last() && config.tied_head);
+    case Slot::kProjectOut:
+    case Slot::kHead:
+    case Slot::kHeadBias:
+    case Slot::kFinalNormWeight:
+    case Slot::kFinalNormBias:
+      return stage.is_last();
+    default:
+      return stage.is_first();
+  }
+}
+
 checkpoint::ColumnRange SlotSlices::stored_columns() const {
   if (cols.pieces.empty()) return {};
   return {cols.pieces[0].global, cols.pieces[0].count};

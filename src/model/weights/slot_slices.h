@@ -21,6 +21,11 @@ struct SlotSlices {
   checkpoint::ColumnRange stored_columns() const;
 };
 
+// Whether the ranks of a stage have the slot. The first stage has what makes the residual stream of
+// tokens, the last one what makes logits of it; a token table that is also the head is at both.
+// `layer` is one of the whole model, kNoLayer for slots before kFirstLayerSlot.
+bool StageHas(Slot slot, int64_t layer, const ModelConfig& config, parallel::Stage stage);
+
 // Of the whole slot that `row` fills a part of.
 SlotSlices SlicesOf(const WeightRow& row, const ModelConfig& config, parallel::Rank rank);
 
