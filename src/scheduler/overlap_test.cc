@@ -20,12 +20,13 @@ class OverlapTest : public testing::Test {
 
   void SetUp() override { Start(16); }
 
-  void Start(int32_t num_blocks) {
+  void Start(int32_t num_blocks, int64_t num_micro_batches = 1) {
     auto scheduler = Scheduler::Create({.num_blocks = num_blocks,
                                         .block_size = 4,
                                         .max_batch_tokens = 8,
                                         .max_sequences = 4,
-                                        .max_prefill_chunk_tokens = 8});
+                                        .max_prefill_chunk_tokens = 8,
+                                        .num_micro_batches = num_micro_batches});
     ASSERT_TRUE(scheduler.ok()) << scheduler.status().ToString();
     scheduler_.emplace(std::move(scheduler).value());
     plans_.clear();
@@ -82,6 +83,38 @@ TEST_F(OverlapTest, APieceOfAPromptWaitsForThePieceBefore) {
   EXPECT_TRUE(Plan().empty());
   Finish();
   EXPECT_EQ(Plan(), (Rows{{1, 8, 4, 0}}));
+}
+
+TEST_F(OverlapTest, MicroBatchesDivideTheSequences) {
+  Start(16, 2);
+  for (uint64_t id = 1; id <= 3; ++id) Add(id, 2, 8);
+  EXPECT_EQ(Plan(), (Rows{{1, 0, 2, 0}, {2, 0, 2, 0}}));
+  EXPECT_EQ(Plan(), (Rows{{3, 0, 2, 0}}));
+  EXPECT_TRUE(Plan().empty());
+  Finish();
+  EXPECT_EQ(Plan(), (Rows{{1, 2, 1, 0}, {2, 2, 1, 0}}));
+  Finish();
+  // The fifth sequence is beyond max_sequences, so it is not counted.
+  Add(4, 2, 8);
+  Add(5, 2, 8);
+  EXPECT_EQ(Plan(), (Rows{{3, 2, 1, 0}, {4, 0, 2, 0}}));
+  Finish();
+  Finish();
+  EXPECT_EQ(Plan(), (Rows{{1, 3, 1, 0}, {2, 3, 1, 0}}));
+  EXPECT_EQ(Plan(), (Rows{{3, 3, 1, 0}, {4, 2, 1, 0}}));
+}
+
+// The budget of a step that has few sequences belongs to them alone.
+TEST_F(OverlapTest, MicroBatchesSetAsideTokensForTheirOwnDecodes) {
+  Start(16, 2);
+  for (uint64_t id = 1; id <= 2; ++id) Add(id, 1, 8);
+  Plan();
+  Plan();
+  Finish();
+  Finish();
+  Add(3, 8, 8);
+  EXPECT_EQ(Plan(), (Rows{{1, 1, 1, 0}, {2, 1, 1, 0}}));
+  EXPECT_EQ(Plan(), (Rows{{3, 0, 8, 0}}));
 }
 
 TEST_F(OverlapTest, PlansStayValidUntilTheirUpdate) {

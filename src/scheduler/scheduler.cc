@@ -26,6 +26,7 @@ Status CheckOptions(const SchedulerOptions& options) {
       {"max_sequences", options.max_sequences, 1},
       {"max_batch_tokens", options.max_batch_tokens, options.max_sequences},
       {"max_prefill_chunk_tokens", options.max_prefill_chunk_tokens, 1},
+      {"num_micro_batches", options.num_micro_batches, 1},
   };
   for (const auto& rule : rules) {
     if (rule.value >= rule.min) continue;
@@ -172,14 +173,23 @@ const Plan& Scheduler::Schedule(std::span<const DraftProposal> proposals) {
   return plan;
 }
 
+int64_t Scheduler::MostEntries() const {
+  const int64_t could_run =
+      std::min<int64_t>(running_.size() + waiting_.size(), options_.max_sequences);
+  return DivideRoundUp<int64_t>(could_run, options_.num_micro_batches);
+}
+
 void Scheduler::ScheduleRunning() {
+  const int64_t most = MostEntries();
   int64_t num_decodes = 0;
   for (SequenceIndex i = running_.front(); i != kNoSequence; i = table_[i].next) {
     num_decodes += !table_[i].in_flight() && table_[i].num_pending() == 1 ? 1 : 0;
   }
+  num_decodes = std::min(num_decodes, most);
   int64_t prefill_budget = options_.max_batch_tokens - num_decodes;
   // A sequence that GrowBlocks preempts is behind sequence i, so it has no entry in this plan yet.
   for (SequenceIndex i = running_.front(); i != kNoSequence; i = table_[i].next) {
+    if (num_entries() >= most) return;
     Sequence& sequence = table_[i];
     if (sequence.in_flight()) continue;
     const bool is_decode = sequence.num_pending() == 1;
@@ -279,7 +289,8 @@ void Scheduler::AdmitWaiting() {
     num_outstanding += OutstandingBlocks(table_[i]);
   }
   SequenceIndex i = waiting_.front();
-  while (i != kNoSequence && running_.size() < options_.max_sequences &&
+  const int64_t most = MostEntries();
+  while (i != kNoSequence && running_.size() < options_.max_sequences && num_entries() < most &&
          next_step_->plan.num_tokens < options_.max_batch_tokens) {
     const SequenceIndex next = table_[i].next;
     const PromptSource source = FindPromptSource(table_[i]);

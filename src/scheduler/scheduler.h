@@ -21,6 +21,10 @@
 // lacks a block is left out of this step. Steps must run in the order of their plans, because a
 // plan may give away a block that a step before it copies from.
 //
+// Micro-batches. If one step had all sequences, none would be left for the next one, and the stages
+// of a pipeline would wait for each other. So with num_micro_batches m, a step has at most an m-th
+// of all sequences that are running or could run, rounded up.
+//
 // Guesses (drafts). A plan may also compute guesses of tokens to come. They are granted last, to
 // sequences that lack only one token, from the budget and the blocks that the step has left. Blocks
 // of refused guesses are freed again. So a plan with guesses differs in nothing else from the plan
@@ -49,6 +53,8 @@ struct SchedulerOptions {
   int64_t max_sequences = 256;
   // Per step and sequence.
   int64_t max_prefill_chunk_tokens = 512;
+  // How many steps may be in flight, among which all sequences are divided.
+  int64_t num_micro_batches = 1;
 };
 
 struct SequenceSpec {
@@ -122,6 +128,8 @@ class Scheduler {
   explicit Scheduler(const SchedulerOptions& options);
 
   SequenceIndex NewSequence(SequenceId id, int64_t num_prompt_tokens, int64_t max_new_tokens);
+  // The most sequences in the next step.
+  int64_t MostEntries() const;
   void ScheduleRunning();
   void AdmitWaiting();
   bool Admit(SequenceIndex index, const PromptSource& source, int64_t num_outstanding);
@@ -136,6 +144,8 @@ class Scheduler {
   void ReleaseBlocks(Sequence& sequence, int64_t num_kept);
   void Forget(SequenceIndex index);
 
+  // Sequences in the step that is being planned.
+  int64_t num_entries() const { return static_cast<int64_t>(next_step_->indexes.size()); }
   int64_t BlocksFor(int64_t num_tokens) const;
   // The blocks that a running sequence still lacks for its known tokens and the next one.
   int64_t OutstandingBlocks(const Sequence& sequence) const;
