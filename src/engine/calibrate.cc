@@ -42,20 +42,19 @@ Result<std::unique_ptr<Calibrator>> Calibrator::Load(LoadModelOptions options) {
 
 void Calibrator::Record() {
   const model::ModelDescription& description = model_->description;
-  for (int64_t index = 0; index < model_->num_ranks(); ++index) {
-    RankModel& rank = model_->ranks[static_cast<size_t>(index)];
+  for (RankModel& rank : model_->ranks) {
     const auto recorder = std::make_shared<ActivationRecorder>(rank.backend);
     rank.backend = recorder;
     for (const model::WeightRow& row : description.weights) {
       if (!IsCalibrated(row.slot) || !IsPresent(row, description.config)) continue;
       // Inputs that are not divided are the same at all ranks, so the first rank records them.
-      if (index > 0 && row.shard != model::ShardRule::kRow) continue;
-      const auto columns =
-          SlicesOf(row, description.config, {index, model_->num_ranks()}).stored_columns();
+      if (rank.rank.index > 0 && row.shard != model::ShardRule::kRow) continue;
+      const auto columns = SlicesOf(row, description.config, rank.rank).stored_columns();
       if (columns.count == 0) continue;
-      for (int64_t layer = 0; layer < description.config.stack.num_layers; ++layer) {
+      const auto layers = parallel::CutLayers(description.config.stack.num_layers, rank.stage);
+      for (int64_t layer = layers.begin; layer < layers.end; ++layer) {
         recorder->Watch(
-            *rank.weights.Matrix(row.slot, layer),
+            *rank.weights.Matrix(row.slot, layer - layers.begin),
             calibration_.Peaks(row.slot, layer)
                 .subspan(static_cast<size_t>(columns.begin), static_cast<size_t>(columns.count)));
       }

@@ -46,7 +46,8 @@ Result<std::unique_ptr<EngineCore>> EngineCore::Make(LoadedModel& model,
                                     .block_size = options.block_size,
                                     .max_batch_tokens = spec.step.max_batch_tokens,
                                     .max_sequences = options.max_sequences,
-                                    .max_prefill_chunk_tokens = options.max_prefill_chunk_tokens}));
+                                    .max_prefill_chunk_tokens = options.max_prefill_chunk_tokens,
+                                    .num_micro_batches = model.num_stages}));
   const int64_t block_bytes = model.BlockBytes(spec.cache) + draft_block_bytes;
   const EngineLimits limits = {.vocab_size = model.description.config.vocab_size,
                                .max_context_tokens = size.max_context_tokens,

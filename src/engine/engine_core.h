@@ -85,9 +85,9 @@ class EngineCore {
   scheduler::Scheduler scheduler_;
   Speculator speculator_;
   TokenSelector selector_;
-  std::unique_ptr<ModelRunner> runner_;
   // [0, num_in_flight_) are in flight, the oldest first; the others are memory for later steps.
   std::vector<std::unique_ptr<StepInFlight>> steps_;
+  std::unique_ptr<ModelRunner> runner_;  // reads steps_ until it is destroyed
   size_t num_in_flight_ = 0;
   Status health_;
   EngineStats counters_;

@@ -84,6 +84,8 @@ struct LoadModelOptions {
   // most the model's query heads.
   static constexpr int64_t kMaxDegree = 0;
   int64_t tensor_parallel_degree = 1;
+  // How many stages divide the layers, each with as many ranks. kMaxDegree: one.
+  int64_t pipeline_parallel_degree = 1;
   // The backends of the ranks, as MakeBackends makes them. If a model has fewer query heads, it uses
   // the first ones. Empty: `tensor_parallel_degree` backends are made from `backend_options`.
   Backends backends = {};

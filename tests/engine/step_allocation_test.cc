@@ -1,4 +1,5 @@
 // A warm decode step of the whole engine, from the plan to the events, allocates no memory.
+#include <algorithm>
 #include <fstream>
 
 #include "base/testing/allocation_counter.h"
@@ -40,15 +41,20 @@ GenerateRequest RequestOfKind(uint64_t kind) {
 struct Case {
   DType kv_dtype = DType::kF32;
   int64_t num_ranks = 1;
+  int64_t num_stages = 1;
 };
 
 class StepAllocationTest : public ::testing::TestWithParam<Case> {};
 
 TEST_P(StepAllocationTest, WarmDecodeStepsTakeNoMemory) {
-  const auto model = LoadGolden(testing::ReadGoldenModel("llama-gqa"), 2, GetParam().num_ranks);
+  const Case& model_case = GetParam();
+  const int64_t num_threads = std::max<int64_t>(2, model_case.num_ranks * model_case.num_stages);
+  const auto model =
+      LoadGolden(testing::ReadGoldenModel("llama-gqa"), static_cast<int>(num_threads),
+                 model_case.num_ranks, model_case.num_stages);
   ASSERT_NE(model, nullptr);
   auto core = EngineCore::Make(
-      *model, {.max_sequences = 6, .block_size = 16, .kv_dtype = GetParam().kv_dtype});
+      *model, {.max_sequences = 6, .block_size = 16, .kv_dtype = model_case.kv_dtype});
   ASSERT_TRUE(core.ok());
   for (uint64_t i = 0; i < 6; ++i) {
     (*core)->Add(RequestId(i + 1), RequestOfKind(i % 3), std::make_shared<SilentSink>());
@@ -66,7 +72,8 @@ TEST_P(StepAllocationTest, WarmDecodeStepsTakeNoMemory) {
 
 INSTANTIATE_TEST_SUITE_P(CacheFormats, StepAllocationTest,
                          ::testing::Values(Case{DType::kF32}, Case{DType::kI8},
-                                           Case{DType::kF32, 2}));
+                                           Case{DType::kF32, 2}, Case{DType::kF32, 1, 2},
+                                           Case{DType::kF32, 2, 2}));
 
 }  // namespace
 }  // namespace dray::engine

@@ -1,6 +1,6 @@
 // Whole models against transformers, for every committed variant: logits, and 64 greedy tokens,
-// alone, in a mixed ragged batch, with prompts in chunks, and with preemptions; the same with the
-// layers divided over two, three and four ranks.
+// alone, in a mixed ragged batch, with prompts in chunks, and with preemptions; the same with each
+// layer divided over two, three and four ranks, and with the layers divided over two and three stages.
 #include "testing/golden_model.h"
 
 #include <gtest/gtest.h>
@@ -33,15 +33,18 @@ constexpr double kInt8CacheTolerance = 16.0 / 254;
 
 struct Case {
   std::string variant;
-  int64_t num_ranks = 1;
+  int64_t num_ranks = 1;  // in each stage
+  int64_t num_stages = 1;
 };
 
-std::unique_ptr<LoadedModel> Load(const GoldenModel& golden, int64_t num_ranks = 1) {
-  const auto num_threads = static_cast<int>(std::max<int64_t>(2, num_ranks));
+std::unique_ptr<LoadedModel> Load(const GoldenModel& golden, int64_t num_ranks = 1,
+                                  int64_t num_stages = 1) {
+  const auto num_threads = static_cast<int>(std::max<int64_t>(2, num_ranks * num_stages));
   auto model =
       LoadModel({.model_dir = golden.dir,
                  .format = kernels::WeightFormat::kF32,
                  .tensor_parallel_degree = num_ranks,
+                 .pipeline_parallel_degree = num_stages,
                  .backend_options = {.cpu = {.num_threads = num_threads, .oversubscribe = true}}});
   EXPECT_TRUE(model.ok()) << model.status().ToString();
   return model.ok() ? std::move(*model) : nullptr;
@@ -73,7 +76,7 @@ class GoldenModelTest : public ::testing::TestWithParam<Case> {
  protected:
   void SetUp() override {
     golden_ = testing::ReadGoldenModel(GetParam().variant);
-    model_ = Load(golden_, GetParam().num_ranks);
+    model_ = Load(golden_, GetParam().num_ranks, GetParam().num_stages);
     ASSERT_NE(model_, nullptr);
   }
 
@@ -212,7 +215,9 @@ TEST_P(GoldenRanksTest, GreedyInOneRaggedBatch) {
 std::string TestName(const ::testing::TestParamInfo<Case>& info) {
   std::string name = info.param.variant;
   std::replace(name.begin(), name.end(), '-', '_');
-  return info.param.num_ranks == 1 ? name : name + "_" + std::to_string(info.param.num_ranks);
+  if (info.param.num_ranks > 1) name += "_ranks" + std::to_string(info.param.num_ranks);
+  if (info.param.num_stages > 1) name += "_stages" + std::to_string(info.param.num_stages);
+  return name;
 }
 
 std::vector<Case> WholeModels() {
@@ -221,16 +226,21 @@ std::vector<Case> WholeModels() {
   return cases;
 }
 
-// Every variant over two, three and four ranks, as far as it has query heads. Many of the models
-// have three or five heads, so there are ranks with padding, and ranks with nothing else.
+// Every variant over two, three and four ranks, as far as it has query heads, and over up to three
+// stages, as far as it has layers. Many of the models have three or five heads, so there are ranks
+// with padding, and ranks with nothing else.
 std::vector<Case> DividedModels() {
   std::vector<Case> cases;
   for (const std::string& variant : testing::GoldenVariants()) {
     const auto model = model::DescribeModelFiles(testing::ReadGoldenModel(variant).dir);
-    const int64_t heads = model.value().config.stack.num_heads;
-    for (int64_t num_ranks = 2; num_ranks <= std::min<int64_t>(4, heads); ++num_ranks) {
+    const model::StackConfig& stack = model.value().config.stack;
+    for (int64_t num_ranks = 2; num_ranks <= std::min<int64_t>(4, stack.num_heads); ++num_ranks) {
       cases.push_back({variant, num_ranks});
     }
+    cases.push_back({variant, 1, std::min<int64_t>(3, stack.num_layers)});
+    // One model of each family.
+    const bool is_plain = variant.find('-') == std::string::npos;
+    if (is_plain) cases.push_back({variant, 2, 2});
   }
   return cases;
 }

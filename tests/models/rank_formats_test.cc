@@ -29,9 +29,12 @@ using testing::GoldenModel;
 // As in golden_model_test.cc: these models' float32 noise is at most 3e-5 of the largest logit.
 constexpr double kRelativeTolerance = 1e-4;
 
-std::unique_ptr<LoadedModel> Load(LoadModelOptions options, int64_t num_ranks) {
+std::unique_ptr<LoadedModel> Load(LoadModelOptions options, int64_t num_ranks,
+                                  int64_t num_stages = 1) {
   options.tensor_parallel_degree = num_ranks;
-  options.backend_options.cpu = {.num_threads = static_cast<int>(std::max<int64_t>(2, num_ranks)),
+  options.pipeline_parallel_degree = num_stages;
+  const int64_t num_threads = std::max<int64_t>(2, num_ranks * num_stages);
+  options.backend_options.cpu = {.num_threads = static_cast<int>(num_threads),
                                  .oversubscribe = true};
   auto model = LoadModel(options);
   EXPECT_TRUE(model.ok()) << model.status().ToString();
@@ -117,6 +120,7 @@ TEST_P(RoundedModelTest, RanksRoundAsMuchAsOneRank) {
     EXPECT_LE(Distance(several, one), limit) << num_ranks;
     EXPECT_LE(Distance(several, exact), limit) << num_ranks;
   }
+  EXPECT_EQ(AllLogits(*Load(rounded, 1, 2), tokens), one) << "stages change no sum";
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -149,6 +153,7 @@ TEST(DividedDummyModelTest, HasTheSameWeights) {
     EXPECT_EQ(several->description.num_parameters(), one->ranks[0].weights.num_parameters());
     EXPECT_GT(several->weight_bytes(), one->weight_bytes());
   }
+  EXPECT_EQ(AllLogits(*Load(options, 1, 2), tokens), expected) << "stages change no sum";
 }
 
 }  // namespace

@@ -103,7 +103,8 @@ TEST_P(SmoothingTest, RanksMeasureTheSamePeaks) {
       Calibrator::Load({.model_dir = golden_.dir,
                         .format = WeightFormat::kF32,
                         .tensor_parallel_degree = 2,
-                        .backend_options = {.cpu = {.num_threads = 2, .oversubscribe = true}}});
+                        .pipeline_parallel_degree = 2,
+                        .backend_options = {.cpu = {.num_threads = 4, .oversubscribe = true}}});
   ASSERT_TRUE(calibrator.ok()) << calibrator.status().ToString();
   for (const auto& prompt : golden_.prompts) EXPECT_TRUE((*calibrator)->Read(prompt.ids).ok());
   const Calibration& divided = (*calibrator)->calibration();

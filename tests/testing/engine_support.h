@@ -17,13 +17,15 @@
 
 namespace dray::engine {
 
-// `num_threads` are those of all ranks together.
+// `num_threads` are those of all ranks together; there are `num_ranks` in each stage.
 inline std::unique_ptr<LoadedModel> LoadGolden(const testing::GoldenModel& golden,
-                                               int num_threads = 1, int64_t num_ranks = 1) {
+                                               int num_threads = 1, int64_t num_ranks = 1,
+                                               int64_t num_stages = 1) {
   auto model =
       LoadModel({.model_dir = golden.dir,
                  .format = kernels::WeightFormat::kF32,
                  .tensor_parallel_degree = num_ranks,
+                 .pipeline_parallel_degree = num_stages,
                  .backend_options = {.cpu = {.num_threads = num_threads, .oversubscribe = true}}});
   EXPECT_TRUE(model.ok()) << model.status().ToString();
   return model.ok() ? std::move(*model) : nullptr;

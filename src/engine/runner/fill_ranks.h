@@ -15,18 +15,25 @@
 
 namespace dray::engine {
 
+// What computes the ranks of a model.
+struct RankBackends {
+  std::vector<std::shared_ptr<kernels::Backend>> backends;  // stage by stage
+  int64_t num_stages = 1;
+};
+
 // The backends of the model's ranks: options.backends, at most one for each query head, or new ones.
-// kInvalidArgument, naming the degrees that would do, if options.tensor_parallel_degree is more than
-// the model's query heads or than the machine has room for.
-Result<Backends> BackendsOf(const LoadModelOptions& options, const model::ModelConfig& config);
+// kInvalidArgument, naming the degrees that would do, if there are to be more ranks in a stage than
+// the model has query heads, more stages than it has layers, or more ranks than the machine has room
+// for.
+Result<RankBackends> BackendsOf(const LoadModelOptions& options, const model::ModelConfig& config);
 
 // Makes the weights of one rank.
 using MakeRankWeights =
     std::function<Result<model::Weights>(RankModel& rank, const model::LoadOptions& options)>;
 
 // Fills all ranks of the model at the same time: the first rank on the caller's thread, the others on
-// threads of their own. Ranks go on to the next weight together, so that those that read the same
-// bytes of a file read them at the same time, and a disk is read once. `options` are those of a
+// threads of their own. The ranks of a stage go on to the next weight together, so that those that
+// read the same bytes of a file read them at the same time, and a disk is read once. `options` are those of a
 // single rank; only the first rank reports progress. Returns the first error in the order of ranks.
 Status FillRanks(LoadedModel& model, const model::LoadOptions& options,
                  const MakeRankWeights& make);

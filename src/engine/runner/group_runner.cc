@@ -16,19 +16,19 @@
 #include "base/check.h"
 #include "base/threads/worker_set.h"
 #include "engine/runner/piece_runner.h"
+#include "engine/runner/rank_links.h"
 #include "engine/runner/rank_worker.h"
-#include "parallel/thread_group.h"
 
 namespace dray::engine {
 namespace {
 
-using Communicators = std::vector<std::unique_ptr<parallel::Communicator>>;
+using Connections = std::vector<RankConnections>;
 using RankWorkers = std::vector<std::unique_ptr<RankWorker>>;
 
 class GroupComputer final : public StepComputer {
  public:
-  GroupComputer(const Backends& backends, Communicators communicators, RankWorkers ranks)
-      : communicators_(std::move(communicators)), ranks_(std::move(ranks)) {
+  GroupComputer(const Backends& backends, Connections connections, RankWorkers ranks)
+      : connections_(std::move(connections)), ranks_(std::move(ranks)) {
     for (size_t i = 1; i < ranks_.size(); ++i) {
       threads_.emplace_back([this, i, backend = backends[i]] {
         backend->AdoptThread();
@@ -65,7 +65,9 @@ class GroupComputer final : public StepComputer {
   // After a failure, ranks may have computed different parts of the step.
   FailureScope ScopeOf(const Status&) const override { return FailureScope::kRunner; }
 
-  parallel::Traffic traffic() const override { return communicators_.front()->traffic(); }
+  parallel::Traffic traffic() const override {
+    return connections_.front().communicator->traffic();
+  }
 
  private:
   void NextOrder() {
@@ -104,10 +106,10 @@ class GroupComputer final : public StepComputer {
     const std::lock_guard lock(mutex_);
     if (!failure_.ok()) return;
     failure_ = status.WithPrefix(fmt::format("rank {}", rank));
-    communicators_[rank]->Abort(failure_);
+    connections_[rank].Abort(failure_);
   }
 
-  Communicators communicators_;
+  Connections connections_;
   RankWorkers ranks_;
 
   // What the ranks' threads compute. They read it when num_orders_ has changed.
@@ -121,15 +123,6 @@ class GroupComputer final : public StepComputer {
   std::vector<std::thread> threads_;
 };
 
-Result<Communicators> Connect(const model::ModelConfig& config, const Backends& backends,
-                              const RunnerSpec& spec) {
-  const auto world = static_cast<int64_t>(backends.size());
-  parallel::ThreadGroupSpec group = {
-      .world = world, .max_count = model::Decoder::MaxCount(config, spec.step, world)};
-  for (const auto& backend : backends) group.pools.push_back(backend->host_threads());
-  return parallel::MakeThreadGroup(group);
-}
-
 }  // namespace
 
 Result<std::unique_ptr<ModelRunner>> MakeGroupRunner(const LoadedModel& model,
@@ -138,16 +131,16 @@ Result<std::unique_ptr<ModelRunner>> MakeGroupRunner(const LoadedModel& model,
   DRAY_CHECK(model.num_ranks() > 1 && backends.size() == model.ranks.size());
   const model::ModelConfig& config = model.description.config;
   const RunnerSpec small = WithSmallPieces(spec, config.vocab_size);
-  DRAY_ASSIGN_OR_RETURN(Communicators communicators, Connect(config, backends, small));
+  DRAY_ASSIGN_OR_RETURN(Connections connections, ConnectRanks(model, backends, small));
   RankWorkers ranks;
   for (size_t i = 0; i < model.ranks.size(); ++i) {
-    auto rank =
-        RankWorker::Make(config, model.ranks[i], backends[i], small, communicators[i].get());
+    auto rank = RankWorker::Make(config, model.ranks[i], backends[i], small,
+                                 connections[i].communicator.get());
     if (!rank.ok()) return rank.status().WithPrefix(fmt::format("rank {}", i));
     ranks.push_back(std::move(*rank));
   }
   return MakePieceRunner(
-      std::make_unique<GroupComputer>(backends, std::move(communicators), std::move(ranks)), small,
+      std::make_unique<GroupComputer>(backends, std::move(connections), std::move(ranks)), small,
       config.vocab_size);
 }
 

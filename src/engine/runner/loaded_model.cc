@@ -44,16 +44,22 @@ Result<model::Smoothing> MakeSmoothing(const SmoothingOptions& options,
 }
 
 // The model with the backends of its ranks, and without weights.
-std::unique_ptr<LoadedModel> WithoutWeights(model::ModelDescription description, Backends backends,
+std::unique_ptr<LoadedModel> WithoutWeights(model::ModelDescription description, RankBackends ranks,
                                             const model::LoadOptions& options) {
   auto model = std::make_unique<LoadedModel>();
   model->description = std::move(description);
   const model::StackConfig& stack = model->description.config.stack;
-  const auto world = static_cast<int64_t>(backends.size());
-  for (auto& backend : backends) {
+  model->num_stages = ranks.num_stages;
+  const int64_t world = static_cast<int64_t>(ranks.backends.size()) / ranks.num_stages;
+  for (auto& backend : ranks.backends) {
+    const parallel::Rank rank = {model->num_ranks() % world, world};
+    const parallel::Stage stage = {model->num_ranks() / world, ranks.num_stages};
+    const model::StackConfig local = model::LocalStack(stack, rank, stage);
     model->ranks.push_back({.backend = std::move(backend),
-                            .stack = model::LocalStack(stack, {model->num_ranks(), world}),
-                            .weights = model::Weights(stack.num_layers)});
+                            .rank = rank,
+                            .stage = stage,
+                            .stack = local,
+                            .weights = model::Weights(local.num_layers)});
   }
   model->format = options.format;
   model->table_format = options.TableFormat();
@@ -63,12 +69,12 @@ std::unique_ptr<LoadedModel> WithoutWeights(model::ModelDescription description,
 Result<std::unique_ptr<LoadedModel>> LoadFiles(const LoadModelOptions& options,
                                                model::ModelFiles& files) {
   auto& [description, checkpoint] = files;
-  DRAY_ASSIGN_OR_RETURN(auto backends, BackendsOf(options, description.config));
+  DRAY_ASSIGN_OR_RETURN(RankBackends ranks, BackendsOf(options, description.config));
   DRAY_ASSIGN_OR_RETURN(const auto plan, model::PlanTensors(description, checkpoint));
   DRAY_RETURN_IF_ERROR(CheckQuantizedBy(options, description));
   const bool known = !options.quantized_by.empty();
   const bool keep = !options.format || known;
-  const kernels::Packer& packer = backends.front()->packer();
+  const kernels::Packer& packer = ranks.backends.front()->packer();
   model::LoadOptions load_options = {
       .format = options.format.value_or(model::AutomaticFormat(plan, packer)),
       .table_format = known ? options.format : options.table_format,
@@ -80,7 +86,7 @@ Result<std::unique_ptr<LoadedModel>> LoadFiles(const LoadModelOptions& options,
     load_options.smoothing = &*smoothing;
   }
   // The plan points to rows of `description`, so the model gets a copy.
-  auto model = WithoutWeights(description, std::move(backends), load_options);
+  auto model = WithoutWeights(description, std::move(ranks), load_options);
   DRAY_RETURN_IF_ERROR(
       FillRanks(*model, load_options, [&](RankModel& rank, const model::LoadOptions& of_rank) {
         return model::LoadWeights(description, plan, checkpoint, *rank.backend, of_rank);
@@ -109,12 +115,13 @@ Result<std::unique_ptr<LoadedModel>> MakeDummy(const LoadModelOptions& options) 
         "the same time");
   }
   DRAY_ASSIGN_OR_RETURN(auto description, model::DescribeModelFiles(options.model_dir));
-  DRAY_ASSIGN_OR_RETURN(auto backends, BackendsOf(options, description.config));
-  const model::LoadOptions load_options = {.format = options.format.value_or(model::AutomaticFormat(
-                                               description.config, backends.front()->packer())),
-                                           .table_format = options.table_format,
-                                           .progress = options.progress};
-  auto model = WithoutWeights(std::move(description), std::move(backends), load_options);
+  DRAY_ASSIGN_OR_RETURN(RankBackends ranks, BackendsOf(options, description.config));
+  const model::LoadOptions load_options = {
+      .format = options.format.value_or(
+          model::AutomaticFormat(description.config, ranks.backends.front()->packer())),
+      .table_format = options.table_format,
+      .progress = options.progress};
+  auto model = WithoutWeights(std::move(description), std::move(ranks), load_options);
   DRAY_RETURN_IF_ERROR(
       FillRanks(*model, load_options, [&](RankModel& rank, const model::LoadOptions& of_rank) {
         return model::MakeDummyWeights(model->description, *rank.backend, of_rank, kDummySeed);
@@ -145,7 +152,10 @@ int64_t LoadedModel::BlockBytes(const model::KvCacheSpec& spec) const {
 
 std::string LoadedModel::DescribeBackends() const {
   const std::string first = ranks.front().backend->Describe();
-  return num_ranks() == 1 ? first : fmt::format("{} ranks of {}", num_ranks(), first);
+  if (num_ranks() == 1) return first;
+  if (num_stages == 1) return fmt::format("{} ranks of {}", num_ranks(), first);
+  return fmt::format("{} stages of {} rank{} of {}", num_stages, ranks_in_stage(),
+                     ranks_in_stage() == 1 ? "" : "s", first);
 }
 
 Result<std::unique_ptr<LoadedModel>> LoadModel(const LoadModelOptions& options) {

@@ -13,6 +13,7 @@
 #include "model/describe/model_description.h"
 #include "model/forward/kv_cache.h"
 #include "model/weights/weights.h"
+#include "parallel/shard.h"
 
 namespace dray::engine {
 
@@ -21,13 +22,17 @@ namespace dray::engine {
 struct RankModel {
   // A model and its draft model compute in turn and share the backends of their ranks.
   std::shared_ptr<kernels::Backend> backend;
+  parallel::Rank rank;  // in its stage
+  parallel::Stage stage;
   model::StackConfig stack;  // the rank's part of the model's stack
   model::Weights weights;
 };
 
 struct LoadedModel {
   model::ModelDescription description;
-  std::vector<RankModel> ranks;  // at least one
+  // Stage by stage, each with as many ranks as the others; at least one.
+  std::vector<RankModel> ranks;
+  int64_t num_stages = 1;
   // How the weights of the layers, and of the tables around them, are stored.
   kernels::WeightForm format;
   kernels::WeightForm table_format;
@@ -38,11 +43,13 @@ struct LoadedModel {
 
   int64_t num_ranks() const { return static_cast<int64_t>(ranks.size()); }
   Backends backends() const;
+  int64_t ranks_in_stage() const { return num_ranks() / num_stages; }
   // The weights of all ranks. What each rank has in full counts for each of them.
   size_t weight_bytes() const;
   // A cache block of all layers, at all ranks together.
   int64_t BlockBytes(const model::KvCacheSpec& spec) const;
-  // What computes: the first rank's backend, and how many ranks there are if they are several.
+  // What computes: the first rank's backend, and how many ranks and stages there are if they are
+  // several.
   std::string DescribeBackends() const;
 };
 

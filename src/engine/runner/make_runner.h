@@ -9,7 +9,8 @@
 
 namespace dray::engine {
 
-// MakeLocalRunner for a model of one rank, MakeGroupRunner for a model of several. The model must
+// MakeLocalRunner for a model of one rank, MakeGroupRunner for one of several ranks,
+// MakePipelineRunner for one of several stages. The model must
 // outlive the runner.
 Result<std::unique_ptr<ModelRunner>> MakeRunner(LoadedModel& model, const RunnerSpec& spec);
 // Makes such runners on other backends than those of the model's ranks, for weights that several

@@ -14,7 +14,8 @@ Result<std::unique_ptr<RankWorker>> RankWorker::Make(const model::ModelConfig& c
                                                             .stack = rank.stack,
                                                             .weights = rank.weights,
                                                             .backend = *backend,
-                                                            .communicator = communicator},
+                                                            .communicator = communicator,
+                                                            .stage = rank.stage},
                                                            spec.step));
   return std::unique_ptr<RankWorker>(new RankWorker(std::move(backend), rank.stack.num_layers,
                                                     std::move(cache), std::move(decoder)));

@@ -43,6 +43,8 @@ class RankWorker {
   void Begin(const RunnerStep& step);
   // Computes a part of the step. `logits` gets the rows' logits [rows, vocab], at rank 0 only.
   Status Compute(const StepPart& part, std::span<float> logits);
+  // What the rank's stage reads, and leaves for the next one (model/forward/decoder.h).
+  std::span<float> Stream(int64_t num_tokens) const { return decoder_->Stream(num_tokens); }
   // Ends the step of the backend and returns its error.
   Status End();
   // Ends a step that Begin has begun and End has not ended, if there is one.

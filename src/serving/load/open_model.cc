@@ -36,17 +36,20 @@ void LogModel(const engine::LoadedModel& model, const std::string& name) {
   for (const engine::RankModel& rank : model.ranks) {
     sizes.push_back(HumanBytes(rank.weights.size_bytes()));
   }
-  LogInfo(fmt::format("{}: tensor parallel degree {}, weights of the ranks: {}", name,
-                      model.num_ranks(), fmt::join(sizes, ", ")));
+  LogInfo(fmt::format(
+      "{}: tensor parallel degree {}, pipeline parallel degree {}, weights of the ranks: {}", name,
+      model.ranks_in_stage(), model.num_stages, fmt::join(sizes, ", ")));
 }
 
-// The draft model is computed by the ranks of `model`; how its weights are kept is a setting of its own.
+// The draft model is computed by the ranks of `model`, or, if these form a pipeline and are at
+// different steps, by one rank of its own; how its weights are kept is a setting of its own.
 Result<std::unique_ptr<engine::LoadedModel>> LoadDraft(engine::LoadModelOptions load,
                                                        const ModelSettings& settings,
                                                        const ModelFiles& files,
                                                        const engine::LoadedModel& model) {
   load.model_dir = files.draft;
-  load.backends = model.backends();
+  load.tensor_parallel_degree = load.pipeline_parallel_degree = 1;
+  if (model.num_stages == 1) load.backends = model.backends();
   load.format = settings.speculation.draft_dtype;
   load.table_format.reset();
   load.smoothing.reset();

@@ -12,14 +12,16 @@
 namespace dray::serving {
 namespace {
 
-// The options of backends for `num_ranks` ranks that have the share of one of `max_workers` workers.
-engine::LoadModelOptions ShareOf(engine::LoadModelOptions all, int64_t num_ranks,
+// The options of backends for the ranks of `model` that have the share of one of `max_workers`
+// workers.
+engine::LoadModelOptions ShareOf(engine::LoadModelOptions all, const engine::LoadedModel& model,
                                  int64_t max_workers) {
   const auto share = [&](int threads) {
-    return static_cast<int>(std::max(num_ranks, threads / max_workers));
+    return static_cast<int>(std::max(model.num_ranks(), threads / max_workers));
   };
   all.backends.clear();
-  all.tensor_parallel_degree = num_ranks;
+  all.tensor_parallel_degree = model.ranks_in_stage();
+  all.pipeline_parallel_degree = model.num_stages;
   auto& cpu = all.backend_options.cpu;
   cpu.num_threads = share(cpu.num_threads > 0 ? cpu.num_threads : UsableCpuCount());
   if (cpu.num_prompt_threads > 0) cpu.num_prompt_threads = share(cpu.num_prompt_threads);
@@ -64,11 +66,10 @@ Result<WorkerParts> WorkerFactory::Make(int64_t max_workers) {
   if (const int64_t context = max_context_tokens_) options.max_context_tokens = context;
   DRAY_ASSIGN_OR_RETURN(auto memory, TakeMemory(options));
   const engine::LoadedModel& model = *setup_.model;
-  DRAY_ASSIGN_OR_RETURN(auto backends,
-                        engine::BackendsOf(ShareOf(setup_.load, model.num_ranks(), max_workers),
-                                           model.description.config));
+  DRAY_ASSIGN_OR_RETURN(auto ranks, engine::BackendsOf(ShareOf(setup_.load, model, max_workers),
+                                                       model.description.config));
   DRAY_ASSIGN_OR_RETURN(auto engine,
-                        engine::StartEngineOn(std::move(backends), setup_.model, options));
+                        engine::StartEngineOn(std::move(ranks.backends), setup_.model, options));
   return Finish(std::move(engine), std::move(memory));
 }
 
