@@ -30,6 +30,7 @@ Result<engine::LoadModelOptions> MakeLoadModelOptions(const ModelSettings& setti
   cpu.pin_threads = settings.pin_threads;
   cpu.oversubscribe = settings.oversubscribe;
   load.tensor_parallel_degree = settings.tensor_parallel_degree;
+  load.pipeline_parallel_degree = settings.pipeline_parallel_degree;
   load.forbid_pickle = settings.forbid_pickle;
   load.load_format = settings.load_format;
   return load;

@@ -167,6 +167,8 @@ TEST(SettingsTest, DegreesAreNumbersOrMax) {
   sources.flags = {{"tensor-parallel-degree", "max"}};
   EXPECT_EQ(Load(sources).settings.model.tensor_parallel_degree,
             engine::LoadModelOptions::kMaxDegree);
+  sources.environment["PIPELINE_PARALLEL_DEGREE"] = "3";
+  EXPECT_EQ(Load(sources).settings.model.pipeline_parallel_degree, 3);
   for (const char* wrong : {"0", "-1", "many", "2.5", ""}) {
     EXPECT_EQ(ErrorOf(File({{"option.tensor_parallel_degree", wrong}})),
               "serving.properties: option.tensor_parallel_degree is \"" + std::string(wrong) +
@@ -255,13 +257,6 @@ TEST(SettingsTest, UnknownKeysAreErrorsOrNamedWarnings) {
 }
 
 TEST(SettingsTest, WhatCannotBeServedIsRefused) {
-  EXPECT_EQ(ErrorOf(File({{"option.pipeline_parallel_degree", "4"}})),
-            "serving.properties: option.pipeline_parallel_degree is \"4\", which cannot be served: "
-            "dividing a model's layers into stages is not in this build yet; set it to 1");
-  EXPECT_NE(ErrorOf(Env({{"PIPELINE_PARALLEL_DEGREE", "2"}})).find("PIPELINE_PARALLEL_DEGREE"),
-            std::string::npos);
-  EXPECT_NE(ErrorOf(File({{"option.pipeline_parallel_degree", "many"}})).find("whole number"),
-            std::string::npos);
   EXPECT_EQ(ErrorOf(File({{"engine", "OnnxRuntime"}})),
             "serving.properties: engine is \"OnnxRuntime\", which cannot be served: dray serves "
             "transformer language models only; remove it, or set it to Python");

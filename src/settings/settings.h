@@ -93,6 +93,7 @@ struct ModelSettings {
   int64_t threads_batch = 0;
   bool pin_threads = true;
   int64_t tensor_parallel_degree = 1;  // engine::LoadModelOptions::kMaxDegree: max
+  int64_t pipeline_parallel_degree = 1;
   bool oversubscribe = false;
   int64_t max_model_len = 0;
   int64_t max_rolling_batch_size = 32;

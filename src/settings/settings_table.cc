@@ -149,6 +149,12 @@ constexpr Setting kSettings[] = {
      "node.",
      Scope::kModel, "option.tensor_parallel_size", "",
      [](S& s, Text v) { return SetDegree(s.model.tensor_parallel_degree, v); }},
+    {"option.pipeline_parallel_degree", "pipeline-parallel-degree", "N", "1",
+     "How many stages divide the layers of the model and the threads, each with as many ranks; "
+     "max: "
+     "one.",
+     Scope::kModel, "option.pipeline_parallel_size", "",
+     [](S& s, Text v) { return SetDegree(s.model.pipeline_parallel_degree, v); }},
     {"option.oversubscribe", "oversubscribe", "BOOL", "false",
      "Let ranks share processors if they are more than there are processors.", Scope::kModel, "",
      "", [](S& s, Text v) { return SetBool(s.model.oversubscribe, v); }},

@@ -26,8 +26,6 @@ struct ForeignSetting {
 inline constexpr std::string_view kForeignBackend = "it tunes a backend that dray does not have";
 inline constexpr std::string_view kForeignMemory = "set option.kv_cache_bytes to bound memory";
 inline constexpr std::string_view kForeignModelFiles = "the files in the model's folder decide";
-inline constexpr std::string_view kForeignOneStage =
-    "dividing a model's layers into stages is not in this build yet; set it to 1";
 
 // DJLServing's LMI containers: the handlers for Accelerate, DeepSpeed, FasterTransformer and
 // transformers-neuronx.

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 
-#include "base/parse/parse_number.h"
 #include "settings/foreign/words.h"
 
 namespace dray::settings {
@@ -20,12 +19,10 @@ constexpr Text kBackend = kForeignBackend;
 constexpr Text kPython = "dray runs no Python";
 constexpr Text kBatching = "requests are batched as they come, step by step";
 constexpr Text kServer = "dray's server has no such thing";
-constexpr Text kStages = kForeignOneStage;
 constexpr Text kDraftRanks = "the ranks of a model also compute its draft model";
 constexpr Text kLater = "that is not in this build yet; remove it";
 
 constexpr Row kRows[] = {
-    {"option.pipeline_parallel_degree", "1", Otherwise::kRefuse, kStages},
     {"option.task", "text-generation generate auto", Otherwise::kRefuse, "only text-generation is"},
     {"option.load_in_8bit", "false", Otherwise::kRefuse,
      "use option.quantize=int8_weight_only in its place"},
@@ -117,15 +114,6 @@ constexpr Row kRows[] = {
     {"timeout_http_code", "400", Otherwise::kWarn, kServer},
 };
 
-Status CheckDegree(Text property, const ForeignValue& given) {
-  if (!property.ends_with("_parallel_degree") || given.value == "max") return OkStatus();
-  const auto degree = ParseInt64(given.value);
-  if (degree && *degree >= 1) return OkStatus();
-  return Status(StatusCode::kInvalidArgument,
-                fmt::format("{} is \"{}\"; it must be a whole number from 1 up, or max",
-                            given.where, given.value));
-}
-
 }  // namespace
 
 std::vector<ForeignTable> ForeignTables() {
@@ -155,7 +143,6 @@ Status CheckTable(std::span<const ForeignSetting> rows,
   for (const ForeignSetting& row : rows) {
     const auto found = given.find(std::string(row.property));
     if (found == given.end() || ListHolds(row.natural, found->second.value)) continue;
-    DRAY_RETURN_IF_ERROR(CheckDegree(row.property, found->second));
     if (row.otherwise == Otherwise::kIgnore) continue;
     const std::string what = fmt::format("{} is \"{}\"", found->second.where, found->second.value);
     if (row.otherwise == Otherwise::kRefuse) {

@@ -144,7 +144,6 @@ constexpr ForeignSetting kSettings[] = {
     {"option.enable_dbo", "", kWarn, kForeignBackend},
     {"option.dbo_decode_token_threshold", "", kWarn, kForeignBackend},
     {"option.dbo_prefill_token_threshold", "", kWarn, kForeignBackend},
-    {"option.pipeline_parallel_size", "1", kRefuse, kForeignOneStage},
     {"option.master_addr", "", kWarn, kReplicas},
     {"option.master_port", "", kWarn, kReplicas},
     {"option.nnodes", "1", kWarn, kReplicas},
