@@ -6,11 +6,13 @@
 
 namespace dray::serving {
 
-// Passes a request's events on, and tells the pool when it is over.
+// Passes a request's start and events on, and tells the pool when it is over.
 class WorkerPool::Sink final : public engine::EventSink {
  public:
   Sink(WorkerPool& pool, int64_t worker_id, std::shared_ptr<Generation> generation)
       : pool_(pool), worker_id_(worker_id), generation_(std::move(generation)) {}
+
+  void OnStart() override { generation_->OnStart(); }
 
   void OnEvent(engine::Event event) override {
     const bool over = std::holds_alternative<engine::RequestEndEvent>(event);
