@@ -84,6 +84,7 @@ struct StepSizes {
   uint64_t sum = 0;
 
   void Add(uint64_t num_sequences);
+  void Add(const StepSizes& other);
 };
 
 struct EngineStats {

@@ -242,6 +242,11 @@ void StepSizes::Add(uint64_t num_sequences) {
   sum += num_sequences;
 }
 
+void StepSizes::Add(const StepSizes& other) {
+  for (size_t i = 0; i < counts.size(); ++i) counts[i] += other.counts[i];
+  sum += other.sum;
+}
+
 EngineStats EngineCore::stats() const {
   EngineStats stats = counters_;
   stats.running_sequences = scheduler_.num_running();

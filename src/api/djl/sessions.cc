@@ -19,7 +19,9 @@ Status NotFound(std::string_view id) {
 Result<SessionTable::Session> SessionTable::Create(Clock::time_point now,
                                                    std::chrono::seconds lifetime) {
   const std::lock_guard lock(mutex_);
-  std::erase_if(expiry_by_id_, [now](const auto& session) { return session.second <= now; });
+  while (!by_expiry_.empty() && by_expiry_.begin()->first <= now) {
+    Remove(expiry_by_id_.find(by_expiry_.begin()->second));
+  }
   if (expiry_by_id_.size() >= kMaxSessions) {
     return Status(
         StatusCode::kResourceExhausted,
@@ -29,6 +31,7 @@ Result<SessionTable::Session> SessionTable::Create(Clock::time_point now,
   }
   Session session{.id = http::RandomUuid(), .expires = now + lifetime};
   expiry_by_id_.emplace(session.id, session.expires);
+  by_expiry_.emplace(session.expires, session.id);
   return session;
 }
 
@@ -36,7 +39,7 @@ Status SessionTable::Find(std::string_view id, Clock::time_point now) {
   const std::lock_guard lock(mutex_);
   const auto found = expiry_by_id_.find(id);
   if (found == expiry_by_id_.end()) return NotFound(id);
-  if (found->second <= now) expiry_by_id_.erase(found);
+  if (found->second <= now) Remove(found);
   return OkStatus();
 }
 
@@ -44,8 +47,13 @@ Status SessionTable::Close(std::string_view id) {
   const std::lock_guard lock(mutex_);
   const auto found = expiry_by_id_.find(id);
   if (found == expiry_by_id_.end()) return NotFound(id);
-  expiry_by_id_.erase(found);
+  Remove(found);
   return OkStatus();
+}
+
+void SessionTable::Remove(Entry entry) {
+  by_expiry_.erase({entry->second, entry->first});
+  expiry_by_id_.erase(entry);
 }
 
 std::string FormatUtc(SessionTable::Clock::time_point time) {

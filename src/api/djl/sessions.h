@@ -7,8 +7,10 @@
 #include <chrono>
 #include <map>
 #include <mutex>
+#include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/status.h"
 
@@ -25,7 +27,7 @@ class SessionTable {
  public:
   using Clock = std::chrono::system_clock;
 
-  // So many at a time; 2 MB of ids.
+  // So many at a time; with their ids about 8 MB.
   static constexpr size_t kMaxSessions = 1 << 15;
 
   struct Session {
@@ -43,8 +45,12 @@ class SessionTable {
   Status Close(std::string_view id);
 
  private:
+  using Entry = std::map<std::string, Clock::time_point, std::less<>>::iterator;
+  void Remove(Entry entry);
+
   std::mutex mutex_;
   std::map<std::string, Clock::time_point, std::less<>> expiry_by_id_;
+  std::set<std::pair<Clock::time_point, std::string>> by_expiry_;  // the same
 };
 
 // "2026-01-31T23:59:59Z".

@@ -17,7 +17,7 @@ Reason NotFound(std::string message) { return Status(StatusCode::kNotFound, std:
 
 LoadMissing MakeLoadMissing(ModelManager& manager, serving::UrlPattern pattern) {
   return [&manager, pattern = std::make_shared<serving::UrlPattern>(std::move(pattern))](
-             const MissingModel& model, std::function<void(std::optional<Reason>)> then) {
+             const MissingModel& model, const std::function<void(std::optional<Reason>)>& then) {
     if (model.url.empty()) return then(NotFound("Parameter model_url is required."));
     if (!pattern->Matches(model.url)) {
       return then(NotFound("Permission denied: " + model.url.substr(0, 200)));

@@ -66,9 +66,11 @@ class DjlTest : public testing::Test {
                        type, Json(message).Dump());
   }
   static bool WaitFor(const std::function<bool()>& condition) {
-    for (int i = 0; i < 5000 && !condition(); ++i)
+    for (int i = 0; i < 5000; ++i) {
+      if (condition()) return true;
       std::this_thread::sleep_for(std::chrono::milliseconds(2));
-    return condition();
+    }
+    return false;
   }
 
   DjlOptions djl_;

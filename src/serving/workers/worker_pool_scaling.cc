@@ -18,6 +18,7 @@ constexpr std::chrono::seconds kRetryInterval{1};
 
 void WorkerPool::AddStats(engine::EngineStats& sum, const engine::EngineStats& one) {
   sum.steps += one.steps;
+  sum.step_sizes.Add(one.step_sizes);
   sum.prompt_tokens += one.prompt_tokens;
   sum.generated_tokens += one.generated_tokens;
   sum.preemptions += one.preemptions;

@@ -1,5 +1,4 @@
 // Errors and finish reasons are those of the engine behind these handlers, vLLM.
-#include <utility>
 
 #include "api/djl/djl_errors.h"
 #include "api/djl/djl_parameters.h"
@@ -102,8 +101,8 @@ class AsyncWriter final : public HandlerWriter {
 
 }  // namespace
 
-std::unique_ptr<ReplyWriter> MakeAsyncWriter(DjlWriterOptions options) {
-  return std::make_unique<AsyncWriter>(std::move(options));
+std::unique_ptr<ReplyWriter> MakeAsyncWriter(const DjlWriterOptions& options) {
+  return std::make_unique<AsyncWriter>(options);
 }
 
 }  // namespace dray::api

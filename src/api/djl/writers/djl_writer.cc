@@ -1,7 +1,5 @@
 #include "api/djl/writers/djl_writer.h"
 
-#include <utility>
-
 #include "api/djl/writers/writers.h"
 
 namespace dray::api {
@@ -9,13 +7,13 @@ namespace dray::api {
 using settings::AnswerShape;
 using settings::OutputFormat;
 
-std::unique_ptr<ReplyWriter> MakeDjlWriter(DjlWriterOptions options) {
+std::unique_ptr<ReplyWriter> MakeDjlWriter(const DjlWriterOptions& options) {
   switch (options.format) {
     case OutputFormat::kThirdParty:
     case OutputFormat::kThirdPartyLines:
-      return MakeThirdPartyWriter(std::move(options));
+      return MakeThirdPartyWriter(options);
     case OutputFormat::kPlainText:
-      return MakePlainTextWriter(std::move(options));
+      return MakePlainTextWriter(options);
     case OutputFormat::kByRequest:
     case OutputFormat::kJson:
     case OutputFormat::kJsonLines:
@@ -26,17 +24,17 @@ std::unique_ptr<ReplyWriter> MakeDjlWriter(DjlWriterOptions options) {
     case AnswerShape::kPipeline:
     case AnswerShape::kList:
     case AnswerShape::kPieces:
-      return MakePieceWriter(std::move(options));
+      return MakePieceWriter(options);
     case AnswerShape::kText:
       // Its whole answers are today's.
-      return options.format == OutputFormat::kJson ? MakeTokenWriter(std::move(options))
-                                                   : MakePieceWriter(std::move(options));
+      return options.format == OutputFormat::kJson ? MakeTokenWriter(options)
+                                                   : MakePieceWriter(options);
     case AnswerShape::kAsync:
-      return MakeAsyncWriter(std::move(options));
+      return MakeAsyncWriter(options);
     case AnswerShape::kTokens:
       break;
   }
-  return MakeTokenWriter(std::move(options));
+  return MakeTokenWriter(options);
 }
 
 bool StreamsSeveralInputs(AnswerShape shape) {

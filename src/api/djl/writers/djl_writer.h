@@ -18,7 +18,7 @@ struct DjlWriterOptions {
   bool tgi_compat = false;
 };
 
-std::unique_ptr<ReplyWriter> MakeDjlWriter(DjlWriterOptions options);
+std::unique_ptr<ReplyWriter> MakeDjlWriter(const DjlWriterOptions& options);
 
 // Whether the lines of a stream have a place for each of several inputs.
 bool StreamsSeveralInputs(settings::AnswerShape shape);

@@ -59,7 +59,7 @@ http::Response HandlerWriter::MakeResponse(std::string body) const {
   return response;
 }
 
-std::string HandlerWriter::FrameLine(std::string line) const {
+std::string HandlerWriter::FrameLine(const std::string& line) const {
   if (options_.format == OutputFormat::kServerSentEvents) return "data: " + line + "\n\n";
   return line + "\n";
 }

@@ -11,7 +11,7 @@ namespace dray::api {
 
 class HandlerWriter : public ReplyWriter {
  public:
-  explicit HandlerWriter(DjlWriterOptions options) : options_(std::move(options)) {}
+  explicit HandlerWriter(const DjlWriterOptions& options) : options_(options) {}
 
   // As DJLServing's front answers.
   http::Response Failure(const serving::Reason& reason) override;
@@ -22,7 +22,7 @@ class HandlerWriter : public ReplyWriter {
   // 200 with the format's content type.
   http::Response MakeResponse(std::string body) const;
   // A line of a stream: with a line feed, or as a server-sent event.
-  std::string FrameLine(std::string line) const;
+  std::string FrameLine(const std::string& line) const;
 
  private:
   const DjlWriterOptions options_;

@@ -118,8 +118,8 @@ class PieceWriter final : public HandlerWriter {
 
 }  // namespace
 
-std::unique_ptr<ReplyWriter> MakePieceWriter(DjlWriterOptions options) {
-  return std::make_unique<PieceWriter>(std::move(options));
+std::unique_ptr<ReplyWriter> MakePieceWriter(const DjlWriterOptions& options) {
+  return std::make_unique<PieceWriter>(options);
 }
 
 }  // namespace dray::api

@@ -36,8 +36,8 @@ class PlainTextWriter final : public HandlerWriter {
 
 }  // namespace
 
-std::unique_ptr<ReplyWriter> MakePlainTextWriter(DjlWriterOptions options) {
-  return std::make_unique<PlainTextWriter>(std::move(options));
+std::unique_ptr<ReplyWriter> MakePlainTextWriter(const DjlWriterOptions& options) {
+  return std::make_unique<PlainTextWriter>(options);
 }
 
 }  // namespace dray::api

@@ -80,8 +80,8 @@ class ThirdPartyWriter final : public HandlerWriter {
 
 }  // namespace
 
-std::unique_ptr<ReplyWriter> MakeThirdPartyWriter(DjlWriterOptions options) {
-  return std::make_unique<ThirdPartyWriter>(std::move(options));
+std::unique_ptr<ReplyWriter> MakeThirdPartyWriter(const DjlWriterOptions& options) {
+  return std::make_unique<ThirdPartyWriter>(options);
 }
 
 }  // namespace dray::api

@@ -18,8 +18,8 @@ using settings::OutputFormat;
 
 class TokenWriter final : public HandlerWriter {
  public:
-  explicit TokenWriter(DjlWriterOptions options)
-      : HandlerWriter(std::move(options)), names_(this->options().tgi_compat ? kTgi : kDjl) {}
+  explicit TokenWriter(const DjlWriterOptions& options)
+      : HandlerWriter(options), names_(this->options().tgi_compat ? kTgi : kDjl) {}
 
   http::Response Whole(const GenerateCall& call, std::span<const InputResult> results) override {
     // TGI's schema has a list around every answer.
@@ -172,8 +172,8 @@ class TokenWriter final : public HandlerWriter {
 
 }  // namespace
 
-std::unique_ptr<ReplyWriter> MakeTokenWriter(DjlWriterOptions options) {
-  return std::make_unique<TokenWriter>(std::move(options));
+std::unique_ptr<ReplyWriter> MakeTokenWriter(const DjlWriterOptions& options) {
+  return std::make_unique<TokenWriter>(options);
 }
 
 }  // namespace dray::api
