@@ -112,7 +112,8 @@ void Connection::ReadRequest() {
   const bool head_was_done = parser_.head_done();
   const size_t used = parser_.Consume(input_);
   input_.erase(0, used);
-  if (parser_.failed()) return Refuse(parser_.error_status(), parser_.error_message());
+  // A copy of the message, for Refuse empties the parser.
+  if (parser_.failed()) return Refuse(parser_.error_status(), std::string(parser_.error_message()));
   if (parser_.head_done() && !head_was_done) {
     body_start_ = Clock::now();
     CheckHead();
