@@ -128,7 +128,9 @@ Status SourceReader::ApplyPrefixed(const std::string& name, const std::string& v
   const std::string property = PropertyOfVariable(name);
   // DJLServing ignores empty ones too; in vLLM's image an empty value stands for a bare flag.
   const bool is_flag = value.empty() && Text(name).starts_with("SM_VLLM_");
-  if (property.empty() || (value.empty() && !is_flag)) return OkStatus();
+  // An empty key is one that somebody forgot to fill in, and the server would be open without it.
+  const bool is_key = property == "api_key" || property == "management_api_key";
+  if (property.empty() || (value.empty() && !is_flag && !is_key)) return OkStatus();
   DRAY_ASSIGN_OR_RETURN(const bool is_known, Take(property, is_flag ? "true" : value, where));
   if (!is_known) {
     Warn(fmt::format("{} is no setting that dray knows; it has no effect{}", where,
@@ -167,8 +169,9 @@ Status SourceReader::ApplyModelProperties(const Properties& properties, Text sou
     const std::string where = fmt::format("{}: {}", source, key);
     const Setting* const setting = FindSetting(key);
     if (setting != nullptr && setting->scope == Setting::Scope::kServer) {
-      Warn(fmt::format("{} is a setting of the server, not of a model; use --{} or {}", where,
-                       setting->flag, EnvironmentName(setting->property)));
+      const std::string flag = setting->flag.empty() ? "" : fmt::format("--{} or ", setting->flag);
+      Warn(fmt::format("{} is a setting of the server, not of a model; use {}{}", where, flag,
+                       EnvironmentName(setting->property)));
       continue;
     }
     DRAY_ASSIGN_OR_RETURN(const bool is_known, Take(key, value, where));

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/parse/json.h"
 #include "http/auth/api_keys.h"
+#include "http/grammar.h"
 #include "http/transport/tls_context.h"
 
 namespace dray::cli {
@@ -53,6 +54,7 @@ Result<std::shared_ptr<const http::ApiKeys>> ReadKeys(const settings::KeySetting
       const size_t end = std::min(rest.find('\n'), rest.size());
       std::string_view line = rest.substr(0, end);
       if (line.ends_with('\r')) line.remove_suffix(1);
+      line = http::Trim(line);
       if (!line.empty()) keys.emplace_back(line);
       rest.remove_prefix(std::min(end + 1, rest.size()));
     }
@@ -130,6 +132,11 @@ Result<http::ServerOptions> MakeServerOptions(const settings::ServerSettings& se
   options.default_headers = DefaultHeaders(settings.cors);
   DRAY_ASSIGN_OR_RETURN(options.required_keys.ordinary, ReadKeys(settings.inference_keys));
   DRAY_ASSIGN_OR_RETURN(options.required_keys.management, ReadKeys(settings.management_keys));
+  if (options.required_keys.ordinary != nullptr && options.required_keys.management == nullptr) {
+    LogWarning(
+        "requests for inference need a key, but management and metrics need none; set "
+        "management_api_key or management_api_key_file, or everybody may register models");
+  }
   if (settings.access_log) options.on_answered = LogAccess;
   options.make_error = [](int status, const std::string& message, const http::Request*) {
     return api::MakeDjlServerError(status, message);

@@ -37,14 +37,15 @@ class ApiKeysServerTest : public HttpServerTest {
     };
     router_.Add("GET", "/ping", answer, RouteKind::kHealthCheck);
     router_.Add("GET", "/models", answer, RouteKind::kManagement);
+    router_.Add("OPTIONS", "/hello", answer);
     const std::vector<std::string> ordinary = {"user"};
     const std::vector<std::string> management = {"admin"};
     options_.required_keys = {.ordinary = std::make_shared<ApiKeys>(ordinary),
                               .management = std::make_shared<ApiKeys>(management)};
   }
-  int StatusOf(std::string_view path, std::string_view headers) {
+  int StatusOf(std::string_view path, std::string_view headers, std::string_view method = "GET") {
     TestClient client(server_->port());
-    client.Send(fmt::format("GET {} HTTP/1.1\r\nHost: h\r\n{}\r\n", path, headers));
+    client.Send(fmt::format("{} {} HTTP/1.1\r\nHost: h\r\n{}\r\n", method, path, headers));
     return client.Receive().status;
   }
 };
@@ -60,6 +61,10 @@ TEST_F(ApiKeysServerTest, EachKindOfRouteHasItsKeys) {
   // A stranger does not learn which paths there are.
   EXPECT_EQ(StatusOf("/nowhere", ""), 401);
   EXPECT_EQ(StatusOf("/nowhere", "x-api-key: user\r\n"), 404);
+  // A browser's question whether a page may send a key comes without one.
+  EXPECT_EQ(StatusOf("/hello", "", "OPTIONS"), 200);
+  EXPECT_EQ(StatusOf("/models", "", "OPTIONS"), 401);
+  EXPECT_EQ(StatusOf("/nowhere", "", "OPTIONS"), 401);
 }
 
 TEST_F(ApiKeysServerTest, AStrangersBodyIsNotRead) {

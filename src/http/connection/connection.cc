@@ -141,6 +141,8 @@ void Connection::CheckHead() {
   const Router::Match match = endpoint_.router.Find(head.method, head.path);
   const auto& keys = match.kind == RouteKind::kManagement ? required.management : required.ordinary;
   if (keys == nullptr || match.kind == RouteKind::kHealthCheck) return;
+  // A browser asks without a key whether a page may send one.
+  if (head.method == "OPTIONS" && match.handler != nullptr) return;
   if (!keys->Accepts(head.headers)) Refuse(401, kNoKey);
 }
 

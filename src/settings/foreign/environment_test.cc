@@ -179,5 +179,12 @@ TEST_F(RootTest, TheServersHomeHasItsConfiguration) {
             "with conf/config.properties, or unset it");
 }
 
+TEST(EnvironmentTest, AKeyForClientsMayNotBeEmpty) {
+  SettingSources sources;
+  sources.environment = {{"SERVING_API_KEY", ""}};
+  EXPECT_EQ(LoadSettings(sources).status().message(),
+            "environment: SERVING_API_KEY is \"\"; it must not be empty");
+}
+
 }  // namespace
 }  // namespace dray::settings
