@@ -99,6 +99,22 @@ TEST_F(ListenTest, DoesNotTakeWhatIsInUse) {
   EXPECT_TRUE(fs::exists(path_));
 }
 
+TEST_F(ListenTest, DoesNotWaitForAServerThatAcceptsNobody) {
+  auto file = UnixSocketFile::Listen(path_);
+  ASSERT_TRUE(file.ok());
+  const int listening = file->ReleaseSocket();
+  // Room for one connection that waits to be accepted; with it taken, a socket that blocks would wait.
+  ASSERT_EQ(::listen(listening, 0), 0);
+  const int waiting = ::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path, path_.data(), path_.size());
+  ASSERT_EQ(::connect(waiting, reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
+  EXPECT_NE(StartUnix().message().find("another server listens there"), std::string::npos);
+  ::close(waiting);
+  ::close(listening);
+}
+
 TEST_F(ListenTest, LeavesAFileOfAnotherServerAlone) {
   ASSERT_TRUE(StartUnix().ok());
   fs::remove(path_);

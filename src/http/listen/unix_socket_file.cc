@@ -19,7 +19,8 @@ Status CannotListen(const std::string& path, std::string_view why) {
 
 // A socket that is closed at the end.
 struct OpenSocket {
-  OpenSocket() : fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {}
+  explicit OpenSocket(int flags = 0)
+      : fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0)) {}
   OpenSocket(const OpenSocket&) = delete;
   OpenSocket& operator=(const OpenSocket&) = delete;
   ~OpenSocket() {
@@ -36,7 +37,8 @@ Status RemoveStaleFile(const std::string& path, const sockaddr_un& address) {
     return CannotListen(path,
                         "the file is there and is no socket; remove it or choose another path");
   }
-  const OpenSocket probe;
+  // A server that accepts nobody would hold up a socket that blocks.
+  const OpenSocket probe(SOCK_NONBLOCK);
   const auto* const name = reinterpret_cast<const sockaddr*>(&address);
   if (::connect(probe.fd, name, sizeof(address)) == 0 || errno != ECONNREFUSED) {
     return CannotListen(path, "another server listens there; end it or choose another path");
