@@ -1,17 +1,22 @@
 #include "http/trace/request_id.h"
 
 #include <fmt/format.h>
+#include <openssl/rand.h>
 
+#include <array>
 #include <cstdint>
-#include <random>
+#include <stdexcept>
 
 namespace dray::http {
 
 // RFC 9562, 5.4: four bits are the version, two the variant, the rest is random.
 std::string RandomUuid() {
-  thread_local std::mt19937_64 random{std::random_device{}()};
-  const uint64_t high = (random() & 0xFFFFFFFFFFFF0FFFU) | 0x4000U;
-  const uint64_t low = (random() & 0x3FFFFFFFFFFFFFFFU) | 0x8000000000000000U;
+  std::array<uint64_t, 2> bits{};
+  if (RAND_bytes(reinterpret_cast<unsigned char*>(bits.data()), sizeof(bits)) != 1) {
+    throw std::runtime_error("OpenSSL gives no random numbers");
+  }
+  const uint64_t high = (bits[0] & 0xFFFFFFFFFFFF0FFFU) | 0x4000U;
+  const uint64_t low = (bits[1] & 0x3FFFFFFFFFFFFFFFU) | 0x8000000000000000U;
   return fmt::format("{:08x}-{:04x}-{:04x}-{:04x}-{:012x}", high >> 32, (high >> 16) & 0xFFFF,
                      high & 0xFFFF, low >> 48, low & 0xFFFFFFFFFFFFU);
 }

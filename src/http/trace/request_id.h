@@ -11,7 +11,7 @@ namespace dray::http {
 // An id that a client sends may have so many bytes; the rest of it is cut off.
 inline constexpr size_t kMaxRequestIdBytes = 256;
 
-// A random UUID, version 4.
+// A random UUID, version 4. Nobody can guess one from others, so that it may stand for a client's session or answer.
 std::string RandomUuid();
 
 // The value of the header `header`; a RandomUuid if the request has no such header or an empty one.
