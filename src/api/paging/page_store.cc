@@ -144,11 +144,14 @@ PageStore::FetchResult PageStore::Fetch(std::string_view token, size_t max_items
       Answer& answer = found->second;
       answer.last_use = now;
       const auto begin = static_cast<size_t>(*first);
-      const size_t end = begin + std::min(max_items, answer.pieces.size() - begin);
+      const size_t most = begin + std::min(max_items, answer.pieces.size() - begin);
+      size_t end = begin;
+      while (end < most && page.response.body.size() < limits_.max_page_bytes) {
+        page.response.body += answer.pieces[end++];
+      }
       const bool is_last = answer.ended && end == answer.pieces.size();
       result = begin == end && !is_last ? FetchResult::kNothingYet : FetchResult::kPage;
       page.response.head = answer.head;
-      for (size_t i = begin; i < end; ++i) page.response.body += answer.pieces[i];
       if (!is_last) page.next_token = Token(key, end);
       answer.fetched |= is_last;
     }

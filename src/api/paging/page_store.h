@@ -26,6 +26,8 @@ class PageStore : public std::enable_shared_from_this<PageStore> {
     size_t max_answers = 1000;
     // Of one answer; a longer one fails. Some 200,000 tokens as lines of JSON.
     size_t max_answer_bytes = size_t{16} << 20;
+    // Of one page, but for its last piece. A page is a copy, and many clients may ask for the same.
+    size_t max_page_bytes = size_t{1} << 20;
     // Of all answers together.
     size_t max_total_bytes = size_t{64} << 20;
     // An answer is forgotten so long after its last piece or its last fetch. Looked at when the next one

@@ -47,6 +47,20 @@ TEST(PageStoreTest, GivesPiecesInPages) {
   EXPECT_EQ(page.next_token, "");
 }
 
+TEST(PageStoreTest, APageEndsWithThePieceThatFillsIt) {
+  const auto store = MakeStore({.max_page_bytes = 3});
+  const auto begun = store->Begin();
+  for (const char* piece : {"ab", "cdef", "g"}) EXPECT_TRUE(begun->responder->Write(piece));
+  begun->responder->End();
+  PageStore::Page first;
+  EXPECT_EQ(store->Fetch(begun->token, kAll, first), Result::kPage);
+  EXPECT_EQ(first.response.body, "abcdef");
+  PageStore::Page last;
+  EXPECT_EQ(store->Fetch(first.next_token, kAll, last), Result::kPage);
+  EXPECT_EQ(last.response.body, "g");
+  EXPECT_EQ(last.next_token, "");
+}
+
 TEST(PageStoreTest, TokensThatAreNoneAreRefused) {
   const auto store = MakeStore();
   const auto begun = store->Begin();
