@@ -132,13 +132,15 @@ double Reply::SecondsSinceStart() const {
 
 void Reply::Fail(const serving::Reason& reason) {
   bool begun = false;
+  std::optional<std::string> bytes;
   {
     const std::lock_guard lock(mutex_);
     if (std::exchange(done_, true)) return;
     begun = stream_begun_;
+    // Under the mutex, since further tokens of other inputs may still come.
+    if (begun) bytes = setup_.writer->StreamFailure(setup_.call, reason, results_.front());
   }
   if (begun) {
-    const auto bytes = setup_.writer->StreamFailure(setup_.call, reason, results_.front());
     if (bytes) {
       setup_.responder->Write(*bytes);
       setup_.responder->End();

@@ -1,4 +1,6 @@
 // The requests and answers of DJLServing's earlier and later handlers, over real sockets.
+#include <fmt/format.h>
+
 #include <vector>
 
 #include "api/djl/sessions.h"
@@ -205,6 +207,16 @@ TEST_F(DjlShapesTest, ThirdPartyFormatCountsTokens) {
             R"({"body":{"generation":"b","prompt_token_count":null,"generation_token_count":2,)"
             R"("stop_reason":"length"},"metering":{"outputTokenCount":2},)"
             "\"content_type\":\"application/jsonlines\"}\n");
+}
+
+TEST_F(DjlShapesTest, FormatsWithoutAPlaceForEachInputStreamOne) {
+  StartStreaming(AnswerShape::kText);
+  for (const char* format : {"3p_stream", "none"}) {
+    const TestResponse response = Invoke(fmt::format(
+        R"({{"inputs": ["ab", "c"], "parameters": {{"output_formatter": "{}"}}}})", format));
+    EXPECT_EQ(response.status, 400) << format << response.body;
+  }
+  EXPECT_EQ(Invoke(R"({"inputs": ["ab", "c"]})").status, 200);
 }
 
 TEST_F(DjlShapesTest, NoFormatterSendsTheTextAlone) {

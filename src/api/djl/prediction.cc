@@ -196,7 +196,8 @@ class Predictor {
     const Delivery delivery = settings::IsStreamed(format).value_or(wants_stream)
                                   ? Delivery::kStreamed
                                   : Delivery::kWhole;
-    const bool one_input = call.inputs.size() == 1 || StreamsSeveralInputs(options_.answer_shape);
+    const bool one_input =
+        call.inputs.size() == 1 || StreamsSeveralInputs(options_.answer_shape, format);
     if (delivery == Delivery::kStreamed && (!one_input || call.request.params.n > 1)) {
       return SendDjlError(responder_,
                           {400, "BadRequestException",

@@ -37,9 +37,11 @@ std::unique_ptr<ReplyWriter> MakeDjlWriter(const DjlWriterOptions& options) {
   return MakeTokenWriter(options);
 }
 
-bool StreamsSeveralInputs(AnswerShape shape) {
-  return settings::IsOfTransformers(shape) || shape == AnswerShape::kPieces ||
-         shape == AnswerShape::kText;
+bool StreamsSeveralInputs(AnswerShape shape, OutputFormat format) {
+  const bool has_pieces = settings::IsOfTransformers(shape) || shape == AnswerShape::kPieces ||
+                          shape == AnswerShape::kText;
+  return has_pieces && format != OutputFormat::kThirdPartyLines &&
+         format != OutputFormat::kPlainText;
 }
 
 }  // namespace dray::api

@@ -20,7 +20,7 @@ struct DjlWriterOptions {
 
 std::unique_ptr<ReplyWriter> MakeDjlWriter(const DjlWriterOptions& options);
 
-// Whether the lines of a stream have a place for each of several inputs.
-bool StreamsSeveralInputs(settings::AnswerShape shape);
+// Whether the lines of such a stream have a place for each of several inputs. `format` is not kByRequest.
+bool StreamsSeveralInputs(settings::AnswerShape shape, settings::OutputFormat format);
 
 }  // namespace dray::api
