@@ -23,8 +23,6 @@ TaskQueue::TaskQueue(int num_threads) {
   }
 }
 
-TaskQueue::~TaskQueue() { Stop(); }
-
 void TaskQueue::Stop() {
   {
     const std::lock_guard lock(mutex_);
@@ -32,6 +30,7 @@ void TaskQueue::Stop() {
   }
   ready_.notify_all();
   for (std::thread& thread : threads_) thread.join();
+  threads_.clear();
 }
 
 int TaskQueue::NumLargeAtOnce(int num_threads) { return std::max(1, num_threads - 1); }
@@ -39,6 +38,7 @@ int TaskQueue::NumLargeAtOnce(int num_threads) { return std::max(1, num_threads 
 void TaskQueue::Add(TaskSize size, std::function<void()> task) {
   {
     const std::lock_guard lock(mutex_);
+    if (stop_) return;
     (size == TaskSize::kSmall ? small_ : large_).push_back(std::move(task));
   }
   // All of them, for one alone might be the one that may not take it.

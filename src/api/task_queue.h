@@ -21,11 +21,12 @@ class TaskQueue {
   explicit TaskQueue(int num_threads);
   TaskQueue(const TaskQueue&) = delete;
   TaskQueue& operator=(const TaskQueue&) = delete;
-  // Finishes the task that each thread is at and drops the others.
-  ~TaskQueue();
+  ~TaskQueue() { Stop(); }
 
   // Runs `task` soon, on one of the threads. What it throws is logged.
   void Add(TaskSize size, std::function<void()> task);
+  // Finishes the task that each thread is at, and drops the others and those that are added later.
+  void Stop();
   // How many large tasks may run at a time.
   static int NumLargeAtOnce(int num_threads);
 
@@ -35,7 +36,6 @@ class TaskQueue {
   bool HasTask(Takes takes) const;
   // The next task, removed from its queue. There must be one.
   std::function<void()> Take(Takes takes);
-  void Stop();
 
   std::mutex mutex_;
   std::condition_variable ready_;

@@ -72,5 +72,14 @@ TEST(TaskQueueTest, ATaskThatThrowsEndsNoThread) {
   }
 }
 
+TEST(TaskQueueTest, DropsWhatIsAddedAfterItsStop) {
+  const auto used = std::make_shared<int>(0);
+  TaskQueue queue(2);
+  queue.Stop();
+  queue.Add(TaskSize::kSmall, [used] { ++*used; });
+  EXPECT_EQ(used.use_count(), 1);
+  EXPECT_EQ(*used, 0);
+}
+
 }  // namespace
 }  // namespace dray::api

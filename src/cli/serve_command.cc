@@ -236,14 +236,17 @@ Result<int> Serve(const ModelArguments& arguments, std::ostream& out, std::ostre
   SetLogFormat(settings.log_format);
   DRAY_ASSIGN_OR_RETURN(ShutdownWait wait, ShutdownWait::Make());
   serving::ModelRepository repository;
-  serving::ModelManager manager(MakeManagerOptions(resolved), repository);
+  // Before the manager, whose operations may still add tasks when everything ends.
   api::TaskQueue tasks(static_cast<int>(settings.http_threads));
+  serving::ModelManager manager(MakeManagerOptions(resolved), repository);
   DRAY_ASSIGN_OR_RETURN(Routers routers, MakeRouters(settings, repository, manager, tasks));
   DRAY_ASSIGN_OR_RETURN(http::ServerOptions options, MakeServerOptions(settings));
   DRAY_ASSIGN_OR_RETURN(auto endpoints, MakeEndpoints(settings, std::move(routers.inference),
                                                       std::move(routers.management)));
   StartUp start_up(manager, wait);
-  DRAY_RETURN_IF_ERROR(start_up.Begin(resolved));
+  if (const Status begun = start_up.Begin(resolved); !begun.ok()) {
+    ExitWithError(begun, resolved.demo, err);
+  }
   auto started = http::Server::Start(std::move(options), std::move(endpoints));
   if (!started.ok()) ExitWithError(started.status(), resolved.demo, err);
   const std::unique_ptr<http::Server> server = std::move(started).value();
@@ -263,6 +266,7 @@ Result<int> Serve(const ModelArguments& arguments, std::ostream& out, std::ostre
                       server->stats().requests_in_flight, settings.drain_timeout_s));
   EndInTime(settings.drain_timeout_s);
   const int exit_code = Drain(*server, repository, settings.drain_timeout_s);
+  tasks.Stop();
   LogStats(repository);
   return exit_code;
 }
