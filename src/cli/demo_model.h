@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <utility>
 
+#include "base/machine/temporary_folder.h"
 #include "base/status.h"
 
 namespace dray::cli {
@@ -19,25 +20,12 @@ class DemoModel {
   // The directory is made in the system's folder for temporary files (TMPDIR).
   static Result<DemoModel> Extract();
 
-  DemoModel(DemoModel&& other) noexcept
-      : dir_(std::exchange(other.dir_, {})), lock_(std::exchange(other.lock_, -1)) {}
-  DemoModel& operator=(DemoModel&& other) noexcept {
-    std::swap(dir_, other.dir_);
-    std::swap(lock_, other.lock_);
-    return *this;
-  }
-  DemoModel(const DemoModel&) = delete;
-  DemoModel& operator=(const DemoModel&) = delete;
-  ~DemoModel();
-
-  const std::filesystem::path& dir() const { return dir_; }
+  const std::filesystem::path& dir() const { return folder_.path(); }
 
  private:
-  explicit DemoModel(std::filesystem::path dir);
+  explicit DemoModel(TemporaryFolder folder) : folder_(std::move(folder)) {}
 
-  std::filesystem::path dir_;
-  // A descriptor of the directory, locked as long as it is in use. -1: none.
-  int lock_ = -1;
+  TemporaryFolder folder_;
 };
 
 }  // namespace dray::cli

@@ -1,10 +1,8 @@
 #include "serving/load/model_source.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <system_error>
 
 #include "checkpoint/gguf/gguf_files.h"
@@ -22,12 +20,6 @@ bool IsWordCharacter(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
 }
 
-// A folder below `unpack_dir` that no other model of this process has.
-fs::path NewFolder(const fs::path& unpack_dir) {
-  static std::atomic<uint64_t> count{0};
-  return unpack_dir / fmt::format("model-{}-{}", ::getpid(), ++count);
-}
-
 // The folder itself, or the only folder in it.
 fs::path Unwrap(const fs::path& folder) {
   fs::path only;
@@ -38,23 +30,26 @@ fs::path Unwrap(const fs::path& folder) {
   return only.empty() ? folder : only;
 }
 
-Result<uint64_t> RoomOnDisk(const fs::path& folder) {
+Status CannotUnpack(const fs::path& folder, const std::error_code& error) {
+  return {StatusCode::kIo,
+          fmt::format("cannot unpack into {}: {}; download_dir names another folder",
+                      folder.string(), error.message())};
+}
+
+Status MakeFolder(const fs::path& folder) {
   std::error_code error;
   fs::create_directories(folder, error);
-  const auto space = error ? fs::space_info{} : fs::space(folder, error);
-  if (error) {
-    return Status(StatusCode::kIo,
-                  fmt::format("cannot unpack into {}: {}", folder.string(), error.message()));
-  }
+  return error ? CannotUnpack(folder, error) : OkStatus();
+}
+
+Result<uint64_t> RoomOnDisk(const fs::path& folder) {
+  std::error_code error;
+  const auto space = fs::space(folder, error);
+  if (error) return CannotUnpack(folder, error);
   return space.available - std::min<uint64_t>(space.available, kSpareDiskBytes);
 }
 
 }  // namespace
-
-ModelSource::~ModelSource() {
-  std::error_code ignored;
-  if (!unpacked_.empty()) fs::remove_all(unpacked_, ignored);
-}
 
 Result<fs::path> PathOfUrl(const std::string& url) {
   std::string_view path = url;
@@ -75,21 +70,26 @@ Result<fs::path> PathOfUrl(const std::string& url) {
 }
 
 Result<ModelSource> ModelSource::Open(const std::string& url, const fs::path& unpack_dir) {
-  DRAY_ASSIGN_OR_RETURN(fs::path path, PathOfUrl(url));
+  ModelSource source;
+  DRAY_ASSIGN_OR_RETURN(source.path_, PathOfUrl(url));
   std::error_code error;
-  if (fs::is_directory(path, error)) return ModelSource(std::move(path), {});
-  const bool is_file = fs::is_regular_file(path, error);
-  if (is_file && checkpoint::IsGgufFile(path)) return ModelSource(std::move(path), {});
-  if (!is_file || !fetch::HasArchiveName(path)) {
+  if (fs::is_directory(source.path_, error)) return source;
+  const bool is_file = fs::is_regular_file(source.path_, error);
+  if (is_file && checkpoint::IsGgufFile(source.path_)) return source;
+  if (!is_file || !fetch::HasArchiveName(source.path_)) {
     return Status(StatusCode::kNotFound,
                   fmt::format("there is no model at {}: give a folder, a .gguf file, or an archive "
                               "(.zip, .mar, .tar, .tar.gz, .tgz, .tar.z)",
-                              path.string()));
+                              source.path_.string()));
   }
+  DRAY_RETURN_IF_ERROR(MakeFolder(unpack_dir));
+  // First, for it frees what a killed process has left there.
+  DRAY_ASSIGN_OR_RETURN(source.unpacked_, TemporaryFolder::Make(unpack_dir, "model-"));
   DRAY_ASSIGN_OR_RETURN(const uint64_t max_bytes, RoomOnDisk(unpack_dir));
-  const fs::path folder = NewFolder(unpack_dir);
-  DRAY_RETURN_IF_ERROR(fetch::UnpackArchive(path, folder, {.max_bytes = max_bytes}));
-  return ModelSource(Unwrap(folder), folder);
+  const fs::path files = source.unpacked_.path() / "files";
+  DRAY_RETURN_IF_ERROR(fetch::UnpackArchive(source.path_, files, {.max_bytes = max_bytes}));
+  source.path_ = Unwrap(files);
+  return source;
 }
 
 std::string ModelNameOfUrl(std::string_view url) {

@@ -5,12 +5,13 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
-#include <utility>
 
+#include "base/machine/temporary_folder.h"
 #include "base/status.h"
 
 namespace dray::serving {
 
+// Movable. What was unpacked is removed with it.
 class ModelSource {
  public:
   // `url` is a path or a file: URL. An archive is unpacked into a new folder below `unpack_dir`;
@@ -18,28 +19,12 @@ class ModelSource {
   // such file or folder, or if the URL is of another kind; see also fetch::UnpackArchive.
   static Result<ModelSource> Open(const std::string& url, const std::filesystem::path& unpack_dir);
 
-  ModelSource() = default;
-  ModelSource(ModelSource&& other) noexcept
-      : path_(std::exchange(other.path_, {})), unpacked_(std::exchange(other.unpacked_, {})) {}
-  ModelSource& operator=(ModelSource&& other) noexcept {
-    std::swap(path_, other.path_);
-    std::swap(unpacked_, other.unpacked_);
-    return *this;
-  }
-  ModelSource(const ModelSource&) = delete;
-  ModelSource& operator=(const ModelSource&) = delete;
-  // Removes what was unpacked.
-  ~ModelSource();
-
   // A folder or a .gguf file.
   const std::filesystem::path& path() const { return path_; }
 
  private:
-  ModelSource(std::filesystem::path path, std::filesystem::path unpacked)
-      : path_(std::move(path)), unpacked_(std::move(unpacked)) {}
-
   std::filesystem::path path_;
-  std::filesystem::path unpacked_;  // "" if nothing was unpacked
+  TemporaryFolder unpacked_;  // if something was unpacked
 };
 
 // The path that `url` names; kNotFound if it is of another kind than a path or a file: URL.
