@@ -30,6 +30,8 @@ constexpr size_t kReadBytes = size_t{1} << 20;
 // The longest name of an entry, and of one of its parts (ext4, xfs and tmpfs have 255 bytes).
 constexpr size_t kMaxNameBytes = 4096;
 constexpr size_t kMaxPartBytes = 255;
+// The most parts of a name. Models have two or three; the system takes minutes to remove thousands.
+constexpr size_t kMaxParts = 32;
 // A small archive may grow by more than the ratio up to this size: one of a few text files.
 constexpr uint64_t kFreeBytes = uint64_t{1} << 20;
 
@@ -61,6 +63,10 @@ Status Refuse(std::string message) { return {StatusCode::kInvalidArgument, std::
 
 Status Failed(std::string_view what, std::string_view name) {
   return {StatusCode::kIo, fmt::format("cannot {} {}: {}", what, name, std::strerror(errno))};
+}
+
+Status CannotWrite() {
+  return {StatusCode::kIo, fmt::format("cannot be written: {}", std::strerror(errno))};
 }
 
 Status Damaged(archive* reader) {
@@ -96,6 +102,7 @@ Result<std::vector<std::string>> SplitName(std::string_view name) {
     if (part.empty() || part == ".") continue;
     if (part == "..") return refuse("leads out of the folder by \"..\"");
     if (part.size() > kMaxPartBytes) return refuse("has a part over 255 bytes in its name");
+    if (parts.size() == kMaxParts) return refuse("has more than 32 parts in its name");
     parts.emplace_back(part);
   }
   return parts;
@@ -116,12 +123,17 @@ class Unpacker {
   Status Unpack(archive* reader, archive_entry* entry);
   // Opens the folder of these parts below the root, and makes those that are missing.
   Result<Descriptor> OpenFolder(const std::vector<std::string>& parts, size_t count);
-  Status WriteFile(archive* reader, const std::string& name, int fd);
+  // Counts a folder that was made. One name can make several of them.
+  Status CountFolder();
+  Status WriteFile(archive* reader, archive_entry* entry, int fd);
+  // Counts the bytes by which a file grows to `end`.
+  Status CountBytes(uint64_t end, uint64_t& file_bytes);
 
   Descriptor root_;
   const UnpackLimits& limits_;
   const uint64_t max_bytes_;
   uint64_t num_entries_ = 0;
+  uint64_t num_folders_ = 0;
   uint64_t num_bytes_ = 0;
 };
 
@@ -144,6 +156,8 @@ Status Unpacker::UnpackAll(archive* reader) {
 
 Status Unpacker::Unpack(archive* reader, archive_entry* entry) {
   const char* raw_name = archive_entry_pathname(entry);
+  // A name in UTF-8 that the locale, which is C, cannot express.
+  if (raw_name == nullptr) raw_name = archive_entry_pathname_utf8(entry);
   if (raw_name == nullptr) return Refuse("the archive has an entry without a readable name");
   const std::string name = raw_name;
   DRAY_ASSIGN_OR_RETURN(const auto parts, SplitName(name));
@@ -165,14 +179,16 @@ Status Unpacker::Unpack(archive* reader, archive_entry* entry) {
     return Refuse(fmt::format("the archive has \"{}\" twice", Shown(name)));
   }
   if (file.get() < 0) return Failed("write", Shown(name));
-  return WriteFile(reader, name, file.get());
+  return WriteFile(reader, entry, file.get()).WithPrefix(Shown(name));
 }
 
 Result<Descriptor> Unpacker::OpenFolder(const std::vector<std::string>& parts, size_t count) {
   Descriptor folder(::fcntl(root_.get(), F_DUPFD_CLOEXEC, 0));
   for (size_t i = 0; i < count && folder.get() >= 0; ++i) {
     const char* part = parts[i].c_str();
-    if (::mkdirat(folder.get(), part, 0700) != 0 && errno != EEXIST) {
+    if (::mkdirat(folder.get(), part, 0700) == 0) {
+      DRAY_RETURN_IF_ERROR(CountFolder());
+    } else if (errno != EEXIST) {
       return Failed("make the folder", Shown(parts[i]));
     }
     folder =
@@ -184,7 +200,27 @@ Result<Descriptor> Unpacker::OpenFolder(const std::vector<std::string>& parts, s
       fmt::format("the archive has \"{}\" as a file and as a folder", Shown(parts[count - 1])));
 }
 
-Status Unpacker::WriteFile(archive* reader, const std::string& name, int fd) {
+Status Unpacker::CountFolder() {
+  if (++num_folders_ <= limits_.max_entries) return OkStatus();
+  return {StatusCode::kResourceExhausted,
+          fmt::format("the archive's names make more than {} folders; pack fewer of them",
+                      limits_.max_entries)};
+}
+
+Status Unpacker::CountBytes(uint64_t end, uint64_t& file_bytes) {
+  if (end < file_bytes || end - file_bytes > max_bytes_ - num_bytes_) {
+    return {StatusCode::kResourceExhausted,
+            fmt::format("the archive's files are larger than {} bytes, which is what its size "
+                        "and the free disk space allow; unpack it yourself, and register the "
+                        "folder",
+                        max_bytes_)};
+  }
+  num_bytes_ += end - file_bytes;
+  file_bytes = end;
+  return OkStatus();
+}
+
+Status Unpacker::WriteFile(archive* reader, archive_entry* entry, int fd) {
   uint64_t file_bytes = 0;
   while (true) {
     const void* data = nullptr;
@@ -193,27 +229,23 @@ Status Unpacker::WriteFile(archive* reader, const std::string& name, int fd) {
     const int code = archive_read_data_block(reader, &data, &size, &offset);
     if (code == ARCHIVE_EOF) break;
     if (code != ARCHIVE_OK) return Damaged(reader);
+    if (offset < 0) return Damaged(reader);
     // A sparse file counts with its holes.
-    const uint64_t end = static_cast<uint64_t>(offset) + size;
-    if (offset < 0 || end < file_bytes || end - file_bytes > max_bytes_ - num_bytes_) {
-      return {StatusCode::kResourceExhausted,
-              fmt::format("the archive's files are larger than {} bytes, which is what its size "
-                          "and the free disk space allow; unpack it yourself, and register the "
-                          "folder",
-                          max_bytes_)};
-    }
-    num_bytes_ += end - file_bytes;
-    file_bytes = end;
+    DRAY_RETURN_IF_ERROR(CountBytes(static_cast<uint64_t>(offset) + size, file_bytes));
     for (size_t done = 0; done < size;) {
       const ssize_t written = ::pwrite(fd, static_cast<const char*>(data) + done, size - done,
                                        static_cast<off_t>(offset) + static_cast<off_t>(done));
       if (written < 0 && errno == EINTR) continue;
-      if (written <= 0) return Failed("write", Shown(name));
+      if (written <= 0) return CannotWrite();
       done += static_cast<size_t>(written);
     }
   }
-  if (::ftruncate(fd, static_cast<off_t>(file_bytes)) != 0) return Failed("write", Shown(name));
-  return OkStatus();
+  // A hole at the end has no data.
+  const auto whole = static_cast<uint64_t>(archive_entry_size(entry));
+  if (archive_entry_size_is_set(entry) != 0 && whole > file_bytes) {
+    DRAY_RETURN_IF_ERROR(CountBytes(whole, file_bytes));
+  }
+  return ::ftruncate(fd, static_cast<off_t>(file_bytes)) == 0 ? OkStatus() : CannotWrite();
 }
 
 Result<Reader> OpenArchive(const fs::path& path) {

@@ -12,6 +12,7 @@ namespace dray::fetch {
 struct UnpackLimits {
   // Of all files together.
   uint64_t max_bytes = 0;
+  // Of its entries, and of the folders that their names make.
   uint64_t max_entries = 100'000;
   // Bytes of all files over the bytes of the archive. Weights hardly shrink; text shrinks tenfold.
   uint64_t max_ratio = 100;

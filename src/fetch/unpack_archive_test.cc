@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <clocale>
 #include <fstream>
 #include <sstream>
 #include <string>
@@ -87,6 +88,7 @@ TEST_F(UnpackTest, NothingLeavesTheTarget) {
       {{"pipe", "", AE_IFIFO}, "link or a device"},
       {{"device", "", AE_IFCHR}, "link or a device"},
       {{std::string(300, 'n'), "x"}, "255 bytes"},
+      {{"a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p/q/r/s/t/u/v/w/x/y/z/1/2/3/4/5/6/7", "x"}, "32 parts"},
       {{"m/config.json", "x"}, "twice"},
       {{"m/config.json/x", "x"}, "as a file and as a folder"}};
   for (const auto& [entry, words] : cases) {
@@ -109,6 +111,32 @@ TEST_F(UnpackTest, BombsAreStopped) {
   fs::remove_all(root_ / "out");
   ExpectRefused(large, StatusCode::kResourceExhausted, "more than 1 entries",
                 {.max_bytes = 1200, .max_entries = 1});
+  const auto deep = Pack("deep.tar", {{"a/b/c/d", "x"}});
+  ExpectRefused(deep, StatusCode::kResourceExhausted, "more than 2 folders",
+                {.max_bytes = 1200, .max_entries = 2});
+}
+
+TEST_F(UnpackTest, AHoleAtTheEndBelongsToTheFile) {
+  const auto archive =
+      Pack("sparse.tar", {{.name = "w", .text = std::string(512, 'w'), .hole_bytes = 100'000}});
+  const Status status = Unpack(archive);
+  ASSERT_TRUE(status.ok()) << status.message();
+  EXPECT_EQ(Read("w"), std::string(512, 'w') + std::string(100'000, '\0'));
+  fs::remove_all(root_ / "out");
+  ExpectRefused(archive, StatusCode::kResourceExhausted, "larger than 100000 bytes",
+                {.max_bytes = 100'000});
+}
+
+TEST_F(UnpackTest, ANameMayHaveAnyCharacters) {
+  const std::string name = "модель/größe.json";
+  // The archive has its names in UTF-8; the locale in which it is read does not know such letters.
+  const std::string locale = std::setlocale(LC_CTYPE, nullptr);
+  ASSERT_NE(std::setlocale(LC_CTYPE, "C.UTF-8"), nullptr);
+  const auto archive = Pack("utf8.tar", {{name, "{}"}});
+  std::setlocale(LC_CTYPE, locale.c_str());
+  const Status status = Unpack(archive);
+  ASSERT_TRUE(status.ok()) << status.message();
+  EXPECT_EQ(Read(name), "{}");
 }
 
 TEST_F(UnpackTest, DamagedArchivesLeaveNothing) {

@@ -24,7 +24,9 @@ void PackArchive(const std::filesystem::path& archive, const std::vector<PackedE
     archive_entry_set_pathname(header, entry.name.c_str());
     archive_entry_set_filetype(header, entry.type);
     archive_entry_set_perm(header, 0777);
-    archive_entry_set_size(header, static_cast<la_int64_t>(entry.text.size()));
+    const auto text_bytes = static_cast<la_int64_t>(entry.text.size());
+    archive_entry_set_size(header, text_bytes + entry.hole_bytes);
+    if (entry.hole_bytes > 0) archive_entry_sparse_add_entry(header, 0, text_bytes);
     if (entry.type == AE_IFLNK) archive_entry_set_symlink(header, entry.link.c_str());
     if (entry.type == AE_IFREG && !entry.link.empty()) {
       archive_entry_set_hardlink(header, entry.link.c_str());

@@ -3,6 +3,7 @@
 
 #include <archive_entry.h>
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -14,6 +15,8 @@ struct PackedEntry {
   std::string text = {};
   unsigned type = AE_IFREG;
   std::string link = {};  // of a link: where it leads
+  // Of a hole behind the text.
+  int64_t hole_bytes = 0;
 };
 
 // The format follows from the name's end: .zip, .mar, .tar, .gz, .tgz or .z.
