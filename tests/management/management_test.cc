@@ -353,6 +353,16 @@ TEST_F(ManagementTest, AFullQueueIsRefusedInDjlServingsWords) {
          Error(400, "BadRequestException", "priority is \"0\"; it must be 1 (first) to 9"));
 }
 
+TEST(ManagementEnvironmentTest, TheServersOwnModelIsNotThatOfAUrl) {
+  serving::ModelManager::Options options;
+  options.sources.environment = {{"HF_MODEL_ID", "/no/such/model"},
+                                 {"OPTION_MODEL_ID", "/no/such/model"},
+                                 {"OPTION_TOKENIZER", "/no/such/tokenizer"}};
+  const ManagedServer server(std::move(options));
+  const auto response = server.Send("POST", "/models?url=" + ManagedServer::DemoModel());
+  EXPECT_EQ(response.status, 200) << response.body;
+}
+
 TEST_F(ManagementTest, OtherMethodsAndWorkflowsAreRefusedByName) {
   const std::string method =
       Error(405, "MethodNotAllowedException",

@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <exception>
 #include <memory>
+#include <new>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -11,6 +13,7 @@
 #include "base/human.h"
 #include "base/log.h"
 #include "serving/load/model_source.h"
+#include "settings/foreign/key_search.h"
 
 namespace dray::serving {
 namespace {
@@ -22,8 +25,19 @@ std::string Title(const std::string& name, const std::string& version) {
   return version.empty() ? name : fmt::format("{}:{}", name, version);
 }
 
-// The options of the command line that name a model's files are not for the models of an API.
+// Whether a variable, such as HF_MODEL_ID, names a model's files.
+bool NamesFiles(const std::string& variable) {
+  const settings::Setting* const setting =
+      settings::FindSetting(settings::PropertyOfVariable(variable));
+  return variable == "HF_MODEL_ID" ||
+         (setting != nullptr &&
+          (setting->property == "option.model_id" || setting->property == "option.tokenizer"));
+}
+
+// What names the files of the server's own model is not for the models that come by a URL.
 settings::SettingSources WithoutModel(settings::SettingSources sources) {
+  std::erase_if(sources.environment,
+                [](const auto& variable) { return NamesFiles(variable.first); });
   for (const char* flag : {"model-id", "model-name", "tokenizer", "calibration-file"}) {
     sources.flags.erase(flag);
   }
@@ -100,7 +114,7 @@ Result<std::shared_ptr<ServedModel>> ModelManager::Load(
   if (first) repository_.SetLoading(registration->name, registration->version);
   const auto path = PathOfUrl(registration->url);
   FileStates state = path.ok() ? ReadFileStates(*path) : FileStates();
-  auto model = Open(*registration, first ? ProgressOf(*registration) : LoadProgress());
+  auto model = OpenContained(*registration, first ? ProgressOf(*registration) : LoadProgress());
   if (!model.ok() || !first) return model;
   const std::lock_guard registrations_lock(mutex_);
   registrations_[{registration->name, registration->version}] = registration;
@@ -108,6 +122,19 @@ Result<std::shared_ptr<ServedModel>> ModelManager::Load(
     watch_.Add(registration->name, registration->version, *path, std::move(state));
   }
   return model;
+}
+
+Result<std::shared_ptr<ServedModel>> ModelManager::OpenContained(const Registration& registration,
+                                                                 LoadProgress progress) {
+  try {
+    return Open(registration, std::move(progress));
+  } catch (const std::bad_alloc&) {
+    return Status(StatusCode::kResourceExhausted,
+                  "the system has no memory left to load it; unregister another model, or allow "
+                  "the server more memory");
+  } catch (const std::exception& error) {
+    return Status(StatusCode::kInternal, fmt::format("loading it threw: {}", error.what()));
+  }
 }
 
 Result<std::shared_ptr<ServedModel>> ModelManager::Open(const Registration& registration,

@@ -95,6 +95,9 @@ class ModelManager {
   enum class Loading { kFirst, kAgain };
   Result<std::shared_ptr<ServedModel>> Load(const std::shared_ptr<Registration>& registration,
                                             Loading loading);
+  // What opening throws is an error of it.
+  Result<std::shared_ptr<ServedModel>> OpenContained(const Registration& registration,
+                                                     LoadProgress progress);
   Result<std::shared_ptr<ServedModel>> Open(const Registration& registration,
                                             LoadProgress progress);
   // Null if it is not registered.

@@ -28,7 +28,8 @@ Registration FromPath(const fs::path& path) {
 bool IsModelEntry(const fs::directory_entry& entry) {
   const fs::path& path = entry.path();
   if (path.filename().string().starts_with('.')) return false;
-  return entry.is_directory() || checkpoint::IsGgufFile(path) || fetch::HasArchiveName(path);
+  std::error_code error;
+  return entry.is_directory(error) || checkpoint::IsGgufFile(path) || fetch::HasArchiveName(path);
 }
 
 Status AddStore(const fs::path& store, std::vector<Registration>& out) {
@@ -40,8 +41,8 @@ Status AddStore(const fs::path& store, std::vector<Registration>& out) {
   }
   std::vector<fs::path> paths;
   std::error_code error;
-  for (const fs::directory_entry& entry : fs::directory_iterator(store, error)) {
-    if (IsModelEntry(entry)) paths.push_back(entry.path());
+  for (fs::directory_iterator it(store, error), end; !error && it != end; it.increment(error)) {
+    if (IsModelEntry(*it)) paths.push_back(it->path());
   }
   if (error) {
     return {StatusCode::kIo,

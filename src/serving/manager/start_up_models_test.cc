@@ -20,6 +20,7 @@ class StartUpModelsTest : public testing::Test {
     for (const char* folder : {"b", "a", ".hidden"}) fs::create_directories(store_ / folder);
     for (const char* file : {"c.tar.gz", "d.gguf", "README.md"})
       std::ofstream(store_ / file) << "x";
+    fs::create_symlink("loop", store_ / "loop");
   }
   void TearDown() override { fs::remove_all(store_); }
   // "name:version=url" of each, with the store's path left out.
@@ -72,6 +73,11 @@ TEST(UrlPatternTest, MatchesWholeUrls) {
     EXPECT_FALSE(pattern->Matches(url)) << url.substr(0, 50);
   }
   EXPECT_EQ(UrlPattern::Compile("(").status().code(), StatusCode::kInvalidArgument);
+  // No pattern that names a folder leads out of it.
+  const auto below = UrlPattern::Compile("(file://)?/models/.*");
+  EXPECT_TRUE(below->Matches("file:///models/a..b/..c"));
+  EXPECT_FALSE(below->Matches("/models/../etc"));
+  EXPECT_FALSE(below->Matches("file:///models/a/.."));
   // Back-tracking without end is stopped.
   const auto slow = UrlPattern::Compile("(a+)+b");
   ASSERT_TRUE(slow.ok());

@@ -14,8 +14,8 @@ class UrlPattern {
   // kInvalidArgument with the reason if `pattern` is no regular expression.
   static Result<UrlPattern> Compile(const std::string& pattern);
 
-  // Whether the pattern matches the whole URL. URLs over 4096 bytes, and those that take too long,
-  // do not match.
+  // Whether the pattern matches the whole URL. URLs over 4096 bytes, those that take too long, and those with
+  // a part ".." do not match: "/models/.*" means what is below that folder.
   bool Matches(const std::string& url) const;
 
  private:
