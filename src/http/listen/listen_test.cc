@@ -6,11 +6,14 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <boost/asio/io_context.hpp>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <new>
 #include <optional>
 
+#include "http/listen/listener.h"
 #include "http/listen/unix_socket_file.h"
 #include "http/testing/server_fixture.h"
 
@@ -158,6 +161,22 @@ TEST_F(ListenTest, AnAddressThatIsTakenEndsTheOthers) {
       Server::Start(options_, {{.unix_path = path_, .router = router_}, {.port = server_->port()}});
   EXPECT_FALSE(second.ok());
   EXPECT_FALSE(fs::exists(path_));
+}
+
+TEST(ListenerTest, GoesOnAfterAConnectionForWhichThereWasNoMemory) {
+  boost::asio::io_context io;
+  const Endpoint endpoint = {.port = 0};
+  int num_sockets = 0;
+  Listener listener(io, endpoint, [&](const Socket&) {
+    if (++num_sockets == 1) throw std::bad_alloc();
+    io.stop();
+    return Listener::Next::kAccept;
+  });
+  ASSERT_TRUE(listener.Open().ok());
+  const TestClient first(listener.port());
+  const TestClient second(listener.port());
+  io.run();
+  EXPECT_EQ(num_sockets, 2);
 }
 
 }  // namespace

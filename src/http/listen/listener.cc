@@ -6,6 +6,7 @@
 #include <boost/asio/post.hpp>
 #include <cstring>
 #include <future>
+#include <new>
 #include <string>
 #include <utility>
 
@@ -90,8 +91,18 @@ void Listener::OnAccept(const boost::system::error_code& error, Socket socket) {
     LogWarning(fmt::format("cannot accept a connection: {}; trying again", error.message()));
     return Pause();
   }
-  if (!error && on_socket_(std::move(socket)) == Next::kPause) return Pause();
+  if (!error && Take(std::move(socket)) == Next::kPause) return Pause();
   Accept();
+}
+
+Listener::Next Listener::Take(Socket socket) {
+  try {
+    return on_socket_(std::move(socket));
+  } catch (const std::bad_alloc&) {
+    // Without this, nothing would be accepted any more.
+    LogWarning("a connection was closed for lack of memory");
+    return Next::kPause;
+  }
 }
 
 void Listener::Pause() {

@@ -41,6 +41,7 @@ class Listener {
   Status OpenUnix();
   void Accept();
   void OnAccept(const boost::system::error_code& error, Socket socket);
+  Next Take(Socket socket);
   void Pause();
 
   boost::asio::io_context& io_;
