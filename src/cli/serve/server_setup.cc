@@ -132,7 +132,11 @@ Result<http::ServerOptions> MakeServerOptions(const settings::ServerSettings& se
   options.default_headers = DefaultHeaders(settings.cors);
   DRAY_ASSIGN_OR_RETURN(options.required_keys.ordinary, ReadKeys(settings.inference_keys));
   DRAY_ASSIGN_OR_RETURN(options.required_keys.management, ReadKeys(settings.management_keys));
-  if (options.required_keys.ordinary != nullptr && options.required_keys.management == nullptr) {
+  // Only the server's own user can open a Unix socket.
+  const ListenAddress management =
+      OwnManagementAddress(settings).value_or(settings.inference_address);
+  if (options.required_keys.ordinary != nullptr && options.required_keys.management == nullptr &&
+      management.scheme != ListenAddress::Scheme::kUnix) {
     LogWarning(
         "requests for inference need a key, but management and metrics need none; set "
         "management_api_key or management_api_key_file, or everybody may register models");
