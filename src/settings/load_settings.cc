@@ -104,7 +104,9 @@ Status SourceReader::ApplyVariables(const Environment& environment,
   std::map<Text, Text> names;  // [property]: the last variable that set it
   for (const EnvironmentVariable& variable : EnvironmentVariables()) {
     const auto found = environment.find(std::string(variable.name));
-    if (found == environment.end() || variable.strength != strength) continue;
+    // DJLServing ignores empty ones.
+    const bool is_set = found != environment.end() && !found->second.empty();
+    if (!is_set || variable.strength != strength) continue;
     const Text weaker = std::exchange(names[variable.property], variable.name);
     if (!weaker.empty()) {
       Warn(fmt::format("environment: {} goes over {}, which stands for the same key", variable.name,
@@ -143,6 +145,7 @@ Status SourceReader::ApplyEnvironment(const Environment& environment) {
   BeginSource();
   // Names that other programs gave a meaning; the prefixed ones below go over them.
   for (const auto& [name, value] : environment) {
+    if (value.empty()) continue;
     for (const Setting& setting : SettingTable()) {
       if (!ListHolds(setting.environment, name)) continue;
       DRAY_RETURN_IF_ERROR(Take(setting.property, value, "environment: " + name).status());

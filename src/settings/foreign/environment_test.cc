@@ -179,6 +179,15 @@ TEST_F(RootTest, TheServersHomeHasItsConfiguration) {
             "with conf/config.properties, or unset it");
 }
 
+TEST(EnvironmentTest, AnEmptyNameOfAnotherServerIsNone) {
+  const LoadedSettings loaded = Load({{"HF_MODEL_ID", ""},
+                                      {"MAX_BATCH_SIZE", ""},
+                                      {"SM_NUM_GPUS", ""},
+                                      {"SAGEMAKER_MAX_PAYLOAD_IN_MB", ""}});
+  EXPECT_EQ(loaded.settings.model.model_id, "");
+  EXPECT_EQ(loaded.warnings, Texts{});
+}
+
 TEST(EnvironmentTest, AKeyForClientsMayNotBeEmpty) {
   SettingSources sources;
   sources.environment = {{"SERVING_API_KEY", ""}};
