@@ -88,9 +88,12 @@ Result<std::unique_ptr<LoadedModel>> LoadFiles(const LoadModelOptions& options,
   // The plan points to rows of `description`, so the model gets a copy.
   auto model = WithoutWeights(description, std::move(ranks), load_options);
   DRAY_RETURN_IF_ERROR(
-      FillRanks(*model, load_options, [&](RankModel& rank, const model::LoadOptions& of_rank) {
-        return model::LoadWeights(description, plan, checkpoint, *rank.backend, of_rank);
-      }));
+      // The names of a structured binding are not captured by themselves.
+      FillRanks(*model, load_options,
+                [&, &from = description, &files = checkpoint](RankModel& rank,
+                                                              const model::LoadOptions& of_rank) {
+                  return model::LoadWeights(from, plan, files, *rank.backend, of_rank);
+                }));
   model->checkpoint_format = std::string(checkpoint.format());
   model->checkpoint_bytes = checkpoint.total_bytes();
   return model;
@@ -151,7 +154,7 @@ int64_t LoadedModel::BlockBytes(const model::KvCacheSpec& spec) const {
 }
 
 std::string LoadedModel::DescribeBackends() const {
-  const std::string first = ranks.front().backend->Describe();
+  std::string first = ranks.front().backend->Describe();
   if (num_ranks() == 1) return first;
   if (num_stages == 1) return fmt::format("{} ranks of {}", num_ranks(), first);
   return fmt::format("{} stages of {} rank{} of {}", num_stages, ranks_in_stage(),
