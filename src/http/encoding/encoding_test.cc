@@ -1,4 +1,5 @@
 // Forms, and compressed bodies in both directions.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <zlib.h>
 
