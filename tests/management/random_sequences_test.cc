@@ -9,7 +9,7 @@ namespace {
 TEST(RandomSequencesTest, NoRequestIsLostAndNothingIsLeft) {
   int64_t answered = 0;
   for (uint32_t seed = 1; seed <= 20; ++seed) {
-    const SequenceResult result = RunRandomSequence(seed, 25);
+    const SequenceResult result = RunRandomSequence(seed, 15);
     answered += result.answered;
     for (const std::string& problem : result.problems) {
       ADD_FAILURE() << "seed " << seed << ": " << problem;

@@ -74,7 +74,9 @@ class ManagedServer {
     HttpClient client(port());
     client.Send(method + " " + target + " HTTP/1.1\r\nHost: h\r\nContent-Length: " +
                 std::to_string(body.size()) + "\r\n" + headers + "\r\n" + body);
-    return client.ReadResponse().value_or(HttpResponse());
+    // On a busy machine a model is loaded slowly, since it takes turns with those that serve.
+    constexpr int kTimeoutMs = 600'000;
+    return client.ReadResponse(kTimeoutMs).value_or(HttpResponse());
   }
 
  private:
