@@ -104,7 +104,7 @@ void ServedModel::CancelAll(const Reason& reason) {
 
 Status ServedModel::Apply(const WorkerPool::Change& change) {
   admission_.SetMaxRequests(MaxRequests(options_, change.max_workers));
-  const Status status = pool_.Apply(change);
+  Status status = pool_.Apply(change);
   WakeWatcher();
   return status;
 }

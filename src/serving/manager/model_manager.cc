@@ -183,12 +183,12 @@ void ModelManager::Reload(const std::string& name, const std::string& version) {
     auto old = repository_.Replace(std::move(*model));
     if (old == nullptr) return;
     LogInfo(fmt::format("{}: serves the changed files", title));
-    Retire(std::move(old));
+    Retire(old);
   });
   if (!started.ok()) LogError(fmt::format("{}: {}", Title(name, version), started.message()));
 }
 
-void ModelManager::Retire(std::shared_ptr<ServedModel> model) const {
+void ModelManager::Retire(const std::shared_ptr<ServedModel>& model) const {
   using Clock = std::chrono::steady_clock;
   const auto deadline = Clock::now() + options_.drain_timeout;
   // A request may have found the model and not submitted anything yet. So the model goes on taking
@@ -240,6 +240,7 @@ std::optional<Reason> ModelManager::Unregister(const std::string& name, const st
     }
   }
   std::vector<std::string> names;
+  names.reserve(versions.size());
   for (const auto& entry : versions) names.push_back(entry.info.version);
   const Status started =
       operations_.Start([this, name, names = std::move(names), done = std::move(done)] {

@@ -107,7 +107,7 @@ class ModelManager {
   // The model's files have changed: loads them beside the model that serves, then lets requests go
   // to the new one. The old one ends what it has begun.
   void Reload(const std::string& name, const std::string& version);
-  void Retire(std::shared_ptr<ServedModel> model) const;
+  void Retire(const std::shared_ptr<ServedModel>& model) const;
   Result<ResolvedFiles> Resolve(const Registration& registration,
                                 const std::filesystem::path& path);
   LoadProgress ProgressOf(const Registration& registration);

@@ -122,7 +122,7 @@ void WorkerPool::OnOver(int64_t worker_id) {
   Deliver(refused);
 }
 
-void WorkerPool::EndAll(std::vector<Job> jobs, const Status& status) {
+void WorkerPool::EndAll(const std::vector<Job>& jobs, const Status& status) {
   for (const Job& job : jobs) job.generation->OnEvent(engine::RequestEndEvent{status});
 }
 

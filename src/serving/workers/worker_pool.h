@@ -135,7 +135,7 @@ class WorkerPool {
   void AddLocked(WorkerParts parts);
   // Adds what is counted from a worker's start on.
   static void AddStats(engine::EngineStats& sum, const engine::EngineStats& one);
-  static void EndAll(std::vector<Job> jobs, const Status& status);
+  static void EndAll(const std::vector<Job>& jobs, const Status& status);
   static void Deliver(const std::vector<Refused>& refused);
 
   const WorkerMaker make_worker_;

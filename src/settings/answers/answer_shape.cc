@@ -1,13 +1,10 @@
 #include "settings/answers/answer_shape.h"
 
 #include <algorithm>
-#include <array>
-#include <utility>
+#include <initializer_list>
 
 namespace dray::settings {
 namespace {
-
-using std::string_view_literals::operator""sv;
 
 bool IsOneOf(std::string_view text, std::initializer_list<std::string_view> names) {
   return std::find(names.begin(), names.end(), text) != names.end();
@@ -16,10 +13,14 @@ bool IsOneOf(std::string_view text, std::initializer_list<std::string_view> name
 }  // namespace
 
 std::optional<AnswerShape> ParseAnswerShape(std::string_view text) {
-  static constexpr std::array kNames = {
-      std::pair{"pipeline"sv, AnswerShape::kPipeline}, std::pair{"list"sv, AnswerShape::kList},
-      std::pair{"pieces"sv, AnswerShape::kPieces},     std::pair{"text"sv, AnswerShape::kText},
-      std::pair{"tokens"sv, AnswerShape::kTokens},     std::pair{"async"sv, AnswerShape::kAsync},
+  struct Name {
+    std::string_view name;
+    AnswerShape shape;
+  };
+  static constexpr Name kNames[] = {
+      {"pipeline", AnswerShape::kPipeline}, {"list", AnswerShape::kList},
+      {"pieces", AnswerShape::kPieces},     {"text", AnswerShape::kText},
+      {"tokens", AnswerShape::kTokens},     {"async", AnswerShape::kAsync},
   };
   for (const auto& [name, shape] : kNames) {
     if (name == text) return shape;
