@@ -93,11 +93,11 @@ class PipelineRunner final : public ModelRunner {
       return {
           .status = failure_, .scope = FailureScope::kRunner, .is_last = true, .seconds = seconds};
     }
-    const StepPiece piece = {.first = static_cast<int64_t>(num_done_),
-                             .num_rows = static_cast<int64_t>(now.size()),
-                             .logits = std::span(logits_).first(now.size() * vocab_size_),
-                             .is_last = piece_.is_last,
-                             .seconds = seconds};
+    StepPiece piece = {.first = static_cast<int64_t>(num_done_),
+                       .num_rows = static_cast<int64_t>(now.size()),
+                       .logits = std::span(logits_).first(now.size() * vocab_size_),
+                       .is_last = piece_.is_last,
+                       .seconds = seconds};
     num_done_ += now.size();
     if (piece.is_last) {
       ++num_collected_;
