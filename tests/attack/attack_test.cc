@@ -33,13 +33,16 @@ constexpr uint64_t kSlackBytes = uint64_t{1} << 30;  // sanitizers keep freed bl
 constexpr uint64_t kSlackBytes = uint64_t{64} << 20;
 #endif
 
-// A served demo model with few connections.
+// A served demo model.
 class AttackTest : public ::testing::Test {
  protected:
-  AttackTest()
-      : server_(DRAY_PROGRAM, {"--max-connections", "32", "--drain-timeout", "3",
-                               "--max-request-size", std::to_string(kMaxRequestBytes),
-                               "--max-request-memory", std::to_string(kRequestMemoryBytes)}),
+  // Connections that the kernel has and the server has not seen end still count: a crowd that goes and comes
+  // again may be there twice.
+  explicit AttackTest(int max_connections = 128)
+      : server_(DRAY_PROGRAM,
+                {"--max-connections", std::to_string(max_connections), "--drain-timeout", "3",
+                 "--max-request-size", std::to_string(kMaxRequestBytes), "--max-request-memory",
+                 std::to_string(kRequestMemoryBytes)}),
         target_{server_.port(), ServerMeter(server_.process().pid())} {}
   void SetUp() override { ASSERT_NE(target_.port, 0) << server_.process().output(); }
 
@@ -63,12 +66,17 @@ TEST_F(AttackTest, NoBodyCostsMoreThanItsSize) {
   EXPECT_EQ(Measure(target_, BodyAttack(good, 0)).sent.status, 200);
 }
 
-TEST_F(AttackTest, HealthIsAnsweredWhileSlowBodiesHoldEveryConnection) {
+class FewConnectionsTest : public AttackTest {
+ protected:
+  FewConnectionsTest() : AttackTest(32) {}
+};
+
+TEST_F(FewConnectionsTest, HealthIsAnsweredWhileSlowBodiesHoldEveryConnection) {
   const Attack drip = DripAttack(
       {.connections = 48, .bytes_per_second = 620, .time = std::chrono::milliseconds(3000)});
   const Probes probes = ProbeDuring(target_.port, drip, std::chrono::milliseconds(1000));
   EXPECT_GT(probes.pings.seconds.size(), 10U);
-  EXPECT_EQ(probes.pings.num_failed, 0U);
+  EXPECT_EQ(probes.pings.num_failed, 0U) << probes.pings.last_failure;
 }
 
 TEST_F(AttackTest, ManyBodiesStayWithinTheirBudgetAndLeaveRoomForSmallOnes) {
@@ -78,7 +86,8 @@ TEST_F(AttackTest, ManyBodiesStayWithinTheirBudgetAndLeaveRoomForSmallOnes) {
   target_.meter.ForgetPeak();
   const Probes probes = ProbeDuring(target_.port, crowd, std::chrono::milliseconds(1000));
   EXPECT_LE(target_.meter.PeakBytes(), before + kRequestMemoryBytes + kSlackBytes);
-  EXPECT_EQ(probes.pings.num_failed + probes.answers.num_failed, 0U);
+  EXPECT_EQ(probes.pings.num_failed, 0U) << probes.pings.last_failure;
+  EXPECT_EQ(probes.answers.num_failed, 0U) << probes.answers.last_failure;
   EXPECT_GE(crowd.run(target_.port).status, 400);
 }
 

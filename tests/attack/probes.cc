@@ -21,7 +21,11 @@ void Ask(uint16_t port, const std::string& request, Waits& waits) {
   const auto start = Clock::now();
   http::TestClient client(port);
   client.Send(request);
-  if (client.Receive(kPatience).status != 200) ++waits.num_failed;
+  const http::TestResponse response = client.Receive(kPatience);
+  if (response.status != 200) {
+    ++waits.num_failed;
+    waits.last_failure = response.head + response.body;
+  }
   waits.seconds.push_back(std::chrono::duration<double>(Clock::now() - start).count());
 }
 
@@ -53,6 +57,7 @@ void Probes::Add(const Probes& more) {
   const auto add = [](Waits& to, const Waits& from) {
     to.seconds.insert(to.seconds.end(), from.seconds.begin(), from.seconds.end());
     to.num_failed += from.num_failed;
+    if (from.num_failed > 0) to.last_failure = from.last_failure;
   };
   add(pings, more.pings);
   add(answers, more.answers);

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "attack/attacks.h"
@@ -14,8 +15,9 @@ namespace dray::attack {
 struct Waits {
   // Of each request, from connecting to the end of its answer, in seconds.
   std::vector<double> seconds;
-  // How many had another status than 200.
+  // How many had another status than 200, and the answer to the last of these.
   size_t num_failed = 0;
+  std::string last_failure;
 
   // The 99th percentile; 0 without requests.
   double P99() const;
