@@ -99,12 +99,18 @@ class ModelRunner {
   // Forgets the steps in flight. It is unknown what they have written to the cache.
   virtual void Abandon() = 0;
 
+  // Whether the runner's maker can make another runner in place of this one, once a failure of scope
+  // kRunner has ended it. True if the failure lies in what the maker begins anew, such as processes
+  // of ranks; false if its cause stays, as an error of this process's own device does.
+  virtual bool replaceable() const { return false; }
+
   // What the first of several ranks has sent to the others (docs/ranks.md); nothing if there is one
   // rank.
   virtual parallel::Traffic traffic() const { return {}; }
 };
 
-// Makes the runner of a model, which must outlive it.
+// Makes the runner of a model, which must outlive it. May be called again, also on another thread,
+// once the runner that it made before is destroyed (ModelRunner::replaceable).
 using RunnerMaker =
     std::function<Result<std::unique_ptr<ModelRunner>>(LoadedModel&, const RunnerSpec&)>;
 

@@ -34,6 +34,7 @@ class HoldingRunner final : public ModelRunner {
   // Checks that the caller has left the step as it was.
   StepPiece Collect() override;
   void Abandon() override { held_.clear(); }
+  bool replaceable() const override { return inner_->replaceable(); }
 
  private:
   struct HeldPiece {
@@ -65,6 +66,7 @@ class FailingRunner final : public ModelRunner {
   void Submit(const RunnerStep& step) override { inner_->Submit(step); }
   StepPiece Collect() override;
   void Abandon() override { inner_->Abandon(); }
+  bool replaceable() const override { return inner_->replaceable(); }
 
  private:
   std::unique_ptr<ModelRunner> inner_;
