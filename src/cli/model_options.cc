@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "serving/load/resolve_model.h"
 #include "settings/foreign/container_defaults.h"
+#include "settings/foreign/engine_choice.h"
 #include "settings/load_settings.h"
 #include "settings/settings_table.h"
 
@@ -47,6 +48,10 @@ Result<ResolvedModel> ResolveNamed(fs::path folder, settings::SettingSources sou
     folder = resolved.demo->dir();
   }
   resolved.sources = sources;
+  if (folder == serving::kEchoModelName && !IsFolder(folder)) {
+    folder.clear();
+    sources.registration["engine"] = settings::kEchoEngine;
+  }
   if (resolved.demo) sources.config_properties.try_emplace("model_name", kDemoModelName);
   DRAY_ASSIGN_OR_RETURN(auto files, serving::ResolveModelFiles(std::move(sources), folder));
   LogFindings(files.warnings, files.notes);
@@ -75,7 +80,8 @@ void AddModelOptions(Command command, FlagScope scope, ModelArguments& arguments
   command.Add(
       {.names = "model",
        .target = &arguments.model,
-       .help = "Folder of the model (config.json, weights, tokenizer), a .gguf file, or: demo",
+       .help = "Folder of the model (config.json, weights, tokenizer), a .gguf file, or: demo; to "
+               "serve, also: echo",
        .type = "MODEL"});
   command.Add({.names = "-f,--config-file",
                .target = &arguments.config_file,
@@ -97,14 +103,19 @@ void AddModelOptions(Command command, FlagScope scope, ModelArguments& arguments
 
 Result<ResolvedModel> ResolveModel(const ModelArguments& arguments) {
   DRAY_ASSIGN_OR_RETURN(auto sources, ReadSources(arguments));
-  return ResolveNamed(arguments.model, std::move(sources));
+  DRAY_ASSIGN_OR_RETURN(auto resolved, ResolveNamed(arguments.model, std::move(sources)));
+  if (resolved.settings.model.engine == settings::EngineKind::kEcho) {
+    return Status(StatusCode::kUnsupported,
+                  "engine=Echo has no model to compute; only `dray serve` can use it");
+  }
+  return resolved;
 }
 
 Result<ResolvedModel> ResolveServer(const ModelArguments& arguments) {
-  if (!arguments.model.empty()) return ResolveModel(arguments);
   ResolvedModel resolved;
   settings::SettingSources& sources = resolved.sources;
   DRAY_ASSIGN_OR_RETURN(sources, ReadSources(arguments));
+  if (!arguments.model.empty()) return ResolveNamed(arguments.model, std::move(sources));
   sources.container_defaults = settings::ContainerDefaults(sources.environment, "/");
   DRAY_ASSIGN_OR_RETURN(auto loaded, settings::LoadSettings(sources));
   const settings::ServerSettings& server = loaded.settings.server;

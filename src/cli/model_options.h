@@ -17,7 +17,7 @@ namespace dray::cli {
 
 // The command line as it was typed.
 struct ModelArguments {
-  std::string model;                         // a folder, a .gguf file, "demo"; "" if none was given
+  std::string model;                         // a folder, a .gguf file, "demo", "echo"; "" if none
   std::string config_file;                   // config.properties
   std::map<std::string, std::string> flags;  // by the setting's flag name
 };
@@ -43,7 +43,8 @@ struct ResolvedModel {
 };
 
 // Reads config.properties, the environment, the model's serving.properties and the flags; later
-// ones win. Logs a warning for each key that has no effect.
+// ones win. Logs a warning for each key that has no effect. kUnsupported for engine=Echo, which only a server
+// can use.
 Result<ResolvedModel> ResolveModel(const ModelArguments& arguments);
 
 // The same for a server, which may name its models by model_store and load_models instead: the files

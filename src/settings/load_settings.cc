@@ -209,6 +209,7 @@ Result<LoadedSettings> SourceReader::Finish() {
   if (!engine.note.empty()) out_.notes.push_back(engine.note);
   DRAY_RETURN_IF_ERROR(CheckForeignSettings(foreign_, out_.warnings));
   ModelSettings& model = out_.settings.model;
+  model.engine = engine.engine;
   model.has_built_in_handler = engine.has_built_in_handler;
   if (!model.answer_shape) model.answer_shape = engine.answer_shape;
   DRAY_RETURN_IF_ERROR(MakeSpeculation(model.speculation).status());

@@ -124,6 +124,16 @@ TEST(SettingsTest, ReadsAUsualServingProperties) {
   EXPECT_EQ(loaded.settings.model.model_id, "/opt/ml/model");
 }
 
+TEST(SettingsTest, EchoIsAnEngineOfItsOwn) {
+  const LoadedSettings loaded = Load(File({{"engine", "Echo"}, {"option.echo_interval", "20"}}));
+  EXPECT_EQ(loaded.settings.model.engine, EngineKind::kEcho);
+  EXPECT_EQ(loaded.settings.model.echo_interval_ms, 20);
+  EXPECT_EQ(loaded.notes, std::vector<std::string>{});
+  EXPECT_EQ(Load(File({{"engine", "Python"}})).settings.model.engine, EngineKind::kModel);
+  // Other keys do not choose it.
+  EXPECT_NE(ErrorOf(File({{"option.rolling_batch", "Echo"}})), "");
+}
+
 TEST(SettingsTest, TheAnswersShapeIsTheHandlersUnlessItIsGiven) {
   EXPECT_EQ(Load(File({})).settings.model.answer_shape, AnswerShape::kTokens);
   EXPECT_EQ(Load(File({{"engine", "DeepSpeed"}})).settings.model.answer_shape, AnswerShape::kList);

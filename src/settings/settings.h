@@ -76,7 +76,15 @@ struct WorkerSettings {
   int64_t cpu_max_workers = 0;
 };
 
+// What answers a model's requests.
+enum class EngineKind {
+  kModel,  // the model in its files
+  kEcho,   // no model: each request is answered with its own text (engine/echo/echo_engine.h)
+};
+
 struct ModelSettings {
+  EngineKind engine = EngineKind::kModel;
+  int64_t echo_interval_ms = 0;  // between two tokens of kEcho
   std::string model_id;    // a folder or a .gguf file; "" if none was given
   std::string model_name;  // "": the last part of the model's path (serving/load/model_files.h)
   std::string tokenizer;   // "": beside the model

@@ -260,6 +260,10 @@ constexpr Setting kSettings[] = {
     {"chunked_read_timeout", "chunked-read-timeout", "SECONDS", "120",
      "How long a request may wait between two tokens.", Scope::kServer, "", "",
      [](S& s, Text v) { return SetCount(s.model.chunked_read_timeout_s, v, 1, kMaxSeconds); }},
+    {"option.echo_interval", "echo-interval", "MS", "0",
+     "With engine=Echo, which answers each request with its own text: the time between two tokens.",
+     Scope::kModel, "", "",
+     [](S& s, Text v) { return SetCount(s.model.echo_interval_ms, v, 0, kMaxSeconds * 1000); }},
     {"option.output_formatter", "output-formatter", "FORMAT", "by the request's \"stream\"",
      "How answers are written, whatever the request asks for: json, jsonlines, sse, 3p, 3p_stream, "
      "none.",

@@ -1,4 +1,4 @@
-// `dray serve demo` as a process of its own, on a free port.
+// `dray serve demo`, or with another built-in model, as a process of its own, on a free port.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -16,8 +16,9 @@ namespace dray::testing {
 class DemoProcess {
  public:
   // `flags` are further ones of `dray serve`. DRAY_PROGRAM is defined by the test's CMake target.
-  explicit DemoProcess(const std::vector<std::string>& flags) : process_(Command(flags)) {
-    const auto line = process_.ReadUntil("serving demo on http://");
+  explicit DemoProcess(const std::vector<std::string>& flags, const std::string& model = "demo")
+      : process_(Command(flags, model)) {
+    const auto line = process_.ReadUntil("serving " + model);
     EXPECT_TRUE(line) << process_.output();
     if (!line) return;
     const size_t colon = line->rfind(':');
@@ -34,8 +35,9 @@ class DemoProcess {
   }
 
  private:
-  static std::vector<std::string> Command(const std::vector<std::string>& flags) {
-    std::vector<std::string> command = {DRAY_PROGRAM, "serve",     "demo", "--port",
+  static std::vector<std::string> Command(const std::vector<std::string>& flags,
+                                          const std::string& model) {
+    std::vector<std::string> command = {DRAY_PROGRAM, "serve",     model, "--port",
                                         "0",          "--threads", "1"};
     command.insert(command.end(), flags.begin(), flags.end());
     return command;

@@ -62,8 +62,12 @@ Status CheckNoHandler(const settings::ModelSettings& settings, const fs::path& f
 
 Result<ModelFiles> LocateModelFiles(const settings::ModelSettings& settings,
                                     const fs::path& folder) {
-  DRAY_RETURN_IF_ERROR(CheckNoHandler(settings, folder));
   ModelFiles files;
+  if (settings.engine == settings::EngineKind::kEcho) {
+    files.model = folder.empty() ? fs::path(kEchoModelName) : folder;
+    return files;
+  }
+  DRAY_RETURN_IF_ERROR(CheckNoHandler(settings, folder));
   files.model = Locate(folder, settings.model_id);
   DRAY_RETURN_IF_ERROR(CheckModel(files.model));
   files.tokenizer = settings.tokenizer.empty() ? files.model : Locate(folder, settings.tokenizer);

@@ -9,6 +9,9 @@
 
 namespace dray::serving {
 
+// What people type in place of a folder for a model of engine=Echo, and its name then.
+inline constexpr const char* kEchoModelName = "echo";
+
 // Each is a folder or a .gguf file.
 struct ModelFiles {
   std::filesystem::path model;
@@ -18,6 +21,7 @@ struct ModelFiles {
 
 // The files that `settings` name. `folder` is the model's own folder, which may hold
 // serving.properties ("" if none was named): paths in the settings may be relative to it.
+// A model of engine=Echo has no files: its path is `folder`, or "echo", and nothing is looked for there.
 // kInvalidArgument if no model is named, kNotFound (which names the path) if there is none,
 // kUnsupported if the folder holds a handler in Python (model.py) that would serve it.
 Result<ModelFiles> LocateModelFiles(const settings::ModelSettings& settings,

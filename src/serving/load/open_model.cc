@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "checkpoint/weight_files.h"
 #include "engine/runner/loaded_model.h"
+#include "serving/echo/open_echo_model.h"
 #include "serving/load/open_tokenizer.h"
 #include "serving/load/worker_factory.h"
 #include "serving/tokenizer_codec.h"
@@ -166,6 +167,9 @@ Result<std::shared_ptr<ServedModel>> OpenModel(const ModelSettings& settings,
                                                OpenModelOptions open_options) {
   ModelOptions options = MakeModelOptions(settings, files);
   options.version = open_options.version;
+  if (settings.engine == settings::EngineKind::kEcho) {
+    return OpenEchoModel(settings, std::move(options));
+  }
   WorkerFactory::Setup setup;
   setup.name = options.name;
   DRAY_ASSIGN_OR_RETURN(setup.options, settings::MakeEngineOptions(settings));

@@ -25,6 +25,7 @@ struct OpenModelOptions {
 };
 
 // Loads weights and tokenizer, and the draft model if the settings name one, and starts the engine.
+// engine=Echo reads no files.
 // `settings.model_name` "" means the last part of the model's path. Errors name the folder;
 // kResourceExhausted if the budget has too little memory.
 Result<std::shared_ptr<ServedModel>> OpenModel(const settings::ModelSettings& settings,

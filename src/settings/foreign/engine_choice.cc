@@ -25,7 +25,12 @@ constexpr EngineKey kEngineKeys[] = {
 
 const EngineKey& EntryPointKey() { return kEngineKeys[2]; }
 
+bool IsEcho(const EngineKey& key, Text value) {
+  return key.property == "engine" && value == kEchoEngine;
+}
+
 bool IsServed(const EngineKey& key, Text value) {
+  if (IsEcho(key, value)) return true;
   return &key == &EntryPointKey() ? IsBuiltInHandler(value) : ListHolds(key.values, value);
 }
 
@@ -67,6 +72,10 @@ Result<EngineChoice> ChooseEngine(const std::map<std::string, ForeignValue>& giv
       return Status(
           StatusCode::kUnsupported,
           fmt::format("{} is \"{}\", which cannot be served: {}", where, value, key.reason));
+    }
+    if (IsEcho(key, value)) {
+      choice.engine = EngineKind::kEcho;
+      continue;
     }
     choice.note += fmt::format("{}{}={}", choice.note.empty() ? "" : ", ", key.property, value);
     choice.has_built_in_handler |= &key == &EntryPointKey();

@@ -1,5 +1,6 @@
 // The keys with which DJLServing chooses an engine: engine, option.rolling_batch, option.entryPoint. dray
-// has one engine, which serves in place of all that compute language models.
+// has one engine, which serves in place of all that compute language models. engine=Echo, which only dray has,
+// answers without a model.
 #pragma once
 
 #include <map>
@@ -9,6 +10,7 @@
 
 #include "base/status.h"
 #include "settings/answers/answer_shape.h"
+#include "settings/settings.h"
 
 namespace dray::settings {
 
@@ -21,6 +23,7 @@ struct ForeignValue {
 struct EngineChoice {
   // For the log: what dray's engine stands in for; "" if nothing was chosen.
   std::string note;
+  EngineKind engine = EngineKind::kModel;
   // Whether option.entryPoint names a handler that is built into DJLServing.
   bool has_built_in_handler = false;
   // What that engine's handler answered like.
@@ -33,6 +36,9 @@ struct EngineKey {
   std::string_view values;  // by spaces; of option.entryPoint: without djl_python.
   std::string_view reason;  // why other values are refused
 };
+
+// The value of engine for EngineKind::kEcho.
+inline constexpr std::string_view kEchoEngine = "Echo";
 
 std::vector<EngineKey> EngineKeys();
 bool IsEngineKey(std::string_view property);

@@ -72,7 +72,11 @@ std::string Engines() {
     out +=
         fmt::format("| `{}` | {} | refused: {} |\n", key.property, Codes(key.values), key.reason);
   }
-  return out + "\nEntry points may begin with `djl_python.` and have `-` for `_`.\n\n";
+  return out + fmt::format(
+                   "\nEntry points may begin with `djl_python.` and have `-` for `_`.\n\n"
+                   "`engine={}` answers every request with its own text, without a model "
+                   "([benchmarks.md](benchmarks.md)).\n\n",
+                   kEchoEngine);
 }
 
 std::string Nearest() {
