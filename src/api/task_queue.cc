@@ -28,7 +28,8 @@ void TaskQueue::Stop() {
     const std::lock_guard lock(mutex_);
     stop_ = true;
   }
-  ready_.notify_all();
+  take_small_.wake.notify_all();
+  take_all_.wake.notify_all();
   for (std::thread& thread : threads_) thread.join();
   threads_.clear();
 }
@@ -36,13 +37,18 @@ void TaskQueue::Stop() {
 int TaskQueue::NumLargeAtOnce(int num_threads) { return std::max(1, num_threads - 1); }
 
 void TaskQueue::Add(TaskSize size, std::function<void()> task) {
+  Sleepers* sleepers = nullptr;
   {
     const std::lock_guard lock(mutex_);
     if (stop_) return;
-    (size == TaskSize::kSmall ? small_ : large_).push_back(std::move(task));
+    const bool is_small = size == TaskSize::kSmall;
+    (is_small ? small_ : large_).push_back(std::move(task));
+    sleepers = is_small && take_small_.any_left() ? &take_small_ : &take_all_;
+    // If no thread sleeps that may take the task, one takes it when it has finished its own.
+    if (!sleepers->any_left()) return;
+    ++sleepers->num_woken;
   }
-  // All of them, for one alone might be the one that may not take it.
-  ready_.notify_all();
+  sleepers->wake.notify_one();
 }
 
 bool TaskQueue::HasTask(Takes takes) const {
@@ -57,10 +63,19 @@ std::function<void()> TaskQueue::Take(Takes takes) {
   return task;
 }
 
+// Until Add has woken a thread of this kind, or Stop all of them.
+void TaskQueue::Sleep(Takes takes, std::unique_lock<std::mutex>& lock) {
+  Sleepers& sleepers = takes == Takes::kSmall ? take_small_ : take_all_;
+  ++sleepers.num_asleep;
+  sleepers.wake.wait(lock, [&] { return stop_ || sleepers.num_woken > 0; });
+  --sleepers.num_asleep;
+  sleepers.num_woken = std::max(0, sleepers.num_woken - 1);
+}
+
 void TaskQueue::Run(Takes takes) {
   std::unique_lock lock(mutex_);
   while (true) {
-    ready_.wait(lock, [this, takes] { return stop_ || HasTask(takes); });
+    while (!stop_ && !HasTask(takes)) Sleep(takes, lock);
     if (stop_) return;
     const std::function<void()> task = Take(takes);
     lock.unlock();

@@ -32,13 +32,22 @@ class TaskQueue {
 
  private:
   enum class Takes { kSmall, kAll };
+  // The threads of one kind that sleep. Exactly one is woken for each task, so that the others cost nothing.
+  struct Sleepers {
+    std::condition_variable wake;
+    int num_asleep = 0;
+    int num_woken = 0;  // of those, which have been told to wake and have not yet
+    bool any_left() const { return num_asleep > num_woken; }
+  };
   void Run(Takes takes);
+  void Sleep(Takes takes, std::unique_lock<std::mutex>& lock);
   bool HasTask(Takes takes) const;
   // The next task, removed from its queue. There must be one.
   std::function<void()> Take(Takes takes);
 
   std::mutex mutex_;
-  std::condition_variable ready_;
+  Sleepers take_small_;
+  Sleepers take_all_;
   std::deque<std::function<void()>> small_;
   std::deque<std::function<void()>> large_;
   bool stop_ = false;

@@ -4,10 +4,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <boost/asio/executor_work_guard.hpp>
 #include <csignal>
 #include <exception>
-#include <system_error>
+#include <memory>
+#include <stdexcept>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -53,8 +55,10 @@ Response ServerState::MakeError(int status, const std::string& message,
 class Server::Impl {
  public:
   Impl(ServerOptions options, std::vector<Endpoint> endpoints)
-      : work_(io_.get_executor()), state_(std::make_shared<ServerState>()) {
+      : state_(std::make_shared<ServerState>()) {
     state_->options = std::move(options);
+    const int num_loops = std::max(1, state_->options.num_threads);
+    for (int i = 0; i < num_loops; ++i) loops_.push_back(std::make_unique<Loop>());
     state_->endpoints = std::move(endpoints);
     state_->body_budget = std::make_shared<BodyBudget>(state_->options.max_total_body_bytes,
                                                        state_->options.small_only_body_bytes);
@@ -68,13 +72,21 @@ class Server::Impl {
   ServerStats stats() const;
 
  private:
+  // Serves its share of the connections on one thread. All that happens to a connection happens there, so no
+  // other thread has to be woken for it.
+  struct Loop {
+    asio::io_context io{1};  // the number of threads
+    asio::executor_work_guard<asio::io_context::executor_type> work{io.get_executor()};
+  };
+
   Status StartThreads();
-  void Run();
+  static void Run(asio::io_context& io);
+  asio::io_context& NextLoop() { return loops_[num_chosen_++ % loops_.size()]->io; }
   Listener::Next OnSocket(Socket socket, const Endpoint& endpoint);
   void StopAccepting();
 
-  asio::io_context io_;
-  asio::executor_work_guard<asio::io_context::executor_type> work_;
+  std::vector<std::unique_ptr<Loop>> loops_;
+  std::atomic<size_t> num_chosen_{0};
   std::shared_ptr<ServerState> state_;
   // One for each endpoint.
   std::vector<std::unique_ptr<Listener>> listeners_;
@@ -86,32 +98,38 @@ Status Server::Impl::Listen() {
   // A peer that closes while we write must be an error of that write, not the end of the process.
   std::signal(SIGPIPE, SIG_IGN);
   for (const Endpoint& endpoint : state_->endpoints) {
-    listeners_.push_back(std::make_unique<Listener>(
-        io_, endpoint,
-        [this, &endpoint](Socket socket) { return OnSocket(std::move(socket), endpoint); }));
+    Listener::Callbacks callbacks{
+        .choose_loop = [this]() -> asio::io_context& { return NextLoop(); },
+        .on_socket = [this,
+                      &endpoint](Socket socket) { return OnSocket(std::move(socket), endpoint); }};
+    listeners_.push_back(
+        std::make_unique<Listener>(loops_.front()->io, endpoint, std::move(callbacks)));
     DRAY_RETURN_IF_ERROR(listeners_.back()->Open());
   }
   return StartThreads();
 }
 
 Status Server::Impl::StartThreads() {
-  const int num_threads = std::max(1, state_->options.num_threads);
   try {
-    for (int i = 0; i < num_threads; ++i) threads_.emplace_back([this] { Run(); });
-  } catch (const std::system_error& error) {
+    for (const auto& loop : loops_) {
+      // A loop opens its descriptors for its first socket. Later there may be none left.
+      const Socket first(asio::make_strand(loop->io));
+      threads_.emplace_back([&io = loop->io] { Run(io); });
+    }
+  } catch (const std::runtime_error& error) {  // system_error of the library or of Boost
     return {StatusCode::kResourceExhausted,
             fmt::format(
                 "cannot start {} threads for connections: {}; allow this process more memory or "
                 "threads",
-                num_threads, error.what())};
+                loops_.size(), error.what())};
   }
   return OkStatus();
 }
 
-void Server::Impl::Run() {
+void Server::Impl::Run(asio::io_context& io) {
   while (true) {
     try {
-      io_.run();
+      io.run();
       return;
     } catch (const std::exception& error) {
       // Only the operation that threw is lost.
@@ -183,7 +201,7 @@ void Server::Impl::Stop() {
     std::unique_lock lock(state_->mutex);
     state_->changed.wait(lock, [this] { return state_->connections.empty(); });
   }
-  work_.reset();
+  for (const auto& loop : loops_) loop->work.reset();
   for (std::thread& thread : threads_) thread.join();
   threads_.clear();
 }

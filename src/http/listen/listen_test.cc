@@ -167,11 +167,14 @@ TEST(ListenerTest, GoesOnAfterAConnectionForWhichThereWasNoMemory) {
   boost::asio::io_context io;
   const Endpoint endpoint = {.port = 0};
   int num_sockets = 0;
-  Listener listener(io, endpoint, [&](const Socket&) {
-    if (++num_sockets == 1) throw std::bad_alloc();
-    io.stop();
-    return Listener::Next::kAccept;
-  });
+  Listener listener(io, endpoint,
+                    {.choose_loop = [&]() -> boost::asio::io_context& { return io; },
+                     .on_socket =
+                         [&](const Socket&) {
+                           if (++num_sockets == 1) throw std::bad_alloc();
+                           io.stop();
+                           return Listener::Next::kAccept;
+                         }});
   ASSERT_TRUE(listener.Open().ok());
   const TestClient first(listener.port());
   const TestClient second(listener.port());

@@ -37,10 +37,10 @@ Result<tcp::endpoint> ResolveAddress(asio::io_context& io, const Endpoint& endpo
 
 }  // namespace
 
-Listener::Listener(asio::io_context& io, const Endpoint& endpoint, OnSocket on_socket)
+Listener::Listener(asio::io_context& io, const Endpoint& endpoint, Callbacks callbacks)
     : io_(io),
       endpoint_(endpoint),
-      on_socket_(std::move(on_socket)),
+      callbacks_(std::move(callbacks)),
       strand_(asio::make_strand(io)),
       acceptor_(strand_),
       pause_(strand_) {}
@@ -80,9 +80,9 @@ Status Listener::OpenUnix() {
 }
 
 void Listener::Accept() {
-  acceptor_.async_accept(asio::make_strand(io_), [this](const auto& error, auto socket) {
-    OnAccept(error, std::move(socket));
-  });
+  acceptor_.async_accept(
+      asio::make_strand(callbacks_.choose_loop()),
+      [this](const auto& error, auto socket) { OnAccept(error, std::move(socket)); });
 }
 
 void Listener::OnAccept(const boost::system::error_code& error, Socket socket) {
@@ -97,7 +97,7 @@ void Listener::OnAccept(const boost::system::error_code& error, Socket socket) {
 
 Listener::Next Listener::Take(Socket socket) {
   try {
-    return on_socket_(std::move(socket));
+    return callbacks_.on_socket(std::move(socket));
   } catch (const std::bad_alloc&) {
     // Without this, nothing would be accepted any more.
     LogWarning("a connection was closed for lack of memory");

@@ -22,9 +22,16 @@ class Listener {
   // What to do after a connection was taken.
   enum class Next { kAccept, kPause };
   using OnSocket = std::function<Next(Socket socket)>;
+  // On which io_context the next connection is served.
+  using ChooseLoop = std::function<boost::asio::io_context&()>;
+  struct Callbacks {
+    ChooseLoop choose_loop;
+    OnSocket on_socket;
+  };
 
-  // `endpoint` must outlive the listener. `on_socket` runs on a server thread, one call at a time.
-  Listener(boost::asio::io_context& io, const Endpoint& endpoint, OnSocket on_socket);
+  // Accepts on a thread of `io`. `endpoint` must outlive the listener. The callbacks run on a thread of `io`, one call
+  // at a time; choose_loop is also called by Open.
+  Listener(boost::asio::io_context& io, const Endpoint& endpoint, Callbacks callbacks);
 
   // Listens and begins to accept. kIo if the address cannot be used; the message names it.
   Status Open();
@@ -46,7 +53,7 @@ class Listener {
 
   boost::asio::io_context& io_;
   const Endpoint& endpoint_;
-  const OnSocket on_socket_;
+  const Callbacks callbacks_;
   Strand strand_;
   boost::asio::basic_socket_acceptor<boost::asio::generic::stream_protocol, Strand> acceptor_;
   Timer pause_;
