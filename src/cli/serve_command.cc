@@ -21,6 +21,7 @@
 #include "api/management/load_missing.h"
 #include "api/management/management.h"
 #include "api/metrics/metrics.h"
+#include "api/sagemaker/runtime.h"
 #include "api/task_queue.h"
 #include "base/log.h"
 #include "cli/progress.h"
@@ -220,10 +221,11 @@ Result<Routers> MakeRouters(const settings::ServerSettings& settings,
     DRAY_ASSIGN_OR_RETURN(auto pattern, serving::UrlPattern::Compile(settings.model_url_pattern));
     load_missing = api::MakeLoadMissing(manager, std::move(pattern));
   }
-  api::RegisterDjlRoutes(routers.inference, repository, tasks,
-                         {.allow_multi_status = settings.allow_multi_status,
-                          .wait_model_loading = settings.wait_model_loading},
-                         std::move(load_missing));
+  auto invoke = api::RegisterDjlRoutes(routers.inference, repository, tasks,
+                                       {.allow_multi_status = settings.allow_multi_status,
+                                        .wait_model_loading = settings.wait_model_loading},
+                                       std::move(load_missing));
+  api::RegisterRuntimeRoutes(routers.inference, repository, std::move(invoke));
   api::RegisterManagementRoutes(routers.management, manager, repository);
   routers.metrics = std::make_shared<api::MetricsPages>(repository);
   if (settings.metrics_page) routers.metrics->Register(routers.management);

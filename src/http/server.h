@@ -75,8 +75,8 @@ struct ServerOptions {
   // Called on a server thread when an answer has been sent, or when its client has left before (status 499).
   // May be null.
   std::function<void(const AccessRecord& record)> on_answered;
-  // The body and headers of errors that the server itself answers. `request` is null if it could
-  // not be read.
+  // The body and headers of errors that the server itself answers. `request` is null if its first line
+  // could not be read; the rest of it may be missing.
   std::function<Response(int status, const std::string& message, const Request* request)>
       make_error;
 };

@@ -152,8 +152,8 @@ void DjlService::LoadFirst(const MissingModel& model, const std::shared_ptr<http
 
 }  // namespace
 
-void RegisterDjlRoutes(http::Router& router, ModelRepository& models, TaskQueue& tasks,
-                       const DjlOptions& options, LoadMissing load_missing) {
+http::Handler RegisterDjlRoutes(http::Router& router, ModelRepository& models, TaskQueue& tasks,
+                                const DjlOptions& options, LoadMissing load_missing) {
   const auto service =
       std::make_shared<DjlService>(models, tasks, options, std::move(load_missing));
   const auto ping = [service](const http::Request&, const http::ResponderPtr& responder) {
@@ -175,6 +175,7 @@ void RegisterDjlRoutes(http::Router& router, ModelRepository& models, TaskQueue&
     router.Add("POST", path, predict);
     router.Add("OPTIONS", path, describe);
   }
+  return predict;
 }
 
 http::Response MakeDjlServerError(int status, const std::string& message) {

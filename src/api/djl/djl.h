@@ -7,6 +7,7 @@
 #include <string>
 
 #include "api/task_queue.h"
+#include "http/responder.h"
 #include "http/response.h"
 #include "http/router.h"
 #include "serving/repository.h"
@@ -32,9 +33,11 @@ using LoadMissing = std::function<void(const MissingModel& model,
 
 // Adds the routes. `models` must outlive the server that they go to. Requests are read and tokenized
 // on `tasks`, which must live until the server has stopped. Without `load_missing` a request for a
-// model that the server does not have is an error.
-void RegisterDjlRoutes(http::Router& router, serving::ModelRepository& models, TaskQueue& tasks,
-                       const DjlOptions& options, LoadMissing load_missing = nullptr);
+// model that the server does not have is an error. Returns the handler of /invocations, for other routes that end
+// there; the path parameters "model" and "version" name a model.
+http::Handler RegisterDjlRoutes(http::Router& router, serving::ModelRepository& models,
+                                TaskQueue& tasks, const DjlOptions& options,
+                                LoadMissing load_missing = nullptr);
 
 // For http::ServerOptions::make_error: what the server itself refuses, in the same shape.
 http::Response MakeDjlServerError(int status, const std::string& message);

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "api/djl/djl.h"
+#include "api/sagemaker/runtime.h"
 #include "base/parse/json.h"
 #include "http/server.h"
 #include "http/testing/test_client.h"
@@ -44,7 +45,7 @@ class DjlTest : public testing::Test {
     options.make_error = [](int status, const std::string& message, const http::Request*) {
       return MakeDjlServerError(status, message);
     };
-    RegisterDjlRoutes(router_, models_, tasks_, djl_);
+    RegisterRuntimeRoutes(router_, models_, RegisterDjlRoutes(router_, models_, tasks_, djl_));
     auto server = http::Server::Start(options, {{.port = 0, .router = std::move(router_)}});
     ASSERT_TRUE(server.ok()) << server.status().message();
     server_ = std::move(server).value();

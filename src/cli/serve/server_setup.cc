@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "api/djl/djl.h"
+#include "api/sagemaker/runtime_errors.h"
 #include "api/task_queue.h"
 #include "base/checked_math.h"
 #include "base/file.h"
@@ -142,8 +143,10 @@ Result<http::ServerOptions> MakeServerOptions(const settings::ServerSettings& se
         "management_api_key or management_api_key_file, or everybody may register models");
   }
   if (settings.access_log) options.on_answered = LogAccess;
-  options.make_error = [](int status, const std::string& message, const http::Request*) {
-    return api::MakeDjlServerError(status, message);
+  options.make_error = [](int status, const std::string& message, const http::Request* request) {
+    return request != nullptr && api::IsRuntimePath(request->path)
+               ? api::MakeRuntimeServerError(status, message)
+               : api::MakeDjlServerError(status, message);
   };
   return options;
 }

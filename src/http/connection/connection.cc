@@ -163,12 +163,13 @@ void Connection::CheckBodyRate() {
 void Connection::Refuse(int status, const std::string& message) {
   BeginTrace();
   accepted_coding_ = ContentCoding::kIdentity;
+  Response response = server_->MakeError(
+      status, message, parser_.request().path.empty() ? nullptr : &parser_.request());
   // The request's memory is free from here on, not only when the client has read the answer.
   parser_.Reset();
   std::string().swap(input_);
   close_after_ = true;
   head_request_ = false;
-  Response response = server_->MakeError(status, message, nullptr);
   if (status == 401) response.head.headers.Add("WWW-Authenticate", "Bearer");
   QueueResponse(std::move(response));
 }
