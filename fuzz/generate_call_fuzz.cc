@@ -44,7 +44,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (old.ok()) CheckCall(*old);
     DRAY_CHECK(old.ok() || !old.status().message().empty());
   }
-  const auto plain = dray::api::MakeDjlTextCall(std::string(text));
+  const auto plain = dray::api::MakeDjlTextCall(std::string(text), AnswerShape::kTokens);
   DRAY_CHECK(plain.ok() == !text.empty());
   if (plain.ok()) CheckCall(*plain);
   return 0;

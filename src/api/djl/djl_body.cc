@@ -20,6 +20,18 @@ Result<Json> ParseBody(std::string_view json) {
                                  body.status().message()));
 }
 
+std::optional<std::string_view> FindFields(Json::Object& body,
+                                           std::initializer_list<BodyField> fields) {
+  for (auto& [member, value] : body) {
+    const std::string_view name = member;
+    const auto* const field = std::find_if(fields.begin(), fields.end(),
+                                           [name](const BodyField& f) { return f.name == name; });
+    if (field == fields.end()) return name;
+    *field->value = value.is_null() ? nullptr : &value;
+  }
+  return std::nullopt;
+}
+
 Status ReadInputs(std::string_view field, Json& inputs, GenerateCall& call) {
   if (std::string* text = inputs.AsString()) {
     call.inputs.push_back(std::move(*text));

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstddef>
+#include <initializer_list>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -24,6 +26,15 @@ inline constexpr size_t kMaxJsonValues = 8192;
 Status InvalidBody(std::string message);
 
 Result<Json> ParseBody(std::string_view json);
+// A member that a body may have, and where to put a pointer to it: null if it is absent or null.
+struct BodyField {
+  std::string_view name;
+  Json** value;
+};
+// Finds the fields among the members of a body, in one pass; of equal names the last counts. Returns the name of the
+// first member that is none of them, or nothing.
+std::optional<std::string_view> FindFields(Json::Object& body,
+                                           std::initializer_list<BodyField> fields);
 // A string, or a list of 1 to kMaxInputs strings, none of them empty. `field` names them in errors.
 Status ReadInputs(std::string_view field, Json& inputs, GenerateCall& call);
 // Null: the request does not say.

@@ -14,34 +14,13 @@
 namespace dray::api {
 namespace {
 
-// The body's fields, each null if it is absent.
-struct Fields {
-  Json* inputs = nullptr;
-  Json* parameters = nullptr;
-  Json* stream = nullptr;
-};
-
-// One pass; of equal names the last counts.
-Result<Fields> FindFields(Json::Object& body) {
-  Fields fields;
-  for (auto& [name, value] : body) {
-    Json* const present = value.is_null() ? nullptr : &value;
-    if (name == "inputs") {
-      fields.inputs = present;
-    } else if (name == "parameters") {
-      fields.parameters = present;
-    } else if (name == "stream") {
-      fields.stream = present;
-    } else if (name == "messages" || name == "prompt") {
-      return InvalidBody(fmt::format(
-          "field \"{}\" is of an API that is not in this build yet; send \"inputs\"", name));
-    } else {
-      return InvalidBody(
-          fmt::format("field \"{}\" is not known; the fields are inputs, parameters, stream",
-                      name.substr(0, 100)));
-    }
+Status UnknownField(std::string_view name) {
+  if (name == "messages" || name == "prompt") {
+    return InvalidBody(fmt::format(
+        "field \"{}\" is of an API that is not in this build yet; send \"inputs\"", name));
   }
-  return fields;
+  return InvalidBody(fmt::format(
+      "field \"{}\" is not known; the fields are inputs, parameters, stream", name.substr(0, 100)));
 }
 
 // Whether to sample, as DJLServing decides it: "do_sample" if it is given, else whether there
@@ -63,26 +42,33 @@ Result<GenerateCall> MakeDjlCall(Json body, settings::AnswerShape shape) {
         fmt::format("the request's body must be a JSON object with the field \"inputs\", not {}",
                     body.KindName()));
   }
-  DRAY_ASSIGN_OR_RETURN(const Fields fields, FindFields(*object));
-  if (fields.inputs == nullptr) {
+  Json* inputs = nullptr;
+  Json* parameters = nullptr;
+  Json* stream = nullptr;
+  if (const auto unknown = FindFields(
+          *object, {{"inputs", &inputs}, {"parameters", &parameters}, {"stream", &stream}})) {
+    return UnknownField(*unknown);
+  }
+  if (inputs == nullptr) {
     return InvalidBody("the request has no \"inputs\"; send {\"inputs\": \"some text\"}");
   }
   PartialCall partial;
-  DRAY_RETURN_IF_ERROR(ReadInputs("inputs", *fields.inputs, partial.call));
-  DRAY_RETURN_IF_ERROR(ReadStream(fields.stream, partial.call));
-  DRAY_RETURN_IF_ERROR(ReadParameterField(DjlParameters(), fields.parameters, partial));
+  DRAY_RETURN_IF_ERROR(ReadInputs("inputs", *inputs, partial.call));
+  DRAY_RETURN_IF_ERROR(ReadStream(stream, partial.call));
+  DRAY_RETURN_IF_ERROR(ReadParameterField(DjlParameters(), parameters, partial));
   DecideSampling(shape, partial);
   DRAY_RETURN_IF_ERROR(DecideCounts(partial));
   return std::move(partial.call);
 }
 
-Result<GenerateCall> MakeDjlTextCall(std::string text) {
+Result<GenerateCall> MakeDjlTextCall(std::string text, settings::AnswerShape shape) {
   if (text.empty()) return InvalidBody("the request has no text");
-  GenerateCall call;
-  call.shape = InputShape::kList;
-  call.inputs.push_back(std::move(text));
-  call.request.params.num_logprobs = 0;
-  return call;
+  PartialCall partial;
+  partial.call.shape = InputShape::kList;
+  partial.call.inputs.push_back(std::move(text));
+  DecideSampling(shape, partial);
+  DRAY_RETURN_IF_ERROR(DecideCounts(partial));
+  return std::move(partial.call);
 }
 
 Result<GenerateCall> CallReader::ReadJson(std::string_view json) const {
@@ -97,7 +83,7 @@ Result<GenerateCall> CallReader::ReadBody(Json body) const {
 
 Result<GenerateCall> CallReader::ReadText(std::string text) const {
   return settings::IsOfTransformers(shape_) ? MakeTransformersTextCall(std::move(text), delivery_)
-                                            : MakeDjlTextCall(std::move(text));
+                                            : MakeDjlTextCall(std::move(text), shape_);
 }
 
 }  // namespace dray::api

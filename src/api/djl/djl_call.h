@@ -15,8 +15,8 @@ namespace dray::api {
 // The body {"inputs": ..., "parameters": {...}, "stream": ...} to a model that answers in `shape`,
 // which is none of transformers' (transformers_call.h). kInvalidArgument names the field.
 Result<GenerateCall> MakeDjlCall(Json body, settings::AnswerShape shape);
-// A body of plain text: one input, in a list of its own, with default parameters.
-Result<GenerateCall> MakeDjlTextCall(std::string text);
+// A body of plain text to such a model: one input, in a list of its own, with default parameters.
+Result<GenerateCall> MakeDjlTextCall(std::string text, settings::AnswerShape shape);
 
 // Reads the bodies of a model's requests, in the shape that the model speaks.
 class CallReader {

@@ -163,11 +163,14 @@ TEST(DjlCallTest, RefusesWithTheFieldsName) {
 }
 
 TEST(DjlCallTest, PlainTextIsAListOfOne) {
-  const auto call = MakeDjlTextCall("hello");
+  const auto call = MakeDjlTextCall("hello", settings::AnswerShape::kTokens);
   ASSERT_TRUE(call.ok());
   EXPECT_EQ(call->shape, InputShape::kList);
   EXPECT_EQ(call->request.params.num_logprobs, 0);
-  EXPECT_FALSE(MakeDjlTextCall("").ok());
+  EXPECT_FALSE(call->request.params.do_sample);
+  EXPECT_FALSE(MakeDjlTextCall("", settings::AnswerShape::kTokens).ok());
+  // The asynchronous handlers sample unless they are told not to.
+  EXPECT_TRUE(MakeDjlTextCall("hello", settings::AnswerShape::kAsync)->request.params.do_sample);
 }
 
 // A request with a member of `name` that many times.

@@ -84,8 +84,15 @@ TEST_F(DjlStreamTest, TheTextsOfAStreamAreItsText) {
 TEST_F(DjlStreamTest, StreamsHaveOneSequence) {
   Start();
   EXPECT_EQ(Invoke(R"({"inputs": "a", "stream": true, "parameters": {"n": 2}})").status, 400);
-  EXPECT_EQ(Invoke(R"({"inputs": ["a", "b"], "stream": true})").status, 400);
-  EXPECT_EQ(Invoke(R"({"inputs": ["a"], "stream": true})").status, 200);
+  EXPECT_EQ(Invoke(R"({"inputs": ["a"], "stream": true})").Header("Content-Type"),
+            "application/jsonlines");
+  // As DJLServing's handler of batches, which does not stream.
+  const TestResponse several = Invoke(R"({"inputs": ["a", "b"], "stream": true})");
+  EXPECT_EQ(several.Header("Content-Type"), "application/json");
+  EXPECT_EQ(several.body, R"([{"generated_text":"a"},{"generated_text":"b"}])");
+  EXPECT_EQ(
+      Invoke(R"({"inputs": ["a", "b"], "parameters": {"output_formatter": "jsonlines"}})").status,
+      400);
 }
 
 TEST_F(DjlStreamTest, AnErrorBeforeTheFirstTokenHasAStatus) {

@@ -188,9 +188,17 @@ class Predictor {
     return wants_text ? OutputFormat::kPlainText : OutputFormat::kJson;
   }
 
+  // Whether the answer is a stream, if its format leaves that open. As in DJLServing, several inputs whose
+  // tokens have no place in the lines of a stream are answered whole, whatever the request says.
+  bool WantsStream(const GenerateCall& call) const {
+    if (options_.answer_shape == AnswerShape::kPieces) return true;
+    if (!call.stream.value_or(options_.stream_by_default)) return false;
+    return call.inputs.size() == 1 ||
+           StreamsSeveralInputs(options_.answer_shape, OutputFormat::kJsonLines);
+  }
+
   void Start(GenerateCall call) {
-    const bool always_streams = options_.answer_shape == AnswerShape::kPieces;
-    const bool wants_stream = call.stream.value_or(options_.stream_by_default) || always_streams;
+    const bool wants_stream = WantsStream(call);
     const OutputFormat format =
         FormatOf(call, wants_stream ? Delivery::kStreamed : Delivery::kWhole);
     const Delivery delivery = settings::IsStreamed(format).value_or(wants_stream)
@@ -202,7 +210,8 @@ class Predictor {
       return SendDjlError(responder_,
                           {400, "BadRequestException",
                            "a streamed answer has one sequence: send one input, and neither \"n\" "
-                           "nor \"best_of\" above 1, or set \"stream\" to false"});
+                           "nor \"best_of\" above 1, or have it answered whole (\"stream\": false, "
+                           "\"output_formatter\": \"json\")"});
     }
     Reply::Start({.responder = responder_,
                   .call = std::move(call),

@@ -20,9 +20,9 @@ Result<SessionTable::Session> SessionTable::Create(Clock::time_point now,
                                                    std::chrono::seconds lifetime) {
   const std::lock_guard lock(mutex_);
   while (!by_expiry_.empty() && by_expiry_.begin()->first <= now) {
-    Remove(expiry_by_id_.find(by_expiry_.begin()->second));
+    Remove(by_id_.find(*by_expiry_.begin()->second));
   }
-  if (expiry_by_id_.size() >= kMaxSessions) {
+  if (by_id_.size() >= kMaxSessions) {
     return Status(
         StatusCode::kResourceExhausted,
         fmt::format("there are {} sessions, as many as there may be; close some, or lower "
@@ -30,30 +30,30 @@ Result<SessionTable::Session> SessionTable::Create(Clock::time_point now,
                     kMaxSessions));
   }
   Session session{.id = http::RandomUuid(), .expires = now + lifetime};
-  expiry_by_id_.emplace(session.id, session.expires);
-  by_expiry_.emplace(session.expires, session.id);
+  const auto entry = by_id_.emplace(session.id, session.expires).first;
+  by_expiry_.emplace(session.expires, &entry->first);
   return session;
 }
 
 Status SessionTable::Find(std::string_view id, Clock::time_point now) {
   const std::lock_guard lock(mutex_);
-  const auto found = expiry_by_id_.find(id);
-  if (found == expiry_by_id_.end()) return NotFound(id);
+  const auto found = by_id_.find(id);
+  if (found == by_id_.end()) return NotFound(id);
   if (found->second <= now) Remove(found);
   return OkStatus();
 }
 
 Status SessionTable::Close(std::string_view id) {
   const std::lock_guard lock(mutex_);
-  const auto found = expiry_by_id_.find(id);
-  if (found == expiry_by_id_.end()) return NotFound(id);
+  const auto found = by_id_.find(id);
+  if (found == by_id_.end()) return NotFound(id);
   Remove(found);
   return OkStatus();
 }
 
-void SessionTable::Remove(Entry entry) {
-  by_expiry_.erase({entry->second, entry->first});
-  expiry_by_id_.erase(entry);
+void SessionTable::Remove(ById::iterator entry) {
+  by_expiry_.erase({entry->second, &entry->first});
+  by_id_.erase(entry);
 }
 
 std::string FormatUtc(SessionTable::Clock::time_point time) {

@@ -27,24 +27,15 @@ struct Fields {
   Json* parameters = nullptr;
 };
 
-// One pass; of equal names the last counts.
-Result<Fields> FindFields(Json::Object& body) {
+Result<Fields> ReadFields(Json::Object& body) {
   Fields fields;
-  for (auto& [name, value] : body) {
-    Json* const present = value.is_null() ? nullptr : &value;
-    if (name == "inputs") {
-      fields.inputs = present;
-    } else if (name == "text") {
-      fields.text = present;
-    } else if (name == "seq_length") {
-      fields.seq_length = present;
-    } else if (name == "parameters") {
-      fields.parameters = present;
-    } else {
-      return InvalidBody(fmt::format(
-          "field \"{}\" is not known; the fields are inputs and parameters, or text and seq_length",
-          name.substr(0, 100)));
-    }
+  if (const auto unknown = FindFields(body, {{"inputs", &fields.inputs},
+                                             {"text", &fields.text},
+                                             {"seq_length", &fields.seq_length},
+                                             {"parameters", &fields.parameters}})) {
+    return InvalidBody(fmt::format(
+        "field \"{}\" is not known; the fields are inputs and parameters, or text and seq_length",
+        unknown->substr(0, 100)));
   }
   if ((fields.inputs == nullptr) == (fields.text == nullptr)) {
     return InvalidBody(
@@ -109,7 +100,7 @@ Result<GenerateCall> MakeTransformersCall(Json body, Delivery delivery) {
     DRAY_RETURN_IF_ERROR(ReadInputs("inputs", body, partial.call));
     return Decide(std::move(partial));
   }
-  DRAY_ASSIGN_OR_RETURN(const Fields fields, FindFields(*object));
+  DRAY_ASSIGN_OR_RETURN(const Fields fields, ReadFields(*object));
   if (fields.text != nullptr) return ParseTexts(fields);
   DRAY_RETURN_IF_ERROR(ReadInputs("inputs", *fields.inputs, partial.call));
   // Whatever came, a list goes back; that of a lone text has one entry.

@@ -3,6 +3,7 @@
 #include "api/djl/djl_errors.h"
 #include "api/djl/djl_parameters.h"
 #include "api/djl/writers/handler_writer.h"
+#include "api/djl/writers/token_json.h"
 #include "api/djl/writers/writers.h"
 
 namespace dray::api {
@@ -13,17 +14,7 @@ std::string_view VllmFinishName(const SequenceResult& sequence) {
   return *sequence.finish == sampling::FinishReason::kLength ? "length" : "stop";
 }
 
-Json TokenJson(const serving::TextToken& token) {
-  return Json::MakeObject({{"id", static_cast<int64_t>(token.id)},
-                           {"text", token.text},
-                           {"logprob", token.logprob ? Json(*token.logprob) : Json()}});
-}
-
-Json TokensJson(const std::vector<serving::TextToken>& tokens) {
-  Json array = Json::MakeArray();
-  for (const serving::TextToken& token : tokens) array.Append(TokenJson(token));
-  return array;
-}
+constexpr TokenNames kNames{.logprob = "logprob", .special = ""};
 
 Json SeedJson(const InputResult& result) {
   return result.seed ? Json(static_cast<int64_t>(*result.seed)) : Json();
@@ -58,7 +49,8 @@ class AsyncWriter final : public HandlerWriter {
     std::string lines;
     for (size_t i = 0; i < tokens.event.tokens.size(); ++i) {
       const bool last = tokens.event.finish && i + 1 == tokens.event.tokens.size();
-      Json line = Json::MakeObject({{"index", 0}, {"token", TokenJson(tokens.event.tokens[i])}});
+      Json line =
+          Json::MakeObject({{"index", 0}, {"token", TokenJson(tokens.event.tokens[i], kNames)}});
       line.Set(
           "generated_text",
           last ? Json(AnswerText(tokens.result, tokens.result.sequences.front(), call)) : Json());
@@ -85,8 +77,8 @@ class AsyncWriter final : public HandlerWriter {
     answer.Set("details", Json::MakeObject({{"finish_reason", VllmFinishName(best)},
                                             {"generated_tokens", best.num_tokens},
                                             {"seed", SeedJson(result)},
-                                            {"prefill", TokensJson(result.prompt)},
-                                            {"tokens", TokensJson(best.tokens)}}));
+                                            {"prefill", TokensJson(result.prompt, kNames)},
+                                            {"tokens", TokensJson(best.tokens, kNames)}}));
     return answer;
   }
 

@@ -8,6 +8,7 @@
 
 #include "api/djl/djl_errors.h"
 #include "api/djl/writers/handler_writer.h"
+#include "api/djl/writers/token_json.h"
 #include "api/djl/writers/writers.h"
 
 namespace dray::api {
@@ -35,7 +36,7 @@ class TokenWriter final : public HandlerWriter {
     std::string lines;
     for (size_t i = 0; i < tokens.event.tokens.size(); ++i) {
       const bool last = tokens.event.finish && i + 1 == tokens.event.tokens.size();
-      Json line = Json::MakeObject({{"token", TokenJson(tokens.event.tokens[i])}});
+      Json line = Json::MakeObject({{"token", TokenJson(tokens.event.tokens[i], names_)}});
       if (last) AddEnd(line, tokens.result, call);
       lines += FrameLine(line.Dump());
     }
@@ -48,8 +49,8 @@ class TokenWriter final : public HandlerWriter {
     const DjlError error = MakeDjlError(reason);
     const Json token = Json::MakeObject({{"id", -1},
                                          {"text", ""},
-                                         {names_.logprob, -1},
-                                         {names_.special, true},
+                                         {std::string(names_.logprob), -1},
+                                         {std::string(names_.special), true},
                                          {"error_msg", error.message}});
     const SequenceResult& sequence = result.sequences.front();
     Json details = Json::MakeObject();
@@ -74,37 +75,14 @@ class TokenWriter final : public HandlerWriter {
   }
 
  private:
-  // What the two schemas call a token's members.
-  struct Names {
-    const char* logprob;
-    const char* special;
-  };
-  static constexpr Names kDjl{"log_prob", "special_token"};
-  static constexpr Names kTgi{"logprob", "special"};
+  static constexpr TokenNames kDjl{.logprob = "log_prob", .special = "special_token"};
+  static constexpr TokenNames kTgi{.logprob = "logprob", .special = "special"};
 
   enum class ListTokens { kYes, kNo };
 
   // TGI's schema has details unless the request does not want them.
   bool ShowsDetails(const GenerateCall& call) const {
     return call.details.value_or(options().tgi_compat);
-  }
-
-  Json TokenJson(int32_t id, std::string_view text, std::optional<float> logprob) const {
-    return Json::MakeObject({{"id", static_cast<int64_t>(id)},
-                             {"text", text},
-                             {names_.logprob, logprob ? Json(*logprob) : Json()}});
-  }
-
-  Json TokenJson(const TextToken& token) const {
-    Json json = TokenJson(token.id, token.text, token.logprob);
-    if (token.special) json.Set(names_.special, true);
-    return json;
-  }
-
-  Json TokensJson(const std::vector<TextToken>& tokens) const {
-    Json array = Json::MakeArray();
-    for (const TextToken& token : tokens) array.Append(TokenJson(token));
-    return array;
   }
 
   Json TopTokensJson(const std::vector<TextToken>& tokens, int64_t top_n_tokens) const {
@@ -114,7 +92,7 @@ class TokenWriter final : public HandlerWriter {
       const size_t count = std::min(token.tops.size(), static_cast<size_t>(top_n_tokens));
       for (size_t i = 0; i < count; ++i) {
         const auto& [top, text] = token.tops[i];
-        tops.Append(TokenJson(top.id, text, top.logprob));
+        tops.Append(TokenJson(top.id, text, top.logprob, names_));
       }
       array.Append(std::move(tops));
     }
@@ -126,8 +104,8 @@ class TokenWriter final : public HandlerWriter {
     details.Set("finish_reason", FinishName(sequence));
     details.Set("generated_tokens", sequence.num_tokens);
     if (details.Find("inputs") == nullptr) details.Set("inputs", result.input);
-    if (list_tokens == ListTokens::kYes) details.Set("tokens", TokensJson(sequence.tokens));
-    if (call.decoder_input_details) details.Set("prefill", TokensJson(result.prompt));
+    if (list_tokens == ListTokens::kYes) details.Set("tokens", TokensJson(sequence.tokens, names_));
+    if (call.decoder_input_details) details.Set("prefill", TokensJson(result.prompt, names_));
     if (call.top_n_tokens > 0) {
       details.Set("top_tokens", TopTokensJson(sequence.tokens, call.top_n_tokens));
     }
@@ -167,7 +145,7 @@ class TokenWriter final : public HandlerWriter {
     line.Set("details", std::move(details));
   }
 
-  const Names names_;
+  const TokenNames names_;
 };
 
 }  // namespace
