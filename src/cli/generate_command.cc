@@ -86,8 +86,11 @@ std::string DescribeGuesses(const serving::ServedModel& model) {
 Status Generate(const GenerateOptions& options, std::ostream& out, std::ostream& err) {
   DRAY_ASSIGN_OR_RETURN(ResolvedModel resolved, ResolveModel(options.model));
   DRAY_ASSIGN_OR_RETURN(const auto model, OpenWithProgress(resolved));
-  // The demo model's files have been read; nothing of them stays behind, however this ends.
-  resolved.demo.reset();
+  // The demo model's files have been read; nothing of them stays behind, however this ends. Ranks in
+  // processes that are started again read them again.
+  if (resolved.settings.model.rank_transport == engine::RankTransport::kThreads) {
+    resolved.demo.reset();
+  }
   auto sink = std::make_shared<TerminalSink>(out);
   const auto generation = model->Submit(options.request, sink);
   if (!generation.ok()) return generation.status();

@@ -18,6 +18,7 @@
 #include "cli/serve/shutdown.h"
 #include "cli/serve_command.h"
 #include "cli/tokenize_command.h"
+#include "engine/runner/processes/rank_process.h"
 #include "settings/foreign/key_page.h"
 
 namespace dray::cli {
@@ -112,6 +113,7 @@ void AddCommands(CommandLine& line, Arguments& arguments) {
       line.AddCommand("calibrate",
                       "Measure a model's activations on a text, for --quantize smoothquant"),
       arguments.calibrate);
+  line.AddCommand("rank", "Be one rank of a model; dray starts it itself (docs/ranks.md)");
   line.AddCommand("keys", "Print what is done with every configuration key of other servers");
 }
 
@@ -176,6 +178,10 @@ int Main(int argc, char** argv) {
     arguments.bench.version = DRAY_VERSION;
     arguments.bench.command_line = TypedLine(argc, argv);
     return RunBench(arguments.bench, std::cout, std::cerr);
+  }
+  if (command == "rank") {
+    SetLogLevel(LogLevel::kWarning);
+    return engine::RunRankProcess();
   }
   if (command == "keys") {
     std::cout << settings::KeyPage();

@@ -180,8 +180,9 @@ int Drain(http::Server& server, serving::ModelRepository& repository, int64_t ti
 }
 
 // Waits for the models of the start. Ends the process if one cannot be loaded, or if a signal comes.
-void WaitForStartUp(const StartUp& start_up, ShutdownWait& wait, std::optional<DemoModel>& demo,
+void WaitForStartUp(const StartUp& start_up, ShutdownWait& wait, ResolvedModel& resolved,
                     std::ostream& err) {
+  std::optional<DemoModel>& demo = resolved.demo;
   while (true) {
     const auto done = start_up.Done();
     if (done.ok() && *done) break;
@@ -192,8 +193,8 @@ void WaitForStartUp(const StartUp& start_up, ShutdownWait& wait, std::optional<D
     demo.reset();
     std::_Exit(0);
   }
-  // The demo model's files have been read.
-  demo.reset();
+  // The demo model's files have been read. Ranks in processes that are started again read them again.
+  if (resolved.settings.model.rank_transport == engine::RankTransport::kThreads) demo.reset();
 }
 
 serving::ModelManager::Options MakeManagerOptions(const ResolvedModel& resolved) {
@@ -258,7 +259,7 @@ Result<int> Serve(const ModelArguments& arguments, std::ostream& out, std::ostre
     LogInfo(fmt::format("listening on {}; /ping answers 503 until the models are loaded",
                         ToString(address)));
   }
-  WaitForStartUp(start_up, wait, resolved.demo, err);
+  WaitForStartUp(start_up, wait, resolved, err);
   PrintReady(ReadyNames(repository), addresses, out);
 
   std::optional<int> signal;

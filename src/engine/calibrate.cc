@@ -33,6 +33,8 @@ Result<std::unique_ptr<Calibrator>> Calibrator::Load(LoadModelOptions options) {
   if (!IsFloat(options.format)) options.format = options.table_format;
   options.table_format.reset();
   options.smoothing.reset();
+  // A recorder sees the matrices of this process only. At the same degrees the figures are the same.
+  options.ranks.transport = RankTransport::kThreads;
   DRAY_ASSIGN_OR_RETURN(auto model, LoadModel(options));
   std::unique_ptr<Calibrator> calibrator(new Calibrator(std::move(model)));
   calibrator->Record();

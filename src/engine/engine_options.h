@@ -1,6 +1,7 @@
 // What an operator can set about an engine, with the defaults that fit a laptop.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -69,6 +70,19 @@ struct SmoothingOptions {
 // What computes the ranks of a model: [rank].
 using Backends = std::vector<std::shared_ptr<kernels::Backend>>;
 
+// Where the ranks of a model compute (docs/ranks.md): on threads of this process, or in processes
+// that this one starts on the same machine.
+enum class RankTransport { kThreads, kProcesses };
+
+struct RankOptions {
+  RankTransport transport = RankTransport::kThreads;
+  // Of ranks in other processes: how long a rank may be silent, or keep another rank waiting, before
+  // it is lost.
+  std::chrono::milliseconds timeout{60'000};
+  // The program whose command `rank` is a rank; empty: this process's own.
+  std::filesystem::path program = {};
+};
+
 struct LoadModelOptions {
   std::filesystem::path model_dir = {};
   // How weights are stored and computed; absent: as the checkpoint holds them.
@@ -86,6 +100,10 @@ struct LoadModelOptions {
   int64_t tensor_parallel_degree = 1;
   // How many stages divide the layers, each with as many ranks. kMaxDegree: one.
   int64_t pipeline_parallel_degree = 1;
+  RankOptions ranks = {};
+  // The only rank that is loaded, counted stage by stage, in a process that is one rank of the model.
+  // Absent: all of them.
+  std::optional<int64_t> only_rank = std::nullopt;
   // The backends of the ranks, as MakeBackends makes them. If a model has fewer query heads, it uses
   // the first ones. Empty: `tensor_parallel_degree` backends are made from `backend_options`.
   Backends backends = {};

@@ -51,6 +51,8 @@ struct ModelOptions {
   // What its weights have taken of the server's memory, for as long as it lives
   // (workers/memory_budget.h).
   std::shared_ptr<const void> memory = nullptr;
+  // Keeps temporary files that the model may read again (load/open_model.h); may be null.
+  std::shared_ptr<const void> files = nullptr;
 };
 
 class ServedModel {

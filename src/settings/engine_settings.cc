@@ -1,5 +1,7 @@
 #include "settings/engine_settings.h"
 
+#include <chrono>
+
 namespace dray::settings {
 namespace {
 
@@ -31,6 +33,8 @@ Result<engine::LoadModelOptions> MakeLoadModelOptions(const ModelSettings& setti
   cpu.oversubscribe = settings.oversubscribe;
   load.tensor_parallel_degree = settings.tensor_parallel_degree;
   load.pipeline_parallel_degree = settings.pipeline_parallel_degree;
+  load.ranks.transport = settings.rank_transport;
+  load.ranks.timeout = std::chrono::seconds(settings.rank_timeout_s);
   load.forbid_pickle = settings.forbid_pickle;
   load.load_format = settings.load_format;
   return load;

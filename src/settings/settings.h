@@ -102,6 +102,8 @@ struct ModelSettings {
   bool pin_threads = true;
   int64_t tensor_parallel_degree = 1;  // engine::LoadModelOptions::kMaxDegree: max
   int64_t pipeline_parallel_degree = 1;
+  engine::RankTransport rank_transport = engine::RankTransport::kThreads;
+  int64_t rank_timeout_s = 60;
   bool oversubscribe = false;
   int64_t max_model_len = 0;
   int64_t max_rolling_batch_size = 32;

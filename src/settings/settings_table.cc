@@ -30,6 +30,12 @@ Status SetLoadFormat(engine::LoadFormat& out, Text text) {
   return OkStatus();
 }
 
+Status SetRankTransport(engine::RankTransport& out, Text text) {
+  if (text != "threads" && text != "processes") return MustBe("it must be threads or processes");
+  out = text == "threads" ? engine::RankTransport::kThreads : engine::RankTransport::kProcesses;
+  return OkStatus();
+}
+
 Status SetFormatter(OutputFormat& out, Text text) {
   const auto format = ParseOutputFormat(text);
   if (!format) return MustBe(fmt::format("it must be one of {}", kOutputFormats));
@@ -155,6 +161,16 @@ constexpr Setting kSettings[] = {
      "one.",
      Scope::kModel, "option.pipeline_parallel_size", "",
      [](S& s, Text v) { return SetDegree(s.model.pipeline_parallel_degree, v); }},
+    {"option.rank_transport", "rank-transport", "KIND", "threads",
+     "Where the ranks compute: threads (of the server's process), or processes (one for each rank; "
+     "the server outlives them and starts them again).",
+     Scope::kModel, "", "",
+     [](S& s, Text v) { return SetRankTransport(s.model.rank_transport, v); }},
+    {"option.rank_timeout", "rank-timeout", "SECONDS", "60",
+     "With ranks in processes: how long a rank may give no sign of life, or keep another rank "
+     "waiting, before it is lost.",
+     Scope::kModel, "", "",
+     [](S& s, Text v) { return SetCount(s.model.rank_timeout_s, v, 1, 86400); }},
     {"option.oversubscribe", "oversubscribe", "BOOL", "false",
      "Let ranks share processors if they are more than there are processors.", Scope::kModel, "",
      "", [](S& s, Text v) { return SetBool(s.model.oversubscribe, v); }},

@@ -27,6 +27,20 @@ Status CheckDegrees(int64_t ranks_in_stage, int64_t num_stages, const model::Sta
   return OkStatus();
 }
 
+// For backends of one thread each, which stay where the system puts them: the processors are for the
+// processes of the ranks. If these have too few threads or processors, MakeBackends says so.
+kernels::BackendOptions FrontOptions(kernels::BackendOptions options, int64_t num_ranks) {
+  const auto one_each = [&](int threads) {
+    const auto all = static_cast<int>(num_ranks);
+    return threads == 0 ? all : std::min(threads, all);
+  };
+  kernels::CpuOptions& cpu = options.cpu;
+  cpu.num_threads = one_each(cpu.num_threads);
+  cpu.num_prompt_threads = one_each(cpu.num_prompt_threads);
+  cpu.pin_threads = false;
+  return options;
+}
+
 // Fills one rank. An error of the allocator must not leave the rank's thread.
 Status Fill(RankModel& rank, const model::LoadOptions& options, const MakeRankWeights& make) {
   try {
@@ -41,39 +55,47 @@ Status Fill(RankModel& rank, const model::LoadOptions& options, const MakeRankWe
 
 Result<RankBackends> BackendsOf(const LoadModelOptions& options, const model::ModelConfig& config) {
   const model::StackConfig& stack = config.stack;
+  RankBackends ranks;
   if (!options.backends.empty()) {
     const size_t count = std::min(options.backends.size(), static_cast<size_t>(stack.num_heads));
     const auto begin = options.backends.begin();
-    return RankBackends{.backends = {begin, begin + static_cast<std::ptrdiff_t>(count)}};
+    ranks.backends = {begin, begin + static_cast<std::ptrdiff_t>(count)};
+    ranks.ranks_in_stage = static_cast<int64_t>(count);
+    return ranks;
   }
   const auto or_natural = [&](int64_t degree, int64_t natural) {
     return degree == LoadModelOptions::kMaxDegree ? natural : degree;
   };
   const int64_t nodes = kernels::NumNaturalRanks(options.backend_options);
-  const int64_t ranks_in_stage =
+  ranks.ranks_in_stage =
       or_natural(options.tensor_parallel_degree, std::min(nodes, stack.num_heads));
-  const int64_t num_stages = or_natural(options.pipeline_parallel_degree, 1);
-  DRAY_RETURN_IF_ERROR(CheckDegrees(ranks_in_stage, num_stages, stack));
-  auto made =
-      kernels::MakeBackends(options.backend_options, static_cast<int>(ranks_in_stage * num_stages),
-                            num_stages == 1 ? GroupTurns::kTogether : GroupTurns::kNone);
+  ranks.num_stages = or_natural(options.pipeline_parallel_degree, 1);
+  DRAY_RETURN_IF_ERROR(CheckDegrees(ranks.ranks_in_stage, ranks.num_stages, stack));
+  const int64_t num_backends = options.only_rank ? 1 : ranks.ranks_in_stage * ranks.num_stages;
+  ranks.first_rank = options.only_rank.value_or(0);
+  const bool is_front = options.ranks.transport == RankTransport::kProcesses;
+  auto made = kernels::MakeBackends(
+      is_front ? FrontOptions(options.backend_options, num_backends) : options.backend_options,
+      static_cast<int>(num_backends),
+      ranks.num_stages == 1 ? GroupTurns::kTogether : GroupTurns::kNone);
   if (!made.ok()) {
-    return made.status().WithPrefix(num_stages == 1
+    return made.status().WithPrefix(ranks.num_stages == 1
                                         ? "tensor_parallel_degree"
                                         : "tensor_parallel_degree times pipeline_parallel_degree");
   }
-  RankBackends ranks;
-  ranks.num_stages = num_stages;
   for (auto& backend : *made) ranks.backends.push_back(std::move(backend));
   return ranks;
 }
 
 Status FillRanks(LoadedModel& model, const model::LoadOptions& options,
                  const MakeRankWeights& make) {
-  // One for each stage.
+  // [stage]. A process that is one rank waits for no other.
   std::vector<std::unique_ptr<std::barrier<>>> barriers;
   for (int64_t stage = 0; stage < model.num_stages; ++stage) {
-    barriers.push_back(std::make_unique<std::barrier<>>(model.ranks_in_stage()));
+    const auto of_stage =
+        std::count_if(model.ranks.begin(), model.ranks.end(),
+                      [&](const RankModel& rank) { return rank.stage.index == stage; });
+    barriers.push_back(std::make_unique<std::barrier<>>(of_stage));
   }
   std::vector<Status> statuses(model.ranks.size());
   const auto fill = [&](size_t idx) {

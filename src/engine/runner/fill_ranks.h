@@ -17,14 +17,17 @@ namespace dray::engine {
 
 // What computes the ranks of a model.
 struct RankBackends {
-  std::vector<std::shared_ptr<kernels::Backend>> backends;  // stage by stage
+  // Stage by stage. With LoadModelOptions::only_rank, that rank's alone.
+  std::vector<std::shared_ptr<kernels::Backend>> backends;
+  int64_t ranks_in_stage = 1;
   int64_t num_stages = 1;
+  int64_t first_rank = 0;  // the rank of the first backend
 };
 
 // The backends of the model's ranks: options.backends, at most one for each query head, or new ones.
 // kInvalidArgument, naming the degrees that would do, if there are to be more ranks in a stage than
 // the model has query heads, more stages than it has layers, or more ranks than the machine has room
-// for.
+// for. If the ranks are other processes, the backends have one thread each, for the front's own work.
 Result<RankBackends> BackendsOf(const LoadModelOptions& options, const model::ModelConfig& config);
 
 // Makes the weights of one rank.

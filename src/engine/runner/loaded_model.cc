@@ -9,6 +9,7 @@
 
 #include "checkpoint/checkpoint.h"
 #include "engine/runner/fill_ranks.h"
+#include "engine/runner/processes/rank_launcher.h"
 #include "model/config/local_stack.h"
 #include "model/describe/model_files.h"
 #include "model/weights/dummy_weights.h"
@@ -50,10 +51,11 @@ std::unique_ptr<LoadedModel> WithoutWeights(model::ModelDescription description,
   model->description = std::move(description);
   const model::StackConfig& stack = model->description.config.stack;
   model->num_stages = ranks.num_stages;
-  const int64_t world = static_cast<int64_t>(ranks.backends.size()) / ranks.num_stages;
+  const int64_t world = ranks.ranks_in_stage;
   for (auto& backend : ranks.backends) {
-    const parallel::Rank rank = {model->num_ranks() % world, world};
-    const parallel::Stage stage = {model->num_ranks() / world, ranks.num_stages};
+    const int64_t number = ranks.first_rank + model->num_ranks();
+    const parallel::Rank rank = {number % world, world};
+    const parallel::Stage stage = {number / world, ranks.num_stages};
     const model::StackConfig local = model::LocalStack(stack, rank, stage);
     model->ranks.push_back({.backend = std::move(backend),
                             .rank = rank,
@@ -87,6 +89,9 @@ Result<std::unique_ptr<LoadedModel>> LoadFiles(const LoadModelOptions& options,
   }
   // The plan points to rows of `description`, so the model gets a copy.
   auto model = WithoutWeights(description, std::move(ranks), load_options);
+  model->checkpoint_format = std::string(checkpoint.format());
+  model->checkpoint_bytes = checkpoint.total_bytes();
+  if (options.ranks.transport == RankTransport::kProcesses) return model;
   DRAY_RETURN_IF_ERROR(
       // The names of a structured binding are not captured by themselves.
       FillRanks(*model, load_options,
@@ -94,8 +99,6 @@ Result<std::unique_ptr<LoadedModel>> LoadFiles(const LoadModelOptions& options,
                                                               const model::LoadOptions& of_rank) {
                   return model::LoadWeights(from, plan, files, *rank.backend, of_rank);
                 }));
-  model->checkpoint_format = std::string(checkpoint.format());
-  model->checkpoint_bytes = checkpoint.total_bytes();
   return model;
 }
 
@@ -125,12 +128,28 @@ Result<std::unique_ptr<LoadedModel>> MakeDummy(const LoadModelOptions& options) 
       .table_format = options.table_format,
       .progress = options.progress};
   auto model = WithoutWeights(std::move(description), std::move(ranks), load_options);
+  model->checkpoint_format = "dummy";
+  if (options.ranks.transport == RankTransport::kProcesses) return model;
   DRAY_RETURN_IF_ERROR(
       FillRanks(*model, load_options, [&](RankModel& rank, const model::LoadOptions& of_rank) {
         return model::MakeDummyWeights(model->description, *rank.backend, of_rank, kDummySeed);
       }));
-  model->checkpoint_format = "dummy";
   return model;
+}
+
+// Starts the processes of the model's ranks, which load their weights.
+Status StartRanks(const LoadModelOptions& options, LoadedModel& model) {
+  LoadModelOptions of_ranks = options;
+  of_ranks.tensor_parallel_degree = model.ranks_in_stage();
+  of_ranks.pipeline_parallel_degree = model.num_stages;
+  of_ranks.backends.clear();
+  model.launcher = std::make_shared<RankLauncher>(std::move(of_ranks));
+  DRAY_RETURN_IF_ERROR(model.launcher->Start());
+  for (int64_t rank = 0; rank < model.num_ranks(); ++rank) {
+    const LoadedMessage& loaded = model.launcher->processes()->loaded(rank);
+    model.ranks[static_cast<size_t>(rank)].remote = {loaded.weight_bytes, loaded.backend};
+  }
+  return OkStatus();
 }
 
 }  // namespace
@@ -143,7 +162,7 @@ Backends LoadedModel::backends() const {
 
 size_t LoadedModel::weight_bytes() const {
   size_t total = 0;
-  for (const RankModel& rank : ranks) total += rank.weights.size_bytes();
+  for (const RankModel& rank : ranks) total += rank.weight_bytes();
   return total;
 }
 
@@ -154,7 +173,9 @@ int64_t LoadedModel::BlockBytes(const model::KvCacheSpec& spec) const {
 }
 
 std::string LoadedModel::DescribeBackends() const {
-  std::string first = ranks.front().backend->Describe();
+  const RankModel& rank = ranks.front();
+  std::string first =
+      rank.remote ? "a process on " + rank.remote->backend : rank.backend->Describe();
   if (num_ranks() == 1) return first;
   if (num_stages == 1) return fmt::format("{} ranks of {}", num_ranks(), first);
   return fmt::format("{} stages of {} rank{} of {}", num_stages, ranks_in_stage(),
@@ -166,6 +187,9 @@ Result<std::unique_ptr<LoadedModel>> LoadModel(const LoadModelOptions& options) 
   auto model =
       options.load_format == LoadFormat::kDummy ? MakeDummy(options) : LoadFromCheckpoint(options);
   if (!model.ok()) return model;
+  if (options.ranks.transport == RankTransport::kProcesses) {
+    DRAY_RETURN_IF_ERROR(StartRanks(options, **model));
+  }
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
   (*model)->load_seconds = elapsed.count();
   return model;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,14 @@
 
 namespace dray::engine {
 
+class RankLauncher;
+
+// What a rank in another process has told of itself.
+struct RemoteRank {
+  size_t weight_bytes = 0;
+  std::string backend;  // Backend::Describe
+};
+
 // What one rank has of a model (docs/ranks.md). A model that is not divided has one rank with all
 // of it.
 struct RankModel {
@@ -25,13 +34,19 @@ struct RankModel {
   parallel::Rank rank;  // in its stage
   parallel::Stage stage;
   model::StackConfig stack;  // the rank's part of the model's stack
-  model::Weights weights;
+  model::Weights weights;    // none if the rank is another process
+  std::optional<RemoteRank> remote = std::nullopt;
+
+  size_t weight_bytes() const { return remote ? remote->weight_bytes : weights.size_bytes(); }
 };
 
 struct LoadedModel {
   model::ModelDescription description;
-  // Stage by stage, each with as many ranks as the others; at least one.
+  // Stage by stage, each with as many ranks as the others; at least one. If the ranks are other
+  // processes, the backends are for the front's own work.
   std::vector<RankModel> ranks;
+  // Starts the processes of the ranks. Null: the ranks are threads of this process.
+  std::shared_ptr<RankLauncher> launcher;
   int64_t num_stages = 1;
   // How the weights of the layers, and of the tables around them, are stored.
   kernels::WeightForm format;
@@ -56,6 +71,9 @@ struct LoadedModel {
 // Reads config.json and the weight files of the directory, or a GGUF model. Each rank reads its part
 // straight from the files, all ranks at the same time. kInvalidArgument, naming the degrees that
 // would do, if there are more ranks than the model has query heads or than the machine has room for.
+//
+// With RankTransport::kProcesses, the ranks are processes that load their parts; the model has no
+// weights here. With options.only_rank, the model has that rank alone.
 Result<std::unique_ptr<LoadedModel>> LoadModel(const LoadModelOptions& options);
 
 }  // namespace dray::engine

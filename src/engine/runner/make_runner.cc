@@ -5,6 +5,7 @@
 #include "engine/runner/group_runner.h"
 #include "engine/runner/local_runner.h"
 #include "engine/runner/pipeline_runner.h"
+#include "engine/runner/processes/process_runner.h"
 
 namespace dray::engine {
 
@@ -14,6 +15,7 @@ Result<std::unique_ptr<ModelRunner>> MakeRunner(LoadedModel& model, const Runner
 
 RunnerMaker MakeRunnerOn(Backends backends) {
   return [backends = std::move(backends)](LoadedModel& model, const RunnerSpec& spec) {
+    if (model.launcher != nullptr) return MakeProcessRunner(model, spec);
     if (model.num_stages > 1) return MakePipelineRunner(model, backends, spec);
     return model.num_ranks() == 1 ? MakeLocalRunner(model, backends.front(), spec)
                                   : MakeGroupRunner(model, backends, spec);

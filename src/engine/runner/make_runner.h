@@ -10,11 +10,11 @@
 namespace dray::engine {
 
 // MakeLocalRunner for a model of one rank, MakeGroupRunner for one of several ranks,
-// MakePipelineRunner for one of several stages. The model must
-// outlive the runner.
+// MakePipelineRunner for one of several stages, MakeProcessRunner if the ranks are processes. The
+// model must outlive the runner.
 Result<std::unique_ptr<ModelRunner>> MakeRunner(LoadedModel& model, const RunnerSpec& spec);
 // Makes such runners on other backends than those of the model's ranks, for weights that several
-// runners share. There is a backend for each rank, and only one runner uses them.
+// runners share, unless the ranks are processes. There is a backend for each rank, and only one runner uses them.
 RunnerMaker MakeRunnerOn(Backends backends);
 
 }  // namespace dray::engine

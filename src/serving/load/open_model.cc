@@ -35,7 +35,7 @@ void LogModel(const engine::LoadedModel& model, const std::string& name) {
   if (model.num_ranks() == 1) return;
   std::vector<std::string> sizes;
   for (const engine::RankModel& rank : model.ranks) {
-    sizes.push_back(HumanBytes(rank.weights.size_bytes()));
+    sizes.push_back(HumanBytes(rank.weight_bytes()));
   }
   LogInfo(fmt::format(
       "{}: tensor parallel degree {}, pipeline parallel degree {}, weights of the ranks: {}", name,
@@ -43,14 +43,15 @@ void LogModel(const engine::LoadedModel& model, const std::string& name) {
 }
 
 // The draft model is computed by the ranks of `model`, or, if these form a pipeline and are at
-// different steps, by one rank of its own; how its weights are kept is a setting of its own.
+// different steps, or are other processes, by one rank of its own; how its weights are kept is a setting of its own.
 Result<std::unique_ptr<engine::LoadedModel>> LoadDraft(engine::LoadModelOptions load,
                                                        const ModelSettings& settings,
                                                        const ModelFiles& files,
                                                        const engine::LoadedModel& model) {
   load.model_dir = files.draft;
   load.tensor_parallel_degree = load.pipeline_parallel_degree = 1;
-  if (model.num_stages == 1) load.backends = model.backends();
+  load.ranks.transport = engine::RankTransport::kThreads;
+  if (model.num_stages == 1 && model.launcher == nullptr) load.backends = model.backends();
   load.format = settings.speculation.draft_dtype;
   load.table_format.reset();
   load.smoothing.reset();
@@ -167,6 +168,9 @@ Result<std::shared_ptr<ServedModel>> OpenModel(const ModelSettings& settings,
                                                OpenModelOptions open_options) {
   ModelOptions options = MakeModelOptions(settings, files);
   options.version = open_options.version;
+  if (settings.rank_transport != engine::RankTransport::kThreads) {
+    options.files = std::move(open_options.files);
+  }
   if (settings.engine == settings::EngineKind::kEcho) {
     return OpenEchoModel(settings, std::move(options));
   }

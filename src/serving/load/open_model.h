@@ -22,6 +22,9 @@ struct OpenModelOptions {
   LoadProgress progress = nullptr;
   // Of which the model takes its memory; null: there is no other model.
   MemoryBudget* budget = nullptr;
+  // Keeps temporary files of the model. The model holds it if it may read its files again later, as
+  // one does whose ranks are processes.
+  std::shared_ptr<const void> files = nullptr;
 };
 
 // Loads weights and tokenizer, and the draft model if the settings name one, and starts the engine.

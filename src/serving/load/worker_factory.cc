@@ -63,6 +63,13 @@ Result<WorkerParts> WorkerFactory::Make(int64_t max_workers) {
                     "maxWorkers to 1, or speculative_method to ngram",
                     setup_.name));
   }
+  if (setup_.model->launcher != nullptr) {
+    return Status(
+        StatusCode::kUnsupported,
+        fmt::format("the ranks of model \"{}\" are processes, which serve one worker; set "
+                    "maxWorkers to 1, or rank_transport to threads",
+                    setup_.name));
+  }
   if (const int64_t context = max_context_tokens_) options.max_context_tokens = context;
   DRAY_ASSIGN_OR_RETURN(auto memory, TakeMemory(options));
   const engine::LoadedModel& model = *setup_.model;

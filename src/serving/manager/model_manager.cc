@@ -139,17 +139,19 @@ Result<std::shared_ptr<ServedModel>> ModelManager::OpenContained(const Registrat
 
 Result<std::shared_ptr<ServedModel>> ModelManager::Open(const Registration& registration,
                                                         LoadProgress progress) {
-  ModelSource source;
+  const auto source = std::make_shared<ModelSource>();
   if (!registration.resolved) {
-    DRAY_ASSIGN_OR_RETURN(source, ModelSource::Open(registration.url, options_.unpack_dir));
+    DRAY_ASSIGN_OR_RETURN(*source, ModelSource::Open(registration.url, options_.unpack_dir));
   }
   DRAY_ASSIGN_OR_RETURN(ResolvedFiles resolved, registration.resolved
                                                     ? Result<ResolvedFiles>(*registration.resolved)
-                                                    : Resolve(registration, source.path()));
+                                                    : Resolve(registration, source->path()));
   resolved.settings.model.model_name = registration.name;
-  return OpenModel(
-      resolved.settings.model, resolved.files,
-      {.version = registration.version, .progress = std::move(progress), .budget = &budget_});
+  return OpenModel(resolved.settings.model, resolved.files,
+                   {.version = registration.version,
+                    .progress = std::move(progress),
+                    .budget = &budget_,
+                    .files = source});
 }
 
 std::shared_ptr<Registration> ModelManager::RegistrationOf(const std::string& name,

@@ -1,0 +1,45 @@
+// What the front and the processes of ranks send to each other: any bytes are refused, or read within
+// their bounds. A step that is taken encodes to the same bytes.
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include "base/check.h"
+#include "engine/runner/processes/rank_messages.h"
+#include "engine/runner/processes/step_codec.h"
+#include "fuzz/touch.h"
+
+namespace {
+
+using namespace dray::engine;
+
+const StepBounds kBounds = {.spec = {.cache = {.num_blocks = 8, .block_size = 16},
+                                     .step = {.max_batch_tokens = 64,
+                                              .max_sequences = 2,
+                                              .max_logit_rows = 3,
+                                              .max_table_entries = 8}},
+                            .vocab_size = 100,
+                            .max_positions = 64};
+
+void ReadStep(std::span<const std::byte> bytes) {
+  RunnerStep step;
+  if (!DecodeStep(bytes, kBounds, step).ok()) return;
+  std::vector<std::byte> encoded;
+  EncodeStep(step, encoded);
+  DRAY_CHECK(std::equal(encoded.begin(), encoded.end(), bytes.begin(), bytes.end()));
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  const auto bytes = dray::fuzz::AsBytes(data, size);
+  ReadStep(bytes);
+  static_cast<void>(DecodePiece(bytes, 0, 2, kBounds));
+  static_cast<void>(KindOf(bytes));
+  static_cast<void>(DecodeLoad(bytes));
+  static_cast<void>(DecodeRun(bytes));
+  static_cast<void>(DecodeProgress(bytes));
+  static_cast<void>(DecodeLoaded(bytes));
+  static_cast<void>(DecodeFailed(bytes));
+  return 0;
+}

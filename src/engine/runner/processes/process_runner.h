@@ -1,0 +1,20 @@
+// The runner of a model whose ranks are processes that this one has started.
+#pragma once
+
+#include <memory>
+
+#include "base/status.h"
+#include "engine/runner/loaded_model.h"
+#include "engine/runner/model_runner.h"
+
+namespace dray::engine {
+
+// The model has a launcher (LoadedModel::launcher). Takes its processes, or starts new ones, which
+// load the model again. Steps allocate no memory.
+//
+// The runner takes as many steps as the model has stages. A failure ends the runner and all its
+// processes; the error names the rank that was lost and how.
+Result<std::unique_ptr<ModelRunner>> MakeProcessRunner(const LoadedModel& model,
+                                                       const RunnerSpec& spec);
+
+}  // namespace dray::engine

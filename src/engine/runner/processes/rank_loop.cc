@@ -1,0 +1,101 @@
+#include "engine/runner/processes/rank_loop.h"
+
+#include <algorithm>
+#include <cstring>
+#include <span>
+#include <vector>
+
+#include "base/check.h"
+
+namespace dray::engine {
+namespace {
+
+constexpr size_t kHeaderFloats = sizeof(PieceHeader) / sizeof(float);
+
+class RankLoop {
+ public:
+  explicit RankLoop(const RankDuties& duties)
+      : duties_(duties),
+        bounds_(duties_.bounds),
+        order_(static_cast<size_t>(MaxStepBytes(bounds_.spec))),
+        rows_at_once_(static_cast<size_t>(bounds_.spec.step.max_logit_rows)),
+        vocab_size_(static_cast<size_t>(bounds_.vocab_size)) {
+    step_.Reserve(bounds_.spec);
+    if (duties_.results != nullptr) piece_.resize(kHeaderFloats + rows_at_once_ * vocab_size_);
+  }
+
+  Status Run() {
+    for (;;) {
+      DRAY_ASSIGN_OR_RETURN(const int64_t size, duties_.orders->Receive(order_));
+      if (size == 0) return OkStatus();
+      DRAY_RETURN_IF_ERROR(
+          DecodeStep(std::span(order_).first(static_cast<size_t>(size)), bounds_, step_));
+      DRAY_RETURN_IF_ERROR(RunStep());
+    }
+  }
+
+ private:
+  Status RunStep() {
+    RankWorker& worker = *duties_.worker;
+    const RankConnections& connections = *duties_.connections;
+    const auto num_tokens = static_cast<int64_t>(step_.batch.ids.size());
+    const auto stream = std::as_writable_bytes(worker.Stream(num_tokens));
+    worker.Begin(step_);
+    if (connections.from_before != nullptr && num_tokens > 0) {
+      DRAY_ASSIGN_OR_RETURN(const int64_t bytes, connections.from_before->Receive(stream));
+      if (bytes != static_cast<int64_t>(stream.size())) {
+        return {StatusCode::kCorrupt, "the stage before sent the stream of another step"};
+      }
+    }
+    DRAY_RETURN_IF_ERROR(worker.Compute({.step = &step_, .rows = {}, .is_first = true}, {}));
+    if (connections.to_next != nullptr && num_tokens > 0) {
+      DRAY_RETURN_IF_ERROR(connections.to_next->Send(stream));
+    }
+    if (!duties_.is_last_stage) return worker.End();
+    return RunPieces();
+  }
+
+  Status RunPieces() {
+    size_t num_done = 0;
+    for (bool is_last = false; !is_last;) {
+      const auto rows = std::span(step_.logit_rows).subspan(num_done);
+      const auto now = rows.first(std::min(rows.size(), rows_at_once_));
+      is_last = now.size() == rows.size();
+      const StepPart part = {.step = &step_, .rows = now, .is_last = is_last};
+      DRAY_RETURN_IF_ERROR(duties_.worker->Compute(part, LogitsOf(now.size())));
+      if (is_last) DRAY_RETURN_IF_ERROR(duties_.worker->End());
+      DRAY_RETURN_IF_ERROR(SendPiece({.first = static_cast<int64_t>(num_done),
+                                      .num_rows = static_cast<int32_t>(now.size()),
+                                      .is_last = is_last ? 1 : 0}));
+      num_done += now.size();
+    }
+    return OkStatus();
+  }
+
+  // Where the rank writes the logits of its next piece.
+  std::span<float> LogitsOf(size_t num_rows) {
+    if (duties_.results == nullptr) return {};
+    return std::span(piece_).subspan(kHeaderFloats, num_rows * vocab_size_);
+  }
+
+  Status SendPiece(const PieceHeader& header) {
+    if (duties_.results == nullptr) return OkStatus();
+    std::memcpy(piece_.data(), &header, sizeof(header));
+    const size_t num_floats = kHeaderFloats + static_cast<size_t>(header.num_rows) * vocab_size_;
+    return duties_.results->Send(std::as_bytes(std::span(piece_).first(num_floats)));
+  }
+
+  const RankDuties& duties_;
+  const StepBounds& bounds_;
+  std::vector<std::byte> order_;
+  RunnerStep step_;
+  size_t rows_at_once_;
+  size_t vocab_size_;
+  std::vector<float> piece_;  // a PieceHeader, and behind it the logits
+};
+
+}  // namespace
+
+Status RunRankLoop(const RankDuties& duties) { return RankLoop(duties).Run(); }
+
+}  // namespace dray::engine

@@ -1,0 +1,103 @@
+#include "engine/runner/processes/rank_messages.h"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <string>
+
+namespace dray::engine {
+namespace {
+
+using Bytes = std::vector<std::byte>;
+
+LoadModelOptions ModelOptions() {
+  LoadModelOptions options;
+  options.model_dir = "/models/\xff un\"usual";
+  options.format =
+      kernels::WeightForm(kernels::WeightFormat::kI4, 64, kernels::ZeroPoint::kPerGroup);
+  options.smoothing = SmoothingOptions{.calibration_file = "c.json", .alpha = 0.3};
+  options.quantized_by = "awq";
+  options.tensor_parallel_degree = 3;
+  options.pipeline_parallel_degree = 2;
+  options.ranks.timeout = std::chrono::milliseconds(1234);
+  options.only_rank = 5;
+  options.backend_options.cpu = {.num_threads = 7, .pin_threads = false, .isa = "portable"};
+  options.forbid_pickle = true;
+  options.load_format = LoadFormat::kDummy;
+  return options;
+}
+
+TEST(RankMessagesTest, AModelComesBackAsItWas) {
+  const Bytes message = EncodeLoad(ModelOptions());
+  EXPECT_EQ(KindOf(message).value(), RankMessageKind::kLoad);
+  const auto decoded = DecodeLoad(message);
+  ASSERT_TRUE(decoded.ok()) << decoded.status().ToString();
+  EXPECT_EQ(EncodeLoad(*decoded), message);
+  EXPECT_EQ(decoded->model_dir, ModelOptions().model_dir);
+  EXPECT_EQ(decoded->format, ModelOptions().format);
+  EXPECT_FALSE(decoded->table_format.has_value());
+  EXPECT_EQ(decoded->smoothing->alpha, 0.3);
+  EXPECT_EQ(decoded->only_rank, 5);
+  EXPECT_EQ(decoded->backend_options.cpu.isa, "portable");
+}
+
+TEST(RankMessagesTest, SizesComeBackAsTheyWere) {
+  RunMessage run = {.spec = {.cache = {.num_blocks = 9, .block_size = 16, .dtype = DType::kI8},
+                             .step = {.max_batch_tokens = 5, .max_logit_rows = 2}},
+                    .has_before = true};
+  const Bytes message = EncodeRun(run);
+  const auto decoded = DecodeRun(message);
+  ASSERT_TRUE(decoded.ok()) << decoded.status().ToString();
+  EXPECT_EQ(EncodeRun(*decoded), message);
+  EXPECT_EQ(decoded->spec.cache.dtype, DType::kI8);
+  EXPECT_TRUE(decoded->has_before);
+  EXPECT_FALSE(decoded->has_next);
+}
+
+TEST(RankMessagesTest, ReportsComeBackAsTheyWere) {
+  const Status failed = DecodeFailed(EncodeFailed({StatusCode::kNotFound, "no such file"}));
+  EXPECT_EQ(failed.ToString(), "not found: no such file");
+  EXPECT_EQ(DecodeLoaded(EncodeLoaded({12, "cpu"}))->backend, "cpu");
+  EXPECT_EQ(DecodeProgress(EncodeProgress({3, 4}))->total_bytes, 4U);
+  EXPECT_EQ(KindOf(EncodeKind(RankMessageKind::kReady)).value(), RankMessageKind::kReady);
+}
+
+// Each message, cut at every byte, with more bytes, and with every byte changed, is refused or is
+// another valid message.
+TEST(RankMessagesTest, DamagedMessagesAreRefused) {
+  const std::vector<std::pair<Bytes, std::function<Status(const Bytes&)>>> cases = {
+      {EncodeLoad(ModelOptions()), [](const Bytes& m) { return DecodeLoad(m).status(); }},
+      {EncodeRun({}), [](const Bytes& m) { return DecodeRun(m).status(); }},
+      {EncodeProgress({1, 2}), [](const Bytes& m) { return DecodeProgress(m).status(); }},
+      {EncodeLoaded({1, "cpu"}), [](const Bytes& m) { return DecodeLoaded(m).status(); }}};
+  for (const auto& [message, decode] : cases) {
+    EXPECT_TRUE(decode(message).ok());
+    for (size_t size = 0; size < message.size(); ++size) {
+      EXPECT_FALSE(
+          decode({message.begin(), message.begin() + static_cast<std::ptrdiff_t>(size)}).ok());
+    }
+    Bytes longer = message;
+    longer.push_back(std::byte{0});
+    EXPECT_FALSE(decode(longer).ok());
+    for (size_t i = 0; i < message.size(); ++i) {
+      Bytes wrong = message;
+      wrong[i] = std::byte{0xff};
+      static_cast<void>(decode(wrong));
+    }
+  }
+  EXPECT_FALSE(KindOf({}).ok());
+  EXPECT_FALSE(KindOf(Bytes{std::byte{99}}).ok());
+}
+
+TEST(RankMessagesTest, ValuesAreChecked) {
+  LoadModelOptions options = ModelOptions();
+  options.only_rank = 6;
+  EXPECT_EQ(DecodeLoad(EncodeLoad(options)).status().code(), StatusCode::kCorrupt);
+  RunMessage run;
+  run.spec.cache.num_blocks = -1;
+  EXPECT_EQ(DecodeRun(EncodeRun(run)).status().code(), StatusCode::kCorrupt);
+  EXPECT_EQ(DecodeFailed(EncodeFailed(OkStatus())).code(), StatusCode::kCorrupt);
+}
+
+}  // namespace
+}  // namespace dray::engine

@@ -1,0 +1,245 @@
+#include "engine/runner/processes/rank_processes.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <string>
+#include <utility>
+
+#include "base/check.h"
+
+namespace dray::engine {
+namespace {
+
+using std::chrono::milliseconds;
+
+// How long a process may take to end after its socket has closed, or another rank has failed, before
+// that counts as a failure of its own.
+constexpr milliseconds kEndTime(200);
+// How long the front waits for the thread's explanation of an error.
+constexpr milliseconds kExplainTime(2000);
+// What launchers of ranks name by default. dray opens no port for its ranks.
+constexpr const char* kMasterPort = "29500";
+
+Status Unavailable(std::string text) { return {StatusCode::kUnavailable, std::move(text)}; }
+
+// The variables by which programs find out which rank they are, as under DJLServing.
+std::vector<std::string> RankVariables(size_t rank, size_t world) {
+  std::vector<std::string> variables = {
+      fmt::format("RANK={}", rank), fmt::format("LOCAL_RANK={}", rank),
+      fmt::format("WORLD_SIZE={}", world), fmt::format("LOCAL_WORLD_SIZE={}", world)};
+  if (std::getenv("MASTER_ADDR") == nullptr) variables.emplace_back("MASTER_ADDR=127.0.0.1");
+  if (std::getenv("MASTER_PORT") == nullptr) {
+    variables.push_back(fmt::format("MASTER_PORT={}", kMasterPort));
+  }
+  return variables;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<RankProcesses>> RankProcesses::Start(const LoadModelOptions& options) {
+  DRAY_CHECK(options.tensor_parallel_degree >= 1 && options.pipeline_parallel_degree >= 1);
+  std::unique_ptr<RankProcesses> processes(new RankProcesses(options));
+  if (processes->wake_.value() < 0) {
+    return Status(
+        StatusCode::kResourceExhausted,
+        "cannot make an event to watch the ranks' processes; raise the process's limit of "
+        "open files (ulimit -n)");
+  }
+  processes->thread_ = std::thread([watched = processes.get()] { watched->Watch(); });
+  DRAY_RETURN_IF_ERROR(processes->AwaitPhase(Phase::kLoaded));
+  return processes;
+}
+
+RankProcesses::RankProcesses(const LoadModelOptions& options)
+    : options_(options),
+      ranks_(
+          static_cast<size_t>(options.tensor_parallel_degree * options.pipeline_parallel_degree)),
+      wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+
+RankProcesses::~RankProcesses() {
+  {
+    const std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
+  Wake();
+  if (thread_.joinable()) thread_.join();
+}
+
+Status RankProcesses::SendRun(int64_t rank, const RunMessage& run,
+                              std::span<const int> descriptors) {
+  const RankProcess& process = ranks_[static_cast<size_t>(rank)];
+  const Status sent = process.socket->Send(EncodeRun(run), descriptors);
+  return sent.ok() ? sent : Explain(sent.WithPrefix(fmt::format("rank {}", rank)));
+}
+
+Status RankProcesses::AwaitReady() { return AwaitPhase(Phase::kReady); }
+
+void RankProcesses::OnFailure(std::function<void(const Status&)> abort) {
+  const std::lock_guard lock(mutex_);
+  if (failure_) abort(*failure_);
+  abort_ = std::move(abort);
+}
+
+Status RankProcesses::Explain(const Status& found) {
+  std::unique_lock lock(mutex_);
+  changed_.wait_for(lock, kExplainTime, [&] { return failure_.has_value(); });
+  if (!failure_) {
+    requested_failure_ = found;
+    Wake();
+    changed_.wait(lock, [&] { return failure_.has_value(); });
+  }
+  return *failure_;
+}
+
+Status RankProcesses::AwaitPhase(Phase phase) {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] { return failure_.has_value() || AllHave(phase); });
+  return failure_.value_or(OkStatus());
+}
+
+bool RankProcesses::AllHave(Phase phase) const {
+  return std::all_of(ranks_.begin(), ranks_.end(),
+                     [&](const RankProcess& rank) { return rank.phase >= phase; });
+}
+
+void RankProcesses::Wake() const {
+  const uint64_t one = 1;
+  [[maybe_unused]] const ssize_t written = ::write(wake_.value(), &one, sizeof(one));
+}
+
+void RankProcesses::Watch() {
+  Status status = StartAll();
+  while (status.ok()) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (stop_) break;
+      status = requested_failure_;
+    }
+    if (status.ok()) status = WatchOnce();
+  }
+  EndAll();
+  if (!status.ok()) Fail(status);
+}
+
+Status RankProcesses::StartAll() {
+  for (size_t rank = 0; rank < ranks_.size(); ++rank) {
+    const Status status = StartRank(rank);
+    if (!status.ok()) return status.WithPrefix(fmt::format("rank {}", rank));
+  }
+  return OkStatus();
+}
+
+Status RankProcesses::StartRank(size_t rank) {
+  DRAY_ASSIGN_OR_RETURN(auto ends, parallel::ControlSocket::MakePair());
+  parallel::ChildSpec spec;
+  spec.program = options_.ranks.program.empty() ? "/proc/self/exe" : options_.ranks.program;
+  spec.arguments = {"rank"};
+  spec.environment = RankVariables(rank, ranks_.size());
+  spec.descriptor = ends.second.descriptor();
+  DRAY_ASSIGN_OR_RETURN(auto process, parallel::ChildProcess::Start(spec));
+  RankProcess& started = ranks_[rank];
+  started.process = std::move(process);
+  started.socket = std::move(ends.first);
+  started.last_sign = Clock::now();
+  LoadModelOptions of_rank = options_;
+  of_rank.only_rank = static_cast<int64_t>(rank);
+  return started.socket->Send(EncodeLoad(of_rank));
+}
+
+Status RankProcesses::WatchOnce() {
+  std::vector<pollfd> waiting;
+  for (const RankProcess& rank : ranks_) {
+    waiting.push_back({.fd = rank.socket->descriptor(), .events = POLLIN, .revents = 0});
+  }
+  waiting.push_back({.fd = wake_.value(), .events = POLLIN, .revents = 0});
+  const auto period = std::clamp<int64_t>(options_.ranks.timeout.count() / 4, 1, 1000);
+  ::poll(waiting.data(), waiting.size(), static_cast<int>(period));
+  if (waiting.back().revents != 0) return OkStatus();
+  for (size_t rank = 0; rank < ranks_.size(); ++rank) {
+    if (waiting[rank].revents == 0) continue;
+    const Status status = TakeMessage(rank);
+    if (!status.ok()) return CauseOf(status, rank);
+  }
+  return CheckSigns();
+}
+
+Status RankProcesses::TakeMessage(size_t rank) {
+  const auto message = ranks_[rank].socket->Receive();
+  if (message.status().code() == StatusCode::kUnavailable) return EndOf(rank);
+  ranks_[rank].last_sign = Clock::now();
+  const Status status = message.ok() ? Handle(rank, message->bytes) : message.status();
+  return status.WithPrefix(fmt::format("rank {}", rank));
+}
+
+Status RankProcesses::Handle(size_t rank, std::span<const std::byte> message) {
+  DRAY_ASSIGN_OR_RETURN(const RankMessageKind kind, KindOf(message));
+  if (kind == RankMessageKind::kFailed) return DecodeFailed(message);
+  if (kind == RankMessageKind::kProgress) {
+    DRAY_ASSIGN_OR_RETURN(const auto progress, DecodeProgress(message));
+    if (rank == 0 && options_.progress) {
+      options_.progress(progress.done_bytes, progress.total_bytes);
+    }
+    return OkStatus();
+  }
+  const std::lock_guard lock(mutex_);
+  if (kind == RankMessageKind::kLoaded) {
+    DRAY_ASSIGN_OR_RETURN(ranks_[rank].loaded, DecodeLoaded(message));
+    ranks_[rank].phase = Phase::kLoaded;
+  }
+  if (kind == RankMessageKind::kReady) ranks_[rank].phase = Phase::kReady;
+  changed_.notify_all();
+  return OkStatus();
+}
+
+Status RankProcesses::CheckSigns() const {
+  const auto now = Clock::now();
+  for (size_t rank = 0; rank < ranks_.size(); ++rank) {
+    if (now - ranks_[rank].last_sign <= options_.ranks.timeout) continue;
+    return Unavailable(
+        fmt::format("rank {} {}: no sign of life within {} ms (rank_timeout)", rank,
+                    ranks_[rank].process->IsStopped() ? "is stopped by a signal" : "hangs",
+                    options_.ranks.timeout.count()));
+  }
+  return OkStatus();
+}
+
+Status RankProcesses::EndOf(size_t rank) {
+  const auto end = ranks_[rank].process->AwaitEnd(kEndTime);
+  return Unavailable(fmt::format("rank {} {}", rank, end.value_or("has left its group")));
+}
+
+// A rank whose peer has ended reports that, and perhaps sooner than the end of the peer is seen here.
+Status RankProcesses::CauseOf(const Status& failure, size_t rank) {
+  const auto deadline = Clock::now() + kEndTime;
+  do {
+    for (size_t other = 0; other < ranks_.size(); ++other) {
+      if (other == rank || !ranks_[other].socket->AwaitPeerEnd(0)) continue;
+      const auto end = ranks_[other].process->AwaitEnd(kEndTime);
+      if (end && end->find("signal") != std::string::npos) return EndOf(other);
+    }
+    std::this_thread::sleep_for(milliseconds(5));
+  } while (Clock::now() < deadline);
+  return failure;
+}
+
+void RankProcesses::EndAll() {
+  for (const RankProcess& rank : ranks_) {
+    if (rank.process) rank.process->Signal(SIGKILL);
+  }
+  for (RankProcess& rank : ranks_) rank.process.reset();
+}
+
+void RankProcesses::Fail(const Status& status) {
+  const std::lock_guard lock(mutex_);
+  failure_ = status;
+  if (abort_) abort_(status);
+  changed_.notify_all();
+}
+
+}  // namespace dray::engine

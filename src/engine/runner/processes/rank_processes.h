@@ -1,0 +1,104 @@
+// The processes of a model's ranks, as the process sees them that has started them: the front. They
+// end together. If one of them ends, reports an error, or gives no sign of life in time, all others
+// are ended.
+//
+// Threads: owns one, which starts the processes, since the system ends a child when the thread that
+// has started it ends, and watches them. The other functions belong to one thread.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <thread>
+#include <vector>
+
+#include "base/status.h"
+#include "engine/engine_options.h"
+#include "engine/runner/processes/rank_messages.h"
+#include "parallel/processes/child_process.h"
+#include "parallel/processes/control_socket.h"
+
+namespace dray::engine {
+
+class RankProcesses {
+ public:
+  // Starts a process for each rank of the model, and returns when all have loaded their weights. The
+  // degrees of `options` are at least 1. `options.progress` is called by another thread. The error
+  // of a rank names it.
+  static Result<std::unique_ptr<RankProcesses>> Start(const LoadModelOptions& options);
+  RankProcesses(const RankProcesses&) = delete;
+  RankProcesses& operator=(const RankProcesses&) = delete;
+  // Ends the processes.
+  ~RankProcesses();
+
+  int64_t num_ranks() const { return static_cast<int64_t>(ranks_.size()); }
+  // What the rank has told when it had its weights.
+  const LoadedMessage& loaded(int64_t rank) const {
+    return ranks_[static_cast<size_t>(rank)].loaded;
+  }
+
+  // Lets a rank make its cache and join its links; the message's memory files are `descriptors`.
+  Status SendRun(int64_t rank, const RunMessage& run, std::span<const int> descriptors);
+  // Waits until all ranks are ready for steps.
+  Status AwaitReady();
+  // `abort` is called with the reason when the processes have failed and are all ended. It is called
+  // at once if that has happened, else by another thread.
+  void OnFailure(std::function<void(const Status&)> abort);
+  // Why the processes have failed, after an error `found` where their results were awaited. If they
+  // have not failed, they do so now.
+  Status Explain(const Status& found);
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  enum class Phase { kStarting, kLoaded, kReady };
+
+  struct RankProcess {
+    std::optional<parallel::ChildProcess> process;
+    std::optional<parallel::ControlSocket> socket;
+    LoadedMessage loaded;
+    Phase phase = Phase::kStarting;
+    Clock::time_point last_sign;  // of life
+  };
+
+  explicit RankProcesses(const LoadModelOptions& options);
+  Status AwaitPhase(Phase phase);
+  bool AllHave(Phase phase) const;
+
+  // The thread.
+  void Watch();
+  Status StartAll();
+  Status StartRank(size_t rank);
+  // Waits for something that happens. An error ends the processes.
+  Status WatchOnce();
+  Status TakeMessage(size_t rank);
+  Status Handle(size_t rank, std::span<const std::byte> message);
+  Status CheckSigns() const;
+  // The error of a rank that has ended.
+  Status EndOf(size_t rank);
+  // `failure`, or the end of a process by which it was caused.
+  Status CauseOf(const Status& failure, size_t rank);
+  void EndAll();
+  void Fail(const Status& status);
+  void Wake() const;
+
+  const LoadModelOptions options_;
+  std::vector<RankProcess> ranks_;  // sockets and processes are made before others see them
+  parallel::Descriptor wake_;       // an eventfd that the thread waits for
+
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  // Guarded by mutex_, as the phases of the ranks are.
+  std::optional<Status> failure_;
+  Status requested_failure_;
+  std::function<void(const Status&)> abort_;
+  bool stop_ = false;
+  std::thread thread_;
+};
+
+}  // namespace dray::engine

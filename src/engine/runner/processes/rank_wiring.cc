@@ -1,0 +1,163 @@
+#include "engine/runner/processes/rank_wiring.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/machine/cpu_info.h"
+#include "engine/runner/processes/rank_launcher.h"
+#include "engine/runner/processes/step_codec.h"
+#include "parallel/shared_memory_group.h"
+
+namespace dray::engine {
+namespace {
+
+using parallel::LinkSpec;
+using parallel::SharedMemoryGroup;
+using parallel::SharedMemoryLink;
+
+// Pieces that wait for the front while the ranks compute the next ones.
+constexpr int64_t kResultDepth = 2;
+// A step of one rank may take so many times the limit of a wait between ranks.
+constexpr int64_t kStepTimeouts = 10;
+
+class Wiring {
+ public:
+  Wiring(const LoadedModel& model, const RunnerSpec& spec)
+      : model_(model), spec_(spec), options_(model.launcher->options()) {}
+
+  // Makes the memory files.
+  Status Make() {
+    DRAY_RETURN_IF_ERROR(MakeOrders());
+    DRAY_RETURN_IF_ERROR(MakeGroups());
+    DRAY_RETURN_IF_ERROR(MakeStageLinks());
+    return MakeResults();
+  }
+
+  // Gives each rank its files.
+  Status Send(RankProcesses& processes) const {
+    const int64_t in_stage = model_.ranks_in_stage();
+    for (int64_t rank = 0; rank < model_.num_ranks(); ++rank) {
+      const int64_t stage = rank / in_stage;
+      RunMessage run = {.spec = spec_};
+      std::vector<int> files = {orders_[static_cast<size_t>(rank)].descriptor()};
+      if (in_stage > 1) files.push_back(groups_[static_cast<size_t>(stage)].descriptor());
+      run.has_group = in_stage > 1;
+      run.has_before = stage > 0;
+      if (run.has_before) files.push_back(LinkFrom(rank - in_stage));
+      run.has_next = stage < model_.num_stages - 1;
+      if (run.has_next) files.push_back(LinkFrom(rank));
+      run.has_results = rank == (model_.num_stages - 1) * in_stage;
+      if (run.has_results) files.push_back(results_.front().descriptor());
+      DRAY_RETURN_IF_ERROR(processes.SendRun(rank, run, files));
+    }
+    return OkStatus();
+  }
+
+  Result<FrontLinks> JoinFront() const {
+    FrontLinks links;
+    for (const SharedMemoryLink& order : orders_) {
+      DRAY_ASSIGN_OR_RETURN(links.orders.emplace_back(),
+                            parallel::JoinAsSender(order.descriptor()));
+    }
+    DRAY_ASSIGN_OR_RETURN(links.results, parallel::JoinAsReceiver(results_.front().descriptor()));
+    return links;
+  }
+
+ private:
+  // Computing threads of all ranks, and the front's.
+  int64_t NumThreads() const {
+    const int wanted = options_.backend_options.cpu.num_threads;
+    return std::max<int64_t>(wanted > 0 ? wanted : UsableCpuCount(), model_.num_ranks()) + 1;
+  }
+
+  LinkSpec SpecOf(int64_t from, int64_t to, int64_t max_bytes) const {
+    LinkSpec link;
+    link.from = from;
+    link.to = to;
+    link.max_bytes = max_bytes;
+    link.send_timeout = options_.ranks.timeout;
+    link.threads = NumThreads();
+    return link;
+  }
+
+  Status MakeOrders() {
+    for (int64_t rank = 0; rank < model_.num_ranks(); ++rank) {
+      LinkSpec link = SpecOf(rank, rank, MaxStepBytes(spec_));
+      link.depth = model_.num_stages + 1;
+      link.send_timeout = PieceTimeout(options_);
+      DRAY_ASSIGN_OR_RETURN(auto order, SharedMemoryLink::Create(link));
+      orders_.push_back(std::move(order));
+    }
+    return OkStatus();
+  }
+
+  Status MakeGroups() {
+    const int64_t world = model_.ranks_in_stage();
+    if (world == 1) return OkStatus();
+    const model::ModelConfig& config = model_.description.config;
+    for (int64_t stage = 0; stage < model_.num_stages; ++stage) {
+      DRAY_ASSIGN_OR_RETURN(auto group,
+                            SharedMemoryGroup::Create(
+                                {.world = world,
+                                 .max_count = model::Decoder::MaxCount(config, spec_.step, world),
+                                 .threads_per_rank = (NumThreads() - 1) / model_.num_ranks()}));
+      groups_.push_back(std::move(group));
+    }
+    return OkStatus();
+  }
+
+  // As for threads (rank_links.cc): one message may wait in a link while both ranks compute.
+  Status MakeStageLinks() {
+    const int64_t bytes = spec_.step.max_batch_tokens * model_.description.config.stack.hidden *
+                          static_cast<int64_t>(sizeof(float));
+    const int64_t in_stage = model_.ranks_in_stage();
+    for (int64_t from = 0; from + in_stage < model_.num_ranks(); ++from) {
+      LinkSpec link = SpecOf(from, from + in_stage, bytes);
+      link.send_timeout = PieceTimeout(options_);
+      DRAY_ASSIGN_OR_RETURN(auto made, SharedMemoryLink::Create(link));
+      stage_links_.push_back(std::move(made));
+    }
+    return OkStatus();
+  }
+
+  // The front may take its time between two pieces; a front that has ended ends its ranks.
+  Status MakeResults() {
+    const int64_t from = (model_.num_stages - 1) * model_.ranks_in_stage();
+    LinkSpec link = SpecOf(from, from, MaxPieceBytes(spec_, model_.description.config.vocab_size));
+    link.depth = kResultDepth;
+    link.send_timeout = std::chrono::milliseconds(0);
+    link.receive_timeout = PieceTimeout(options_);
+    DRAY_ASSIGN_OR_RETURN(auto made, SharedMemoryLink::Create(link));
+    results_.push_back(std::move(made));
+    return OkStatus();
+  }
+
+  int LinkFrom(int64_t rank) const { return stage_links_[static_cast<size_t>(rank)].descriptor(); }
+
+  const LoadedModel& model_;
+  const RunnerSpec& spec_;
+  const LoadModelOptions& options_;
+  std::vector<SharedMemoryLink> orders_;   // [rank]
+  std::vector<SharedMemoryGroup> groups_;  // [stage]; none if a stage has one rank
+  std::vector<SharedMemoryLink>
+      stage_links_;                        // [rank]: to the rank of that number in the next stage
+  std::vector<SharedMemoryLink> results_;  // one
+};
+
+}  // namespace
+
+std::chrono::milliseconds PieceTimeout(const LoadModelOptions& options) {
+  return options.ranks.timeout * kStepTimeouts * options.pipeline_parallel_degree;
+}
+
+Result<FrontLinks> ConnectProcesses(const LoadedModel& model, const RunnerSpec& spec,
+                                    RankProcesses& processes) {
+  Wiring wiring(model, spec);
+  DRAY_RETURN_IF_ERROR(wiring.Make());
+  DRAY_ASSIGN_OR_RETURN(FrontLinks links, wiring.JoinFront());
+  DRAY_RETURN_IF_ERROR(wiring.Send(processes));
+  DRAY_RETURN_IF_ERROR(processes.AwaitReady());
+  return links;
+}
+
+}  // namespace dray::engine

@@ -1,0 +1,200 @@
+#include "engine/runner/processes/step_codec.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <string_view>
+
+#include "base/checked_math.h"
+#include "base/parse/byte_reader.h"
+#include "base/parse/byte_writer.h"
+
+namespace dray::engine {
+namespace {
+
+constexpr uint32_t kStepMark = 0x70657473;  // "step"
+constexpr int64_t kNumberBytes = 4;
+constexpr int64_t kSequenceNumbers = 4;  // of AttentionSequence
+constexpr int64_t kTokenArrays = 4;      // ids, positions, slots, known_tokens
+static_assert(sizeof(kernels::AttentionSequence) == kSequenceNumbers * kNumberBytes);
+static_assert(sizeof(PieceHeader) == 16);
+
+// How many entries the arrays of a step have.
+struct Counts {
+  uint32_t copies = 0;
+  uint32_t tokens = 0;
+  uint32_t sequences = 0;
+  uint32_t table_entries = 0;
+  uint32_t logit_rows = 0;
+};
+constexpr int64_t kHeaderBytes = 6 * kNumberBytes;
+
+template <typename T>
+void WriteArray(ByteWriter& writer, const std::vector<T>& values) {
+  writer.WriteBytes(std::as_bytes(std::span(values)));
+}
+
+template <typename T>
+Status ReadArray(ByteReader& reader, uint32_t count, std::vector<T>& values) {
+  DRAY_ASSIGN_OR_RETURN(const auto bytes, reader.ReadBytes(count * sizeof(T)));
+  values.resize(count);
+  if (count > 0) std::memcpy(values.data(), bytes.data(), bytes.size());
+  return OkStatus();
+}
+
+Status Corrupt(std::string what) {
+  return {StatusCode::kCorrupt,
+          fmt::format("{}: not what a process of this group sends; start all of them with one "
+                      "version of dray",
+                      what)};
+}
+
+// kCorrupt unless all values are in [0, limit).
+Status CheckRange(std::span<const int32_t> values, int64_t limit, std::string_view what) {
+  for (const int32_t value : values) {
+    if (value >= 0 && value < limit) continue;
+    return Corrupt(fmt::format("a step with {} {}: it must be 0 to {}", what, value, limit - 1));
+  }
+  return OkStatus();
+}
+
+Status CheckCount(uint32_t count, int64_t limit, std::string_view what) {
+  if (count <= limit) return OkStatus();
+  return Corrupt(fmt::format("a step with {} {}: at most {} are allowed", count, what, limit));
+}
+
+Result<Counts> ReadCounts(ByteReader& reader, const RunnerSpec& spec) {
+  Counts counts;
+  for (uint32_t* count : {&counts.copies, &counts.tokens, &counts.sequences, &counts.table_entries,
+                          &counts.logit_rows}) {
+    DRAY_ASSIGN_OR_RETURN(*count, reader.Read<uint32_t>());
+  }
+  DRAY_ASSIGN_OR_RETURN(const uint32_t mark, reader.Read<uint32_t>());
+  if (mark != kStepMark) return Corrupt(fmt::format("a step with the mark {:#x}", mark));
+  DRAY_RETURN_IF_ERROR(CheckCount(counts.copies, spec.cache.num_blocks, "block copies"));
+  DRAY_RETURN_IF_ERROR(CheckCount(counts.tokens, spec.step.max_batch_tokens, "tokens"));
+  DRAY_RETURN_IF_ERROR(CheckCount(counts.sequences, spec.step.max_sequences, "sequences"));
+  DRAY_RETURN_IF_ERROR(
+      CheckCount(counts.table_entries, spec.step.max_table_entries, "entries of block tables"));
+  DRAY_RETURN_IF_ERROR(CheckCount(counts.logit_rows, counts.tokens, "rows of logits"));
+  return counts;
+}
+
+// The sequences must have all rows, one sequence after the other, and a block for each position.
+Status CheckSequences(const model::RaggedBatch& batch, const StepBounds& bounds) {
+  const auto num_entries = static_cast<int64_t>(batch.block_tables.size());
+  int64_t next_row = 0;
+  for (const kernels::AttentionSequence& sequence : batch.sequences) {
+    if (sequence.first_row != next_row || sequence.num_rows < 1 ||
+        sequence.context_tokens < sequence.num_rows ||
+        sequence.context_tokens > bounds.max_positions) {
+      return Corrupt(
+          fmt::format("a step with a sequence of {} rows from row {} on, and of {} "
+                      "tokens",
+                      sequence.num_rows, sequence.first_row, sequence.context_tokens));
+    }
+    next_row += sequence.num_rows;
+    const int64_t blocks =
+        DivideRoundUp<int64_t>(sequence.context_tokens, bounds.spec.cache.block_size);
+    if (sequence.table_offset < 0 || sequence.table_offset + blocks > num_entries) {
+      return Corrupt(fmt::format("a step with a block table at {} to {} of {}",
+                                 sequence.table_offset, sequence.table_offset + blocks,
+                                 num_entries));
+    }
+  }
+  if (next_row != static_cast<int64_t>(batch.ids.size())) {
+    return Corrupt(
+        fmt::format("a step of {} tokens with sequences of {}", batch.ids.size(), next_row));
+  }
+  return OkStatus();
+}
+
+Status CheckStep(const RunnerStep& step, const StepBounds& bounds) {
+  const model::RaggedBatch& batch = step.batch;
+  const int64_t num_blocks = bounds.spec.cache.num_blocks;
+  DRAY_RETURN_IF_ERROR(CheckRange(step.copy_from, num_blocks, "block"));
+  DRAY_RETURN_IF_ERROR(CheckRange(step.copy_to, num_blocks, "block"));
+  DRAY_RETURN_IF_ERROR(CheckRange(batch.block_tables, num_blocks, "block"));
+  DRAY_RETURN_IF_ERROR(CheckRange(batch.ids, bounds.vocab_size, "token"));
+  DRAY_RETURN_IF_ERROR(CheckRange(batch.positions, bounds.max_positions, "position"));
+  DRAY_RETURN_IF_ERROR(
+      CheckRange(batch.slots, num_blocks * bounds.spec.cache.block_size, "cache slot"));
+  DRAY_RETURN_IF_ERROR(
+      CheckRange(batch.known_tokens, bounds.max_positions + 1, "number of known tokens"));
+  DRAY_RETURN_IF_ERROR(
+      CheckRange(step.logit_rows, static_cast<int64_t>(batch.ids.size()), "row of logits"));
+  return CheckSequences(batch, bounds);
+}
+
+}  // namespace
+
+int64_t MaxStepBytes(const RunnerSpec& spec) {
+  const int64_t numbers = 2 * spec.cache.num_blocks +
+                          (kTokenArrays + 1) * spec.step.max_batch_tokens +
+                          kSequenceNumbers * spec.step.max_sequences + spec.step.max_table_entries;
+  return kHeaderBytes + numbers * kNumberBytes;
+}
+
+void EncodeStep(const RunnerStep& step, std::vector<std::byte>& out) {
+  out.clear();
+  ByteWriter writer(out);
+  for (const size_t count :
+       {step.copy_from.size(), step.batch.ids.size(), step.batch.sequences.size(),
+        step.batch.block_tables.size(), step.logit_rows.size(), size_t{kStepMark}}) {
+    writer.Write(static_cast<uint32_t>(count));
+  }
+  for (const auto* values : {&step.copy_from, &step.copy_to, &step.batch.ids, &step.batch.positions,
+                             &step.batch.slots, &step.batch.known_tokens}) {
+    WriteArray(writer, *values);
+  }
+  WriteArray(writer, step.batch.sequences);
+  WriteArray(writer, step.batch.block_tables);
+  WriteArray(writer, step.logit_rows);
+}
+
+Status DecodeStep(std::span<const std::byte> bytes, const StepBounds& bounds, RunnerStep& step) {
+  ByteReader reader(bytes, "a step");
+  DRAY_ASSIGN_OR_RETURN(const Counts counts, ReadCounts(reader, bounds.spec));
+  model::RaggedBatch& batch = step.batch;
+  DRAY_RETURN_IF_ERROR(ReadArray(reader, counts.copies, step.copy_from));
+  DRAY_RETURN_IF_ERROR(ReadArray(reader, counts.copies, step.copy_to));
+  for (auto* values : {&batch.ids, &batch.positions, &batch.slots, &batch.known_tokens}) {
+    DRAY_RETURN_IF_ERROR(ReadArray(reader, counts.tokens, *values));
+  }
+  DRAY_RETURN_IF_ERROR(ReadArray(reader, counts.sequences, batch.sequences));
+  DRAY_RETURN_IF_ERROR(ReadArray(reader, counts.table_entries, batch.block_tables));
+  DRAY_RETURN_IF_ERROR(ReadArray(reader, counts.logit_rows, step.logit_rows));
+  if (reader.remaining() > 0) {
+    return Corrupt(fmt::format("a step with {} bytes behind its end", reader.remaining()));
+  }
+  return CheckStep(step, bounds);
+}
+
+int64_t MaxPieceBytes(const RunnerSpec& spec, int64_t vocab_size) {
+  return static_cast<int64_t>(sizeof(PieceHeader)) +
+         spec.step.max_logit_rows * vocab_size * static_cast<int64_t>(sizeof(float));
+}
+
+Result<PieceHeader> DecodePiece(std::span<const std::byte> bytes, int64_t expected_first,
+                                int64_t num_step_rows, const StepBounds& bounds) {
+  ByteReader reader(bytes, "a piece of logits");
+  PieceHeader header;
+  DRAY_ASSIGN_OR_RETURN(header.first, reader.Read<int64_t>());
+  DRAY_ASSIGN_OR_RETURN(header.num_rows, reader.Read<int32_t>());
+  DRAY_ASSIGN_OR_RETURN(header.is_last, reader.Read<int32_t>());
+  const int64_t left = num_step_rows - expected_first;
+  const int64_t rows = std::min(left, bounds.spec.step.max_logit_rows);
+  const auto size = static_cast<uint64_t>(rows * bounds.vocab_size) * sizeof(float);
+  if (header.first != expected_first || header.num_rows != rows ||
+      header.is_last != (rows == left ? 1 : 0) || reader.remaining() != size) {
+    return Corrupt(
+        fmt::format("a piece of {} rows from row {} on in {} bytes, where {} rows from "
+                    "row {} on were to come",
+                    header.num_rows, header.first, bytes.size(), rows, expected_first));
+  }
+  return header;
+}
+
+}  // namespace dray::engine

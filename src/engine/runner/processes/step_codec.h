@@ -1,0 +1,51 @@
+// Steps and their results as bytes, between the front and the ranks of a model in other processes.
+//
+// A step:    six counts (uint32_t): block copies, tokens, sequences, entries of block tables, rows
+//            of logits, and a mark that tells a step from other bytes; then the arrays of
+//            RunnerStep, 4 bytes a number.
+// A piece:   PieceHeader, then its logits [num_rows, vocab] as f32.
+//
+// What is decoded is checked in full: a step that passes makes no rank read or write outside of its
+// tables and its cache.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/status.h"
+#include "engine/runner/model_runner.h"
+
+namespace dray::engine {
+
+// What every number of a step is checked against.
+struct StepBounds {
+  RunnerSpec spec;
+  int64_t vocab_size = 0;
+  int64_t max_positions = 0;
+};
+
+// The size of the largest step in bytes.
+int64_t MaxStepBytes(const RunnerSpec& spec);
+// Replaces `out` by the step's bytes. Allocates nothing if `out` has room for MaxStepBytes.
+void EncodeStep(const RunnerStep& step, std::vector<std::byte>& out);
+// Replaces `step` by what the bytes say. kCorrupt, naming the value and its limit, if they are no
+// step within the bounds. Allocates nothing if the step has reserved memory.
+Status DecodeStep(std::span<const std::byte> bytes, const StepBounds& bounds, RunnerStep& step);
+
+// In front of a piece's logits (StepPiece).
+struct PieceHeader {
+  int64_t first = 0;
+  int32_t num_rows = 0;
+  int32_t is_last = 0;  // 0 or 1
+};
+
+// The size of the largest piece in bytes.
+int64_t MaxPieceBytes(const RunnerSpec& spec, int64_t vocab_size);
+// The header of a piece that has come as `bytes`. `expected_first` is the row that it must begin
+// with, of `num_step_rows` rows of the step. kCorrupt if it is no such piece.
+Result<PieceHeader> DecodePiece(std::span<const std::byte> bytes, int64_t expected_first,
+                                int64_t num_step_rows, const StepBounds& bounds);
+
+}  // namespace dray::engine

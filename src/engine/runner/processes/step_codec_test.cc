@@ -1,0 +1,155 @@
+#include "engine/runner/processes/step_codec.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <string>
+
+namespace dray::engine {
+namespace {
+
+constexpr int64_t kBlockSize = 16;
+
+StepBounds SmallBounds() {
+  return {.spec = {.cache = {.num_blocks = 8, .block_size = kBlockSize},
+                   .step = {.max_batch_tokens = 64,
+                            .max_sequences = 2,
+                            .max_logit_rows = 3,
+                            .max_table_entries = 8}},
+          .vocab_size = 100,
+          .max_positions = 64};
+}
+
+// Two sequences and a copy.
+RunnerStep SmallStep() {
+  static const std::vector<int32_t> kTokens = {5, 99, 0, 7, 8, 1, 2, 3, 4,
+                                               5, 6,  7, 8, 9, 1, 2, 3, 4};
+  static const std::vector<BlockId> kFirst = {BlockId(3), BlockId(1)};
+  static const std::vector<BlockId> kSecond = {BlockId(7)};
+  RunnerStep step;
+  step.AppendCopy(BlockId(2), BlockId(7));
+  step.AppendRows({.first_position = 0,
+                   .num_rows = 18,
+                   .num_prompt_tokens = 18,
+                   .known = kTokens,
+                   .block_table = kFirst},
+                  kBlockSize);
+  step.AppendRows({.first_position = 4,
+                   .num_rows = 1,
+                   .num_prompt_tokens = 3,
+                   .known = kTokens,
+                   .block_table = kSecond},
+                  kBlockSize);
+  step.logit_rows = {17, 18};
+  return step;
+}
+
+std::vector<std::byte> Encoded(const RunnerStep& step) {
+  std::vector<std::byte> bytes;
+  EncodeStep(step, bytes);
+  return bytes;
+}
+
+Status Decode(const std::vector<std::byte>& bytes) {
+  RunnerStep step;
+  return DecodeStep(bytes, SmallBounds(), step);
+}
+
+void ExpectRefused(const RunnerStep& step, const std::string& what) {
+  const Status status = Decode(Encoded(step));
+  EXPECT_EQ(status.code(), StatusCode::kCorrupt);
+  EXPECT_NE(status.message().find(what), std::string::npos) << status.message();
+}
+
+TEST(StepCodecTest, AStepComesBackAsItWas) {
+  const RunnerStep step = SmallStep();
+  const auto bytes = Encoded(step);
+  EXPECT_LE(static_cast<int64_t>(bytes.size()), MaxStepBytes(SmallBounds().spec));
+  RunnerStep decoded = step;  // what was there before is replaced
+  decoded.batch.ids.clear();
+  const Status status = DecodeStep(bytes, SmallBounds(), decoded);
+  ASSERT_TRUE(status.ok()) << status.ToString();
+  EXPECT_EQ(Encoded(decoded), bytes);
+  EXPECT_EQ(decoded.batch.ids, step.batch.ids);
+  EXPECT_EQ(decoded.batch.slots, step.batch.slots);
+  EXPECT_EQ(decoded.batch.known_tokens, step.batch.known_tokens);
+  EXPECT_EQ(decoded.logit_rows, step.logit_rows);
+  EXPECT_EQ(decoded.copy_to, step.copy_to);
+}
+
+TEST(StepCodecTest, AStepOfCopiesAloneComesBack) {
+  RunnerStep step;
+  step.AppendCopy(BlockId(0), BlockId(7));
+  EXPECT_TRUE(Decode(Encoded(step)).ok());
+}
+
+TEST(StepCodecTest, SteadyStepsAllocateNothing) {
+  std::vector<std::byte> bytes;
+  bytes.reserve(static_cast<size_t>(MaxStepBytes(SmallBounds().spec)));
+  const std::byte* const memory = bytes.data();
+  EncodeStep(SmallStep(), bytes);
+  EXPECT_EQ(bytes.data(), memory);
+}
+
+TEST(StepCodecTest, EveryNumberIsChecked) {
+  const auto change = [](auto body) {
+    RunnerStep step = SmallStep();
+    body(step);
+    return step;
+  };
+  ExpectRefused(change([](RunnerStep& s) { s.copy_to[0] = 8; }), "block 8: it must be 0 to 7");
+  ExpectRefused(change([](RunnerStep& s) { s.copy_from[0] = -1; }), "block -1");
+  ExpectRefused(change([](RunnerStep& s) { s.batch.ids[1] = 100; }), "token 100");
+  ExpectRefused(change([](RunnerStep& s) { s.batch.positions[0] = 64; }), "position 64");
+  ExpectRefused(change([](RunnerStep& s) { s.batch.slots[0] = 128; }), "cache slot 128");
+  ExpectRefused(change([](RunnerStep& s) { s.batch.known_tokens[0] = 65; }), "known tokens 65");
+  ExpectRefused(change([](RunnerStep& s) { s.logit_rows[0] = 19; }), "row of logits 19");
+  ExpectRefused(change([](RunnerStep& s) { s.batch.block_tables[2] = 8; }), "block 8");
+  ExpectRefused(change([](RunnerStep& s) { s.batch.sequences[0].num_rows = 17; }), "from row 18");
+  ExpectRefused(change([](RunnerStep& s) { s.batch.sequences[1].num_rows = 2; }), "of 2");
+  ExpectRefused(change([](RunnerStep& s) { s.batch.sequences[1].table_offset = 3; }), "at 3 to 4");
+  ExpectRefused(change([](RunnerStep& s) { s.batch.sequences[1].table_offset = -1; }), "at -1");
+  ExpectRefused(change([](RunnerStep& s) { s.batch.sequences[0].context_tokens = 65; }), "of 65");
+  ExpectRefused(change([](RunnerStep& s) { s.batch.sequences.pop_back(); }), "sequences of 18");
+}
+
+TEST(StepCodecTest, BytesThatAreNoStepAreRefused) {
+  const auto bytes = Encoded(SmallStep());
+  for (size_t size = 0; size < bytes.size(); ++size) {
+    EXPECT_FALSE(Decode({bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(size)}).ok());
+  }
+  auto longer = bytes;
+  longer.push_back(std::byte{0});
+  EXPECT_EQ(Decode(longer).code(), StatusCode::kCorrupt);
+  // The counts come first: none of them is believed.
+  for (size_t count = 0; count < 6; ++count) {
+    auto wrong = bytes;
+    std::memset(wrong.data() + count * 4, 0xff, 4);
+    EXPECT_EQ(Decode(wrong).code(), StatusCode::kCorrupt) << count;
+  }
+}
+
+TEST(StepCodecTest, APieceMustBeTheNextOne) {
+  const auto piece = [](int64_t first, int32_t num_rows, int32_t is_last, size_t num_logits) {
+    const PieceHeader header = {first, num_rows, is_last};
+    std::vector<std::byte> bytes(sizeof(header) + num_logits * sizeof(float));
+    std::memcpy(bytes.data(), &header, sizeof(header));
+    return bytes;
+  };
+  const StepBounds bounds = SmallBounds();
+  const auto ok = [&](const std::vector<std::byte>& bytes, int64_t first, int64_t rows) {
+    return DecodePiece(bytes, first, rows, bounds).ok();
+  };
+  EXPECT_TRUE(ok(piece(0, 3, 0, 300), 0, 5));
+  EXPECT_TRUE(ok(piece(3, 2, 1, 200), 3, 5));
+  EXPECT_TRUE(ok(piece(0, 0, 1, 0), 0, 0));
+  EXPECT_FALSE(ok(piece(0, 3, 1, 300), 0, 5));  // not the last one
+  EXPECT_FALSE(ok(piece(1, 3, 0, 300), 0, 5));  // begins elsewhere
+  EXPECT_FALSE(ok(piece(0, 2, 0, 200), 0, 5));  // too few rows
+  EXPECT_FALSE(ok(piece(0, 3, 0, 299), 0, 5));  // too few logits
+  EXPECT_FALSE(ok(piece(0, -1, 0, 0), 0, 5));
+  EXPECT_FALSE(ok({}, 0, 5));
+}
+
+}  // namespace
+}  // namespace dray::engine
