@@ -113,7 +113,7 @@ Status Server::Impl::StartThreads() {
   try {
     for (const auto& loop : loops_) {
       // A loop opens its descriptors for its first socket. Later there may be none left.
-      const Socket first(asio::make_strand(loop->io));
+      const Socket first(loop->io);
       threads_.emplace_back([&io = loop->io] { Run(io); });
     }
   } catch (const std::runtime_error& error) {  // system_error of the library or of Boost

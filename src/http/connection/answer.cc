@@ -1,5 +1,5 @@
 // Sending answers, and the end of a connection. Apart from connection.cc because handlers answer at any time,
-// from any thread: everything here begins with a post to the connection's strand.
+// from any thread: everything here begins with a post to the connection's thread.
 #include <algorithm>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/post.hpp>

@@ -1,7 +1,7 @@
 // One client connection: reads requests, calls handlers, sends answers, in that order, one request
 // at a time.
 //
-// Threads: everything private runs on the connection's strand; the Post methods may be called from
+// Threads: everything private runs on the server thread that the connection belongs to; the Post methods may be called from
 // any thread. The object lives as long as one of its asynchronous operations, or an unfinished
 // exchange, does.
 #pragma once
@@ -56,7 +56,7 @@ class Connection : public TransportUser, public std::enable_shared_from_this<Con
 
  private:
   using Clock = std::chrono::steady_clock;
-  using Timer = boost::asio::basic_waitable_timer<Clock, boost::asio::wait_traits<Clock>, Strand>;
+  using Timer = boost::asio::basic_waitable_timer<Clock, boost::asio::wait_traits<Clock>, Executor>;
   enum class Stage {
     kReading,    // a request, or waiting for one
     kHandling,   // its handler owes us (more of) the answer
@@ -118,7 +118,7 @@ class Connection : public TransportUser, public std::enable_shared_from_this<Con
   // for that either, or the answer has begun, closes the connection with a reset.
   template <typename Action>
   void Contain(const Action& action);
-  // Runs `action` on the strand if exchange `id` is still the current one.
+  // Runs `action` on the connection's thread if exchange `id` is still the current one.
   template <typename Action>
   void PostFor(uint64_t id, Action action);
 

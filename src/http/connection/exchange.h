@@ -37,7 +37,7 @@ class Exchange final : public Responder {
   void OnCancel(std::function<void()> callback) override;
   bool cancelled() const override { return cancelled_.load(std::memory_order_relaxed); }
 
-  // For the connection, on its strand.
+  // For the connection, on its thread.
   enum class Outcome { kSent, kCancelled };
   // Lets go of the connection; runs the callback if cancelled.
   void Finish(Outcome outcome);

@@ -41,9 +41,8 @@ Listener::Listener(asio::io_context& io, const Endpoint& endpoint, Callbacks cal
     : io_(io),
       endpoint_(endpoint),
       callbacks_(std::move(callbacks)),
-      strand_(asio::make_strand(io)),
-      acceptor_(strand_),
-      pause_(strand_) {}
+      acceptor_(io.get_executor()),
+      pause_(io.get_executor()) {}
 
 Status Listener::Open() {
   DRAY_RETURN_IF_ERROR(endpoint_.unix_path.empty() ? OpenTcp() : OpenUnix());
@@ -81,7 +80,7 @@ Status Listener::OpenUnix() {
 
 void Listener::Accept() {
   acceptor_.async_accept(
-      asio::make_strand(callbacks_.choose_loop()),
+      callbacks_.choose_loop().get_executor(),
       [this](const auto& error, auto socket) { OnAccept(error, std::move(socket)); });
 }
 
@@ -114,7 +113,7 @@ void Listener::Pause() {
 
 void Listener::Close() {
   std::promise<void> closed;
-  asio::post(strand_, [this, &closed] {
+  asio::post(acceptor_.get_executor(), [this, &closed] {
     boost::system::error_code ignored;
     acceptor_.close(ignored);
     pause_.cancel();

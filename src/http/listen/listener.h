@@ -29,8 +29,8 @@ class Listener {
     OnSocket on_socket;
   };
 
-  // Accepts on a thread of `io`. `endpoint` must outlive the listener. The callbacks run on a thread of `io`, one call
-  // at a time; choose_loop is also called by Open.
+  // Accepts on the one thread of `io`, on which the callbacks run; choose_loop is also called by Open. `endpoint` must
+  // outlive the listener.
   Listener(boost::asio::io_context& io, const Endpoint& endpoint, Callbacks callbacks);
 
   // Listens and begins to accept. kIo if the address cannot be used; the message names it.
@@ -42,7 +42,7 @@ class Listener {
 
  private:
   using Clock = std::chrono::steady_clock;
-  using Timer = boost::asio::basic_waitable_timer<Clock, boost::asio::wait_traits<Clock>, Strand>;
+  using Timer = boost::asio::basic_waitable_timer<Clock, boost::asio::wait_traits<Clock>, Executor>;
 
   Status OpenTcp();
   Status OpenUnix();
@@ -54,8 +54,7 @@ class Listener {
   boost::asio::io_context& io_;
   const Endpoint& endpoint_;
   const Callbacks callbacks_;
-  Strand strand_;
-  boost::asio::basic_socket_acceptor<boost::asio::generic::stream_protocol, Strand> acceptor_;
+  boost::asio::basic_socket_acceptor<boost::asio::generic::stream_protocol, Executor> acceptor_;
   Timer pause_;
   uint16_t port_ = 0;
   UnixSocketFile socket_file_;

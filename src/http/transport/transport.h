@@ -1,13 +1,12 @@
 // The bytes of one connection, in the clear or inside TLS, over TCP or a Unix socket.
 //
-// Threads: every function is called on the socket's strand, and so is every completion.
+// Threads: every function, and every completion, is called on the one thread that runs the socket's io_context.
 #pragma once
 
 #include <boost/asio/basic_stream_socket.hpp>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/strand.hpp>
 #include <cstddef>
 #include <memory>
 #include <string>
@@ -17,8 +16,8 @@ namespace dray::http {
 
 class TlsContext;
 
-using Strand = boost::asio::strand<boost::asio::io_context::executor_type>;
-using Socket = boost::asio::basic_stream_socket<boost::asio::generic::stream_protocol, Strand>;
+using Executor = boost::asio::io_context::executor_type;
+using Socket = boost::asio::basic_stream_socket<boost::asio::generic::stream_protocol, Executor>;
 
 // What is told of the operations of a transport. An operation keeps its user alive, and the user owns the
 // transport.
@@ -52,7 +51,7 @@ class Transport {
   void Close();
   // Closes so that the other side sees that the connection was broken off.
   void Reset();
-  Strand executor() { return socket_.get_executor(); }
+  Executor executor() { return socket_.get_executor(); }
   // "192.0.2.7", "2001:db8::7"; "unix" for a Unix socket.
   const std::string& peer() const { return peer_; }
 
