@@ -121,8 +121,11 @@ void CompareLatencies(const Flags& flags) {
     fmt::print("| {} | {:.1f} | {:.1f} | {:.1f} |\n", names[i], Median(times), Least(times),
                Median(Column(rounds[i], &Round::cpu_microseconds)));
   }
-  fmt::print("added by dray: median of the rounds {:.1f} us, least {:.1f} us\n\n", Median(added),
-             Least(added));
+  fmt::print(
+      "added by dray: median of the rounds {:.1f} us, between the least rounds {:.1f} us\n\n",
+      Median(added),
+      Least(Column(rounds[1], &Round::microseconds)) -
+          Least(Column(rounds[0], &Round::microseconds)));
 }
 
 void CompareThroughput(const Flags& flags) {

@@ -7,8 +7,29 @@
 #include <utility>
 
 #include "base/log.h"
+#include "http/body_budget.h"
 
 namespace dray::api {
+namespace {
+
+void RunContained(const std::function<void()>& task) {
+  try {
+    task();
+  } catch (const std::exception& error) {
+    LogError(std::string("a request threw: ") + error.what());
+  } catch (...) {
+    LogError("a request threw something that is no exception");
+  }
+}
+
+}  // namespace
+
+TaskSize TaskSizeOf(size_t body_bytes) {
+  // 64 KiB are read and tokenized in 10 or 20 ms, 1 KiB in 0.3 ms.
+  constexpr size_t kMaxTinyBytes = 1024;
+  if (body_bytes <= kMaxTinyBytes) return TaskSize::kTiny;
+  return body_bytes <= http::kMaxSmallBodyBytes ? TaskSize::kSmall : TaskSize::kLarge;
+}
 
 TaskQueue::TaskQueue(int num_threads) {
   try {
@@ -37,11 +58,12 @@ void TaskQueue::Stop() {
 int TaskQueue::NumLargeAtOnce(int num_threads) { return std::max(1, num_threads - 1); }
 
 void TaskQueue::Add(TaskSize size, std::function<void()> task) {
+  if (size == TaskSize::kTiny && RunHere(task)) return;
   Sleepers* sleepers = nullptr;
   {
     const std::lock_guard lock(mutex_);
     if (stop_) return;
-    const bool is_small = size == TaskSize::kSmall;
+    const bool is_small = size != TaskSize::kLarge;
     (is_small ? small_ : large_).push_back(std::move(task));
     sleepers = is_small && take_small_.any_left() ? &take_small_ : &take_all_;
     // If no thread sleeps that may take the task, one takes it when it has finished its own.
@@ -49,6 +71,18 @@ void TaskQueue::Add(TaskSize size, std::function<void()> task) {
     ++sleepers->num_woken;
   }
   sleepers->wake.notify_one();
+}
+
+bool TaskQueue::RunHere(const std::function<void()>& task) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (stop_ || num_running_ > 0 || HasTask(Takes::kAll)) return false;
+    ++num_running_;
+  }
+  RunContained(task);
+  const std::lock_guard lock(mutex_);
+  --num_running_;
+  return true;
 }
 
 bool TaskQueue::HasTask(Takes takes) const {
@@ -78,15 +112,11 @@ void TaskQueue::Run(Takes takes) {
     while (!stop_ && !HasTask(takes)) Sleep(takes, lock);
     if (stop_) return;
     const std::function<void()> task = Take(takes);
+    ++num_running_;
     lock.unlock();
-    try {
-      task();
-    } catch (const std::exception& error) {
-      LogError(std::string("a request threw: ") + error.what());
-    } catch (...) {
-      LogError("a request threw something that is no exception");
-    }
+    RunContained(task);
     lock.lock();
+    --num_running_;
   }
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <cstddef>
 #include <deque>
 #include <functional>
 #include <mutex>
@@ -12,8 +13,11 @@
 
 namespace dray::api {
 
-// Whether a task takes milliseconds, or may take longer.
-enum class TaskSize { kSmall, kLarge };
+// Whether a task takes a millisecond at most, some milliseconds, or may take longer.
+enum class TaskSize { kTiny, kSmall, kLarge };
+
+// The size of the task that reads a body of so many bytes and tokenizes its text.
+TaskSize TaskSizeOf(size_t body_bytes);
 
 class TaskQueue {
  public:
@@ -23,7 +27,8 @@ class TaskQueue {
   TaskQueue& operator=(const TaskQueue&) = delete;
   ~TaskQueue() { Stop(); }
 
-  // Runs `task` soon, on one of the threads. What it throws is logged.
+  // Runs `task` soon, on one of the threads. A tiny one runs before this returns if no other task is being worked on:
+  // to wake a thread would take longer. What a task throws is logged.
   void Add(TaskSize size, std::function<void()> task);
   // Finishes the task that each thread is at, and drops the others and those that are added later.
   void Stop();
@@ -39,6 +44,8 @@ class TaskQueue {
     int num_woken = 0;  // of those, which have been told to wake and have not yet
     bool any_left() const { return num_asleep > num_woken; }
   };
+  // False, without running it, if another task is being worked on, or after Stop.
+  bool RunHere(const std::function<void()>& task);
   void Run(Takes takes);
   void Sleep(Takes takes, std::unique_lock<std::mutex>& lock);
   bool HasTask(Takes takes) const;
@@ -50,6 +57,7 @@ class TaskQueue {
   Sleepers take_all_;
   std::deque<std::function<void()>> small_;
   std::deque<std::function<void()>> large_;
+  int num_running_ = 0;  // tasks, also those that Add runs
   bool stop_ = false;
   std::vector<std::thread> threads_;
 };

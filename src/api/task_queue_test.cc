@@ -8,6 +8,7 @@
 #include <future>
 #include <memory>
 #include <stdexcept>
+#include <thread>
 
 namespace dray::api {
 namespace {
@@ -70,6 +71,43 @@ TEST(TaskQueueTest, ATaskThatThrowsEndsNoThread) {
     queue.Add(size, [] { throw 7; });
     AddAndWait(queue, size);
   }
+}
+
+TEST(TaskQueueTest, ATinyTaskRunsAtOnceIfThereIsNoOther) {
+  const auto caller = std::this_thread::get_id();
+  std::promise<void> gate;
+  std::thread::id ran_on;
+  TaskQueue queue(2);
+  queue.Add(TaskSize::kTiny, [&] { ran_on = std::this_thread::get_id(); });
+  EXPECT_EQ(ran_on, caller);
+  queue.Add(TaskSize::kTiny, [] { throw std::runtime_error("a test's"); });
+  queue.Add(TaskSize::kLarge, [opened = gate.get_future().share()] { opened.wait(); });
+  AddAndWait(queue, TaskSize::kTiny, [&] { ran_on = std::this_thread::get_id(); });
+  EXPECT_NE(ran_on, caller);
+  gate.set_value();
+}
+
+// Otherwise a tiny task that adds another one would not leave the caller.
+TEST(TaskQueueTest, ATinyTaskOfATinyTaskRunsLater) {
+  std::thread::id ran_on;
+  std::promise<void> done;
+  TaskQueue queue(2);
+  queue.Add(TaskSize::kTiny, [&] {
+    queue.Add(TaskSize::kTiny, [&] {
+      ran_on = std::this_thread::get_id();
+      done.set_value();
+    });
+  });
+  done.get_future().wait();
+  EXPECT_NE(ran_on, std::this_thread::get_id());
+}
+
+TEST(TaskQueueTest, ABodysSizeIsThatOfItsTask) {
+  EXPECT_EQ(TaskSizeOf(0), TaskSize::kTiny);
+  EXPECT_EQ(TaskSizeOf(1024), TaskSize::kTiny);
+  EXPECT_EQ(TaskSizeOf(1025), TaskSize::kSmall);
+  EXPECT_EQ(TaskSizeOf(65536), TaskSize::kSmall);
+  EXPECT_EQ(TaskSizeOf(65537), TaskSize::kLarge);
 }
 
 TEST(TaskQueueTest, DropsWhatIsAddedAfterItsStop) {

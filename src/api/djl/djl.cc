@@ -96,9 +96,7 @@ void DjlService::Predict(std::shared_ptr<http::Request> request, http::Responder
 
 void DjlService::Enqueue(std::shared_ptr<http::Request> request, http::ResponderPtr responder,
                          Missing missing) {
-  // 64 KiB are read and tokenized in 10 or 20 ms.
-  const TaskSize size =
-      request->body.size() <= http::kMaxSmallBodyBytes ? TaskSize::kSmall : TaskSize::kLarge;
+  const TaskSize size = TaskSizeOf(request->body.size());
   tasks_.Add(size, [self = shared_from_this(), request = std::move(request),
                     responder = std::move(responder), missing] {
     // A client that has left while its request waited here has no use for an answer.

@@ -1,9 +1,9 @@
 // One client connection: reads requests, calls handlers, sends answers, in that order, one request
 // at a time.
 //
-// Threads: everything private runs on the server thread that the connection belongs to; the Post methods may be called from
-// any thread. The object lives as long as one of its asynchronous operations, or an unfinished
-// exchange, does.
+// Threads: everything private runs on the one server thread that serves the connection; the Post
+// methods may be called from any thread. The object lives as long as one of its asynchronous
+// operations, or an unfinished exchange, does.
 #pragma once
 
 #include <array>

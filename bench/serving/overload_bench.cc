@@ -1,0 +1,202 @@
+// What does a server do with ten times the requests that it can answer?
+//
+//   build/release/bench/overload_bench build/release/dray --model echo --seconds 120
+//
+// First measures the most that the server answers: clients that ask again as soon as they have an answer keep
+// its batch and half of its queue full. Then requests arrive by themselves at ten times that rate, and at last the
+// clients come again. Every answer is compared with the expected one, and the server's memory is read each second.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "bench/machine_limits.h"
+#include "bench/statistics.h"
+#include "http_load.h"
+#include "measured_server.h"
+#include "testing/http_client.h"
+
+namespace dray::bench {
+namespace {
+
+constexpr double kMegabyte = 1 << 20;
+// With the server's default of 1024 connections, some are left for others.
+constexpr size_t kMostConnections = 1000;
+// Until buffers and pools have grown to what the load needs.
+constexpr size_t kSettledSeconds = 10;
+
+// What must hold. The time of an answer: that of a full queue and a full batch at the peak rate, and a quarter
+// for a rate that differs from second to second.
+constexpr double kLeastGoodput = 0.9;
+constexpr double kMostWait = 1.25;
+constexpr double kMostGrowthMegabytes = 4;
+
+struct Flags {
+  std::string dray;
+  std::string model = "echo";
+  double seconds = 120;
+  double peak_seconds = 15;
+  double factor = 10;
+  size_t queue = 64;
+  size_t batch = 32;
+  int echo_interval_ms = 2;
+};
+
+std::vector<std::string> Command(const Flags& flags) {
+  std::vector<std::string> command = {flags.dray,
+                                      "serve",
+                                      flags.model,
+                                      "--port",
+                                      "0",
+                                      "--job-queue-size",
+                                      std::to_string(flags.queue),
+                                      "--max-rolling-batch-size",
+                                      std::to_string(flags.batch)};
+  if (flags.model == "echo") {
+    command.insert(command.end(), {"--echo-interval", std::to_string(flags.echo_interval_ms)});
+  }
+  return command;
+}
+
+using MakeExchange = std::function<HttpExchange(uint64_t number)>;
+
+// A text of its own for each request.
+HttpExchange EchoExchange(uint64_t number) {
+  const std::string text =
+      fmt::format("request {:012}, word {}", number, number * 2654435761U % 997);
+  return {MakePost("/invocations", fmt::format(R"({{"inputs": "{}"}})", text)),
+          fmt::format(R"({{"generated_text":"{}"}})", text)};
+}
+
+// The requests of a model that computes: a few prompts, whose greedy answers the idle server gives first.
+MakeExchange AskForAnswers(uint16_t port) {
+  constexpr std::array<std::string_view, 8> kPrompts = {
+      "Once upon a time", "One day", "The little dog",  "Lily and Ben",
+      "It was raining",   "A big",   "In the park, he", "The sun"};
+  std::vector<HttpExchange> exchanges;
+  for (const std::string_view prompt : kPrompts) {
+    const std::string body =
+        fmt::format(R"({{"inputs": "{}", "parameters": {{"max_new_tokens": 16}}}})", prompt);
+    const auto answer = testing::Post(port, "/invocations", body);
+    if (!answer || answer->status != 200) {
+      fmt::print(stderr, "no answer to {}\n", body);
+      std::exit(1);
+    }
+    exchanges.push_back({MakePost("/invocations", body), answer->body});
+  }
+  return [exchanges](uint64_t number) { return exchanges[number % exchanges.size()]; };
+}
+
+// One stage of the run.
+struct Stage {
+  HttpLoadResult result;
+  std::vector<double> megabytes;  // [s]: after s + 1 seconds
+
+  double Goodput() const { return static_cast<double>(result.answered) / result.seconds; }
+};
+
+Stage RunStage(const MeasuredServer& server, HttpLoad load) {
+  Stage stage;
+  load.port = server.port();
+  load.on_second = [&] {
+    stage.megabytes.push_back(static_cast<double>(server.ResidentBytes()) / kMegabyte);
+  };
+  stage.result = RunLoad(load);
+  return stage;
+}
+
+void PrintStage(const char* name, const Stage& stage) {
+  const HttpLoadResult& result = stage.result;
+  fmt::print("| {} | {:.0f} | {:.1f} | {:.0f} | {:.0f} | {:.0f} | {:.0f} | {} | {:.1f} |\n", name,
+             result.seconds, stage.Goodput(), 1000 * Percentile(result.answered_seconds, 0.5),
+             1000 * Percentile(result.answered_seconds, 0.99),
+             static_cast<double>(result.refused) / result.seconds,
+             1000 * Percentile(result.refused_seconds, 0.99), result.wrong + result.broken,
+             stage.megabytes.empty() ? 0 : stage.megabytes.back());
+}
+
+// A line for each thing that must hold.
+bool Judge(std::string_view what, double value, double limit, bool holds) {
+  fmt::print("- {}: {:.3f}, limit {:.3f}: {}\n", what, value, limit, holds ? "ok" : "MISSED");
+  return holds;
+}
+
+bool JudgeAll(const Flags& flags, const Stage& peak, const Stage& flood, const Stage& after) {
+  const double share = flood.Goodput() / peak.Goodput();
+  const double p99 = Percentile(flood.result.answered_seconds, 0.99);
+  const double most = kMostWait * static_cast<double>(flags.queue + flags.batch) / peak.Goodput();
+  const auto wrong = static_cast<double>(flood.result.wrong + flood.result.broken);
+  const auto& megabytes = flood.megabytes;
+  const double growth =
+      megabytes.size() > kSettledSeconds ? megabytes.back() - megabytes[kSettledSeconds] : 0;
+  const double recovered = after.Goodput() / peak.Goodput();
+  bool all = Judge("answers a second, of the peak", share, kLeastGoodput, share >= kLeastGoodput);
+  all &= Judge("p99 of an answer, s", p99, most, p99 <= most);
+  all &= Judge("wrong or broken answers", wrong, 0, wrong == 0);
+  all &= Judge(fmt::format("memory after {} s to the end, MiB more", kSettledSeconds), growth,
+               kMostGrowthMegabytes, growth <= kMostGrowthMegabytes);
+  all &= Judge("answers a second afterwards, of the peak", recovered, kLeastGoodput,
+               recovered >= kLeastGoodput);
+  if (flood.result.unsent > 0) {
+    fmt::print("- {} requests were not sent: {} were unanswered\n", flood.result.unsent,
+               kMostConnections);
+  }
+  if (wrong > 0) fmt::print("- the first wrong answer: {}\n", flood.result.first_wrong);
+  return all;
+}
+
+int Measure(const Flags& flags) {
+  const MeasuredServer server(Command(flags), UsableProcessors());
+  const MakeExchange make =
+      flags.model == "echo" ? MakeExchange(EchoExchange) : AskForAnswers(server.port());
+  const HttpLoad clients{.port = 0,
+                         .connections = flags.batch + flags.queue / 2,
+                         .seconds = flags.peak_seconds,
+                         .rate = 0,
+                         .make = make};
+  const Stage peak = RunStage(server, clients);
+  const double rate = flags.factor * peak.Goodput();
+  const Stage flood = RunStage(server, {.port = 0,
+                                        .connections = kMostConnections,
+                                        .seconds = flags.seconds,
+                                        .rate = rate,
+                                        .make = make});
+  const Stage after = RunStage(server, clients);
+  fmt::print("{}: a batch of {}, a queue of {}; {:.0f} requests/s arrive in the flood\n\n",
+             flags.model, flags.batch, flags.queue, rate);
+  fmt::print(
+      "| | s | answers/s | median ms | p99 ms | refused/s | p99 ms | wrong | MiB at the end |\n"
+      "| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n");
+  PrintStage("peak", peak);
+  PrintStage("flood", flood);
+  PrintStage("after", after);
+  fmt::print("\n");
+  return JudgeAll(flags, peak, flood, after) ? 0 : 1;
+}
+
+int Run(int argc, char** argv) {
+  Flags flags;
+  CLI::App app("What a server does with more requests than it can answer.");
+  app.add_option("dray", flags.dray, "The program to measure")->required();
+  app.add_option("--model", flags.model, "echo or demo")->check(CLI::IsMember({"echo", "demo"}));
+  app.add_option("--seconds", flags.seconds, "Of the flood")->check(CLI::Range(1.0, 1e6));
+  app.add_option("--peak-seconds", flags.peak_seconds, "Of the stages before and after it")
+      ->check(CLI::Range(1.0, 1e6));
+  app.add_option("--factor", flags.factor, "Of the peak rate, in the flood");
+  app.add_option("--queue", flags.queue, "Requests that the server lets wait");
+  app.add_option("--batch", flags.batch, "Requests that the server computes together");
+  app.add_option("--echo-interval", flags.echo_interval_ms, "Milliseconds for a token of echo");
+  CLI11_PARSE(app, argc, argv);
+  return Measure(flags);
+}
+
+}  // namespace
+}  // namespace dray::bench
+
+int main(int argc, char** argv) { return dray::bench::GuardedMain(argc, argv, dray::bench::Run); }
