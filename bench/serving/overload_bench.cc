@@ -3,8 +3,9 @@
 //   build/release/bench/overload_bench build/release/dray --model echo --seconds 120
 //
 // First measures the most that the server answers: clients that ask again as soon as they have an answer keep
-// its batch and half of its queue full. Then requests arrive by themselves at ten times that rate, and at last the
-// clients come again. Every answer is compared with the expected one, and the server's memory is read each second.
+// its batch and half of its queue full. Then requests arrive by themselves at ten times that rate, and at last
+// the clients come again. Every answer is compared with the expected one, and the server's memory is read each
+// second. The load has one processor of its own, the server has the others.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -31,8 +32,9 @@ constexpr size_t kMostConnections = 1000;
 // Until buffers and pools have grown to what the load needs.
 constexpr size_t kSettledSeconds = 10;
 
-// What must hold. The time of an answer: that of a full queue and a full batch at the peak rate, and a quarter
-// for a rate that differs from second to second.
+// What must hold. The peak is the mean of the rates before and after the flood. An answer waits for a full queue
+// and a full batch before it, at the rate that nine of ten seconds exceed, and for a quarter of that, since rates
+// differ within a second, too.
 constexpr double kLeastGoodput = 0.9;
 constexpr double kMostWait = 1.25;
 constexpr double kMostGrowthMegabytes = 4;
@@ -46,6 +48,7 @@ struct Flags {
   size_t queue = 64;
   size_t batch = 32;
   int echo_interval_ms = 2;
+  int new_tokens = 128;
 };
 
 std::vector<std::string> Command(const Flags& flags) {
@@ -75,14 +78,15 @@ HttpExchange EchoExchange(uint64_t number) {
 }
 
 // The requests of a model that computes: a few prompts, whose greedy answers the idle server gives first.
-MakeExchange AskForAnswers(uint16_t port) {
+MakeExchange AskForAnswers(uint16_t port, int new_tokens) {
   constexpr std::array<std::string_view, 8> kPrompts = {
       "Once upon a time", "One day", "The little dog",  "Lily and Ben",
       "It was raining",   "A big",   "In the park, he", "The sun"};
   std::vector<HttpExchange> exchanges;
   for (const std::string_view prompt : kPrompts) {
-    const std::string body =
-        fmt::format(R"({{"inputs": "{}", "parameters": {{"max_new_tokens": 16}}}})", prompt);
+    const std::string body = fmt::format(
+        R"({{"inputs": "{}", "parameters": {{"max_new_tokens": {}, "ignore_eos_token": true}}}})",
+        prompt, new_tokens);
     const auto answer = testing::Post(port, "/invocations", body);
     if (!answer || answer->status != 200) {
       fmt::print(stderr, "no answer to {}\n", body);
@@ -127,22 +131,33 @@ bool Judge(std::string_view what, double value, double limit, bool holds) {
   return holds;
 }
 
-bool JudgeAll(const Flags& flags, const Stage& peak, const Stage& flood, const Stage& after) {
-  const double share = flood.Goodput() / peak.Goodput();
+// At which the slower seconds of a stage answer.
+double SlowRate(const Stage& stage) {
+  const auto& counts = stage.result.answered_each_second;
+  const auto num_seconds = std::min(counts.size(), static_cast<size_t>(stage.result.seconds));
+  const std::vector<double> rates(counts.begin(),
+                                  counts.begin() + static_cast<std::ptrdiff_t>(num_seconds));
+  return std::max(1.0, Percentile(rates, 0.1));
+}
+
+double GrowthMegabytes(const Stage& stage) {
+  const auto& megabytes = stage.megabytes;
+  if (megabytes.size() <= kSettledSeconds) return 0;
+  return megabytes.back() - megabytes[kSettledSeconds];
+}
+
+bool JudgeAll(const Flags& flags, const Stage& before, const Stage& flood, const Stage& after) {
+  const double share = 2 * flood.Goodput() / (before.Goodput() + after.Goodput());
   const double p99 = Percentile(flood.result.answered_seconds, 0.99);
-  const double most = kMostWait * static_cast<double>(flags.queue + flags.batch) / peak.Goodput();
+  const double longest =
+      kMostWait * static_cast<double>(flags.queue + flags.batch) / SlowRate(flood);
   const auto wrong = static_cast<double>(flood.result.wrong + flood.result.broken);
-  const auto& megabytes = flood.megabytes;
-  const double growth =
-      megabytes.size() > kSettledSeconds ? megabytes.back() - megabytes[kSettledSeconds] : 0;
-  const double recovered = after.Goodput() / peak.Goodput();
+  const double growth = GrowthMegabytes(flood);
   bool all = Judge("answers a second, of the peak", share, kLeastGoodput, share >= kLeastGoodput);
-  all &= Judge("p99 of an answer, s", p99, most, p99 <= most);
+  all &= Judge("p99 of an answer, s", p99, longest, p99 <= longest);
   all &= Judge("wrong or broken answers", wrong, 0, wrong == 0);
   all &= Judge(fmt::format("memory after {} s to the end, MiB more", kSettledSeconds), growth,
                kMostGrowthMegabytes, growth <= kMostGrowthMegabytes);
-  all &= Judge("answers a second afterwards, of the peak", recovered, kLeastGoodput,
-               recovered >= kLeastGoodput);
   if (flood.result.unsent > 0) {
     fmt::print("- {} requests were not sent: {} were unanswered\n", flood.result.unsent,
                kMostConnections);
@@ -152,16 +167,21 @@ bool JudgeAll(const Flags& flags, const Stage& peak, const Stage& flood, const S
 }
 
 int Measure(const Flags& flags) {
-  const MeasuredServer server(Command(flags), UsableProcessors());
-  const MakeExchange make =
-      flags.model == "echo" ? MakeExchange(EchoExchange) : AskForAnswers(server.port());
+  // The load is not to take the server's processors, as it would not if it came from another machine.
+  std::vector<int> cpus = UsableProcessors();
+  const std::vector<int> of_load = {cpus.back()};
+  if (cpus.size() > 1) cpus.pop_back();
+  const MeasuredServer server(Command(flags), cpus);
+  UseProcessors(of_load);
+  const MakeExchange make = flags.model == "echo" ? MakeExchange(EchoExchange)
+                                                  : AskForAnswers(server.port(), flags.new_tokens);
   const HttpLoad clients{.port = 0,
                          .connections = flags.batch + flags.queue / 2,
                          .seconds = flags.peak_seconds,
                          .rate = 0,
                          .make = make};
-  const Stage peak = RunStage(server, clients);
-  const double rate = flags.factor * peak.Goodput();
+  const Stage before = RunStage(server, clients);
+  const double rate = flags.factor * before.Goodput();
   const Stage flood = RunStage(server, {.port = 0,
                                         .connections = kMostConnections,
                                         .seconds = flags.seconds,
@@ -173,11 +193,11 @@ int Measure(const Flags& flags) {
   fmt::print(
       "| | s | answers/s | median ms | p99 ms | refused/s | p99 ms | wrong | MiB at the end |\n"
       "| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n");
-  PrintStage("peak", peak);
+  PrintStage("before", before);
   PrintStage("flood", flood);
   PrintStage("after", after);
   fmt::print("\n");
-  return JudgeAll(flags, peak, flood, after) ? 0 : 1;
+  return JudgeAll(flags, before, flood, after) ? 0 : 1;
 }
 
 int Run(int argc, char** argv) {
@@ -192,6 +212,7 @@ int Run(int argc, char** argv) {
   app.add_option("--queue", flags.queue, "Requests that the server lets wait");
   app.add_option("--batch", flags.batch, "Requests that the server computes together");
   app.add_option("--echo-interval", flags.echo_interval_ms, "Milliseconds for a token of echo");
+  app.add_option("--new-tokens", flags.new_tokens, "Of an answer of demo");
   CLI11_PARSE(app, argc, argv);
   return Measure(flags);
 }

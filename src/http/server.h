@@ -1,9 +1,9 @@
 // The HTTP server: listens, reads requests under limits, calls the route's handler,
 // sends its answer.
 //
-// Threads: owns `num_threads` threads, on which handlers and their cancel callbacks run; a handler
-// must not block them. Start, Drain and Stop belong to one thread of the owner; the rest may be
-// called from any thread.
+// Threads: owns `num_threads` threads, on which handlers and their cancel callbacks run, each
+// connection's on the one thread that serves it; a handler must not block them. Start, Drain and Stop
+// belong to one thread of the owner; the rest may be called from any thread.
 #pragma once
 
 #include <array>
