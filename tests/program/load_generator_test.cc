@@ -12,6 +12,7 @@
 
 #include "base/parse/json.h"
 #include "bench/load/load_bench.h"
+#include "http/client/url.h"
 #include "http/server.h"
 #include "testing/demo_server.h"
 #include "testing/process.h"
@@ -24,7 +25,7 @@ using bench::Delivery;
 
 bench::LoadOptions Options(uint16_t port, Api api) {
   bench::LoadOptions options;
-  options.target.url = *bench::ParseUrl("http://127.0.0.1:" + std::to_string(port));
+  options.target.url = *http::ParseUrl("http://127.0.0.1:" + std::to_string(port));
   options.target.call = {.api = api, .new_tokens = 5};
   options.target.timeout_seconds = 20;
   options.prompts = {"Once upon a time", "One day"};
@@ -210,7 +211,7 @@ TEST(LoadGeneratorTest, TheCommand) {
       {{"--url", url, "--api", "grpc"}, "--api grpc: it must be one of openai"},
       {{"--url", url, "--clients", "0"}, "0: it must be whole numbers from 1"},
       {{"--url", url, "--rate", "-1"}, "-1: it must be numbers above 0"},
-      {{"--url", url, "--header", "nonsense"}, "--header nonsense: it must be NAME: VALUE"},
+      {{"--url", url, "--header", "nonsense"}, "header nonsense: it must be NAME: VALUE"},
       {{"--url", url, "--input", "1,2"}, "one number each"},
       {{"--url", url, "--prompts", "/no/such/file"}, "/no/such/file"},
       {{"--url", url, "--output", "100000"}, "HTTP 400"},

@@ -8,9 +8,9 @@
 #include <random>
 #include <utility>
 
-#include "bench/load/http_client.h"
 #include "bench/load/reply_reader.h"
 #include "bench/machine_limits.h"
+#include "http/client/http_client.h"
 
 namespace dray::bench {
 namespace {
@@ -48,11 +48,11 @@ class LevelRun {
   }
 
  private:
-  using Client = std::shared_ptr<HttpClient>;
+  using Client = std::shared_ptr<http::HttpClient>;
 
   Client NewClient() {
     ++num_connections_;
-    return MakeHttpClient(io_, target_.url, target_.timeout_seconds);
+    return http::MakeHttpClient(io_, target_.url, target_.timeout_seconds);
   }
 
   bool MayStart() const {
@@ -95,7 +95,7 @@ class LevelRun {
     ++num_open_;
     const std::string& prompt = prompts_[next_prompt_++ % prompts_.size()];
     auto reader = std::make_shared<ReplyReader>(target_.call.api, target_.call.delivery);
-    client->Post(
+    client->Send(
         {std::string(TargetOf(target_.call)), MakeBody(target_.call, prompt), target_.headers},
         [this, reader](std::string_view bytes) { return reader->Feed(bytes, watch_.Seconds()); },
         [this, client, reader, start](const Status& status) {

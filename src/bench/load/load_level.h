@@ -10,13 +10,13 @@
 
 #include "base/status.h"
 #include "bench/load/dialect.h"
-#include "bench/load/url.h"
 #include "bench/model_run.h"
+#include "http/client/url.h"
 
 namespace dray::bench {
 
 struct LoadTarget {
-  Url url;
+  http::Url url;
   CallOptions call;
   std::vector<std::string> headers;
   double timeout_seconds = 120;

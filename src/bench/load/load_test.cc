@@ -1,4 +1,4 @@
-// The load generator's parts that need no server: addresses, requests, answers, prompts.
+// The load generator's parts that need no server: requests, answers, prompts.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -11,43 +11,9 @@
 #include "bench/load/dialect.h"
 #include "bench/load/prompts.h"
 #include "bench/load/reply_reader.h"
-#include "bench/load/url.h"
 
 namespace dray::bench {
 namespace {
-
-TEST(UrlTest, PartsOfAnAddress) {
-  struct Case {
-    const char* text;
-    const char* host;
-    const char* port;
-    const char* prefix;
-    const char* authority;
-  };
-  const Case cases[] = {
-      {"http://localhost", "localhost", "80", "", "localhost"},
-      {"http://10.0.0.1:8080/", "10.0.0.1", "8080", "", "10.0.0.1:8080"},
-      {"http://h:1/v3/", "h", "1", "/v3", "h:1"},
-      {"http://[::1]:8000", "::1", "8000", "", "[::1]:8000"},
-      {"http://[fe80::1]", "fe80::1", "80", "", "[fe80::1]"},
-  };
-  for (const Case& entry : cases) {
-    const auto url = ParseUrl(entry.text);
-    ASSERT_TRUE(url.ok()) << url.status().ToString();
-    EXPECT_EQ(url->host, entry.host);
-    EXPECT_EQ(url->port, entry.port);
-    EXPECT_EQ(url->prefix, entry.prefix);
-    EXPECT_EQ(url->Authority(), entry.authority);
-  }
-  for (const char* wrong :
-       {"", "localhost:80", "ftp://h", "http://", "http://:80", "http://h:0", "http://h:65536",
-        "http://h:x", "http://h/?a=b", "http://u@h", "http://h h"}) {
-    const auto url = ParseUrl(wrong);
-    ASSERT_FALSE(url.ok()) << wrong;
-    EXPECT_EQ(url.status().code(), StatusCode::kInvalidArgument);
-  }
-  EXPECT_EQ(ParseUrl("https://h").status().code(), StatusCode::kUnsupported);
-}
 
 TEST(DialectTest, RequestsOfEachApi) {
   CallOptions options = {.api = Api::kOpenAi, .model = "m", .new_tokens = 7};

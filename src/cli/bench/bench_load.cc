@@ -8,6 +8,7 @@
 
 #include "bench/load/prompts.h"
 #include "cli/bench/bench_lists.h"
+#include "http/client/http_client.h"
 #include "tokenizer/tokenizer.h"
 
 namespace dray::cli {
@@ -29,18 +30,6 @@ Result<bench::CountTokens> MakeCounter(const ModelArguments& model) {
     DRAY_ASSIGN_OR_RETURN(const auto ids, tokenizer->Encode(text, {}));
     return static_cast<int64_t>(ids.size());
   });
-}
-
-Status CheckHeaders(const std::vector<std::string>& headers) {
-  for (const std::string& header : headers) {
-    const size_t colon = header.find(':');
-    if (colon == 0 || colon == std::string::npos ||
-        header.find_first_of("\r\n") != std::string::npos) {
-      return {StatusCode::kInvalidArgument,
-              fmt::format("--header {}: it must be NAME: VALUE", header)};
-    }
-  }
-  return OkStatus();
 }
 
 constexpr FlagLimits<double> kSeconds{0.001, 1e6};
@@ -133,9 +122,11 @@ Result<bench::LoadOptions> MakeLoadOptions(const LoadArguments& arguments,
                                            const ModelArguments& model, const LoadSizes& sizes) {
   bench::LoadOptions options;
   bench::LoadTarget& target = options.target;
-  DRAY_ASSIGN_OR_RETURN(target.url, bench::ParseUrl(arguments.url));
+  DRAY_ASSIGN_OR_RETURN(target.url, http::ParseUrl(arguments.url));
   DRAY_ASSIGN_OR_RETURN(target.call.api, bench::ParseApi(arguments.api));
-  DRAY_RETURN_IF_ERROR(CheckHeaders(arguments.headers));
+  for (const std::string& header : arguments.headers) {
+    DRAY_RETURN_IF_ERROR(http::CheckHeaderLine(header));
+  }
   target.call.delivery = arguments.delivery;
   target.call.model = arguments.served_model;
   target.call.new_tokens = sizes.output_tokens;

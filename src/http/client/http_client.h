@@ -1,27 +1,30 @@
-// One connection to the server under load. It carries one request at a time and stays open between
-// requests.
+// One connection to another server, for the load generator and `dray top`. It carries one request at a time and
+// stays open between requests.
 //
 // Threads: owns none; everything runs on the thread of the io_context.
 #pragma once
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/status.h"
-#include "bench/load/url.h"
+#include "http/client/url.h"
 
 namespace boost::asio {
 class io_context;
 }
 
-namespace dray::bench {
+namespace dray::http {
 
-struct HttpCall {
+// The part of a server's address behind which it has its pages is put before `target`.
+struct ClientCall {
   std::string target;
-  std::string body;  // JSON
+  // JSON that is posted; without it the call is a GET.
+  std::optional<std::string> body;
   // Header lines in addition to the usual ones, e.g. "Authorization: Bearer ...".
   std::vector<std::string> headers;
 };
@@ -35,10 +38,13 @@ class HttpClient {
 
   virtual ~HttpClient() = default;
   // May be called only after the last call is done. The call ends if no byte comes for `timeout`.
-  virtual void Post(HttpCall call, OnBytes on_bytes, OnDone on_done) = 0;
+  virtual void Send(ClientCall call, OnBytes on_bytes, OnDone on_done) = 0;
 };
 
 std::shared_ptr<HttpClient> MakeHttpClient(boost::asio::io_context& io, const Url& url,
                                            double timeout_seconds);
 
-}  // namespace dray::bench
+// kInvalidArgument unless the text is a header line, `NAME: VALUE`.
+Status CheckHeaderLine(std::string_view line);
+
+}  // namespace dray::http

@@ -6,7 +6,7 @@
 
 #include "base/status.h"
 
-namespace dray::bench {
+namespace dray::http {
 
 struct Url {
   std::string host;  // without the brackets of IPv6
@@ -20,4 +20,4 @@ struct Url {
 // kUnsupported for https, kInvalidArgument for any other text that is not such an address.
 Result<Url> ParseUrl(std::string_view text);
 
-}  // namespace dray::bench
+}  // namespace dray::http

@@ -1,6 +1,6 @@
 // Beast reads and writes the messages. If the server closed the connection between two calls, it is
 // opened again. A call is sent again only if no byte of its answer had come.
-#include "bench/load/http_client.h"
+#include "http/client/http_client.h"
 
 #include <fmt/format.h>
 
@@ -16,12 +16,12 @@
 
 #include "base/parse/json.h"
 
-namespace dray::bench {
+namespace dray::http {
 namespace {
 
 namespace asio = boost::asio;
 namespace beast = boost::beast;
-namespace http = boost::beast::http;
+namespace wire = boost::beast::http;
 using boost::system::error_code;
 
 constexpr size_t kMaxErrorBody = 16 << 10;
@@ -51,18 +51,19 @@ class BeastClient final : public HttpClient, public std::enable_shared_from_this
         timeout_(std::chrono::duration_cast<std::chrono::milliseconds>(
             std::chrono::duration<double>(timeout_seconds))) {}
 
-  void Post(HttpCall call, OnBytes on_bytes, OnDone on_done) override {
+  void Send(ClientCall call, OnBytes on_bytes, OnDone on_done) override {
     on_bytes_ = std::move(on_bytes);
     on_done_ = std::move(on_done);
-    request_ = {http::verb::post, url_.prefix + call.target, 11};
-    request_.set(http::field::host, url_.Authority());
-    request_.set(http::field::content_type, "application/json");
+    const auto verb = call.body ? wire::verb::post : wire::verb::get;
+    request_ = {verb, url_.prefix + call.target, 11};
+    request_.set(wire::field::host, url_.Authority());
+    if (call.body) request_.set(wire::field::content_type, "application/json");
     for (const std::string& line : call.headers) {
       const size_t colon = line.find(':');
       const size_t value = line.find_first_not_of(' ', colon + 1);
       request_.insert(line.substr(0, colon), value == std::string::npos ? "" : line.substr(value));
     }
-    request_.body() = std::move(call.body);
+    if (call.body) request_.body() = *std::move(call.body);
     request_.prepare_payload();
     reused_ = stream_.has_value();
     reused_ ? Write() : Connect();
@@ -92,7 +93,7 @@ class BeastClient final : public HttpClient, public std::enable_shared_from_this
 
   void Write() {
     stream_->expires_after(timeout_);
-    http::async_write(*stream_, request_,
+    wire::async_write(*stream_, request_,
                       [self = shared_from_this()](const error_code& error, size_t) {
                         if (error) return self->FailOrRetry("cannot send", error);
                         self->ReadHeader();
@@ -104,7 +105,7 @@ class BeastClient final : public HttpClient, public std::enable_shared_from_this
     parser_->body_limit(boost::none);
     error_body_.clear();
     stream_->expires_after(timeout_);
-    http::async_read_header(*stream_, buffer_, *parser_,
+    wire::async_read_header(*stream_, buffer_, *parser_,
                             [self = shared_from_this()](const error_code& error, size_t) {
                               if (error) return self->FailOrRetry("no answer", error);
                               self->ReadBody();
@@ -116,9 +117,9 @@ class BeastClient final : public HttpClient, public std::enable_shared_from_this
     parser_->get().body().data = chunk_.data();
     parser_->get().body().size = chunk_.size();
     stream_->expires_after(timeout_);
-    http::async_read_some(*stream_, buffer_, *parser_,
+    wire::async_read_some(*stream_, buffer_, *parser_,
                           [self = shared_from_this()](error_code error, size_t) {
-                            if (error == http::error::need_buffer) error = {};
+                            if (error == wire::error::need_buffer) error = {};
                             if (error) return self->Fail("the answer broke off", error);
                             self->TakeBytes();
                           });
@@ -126,7 +127,7 @@ class BeastClient final : public HttpClient, public std::enable_shared_from_this
 
   void TakeBytes() {
     const std::string_view bytes(chunk_.data(), chunk_.size() - parser_->get().body().size);
-    if (parser_->get().result() != http::status::ok) {
+    if (parser_->get().result() != wire::status::ok) {
       error_body_.append(
           bytes.substr(0, kMaxErrorBody - std::min(kMaxErrorBody, error_body_.size())));
     } else if (!bytes.empty()) {
@@ -182,8 +183,8 @@ class BeastClient final : public HttpClient, public std::enable_shared_from_this
   std::chrono::milliseconds timeout_;
   std::optional<beast::tcp_stream> stream_;
   beast::flat_buffer buffer_;
-  http::request<http::string_body> request_;
-  std::optional<http::response_parser<http::buffer_body>> parser_;
+  wire::request<wire::string_body> request_;
+  std::optional<wire::response_parser<wire::buffer_body>> parser_;
   std::array<char, 16384> chunk_{};
   std::string error_body_;
   bool reused_ = false;
@@ -198,4 +199,13 @@ std::shared_ptr<HttpClient> MakeHttpClient(asio::io_context& io, const Url& url,
   return std::make_shared<BeastClient>(io, url, timeout_seconds);
 }
 
-}  // namespace dray::bench
+Status CheckHeaderLine(std::string_view line) {
+  const size_t colon = line.find(':');
+  if (colon != 0 && colon != std::string_view::npos &&
+      line.find_first_of("\r\n") == std::string_view::npos) {
+    return OkStatus();
+  }
+  return {StatusCode::kInvalidArgument, fmt::format("header {}: it must be NAME: VALUE", line)};
+}
+
+}  // namespace dray::http

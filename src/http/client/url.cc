@@ -1,10 +1,10 @@
-#include "bench/load/url.h"
+#include "http/client/url.h"
 
 #include <fmt/format.h>
 
 #include "base/parse/parse_number.h"
 
-namespace dray::bench {
+namespace dray::http {
 namespace {
 
 constexpr std::string_view kHttp = "http://";
@@ -56,4 +56,4 @@ Result<Url> ParseUrl(std::string_view text) {
   return url;
 }
 
-}  // namespace dray::bench
+}  // namespace dray::http
