@@ -74,6 +74,15 @@ ScaledHistogram StepSequences(const ModelSample& m) {
 constexpr Metric kDrayMetrics[] = {
     {"dray_start_time_seconds", kGauge, "When the server started, in Unix time.",
      ServerValue([](const ServerSample& s) { return s.start_seconds; })},
+    {"dray_processors", kGauge, "Processors that the process may use.",
+     ServerValue([](const ServerSample& s) { return static_cast<double>(s.processors); })},
+    {"process_cpu_seconds_total", kCounter, "Processor time of all threads of the process.",
+     ServerValue([](const ServerSample& s) { return s.process.cpu_seconds; })},
+    {"process_resident_memory_bytes", kGauge, "Memory of the process that is in RAM.",
+     ServerValue(
+         [](const ServerSample& s) { return static_cast<double>(s.process.resident_bytes); })},
+    {"process_open_fds", kGauge, "Open descriptors of the process: files and connections.",
+     ServerValue([](const ServerSample& s) { return static_cast<double>(s.process.open_files); })},
     {"dray_http_connections", kGauge, "Open connections.", DRAY_HTTP(connections)},
     {"dray_http_requests_in_flight", kGauge, "HTTP requests whose answer is not whole yet.",
      DRAY_HTTP(requests_in_flight)},

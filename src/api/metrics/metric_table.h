@@ -10,6 +10,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/machine/process_usage.h"
 #include "base/metrics/histogram.h"
 #include "engine/engine.h"
 #include "http/server.h"
@@ -22,6 +23,9 @@ struct ServerSample {
   http::ServerStats http;
   // Unix time.
   double start_seconds = 0;
+  ProcessUsage process;
+  // Processors that the process may use.
+  int processors = 1;
   uint64_t refused_queue_full = 0;
 };
 

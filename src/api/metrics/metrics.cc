@@ -9,6 +9,8 @@
 #include <sstream>
 #include <utility>
 
+#include "base/machine/cpu_info.h"
+
 namespace dray::api {
 namespace {
 
@@ -162,6 +164,8 @@ void MetricsPages::Register(http::Router& router) {
 void MetricsPages::Answer(const http::Request& request, const http::ResponderPtr& responder) const {
   ServerSample server;
   server.start_seconds = std::chrono::duration<double>(start_.time_since_epoch()).count();
+  server.process = MeasureProcess();
+  server.processors = UsableCpuCount();
   if (const http::Server* const running = server_) server.http = running->stats();
   // Holds the models whose numbers are read.
   std::vector<std::shared_ptr<serving::ServedModel>> served;

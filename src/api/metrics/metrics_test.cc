@@ -97,7 +97,8 @@ TEST_F(MetricsPageTest, ShowsWhatRequestsTook) {
           "dray_request_generated_tokens_sum{model=\"m\",version=\"\"} 5\n",
           "vllm:request_success_total{model_name=\"m\",finished_reason=\"length\"} 1\n",
           "vllm:time_per_output_token_seconds_count{model_name=\"m\"} 4\n",
-          "Response_4XX_total 1\n", "DJLServingStart_total 1\n"}) {
+          "Response_4XX_total 1\n", "DJLServingStart_total 1\n", "\nprocess_cpu_seconds_total ",
+          "\nprocess_resident_memory_bytes ", "\ndray_processors "}) {
       EXPECT_NE(response.body.find(line), std::string::npos) << line << response.body;
     }
   }
