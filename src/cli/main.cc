@@ -18,6 +18,7 @@
 #include "cli/serve/shutdown.h"
 #include "cli/serve_command.h"
 #include "cli/tokenize_command.h"
+#include "cli/top/top_command.h"
 #include "engine/runner/processes/rank_process.h"
 #include "settings/foreign/key_page.h"
 
@@ -89,6 +90,7 @@ struct Arguments {
   TokenizeOptions tokenize;
   BenchArguments bench;
   CalibrateOptions calibrate;
+  TopOptions top;
 };
 
 void AddCommands(CommandLine& line, Arguments& arguments) {
@@ -114,6 +116,7 @@ void AddCommands(CommandLine& line, Arguments& arguments) {
                       "Measure a model's activations on a text, for --quantize smoothquant"),
       arguments.calibrate);
   line.AddCommand("rank", "Be one rank of a model; dray starts it itself (docs/ranks.md)");
+  AddTopOptions(line.AddCommand("top", "Watch a server: models, load, latencies"), arguments.top);
   line.AddCommand("keys", "Print what is done with every configuration key of other servers");
 }
 
@@ -183,6 +186,7 @@ int Main(int argc, char** argv) {
     SetLogLevel(LogLevel::kWarning);
     return engine::RunRankProcess();
   }
+  if (command == "top") return RunTop(arguments.top, std::cout, std::cerr);
   if (command == "keys") {
     std::cout << settings::KeyPage();
     return 0;
