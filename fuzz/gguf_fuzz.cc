@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "checkpoint/gguf/gguf.h"
-#include "fuzz/touch.h"
+#include "fuzz/support/touch.h"
 #include "tokenizer/tokenizer.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

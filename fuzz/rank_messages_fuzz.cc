@@ -7,7 +7,7 @@
 #include "base/check.h"
 #include "engine/runner/processes/rank_messages.h"
 #include "engine/runner/processes/step_codec.h"
-#include "fuzz/touch.h"
+#include "fuzz/support/touch.h"
 
 namespace {
 

@@ -4,7 +4,7 @@
 #include <string_view>
 
 #include "checkpoint/safetensors.h"
-#include "fuzz/touch.h"
+#include "fuzz/support/touch.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const auto content = dray::checkpoint::ReadSafetensors(dray::fuzz::AsBytes(data, size), "fuzz");

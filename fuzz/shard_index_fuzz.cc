@@ -3,7 +3,7 @@
 
 #include "base/check.h"
 #include "checkpoint/shard_index.h"
-#include "fuzz/memory_file.h"
+#include "fuzz/support/memory_file.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const dray::fuzz::MemoryFile file(data, size);

@@ -5,7 +5,7 @@
 
 #include "base/check.h"
 #include "checkpoint/torch/torch_file.h"
-#include "fuzz/touch.h"
+#include "fuzz/support/touch.h"
 
 namespace {
 

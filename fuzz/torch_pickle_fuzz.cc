@@ -6,7 +6,7 @@
 #include "base/check.h"
 #include "checkpoint/torch/pickle.h"
 #include "checkpoint/torch/torch_state_dict.h"
-#include "fuzz/touch.h"
+#include "fuzz/support/touch.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   dray::ByteReader reader(dray::fuzz::AsBytes(data, size), "fuzz");

@@ -10,7 +10,7 @@
 #include "checkpoint/testing/malformed_builders.h"
 #include "checkpoint/torch/torch_file.h"
 #include "checkpoint/torch/zip_reader.h"
-#include "fuzz/touch.h"
+#include "fuzz/support/touch.h"
 
 namespace {
 

@@ -28,6 +28,7 @@ class DemoProcess {
   uint16_t port() const { return port_; }
   // All output so far.
   const std::string& output() const { return process_.output(); }
+  void Signal(int signal) const { process_.Signal(signal); }
   // Ends it in order; its exit code.
   int Stop() {
     process_.Signal(SIGTERM);

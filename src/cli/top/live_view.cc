@@ -18,7 +18,7 @@
 #include <string_view>
 #include <utility>
 
-#include "cli/top/screen.h"
+#include "cli/top/screen/screen.h"
 #include "cli/top/server_view.h"
 #include "cli/top/terminal.h"
 

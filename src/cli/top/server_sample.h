@@ -44,16 +44,16 @@ struct ModelNumbers {
   double refused_queue_full = 0;
   double refused_other = 0;
   // In seconds.
-  BucketCounts queue_time;
-  BucketCounts time_to_first_token;
-  BucketCounts time_per_token;
-  BucketCounts request_time;
+  BucketCounts queue_time = {};
+  BucketCounts time_to_first_token = {};
+  BucketCounts time_per_token = {};
+  BucketCounts request_time = {};
 };
 
 // What /models and /models/NAME have of one model.
 struct ModelStatus {
   // READY, PENDING or FAILED, or the health that the description tells: Healthy, Unhealthy or FAILED.
-  std::string state;
+  std::string state = {};
   int64_t ready_workers = 0;
   int64_t max_workers = 0;
   // Requests before the workers.
@@ -62,7 +62,7 @@ struct ModelStatus {
   int64_t loaded_bytes = 0;
   int64_t total_bytes = 0;
   // Why it could not be loaded; "": it could.
-  std::string failure;
+  std::string failure = {};
 };
 
 struct ModelEntry {

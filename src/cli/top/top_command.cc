@@ -21,6 +21,9 @@ namespace {
 
 constexpr uint64_t kLargestKeyFile = 64 << 10;
 constexpr FlagLimits<double> kIntervalLimits{0.1, 3600};
+// How long a server may be silent: a person shall soon see that it is, a script need not hurry.
+constexpr double kLiveTimeoutSeconds = 5;
+constexpr double kOnceTimeoutSeconds = 60;
 
 // "": no key.
 Result<std::string> FindKey(const std::string& file) {
@@ -44,6 +47,7 @@ Result<ServerTarget> MakeTarget(const TopOptions& options) {
     DRAY_RETURN_IF_ERROR(http::CheckHeaderLine(header));
   }
   target.headers = options.headers;
+  target.timeout_seconds = options.once ? kOnceTimeoutSeconds : kLiveTimeoutSeconds;
   DRAY_ASSIGN_OR_RETURN(const std::string key, FindKey(options.api_key_file));
   if (!key.empty()) target.headers.push_back("Authorization: Bearer " + key);
   return target;

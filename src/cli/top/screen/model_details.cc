@@ -1,10 +1,10 @@
-#include "cli/top/model_details.h"
+#include "cli/top/screen/model_details.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
-#include "cli/top/figures.h"
+#include "cli/top/screen/figures.h"
 
 namespace dray::cli {
 namespace {

@@ -1,4 +1,4 @@
-#include "cli/top/styled_line.h"
+#include "cli/top/screen/styled_line.h"
 
 namespace dray::cli {
 namespace {

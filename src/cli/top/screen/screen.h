@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "cli/top/figures.h"
+#include "cli/top/screen/figures.h"
+#include "cli/top/screen/styled_line.h"
 #include "cli/top/server_view.h"
-#include "cli/top/styled_line.h"
 
 namespace dray::cli {
 

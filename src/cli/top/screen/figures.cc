@@ -1,4 +1,4 @@
-#include "cli/top/figures.h"
+#include "cli/top/screen/figures.h"
 
 #include <fmt/format.h>
 

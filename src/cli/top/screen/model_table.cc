@@ -1,4 +1,4 @@
-#include "cli/top/model_table.h"
+#include "cli/top/screen/model_table.h"
 
 #include <fmt/format.h>
 
@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "base/human.h"
-#include "cli/top/figures.h"
+#include "cli/top/screen/figures.h"
 
 namespace dray::cli {
 namespace {
@@ -112,11 +112,15 @@ std::vector<std::string> DrawModelTable(const ServerView& view, const ScreenOpti
                                         size_t rows) {
   std::vector<std::string> lines = {DrawHeading(options)};
   const size_t count = view.models.size();
-  if (count == 0) lines.emplace_back(" the server has no models");
+  if (count == 0) {
+    StyledLine none(options.columns, options.colors);
+    lines.push_back(none.Add(" the server has no models", Style::kDim).Take());
+    return lines;
+  }
   const size_t shown = count <= rows ? count : std::max<size_t>(rows, 2) - 1;
   const size_t chosen = std::min(options.chosen_model, count - 1);
   const size_t first = chosen < shown ? 0 : chosen + 1 - shown;
-  for (size_t i = first; i < first + shown && i < count; ++i) {
+  for (size_t i = first; i < first + shown; ++i) {
     lines.push_back(DrawModel(view.models[i], options, i == chosen));
   }
   if (shown < count) {

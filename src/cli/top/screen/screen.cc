@@ -1,4 +1,4 @@
-#include "cli/top/screen.h"
+#include "cli/top/screen/screen.h"
 
 #include <fmt/format.h>
 
@@ -6,8 +6,8 @@
 #include <cstdint>
 
 #include "base/human.h"
-#include "cli/top/model_details.h"
-#include "cli/top/model_table.h"
+#include "cli/top/screen/model_details.h"
+#include "cli/top/screen/model_table.h"
 
 namespace dray::cli {
 namespace {

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "cli/top/screen.h"
+#include "cli/top/screen/screen.h"
 #include "cli/top/server_view.h"
 
 namespace dray::cli {
