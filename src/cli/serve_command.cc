@@ -21,6 +21,7 @@
 #include "api/management/load_missing.h"
 #include "api/management/management.h"
 #include "api/metrics/metrics.h"
+#include "api/metrics/no_metrics.h"
 #include "api/sagemaker/runtime.h"
 #include "api/task_queue.h"
 #include "base/log.h"
@@ -229,7 +230,11 @@ Result<Routers> MakeRouters(const settings::ServerSettings& settings,
   api::RegisterRuntimeRoutes(routers.inference, repository, std::move(invoke));
   api::RegisterManagementRoutes(routers.management, manager, repository);
   routers.metrics = std::make_shared<api::MetricsPages>(repository);
-  if (settings.metrics_page) routers.metrics->Register(routers.management);
+  if (settings.metrics_page) {
+    routers.metrics->Register(routers.management);
+  } else {
+    api::RegisterNoMetrics(routers.management);
+  }
   return routers;
 }
 

@@ -22,6 +22,16 @@ namespace {
 using Text = std::string_view;
 using Environment = std::map<std::string, std::string>;
 
+// Properties whose values no message may show.
+bool IsSecret(Text property) {
+  return property == "api_key" || property == "management_api_key" || property == "keystore_pass";
+}
+
+// A setting's value as messages show it.
+std::string Quote(const Setting& setting, Text value) {
+  return IsSecret(setting.property) && !value.empty() ? "a secret" : fmt::format("\"{}\"", value);
+}
+
 // Applies sources from the weakest to the strongest.
 class SourceReader {
  public:
@@ -56,13 +66,15 @@ Status SourceReader::Set(const Setting& setting, const std::string& value,
                          const std::string& where) {
   const auto [earlier, is_new] = given_.try_emplace(setting.property, ForeignValue{value, where});
   if (!is_new && earlier->second.value != value) {
-    return Status(StatusCode::kInvalidArgument,
-                  fmt::format("{} is \"{}\", but {} is \"{}\"; they mean the same; remove one",
-                              earlier->second.where, earlier->second.value, where, value));
+    return Status(
+        StatusCode::kInvalidArgument,
+        fmt::format("{} is {}, but {} is {}; they mean the same; remove one", earlier->second.where,
+                    Quote(setting, earlier->second.value), where, Quote(setting, value)));
   }
   const Status status = setting.set(out_.settings, value);
   if (status.ok()) return OkStatus();
-  return Status(status.code(), fmt::format("{} is \"{}\"; {}", where, value, status.message()));
+  return Status(status.code(),
+                fmt::format("{} is {}; {}", where, Quote(setting, value), status.message()));
 }
 
 Result<bool> SourceReader::Take(Text property, const std::string& value, const std::string& where) {

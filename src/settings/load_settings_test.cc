@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <set>
+#include <utility>
 
 #include "base/file.h"
 #include "base/testing/source_dir.h"
@@ -286,6 +287,19 @@ TEST(SettingsTest, ContradictionsAreErrors) {
       ErrorOf(File({{"option.dtype", "fp16"}, {"option.data_type", "bf16"}})),
       "serving.properties: option.data_type is \"bf16\", but serving.properties: option.dtype is "
       "\"fp16\"; they mean the same; remove one");
+}
+
+TEST(SettingsTest, SecretsAreInNoError) {
+  const std::pair<const char*, const char*> kSpellings[] = {
+      {"SERVING_API_KEY", "SERVING_api_key"},
+      {"SERVING_MANAGEMENT_API_KEY", "SERVING_management_api_key"},
+      {"SERVING_KEYSTORE_PASS", "SERVING_keystore_pass"}};
+  for (const auto& [upper, lower] : kSpellings) {
+    EXPECT_EQ(ErrorOf(Env({{upper, "opensesame"}, {lower, "sesame"}})),
+              fmt::format("environment: {} is a secret, but environment: {} is a secret; they mean "
+                          "the same; remove one",
+                          upper, lower));
+  }
 }
 
 TEST(SettingsTest, TheDocumentationHasEveryKey) {

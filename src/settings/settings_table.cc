@@ -413,8 +413,10 @@ constexpr Setting kSettings[] = {
      "Where the archives of models are unpacked.", Scope::kServer, "", "",
      [](S& s, Text v) { return SetText(s.server.unpack_dir, v); }},
     {"request_id_header_key", "request-id-header", "NAME", "x-request-id",
-     "The request header whose value is taken as the request's id.", Scope::kServer, "", "",
-     [](S& s, Text v) { return SetText(s.server.request_id_header, v); }},
+     "The request header whose value is taken as the request's id. Without an argument on "
+     "SageMaker: "
+     "X-Amzn-SageMaker-Inference-Id.",
+     Scope::kServer, "", "", [](S& s, Text v) { return SetText(s.server.request_id_header, v); }},
     {"drain_timeout", "drain-timeout", "SECONDS", "25",
      "How long a server that was told to end goes on with what it has begun.", Scope::kServer, "",
      "", [](S& s, Text v) { return SetCount(s.server.drain_timeout_s, v, 0, kMaxSeconds); }},

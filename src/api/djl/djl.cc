@@ -113,6 +113,10 @@ void DjlService::Enqueue(std::shared_ptr<http::Request> request, http::Responder
 
 void DjlService::PredictNow(const std::shared_ptr<http::Request>& request,
                             const http::ResponderPtr& responder, Missing missing) {
+  if (!FindDjlProperty(*request, "handler").empty()) {
+    return SendDjlError(
+        responder, {400, "BadRequestException", "The handler can't be overridden in a request"});
+  }
   const std::string* in_path = request->PathParameter("model");
   std::string name = in_path != nullptr ? *in_path : FindDjlProperty(*request, "model_name");
   if (name.empty()) name = FindFormProperty(*request, "model_name");

@@ -4,6 +4,8 @@
 #include <string_view>
 #include <utility>
 
+#include "http/grammar.h"
+
 namespace dray::api {
 namespace {
 
@@ -16,8 +18,8 @@ std::string FindAttribute(std::string_view attributes, std::string_view name) {
     attributes.remove_prefix(std::min(end + 1, attributes.size()));
     const size_t equals = pair.find('=');
     if (equals == std::string_view::npos) continue;
-    if (http::EqualsIgnoreCase(pair.substr(0, equals), name)) {
-      return std::string(pair.substr(equals + 1));
+    if (http::EqualsIgnoreCase(http::Trim(pair.substr(0, equals)), name)) {
+      return std::string(http::Trim(pair.substr(equals + 1)));
     }
   }
   return "";

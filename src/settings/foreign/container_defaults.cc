@@ -35,6 +35,9 @@ Properties ContainerDefaults(const std::map<std::string, std::string>& environme
   std::error_code error;
   if (fs::is_directory(store, error)) defaults["model_store"] = store.string();
   if (RunsInContainer(environment, root)) defaults["inference_address"] = "http://0.0.0.0:8080";
+  if (HasEntry(root / "opt/ml/.sagemaker_infra/endpoint-metadata.json")) {
+    defaults["request_id_header_key"] = "X-Amzn-SageMaker-Inference-Id";
+  }
   return defaults;
 }
 

@@ -16,7 +16,8 @@ bool RunsInContainer(const std::map<std::string, std::string>& environment,
                      const std::filesystem::path& root);
 
 // The properties of a server without an argument: models from /opt/ml/model if `root` has that folder,
-// and, in a container, every interface of port 8080.
+// and, in a container, every interface of port 8080. On an instance of SageMaker, which has a file about its endpoint,
+// a request's id is SageMaker's.
 Properties ContainerDefaults(const std::map<std::string, std::string>& environment,
                              const std::filesystem::path& root);
 

@@ -163,6 +163,19 @@ TEST_F(RootTest, AContainersServerTakesTheModelsOfItsFolder) {
   EXPECT_EQ(LoadSettings(sources)->settings.server.model_store, "/n");
 }
 
+TEST_F(RootTest, OnSageMakerTheIdOfARequestIsSageMakers) {
+  SettingSources sources;
+  sources.container_defaults = ContainerDefaults({}, root_);
+  EXPECT_EQ(LoadSettings(sources)->settings.server.request_id_header, "x-request-id");
+  fs::create_directories(root_ / "opt/ml/.sagemaker_infra");
+  std::ofstream(root_ / "opt/ml/.sagemaker_infra/endpoint-metadata.json");
+  sources.container_defaults = ContainerDefaults({}, root_);
+  EXPECT_EQ(LoadSettings(sources)->settings.server.request_id_header,
+            "X-Amzn-SageMaker-Inference-Id");
+  sources.config_properties = {{"request_id_header_key", "x-id"}};
+  EXPECT_EQ(LoadSettings(sources)->settings.server.request_id_header, "x-id");
+}
+
 TEST_F(RootTest, TheServersHomeHasItsConfiguration) {
   const Variables home = {{"MODEL_SERVER_HOME", root_.string()}};
   EXPECT_EQ(*FindServerConfig({}), "");
