@@ -3,7 +3,6 @@
 
 #include <vector>
 
-#include "api/djl/sessions.h"
 #include "api/testing/djl_fixture.h"
 
 namespace dray::api {
@@ -278,30 +277,6 @@ TEST_F(DjlSessionsTest, CanBeOff) {
   StartWith(AnswerShape::kTokens, options);
   EXPECT_EQ(InvokeIn("x", R"({"inputs": "a"})").status, 400);
   EXPECT_EQ(InvokeIn("NEW_SESSION", R"({"requestType": "NEW_SESSION"})").status, 400);
-}
-
-TEST(SessionTableTest, ForgetsWhatHasExpired) {
-  using std::chrono::seconds;
-  SessionTable table;
-  const SessionTable::Clock::time_point start{seconds(1'700'000'000)};
-  EXPECT_EQ(FormatUtc(start), "2023-11-14T22:13:20Z");
-  const auto session = table.Create(start, seconds(10));
-  ASSERT_TRUE(session.ok());
-  EXPECT_EQ(session->expires, start + seconds(10));
-  EXPECT_TRUE(table.Find(session->id, start + seconds(9)).ok());
-  EXPECT_TRUE(table.Find(session->id, start + seconds(10)).ok());
-  EXPECT_FALSE(table.Find(session->id, start + seconds(11)).ok());
-}
-
-TEST(SessionTableTest, HasALimit) {
-  using std::chrono::seconds;
-  SessionTable table;
-  const SessionTable::Clock::time_point start{};
-  for (size_t i = 0; i < SessionTable::kMaxSessions; ++i) {
-    ASSERT_TRUE(table.Create(start, seconds(10)).ok());
-  }
-  EXPECT_EQ(table.Create(start, seconds(10)).status().code(), StatusCode::kResourceExhausted);
-  EXPECT_TRUE(table.Create(start + seconds(10), seconds(10)).ok());
 }
 
 }  // namespace

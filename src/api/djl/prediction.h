@@ -1,7 +1,7 @@
 // A request to a model: its body is read, and answered in the shape that the model speaks.
 #pragma once
 
-#include "api/djl/sessions.h"
+#include "api/sagemaker/sessions.h"
 #include "http/request.h"
 #include "http/responder.h"
 #include "serving/served_model.h"

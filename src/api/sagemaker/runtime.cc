@@ -11,10 +11,10 @@
 #include <utility>
 #include <variant>
 
-#include "api/djl/sessions.h"
 #include "api/reply.h"
 #include "api/sagemaker/runtime_errors.h"
 #include "api/sagemaker/runtime_responder.h"
+#include "api/sagemaker/sessions.h"
 #include "http/trace/request_id.h"
 #include "serving/load/model_source.h"
 

@@ -1,4 +1,4 @@
-#include "api/djl/sessions.h"
+#include "api/sagemaker/sessions.h"
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
