@@ -88,6 +88,7 @@ Round MeasureThroughput(const MeasuredServer& server, const Subject& subject, co
 // The values of one member, over all rounds.
 std::vector<double> Column(const std::vector<Round>& rounds, double Round::*member) {
   std::vector<double> values;
+  values.reserve(rounds.size());
   for (const Round& round : rounds) values.push_back(round.*member);
   return values;
 }
