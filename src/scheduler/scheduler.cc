@@ -161,10 +161,12 @@ const Plan& Scheduler::Schedule(std::span<const DraftProposal> proposals) {
   plan.preempted.clear();
   plan.num_tokens = 0;
   next_step_->indexes.clear();
+  if (isolated_) PreemptOthers();
+  const size_t num_set_aside = plan.preempted.size();
   ScheduleRunning();
   // A sequence that was just preempted must not come straight back, and no new sequence may take
   // the blocks that it lost.
-  if (plan.preempted.empty()) {
+  if (plan.preempted.size() == num_set_aside) {
     AdmitWaiting();
     // Guesses are granted only if there are enough blocks for everything else.
     for (const DraftProposal& proposal : proposals) GrantDrafts(proposal);
@@ -230,17 +232,6 @@ bool Scheduler::PreemptBehind(const Order& order) {
   return true;
 }
 
-void Scheduler::Preempt(SequenceIndex index) {
-  Sequence& sequence = table_[index];
-  ReleaseBlocks(sequence, 0);
-  sequence.num_computed = 0;
-  sequence.num_scheduled = 0;
-  running_.Remove(table_, index);
-  sequence.state = SequenceState::kWaiting;
-  waiting_.InsertFromFront(table_, index);
-  ++num_preemptions_;
-}
-
 void Scheduler::AddEntry(SequenceIndex index, int64_t num_tokens) {
   Sequence& sequence = table_[index];
   Plan& plan = next_step_->plan;
@@ -296,7 +287,7 @@ void Scheduler::AdmitWaiting() {
     const PromptSource source = FindPromptSource(table_[i]);
     // A fork whose parent has not computed the prompt yet is passed over, because it waits for the
     // parent and not for its turn.
-    if (source.kind != PromptSource::kNotYet) {
+    if (source.kind != PromptSource::kNotYet && MayRun(table_[i])) {
       if (!Admit(i, source, num_outstanding)) return;
       num_outstanding += OutstandingBlocks(table_[i]);
     }
@@ -392,25 +383,20 @@ void Scheduler::UpdateSequence(SequenceIndex index, const PlanEntry& entry,
     sequence.num_computed -= entry.num_drafts - result->num_accepted;
     ReleaseBlocks(sequence, BlocksFor(sequence.num_computed));
   }
-  DRAY_CHECK(result->num_new_tokens >= 1 &&
-             result->num_new_tokens <= sequence.max_new_tokens - sequence.num_generated);
-  sequence.num_generated += result->num_new_tokens;
-  if (result->outcome == Outcome::kGoesOn && sequence.num_generated < sequence.max_new_tokens) {
+  TakeTokens(index, *result);
+}
+
+void Scheduler::TakeTokens(SequenceIndex index, const SequenceResult& result) {
+  Sequence& sequence = table_[index];
+  DRAY_CHECK(result.num_new_tokens >= 1 &&
+             result.num_new_tokens <= sequence.max_new_tokens - sequence.num_generated);
+  sequence.num_generated += result.num_new_tokens;
+  if (result.outcome == Outcome::kGoesOn && sequence.num_generated < sequence.max_new_tokens) {
     return;
   }
   ended_.push_back(sequence.id);
   running_.Remove(table_, index);
   Forget(index);
-}
-
-void Scheduler::PreemptAll() {
-  for (size_t i = 0; i < num_in_flight_; ++i) {
-    for (const SequenceIndex index : steps_[i]->indexes) {
-      if (table_[index].state == SequenceState::kCancelled) Forget(index);
-    }
-  }
-  num_in_flight_ = 0;
-  while (!running_.empty()) Preempt(running_.back());
 }
 
 Status Scheduler::CheckIntegrity() const {

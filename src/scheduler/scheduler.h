@@ -25,6 +25,9 @@
 // of a pipeline would wait for each other. So with num_micro_batches m, a step has at most an m-th
 // of all sequences that are running or could run, rounded up.
 //
+// Isolation. The caller may ask for plans of one request alone (Isolate), to find out whether its
+// tokens make steps fail. The order among the others stays as it is.
+//
 // Guesses (drafts). A plan may also compute guesses of tokens to come. They are granted last, to
 // sequences that lack only one token, from the budget and the blocks that the step has left. Blocks
 // of refused guesses are freed again. So a plan with guesses differs in nothing else from the plan
@@ -33,6 +36,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <unordered_map>
 #include <vector>
@@ -100,7 +104,16 @@ class Scheduler {
 
   // Call this when the cache's contents or the steps in flight are lost. Every running sequence
   // will be computed anew; the steps in flight are over, and Update must not be called for them.
-  void PreemptAll();
+  // `results` are those of the oldest step in flight, if it is lost after some of its tokens were
+  // taken: num_new_tokens is 0 for a sequence that got none. Returns the sequences that ended, as
+  // Update does.
+  std::span<const SequenceId> PreemptAll(std::span<const SequenceResult> results = {});
+
+  // From now on plans have only sequences of the same arrival as this one, which must exist: itself
+  // and its forks. The others wait. Those in flight lose their blocks when their step is back.
+  // Ends with EndIsolation, or when there is no sequence of that arrival any more.
+  void Isolate(SequenceId id);
+  void EndIsolation() { isolated_.reset(); }
 
   bool Contains(SequenceId id) const { return index_of_.contains(id); }
   bool idle() const { return index_of_.empty(); }
@@ -130,6 +143,12 @@ class Scheduler {
   SequenceIndex NewSequence(SequenceId id, int64_t num_prompt_tokens, int64_t max_new_tokens);
   // The most sequences in the next step.
   int64_t MostEntries() const;
+  // Takes the blocks of all sequences that are not in flight and not isolated.
+  void PreemptOthers();
+  bool MayRun(const Sequence& sequence) const {
+    return !isolated_ || sequence.order.arrival == *isolated_;
+  }
+  bool HasIsolated(const SequenceQueue& queue) const;
   void ScheduleRunning();
   void AdmitWaiting();
   bool Admit(SequenceIndex index, const PromptSource& source, int64_t num_outstanding);
@@ -141,6 +160,8 @@ class Scheduler {
   void AddEntry(SequenceIndex index, int64_t num_tokens);
   void GrantDrafts(const DraftProposal& proposal);
   void UpdateSequence(SequenceIndex index, const PlanEntry& entry, const SequenceResult* result);
+  // Counts the new tokens of a sequence, and ends it if they are its last ones.
+  void TakeTokens(SequenceIndex index, const SequenceResult& result);
   void ReleaseBlocks(Sequence& sequence, int64_t num_kept);
   void Forget(SequenceIndex index);
 
@@ -159,6 +180,7 @@ class Scheduler {
   SequenceQueue running_;
   uint64_t next_serial_ = 0;
   int64_t num_preemptions_ = 0;
+  std::optional<uint64_t> isolated_;  // the arrival whose sequences alone are planned
 
   // [0, num_in_flight_) are in flight, the oldest first; the others are memory for later steps.
   std::vector<std::unique_ptr<Step>> steps_;
