@@ -97,6 +97,11 @@ struct EngineStats {
   uint64_t prompt_tokens = 0;
   uint64_t generated_tokens = 0;
   uint64_t preemptions = 0;
+  // How often a failed runner was replaced, how long that took in all, and whether it is being
+  // replaced now (0 or 1 for one engine): recovery/runner_keeper.h.
+  uint64_t restarts = 0;
+  double restart_seconds = 0;
+  int64_t restarting = 0;
   // Tokens that were guessed, and those of them that were accepted (speculation/drafter.h).
   uint64_t drafted_tokens = 0;
   uint64_t accepted_tokens = 0;
@@ -116,8 +121,9 @@ class Engine {
 
   virtual EngineLimits limits() const = 0;
   virtual EngineStats stats() const = 0;
-  // False once the model's runner has failed (runner/model_runner.h). All requests have ended then,
-  // and Submit refuses new ones.
+  // False once the model's runner has failed for good (recovery/runner_keeper.h). All requests have
+  // ended then, and Submit refuses new ones. While a failed runner is being replaced, the engine is
+  // healthy, takes requests, and computes nothing.
   virtual bool healthy() const = 0;
 };
 

@@ -53,28 +53,37 @@ Result<std::unique_ptr<EngineCore>> EngineCore::Make(LoadedModel& model,
                                .max_context_tokens = size.max_context_tokens,
                                .cache_bytes = spec.cache.num_blocks * block_bytes};
   std::unique_ptr<EngineCore> core(
-      new EngineCore(model, limits, std::move(scheduler), std::move(drafter), options));
-  DRAY_ASSIGN_OR_RETURN(core->runner_, make_runner(model, spec));
+      new EngineCore(model, limits, std::move(scheduler), std::move(drafter), options, spec));
+  DRAY_RETURN_IF_ERROR(
+      core->keeper_.Start([&model, spec, make_runner] { return make_runner(model, spec); }));
   DRAY_RETURN_IF_ERROR(core->speculator_.Prepare(options, spec));
-  for (size_t i = 0; i < core->runner_->max_steps_in_flight(); ++i) {
-    auto step = std::make_unique<StepInFlight>();
-    step->input.Reserve(spec);
-    step->wanted.reserve(static_cast<size_t>(spec.step.max_batch_tokens));
-    core->steps_.push_back(std::move(step));
-  }
+  core->MakeSteps();
   return core;
 }
 
 EngineCore::EngineCore(const LoadedModel& model, const EngineLimits& limits,
                        scheduler::Scheduler scheduler, std::unique_ptr<Drafter> drafter,
-                       const EngineOptions& options)
+                       const EngineOptions& options, const RunnerSpec& spec)
     : model_(model),
       limits_(limits),
       block_size_(options.block_size),
+      spec_(spec),
       scheduler_(std::move(scheduler)),
       speculator_(std::move(drafter), options, requests_),
-      selector_(requests_) {
+      selector_(requests_),
+      suspects_(requests_),
+      keeper_(options.max_restarts_per_hour) {
   selector_.Reserve(options.max_sequences);
+}
+
+void EngineCore::MakeSteps() {
+  steps_.resize(keeper_.runner()->max_steps_in_flight());
+  for (auto& step : steps_) {
+    if (step != nullptr) continue;
+    step = std::make_unique<StepInFlight>();
+    step->input.Reserve(spec_);
+    step->wanted.reserve(static_cast<size_t>(spec_.step.max_batch_tokens));
+  }
 }
 
 void EngineCore::Add(RequestId id, GenerateRequest generate, std::shared_ptr<EventSink> sink) {
@@ -84,8 +93,8 @@ void EngineCore::Add(RequestId id, GenerateRequest generate, std::shared_ptr<Eve
   owned->sink = std::move(sink);
   owned->num_prompt_tokens = static_cast<int64_t>(generate.prompt.size());
   Request& request = requests_.Add(std::move(owned));
-  if (!health_.ok()) {
-    End(id, health_);
+  if (!health().ok()) {
+    End(id, health());
     return;
   }
   counters_.prompt_tokens += generate.prompt.size();
@@ -132,7 +141,7 @@ void EngineCore::EndAll(const Status& status) {
 }
 
 bool EngineCore::Step() {
-  if (!health_.ok()) return false;
+  if (keeper_.runner() == nullptr) return false;
   while (num_in_flight_ < steps_.size() && SubmitStep()) {
   }
   if (num_in_flight_ == 0) return false;
@@ -141,10 +150,14 @@ bool EngineCore::Step() {
 }
 
 bool EngineCore::SubmitStep() {
+  if (const auto suspect = suspects_.ToIsolate()) {
+    scheduler_.Isolate(*suspect);
+  } else {
+    scheduler_.EndIsolation();
+  }
   const scheduler::Plan& plan = scheduler_.Schedule(speculator_.Propose());
   if (!plan.preempted.empty()) {
-    LogDebug(
-        fmt::format("{} sequences lost their cache blocks to earlier ones", plan.preempted.size()));
+    LogDebug(fmt::format("{} sequences lost their cache blocks to others", plan.preempted.size()));
   }
   const double guess_seconds = speculator_.Draft(plan);
   if (plan.empty()) return false;
@@ -152,7 +165,7 @@ bool EngineCore::SubmitStep() {
   StepInFlight& step = *steps_[num_in_flight_++];
   MakeBatch(plan, requests_, block_size_, step);
   step.guess_seconds = guess_seconds;
-  runner_->Submit(step.input);
+  keeper_.runner()->Submit(step.input);
   return true;
 }
 
@@ -171,7 +184,7 @@ void EngineCore::CollectStep() {
   selector_.Begin(step);
   StepSeconds seconds = {.guess = step.guess_seconds};
   for (bool more = true; more;) {
-    const StepPiece piece = runner_->Collect();
+    const StepPiece piece = keeper_.runner()->Collect();
     if (!piece.status.ok() && piece.scope == FailureScope::kRunner) return FailRunner(piece.status);
     if (!piece.status.ok() && piece.scope == FailureScope::kStep) {
       return FailStep(step, piece.status);
@@ -190,6 +203,7 @@ void EngineCore::FinishStep(const StepInFlight& step, const StepSeconds& seconds
   ++counters_.steps;
   counters_.step_sizes.Add(step.plan->entries.size());
   speculator_.Learn(*step.plan, selector_.results(), seconds);
+  if (suspects_.OnComputed(*step.plan)) keeper_.OnProgress();
   // Failed requests are ended only now, because the step may have had further rows of them.
   for (const auto& [id, status] : selector_.failures()) End(id, status);
   UpdateScheduler();
@@ -207,30 +221,57 @@ void EngineCore::FailStep(const StepInFlight& step, const Status& status) {
 }
 
 void EngineCore::FailRunner(const Status& status) {
-  LogError(fmt::format("the model's runner failed: {}", status.ToString()));
-  health_ = {StatusCode::kUnavailable,
-             fmt::format("the model's runner has failed ({}): load the model anew, or restart the "
-                         "server",
-                         status.message())};
-  ForgetStepsInFlight();
-  EndAll(health_);
+  // CollectStep has put its step behind those that are still in flight.
+  const auto cause = suspects_.OnFailure(std::span(steps_).first(num_in_flight_ + 1));
+  for (const auto& [id, failure] : selector_.failures()) End(id, failure);
+  ForgetStepsInFlight(selector_.results());
+  if (cause) {
+    End(*cause,
+        {StatusCode::kInternal,
+         fmt::format("the model's runner failed {} times in a row while it computed this "
+                     "request, the last times this request alone ({}): do not send it again",
+                     Suspects::kFailuresToEnd, status.message())});
+    keeper_.OnProgress();
+  }
+  LoseRunner(status);
+}
+
+void EngineCore::CheckRunner() {
+  if (keeper_.runner() == nullptr || num_in_flight_ > 0) return;
+  const Status failure = keeper_.runner()->failure();
+  if (failure.ok()) return;
+  ForgetStepsInFlight({});
+  LoseRunner(failure);
+}
+
+void EngineCore::LoseRunner(const Status& status) {
+  keeper_.Lose(status, Clock::now());
+  if (!health().ok()) EndAll(health());
+}
+
+void EngineCore::FinishRestart(Result<std::unique_ptr<ModelRunner>> made) {
+  keeper_.Finish(std::move(made), Clock::now());
+  if (!health().ok()) EndAll(health());
+  if (keeper_.runner() != nullptr) MakeSteps();
 }
 
 void EngineCore::Abandon(const Status& status) {
-  runner_->Abandon();
-  ForgetStepsInFlight();
+  if (keeper_.runner() != nullptr) keeper_.runner()->Abandon();
+  ForgetStepsInFlight({});
   EndAll(status);
 }
 
-void EngineCore::ForgetStepsInFlight() {
+void EngineCore::ForgetStepsInFlight(std::span<const scheduler::SequenceResult> results) {
   num_in_flight_ = 0;
+  EndSequences(scheduler_.PreemptAll(results));
   speculator_.Abandon();
-  scheduler_.PreemptAll();
 }
 
-void EngineCore::UpdateScheduler() {
-  for (const SequenceId ended : scheduler_.Update(selector_.results())) {
-    Request& request = requests_.Remove(ended);
+void EngineCore::UpdateScheduler() { EndSequences(scheduler_.Update(selector_.results())); }
+
+void EngineCore::EndSequences(std::span<const SequenceId> ended) {
+  for (const SequenceId id : ended) {
+    Request& request = requests_.Remove(id);
     if (request.open_sequences.empty()) End(request.id, OkStatus());
   }
 }
@@ -255,6 +296,9 @@ EngineStats EngineCore::stats() const {
   stats.total_blocks = scheduler_.blocks().num_blocks();
   stats.generated_tokens = selector_.num_tokens();
   stats.preemptions = static_cast<uint64_t>(scheduler_.num_preemptions());
+  stats.restarts = keeper_.num_restarts();
+  stats.restart_seconds = keeper_.restart_seconds();
+  stats.restarting = restarting() ? 1 : 0;
   stats.drafted_tokens = speculator_.num_drafted();
   stats.accepted_tokens = speculator_.num_accepted();
   return stats;

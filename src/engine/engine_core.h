@@ -3,17 +3,24 @@
 //
 // It keeps the requests and calls the parts of a step in their order: scheduler/ plans the step,
 // speculation/ adds guesses, step/ makes the batch, a ModelRunner (runner/model_runner.h) computes
-// it, and step/ turns the logits into tokens.
+// it, and step/ turns the logits into tokens. If the runner fails, recovery/ has another one made, and
+// the requests are computed anew from their prompts and the tokens that were sent.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
+#include <span>
+#include <utility>
 #include <vector>
 
 #include "base/ids.h"
 #include "base/status.h"
 #include "engine/engine.h"
 #include "engine/engine_options.h"
+#include "engine/recovery/runner_keeper.h"
+#include "engine/recovery/suspects.h"
 #include "engine/request_table.h"
 #include "engine/runner/make_runner.h"
 #include "engine/runner/model_runner.h"
@@ -47,16 +54,31 @@ class EngineCore {
   void End(RequestId id, const Status& status);
   void EndAll(const Status& status);
   // Submits steps until the runner takes no more or nothing is left to plan; then collects the
-  // results of the oldest step in flight. False if there was nothing to do.
+  // results of the oldest step in flight. False if there was nothing to do, or if there is no runner.
   bool Step();
   // Call this after an exception in Step. Forgets the steps in flight and ends all requests with
   // `status`.
   void Abandon(const Status& status);
 
+  // Has `notify` called, on any thread, when the runner fails between steps; the caller then calls
+  // CheckRunner.
+  void WatchRunner(std::function<void()> notify) { keeper_.Watch(std::move(notify)); }
+  // Finds out whether the runner has failed while no step was in flight, and begins a restart then.
+  void CheckRunner();
+  // Returns the job of replacing a failed runner, if there is one that was not returned before. The
+  // caller runs it, on any thread, and gives its result to FinishRestart; until then Step does
+  // nothing. All other functions may be called meanwhile. The job must have ended before the core
+  // does.
+  std::optional<RunnerRestart> TakeRestart() { return keeper_.TakeRestart(); }
+  // If there is no runner again, another restart begins, or all requests end.
+  void FinishRestart(Result<std::unique_ptr<ModelRunner>> made);
+
   // Whether Step has nothing to do.
-  bool idle() const { return requests_.empty() && num_in_flight_ == 0; }
-  // Not ok once the runner has failed. Every request then ends with this status.
-  const Status& health() const { return health_; }
+  bool idle() const { return (requests_.empty() && num_in_flight_ == 0) || restarting(); }
+  // Whether the runner is being replaced.
+  bool restarting() const { return keeper_.restarting(); }
+  // Not ok once the runner has failed for good. Every request then ends with this status.
+  const Status& health() const { return keeper_.health(); }
   EngineLimits limits() const { return limits_; }
   EngineStats stats() const;
   // Verifies the accounting of the cache's blocks; for tests.
@@ -64,7 +86,8 @@ class EngineCore {
 
  private:
   EngineCore(const LoadedModel& model, const EngineLimits& limits, scheduler::Scheduler scheduler,
-             std::unique_ptr<Drafter> drafter, const EngineOptions& options);
+             std::unique_ptr<Drafter> drafter, const EngineOptions& options,
+             const RunnerSpec& spec);
 
   SequenceId AddSequence(Request& request, int sequence_idx, const std::vector<int32_t>& prompt);
   // Plans a step and submits it. False if there is nothing to plan.
@@ -74,22 +97,30 @@ class EngineCore {
   void CollectStep();
   void FinishStep(const StepInFlight& step, const StepSeconds& seconds);
   void FailStep(const StepInFlight& step, const Status& status);
+  // The runner has failed in the step that is being collected.
   void FailRunner(const Status& status);
-  void ForgetStepsInFlight();
+  // Has the runner replaced, or ends all requests.
+  void LoseRunner(const Status& status);
+  // `results` are what the oldest step in flight has given before it was lost, if anything.
+  void ForgetStepsInFlight(std::span<const scheduler::SequenceResult> results);
   void UpdateScheduler();
+  void EndSequences(std::span<const SequenceId> ended);
+  // Has memory for as many steps as the runner takes.
+  void MakeSteps();
 
   const LoadedModel& model_;
   EngineLimits limits_;
   int64_t block_size_;
+  RunnerSpec spec_;
   RequestTable requests_;
   scheduler::Scheduler scheduler_;
   Speculator speculator_;
   TokenSelector selector_;
+  Suspects suspects_;
   // [0, num_in_flight_) are in flight, the oldest first; the others are memory for later steps.
   std::vector<std::unique_ptr<StepInFlight>> steps_;
-  std::unique_ptr<ModelRunner> runner_;  // reads steps_ until it is destroyed
+  RunnerKeeper keeper_;  // its runner reads steps_ until the runner is destroyed
   size_t num_in_flight_ = 0;
-  Status health_;
   EngineStats counters_;
 };
 

@@ -55,6 +55,10 @@ struct EngineOptions {
   // weights' 16-bit format.
   std::optional<DType> kv_dtype = std::nullopt;
   SpeculationOptions speculation = {};
+  // How often within an hour a failed runner is replaced, where it can be
+  // (recovery/runner_keeper.h). 100 is more often than any healthy group of ranks fails, and seldom
+  // enough to end a group that keeps failing.
+  int64_t max_restarts_per_hour = 100;
 };
 
 // Where weights come from: the checkpoint, or a generator of random numbers (only config.json is

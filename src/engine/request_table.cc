@@ -21,6 +21,11 @@ Sequence& RequestTable::Add(std::unique_ptr<Sequence> sequence) {
   return added;
 }
 
+Request* RequestTable::Find(RequestId id) const {
+  const auto found = requests_.find(id);
+  return found == requests_.end() ? nullptr : found->second.get();
+}
+
 Sequence* RequestTable::Find(SequenceId id) const {
   const auto found = sequences_.find(id);
   return found == sequences_.end() ? nullptr : found->second.get();

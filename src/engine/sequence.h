@@ -21,6 +21,8 @@ struct Request {
   PromptEvent prompt_scores;
   int64_t num_prompt_tokens = 0;
   bool started = false;  // a step has computed tokens of it
+  // How many runners in a row have failed when this request was to advance (recovery/suspects.h).
+  int64_t num_failures = 0;
   std::vector<SequenceId> open_sequences;
 
   int64_t num_prompt_scores() const { return static_cast<int64_t>(prompt_scores.logprobs.size()); }
@@ -43,6 +45,7 @@ struct Sequence {
   int sequence_idx = 0;
   int64_t num_prompt_tokens = 0;
   std::vector<int32_t> tokens;  // prompt, then generated
+  int64_t num_reached = 0;      // the most of them that were ever computed (recovery/suspects.h)
   std::unique_ptr<sampling::Sampler> sampler;
   SequenceDrafts drafts;
 };

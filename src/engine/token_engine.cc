@@ -1,6 +1,7 @@
 // Threads: owns one, and only that thread changes the EngineCore. Submit, Cancel and the getters
 // may be called from any thread: they validate, write to the inbox, and read what the engine's
-// thread published last.
+// thread published last. While a failed runner is replaced, which happens on the thread of a
+// RestartThread, the engine's thread goes on to empty the inbox.
 #include "engine/token_engine.h"
 
 #include <fmt/format.h>
@@ -14,6 +15,7 @@
 
 #include "base/log.h"
 #include "engine/engine_core.h"
+#include "engine/recovery/restart_thread.h"
 
 namespace dray::engine {
 namespace {
@@ -33,6 +35,13 @@ class TokenEngine final : public Engine {
         draft_(std::move(draft)),
         core_(std::move(core)),
         published_(core_->stats()) {
+    core_->WatchRunner([this] {
+      {
+        const std::lock_guard lock(mutex_);
+        runner_failed_ = true;
+      }
+      wake_.notify_one();
+    });
     thread_ = std::thread([this] { Loop(); });
   }
 
@@ -43,6 +52,8 @@ class TokenEngine final : public Engine {
     }
     wake_.notify_one();
     thread_.join();
+    restarts_.Stop();
+    core_.reset();  // whose runner calls back
   }
 
   Result<RequestId> Submit(GenerateRequest request, std::shared_ptr<EventSink> sink) override {
@@ -86,6 +97,7 @@ class TokenEngine final : public Engine {
         LogError(fmt::format("engine step failed: {}", error.what()));
         core_->Abandon({StatusCode::kInternal, fmt::format("the step failed: {}", error.what())});
       }
+      if (auto restart = core_->TakeRestart()) restarts_.Start(std::move(*restart));
     }
     core_->EndAll({StatusCode::kCancelled, "the server is shutting down"});
   }
@@ -94,18 +106,22 @@ class TokenEngine final : public Engine {
   // the thread must end.
   bool TakeInbox() {
     bool stopping = false;
+    bool failed = false;
     {
       std::unique_lock lock(mutex_);
       published_ = core_->stats();
       health_ = core_->health();
       const auto something = [&] {
-        return stopping_ || !submissions_.empty() || !cancellations_.empty();
+        return stopping_ || !submissions_.empty() || !cancellations_.empty() || runner_failed_ ||
+               restarts_.done();
       };
       if (core_->idle()) wake_.wait(lock, something);
       std::swap(submissions_, taken_submissions_);
       std::swap(cancellations_, taken_cancellations_);
       stopping = stopping_;
+      failed = std::exchange(runner_failed_, false);
     }
+    if (failed) core_->CheckRunner();
     for (Submission& taken : taken_submissions_) {
       core_->Add(taken.id, std::move(taken.request), std::move(taken.sink));
     }
@@ -114,7 +130,15 @@ class TokenEngine final : public Engine {
     }
     taken_submissions_.clear();
     taken_cancellations_.clear();
+    if (restarts_.done()) core_->FinishRestart(restarts_.Take());
     return !stopping;
+  }
+
+  // Called by the thread of a restart that has its result.
+  void WakeUp() {
+    // The engine's thread holds the mutex from its look at the result until it sleeps.
+    { const std::lock_guard lock(mutex_); }
+    wake_.notify_one();
   }
 
   Backends backends_;  // that the core's runner computes on; the first one on this thread
@@ -131,10 +155,12 @@ class TokenEngine final : public Engine {
   Status health_;  // of the core, published likewise
   uint64_t next_request_id_ = 1;
   bool stopping_ = false;
+  bool runner_failed_ = false;
 
   // Used by the engine's thread only.
   std::vector<Submission> taken_submissions_;
   std::vector<RequestId> taken_cancellations_;
+  RestartThread restarts_{[this] { WakeUp(); }};
   std::thread thread_;
 };
 

@@ -64,7 +64,7 @@ struct RunnerStep {
 enum class FailureScope {
   kRequest,  // the requests that have rows in this piece; the step goes on with the next piece
   kStep,     // the step, and every request that has rows in it
-  kRunner,   // the runner and every request: it takes no more steps, and its cache is lost
+  kRunner,   // the runner: it takes no more steps, and its cache is lost (replaceable() below)
 };
 
 // A part of a step's results: the logits of logit_rows[first, first + num_rows).
@@ -103,6 +103,13 @@ class ModelRunner {
   // kRunner has ended it. True if the failure lies in what the maker begins anew, such as processes
   // of ranks; false if its cause stays, as an error of this process's own device does.
   virtual bool replaceable() const { return false; }
+
+  // Not ok once the runner has failed, also between steps, when no Collect can tell. Runners whose
+  // ranks are threads fail only in steps.
+  virtual Status failure() const { return {}; }
+  // Has `notify` called, on any thread, when failure() is no longer ok; at once if it is not. There
+  // is one such function; an empty one ends the calls.
+  virtual void OnFailure(std::function<void()> /*notify*/) {}
 
   // What the first of several ranks has sent to the others (docs/ranks.md); nothing if there is one
   // rank.

@@ -65,7 +65,7 @@ class Drafter {
   }
   // The sequence's guesses were checked; sequence.tokens ends with the tokens that were chosen.
   virtual void OnChecked(Sequence&) {}
-  // The steps in flight are lost; their requests end.
+  // The steps in flight are lost.
   virtual void OnAbandoned() {}
 };
 

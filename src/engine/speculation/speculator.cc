@@ -138,7 +138,9 @@ void Speculator::LearnFromClock(const scheduler::Plan& plan, const StepSeconds& 
 void Speculator::Abandon() {
   decoding_.clear();
   policy_.BreakSeries();
-  if (drafter_ != nullptr) drafter_->OnAbandoned();
+  if (drafter_ == nullptr) return;
+  drafter_->OnAbandoned();
+  requests_.ForEachSequence([&](Sequence& sequence) { drafter_->OnPreempted(sequence); });
 }
 
 void Speculator::GiveUp(const Status& status) {

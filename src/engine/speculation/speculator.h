@@ -47,7 +47,7 @@ class Speculator {
   // Learns from a step. `results` are those of the plan's entries that sample, in their order.
   void Learn(const scheduler::Plan& plan, std::span<const scheduler::SequenceResult> results,
              const StepSeconds& seconds);
-  // The steps in flight are lost; their requests end.
+  // The steps in flight are lost, and all sequences have lost their blocks.
   void Abandon();
 
   uint64_t num_drafted() const { return num_drafted_; }

@@ -51,10 +51,12 @@ RunnerMaker HoldingRunners(const HoldingOptions& options) {
   };
 }
 
-RunnerMaker FailingRunners(const FailingRunner::Spoil& spoil, const RunnerMaker& make) {
+RunnerMaker FailingRunners(const FailingRunner::Spoil& spoil, const RunnerMaker& make,
+                           Replaceable replaceable) {
   return [=](LoadedModel& model, const RunnerSpec& spec) -> Result<std::unique_ptr<ModelRunner>> {
     DRAY_ASSIGN_OR_RETURN(auto inner, make(model, spec));
-    return std::unique_ptr<ModelRunner>(std::make_unique<FailingRunner>(std::move(inner), spoil));
+    return std::unique_ptr<ModelRunner>(
+        std::make_unique<FailingRunner>(std::move(inner), spoil, replaceable));
   };
 }
 

@@ -54,29 +54,34 @@ class HoldingRunner final : public ModelRunner {
   std::vector<float> logits_;  // of the piece handed out last
 };
 
+// Whether another runner can take the place of a failed one.
+enum class Replaceable { kNo, kYes };
+
 class FailingRunner final : public ModelRunner {
  public:
   // Called with each piece, and the number of its step from 0; changes it as it likes.
   using Spoil = std::function<void(int64_t step_idx, StepPiece& piece)>;
 
-  FailingRunner(std::unique_ptr<ModelRunner> inner, Spoil spoil)
-      : inner_(std::move(inner)), spoil_(std::move(spoil)) {}
+  FailingRunner(std::unique_ptr<ModelRunner> inner, Spoil spoil, Replaceable replaceable)
+      : inner_(std::move(inner)), spoil_(std::move(spoil)), replaceable_(replaceable) {}
 
   size_t max_steps_in_flight() const override { return inner_->max_steps_in_flight(); }
   void Submit(const RunnerStep& step) override { inner_->Submit(step); }
   StepPiece Collect() override;
   void Abandon() override { inner_->Abandon(); }
-  bool replaceable() const override { return inner_->replaceable(); }
+  bool replaceable() const override { return replaceable_ == Replaceable::kYes; }
 
  private:
   std::unique_ptr<ModelRunner> inner_;
   Spoil spoil_;
+  Replaceable replaceable_;
   int64_t step_idx_ = 0;
 };
 
 // Makers for EngineCore::Make and StartEngine.
 RunnerMaker HoldingRunners(const HoldingOptions& options);
 // Spoils what `make` makes.
-RunnerMaker FailingRunners(const FailingRunner::Spoil& spoil, const RunnerMaker& make);
+RunnerMaker FailingRunners(const FailingRunner::Spoil& spoil, const RunnerMaker& make,
+                           Replaceable replaceable = Replaceable::kNo);
 
 }  // namespace dray::engine

@@ -7,6 +7,8 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <mutex>
 #include <span>
 #include <utility>
 #include <vector>
@@ -40,6 +42,7 @@ class ProcessRunner final : public ModelRunner {
     processes_->OnFailure([this](const Status& reason) {
       links_.results->Abort(reason);
       for (const auto& order : links_.orders) order->Abort(reason);
+      TellFailure(reason);
     });
   }
 
@@ -97,7 +100,24 @@ class ProcessRunner final : public ModelRunner {
   // Its maker starts new processes.
   bool replaceable() const override { return true; }
 
+  Status failure() const override {
+    const std::lock_guard lock(mutex_);
+    return told_;
+  }
+  void OnFailure(std::function<void()> notify) override {
+    const std::lock_guard lock(mutex_);
+    notify_ = std::move(notify);
+    if (!told_.ok() && notify_) notify_();
+  }
+
  private:
+  // Called by the thread that watches the processes.
+  void TellFailure(const Status& reason) {
+    const std::lock_guard lock(mutex_);
+    told_ = reason;
+    if (notify_) notify_();
+  }
+
   struct Submitted {
     int64_t num_rows = 0;  // of logits
     Clock::time_point time;
@@ -133,6 +153,12 @@ class ProcessRunner final : public ModelRunner {
   std::vector<float> piece_;  // a PieceHeader, and behind it the logits
   Status failure_;
   FrontLinks links_;
+
+  mutable std::mutex mutex_;
+  // Guarded by mutex_.
+  Status told_;  // why the processes have failed
+  std::function<void()> notify_;
+
   std::unique_ptr<RankProcesses> processes_;  // ends first: its thread uses the links
 };
 
