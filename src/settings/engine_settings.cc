@@ -52,6 +52,7 @@ Result<engine::EngineOptions> MakeEngineOptions(const ModelSettings& settings) {
   }
   if (settings.block_size > 0) options.block_size = static_cast<int32_t>(settings.block_size);
   options.kv_dtype = settings.kv_cache_dtype;
+  options.max_restarts_per_hour = settings.max_restarts_per_hour;
   return options;
 }
 

@@ -117,6 +117,7 @@ struct ModelSettings {
   WorkerSettings workers;
   int64_t max_idle_time_s = 60;
   int64_t retry_threshold = 0;
+  int64_t max_restarts_per_hour = 100;
   int64_t required_memory_mb = 0;
   int64_t reserved_memory_mb = 500;
 

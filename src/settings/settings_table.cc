@@ -252,6 +252,12 @@ constexpr Setting kSettings[] = {
      "How many workers of a model may fail, and be replaced, before the model counts as failed.",
      Scope::kModel, "", "",
      [](S& s, Text v) { return SetCount(s.model.retry_threshold, v, 0, 1 << 20); }},
+    {"option.max_restarts_per_hour", "max-restarts-per-hour", "N", "100",
+     "How often within an hour a worker starts a group of ranks again that has lost one, before "
+     "the "
+     "worker counts as failed.",
+     Scope::kModel, "", "",
+     [](S& s, Text v) { return SetCount(s.model.max_restarts_per_hour, v, 0, 1 << 20); }},
     {"batch_size", "batch-size", "N", "1",
      "More than 1: a worker takes so many requests together, and the next ones when all of them "
      "are "

@@ -95,6 +95,7 @@ engine::EngineLimits FakeEngine::limits() const {
 engine::EngineStats FakeEngine::stats() const {
   engine::EngineStats stats;
   stats.running_sequences = num_live();
+  stats.restarting = restarting_ ? 1 : 0;
   return stats;
 }
 

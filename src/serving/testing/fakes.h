@@ -61,6 +61,8 @@ class FakeEngine final : public engine::Engine {
   void Pause() { paused_ = true; }
   void Resume() { paused_ = false; }
   void Die() { healthy_ = false; }
+  // As if the engine replaced a failed runner.
+  void SetRestarting(bool restarting) { restarting_ = restarting; }
 
   int64_t num_submitted() const { return num_submitted_; }
   int64_t num_cancelled() const { return num_cancelled_; }
@@ -89,6 +91,7 @@ class FakeEngine final : public engine::Engine {
   std::atomic<int64_t> num_cancelled_{0};
   std::atomic<bool> paused_{false};
   std::atomic<bool> healthy_{true};
+  std::atomic<bool> restarting_{false};
   std::atomic<bool> stop_{false};
   std::thread thread_;
 };

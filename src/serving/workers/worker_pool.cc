@@ -139,6 +139,7 @@ engine::EngineStats WorkerPool::stats() const {
     sum.running_sequences += one.running_sequences;
     sum.waiting_sequences += one.waiting_sequences;
     sum.free_blocks += one.free_blocks;
+    sum.restarting += one.restarting;
     sum.total_blocks += one.total_blocks;
   }
   return sum;

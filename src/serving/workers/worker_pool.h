@@ -46,7 +46,9 @@ struct WorkerParts {
 struct WorkerStatus {
   int64_t id = 0;
   std::chrono::system_clock::time_point start_time;
-  bool ready = true;  // false: it ends what it has begun, and takes no more
+  // False: it ends what it has begun and takes no more, or it computes nothing until its failed runner
+  // is replaced.
+  bool ready = true;
 };
 
 struct WorkerGroupStatus {
@@ -96,7 +98,7 @@ class WorkerPool {
   WorkerGroupStatus status() const;
   // False once more workers have failed than retry_threshold allows.
   bool healthy() const;
-  // Whether there are fewer workers than there should be.
+  // Whether fewer workers compute than there should be: also while one replaces a failed runner.
   bool lacks_workers() const;
   // Of all workers, also those that have ended.
   engine::EngineStats stats() const;

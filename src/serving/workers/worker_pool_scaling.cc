@@ -22,6 +22,8 @@ void WorkerPool::AddStats(engine::EngineStats& sum, const engine::EngineStats& o
   sum.prompt_tokens += one.prompt_tokens;
   sum.generated_tokens += one.generated_tokens;
   sum.preemptions += one.preemptions;
+  sum.restarts += one.restarts;
+  sum.restart_seconds += one.restart_seconds;
   sum.drafted_tokens += one.drafted_tokens;
   sum.accepted_tokens += one.accepted_tokens;
 }
@@ -50,7 +52,11 @@ bool WorkerPool::healthy() const {
 
 bool WorkerPool::lacks_workers() const {
   const std::lock_guard lock(mutex_);
-  return NumActiveLocked() < options_.min_workers;
+  const auto num_restarting =
+      std::count_if(workers_.begin(), workers_.end(), [](const auto& worker) {
+        return !worker->leaving && worker->parts.engine->stats().restarting > 0;
+      });
+  return NumActiveLocked() - num_restarting < options_.min_workers;
 }
 
 WorkerGroupStatus WorkerPool::status() const {
@@ -61,7 +67,8 @@ WorkerGroupStatus WorkerPool::status() const {
                            .num_queued = queue_.size()};
   for (const auto& worker : workers_) {
     if (!worker->parts.engine->healthy()) continue;
-    status.workers.push_back({worker->id, worker->start_time, !worker->leaving});
+    const bool restarting = worker->parts.engine->stats().restarting > 0;
+    status.workers.push_back({worker->id, worker->start_time, !worker->leaving && !restarting});
   }
   return status;
 }

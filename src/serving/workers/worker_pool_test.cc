@@ -233,6 +233,25 @@ TEST_F(WorkerPoolTest, ABatchIsTakenWholeAndAnsweredWhole) {
   ends_.WaitFor(7);
 }
 
+TEST_F(WorkerPoolTest, AWorkerThatReplacesItsRunnerTakesRequestsAndIsNotReady) {
+  pause_ = true;
+  Open({.max_running = 4});
+  Engine(0).SetRestarting(true);
+  EXPECT_TRUE(model_->healthy());
+  EXPECT_TRUE(model_->lacks_workers());
+  ASSERT_EQ(NumWorkers(), 1U);
+  EXPECT_FALSE(model_->workers().workers[0].ready);
+  EXPECT_EQ(model_->stats().restarting, 1);
+  Ask("a");
+  EXPECT_EQ(Engine(0).num_submitted(), 1);
+  Engine(0).SetRestarting(false);
+  EXPECT_FALSE(model_->lacks_workers());
+  EXPECT_TRUE(model_->workers().workers[0].ready);
+  Engine(0).Resume();
+  EXPECT_EQ(ends_.WaitFor(1), "a");
+  EXPECT_EQ(NumMade(), 1U);
+}
+
 TEST_F(WorkerPoolTest, AFailedWorkerIsReplacedUpToTheThreshold) {
   Open({.max_running = 1, .retry_threshold = 1});
   Engine(0).Die();
