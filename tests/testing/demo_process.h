@@ -26,6 +26,7 @@ class DemoProcess {
   }
 
   uint16_t port() const { return port_; }
+  pid_t pid() const { return process_.pid(); }
   // All output so far.
   const std::string& output() const { return process_.output(); }
   void Signal(int signal) const { process_.Signal(signal); }
