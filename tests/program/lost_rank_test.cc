@@ -33,9 +33,10 @@ class LostRankTest : public ::testing::Test {
 
   // Two stages of two ranks.
   void Start() {
-    server_.emplace(std::vector<std::string>{
-        "--tensor-parallel-degree", "2", "--pipeline-parallel-degree", "2", "--rank-transport",
-        "processes", "--rank-timeout", "5", "--oversubscribe", "true", "--max-model-len", "256"});
+    server_.emplace(std::vector<std::string>{"--tensor-parallel-degree", "2",
+                                             "--pipeline-parallel-degree", "2", "--rank-transport",
+                                             "processes", "--rank-timeout", "5", "--threads", "4",
+                                             "--oversubscribe", "true", "--max-model-len", "256"});
     for (size_t i = 0; i < kNumRequests; ++i) expected_.push_back(Answer(Ask(i)));
   }
 

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <charconv>
 #include <csignal>
 #include <cstdint>
@@ -15,7 +16,7 @@ namespace dray::testing {
 
 class DemoProcess {
  public:
-  // `flags` are further ones of `dray serve`. DRAY_PROGRAM is defined by the test's CMake target.
+  // `flags` are further ones of `dray serve`; without --threads among them there is one. DRAY_PROGRAM is defined by the test's CMake target.
   explicit DemoProcess(const std::vector<std::string>& flags, const std::string& model = "demo")
       : process_(Command(flags, model)) {
     const auto line = process_.ReadUntil("serving " + model);
@@ -39,8 +40,10 @@ class DemoProcess {
  private:
   static std::vector<std::string> Command(const std::vector<std::string>& flags,
                                           const std::string& model) {
-    std::vector<std::string> command = {DRAY_PROGRAM, "serve",     model, "--port",
-                                        "0",          "--threads", "1"};
+    std::vector<std::string> command = {DRAY_PROGRAM, "serve", model, "--port", "0"};
+    if (std::find(flags.begin(), flags.end(), "--threads") == flags.end()) {
+      command.insert(command.end(), {"--threads", "1"});
+    }
     command.insert(command.end(), flags.begin(), flags.end());
     return command;
   }
