@@ -117,8 +117,12 @@ TEST(TopOnceTest, SaysWhatIsWrong) {
             "dray top: standard output is no terminal; --once prints one report anywhere\n");
   EXPECT_NE(errors_of({"--api-key-file", "/dev/null"}).find("/dev/null"), std::string::npos);
 
-  DemoProcess server({"--prometheus", "false"});
-  EXPECT_NE(errors_of({UrlOf(server), "--once"}).find("/metrics: HTTP 404"), std::string::npos);
+  DemoProcess silent({"--prometheus", "false"});
+  EXPECT_NE(errors_of({UrlOf(silent), "--once"}).find("/metrics: HTTP 400: "), std::string::npos);
+  DemoProcess managed_elsewhere({"--management-address", "http://127.0.0.2:0"});
+  EXPECT_NE(errors_of({UrlOf(managed_elsewhere), "--once"})
+                .find("; name the server's management address"),
+            std::string::npos);
 }
 
 TEST(TopOnceTest, ShowsAKey) {

@@ -38,7 +38,7 @@ Status Explained(const Status& status, const std::string& target) {
   if (message.starts_with("HTTP 401")) {
     advice = "; show a key of the server's management by --api-key-file or DRAY_API_KEY";
   } else if (message.starts_with("HTTP 404")) {
-    advice = "; name the server's management address, and do not turn its metrics off";
+    advice = "; name the server's management address";
   }
   return Status(status.code(), message + advice).WithPrefix(target);
 }
