@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "base/check.h"
-#include "engine/runner/processes/rank_messages.h"
-#include "engine/runner/processes/step_codec.h"
+#include "engine/runner/processes/wire/rank_messages.h"
+#include "engine/runner/processes/wire/step_codec.h"
 #include "fuzz/support/touch.h"
 
 namespace {
@@ -40,6 +40,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static_cast<void>(DecodeRun(bytes));
   static_cast<void>(DecodeProgress(bytes));
   static_cast<void>(DecodeLoaded(bytes));
+  static_cast<void>(DecodeHello(bytes));
   static_cast<void>(DecodeFailed(bytes));
   return 0;
 }

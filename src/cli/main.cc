@@ -19,6 +19,7 @@
 #include "cli/serve_command.h"
 #include "cli/tokenize_command.h"
 #include "cli/top/top_command.h"
+#include "engine/runner/processes/mpi_place.h"
 #include "engine/runner/processes/rank_process.h"
 #include "settings/foreign/key_page.h"
 
@@ -161,6 +162,14 @@ int Main(int argc, char** argv) {
   if (const auto exit_code = line.Parse(argc, argv)) return *exit_code;
 
   const std::string command = line.command();
+  if (const auto place = engine::MpiPlaceOfProcess();
+      place && place->world > 1 && (command == "serve" || command == "generate")) {
+    // A user's own mpirun has started the program several times. The first process is the front and
+    // rank 0, the others are ranks and nothing else.
+    if (place->rank > 0) return engine::RunRankOfUserJob();
+    arguments.serve.flags["rank-transport"] = "mpi";
+    arguments.generate.model.flags["rank-transport"] = "mpi";
+  }
   if (command == "serve") {
     BlockShutdownSignals();
     return RunServe(arguments.serve, std::cout, std::cerr);

@@ -74,9 +74,10 @@ struct SmoothingOptions {
 // What computes the ranks of a model: [rank].
 using Backends = std::vector<std::shared_ptr<kernels::Backend>>;
 
-// Where the ranks of a model compute (docs/ranks.md): on threads of this process, or in processes
-// that this one starts on the same machine.
-enum class RankTransport { kThreads, kProcesses };
+// Where the ranks of a model compute (docs/ranks.md): on threads of this process; in processes that
+// this one starts on the same machine; or in the processes of an MPI job, which this one starts by
+// mpirun unless it is rank 0 of one itself.
+enum class RankTransport { kThreads, kProcesses, kMpi };
 
 struct RankOptions {
   RankTransport transport = RankTransport::kThreads;
@@ -102,7 +103,9 @@ struct LoadModelOptions {
   // most the model's query heads.
   static constexpr int64_t kMaxDegree = 0;
   int64_t tensor_parallel_degree = 1;
-  // How many stages divide the layers, each with as many ranks. kMaxDegree: one.
+  // How many stages divide the layers, each with as many ranks. kMaxDegree: one. In an MPI job that a
+  // user has started, two degrees of 1 stand for a rank for each process: those of a machine are a
+  // stage.
   int64_t pipeline_parallel_degree = 1;
   RankOptions ranks = {};
   // The only rank that is loaded, counted stage by stage, in a process that is one rank of the model.

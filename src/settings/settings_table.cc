@@ -6,6 +6,7 @@
 #include <array>
 #include <cctype>
 
+#include "settings/rank_settings.h"
 #include "settings/setting_values.h"
 
 namespace dray::settings {
@@ -27,12 +28,6 @@ Status SetLoadFormat(engine::LoadFormat& out, Text text) {
     return MustBe("it must be auto or dummy");
   }
   out = text == "dummy" ? engine::LoadFormat::kDummy : engine::LoadFormat::kCheckpoint;
-  return OkStatus();
-}
-
-Status SetRankTransport(engine::RankTransport& out, Text text) {
-  if (text != "threads" && text != "processes") return MustBe("it must be threads or processes");
-  out = text == "threads" ? engine::RankTransport::kThreads : engine::RankTransport::kProcesses;
   return OkStatus();
 }
 
@@ -77,16 +72,6 @@ Status SetHttpThreads(S& settings, Text text) {
 }
 
 // A number of ranks, or "max".
-Status SetDegree(int64_t& out, Text text) {
-  constexpr int64_t kMostRanks = 1024;
-  if (text == "max") {
-    out = engine::LoadModelOptions::kMaxDegree;
-    return OkStatus();
-  }
-  if (SetCount(out, text, 1, kMostRanks).ok()) return OkStatus();
-  return MustBe(fmt::format("it must be a whole number from 1 to {}, or max", kMostRanks));
-}
-
 // What --enable-streaming takes: true, false, and an old third value.
 Status SetStreaming(bool& out, Text text) {
   if (text == "huggingface") {
@@ -157,18 +142,18 @@ constexpr Setting kSettings[] = {
      [](S& s, Text v) { return SetDegree(s.model.tensor_parallel_degree, v); }},
     {"option.pipeline_parallel_degree", "pipeline-parallel-degree", "N", "1",
      "How many stages divide the layers of the model and the threads, each with as many ranks; "
-     "max: "
-     "one.",
+     "max: one.",
      Scope::kModel, "option.pipeline_parallel_size", "",
      [](S& s, Text v) { return SetDegree(s.model.pipeline_parallel_degree, v); }},
     {"option.rank_transport", "rank-transport", "KIND", "threads",
-     "Where the ranks compute: threads (of the server's process), or processes (one for each rank; "
-     "the server outlives them and starts them again).",
+     "Where the ranks compute: threads (of the server's process), processes (one for each rank; "
+     "the server outlives them and starts them again), or mpi (processes that mpirun starts). "
+     "Under a user's own mpirun it is mpi.",
      Scope::kModel, "", "",
      [](S& s, Text v) { return SetRankTransport(s.model.rank_transport, v); }},
     {"option.rank_timeout", "rank-timeout", "SECONDS", "60",
-     "With ranks in processes: how long a rank may give no sign of life, or keep another rank "
-     "waiting, before it is lost.",
+     "With ranks in processes, or over MPI: how long a rank may give no sign of life, or keep "
+     "another rank waiting, before it is lost.",
      Scope::kModel, "", "",
      [](S& s, Text v) { return SetCount(s.model.rank_timeout_s, v, 1, 86400); }},
     {"option.oversubscribe", "oversubscribe", "BOOL", "false",

@@ -2,116 +2,49 @@
 // a rank that is lost ends the runner with its name, and leaves no process behind.
 #include "engine/runner/processes/process_runner.h"
 
-#include <dirent.h>
 #include <signal.h>
 #include <unistd.h>
 
-#include <fstream>
+#include <filesystem>
 #include <memory>
-#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "engine/runner/group_runner.h"
-#include "engine/runner/make_runner.h"
-#include "engine/testing/sequence_scorer.h"
-#include "testing/runner_support.h"
+#include "base/testing/source_dir.h"
+#include "testing/rank_processes.h"
 
 namespace dray::engine {
 namespace {
 
-// {ranks in a stage, stages}
-using Shape = std::pair<int64_t, int64_t>;
-
-LoadModelOptions OptionsFor(const testing::GoldenModel& golden, const Shape& shape,
-                            RankTransport transport) {
-  LoadModelOptions options;
-  options.model_dir = golden.dir;
-  options.format = kernels::WeightFormat::kF32;
-  options.tensor_parallel_degree = shape.first;
-  options.pipeline_parallel_degree = shape.second;
-  options.backend_options.cpu = {.num_threads = static_cast<int>(shape.first * shape.second),
-                                 .oversubscribe = true};
-  options.ranks = {.transport = transport, .program = DRAY_PROGRAM};
-  return options;
-}
-
-std::unique_ptr<LoadedModel> Load(const LoadModelOptions& options) {
-  auto model = LoadModel(options);
-  EXPECT_TRUE(model.ok()) << model.status().ToString();
-  return model.ok() ? std::move(*model) : nullptr;
-}
-
-std::unique_ptr<ModelRunner> MakeSmall(LoadedModel& model) {
-  auto runner = MakeRunner(model, SmallSpec());
-  EXPECT_TRUE(runner.ok()) << runner.status().ToString();
-  return std::move(runner).value();
-}
-
-// [0] is the letter of the state, [1] the parent.
-std::pair<char, pid_t> StateOf(pid_t pid) {
-  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
-  std::stringstream text;
-  text << file.rdbuf();
-  std::stringstream rest(
-      text.str().substr(std::min(text.str().size(), text.str().rfind(") ") + 2)));
-  std::pair<char, pid_t> state = {'-', 0};
-  rest >> state.first >> state.second;
-  return state;
-}
-
-// The processes that this one has started, in the order of their starts.
-std::vector<pid_t> Children() {
-  std::vector<pid_t> children;
-  DIR* const folder = ::opendir("/proc");
-  while (const dirent* entry = ::readdir(folder)) {
-    const pid_t pid = std::atoi(entry->d_name);
-    if (pid > 0 && StateOf(pid).second == ::getpid()) children.push_back(pid);
-  }
-  ::closedir(folder);
-  std::sort(children.begin(), children.end());
-  return children;
-}
-
-// What differs only by where the ranks are: formats of weights and of the cache.
-class SameBitsTest : public ::testing::TestWithParam<Shape> {
- protected:
-  void ExpectSameBits(LoadModelOptions options, const testing::GoldenModel& golden,
-                      DType kv_dtype = DType::kF32) {
-    std::vector<float> expected;
-    std::vector<std::vector<float>> expected_answers;
-    for (const auto transport : {RankTransport::kThreads, RankTransport::kProcesses}) {
-      options.ranks.transport = transport;
-      const auto model = Load(options);
-      ASSERT_NE(model, nullptr);
-      const auto& prompt = golden.prompts.back();
-      EngineStats stats;
-      const auto answers = LogProbs(
-          *model, golden, {.max_sequences = 16, .block_size = 16, .kv_dtype = kv_dtype}, stats);
-      auto scorer = SequenceScorer::Make(*model, {.chunk_tokens = 13});
-      ASSERT_TRUE(scorer.ok()) << scorer.status().ToString();
-      const auto logits = scorer->Logits(prompt.ids, prompt.logit_positions).value();
-      if (transport == RankTransport::kThreads) expected = logits, expected_answers = answers;
-      EXPECT_EQ(logits, expected);
-      EXPECT_EQ(answers, expected_answers);
-    }
-  }
-};
+class SameBitsTest : public ::testing::TestWithParam<Shape> {};
 
 TEST_P(SameBitsTest, Floats) {
   for (const char* variant : {"llama-gqa", "gptj", "bloom-6-heads"}) {
     SCOPED_TRACE(variant);
     const auto golden = testing::ReadGoldenModel(variant);
-    ExpectSameBits(OptionsFor(golden, GetParam(), RankTransport::kThreads), golden);
+    ExpectBitsOfThreads(OptionsFor(golden, GetParam(), RankTransport::kProcesses), golden);
   }
 }
 
 TEST_P(SameBitsTest, IntegersAndAnIntegerCache) {
   const auto golden = testing::ReadGoldenModel("qwen3");
-  LoadModelOptions options = OptionsFor(golden, GetParam(), RankTransport::kThreads);
+  LoadModelOptions options = OptionsFor(golden, GetParam(), RankTransport::kProcesses);
   options.format = kernels::WeightFormat::kI8;
-  ExpectSameBits(options, golden, DType::kI8);
+  ExpectBitsOfThreads(options, golden, DType::kI8);
+}
+
+// Files whose integers are kept: one cut within its blocks, and one with channels in another order.
+TEST_P(SameBitsTest, QuantisedFiles) {
+  for (const char* variant : {"gguf/quantised-llama-q4_k_m", "quantized/gptq-desc-act"}) {
+    SCOPED_TRACE(variant);
+    const auto golden = testing::ReadGoldenDir(SourceDir() / "tests/golden" / variant);
+    LoadModelOptions options = OptionsFor(golden, GetParam(), RankTransport::kProcesses);
+    const auto file = golden.dir / "model.gguf";
+    if (std::filesystem::exists(file)) options.model_dir = file;
+    options.format.reset();
+    ExpectBitsOfThreads(options, golden);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, SameBitsTest,
@@ -119,19 +52,19 @@ INSTANTIATE_TEST_SUITE_P(Shapes, SameBitsTest,
 
 TEST(ProcessRunnerTest, TheModelTellsWhatTheRanksHave) {
   const auto golden = testing::ReadGoldenModel("llama-gqa");
-  const auto threads = Load(OptionsFor(golden, {2, 1}, RankTransport::kThreads));
-  const auto processes = Load(OptionsFor(golden, {2, 1}, RankTransport::kProcesses));
+  const auto threads = LoadRanks(OptionsFor(golden, {2, 1}, RankTransport::kThreads));
+  const auto processes = LoadRanks(OptionsFor(golden, {2, 1}, RankTransport::kProcesses));
   ASSERT_NE(processes, nullptr);
   EXPECT_EQ(processes->weight_bytes(), threads->weight_bytes());
   EXPECT_EQ(processes->checkpoint_format, threads->checkpoint_format);
   EXPECT_EQ(processes->ranks[0].weights.size_bytes(), 0U);
-  EXPECT_EQ(Children().size(), 2U);
+  EXPECT_EQ(ChildrenOf(::getpid()).size(), 2U);
 }
 
 TEST(ProcessRunnerTest, StepsMayBeInFlightAndAbandoned) {
   const auto golden = testing::ReadGoldenModel("llama-gqa");
-  const auto model = Load(OptionsFor(golden, {1, 2}, RankTransport::kProcesses));
-  const auto runner = MakeSmall(*model);
+  const auto model = LoadRanks(OptionsFor(golden, {1, 2}, RankTransport::kProcesses));
+  const auto runner = MakeSmallRunner(*model);
   ASSERT_EQ(runner->max_steps_in_flight(), 2U);
   const RunnerStep step = StepOver(Numbers(9), 9, 8), other = StepOver(Numbers(12), 12, 1);
   std::vector<float> whole, again;
@@ -155,11 +88,11 @@ class LostRankTest : public ::testing::TestWithParam<std::pair<Shape, size_t>> {
     golden_ = testing::ReadGoldenModel("llama-gqa");
     LoadModelOptions options = OptionsFor(golden_, GetParam().first, RankTransport::kProcesses);
     options.ranks.timeout = timeout_;
-    model_ = Load(options);
+    model_ = LoadRanks(options);
     ASSERT_NE(model_, nullptr);
-    runner_ = MakeSmall(*model_);
+    runner_ = MakeSmallRunner(*model_);
     EXPECT_TRUE(RunToEnd(*runner_, step_, &expected_).status.ok());
-    ranks_ = Children();
+    ranks_ = ChildrenOf(::getpid());
     ASSERT_EQ(ranks_.size(), model_->ranks.size());
   }
 
@@ -170,10 +103,10 @@ class LostRankTest : public ::testing::TestWithParam<std::pair<Shape, size_t>> {
       EXPECT_EQ(piece.scope, FailureScope::kRunner);
       EXPECT_NE(piece.status.message().find(reason), std::string::npos) << piece.status.ToString();
     }
-    EXPECT_EQ(Children(), std::vector<pid_t>());
+    EXPECT_EQ(ChildrenOf(::getpid()), std::vector<pid_t>());
     EXPECT_TRUE(runner_->replaceable());
     runner_.reset();
-    runner_ = MakeSmall(*model_);
+    runner_ = MakeSmallRunner(*model_);
     std::vector<float> logits;
     EXPECT_TRUE(RunToEnd(*runner_, step_, &logits).status.ok());
     EXPECT_EQ(logits, expected_);
@@ -192,7 +125,7 @@ class LostRankTest : public ::testing::TestWithParam<std::pair<Shape, size_t>> {
 };
 
 TEST_P(LostRankTest, Killed) {
-  ::kill(lost_process(), SIGKILL);
+  SignalRank(lost_process(), SIGKILL);
   ExpectLostAndMadeAgain(lost() + " was ended by signal 9 (Killed)");
 }
 
@@ -202,7 +135,7 @@ class StoppedRankTest : public LostRankTest {
 };
 
 TEST_P(StoppedRankTest, Stopped) {
-  ::kill(lost_process(), SIGSTOP);
+  SignalRank(lost_process(), SIGSTOP);
   ExpectLostAndMadeAgain(lost());
 }
 
@@ -222,7 +155,7 @@ TEST(ProcessRunnerTest, WhatARankCannotLoadIsToldWithItsName) {
   options.ranks.program = "/no/such/program";
   EXPECT_EQ(LoadModel(options).status().message(),
             "rank 0: cannot start /no/such/program: No such file or directory");
-  EXPECT_EQ(Children(), std::vector<pid_t>());
+  EXPECT_EQ(ChildrenOf(::getpid()), std::vector<pid_t>());
 }
 
 TEST(ProcessRunnerTest, DegreesAreCheckedBeforeAProcessIsStarted) {

@@ -6,7 +6,10 @@
 #include <barrier>
 #include <exception>
 #include <thread>
+#include <tuple>
 #include <utility>
+
+#include "engine/runner/processes/mpi_place.h"
 
 namespace dray::engine {
 namespace {
@@ -27,18 +30,38 @@ Status CheckDegrees(int64_t ranks_in_stage, int64_t num_stages, const model::Sta
   return OkStatus();
 }
 
-// For backends of one thread each, which stay where the system puts them: the processors are for the
-// processes of the ranks. If these have too few threads or processors, MakeBackends says so.
-kernels::BackendOptions FrontOptions(kernels::BackendOptions options, int64_t num_ranks) {
+// If the ranks are other processes, the backends have one thread each, which stay where the system
+// puts them: the processors are for those processes. If local processes have too few threads or
+// processors, MakeBackends says so; mpirun has its own rules for its machines.
+kernels::BackendOptions BackendOptionsOf(const LoadModelOptions& options, int64_t num_ranks) {
+  kernels::BackendOptions backend = options.backend_options;
+  if (options.ranks.transport == RankTransport::kThreads) return backend;
+  const bool is_local = options.ranks.transport == RankTransport::kProcesses;
   const auto one_each = [&](int threads) {
     const auto all = static_cast<int>(num_ranks);
-    return threads == 0 ? all : std::min(threads, all);
+    return threads == 0 || !is_local ? all : std::min(threads, all);
   };
-  kernels::CpuOptions& cpu = options.cpu;
+  kernels::CpuOptions& cpu = backend.cpu;
   cpu.num_threads = one_each(cpu.num_threads);
   cpu.num_prompt_threads = one_each(cpu.num_prompt_threads);
   cpu.pin_threads = false;
-  return options;
+  cpu.oversubscribe = cpu.oversubscribe || !is_local;
+  return backend;
+}
+
+// The degrees that `options` ask for.
+std::pair<int64_t, int64_t> DegreesOf(const LoadModelOptions& options, int64_t num_heads) {
+  const auto or_natural = [&](int64_t degree, int64_t natural) {
+    return degree == LoadModelOptions::kMaxDegree ? natural : degree;
+  };
+  const int64_t nodes = kernels::NumNaturalRanks(options.backend_options);
+  const std::pair<int64_t, int64_t> degrees = {
+      or_natural(options.tensor_parallel_degree, std::min(nodes, num_heads)),
+      or_natural(options.pipeline_parallel_degree, 1)};
+  const auto place = MpiPlaceOfProcess();
+  const bool is_open = degrees.first == 1 && degrees.second == 1;
+  if (options.ranks.transport != RankTransport::kMpi || !place || !is_open) return degrees;
+  return {place->local_world, place->world / place->local_world};
 }
 
 // Fills one rank. An error of the allocator must not leave the rank's thread.
@@ -63,21 +86,13 @@ Result<RankBackends> BackendsOf(const LoadModelOptions& options, const model::Mo
     ranks.ranks_in_stage = static_cast<int64_t>(count);
     return ranks;
   }
-  const auto or_natural = [&](int64_t degree, int64_t natural) {
-    return degree == LoadModelOptions::kMaxDegree ? natural : degree;
-  };
-  const int64_t nodes = kernels::NumNaturalRanks(options.backend_options);
-  ranks.ranks_in_stage =
-      or_natural(options.tensor_parallel_degree, std::min(nodes, stack.num_heads));
-  ranks.num_stages = or_natural(options.pipeline_parallel_degree, 1);
+  std::tie(ranks.ranks_in_stage, ranks.num_stages) = DegreesOf(options, stack.num_heads);
   DRAY_RETURN_IF_ERROR(CheckDegrees(ranks.ranks_in_stage, ranks.num_stages, stack));
   const int64_t num_backends = options.only_rank ? 1 : ranks.ranks_in_stage * ranks.num_stages;
   ranks.first_rank = options.only_rank.value_or(0);
-  const bool is_front = options.ranks.transport == RankTransport::kProcesses;
-  auto made = kernels::MakeBackends(
-      is_front ? FrontOptions(options.backend_options, num_backends) : options.backend_options,
-      static_cast<int>(num_backends),
-      ranks.num_stages == 1 ? GroupTurns::kTogether : GroupTurns::kNone);
+  auto made =
+      kernels::MakeBackends(BackendOptionsOf(options, num_backends), static_cast<int>(num_backends),
+                            ranks.num_stages == 1 ? GroupTurns::kTogether : GroupTurns::kNone);
   if (!made.ok()) {
     return made.status().WithPrefix(ranks.num_stages == 1
                                         ? "tensor_parallel_degree"

@@ -91,7 +91,7 @@ Result<std::unique_ptr<LoadedModel>> LoadFiles(const LoadModelOptions& options,
   auto model = WithoutWeights(description, std::move(ranks), load_options);
   model->checkpoint_format = std::string(checkpoint.format());
   model->checkpoint_bytes = checkpoint.total_bytes();
-  if (options.ranks.transport == RankTransport::kProcesses) return model;
+  if (options.ranks.transport != RankTransport::kThreads) return model;
   DRAY_RETURN_IF_ERROR(
       // The names of a structured binding are not captured by themselves.
       FillRanks(*model, load_options,
@@ -129,7 +129,7 @@ Result<std::unique_ptr<LoadedModel>> MakeDummy(const LoadModelOptions& options) 
       .progress = options.progress};
   auto model = WithoutWeights(std::move(description), std::move(ranks), load_options);
   model->checkpoint_format = "dummy";
-  if (options.ranks.transport == RankTransport::kProcesses) return model;
+  if (options.ranks.transport != RankTransport::kThreads) return model;
   DRAY_RETURN_IF_ERROR(
       FillRanks(*model, load_options, [&](RankModel& rank, const model::LoadOptions& of_rank) {
         return model::MakeDummyWeights(model->description, *rank.backend, of_rank, kDummySeed);
@@ -146,8 +146,7 @@ Status StartRanks(const LoadModelOptions& options, LoadedModel& model) {
   model.launcher = std::make_shared<RankLauncher>(std::move(of_ranks));
   DRAY_RETURN_IF_ERROR(model.launcher->Start());
   for (int64_t rank = 0; rank < model.num_ranks(); ++rank) {
-    const LoadedMessage& loaded = model.launcher->processes()->loaded(rank);
-    model.ranks[static_cast<size_t>(rank)].remote = {loaded.weight_bytes, loaded.backend};
+    model.ranks[static_cast<size_t>(rank)].remote = model.launcher->processes()->Describe(rank);
   }
   return OkStatus();
 }
@@ -187,7 +186,7 @@ Result<std::unique_ptr<LoadedModel>> LoadModel(const LoadModelOptions& options) 
   auto model =
       options.load_format == LoadFormat::kDummy ? MakeDummy(options) : LoadFromCheckpoint(options);
   if (!model.ok()) return model;
-  if (options.ranks.transport == RankTransport::kProcesses) {
+  if (options.ranks.transport != RankTransport::kThreads) {
     DRAY_RETURN_IF_ERROR(StartRanks(options, **model));
   }
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;

@@ -72,7 +72,7 @@ struct LoadedModel {
 // straight from the files, all ranks at the same time. kInvalidArgument, naming the degrees that
 // would do, if there are more ranks than the model has query heads or than the machine has room for.
 //
-// With RankTransport::kProcesses, the ranks are processes that load their parts; the model has no
+// With another transport than threads, the ranks are processes that load their parts; the model has no
 // weights here. With options.only_rank, the model has that rank alone.
 Result<std::unique_ptr<LoadedModel>> LoadModel(const LoadModelOptions& options);
 

@@ -27,7 +27,8 @@ struct ChildSpec {
 class ChildProcess {
  public:
   // The child's standard input is empty, and its standard output is this process's standard error.
-  // It has no signals blocked. kNotFound or kIo, naming the program, if the system refuses.
+  // It has no signals blocked, and is in a process group of its own, which signals of the terminal do
+  // not reach. kNotFound or kIo, naming the program, if the system refuses.
   static Result<ChildProcess> Start(const ChildSpec& spec);
 
   ChildProcess(ChildProcess&& other) noexcept;

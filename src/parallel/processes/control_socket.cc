@@ -118,6 +118,11 @@ Result<ControlMessage> ControlSocket::Receive() const {
   return received;
 }
 
+bool ControlSocket::AwaitMessage(int timeout_ms) const {
+  pollfd waiting = {.fd = descriptor_.value(), .events = POLLIN, .revents = 0};
+  return ::poll(&waiting, 1, timeout_ms) > 0;
+}
+
 bool ControlSocket::AwaitPeerEnd(int timeout_ms) const {
   pollfd waiting = {.fd = descriptor_.value(), .events = POLLRDHUP, .revents = 0};
   return ::poll(&waiting, 1, timeout_ms) > 0;

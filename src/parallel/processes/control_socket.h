@@ -59,6 +59,8 @@ class ControlSocket {
   // Waits for the next message. kUnavailable if the other process has ended, kCorrupt if the message
   // is too large.
   Result<ControlMessage> Receive() const;
+  // Waits for a message or the other process's end, for at most `timeout_ms`. Whether there is one.
+  bool AwaitMessage(int timeout_ms) const;
   // Whether the other process has ended. Waits for that, for at most `timeout_ms`.
   bool AwaitPeerEnd(int timeout_ms) const;
 

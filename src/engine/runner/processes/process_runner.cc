@@ -17,7 +17,7 @@
 #include "engine/runner/piece_runner.h"
 #include "engine/runner/processes/rank_launcher.h"
 #include "engine/runner/processes/rank_wiring.h"
-#include "engine/runner/processes/step_codec.h"
+#include "engine/runner/processes/wire/step_codec.h"
 
 namespace dray::engine {
 namespace {
@@ -44,6 +44,16 @@ class ProcessRunner final : public ModelRunner {
       for (const auto& order : links_.orders) order->Abort(reason);
       TellFailure(reason);
     });
+  }
+
+  // The ranks of an MPI job end in order, all together; other processes are just ended.
+  ~ProcessRunner() override {
+    if (!processes_->is_job()) return;
+    Abandon();
+    processes_->ExpectEnd();
+    for (const auto& order : links_.orders) {
+      if (failure_.ok()) static_cast<void>(order->Send({}));
+    }
   }
 
   size_t max_steps_in_flight() const override { return submitted_.size(); }
@@ -97,8 +107,7 @@ class ProcessRunner final : public ModelRunner {
     num_done_ = 0;
   }
 
-  // Its maker starts new processes.
-  bool replaceable() const override { return true; }
+  bool replaceable() const override { return processes_->may_be_started_again(); }
 
   Status failure() const override {
     const std::lock_guard lock(mutex_);

@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <vector>
 
-#include "engine/runner/processes/rank_messages.h"
+#include "engine/runner/processes/wire/rank_messages.h"
 
 namespace dray::engine {
 namespace {

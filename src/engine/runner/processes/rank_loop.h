@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "base/status.h"
-#include "engine/runner/processes/step_codec.h"
+#include "engine/runner/processes/wire/step_codec.h"
 #include "engine/runner/rank_links.h"
 #include "engine/runner/rank_worker.h"
 #include "parallel/link.h"
@@ -14,7 +14,7 @@ namespace dray::engine {
 struct RankDuties {
   RankWorker* worker = nullptr;
   const RankConnections* connections = nullptr;
-  // Brings the steps (step_codec.h), and a message without bytes after the last one.
+  // Brings the steps (wire/step_codec.h), and a message without bytes after the last one.
   parallel::LinkReceiver* orders = nullptr;
   // Takes the pieces of logits. Null but at the first rank of the last stage.
   parallel::LinkSender* results = nullptr;

@@ -3,20 +3,28 @@
 #include <fmt/format.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <memory>
+#include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "engine/runner/loaded_model.h"
+#include "engine/runner/processes/mpi_place.h"
+#include "engine/runner/processes/mpi_rank.h"
 #include "engine/runner/processes/pulse.h"
 #include "engine/runner/processes/rank_loop.h"
-#include "engine/runner/processes/rank_messages.h"
 #include "engine/runner/processes/rank_share.h"
+#include "engine/runner/processes/rank_wiring.h"
+#include "engine/runner/processes/wire/rank_messages.h"
 #include "parallel/processes/child_process.h"
 #include "parallel/processes/control_socket.h"
+#include "parallel/processes/front_listener.h"
 #include "parallel/shared_memory_group.h"
 
 namespace dray::engine {
@@ -66,7 +74,7 @@ class RankProcess {
     };
     DRAY_ASSIGN_OR_RETURN(model_, LoadModel(options_));
     const RankModel& rank = model_->ranks.front();
-    return front_.Send(EncodeLoaded({rank.weights.size_bytes(), rank.backend->Describe()}));
+    return front_.Send(EncodeLoaded({{rank.weights.size_bytes()}, rank.backend->Describe()}));
   }
 
   Status Connect(const RunMessage& run, const std::vector<parallel::Descriptor>& descriptors) {
@@ -78,7 +86,7 @@ class RankProcess {
       DRAY_ASSIGN_OR_RETURN(connections_.communicator, parallel::JoinSharedMemoryGroup(
                                                            {.descriptor = files.Next(),
                                                             .rank = rank.rank.index,
-                                                            .timeout = options_.ranks.timeout,
+                                                            .timeout = CallTimeout(options_),
                                                             .pool = rank.backend->host_threads()}));
     }
     if (run.has_before) {
@@ -114,6 +122,26 @@ class RankProcess {
   RankDuties duties_;
 };
 
+// A process that mpirun has started for a front on one of its machines.
+int RunRankOfJob(std::string_view front_address, const MpiPlace& place) {
+  SetRankVariables(place);
+  const auto front = parallel::ConnectToFront(front_address);
+  // Only ranks on the front's machine find it. The head must be one of them.
+  if (!front.ok()) {
+    const Status status = place.rank > 0 ? RunMpiRank(nullptr) : front.status();
+    if (!status.ok()) fmt::print(stderr, "dray rank {}: {}\n", place.rank, status.message());
+    return status.ok() ? 0 : kExitFailed;
+  }
+  const std::string secret(parallel::SecretOf(front_address));
+  static_cast<void>(front->Send(EncodeHello({place.rank, secret})));
+  const Pulse pulse(*front);
+  const Status status = RunMpiRank(place.rank == 0 ? &*front : nullptr);
+  if (status.ok()) return 0;
+  static_cast<void>(front->Send(EncodeFailed(status)));
+  // MPI is not ended in order: the others may never come.
+  ::_exit(kExitFailed);
+}
+
 Status RunContained(const ControlSocket& front) {
   try {
     return RankProcess(front).Run();
@@ -122,14 +150,31 @@ Status RunContained(const ControlSocket& front) {
   }
 }
 
-}  // namespace
-
-int RunRankProcess() {
-  // The front ends its ranks itself: a signal to all processes of a terminal or a container must not
-  // end them while the front still answers requests.
+// The front ends its ranks itself: a signal to all processes of a terminal or a container must not end
+// them while the front still answers requests.
+void IgnoreShutdownSignals() {
   ::signal(SIGINT, SIG_IGN);
   ::signal(SIGTERM, SIG_IGN);
+}
+
+}  // namespace
+
+int RunRankOfUserJob() {
+  IgnoreShutdownSignals();
+  const MpiPlace place = MpiPlaceOfProcess().value_or(MpiPlace());
+  SetRankVariables(place);
+  const Status status = RunMpiRank(nullptr);
+  if (status.ok()) return 0;
+  fmt::print(stderr, "dray rank {}: {}\n", place.rank, status.message());
+  ::_exit(kExitFailed);
+}
+
+int RunRankProcess() {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  const char* const front_address = std::getenv(kFrontVariable);
+  const auto place = MpiPlaceOfProcess();
+  if (front_address != nullptr && place) return RunRankOfJob(front_address, *place);
+  IgnoreShutdownSignals();
   const ControlSocket front{parallel::Descriptor(parallel::kChildDescriptor)};
   if (!front.TrySend(EncodeKind(RankMessageKind::kAlive))) {
     fmt::print(stderr,

@@ -8,4 +8,8 @@ namespace dray::engine {
 // Prints to standard error if there is no front.
 int RunRankProcess();
 
+// Does the same for a process of a job that a user has started by mpirun, and that is not rank 0: the
+// front is in the process of rank 0.
+int RunRankOfUserJob();
+
 }  // namespace dray::engine

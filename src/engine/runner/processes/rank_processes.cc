@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "engine/runner/processes/mpi_place.h"
 
 namespace dray::engine {
 namespace {
@@ -23,6 +24,8 @@ using std::chrono::milliseconds;
 constexpr milliseconds kEndTime(200);
 // How long the front waits for the thread's explanation of an error.
 constexpr milliseconds kExplainTime(2000);
+// mpirun's end is noticed as soon.
+constexpr int64_t kLongestPeriodMs = 100;
 // What launchers of ranks name by default. dray opens no port for its ranks.
 constexpr const char* kMasterPort = "29500";
 
@@ -30,14 +33,8 @@ Status Unavailable(std::string text) { return {StatusCode::kUnavailable, std::mo
 
 // The variables by which programs find out which rank they are, as under DJLServing.
 std::vector<std::string> RankVariables(size_t rank, size_t world) {
-  std::vector<std::string> variables = {
-      fmt::format("RANK={}", rank), fmt::format("LOCAL_RANK={}", rank),
-      fmt::format("WORLD_SIZE={}", world), fmt::format("LOCAL_WORLD_SIZE={}", world)};
-  if (std::getenv("MASTER_ADDR") == nullptr) variables.emplace_back("MASTER_ADDR=127.0.0.1");
-  if (std::getenv("MASTER_PORT") == nullptr) {
-    variables.push_back(fmt::format("MASTER_PORT={}", kMasterPort));
-  }
-  return variables;
+  return {fmt::format("RANK={}", rank), fmt::format("LOCAL_RANK={}", rank),
+          fmt::format("WORLD_SIZE={}", world), fmt::format("LOCAL_WORLD_SIZE={}", world)};
 }
 
 }  // namespace
@@ -60,15 +57,27 @@ RankProcesses::RankProcesses(const LoadModelOptions& options)
     : options_(options),
       ranks_(
           static_cast<size_t>(options.tensor_parallel_degree * options.pipeline_parallel_degree)),
-      wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+      wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      has_head_thread_(is_job() && MpiPlaceOfProcess().has_value()) {}
+
+std::vector<std::string> RankProcesses::MasterVariables() {
+  std::vector<std::string> variables;
+  if (std::getenv("MASTER_ADDR") == nullptr) variables.emplace_back("MASTER_ADDR=127.0.0.1");
+  if (std::getenv("MASTER_PORT") == nullptr) {
+    variables.push_back(fmt::format("MASTER_PORT={}", kMasterPort));
+  }
+  return variables;
+}
 
 RankProcesses::~RankProcesses() {
-  {
-    const std::lock_guard lock(mutex_);
-    stop_ = true;
-  }
-  Wake();
+  ExpectEnd();
   if (thread_.joinable()) thread_.join();
+}
+
+RemoteRank RankProcesses::Describe(int64_t rank) const {
+  const LoadedMessage& loaded = ranks_[is_job() ? 0 : static_cast<size_t>(rank)].loaded;
+  return {.weight_bytes = loaded.weight_bytes[is_job() ? static_cast<size_t>(rank) : 0],
+          .backend = loaded.backend};
 }
 
 Status RankProcesses::SendRun(int64_t rank, const RunMessage& run,
@@ -82,8 +91,16 @@ Status RankProcesses::AwaitReady() { return AwaitPhase(Phase::kReady); }
 
 void RankProcesses::OnFailure(std::function<void(const Status&)> abort) {
   const std::lock_guard lock(mutex_);
-  if (failure_) abort(*failure_);
+  if (!abort_reason_.ok()) abort(abort_reason_);
   abort_ = std::move(abort);
+}
+
+void RankProcesses::ExpectEnd() {
+  {
+    const std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
+  Wake();
 }
 
 Status RankProcesses::Explain(const Status& found) {
@@ -104,7 +121,8 @@ Status RankProcesses::AwaitPhase(Phase phase) {
 }
 
 bool RankProcesses::AllHave(Phase phase) const {
-  return std::all_of(ranks_.begin(), ranks_.end(),
+  // The head of a job has come to a phase when all ranks have.
+  return std::all_of(ranks_.begin(), is_job() ? ranks_.begin() + 1 : ranks_.end(),
                      [&](const RankProcess& rank) { return rank.phase >= phase; });
 }
 
@@ -123,11 +141,14 @@ void RankProcesses::Watch() {
     }
     if (status.ok()) status = WatchOnce();
   }
-  EndAll();
+  if (!status.ok()) AbortLinks(status);
+  EndAll(status);
   if (!status.ok()) Fail(status);
 }
 
 Status RankProcesses::StartAll() {
+  if (has_head_thread_) return StartHeadThread();
+  if (is_job()) return StartJob();
   for (size_t rank = 0; rank < ranks_.size(); ++rank) {
     const Status status = StartRank(rank);
     if (!status.ok()) return status.WithPrefix(fmt::format("rank {}", rank));
@@ -141,6 +162,7 @@ Status RankProcesses::StartRank(size_t rank) {
   spec.program = options_.ranks.program.empty() ? "/proc/self/exe" : options_.ranks.program;
   spec.arguments = {"rank"};
   spec.environment = RankVariables(rank, ranks_.size());
+  for (std::string& variable : MasterVariables()) spec.environment.push_back(std::move(variable));
   spec.descriptor = ends.second.descriptor();
   DRAY_ASSIGN_OR_RETURN(auto process, parallel::ChildProcess::Start(spec));
   RankProcess& started = ranks_[rank];
@@ -155,17 +177,23 @@ Status RankProcesses::StartRank(size_t rank) {
 Status RankProcesses::WatchOnce() {
   std::vector<pollfd> waiting;
   for (const RankProcess& rank : ranks_) {
-    waiting.push_back({.fd = rank.socket->descriptor(), .events = POLLIN, .revents = 0});
+    // A negative descriptor is passed over.
+    const int descriptor = rank.socket ? rank.socket->descriptor() : -1;
+    waiting.push_back({.fd = descriptor, .events = POLLIN, .revents = 0});
   }
   waiting.push_back({.fd = wake_.value(), .events = POLLIN, .revents = 0});
-  const auto period = std::clamp<int64_t>(options_.ranks.timeout.count() / 4, 1, 1000);
+  const int listener = listener_ ? listener_->descriptor() : -1;
+  waiting.push_back({.fd = listener, .events = POLLIN, .revents = 0});
+  const auto period = std::clamp<int64_t>(options_.ranks.timeout.count() / 4, 1, kLongestPeriodMs);
   ::poll(waiting.data(), waiting.size(), static_cast<int>(period));
-  if (waiting.back().revents != 0) return OkStatus();
+  if (waiting[ranks_.size()].revents != 0) return OkStatus();
+  if (waiting.back().revents != 0) AcceptRank();
   for (size_t rank = 0; rank < ranks_.size(); ++rank) {
     if (waiting[rank].revents == 0) continue;
     const Status status = TakeMessage(rank);
     if (!status.ok()) return CauseOf(status, rank);
   }
+  DRAY_RETURN_IF_ERROR(CheckJob());
   return CheckSigns();
 }
 
@@ -189,7 +217,11 @@ Status RankProcesses::Handle(size_t rank, std::span<const std::byte> message) {
   }
   const std::lock_guard lock(mutex_);
   if (kind == RankMessageKind::kLoaded) {
-    DRAY_ASSIGN_OR_RETURN(ranks_[rank].loaded, DecodeLoaded(message));
+    DRAY_ASSIGN_OR_RETURN(LoadedMessage loaded, DecodeLoaded(message));
+    if (loaded.weight_bytes.size() != (is_job() ? ranks_.size() : 1)) {
+      return {StatusCode::kCorrupt, "it told the sizes of other ranks than there are"};
+    }
+    ranks_[rank].loaded = std::move(loaded);
     ranks_[rank].phase = Phase::kLoaded;
   }
   if (kind == RankMessageKind::kReady) ranks_[rank].phase = Phase::kReady;
@@ -200,22 +232,27 @@ Status RankProcesses::Handle(size_t rank, std::span<const std::byte> message) {
 Status RankProcesses::CheckSigns() const {
   const auto now = Clock::now();
   for (size_t rank = 0; rank < ranks_.size(); ++rank) {
-    if (now - ranks_[rank].last_sign <= options_.ranks.timeout) continue;
-    return Unavailable(
-        fmt::format("rank {} {}: no sign of life within {} ms (rank_timeout)", rank,
-                    ranks_[rank].process->IsStopped() ? "is stopped by a signal" : "hangs",
-                    options_.ranks.timeout.count()));
+    const RankProcess& process = ranks_[rank];
+    if (has_head_thread_ || !process.socket) continue;
+    if (now - process.last_sign <= options_.ranks.timeout) continue;
+    const bool is_stopped = process.process && process.process->IsStopped();
+    return Unavailable(fmt::format("rank {} {}: no sign of life within {} ms (rank_timeout)", rank,
+                                   is_stopped ? "is stopped by a signal" : "hangs or is stopped",
+                                   options_.ranks.timeout.count()));
   }
   return OkStatus();
 }
 
 Status RankProcesses::EndOf(size_t rank) {
-  const auto end = ranks_[rank].process->AwaitEnd(kEndTime);
-  return Unavailable(fmt::format("rank {} {}", rank, end.value_or("has left its group")));
+  auto& process = ranks_[rank].process;
+  const auto end = process ? process->AwaitEnd(kEndTime) : std::nullopt;
+  return Unavailable(
+      fmt::format("rank {} {}", rank, end.value_or(is_job() ? "has ended" : "has left its group")));
 }
 
 // A rank whose peer has ended reports that, and perhaps sooner than the end of the peer is seen here.
 Status RankProcesses::CauseOf(const Status& failure, size_t rank) {
+  if (is_job()) return failure;
   const auto deadline = Clock::now() + kEndTime;
   do {
     for (size_t other = 0; other < ranks_.size(); ++other) {
@@ -228,7 +265,8 @@ Status RankProcesses::CauseOf(const Status& failure, size_t rank) {
   return failure;
 }
 
-void RankProcesses::EndAll() {
+void RankProcesses::EndAll(const Status& status) {
+  if (is_job()) return EndJob(status);
   for (const RankProcess& rank : ranks_) {
     if (rank.process) rank.process->Signal(SIGKILL);
   }
@@ -238,8 +276,14 @@ void RankProcesses::EndAll() {
 void RankProcesses::Fail(const Status& status) {
   const std::lock_guard lock(mutex_);
   failure_ = status;
-  if (abort_) abort_(status);
   changed_.notify_all();
+}
+
+// A stopped rank that goes on for a moment, while it is ended, brings no more results.
+void RankProcesses::AbortLinks(const Status& status) {
+  const std::lock_guard lock(mutex_);
+  abort_reason_ = status;
+  if (abort_) abort_(status);
 }
 
 }  // namespace dray::engine

@@ -1,6 +1,10 @@
-// The processes of a model's ranks, as the process sees them that has started them: the front. They
-// end together. If one of them ends, reports an error, or gives no sign of life in time, all others
-// are ended.
+// The processes of a model's ranks, as the front sees them. They end together. If one of them ends,
+// reports an error, or gives no sign of life in time, all others are ended.
+//
+//   kProcesses   the front starts a process for each rank, and has a socket to each
+//   kMpi         the front starts mpirun. The ranks on its machine connect to it. Rank 0, the head,
+//                takes its orders; sockets of the others only carry signs of life
+//   kMpi, and mpirun has started this process, as rank 0: the head is a thread of this process
 //
 // Threads: owns one, which starts the processes, since the system ends a child when the thread that
 // has started it ends, and watches them. The other functions belong to one thread.
@@ -15,14 +19,17 @@
 #include <mutex>
 #include <optional>
 #include <span>
+#include <string>
 #include <thread>
 #include <vector>
 
 #include "base/status.h"
 #include "engine/engine_options.h"
-#include "engine/runner/processes/rank_messages.h"
+#include "engine/runner/loaded_model.h"
+#include "engine/runner/processes/wire/rank_messages.h"
 #include "parallel/processes/child_process.h"
 #include "parallel/processes/control_socket.h"
+#include "parallel/processes/front_listener.h"
 
 namespace dray::engine {
 
@@ -38,18 +45,22 @@ class RankProcesses {
   ~RankProcesses();
 
   int64_t num_ranks() const { return static_cast<int64_t>(ranks_.size()); }
-  // What the rank has told when it had its weights.
-  const LoadedMessage& loaded(int64_t rank) const {
-    return ranks_[static_cast<size_t>(rank)].loaded;
-  }
+  // Whether the ranks are an MPI job.
+  bool is_job() const { return options_.ranks.transport == RankTransport::kMpi; }
+  // False in a job that a user has started: mpirun ends it with the first process that ends.
+  bool may_be_started_again() const { return !has_head_thread_; }
+  // The size of the rank's weights, and what the rank computes on.
+  RemoteRank Describe(int64_t rank) const;
 
   // Lets a rank make its cache and join its links; the message's memory files are `descriptors`.
   Status SendRun(int64_t rank, const RunMessage& run, std::span<const int> descriptors);
   // Waits until all ranks are ready for steps.
   Status AwaitReady();
-  // `abort` is called with the reason when the processes have failed and are all ended. It is called
-  // at once if that has happened, else by another thread.
+  // `abort` is called with the reason when the processes have failed, before they are ended. It is
+  // called at once if that has happened, else by another thread.
   void OnFailure(std::function<void(const Status&)> abort);
+  // From now on, processes may end. Those of a job get some seconds for that.
+  void ExpectEnd();
   // Why the processes have failed, after an error `found` where their results were awaited. If they
   // have not failed, they do so now.
   Status Explain(const Status& found);
@@ -59,7 +70,7 @@ class RankProcesses {
   enum class Phase { kStarting, kLoaded, kReady };
 
   struct RankProcess {
-    std::optional<parallel::ChildProcess> process;
+    std::optional<parallel::ChildProcess> process;  // if the front has started it
     std::optional<parallel::ControlSocket> socket;
     LoadedMessage loaded;
     Phase phase = Phase::kStarting;
@@ -67,6 +78,8 @@ class RankProcesses {
   };
 
   explicit RankProcesses(const LoadModelOptions& options);
+  // MASTER_ADDR and MASTER_PORT, unless they are set.
+  static std::vector<std::string> MasterVariables();
   Status AwaitPhase(Phase phase);
   bool AllHave(Phase phase) const;
 
@@ -74,6 +87,12 @@ class RankProcesses {
   void Watch();
   Status StartAll();
   Status StartRank(size_t rank);
+  // Of an MPI job (job_start.cc).
+  Status StartJob();
+  Status StartHeadThread();
+  void AcceptRank();
+  Status CheckJob();
+  void EndJob(const Status& status);
   // Waits for something that happens. An error ends the processes.
   Status WatchOnce();
   Status TakeMessage(size_t rank);
@@ -83,19 +102,25 @@ class RankProcesses {
   Status EndOf(size_t rank);
   // `failure`, or the end of a process by which it was caused.
   Status CauseOf(const Status& failure, size_t rank);
-  void EndAll();
+  void EndAll(const Status& status);
+  void AbortLinks(const Status& status);
   void Fail(const Status& status);
   void Wake() const;
 
   const LoadModelOptions options_;
   std::vector<RankProcess> ranks_;  // sockets and processes are made before others see them
   parallel::Descriptor wake_;       // an eventfd that the thread waits for
+  std::optional<parallel::FrontListener> listener_;  // for the processes that mpirun starts
+  std::optional<parallel::ChildProcess> job_;        // mpirun
+  const bool has_head_thread_;
+  std::thread head_;
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   // Guarded by mutex_, as the phases of the ranks are.
   std::optional<Status> failure_;
   Status requested_failure_;
+  Status abort_reason_;
   std::function<void(const Status&)> abort_;
   bool stop_ = false;
   std::thread thread_;

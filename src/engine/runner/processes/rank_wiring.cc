@@ -1,11 +1,12 @@
 #include "engine/runner/processes/rank_wiring.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "base/machine/cpu_info.h"
 #include "engine/runner/processes/rank_launcher.h"
-#include "engine/runner/processes/step_codec.h"
+#include "engine/runner/processes/wire/step_codec.h"
 #include "parallel/shared_memory_group.h"
 
 namespace dray::engine {
@@ -28,13 +29,20 @@ class Wiring {
   // Makes the memory files.
   Status Make() {
     DRAY_RETURN_IF_ERROR(MakeOrders());
+    if (is_job()) return MakeResults();
     DRAY_RETURN_IF_ERROR(MakeGroups());
     DRAY_RETURN_IF_ERROR(MakeStageLinks());
     return MakeResults();
   }
 
-  // Gives each rank its files.
+  // Gives each rank its files. In an MPI job, the head has the links to the front, and connects the
+  // others itself.
   Status Send(RankProcesses& processes) const {
+    if (is_job()) {
+      return processes.SendRun(
+          0, {.spec = spec_},
+          std::array{orders_.front().descriptor(), results_.front().descriptor()});
+    }
     const int64_t in_stage = model_.ranks_in_stage();
     for (int64_t rank = 0; rank < model_.num_ranks(); ++rank) {
       const int64_t stage = rank / in_stage;
@@ -64,6 +72,8 @@ class Wiring {
   }
 
  private:
+  bool is_job() const { return options_.ranks.transport == RankTransport::kMpi; }
+
   // Computing threads of all ranks, and the front's.
   int64_t NumThreads() const {
     const int wanted = options_.backend_options.cpu.num_threads;
@@ -81,7 +91,8 @@ class Wiring {
   }
 
   Status MakeOrders() {
-    for (int64_t rank = 0; rank < model_.num_ranks(); ++rank) {
+    const int64_t num_links = is_job() ? 1 : model_.num_ranks();
+    for (int64_t rank = 0; rank < num_links; ++rank) {
       LinkSpec link = SpecOf(rank, rank, MaxStepBytes(spec_));
       link.depth = model_.num_stages + 1;
       link.send_timeout = PieceTimeout(options_);
@@ -145,6 +156,10 @@ class Wiring {
 };
 
 }  // namespace
+
+std::chrono::milliseconds CallTimeout(const LoadModelOptions& options) {
+  return options.ranks.timeout * 2;
+}
 
 std::chrono::milliseconds PieceTimeout(const LoadModelOptions& options) {
   return options.ranks.timeout * kStepTimeouts * options.pipeline_parallel_degree;

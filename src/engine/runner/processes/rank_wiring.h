@@ -14,9 +14,14 @@ namespace dray::engine {
 
 // The front's ends.
 struct FrontLinks {
-  std::vector<std::unique_ptr<parallel::LinkSender>> orders;  // [rank]
+  // [rank], or the head's alone if the ranks are an MPI job.
+  std::vector<std::unique_ptr<parallel::LinkSender>> orders;
   std::unique_ptr<parallel::LinkReceiver> results;
 };
+
+// How long a rank waits in a call of its group for another one. A stopped rank is noticed by its front
+// within RankOptions::timeout, and the front names it; so the ranks wait longer.
+std::chrono::milliseconds CallTimeout(const LoadModelOptions& options);
 
 // How long the front waits for a piece before it calls the group lost. A rank that is gone, or
 // waits for another one in vain, is noticed long before; this limit is for one that computes for

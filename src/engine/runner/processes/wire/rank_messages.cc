@@ -1,4 +1,4 @@
-#include "engine/runner/processes/rank_messages.h"
+#include "engine/runner/processes/wire/rank_messages.h"
 
 #include <fmt/format.h>
 
@@ -17,6 +17,8 @@ using Kind = RankMessageKind;
 
 // A message is small, but for paths; a longer error is cut.
 constexpr size_t kMaxErrorBytes = 4096;
+// As many as a degree can be (settings/settings_table.cc), and fewer than a message has room for.
+constexpr int64_t kMostRanksOfMessage = 4096;
 
 Status Corrupt(std::string_view what, int64_t value) {
   return {StatusCode::kCorrupt,
@@ -145,7 +147,7 @@ kernels::CpuOptions ReadCpu(MessageReader& reader) {
 Result<Kind> KindOf(std::span<const std::byte> message) {
   if (message.empty()) return Corrupt("size", 0);
   const auto kind = static_cast<uint8_t>(message.front());
-  if (kind > static_cast<uint8_t>(Kind::kFailed)) return Corrupt("kind", kind);
+  if (kind > static_cast<uint8_t>(Kind::kHello)) return Corrupt("kind", kind);
   return static_cast<Kind>(kind);
 }
 
@@ -248,7 +250,8 @@ Result<ProgressMessage> DecodeProgress(std::span<const std::byte> message) {
 
 Bytes EncodeLoaded(const LoadedMessage& loaded) {
   MessageWriter writer(Kind::kLoaded);
-  writer.Number(static_cast<int64_t>(loaded.weight_bytes));
+  writer.Number(static_cast<int64_t>(loaded.weight_bytes.size()));
+  for (const uint64_t bytes : loaded.weight_bytes) writer.Number(static_cast<int64_t>(bytes));
   writer.Text(loaded.backend);
   return writer.Take();
 }
@@ -256,10 +259,30 @@ Bytes EncodeLoaded(const LoadedMessage& loaded) {
 Result<LoadedMessage> DecodeLoaded(std::span<const std::byte> message) {
   MessageReader reader(message, Kind::kLoaded);
   LoadedMessage loaded;
-  loaded.weight_bytes = static_cast<uint64_t>(reader.Number("number of bytes", INT64_MAX));
+  const int64_t count = reader.Number("number of ranks", kMostRanksOfMessage);
+  for (int64_t i = 0; i < count; ++i) {
+    loaded.weight_bytes.push_back(
+        static_cast<uint64_t>(reader.Number("number of bytes", INT64_MAX)));
+  }
   loaded.backend = reader.Text();
   DRAY_RETURN_IF_ERROR(reader.End());
   return loaded;
+}
+
+Bytes EncodeHello(const HelloMessage& hello) {
+  MessageWriter writer(Kind::kHello);
+  writer.Number(hello.rank);
+  writer.Text(hello.secret);
+  return writer.Take();
+}
+
+Result<HelloMessage> DecodeHello(std::span<const std::byte> message) {
+  MessageReader reader(message, Kind::kHello);
+  HelloMessage hello;
+  hello.rank = reader.Number("rank", INT32_MAX);
+  hello.secret = reader.Text();
+  DRAY_RETURN_IF_ERROR(reader.End());
+  return hello;
 }
 
 Bytes EncodeKind(Kind kind) { return MessageWriter(kind).Take(); }

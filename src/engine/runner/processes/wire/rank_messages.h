@@ -23,7 +23,16 @@
 
 namespace dray::engine {
 
-enum class RankMessageKind : uint8_t { kLoad, kRun, kProgress, kLoaded, kReady, kAlive, kFailed };
+enum class RankMessageKind : uint8_t {
+  kLoad,
+  kRun,
+  kProgress,
+  kLoaded,
+  kReady,
+  kAlive,
+  kFailed,
+  kHello,  // of a rank that the front has not started itself
+};
 
 // kInvalidArgument or kCorrupt if the bytes are no such message; what follows the kind is checked by
 // the function that decodes it.
@@ -52,13 +61,22 @@ struct ProgressMessage {
 std::vector<std::byte> EncodeProgress(const ProgressMessage& progress);
 Result<ProgressMessage> DecodeProgress(std::span<const std::byte> message);
 
-// What a rank in another process tells of itself once it has its weights.
+// What a rank in another process tells once it has its weights.
 struct LoadedMessage {
-  uint64_t weight_bytes = 0;
+  // Its own; or, if it is the head of an MPI job, of all ranks.
+  std::vector<uint64_t> weight_bytes;
   std::string backend;  // Backend::Describe
 };
 std::vector<std::byte> EncodeLoaded(const LoadedMessage& loaded);
 Result<LoadedMessage> DecodeLoaded(std::span<const std::byte> message);
+
+// By which the front knows the process of a job (parallel/processes/front_listener.h).
+struct HelloMessage {
+  int64_t rank = 0;
+  std::string secret;
+};
+std::vector<std::byte> EncodeHello(const HelloMessage& hello);
+Result<HelloMessage> DecodeHello(std::span<const std::byte> message);
 
 // kReady and kAlive.
 std::vector<std::byte> EncodeKind(RankMessageKind kind);

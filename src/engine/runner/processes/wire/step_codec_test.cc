@@ -1,4 +1,4 @@
-#include "engine/runner/processes/step_codec.h"
+#include "engine/runner/processes/wire/step_codec.h"
 
 #include <gtest/gtest.h>
 

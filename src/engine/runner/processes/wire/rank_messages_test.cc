@@ -1,4 +1,4 @@
-#include "engine/runner/processes/rank_messages.h"
+#include "engine/runner/processes/wire/rank_messages.h"
 
 #include <gtest/gtest.h>
 
@@ -57,7 +57,12 @@ TEST(RankMessagesTest, SizesComeBackAsTheyWere) {
 TEST(RankMessagesTest, ReportsComeBackAsTheyWere) {
   const Status failed = DecodeFailed(EncodeFailed({StatusCode::kNotFound, "no such file"}));
   EXPECT_EQ(failed.ToString(), "not found: no such file");
-  EXPECT_EQ(DecodeLoaded(EncodeLoaded({12, "cpu"}))->backend, "cpu");
+  const auto loaded = DecodeLoaded(EncodeLoaded({{12, 13}, "cpu"}));
+  EXPECT_EQ(loaded->backend, "cpu");
+  EXPECT_EQ(loaded->weight_bytes, (std::vector<uint64_t>{12, 13}));
+  const auto hello = DecodeHello(EncodeHello({3, "secret"}));
+  EXPECT_EQ(hello->rank, 3);
+  EXPECT_EQ(hello->secret, "secret");
   EXPECT_EQ(DecodeProgress(EncodeProgress({3, 4}))->total_bytes, 4U);
   EXPECT_EQ(KindOf(EncodeKind(RankMessageKind::kReady)).value(), RankMessageKind::kReady);
 }
@@ -69,7 +74,8 @@ TEST(RankMessagesTest, DamagedMessagesAreRefused) {
       {EncodeLoad(ModelOptions()), [](const Bytes& m) { return DecodeLoad(m).status(); }},
       {EncodeRun({}), [](const Bytes& m) { return DecodeRun(m).status(); }},
       {EncodeProgress({1, 2}), [](const Bytes& m) { return DecodeProgress(m).status(); }},
-      {EncodeLoaded({1, "cpu"}), [](const Bytes& m) { return DecodeLoaded(m).status(); }}};
+      {EncodeLoaded({{1}, "cpu"}), [](const Bytes& m) { return DecodeLoaded(m).status(); }},
+      {EncodeHello({1, "secret"}), [](const Bytes& m) { return DecodeHello(m).status(); }}};
   for (const auto& [message, decode] : cases) {
     EXPECT_TRUE(decode(message).ok());
     for (size_t size = 0; size < message.size(); ++size) {

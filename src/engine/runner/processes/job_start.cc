@@ -1,0 +1,114 @@
+// The part of RankProcesses that is for MPI jobs.
+#include <fmt/format.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include "engine/runner/processes/mpi_place.h"
+#include "engine/runner/processes/mpi_rank.h"
+#include "engine/runner/processes/rank_processes.h"
+
+namespace dray::engine {
+namespace {
+
+using std::chrono::milliseconds;
+
+// How long a process that has connected may take to say which rank it is.
+constexpr int kHelloMs = 1000;
+// How long the ranks of a job may take to end in order, and mpirun to end a job.
+constexpr milliseconds kJobEndTime(5000);
+// How long mpirun may take to end a job by itself after a failure.
+constexpr milliseconds kJobAbortTime(1000);
+
+// The program that mpirun starts, on every machine of the job under the same path.
+std::string ProgramOf(const RankOptions& ranks) {
+  if (!ranks.program.empty()) return ranks.program.string();
+  std::error_code error;
+  const auto own = std::filesystem::read_symlink("/proc/self/exe", error);
+  return error ? std::string("dray") : own.string();
+}
+
+std::vector<std::string> MpirunArguments(const LoadModelOptions& options, size_t world) {
+  // dray divides the processors of a machine itself.
+  std::vector<std::string> arguments = {"-np", std::to_string(world), "--bind-to", "none"};
+  if (::geteuid() == 0) arguments.emplace_back("--allow-run-as-root");
+  if (options.backend_options.cpu.oversubscribe) arguments.emplace_back("--oversubscribe");
+  for (const char* variable : {kFrontVariable, "MASTER_ADDR", "MASTER_PORT"}) {
+    arguments.emplace_back("-x");
+    arguments.emplace_back(variable);
+  }
+  arguments.push_back(ProgramOf(options.ranks));
+  arguments.emplace_back("rank");
+  return arguments;
+}
+
+}  // namespace
+
+Status RankProcesses::StartJob() {
+  DRAY_ASSIGN_OR_RETURN(listener_, parallel::FrontListener::Make());
+  parallel::ChildSpec spec;
+  spec.program = "mpirun";
+  spec.arguments = MpirunArguments(options_, ranks_.size());
+  spec.environment = MasterVariables();
+  spec.environment.push_back(fmt::format("{}={}", kFrontVariable, listener_->address()));
+  auto job = parallel::ChildProcess::Start(spec);
+  if (!job.ok()) {
+    return job.status().WithPrefix(
+        "to run ranks over MPI, install Open MPI (Debian, Ubuntu: apt-get install openmpi-bin)");
+  }
+  job_ = std::move(*job);
+  return OkStatus();
+}
+
+Status RankProcesses::StartHeadThread() {
+  SetRankVariables(*MpiPlaceOfProcess());
+  DRAY_ASSIGN_OR_RETURN(auto ends, parallel::ControlSocket::MakePair());
+  ranks_.front().socket = std::move(ends.first);
+  head_ = std::thread([front = std::move(ends.second)] {
+    const Status status = RunMpiRank(&front);
+    if (!status.ok()) static_cast<void>(front.Send(EncodeFailed(status)));
+  });
+  return ranks_.front().socket->Send(EncodeLoad(options_));
+}
+
+void RankProcesses::AcceptRank() {
+  auto socket = listener_->Accept();
+  if (!socket || !socket->AwaitMessage(kHelloMs)) return;
+  const auto message = socket->Receive();
+  if (!message.ok()) return;
+  const auto hello = DecodeHello(message->bytes);
+  if (!hello.ok() || hello->secret != parallel::SecretOf(listener_->address()) ||
+      hello->rank >= num_ranks()) {
+    return;
+  }
+  RankProcess& rank = ranks_[static_cast<size_t>(hello->rank)];
+  if (rank.socket) return;
+  rank.socket = std::move(*socket);
+  rank.last_sign = Clock::now();
+  // If the head has ended already, that is noticed at its socket.
+  if (hello->rank == 0) static_cast<void>(rank.socket->Send(EncodeLoad(options_)));
+}
+
+Status RankProcesses::CheckJob() {
+  if (!job_) return OkStatus();
+  const auto end = job_->AwaitEnd(milliseconds(0));
+  if (!end) return OkStatus();
+  return {StatusCode::kUnavailable, fmt::format("mpirun {}; its messages are in the log", *end)};
+}
+
+void RankProcesses::EndJob(const Status& status) {
+  if (job_) {
+    // Ranks that have had the order to end do so, and mpirun ends a job of which a rank has ended.
+    if (!job_->AwaitEnd(status.ok() ? kJobEndTime : kJobAbortTime)) job_->Signal(SIGTERM);
+    job_->AwaitEnd(kJobEndTime);
+    job_.reset();
+  }
+  for (RankProcess& rank : ranks_) rank.socket.reset();
+  if (head_.joinable()) head_.join();
+}
+
+}  // namespace dray::engine
