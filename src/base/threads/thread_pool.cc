@@ -52,14 +52,14 @@ void ThreadPool::UseThreads(int num_threads) {
 
 void ThreadPool::BeginTurn() {
   DRAY_CHECK(!in_turn_);
-  workers_->TakePlaces(turn_places());
+  workers_->turns().Take(turn_places(), steps_);
   in_turn_ = true;
 }
 
 void ThreadPool::EndTurn() {
   DRAY_CHECK(in_turn_);
   in_turn_ = false;
-  workers_->ReturnPlaces(turn_places());
+  workers_->turns().Return(turn_places(), steps_);
 }
 
 void ThreadPool::BindCaller() const {
@@ -68,7 +68,7 @@ void ThreadPool::BindCaller() const {
 
 void ThreadPool::RunErased(Team::Region region, const void* context) {
   const bool own_turn = !in_turn_;
-  if (own_turn) workers_->TakePlaces(active_);
+  if (own_turn) workers_->turns().Take(active_, regions_);
   team_->region = region;
   team_->context = context;
   team_->pending.store(static_cast<uint32_t>(num_threads() - 1), std::memory_order_relaxed);
@@ -79,7 +79,7 @@ void ThreadPool::RunErased(Team::Region region, const void* context) {
   for (uint32_t left; (left = team_->pending.load(std::memory_order_acquire)) != 0;) {
     WaitForChange(team_->pending, left);
   }
-  if (own_turn) workers_->ReturnPlaces(active_);
+  if (own_turn) workers_->turns().Return(active_, regions_);
 }
 
 void ThreadPool::TouchShares(std::byte* memory, int64_t size_bytes) {

@@ -43,7 +43,8 @@ class ThreadPool {
   void UseThreads(int num_threads);
 
   // From BeginTurn to EndTurn this pool has its processors to itself, for work that consists of
-  // many regions. Outside of that, each Run is a turn of its own.
+  // many regions. Turns that follow each other closely may be one; outside of turns, regions may
+  // (place_turns.h).
   void BeginTurn();
   void EndTurn();
   // Binds the calling thread as the pool's other threads are; for threads that do nothing but call
@@ -87,6 +88,8 @@ class ThreadPool {
   GroupTurns turns_ = GroupTurns::kTogether;
   Team* team_;
   bool in_turn_ = false;
+  TurnSeries steps_{TurnSeries::Parts::kSteps};      // from BeginTurn to EndTurn
+  TurnSeries regions_{TurnSeries::Parts::kRegions};  // outside of that
 };
 
 }  // namespace dray

@@ -11,16 +11,6 @@
 #include "base/threads/spin.h"
 
 namespace dray {
-namespace {
-
-bool Overlap(const std::vector<WorkPlace*>& a, const std::vector<WorkPlace*>& b) {
-  return std::any_of(a.begin(), a.end(), [&](WorkPlace* place) {
-    return std::find(b.begin(), b.end(), place) != b.end();
-  });
-}
-
-}  // namespace
-
 void WaitForChange(const std::atomic<uint32_t>& word, uint32_t old) {
   const auto start = std::chrono::steady_clock::now();
   for (int i = 0; word.load(std::memory_order_acquire) == old; ++i) {
@@ -169,36 +159,6 @@ Team* WorkerSet::NewTeam() {
 void WorkerSet::ReturnTeam(Team* team) {
   const std::lock_guard lock(mutex_);
   free_teams_.push_back(team);
-}
-
-bool WorkerSet::MayTake(const Waiter& waiter) const {
-  for (const Waiter* earlier = first_waiter_; earlier != &waiter; earlier = earlier->next) {
-    if (Overlap(*earlier->places, *waiter.places)) return false;
-  }
-  return std::none_of(waiter.places->begin(), waiter.places->end(),
-                      [](const WorkPlace* place) { return place->taken; });
-}
-
-void WorkerSet::TakePlaces(const std::vector<WorkPlace*>& places) {
-  std::unique_lock lock(mutex_);
-  Waiter self{&places};
-  Waiter** end = &first_waiter_;
-  while (*end != nullptr) end = &(*end)->next;
-  *end = &self;
-  returned_.wait(lock, [&] { return MayTake(self); });
-  for (WorkPlace* place : places) place->taken = true;
-  Waiter** link = &first_waiter_;
-  while (*link != &self) link = &(*link)->next;
-  *link = self.next;
-}
-
-void WorkerSet::ReturnPlaces(const std::vector<WorkPlace*>& places) {
-  {
-    const std::lock_guard lock(mutex_);
-    for (WorkPlace* place : places) place->taken = false;
-    if (first_waiter_ == nullptr) return;
-  }
-  returned_.notify_all();
 }
 
 void WorkerSet::Post(WorkPlace& place, Team* team, int thread_idx) {

@@ -6,12 +6,14 @@
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
 #include <cstdint>
 #include <memory>
 #include <mutex>
 #include <thread>
 #include <vector>
+
+#include "base/threads/place_turns.h"
+#include "base/threads/work_place.h"
 
 namespace dray {
 
@@ -35,27 +37,6 @@ std::vector<int> PlacesOfPool(int num_places, int num_threads, int home);
 // CpusByNode gives them; places are numbered node by node.
 std::vector<std::vector<int>> CpusOfPlaces(const std::vector<std::vector<int>>& nodes,
                                            int num_threads);
-
-// What threads share that compute one region after another.
-struct Team {
-  using Region = void (*)(const void* context, int thread_idx);
-  // Each on a cache line of its own: others spin on them.
-  alignas(64) std::atomic<uint32_t> pending{0};
-  alignas(64) std::atomic<uint32_t> barrier_count{0};
-  alignas(64) std::atomic<uint32_t> barrier_phase{0};
-  Region region = nullptr;
-  const void* context = nullptr;
-};
-
-// One processor's part of the set, on a cache line of its own since its thread spins on it.
-struct alignas(64) WorkPlace {
-  std::atomic<uint32_t> posts{0};
-  Team* team = nullptr;
-  int thread_idx = 0;
-  bool stop = false;
-  bool taken = false;  // guarded by the set's mutex
-  std::thread thread;
-};
 
 class WorkerSet {
  public:
@@ -87,10 +68,8 @@ class WorkerSet {
   Team* NewTeam();
   void ReturnTeam(Team* team);
 
-  // Sleeps until no other caller uses any of the places. Callers get them in the order in which
-  // they asked.
-  void TakePlaces(const std::vector<WorkPlace*>& places);
-  void ReturnPlaces(const std::vector<WorkPlace*>& places);
+  // The turns on the places of all pools.
+  PlaceTurns& turns() { return turns_; }
   // Lets the place's thread run the team's region as `thread_idx`. The caller has taken the place.
   static void Post(WorkPlace& place, Team* team, int thread_idx);
 
@@ -99,25 +78,18 @@ class WorkerSet {
   int num_nodes() const { return static_cast<int>(nodes_.size()); }
 
  private:
-  struct Waiter {
-    const std::vector<WorkPlace*>* places = nullptr;
-    Waiter* next = nullptr;
-  };
-
   static void Work(WorkPlace& place);
   WorkPlace& SharedPlace(int index);
   WorkPlace& OwnPlace();
-  bool MayTake(const Waiter& waiter) const;
 
   const std::vector<std::vector<int>> nodes_;
   const int num_cpus_;
 
+  PlaceTurns turns_;
   mutable std::mutex mutex_;
-  std::condition_variable returned_;
   std::vector<std::unique_ptr<WorkPlace>> places_;
   std::vector<std::unique_ptr<WorkPlace>> own_places_;  // of groups without turns
   std::vector<WorkPlace*> free_own_places_;
-  Waiter* first_waiter_ = nullptr;
   std::vector<int> num_homes_;  // of pools, by their number of threads
   std::vector<std::unique_ptr<Team>> teams_;
   std::vector<Team*> free_teams_;

@@ -95,10 +95,11 @@ TEST(WorkerSetTest, PoolsOnDifferentProcessorsRunTogether) {
   if (cpus < 2) GTEST_SKIP() << "needs two processors";
   const auto first = workers->Join(cpus / 2, Pinning::kFree);
   const auto second = workers->Join(cpus / 2, Pinning::kFree);
-  workers->TakePlaces(first.places);
-  workers->TakePlaces(second.places);  // would wait for ever
-  workers->ReturnPlaces(second.places);
-  workers->ReturnPlaces(first.places);
+  TurnSeries of_first(TurnSeries::Parts::kSteps), of_second(TurnSeries::Parts::kSteps);
+  workers->turns().Take(first.places, of_first);
+  workers->turns().Take(second.places, of_second);  // would wait for ever
+  workers->turns().Return(second.places, of_second);
+  workers->turns().Return(first.places, of_first);
 }
 
 // Callers of a group wait for each other within a turn. Two groups on the same processors would wait
@@ -170,33 +171,6 @@ TEST(WorkerSetTest, GroupsWithoutTurnsHaveOwnPlaces) {
     EXPECT_LE(WorkerSet::OfProcess()->num_threads(), all - 1 + 2 * (all + 1));
   }
   shared.EndTurn();
-}
-
-TEST(WorkerSetTest, WhoeverWaitsLongestGoesFirst) {
-  const auto workers = std::make_shared<WorkerSet>();
-  const auto home = workers->Join(1, Pinning::kFree);
-  const auto all = workers->Join(static_cast<int>(AllowedCpus().size()), Pinning::kFree);
-  workers->TakePlaces(home.places);
-  std::vector<int> order;
-  std::mutex mutex;
-  std::vector<std::thread> threads;
-  for (int i = 0; i < 4; ++i) {
-    threads.emplace_back([&, i] {
-      const auto& places = i % 2 == 0 ? all.places : home.places;
-      workers->TakePlaces(places);
-      {
-        const std::lock_guard lock(mutex);
-        order.push_back(i);
-      }
-      workers->ReturnPlaces(places);
-    });
-    // Long enough for the thread to queue up; were it not, the order could only seem wrong.
-    std::this_thread::sleep_for(std::chrono::milliseconds(30));
-  }
-  workers->ReturnPlaces(home.places);
-  for (std::thread& thread : threads) thread.join();
-  EXPECT_EQ(order.size(), 4u);
-  EXPECT_EQ(order.front(), 0);
 }
 
 }  // namespace
