@@ -19,18 +19,11 @@ using Clock = std::chrono::steady_clock;
 // next step.
 constexpr std::chrono::seconds kCancelTime{10};
 
-// Lets a model go. Callers of Find may hold it for the time of one Submit; the last one to let it go
-// frees it.
-void Release(std::shared_ptr<ServedModel> model) {
-  const std::weak_ptr<ServedModel> watch = model;
-  model.reset();
-  const auto deadline = Clock::now() + kCancelTime;
-  while (!watch.expired() && Clock::now() < deadline) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
-}
-
 }  // namespace
+
+void ReleaseModel(std::shared_ptr<ServedModel> model) {
+  while (model.use_count() > 1) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+}
 
 std::vector<ModelRepository::Place>::iterator ModelRepository::FindPlace(std::string_view name,
                                                                          std::string_view version) {
@@ -90,6 +83,20 @@ void ModelRepository::SetReady(std::shared_ptr<ServedModel> model) {
   Place& entry = At(model->options().name, model->options().version);
   entry.info.state = ModelState::kReady;
   entry.model = std::move(model);
+  const bool is_first = entry.info.origin == ModelOrigin::kStartUp;
+  if (is_first && load_stats_.start_up.count() == 0 && StartUpDoneLocked()) {
+    load_stats_.start_up = Clock::now() - start_;
+  }
+}
+
+void ModelRepository::CountLoadFailure() {
+  const std::lock_guard lock(mutex_);
+  ++load_stats_.failures;
+}
+
+ModelRepository::LoadStats ModelRepository::load_stats() const {
+  const std::lock_guard lock(mutex_);
+  return load_stats_;
 }
 
 std::shared_ptr<ServedModel> ModelRepository::Replace(std::shared_ptr<ServedModel> model) {
@@ -165,6 +172,10 @@ std::vector<ModelInfo> ModelRepository::List() const {
 
 bool ModelRepository::StartUpDone() const {
   const std::lock_guard lock(mutex_);
+  return StartUpDoneLocked();
+}
+
+bool ModelRepository::StartUpDoneLocked() const {
   return std::none_of(places_.begin(), places_.end(), [](const Place& entry) {
     return entry.info.origin == ModelOrigin::kStartUp &&
            (entry.info.state == ModelState::kPending || entry.info.state == ModelState::kLoading);
@@ -194,7 +205,7 @@ Status ModelRepository::Remove(std::string_view name, std::string_view version,
       model->CancelAll(ModelDraining{std::string(name)});
       model->WaitUntilIdle(Clock::now() + kCancelTime);
     }
-    Release(std::move(model));
+    ReleaseModel(std::move(model));
   }
   const std::lock_guard lock(mutex_);
   places_.erase(FindPlace(name, version));

@@ -18,6 +18,11 @@
 
 namespace dray::serving {
 
+// Waits until no other thread holds the model, and frees it. For a model that the repository has given
+// out of its hands: callers of Find hold it for the time of one Submit, and must not be the ones that
+// end its threads.
+void ReleaseModel(std::shared_ptr<ServedModel> model);
+
 class ModelRepository {
  public:
   // A model that will be loaded. kInvalidArgument if there is one of that name and version.
@@ -53,9 +58,18 @@ class ModelRepository {
   // Whether every model of kStartUp has become ready (or was removed since).
   bool StartUpDone() const;
 
+  // Counted by the callers that load models.
+  void CountLoadFailure();
+  struct LoadStats {
+    uint64_t failures = 0;  // models that could not be loaded, for the first time or again
+    // From the start until every model of kStartUp was ready; 0 before.
+    std::chrono::duration<double> start_up{0};
+  };
+  LoadStats load_stats() const;
+
   // Takes a model out and gives its memory back. It refuses new requests at once; those that it
-  // has may finish until `deadline` and are cancelled then. Returns when the memory is free, or, if
-  // some caller of Find still holds the model, a moment later. Other models are not touched.
+  // has may finish until `deadline` and are cancelled then. Returns when the memory is free. Other
+  // models are not touched.
   // kNotFound, or kUnavailable while it is being loaded or removed.
   Status Remove(std::string_view name, std::string_view version,
                 std::chrono::steady_clock::time_point deadline);
@@ -76,8 +90,12 @@ class ModelRepository {
   std::vector<Place>::iterator FindPlace(std::string_view name, std::string_view version);
   uint64_t FewestTurns(std::string_view name) const;
 
+  bool StartUpDoneLocked() const;
+
+  const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
   mutable std::mutex mutex_;
   std::vector<Place> places_;
+  LoadStats load_stats_;
 };
 
 }  // namespace dray::serving

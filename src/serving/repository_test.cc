@@ -2,7 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <chrono>
 #include <future>
+#include <memory>
+#include <thread>
 
 #include "serving/testing/fakes.h"
 
@@ -104,8 +108,14 @@ TEST(ModelRepositoryTest, StartUpIsDoneWhenItsModelsAre) {
   repository.SetLoading("m", "");
   EXPECT_FALSE(repository.StartUpDone());
   FakeEngine* engine = nullptr;
+  EXPECT_EQ(repository.load_stats().start_up.count(), 0);
   repository.SetReady(MakeModel("m", "", &engine));
   EXPECT_TRUE(repository.StartUpDone());
+  const auto start_up = repository.load_stats().start_up;
+  EXPECT_GT(start_up.count(), 0);
+  // What is loaded later does not count.
+  repository.SetReady(MakeModel("later", "", &engine));
+  EXPECT_EQ(repository.load_stats().start_up, start_up);
 }
 
 // Waits for the end of one request.
@@ -165,6 +175,28 @@ TEST(ModelRepositoryTest, RemoveEndsWhatDoesNotFinishInTime) {
   }
   EXPECT_TRUE(repository.Remove("m", "", Clock::now()).ok());
   EXPECT_EQ(sink->Wait().message(), "model \"m\" is shutting down");
+}
+
+// A scrape of metrics, for one, must not be the one that ends a model's threads.
+TEST(ModelRepositoryTest, RemoveWaitsForEveryoneElse) {
+  ModelRepository repository;
+  FakeEngine* engine = nullptr;
+  ASSERT_TRUE(repository.AddPending("m", "").ok());
+  repository.SetReady(MakeModel("m", "", &engine));
+  auto held = repository.Versions("m", "")[0].model;
+  std::atomic<bool> removed = false;
+  std::thread remover([&] {
+    EXPECT_TRUE(repository.Remove("m", "", Clock::now()).ok());
+    removed = true;
+  });
+  while (repository.List()[0].state != ModelState::kUnloading) std::this_thread::yield();
+  std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  EXPECT_FALSE(removed);
+  const std::weak_ptr<ServedModel> watch = held;
+  held.reset();
+  remover.join();
+  EXPECT_TRUE(watch.expired());
+  EXPECT_TRUE(repository.List().empty());
 }
 
 TEST(ModelRepositoryTest, RemoveRefusesWhatIsBeingLoaded) {

@@ -97,6 +97,9 @@ class ServedModel {
   PoolOptions pool_options() const { return pool_.options(); }
   WorkerGroupStatus workers() const { return pool_.status(); }
   const ModelMetrics& metrics() const { return metrics_; }
+  const LoadTimes& load_times() const { return load_times_; }
+  // Before other threads have the model.
+  void SetLoadTimes(const LoadTimes& times) { load_times_ = times; }
   engine::EngineStats stats() const { return pool_.stats(); }
   engine::EngineLimits limits() const { return limits_; }
 
@@ -113,6 +116,7 @@ class ServedModel {
 
   const ModelOptions options_;
   ModelMetrics metrics_;
+  LoadTimes load_times_;
   Admission admission_;
   const std::unique_ptr<TextCodec> codec_;
   const engine::EngineLimits limits_;

@@ -22,6 +22,9 @@ constexpr double kMicrosecondsPerSecond = 1e6;
     return ScaledHistogram{m.requests->field.Take(), kMicrosecondsPerSecond}; \
   })
 
+#define DRAY_LOAD(field, factor) \
+  ModelValue([](const ModelSample& m) { return m.load.field * (factor); })
+
 double Ended(const ModelSample& m, RequestOutcome outcome) {
   return static_cast<double>(m.requests->ended.at(static_cast<size_t>(outcome)).load());
 }
@@ -83,6 +86,13 @@ constexpr Metric kDrayMetrics[] = {
          [](const ServerSample& s) { return static_cast<double>(s.process.resident_bytes); })},
     {"process_open_fds", kGauge, "Open descriptors of the process: files and connections.",
      ServerValue([](const ServerSample& s) { return static_cast<double>(s.process.open_files); })},
+    {"dray_start_up_seconds", kGauge,
+     "From the server's start until its first models could serve; 0 before.",
+     ServerValue([](const ServerSample& s) { return s.loads.start_up.count(); })},
+    {"dray_load_failures_total", kCounter, "Models that could not be loaded.",
+     ServerValue([](const ServerSample& s) { return static_cast<double>(s.loads.failures); })},
+    {"dray_load_seconds", kGauge, "To read the model's weights and to start its workers.",
+     DRAY_LOAD(load, 1)},
     {"dray_http_connections", kGauge, "Open connections.", DRAY_HTTP(connections)},
     {"dray_http_requests_in_flight", kGauge, "HTTP requests whose answer is not whole yet.",
      DRAY_HTTP(requests_in_flight)},
@@ -183,6 +193,20 @@ constexpr Metric kVllmMetrics[] = {
 constexpr Metric kDjlMetrics[] = {
     {"DJLServingStart_total", kCounter, "Starts of this process: 1.",
      ServerValue([](const ServerSample&) { return 1.0; })},
+    {"StartupLatency", kGauge,
+     "From the server's start until its first models could serve, in microseconds; 0 before.",
+     ServerValue(
+         [](const ServerSample& s) { return s.loads.start_up.count() * kMicrosecondsPerSecond; })},
+    {"ModelLoadingError_total", kCounter, "Models that could not be loaded.",
+     ServerValue([](const ServerSample& s) { return static_cast<double>(s.loads.failures); })},
+    {"DownloadModel", kGauge,
+     "To find the model's files and to unpack an archive, in microseconds.",
+     DRAY_LOAD(find, kMicrosecondsPerSecond)},
+    {"LoadModel", kGauge, "To read the model's weights and to start its workers, in microseconds.",
+     DRAY_LOAD(load, kMicrosecondsPerSecond)},
+    {"RegisterWorkflow", kGauge,
+     "From the model's registration until it could serve, in microseconds.",
+     DRAY_LOAD(total, kMicrosecondsPerSecond)},
     {"Response_2XX_total", kCounter, "Answers with a status from 200 to 299.",
      ServerValue([](const ServerSample& s) { return static_cast<double>(s.http.responses[1]); })},
     {"Response_4XX_total", kCounter, "Answers with a status from 400 to 499.",
@@ -195,12 +219,20 @@ constexpr Metric kDjlMetrics[] = {
      DRAY_HTTP(handler_exceptions)},
     {"RollingBatchSize", kGauge, "Sequences that are being computed.",
      DRAY_ENGINE(running_sequences)},
+    {"DynamicBatchSize", kHistogram, "Sequences that one step computed.",
+     ModelHistogram(StepSequences)},
+    {"RollingBatchTimeout_total", kCounter,
+     "Requests that had no token for longer than they may wait.",
+     ModelValue([](const ModelSample& m) { return Ended(m, RequestOutcome::kTimedOut); })},
     {"QueueTime", kHistogram, "From a request's arrival to its first step, in microseconds.",
      DRAY_MICROSECONDS(queue_time)},
     {"RequestLatency", kHistogram, "From a request's arrival to its end, in microseconds.",
      DRAY_MICROSECONDS(request_time)},
     {"TokenLatency", kHistogram, "From one token of a sequence to the next, in microseconds.",
      DRAY_MICROSECONDS(time_between_tokens)},
+    {"TokenThroughput", kHistogram,
+     "Tokens for each second of a request, from its first step to its last token.",
+     DRAY_HISTOGRAM(tokens_per_second)},
     {"OutputTokens", kHistogram, "Tokens that were generated for one request.",
      DRAY_HISTOGRAM(generated_tokens)},
 };
@@ -209,6 +241,7 @@ constexpr Metric kDjlMetrics[] = {
 #undef DRAY_ENGINE
 #undef DRAY_HISTOGRAM
 #undef DRAY_MICROSECONDS
+#undef DRAY_LOAD
 
 constexpr MetricGroup kGroups[] = {{MetricDialect::kDray, kDrayMetrics},
                                    {MetricDialect::kVllm, kVllmMetrics},

@@ -15,6 +15,7 @@
 #include "engine/engine.h"
 #include "http/server.h"
 #include "serving/metrics/model_metrics.h"
+#include "serving/repository.h"
 
 namespace dray::api {
 
@@ -27,6 +28,7 @@ struct ServerSample {
   // Processors that the process may use.
   int processors = 1;
   uint64_t refused_queue_full = 0;
+  serving::ModelRepository::LoadStats loads;
 };
 
 // What the metrics of one model are computed from.
@@ -35,6 +37,7 @@ struct ModelSample {
   std::string version;
   engine::EngineStats engine;
   const serving::ModelMetrics* requests = nullptr;
+  serving::LoadTimes load;
 };
 
 // A histogram whose values are multiplied, for another unit.

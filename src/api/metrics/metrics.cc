@@ -167,6 +167,7 @@ void MetricsPages::Answer(const http::Request& request, const http::ResponderPtr
   server.process = MeasureProcess();
   server.processors = UsableCpuCount();
   if (const http::Server* const running = server_) server.http = running->stats();
+  server.loads = models_.load_stats();
   // Holds the models whose numbers are read.
   std::vector<std::shared_ptr<serving::ServedModel>> served;
   std::vector<ModelSample> models;
@@ -176,7 +177,8 @@ void MetricsPages::Answer(const http::Request& request, const http::ResponderPtr
       models.push_back({.name = info.name,
                         .version = info.version,
                         .engine = entry.model->stats(),
-                        .requests = &entry.model->metrics()});
+                        .requests = &entry.model->metrics(),
+                        .load = entry.model->load_times()});
       server.refused_queue_full += entry.model->metrics().refused_queue_full;
       served.push_back(entry.model);
     }

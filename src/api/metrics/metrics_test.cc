@@ -1,8 +1,11 @@
 #include "api/metrics/metrics.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <set>
+#include <utility>
 
 #include "api/testing/djl_fixture.h"
 #include "base/file.h"
@@ -16,11 +19,24 @@ TEST(MetricsTest, LinesAreThoseOfTheFormat) {
   metrics.ended[static_cast<size_t>(serving::RequestOutcome::kStop)] = 2;
   metrics.request_time.Observe(0.002);
   metrics.request_time.Observe(3);
-  ModelSample model{.name = "a\"b", .version = "1", .engine = {}, .requests = &metrics};
+  ModelSample model{.name = "a\"b",
+                    .version = "1",
+                    .engine = {},
+                    .requests = &metrics,
+                    .load = {.find = 0.5, .load = 2, .total = 3}};
   model.engine.running_sequences = 3;
   model.engine.step_sizes.Add(3);
   ServerSample server;
   server.http.responses = {0, 5, 0, 1, 0};
+  server.loads = {.failures = 2, .start_up = std::chrono::milliseconds(1500)};
+  EXPECT_EQ(WriteMetrics(server, {}, {"ModelLoadingError_total", "StartupLatency"}),
+            "# HELP StartupLatency From the server's start until its first models could serve, in "
+            "microseconds; 0 before.\n"
+            "# TYPE StartupLatency gauge\n"
+            "StartupLatency 1500000\n"
+            "# HELP ModelLoadingError_total Models that could not be loaded.\n"
+            "# TYPE ModelLoadingError_total counter\n"
+            "ModelLoadingError_total 2\n");
   EXPECT_EQ(WriteMetrics(server, {model}, {"dray_running_sequences", "dray_http_responses_total"}),
             "# HELP dray_http_responses_total Answers, by the first digit of their status.\n"
             "# TYPE dray_http_responses_total counter\n"
@@ -42,6 +58,14 @@ TEST(MetricsTest, LinesAreThoseOfTheFormat) {
   const std::string steps = WriteMetrics(server, {model}, {"dray_step_sequences"});
   EXPECT_NE(steps.find("le=\"2\"} 0\n"), std::string::npos) << steps;
   EXPECT_NE(steps.find("le=\"4\"} 1\n"), std::string::npos) << steps;
+  for (const auto& [name, value] : {std::pair{"DownloadModel", "500000"},
+                                    {"LoadModel", "2000000"},
+                                    {"RegisterWorkflow", "3000000"}}) {
+    const std::string page = WriteMetrics(server, {model}, {name});
+    EXPECT_NE(page.find(fmt::format("{}{{Model=\"a\\\"b\",Host=", name)), std::string::npos)
+        << page;
+    EXPECT_NE(page.find(fmt::format("Version=\"1\"}} {}\n", value)), std::string::npos) << page;
+  }
   EXPECT_EQ(WriteMetrics(server, {model}, {"none"}), "");
 }
 

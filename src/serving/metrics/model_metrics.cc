@@ -34,6 +34,10 @@ void RequestClock::OnEnd(RequestOutcome outcome) {
   metrics_->request_time.Observe(Seconds(Clock::now() - arrival_));
   metrics_->prompt_tokens.Observe(static_cast<double>(num_prompt_tokens_));
   metrics_->generated_tokens.Observe(static_cast<double>(num_tokens_));
+  if (start_ && last_token_ > *start_) {
+    metrics_->tokens_per_second.Observe(static_cast<double>(num_tokens_) /
+                                        Seconds(last_token_ - *start_));
+  }
   if (first_token_) metrics_->decode_time.Observe(Seconds(last_token_ - *first_token_));
 }
 

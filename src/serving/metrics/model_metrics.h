@@ -27,6 +27,13 @@ inline constexpr std::array<double, 16> kTokensBounds = {
 enum class RequestOutcome { kStop, kLength, kCancelled, kTimedOut, kFailed };
 inline constexpr size_t kNumRequestOutcomes = 5;
 
+// What it took to load a model, in seconds.
+struct LoadTimes {
+  double find = 0;   // to find its files, and to unpack an archive
+  double load = 0;   // to read its weights and to start its workers
+  double total = 0;  // from its registration until it could serve: other loads may come first
+};
+
 struct ModelMetrics {
   // All in seconds, and once for each request but the fourth. From its arrival in the queue to its first step;
   Histogram queue_time{kSecondsBounds};
@@ -43,6 +50,8 @@ struct ModelMetrics {
   Histogram prompt_tokens{kTokensBounds};
   // Of all sequences of a request together.
   Histogram generated_tokens{kTokensBounds};
+  // Tokens for each second of a request, from its first step to its last token.
+  Histogram tokens_per_second{kTokensBounds};
   // [RequestOutcome]
   std::array<std::atomic<uint64_t>, kNumRequestOutcomes> ended{};
   // Because the queue was full.

@@ -36,6 +36,7 @@ TEST(RequestClockTest, CountsEachRequestAndEachPauseBetweenTokens) {
   EXPECT_EQ(CountOf(metrics.time_between_tokens), 1U);
   EXPECT_DOUBLE_EQ(metrics.time_between_tokens.Take().sum, 0.030);
   EXPECT_DOUBLE_EQ(metrics.decode_time.Take().sum, 0.030);
+  EXPECT_DOUBLE_EQ(metrics.tokens_per_second.Take().sum, 3 / 0.040);
   EXPECT_DOUBLE_EQ(metrics.prompt_tokens.Take().sum, 7);
   EXPECT_DOUBLE_EQ(metrics.generated_tokens.Take().sum, 3);
   EXPECT_EQ(CountOf(metrics.request_time), 1U);
@@ -50,6 +51,7 @@ TEST(RequestClockTest, ARequestWithoutTokensHasNoTimesOfThem) {
   EXPECT_EQ(CountOf(metrics.queue_time), 0U);
   EXPECT_EQ(CountOf(metrics.time_to_first_token), 0U);
   EXPECT_EQ(CountOf(metrics.decode_time), 0U);
+  EXPECT_EQ(CountOf(metrics.tokens_per_second), 0U);
   EXPECT_EQ(CountOf(metrics.request_time), 1U);
 }
 
