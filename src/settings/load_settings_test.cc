@@ -47,6 +47,8 @@ TEST(SettingsTest, WhatRequestsMayTakeIsReadFromEverySource) {
   EXPECT_EQ(loaded.settings.server.request_memory_bytes, int64_t{1} << 30);
   EXPECT_EQ(loaded.settings.server.body_timeout_s, 20);
   EXPECT_EQ(loaded.settings.server.min_body_bytes_per_second, 0);
+  const auto answers = Load(Env({{"SERVING_MEMORY_CACHE_CAPACITY", "-1"}}));
+  EXPECT_EQ(answers.settings.server.max_kept_answers, -1);
   for (const char* value : {"0", "-1", "soon", "1.5"}) {
     const std::string error = ErrorOf(Env({{"SERVING_REQUEST_BODY_TIMEOUT", value}}));
     EXPECT_NE(error.find("SERVING_REQUEST_BODY_TIMEOUT"), std::string::npos) << error;

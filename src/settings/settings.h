@@ -63,7 +63,8 @@ struct ServerSettings {
   std::string load_models = "ALL";
   std::string model_url_pattern;  // "": no request may have a model loaded
   int64_t model_reload_interval_s = 0;
-  std::string unpack_dir;  // "": in the folder for temporary files
+  std::string unpack_dir;           // "": in the folder for temporary files
+  int64_t max_kept_answers = 1000;  // that are fetched later; -1: any number
   std::string request_id_header = "x-request-id";
   int64_t drain_timeout_s = 25;
 };
@@ -85,7 +86,7 @@ enum class EngineKind {
 struct ModelSettings {
   EngineKind engine = EngineKind::kModel;
   int64_t echo_interval_ms = 0;  // between two tokens of kEcho
-  std::string model_id;    // a folder or a .gguf file; "" if none was given
+  std::string model_id;          // a folder or a .gguf file; "" if none was given
   std::string model_name;  // "": the last part of the model's path (serving/load/model_files.h)
   std::string tokenizer;   // "": beside the model
   // Whether option.entryPoint names a handler that is built into DJLServing, so that a model.py in the

@@ -20,6 +20,7 @@ constexpr int64_t kMaxSeconds = 365 * 24 * 3600;
 constexpr int64_t kMaxMegabytes = 1 << 30;
 // Of one model; each has a thread of its own at least.
 constexpr int64_t kMaxWorkers = 64;
+constexpr int64_t kMaxKeptAnswers = 1'000'000;
 
 // Formats of files need not be named, because the files show theirs.
 Status SetLoadFormat(engine::LoadFormat& out, Text text) {
@@ -400,9 +401,14 @@ constexpr Setting kSettings[] = {
      "beside the old one, which ends what it has begun. 0: never.",
      Scope::kServer, "", "",
      [](S& s, Text v) { return SetCount(s.server.model_reload_interval_s, v, 0, kMaxSeconds); }},
-    {"download_dir", "download-dir", "FOLDER", "dray-models in the folder for temporary files",
-     "Where the archives of models are unpacked.", Scope::kServer, "", "",
-     [](S& s, Text v) { return SetText(s.server.unpack_dir, v); }},
+    {"download_dir", "download-dir", "FOLDER", "dray-models-UID in the folder for temporary files",
+     "Where the archives of models are unpacked. No other user may be able to write there.",
+     Scope::kServer, "", "", [](S& s, Text v) { return SetText(s.server.unpack_dir, v); }},
+    {"memory_cache_capacity", "memory-cache-capacity", "N", "1000",
+     "Answers that are kept to be fetched later (x-synchronous: false); further such requests are "
+     "refused with 503. -1: as many as their memory allows.",
+     Scope::kServer, "", "",
+     [](S& s, Text v) { return SetCount(s.server.max_kept_answers, v, -1, kMaxKeptAnswers); }},
     {"request_id_header_key", "request-id-header", "NAME", "x-request-id",
      "The request header whose value is taken as the request's id. Without an argument on "
      "SageMaker: "

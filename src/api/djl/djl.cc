@@ -2,6 +2,7 @@
 #include "api/djl/djl.h"
 
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <memory>
 #include <new>
@@ -164,7 +165,8 @@ http::Handler RegisterDjlRoutes(http::Router& router, ModelRepository& models, T
   const auto describe = [](const http::Request&, const http::ResponderPtr& responder) {
     SendDjlJson(responder, 200, Json::MakeObject());
   };
-  const auto pages = std::make_shared<PageStore>(PageStore::Limits());
+  const auto pages = std::make_shared<PageStore>(PageStore::Limits{
+      .max_answers = options.max_kept_answers.value_or(std::numeric_limits<size_t>::max())});
   const auto predict = [service, pages](http::Request request, http::ResponderPtr responder) {
     responder = TakePaging(*pages, request, std::move(responder));
     if (responder == nullptr) return;

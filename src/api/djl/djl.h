@@ -19,6 +19,8 @@ struct DjlOptions {
   bool allow_multi_status = false;
   // /ping answers 503 until the models of the start are loaded.
   bool wait_model_loading = true;
+  // Answers that are kept to be fetched later (api/paging/page_store.h); absent: any number.
+  std::optional<size_t> max_kept_answers = 1000;
 };
 
 // What a request wants that names a model which the server does not have.

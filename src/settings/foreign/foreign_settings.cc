@@ -97,7 +97,6 @@ constexpr Row kRows[] = {
     {"rolling_batch_buffer", "", Otherwise::kWarn, kBatching},
     {"fail_fast", "false", Otherwise::kWarn, kServer},
     {"health_check_override", "false", Otherwise::kWarn, "/ping says what is true"},
-    {"memory_cache_capacity", "", Otherwise::kWarn, kServer},
     {"cache_batch", "", Otherwise::kWarn, kServer},
     {"cache_multitenant", "", Otherwise::kWarn, kServer},
     {"ddb_cache", "", Otherwise::kWarn, kServer},

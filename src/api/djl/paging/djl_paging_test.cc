@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <optional>
+#include <utility>
 
 #include "api/testing/djl_fixture.h"
 
@@ -97,6 +99,19 @@ TEST_F(DjlPagingTest, WrongTokensAndErrorsAreTold) {
       Exchange(PostRequest("/invocations", R"({"inputs": 3})", "x-synchronous: false\r\n"));
   EXPECT_EQ(begun.status, 200);
   EXPECT_EQ(Page(begun.Header("x-next-token")).status, 400);
+}
+
+TEST_F(DjlTest, TheServerKeepsAsManyAnswersAsItIsSet) {
+  for (const auto& [max_kept, status] :
+       {std::pair<std::optional<size_t>, int>{0, 503}, {1, 200}, {std::nullopt, 200}}) {
+    djl_.max_kept_answers = max_kept;
+    router_ = http::Router();
+    AddModel(fmt::format("m{}", status + static_cast<int>(max_kept.value_or(7))));
+    Serve();
+    const std::string path = "/predictions/" + model_->options().name;
+    EXPECT_EQ(Exchange(PostRequest(path, R"({"inputs": "a"})", "x-synchronous: false\r\n")).status,
+              status);
+  }
 }
 
 }  // namespace
