@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -119,6 +120,8 @@ struct LoadModelOptions {
   LoadFormat load_format = LoadFormat::kCheckpoint;
   // Called while weights are read, with the bytes done and their total.
   std::function<void(uint64_t done_bytes, uint64_t total_bytes)> progress = nullptr;
+  // Ends loading with kCancelled.
+  std::stop_token stop = {};
 };
 
 }  // namespace dray::engine

@@ -81,7 +81,8 @@ Result<std::unique_ptr<LoadedModel>> LoadFiles(const LoadModelOptions& options,
       .format = options.format.value_or(model::AutomaticFormat(plan, packer)),
       .table_format = known ? options.format : options.table_format,
       .integers = keep ? model::StoredIntegers::kKeep : model::StoredIntegers::kConvert,
-      .progress = options.progress};
+      .progress = options.progress,
+      .stop = options.stop};
   std::optional<model::Smoothing> smoothing;
   if (options.smoothing) {
     DRAY_ASSIGN_OR_RETURN(smoothing, MakeSmoothing(*options.smoothing, description, plan));
@@ -126,7 +127,8 @@ Result<std::unique_ptr<LoadedModel>> MakeDummy(const LoadModelOptions& options) 
       .format = options.format.value_or(
           model::AutomaticFormat(description.config, ranks.backends.front()->packer())),
       .table_format = options.table_format,
-      .progress = options.progress};
+      .progress = options.progress,
+      .stop = options.stop};
   auto model = WithoutWeights(std::move(description), std::move(ranks), load_options);
   model->checkpoint_format = "dummy";
   if (options.ranks.transport != RankTransport::kThreads) return model;

@@ -60,6 +60,7 @@ class Generator {
       if (row.slot < kFirstLayerSlot) DRAY_RETURN_IF_ERROR(Fill(row, kNoLayer));
     }
     for (int64_t layer = 0; layer < config_.stack.num_layers; ++layer) {
+      DRAY_RETURN_IF_ERROR(options_.CheckStop());
       for (const WeightRow& row : family_.weights) {
         if (row.slot >= kFirstLayerSlot) DRAY_RETURN_IF_ERROR(Fill(row, layer));
       }

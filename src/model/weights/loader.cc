@@ -79,6 +79,7 @@ class CheckpointLoader {
       if (i + 1 < plan.slots.size()) Prefetch(plan.slots[i + 1]);
       const PlannedSlot& slot = plan.slots[i];
       if (!StageHas(slot)) continue;
+      DRAY_RETURN_IF_ERROR(options_.CheckStop());
       if (options_.before_slot) options_.before_slot();
       const TensorSource& source = *slot.parts.front().source;
       const Status status =

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <stop_token>
 
 #include "base/status.h"
 #include "checkpoint/checkpoint.h"
@@ -33,6 +34,8 @@ struct LoadOptions {
   StoredIntegers integers = StoredIntegers::kConvert;
   // Called as loading goes on, with the bytes of the checkpoint's tensors done and their total.
   std::function<void(uint64_t done_bytes, uint64_t total_bytes)> progress = nullptr;
+  // Ends loading with kCancelled.
+  std::stop_token stop = {};
   // Null: none.
   const Smoothing* smoothing = nullptr;
   // Whose part of each weight is loaded, and the stage whose weights are loaded. Its first layer is
@@ -42,6 +45,11 @@ struct LoadOptions {
   // Called before each slot of a checkpoint is loaded; null: not.
   std::function<void()> before_slot = nullptr;
 
+  // kCancelled once `stop` asks to end.
+  Status CheckStop() const {
+    return stop.stop_requested() ? Status(StatusCode::kCancelled, "loading it was stopped")
+                                 : OkStatus();
+  }
   const kernels::WeightForm& TableFormat() const { return table_format ? *table_format : format; }
   const kernels::WeightForm& FormatOf(Slot slot) const {
     return slot < kFirstLayerSlot ? TableFormat() : format;

@@ -20,6 +20,8 @@ using LoadProgress = std::function<void(uint64_t done_bytes, uint64_t total_byte
 struct OpenModelOptions {
   std::string version = {};
   LoadProgress progress = nullptr;
+  // Ends it with kCancelled.
+  std::stop_token stop = {};
   // Of which the model takes its memory; null: there is no other model.
   MemoryBudget* budget = nullptr;
   // Keeps temporary files of the model. The model holds it if it may read its files again later, as
