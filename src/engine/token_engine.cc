@@ -29,7 +29,7 @@ struct Submission {
 class TokenEngine final : public Engine {
  public:
   TokenEngine(Backends backends, std::shared_ptr<LoadedModel> model,
-              std::unique_ptr<LoadedModel> draft, std::unique_ptr<EngineCore> core)
+              std::shared_ptr<LoadedModel> draft, std::unique_ptr<EngineCore> core)
       : backends_(std::move(backends)),
         model_(std::move(model)),
         draft_(std::move(draft)),
@@ -143,7 +143,7 @@ class TokenEngine final : public Engine {
 
   Backends backends_;  // that the core's runner computes on; the first one on this thread
   std::shared_ptr<LoadedModel> model_;
-  std::unique_ptr<LoadedModel> draft_;  // may be null
+  std::shared_ptr<LoadedModel> draft_;  // may be null
   std::unique_ptr<EngineCore> core_;
 
   mutable std::mutex mutex_;
@@ -168,7 +168,7 @@ class TokenEngine final : public Engine {
 
 Result<std::unique_ptr<Engine>> StartEngine(std::shared_ptr<LoadedModel> model,
                                             const EngineOptions& options,
-                                            std::unique_ptr<LoadedModel> draft,
+                                            std::shared_ptr<LoadedModel> draft,
                                             const RunnerMaker& make_runner) {
   DRAY_ASSIGN_OR_RETURN(auto drafter, MakeDrafter(*model, draft.get(), options.speculation));
   DRAY_ASSIGN_OR_RETURN(auto core,
@@ -179,12 +179,16 @@ Result<std::unique_ptr<Engine>> StartEngine(std::shared_ptr<LoadedModel> model,
 }
 
 Result<std::unique_ptr<Engine>> StartEngineOn(Backends backends, std::shared_ptr<LoadedModel> model,
-                                              const EngineOptions& options) {
-  DRAY_ASSIGN_OR_RETURN(auto drafter, MakeDrafter(*model, nullptr, options.speculation));
+                                              const EngineOptions& options,
+                                              std::shared_ptr<LoadedModel> draft) {
+  Backends of_draft = backends;
+  if (draft != nullptr) of_draft.resize(static_cast<size_t>(draft->num_ranks()));
+  DRAY_ASSIGN_OR_RETURN(auto drafter, MakeDrafter(*model, draft.get(), options.speculation,
+                                                  MakeRunnerOn(std::move(of_draft))));
   DRAY_ASSIGN_OR_RETURN(
       auto core, EngineCore::Make(*model, options, std::move(drafter), MakeRunnerOn(backends)));
   return std::unique_ptr<Engine>(std::make_unique<TokenEngine>(
-      std::move(backends), std::move(model), nullptr, std::move(core)));
+      std::move(backends), std::move(model), std::move(draft), std::move(core)));
 }
 
 }  // namespace dray::engine

@@ -38,7 +38,8 @@ Status CheckDraftModel(const LoadedModel& model, const LoadedModel* draft) {
 }  // namespace
 
 Result<std::unique_ptr<Drafter>> MakeDrafter(const LoadedModel& model, LoadedModel* draft,
-                                             const SpeculationOptions& options) {
+                                             const SpeculationOptions& options,
+                                             const RunnerMaker& make_runner) {
   switch (options.method) {
     case SpeculationMethod::kNone:
       break;
@@ -50,7 +51,8 @@ Result<std::unique_ptr<Drafter>> MakeDrafter(const LoadedModel& model, LoadedMod
       // A step of few rows takes as long as reading its weights takes.
       return MakeModelDrafter(*draft,
                               static_cast<double>(draft->weight_bytes()) /
-                                  static_cast<double>(std::max<size_t>(1, model.weight_bytes())));
+                                  static_cast<double>(std::max<size_t>(1, model.weight_bytes())),
+                              make_runner);
   }
   return std::unique_ptr<Drafter>();
 }

@@ -14,14 +14,12 @@
 
 #include "base/status.h"
 #include "engine/engine_options.h"
+#include "engine/runner/make_runner.h"
 #include "engine/sequence.h"
 #include "engine/speculation/draft_policy.h"
 #include "scheduler/plan.h"
 
 namespace dray::engine {
-
-struct LoadedModel;
-struct RunnerSpec;
 
 // A plan entry with the sequence that it names.
 struct PlannedSequence {
@@ -70,9 +68,10 @@ class Drafter {
 };
 
 // Makes the drafter that the options name; null for none. `draft` is the draft model, which must
-// outlive the drafter, or null. Fails with kInvalidArgument if settings contradict each other or
+// outlive the drafter, or null; `make_runner` makes its runner. Fails with kInvalidArgument if settings contradict each other or
 // the models; the message names them.
 Result<std::unique_ptr<Drafter>> MakeDrafter(const LoadedModel& model, LoadedModel* draft,
-                                             const SpeculationOptions& options);
+                                             const SpeculationOptions& options,
+                                             const RunnerMaker& make_runner = MakeRunner);
 
 }  // namespace dray::engine

@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "engine/runner/cache_size.h"
-#include "engine/runner/make_runner.h"
 #include "sampling/candidates.h"
 
 namespace dray::engine {
@@ -21,8 +20,8 @@ struct GuessedRow {
 
 class ModelDrafter final : public Drafter {
  public:
-  ModelDrafter(LoadedModel& draft, double cost_of_guess)
-      : draft_(draft), cost_of_guess_(cost_of_guess) {}
+  ModelDrafter(LoadedModel& draft, double cost_of_guess, RunnerMaker make_runner)
+      : draft_(draft), cost_of_guess_(cost_of_guess), make_runner_(std::move(make_runner)) {}
 
   int64_t BlockBytes(const EngineOptions& options) const override {
     return draft_.BlockBytes(
@@ -70,6 +69,7 @@ class ModelDrafter final : public Drafter {
 
   LoadedModel& draft_;
   double cost_of_guess_;
+  RunnerMaker make_runner_;
   RunnerSpec spec_;
   std::unique_ptr<ModelRunner> runner_;
 
@@ -82,7 +82,7 @@ class ModelDrafter final : public Drafter {
 Status ModelDrafter::Prepare(const EngineOptions& options, const RunnerSpec& model) {
   spec_ = model;
   spec_.cache.dtype = KvDType(draft_, options);
-  DRAY_ASSIGN_OR_RETURN(runner_, MakeRunner(draft_, spec_));
+  DRAY_ASSIGN_OR_RETURN(runner_, make_runner_(draft_, spec_));
   step_.Reserve(spec_);
   wanted_.reserve(static_cast<size_t>(spec_.step.max_sequences));
   return OkStatus();
@@ -178,8 +178,9 @@ void ModelDrafter::ClearStep() {
 
 }  // namespace
 
-std::unique_ptr<Drafter> MakeModelDrafter(LoadedModel& draft, double cost_of_guess) {
-  return std::make_unique<ModelDrafter>(draft, cost_of_guess);
+std::unique_ptr<Drafter> MakeModelDrafter(LoadedModel& draft, double cost_of_guess,
+                                          RunnerMaker make_runner) {
+  return std::make_unique<ModelDrafter>(draft, cost_of_guess, std::move(make_runner));
 }
 
 }  // namespace dray::engine

@@ -13,12 +13,14 @@
 
 #include <memory>
 
+#include "engine/runner/make_runner.h"
 #include "engine/speculation/drafter.h"
 
 namespace dray::engine {
 
 // `draft` must outlive the drafter, and must have the model's vocabulary. `cost_of_guess` is what
-// Drafter::CostOfGuess returns.
-std::unique_ptr<Drafter> MakeModelDrafter(LoadedModel& draft, double cost_of_guess);
+// Drafter::CostOfGuess returns. `make_runner` makes the runner of `draft`.
+std::unique_ptr<Drafter> MakeModelDrafter(LoadedModel& draft, double cost_of_guess,
+                                          RunnerMaker make_runner = MakeRunner);
 
 }  // namespace dray::engine

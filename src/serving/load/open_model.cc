@@ -148,11 +148,10 @@ Result<LoadedParts> LoadParts(engine::LoadModelOptions load, const ModelSettings
 }
 
 // The workers that are there from the beginning.
-Result<std::vector<WorkerParts>> MakeWorkers(WorkerFactory& factory, const PoolOptions& pool,
-                                             std::unique_ptr<engine::LoadedModel> draft) {
+Result<std::vector<WorkerParts>> MakeWorkers(WorkerFactory& factory, const PoolOptions& pool) {
   std::vector<WorkerParts> workers;
   if (pool.max_workers == 1) {
-    DRAY_ASSIGN_OR_RETURN(workers.emplace_back(), factory.MakeOnly(std::move(draft)));
+    DRAY_ASSIGN_OR_RETURN(workers.emplace_back(), factory.MakeOnly());
     return workers;
   }
   for (int64_t i = 0; i < std::max<int64_t>(1, pool.min_workers); ++i) {
@@ -184,6 +183,7 @@ Result<std::shared_ptr<ServedModel>> OpenModel(const ModelSettings& settings,
     needed.draft.clear();
   }
   load.progress = std::move(open_options.progress);
+  load.stop = std::move(open_options.stop);
   // The tokenizer first: it is small, and a wrong one is told before gigabytes are read.
   DRAY_ASSIGN_OR_RETURN(auto tokenizer, OpenTokenizer(files.tokenizer));
   DRAY_ASSIGN_OR_RETURN(LoadedParts parts, LoadParts(std::move(load), settings, needed,
@@ -191,10 +191,11 @@ Result<std::shared_ptr<ServedModel>> OpenModel(const ModelSettings& settings,
   options.memory = std::make_shared<MemoryBudget::Lease>(std::move(parts.memory));
   options.eos_token_ids = parts.model->description.config.eos_token_ids;
   setup.model = std::move(parts.model);
+  setup.draft = std::move(parts.draft);
   if (open_options.budget != nullptr) setup.budget.emplace(*open_options.budget);
   setup.reserved_bytes = MegabytesToBytes(settings.reserved_memory_mb);
   const auto factory = std::make_shared<WorkerFactory>(std::move(setup));
-  DRAY_ASSIGN_OR_RETURN(auto workers, MakeWorkers(*factory, options.pool, std::move(parts.draft)));
+  DRAY_ASSIGN_OR_RETURN(auto workers, MakeWorkers(*factory, options.pool));
   return std::make_shared<ServedModel>(
       std::move(options), std::move(workers),
       [factory](int64_t max_workers) { return factory->Make(max_workers); },

@@ -47,20 +47,21 @@ WorkerParts WorkerFactory::Finish(std::unique_ptr<engine::Engine> engine,
   return {.engine = std::move(engine), .memory = std::move(memory)};
 }
 
-Result<WorkerParts> WorkerFactory::MakeOnly(std::unique_ptr<engine::LoadedModel> draft) {
+Result<WorkerParts> WorkerFactory::MakeOnly() {
   engine::EngineOptions options = setup_.options;
   DRAY_ASSIGN_OR_RETURN(auto memory, TakeMemory(options));
-  DRAY_ASSIGN_OR_RETURN(auto engine, engine::StartEngine(setup_.model, options, std::move(draft)));
+  DRAY_ASSIGN_OR_RETURN(auto engine, engine::StartEngine(setup_.model, options, setup_.draft));
   return Finish(std::move(engine), std::move(memory));
 }
 
 Result<WorkerParts> WorkerFactory::Make(int64_t max_workers) {
   engine::EngineOptions options = setup_.options;
-  if (options.speculation.method == engine::SpeculationMethod::kDraftModel) {
+  if (setup_.draft != nullptr && setup_.model->num_stages > 1) {
     return Status(
         StatusCode::kUnsupported,
-        fmt::format("model \"{}\" has a draft model, which one worker uses for itself; set "
-                    "maxWorkers to 1, or speculative_method to ngram",
+        fmt::format("model \"{}\" is a pipeline with a draft model, which has one worker; "
+                    "set maxWorkers to 1, pipeline_parallel_degree to 1, or "
+                    "speculative_method to ngram",
                     setup_.name));
   }
   if (setup_.model->launcher != nullptr) {
@@ -75,8 +76,8 @@ Result<WorkerParts> WorkerFactory::Make(int64_t max_workers) {
   const engine::LoadedModel& model = *setup_.model;
   DRAY_ASSIGN_OR_RETURN(auto ranks, engine::BackendsOf(ShareOf(setup_.load, model, max_workers),
                                                        model.description.config));
-  DRAY_ASSIGN_OR_RETURN(auto engine,
-                        engine::StartEngineOn(std::move(ranks.backends), setup_.model, options));
+  DRAY_ASSIGN_OR_RETURN(auto engine, engine::StartEngineOn(std::move(ranks.backends), setup_.model,
+                                                           options, setup_.draft));
   return Finish(std::move(engine), std::move(memory));
 }
 

@@ -20,6 +20,7 @@ class WorkerFactory {
   struct Setup {
     std::string name;  // of the model, for messages
     std::shared_ptr<engine::LoadedModel> model;
+    std::shared_ptr<engine::LoadedModel> draft;  // null without one
     engine::EngineOptions options;
     // How the model was loaded, with the processors that all workers share.
     engine::LoadModelOptions load;
@@ -28,11 +29,11 @@ class WorkerFactory {
   };
   explicit WorkerFactory(Setup setup) : setup_(std::move(setup)) {}
 
-  // The worker of a model that has only one: it computes on the model's own backend. `draft` may be
-  // null.
-  Result<WorkerParts> MakeOnly(std::unique_ptr<engine::LoadedModel> draft);
+  // The worker of a model that has only one: it computes on the model's own backend.
+  Result<WorkerParts> MakeOnly();
   // One of at most `max_workers` workers, with its share of the processors. Its context is as long
-  // as that of the first worker. kResourceExhausted if the cache does not fit into memory.
+  // as that of the first worker. kResourceExhausted if the cache does not fit into memory,
+  // kUnsupported for a pipeline with a draft model, whose one backend only one worker may use.
   Result<WorkerParts> Make(int64_t max_workers);
 
  private:
