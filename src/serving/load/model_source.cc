@@ -1,8 +1,11 @@
 #include "serving/load/model_source.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <system_error>
 
 #include "checkpoint/gguf/gguf_files.h"
@@ -36,10 +39,31 @@ Status CannotUnpack(const fs::path& folder, const std::error_code& error) {
                       folder.string(), error.message())};
 }
 
-Status MakeFolder(const fs::path& folder) {
+std::error_code LastError() { return {errno, std::generic_category()}; }
+
+// Makes the folder if there is none, for this user alone, and returns its path without symbolic links.
+// Another user who can write to it could exchange a model between its unpacking and its loading, so
+// such a folder is refused, unless only owners may rename what lies in it.
+Result<fs::path> MakeFolder(const fs::path& folder) {
   std::error_code error;
-  fs::create_directories(folder, error);
-  return error ? CannotUnpack(folder, error) : OkStatus();
+  const fs::path name = folder.has_filename() ? folder : folder.parent_path();
+  if (name.has_parent_path()) fs::create_directories(name.parent_path(), error);
+  if (error) return CannotUnpack(folder, error);
+  if (::mkdir(name.c_str(), S_IRWXU) != 0 && errno != EEXIST) {
+    return CannotUnpack(folder, LastError());
+  }
+  fs::path path = fs::canonical(name, error);
+  if (error) return CannotUnpack(folder, error);
+  struct stat state {};
+  if (::stat(path.c_str(), &state) != 0) return CannotUnpack(folder, LastError());
+  const bool is_owned = state.st_uid == ::geteuid() || state.st_uid == 0;
+  const bool others_write = (state.st_mode & (S_IWGRP | S_IWOTH)) != 0;
+  if (is_owned && (!others_write || (state.st_mode & S_ISVTX) != 0)) return path;
+  return Status(StatusCode::kIo,
+                fmt::format("cannot unpack into {}: its owner is user {}, its mode {:o}, so other "
+                            "users may change what lies in it; set download_dir to a folder of "
+                            "your own",
+                            path.string(), state.st_uid, state.st_mode & 07777));
 }
 
 Result<uint64_t> RoomOnDisk(const fs::path& folder) {
@@ -50,6 +74,10 @@ Result<uint64_t> RoomOnDisk(const fs::path& folder) {
 }
 
 }  // namespace
+
+fs::path DefaultUnpackDir() {
+  return fs::temp_directory_path() / fmt::format("dray-models-{}", ::geteuid());
+}
 
 Result<fs::path> PathOfUrl(const std::string& url) {
   std::string_view path = url;
@@ -82,10 +110,10 @@ Result<ModelSource> ModelSource::Open(const std::string& url, const fs::path& un
                               "(.zip, .mar, .tar, .tar.gz, .tgz, .tar.z)",
                               source.path_.string()));
   }
-  DRAY_RETURN_IF_ERROR(MakeFolder(unpack_dir));
+  DRAY_ASSIGN_OR_RETURN(const fs::path parent, MakeFolder(unpack_dir));
   // First, for it frees what a killed process has left there.
-  DRAY_ASSIGN_OR_RETURN(source.unpacked_, TemporaryFolder::Make(unpack_dir, "model-"));
-  DRAY_ASSIGN_OR_RETURN(const uint64_t max_bytes, RoomOnDisk(unpack_dir));
+  DRAY_ASSIGN_OR_RETURN(source.unpacked_, TemporaryFolder::Make(parent, "model-"));
+  DRAY_ASSIGN_OR_RETURN(const uint64_t max_bytes, RoomOnDisk(parent));
   const fs::path files = source.unpacked_.path() / "files";
   DRAY_RETURN_IF_ERROR(fetch::UnpackArchive(source.path_, files, {.max_bytes = max_bytes}));
   source.path_ = Unwrap(files);

@@ -11,12 +11,16 @@
 
 namespace dray::serving {
 
+// "dray-models-UID" in the folder for temporary files, with this user's id.
+std::filesystem::path DefaultUnpackDir();
+
 // Movable. What was unpacked is removed with it.
 class ModelSource {
  public:
-  // `url` is a path or a file: URL. An archive is unpacked into a new folder below `unpack_dir`;
-  // if it holds one folder and nothing else, the model is that folder. kNotFound if there is no
-  // such file or folder, or if the URL is of another kind; see also fetch::UnpackArchive.
+  // `url` is a path or a file: URL. An archive is unpacked into a new folder below `unpack_dir`, which
+  // is made if there is none; if it holds one folder and nothing else, the model is that folder.
+  // kNotFound if there is no such file or folder, or if the URL is of another kind. kIo if another user
+  // could change what lies in `unpack_dir`; see also fetch::UnpackArchive.
   static Result<ModelSource> Open(const std::string& url, const std::filesystem::path& unpack_dir);
 
   // A folder or a .gguf file.

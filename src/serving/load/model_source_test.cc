@@ -1,6 +1,9 @@
 #include "serving/load/model_source.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <fstream>
 
@@ -51,6 +54,32 @@ TEST_F(ModelSourceTest, AnArchiveIsUnpackedForAsLongAsItIsUsed) {
     EXPECT_TRUE(fs::exists(folder / "config.json"));
   }
   EXPECT_TRUE(fs::is_empty(root_ / "unpacked"));
+}
+
+// Another user could exchange the model between its unpacking and its loading.
+TEST_F(ModelSourceTest, AFolderThatOthersMayChangeIsRefused) {
+  fetch::PackArchive(root_ / "flat.tgz", {{"config.json", "{}"}});
+  const fs::path folder = root_ / "unpacked";
+  ASSERT_TRUE(Open("flat.tgz").ok());
+  EXPECT_EQ(fs::status(folder).permissions(), fs::perms::owner_all);
+  struct Case {
+    unsigned mode;
+    bool accepted;
+  };
+  for (const Case& one :
+       {Case{0777, false}, Case{0770, false}, Case{0755, true}, Case{01777, true}}) {
+    ASSERT_EQ(::chmod(folder.c_str(), one.mode), 0);
+    const Status status = Open("flat.tgz").status();
+    EXPECT_EQ(status.ok(), one.accepted) << fmt::format("{:o}", one.mode);
+    if (!one.accepted) {
+      EXPECT_NE(status.message().find("set download_dir"), std::string::npos) << status.message();
+    }
+  }
+  if (::geteuid() != 0) return;
+  constexpr uid_t kOtherUser = 12345;
+  ASSERT_EQ(::chown(folder.c_str(), kOtherUser, kOtherUser), 0);
+  ASSERT_EQ(::chmod(folder.c_str(), 0755), 0);
+  EXPECT_EQ(Open("flat.tgz").status().code(), StatusCode::kIo);
 }
 
 TEST_F(ModelSourceTest, WhatIsNoModelIsNotFound) {
