@@ -53,7 +53,10 @@ Result<ResolvedModel> ResolveNamed(fs::path folder, settings::SettingSources sou
     sources.registration["engine"] = settings::kEchoEngine;
   }
   if (resolved.demo) sources.config_properties.try_emplace("model_name", kDemoModelName);
-  DRAY_ASSIGN_OR_RETURN(auto files, serving::ResolveModelFiles(std::move(sources), folder));
+  resolved.resolve_again = [sources = std::move(sources), folder] {
+    return serving::ResolveModelFiles(sources, folder);
+  };
+  DRAY_ASSIGN_OR_RETURN(auto files, resolved.resolve_again());
   LogFindings(files.warnings, files.notes);
   resolved.settings = std::move(files.settings);
   resolved.files = std::move(files.files);

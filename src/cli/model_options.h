@@ -2,6 +2,7 @@
 // serving.properties beside the model, and the environment.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -10,6 +11,7 @@
 #include "cli/demo_model.h"
 #include "cli/flags/flags.h"
 #include "serving/load/model_files.h"
+#include "serving/load/resolve_model.h"
 #include "settings/load_settings.h"
 #include "settings/settings.h"
 
@@ -39,6 +41,8 @@ struct ResolvedModel {
   // Where they are from, but for what belongs to this model alone.
   settings::SettingSources sources;
   serving::ModelFiles files;
+  // Finds settings and files anew: serving.properties may have changed.
+  std::function<Result<serving::ResolvedFiles>()> resolve_again;
   std::optional<DemoModel> demo;  // keeps the demo model's files until it is loaded
 };
 

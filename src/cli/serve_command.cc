@@ -113,7 +113,15 @@ Status StartUp::Begin(ResolvedModel& resolved) {
     named.url = resolved.files.model.string();
     named.name = resolved.settings.model.model_name;
     named.origin = serving::ModelOrigin::kStartUp;
-    named.resolved = serving::ResolvedFiles{resolved.settings, resolved.files, {}, {}};
+    // What was read already is loaded first.
+    std::optional first = serving::ResolvedFiles{resolved.settings, resolved.files, {}, {}};
+    named.resolve = [first = std::move(first),
+                     again = resolved.resolve_again]() mutable -> Result<serving::ResolvedFiles> {
+      if (!first) return again();
+      auto files = std::move(*first);
+      first.reset();
+      return files;
+    };
     registrations.insert(registrations.begin(), std::move(named));
   }
   for (serving::Registration& registration : registrations) {
@@ -140,7 +148,8 @@ void StartUp::OnDone(const Status& status) {
   {
     const std::lock_guard lock(mutex_);
     --num_open_;
-    if (failure_.ok()) failure_ = status;
+    // A model that was unregistered while it was loaded is no failure.
+    if (failure_.ok() && status.code() != StatusCode::kCancelled) failure_ = status;
   }
   wait_.Wake();
 }
@@ -208,6 +217,16 @@ serving::ModelManager::Options MakeManagerOptions(const ResolvedModel& resolved)
   return options;
 }
 
+api::DjlOptions MakeDjlOptions(const settings::ServerSettings& settings) {
+  api::DjlOptions options{.allow_multi_status = settings.allow_multi_status,
+                          .wait_model_loading = settings.wait_model_loading,
+                          .max_kept_answers = std::nullopt};
+  if (settings.max_kept_answers >= 0) {
+    options.max_kept_answers = static_cast<size_t>(settings.max_kept_answers);
+  }
+  return options;
+}
+
 struct Routers {
   http::Router inference;
   http::Router management;
@@ -224,9 +243,7 @@ Result<Routers> MakeRouters(const settings::ServerSettings& settings,
     load_missing = api::MakeLoadMissing(manager, std::move(pattern));
   }
   auto invoke = api::RegisterDjlRoutes(routers.inference, repository, tasks,
-                                       {.allow_multi_status = settings.allow_multi_status,
-                                        .wait_model_loading = settings.wait_model_loading},
-                                       std::move(load_missing));
+                                       MakeDjlOptions(settings), std::move(load_missing));
   api::RegisterRuntimeRoutes(routers.inference, repository, std::move(invoke));
   api::RegisterManagementRoutes(routers.management, manager, repository);
   routers.metrics = std::make_shared<api::MetricsPages>(repository);

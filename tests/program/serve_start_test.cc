@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/parse/json.h"
@@ -211,6 +212,28 @@ TEST(ServeStartTest, AHandlerInPythonIsRefusedByName) {
                                 ": handlers in Python are not in this build; remove the file, or "
                                 "set option.entryPoint=djl_python.huggingface to serve the model "
                                 "without it\n");
+}
+
+// Also the model that the command line names, whose settings were read before it was loaded.
+TEST(ServeStartTest, AChangedModelReadsItsSettingsAnew) {
+  const NamedFolder folder;
+  Process process({kDray, "serve", (folder.root() / "gpt2").string(), "--port", "0", "--threads",
+                   "1", "--model-reload-interval", "1", "--kv-cache-bytes", "8MiB"});
+  const auto line = process.ReadUntil("serving gpt2 on http://");
+  ASSERT_TRUE(line) << process.output();
+  const auto has_queue_of = [&](const std::string& size) {
+    const auto described = Get(PortOf(*line), "/models/gpt2");
+    return described && described->body.find("\"queueSize\": " + size) != std::string::npos;
+  };
+  EXPECT_TRUE(has_queue_of("1000"));
+  std::ofstream(folder.root() / "gpt2/serving.properties") << "job_queue_size=7\n";
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes(2);
+  while (!has_queue_of("7") && std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+  EXPECT_TRUE(has_queue_of("7"));
+  process.Signal(SIGTERM);
+  EXPECT_EQ(process.Wait(), 0);
 }
 
 }  // namespace

@@ -12,7 +12,6 @@
 
 #include "base/human.h"
 #include "base/log.h"
-#include "serving/load/model_source.h"
 #include "settings/foreign/key_search.h"
 
 namespace dray::serving {
@@ -45,6 +44,10 @@ settings::SettingSources WithoutModel(settings::SettingSources sources) {
   return sources;
 }
 
+double SecondsSince(std::chrono::steady_clock::time_point begin) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
 std::optional<Reason> CheckNames(const Registration& registration) {
   for (const std::string& name : {registration.name, registration.version}) {
     if (name.empty() || IsModelName(name)) continue;
@@ -55,6 +58,20 @@ std::optional<Reason> CheckNames(const Registration& registration) {
                                      name.substr(0, 200))));
   }
   return std::nullopt;
+}
+
+// Opens a model; what that throws is an error of it.
+Result<std::shared_ptr<ServedModel>> Contain(
+    const std::function<Result<std::shared_ptr<ServedModel>>()>& open) {
+  try {
+    return open();
+  } catch (const std::bad_alloc&) {
+    return Status(StatusCode::kResourceExhausted,
+                  "the system has no memory left to load it; unregister another model, or allow "
+                  "the server more memory");
+  } catch (const std::exception& error) {
+    return Status(StatusCode::kInternal, fmt::format("loading it threw: {}", error.what()));
+  }
 }
 
 WorkerPool::Change Merge(const PoolOptions& now, const ModelManager::WorkerChange& change) {
@@ -81,42 +98,71 @@ OrReason<std::string> ModelManager::Register(Registration registration, OnFailur
                                              Done done) {
   if (registration.name.empty()) registration.name = ModelNameOfUrl(registration.url);
   if (const auto problem = CheckNames(registration)) return *problem;
-  const std::string name = registration.name;
-  const std::string version = registration.version;
-  if (!repository_.AddPending(name, version, registration.origin, registration.url).ok()) {
-    return Reason(ModelExists{name, version});
-  }
+  const auto load = BeginFirstLoad(registration);
+  if (load == nullptr) return Reason(ModelExists{registration.name, registration.version});
+  const Key key = {registration.name, registration.version};
   const auto shared = std::make_shared<Registration>(std::move(registration));
-  const Status started = operations_.Start([this, shared, on_failure, done = std::move(done)] {
-    auto model = Load(shared, Loading::kFirst);
-    const Status status = model.status();
-    if (model.ok()) {
-      repository_.SetReady(std::move(*model));
-    } else {
-      LogError(fmt::format("{}: {}", Title(shared->name, shared->version), status.message()));
-      if (on_failure == OnFailure::kForget) {
-        repository_.Forget(shared->name, shared->version);
-      } else {
-        repository_.SetFailed(shared->name, shared->version, status);
-      }
-    }
-    done(status);
-  });
-  if (started.ok()) return name;
-  repository_.Forget(name, version);
+  const Status started =
+      operations_.Start([this, shared, load, on_failure, done = std::move(done)] {
+        done(LoadFirst(shared, *load, on_failure));
+      });
+  if (started.ok()) return key.first;
+  repository_.Forget(key.first, key.second);
+  EndFirstLoad(key, *load, false);
   return Reason(started);
 }
 
-Result<std::shared_ptr<ServedModel>> ModelManager::Load(
-    const std::shared_ptr<Registration>& registration, Loading loading) {
-  const std::lock_guard lock(load_mutex_);
-  const bool first = loading == Loading::kFirst;
-  if (first) repository_.SetLoading(registration->name, registration->version);
+std::shared_ptr<ModelManager::FirstLoad> ModelManager::BeginFirstLoad(
+    const Registration& registration) {
+  // Whoever finds the model pending finds its load as well.
+  const std::lock_guard lock(mutex_);
+  if (!repository_
+           .AddPending(registration.name, registration.version, registration.origin,
+                       registration.url)
+           .ok()) {
+    return nullptr;
+  }
+  auto load = std::make_shared<FirstLoad>();
+  first_loads_[{registration.name, registration.version}] = load;
+  return load;
+}
+
+Status ModelManager::LoadFirst(const std::shared_ptr<Registration>& registration, FirstLoad& load,
+                               OnFailure on_failure) {
+  const Key key = {registration->name, registration->version};
+  auto model = Contain([&] { return OpenFirst(registration, load); });
+  const bool stopped = !model.ok() && load.stop.stop_requested();
+  const bool kept = model.ok() || (on_failure == OnFailure::kKeepFailed && !stopped);
+  const Status status =
+      stopped ? Status(StatusCode::kCancelled, "it was unregistered while it was being loaded")
+              : model.status();
+  if (model.ok()) {
+    repository_.SetReady(std::move(*model));
+  } else {
+    if (!stopped) repository_.CountLoadFailure();
+    LogError(fmt::format("{}: {}", Title(key.first, key.second), status.message()));
+    if (kept) {
+      repository_.SetFailed(key.first, key.second, status);
+    } else {
+      repository_.Forget(key.first, key.second);
+    }
+  }
+  EndFirstLoad(key, load, kept);
+  return status;
+}
+
+Result<std::shared_ptr<ServedModel>> ModelManager::OpenFirst(
+    const std::shared_ptr<Registration>& registration, const FirstLoad& load) {
+  DRAY_ASSIGN_OR_RETURN(const LoadTurns::Turn turn, load_turns_.Take(load.stop.get_token()));
+  repository_.SetLoading(registration->name, registration->version);
   const auto path = PathOfUrl(registration->url);
   FileStates state = path.ok() ? ReadFileStates(*path) : FileStates();
-  auto model = OpenContained(*registration, first ? ProgressOf(*registration) : LoadProgress());
-  if (!model.ok() || !first) return model;
-  const std::lock_guard registrations_lock(mutex_);
+  DRAY_ASSIGN_OR_RETURN(auto model, Open(*registration, {.progress = ProgressOf(*registration),
+                                                         .stop = load.stop.get_token()}));
+  LoadTimes times = model->load_times();
+  times.total = SecondsSince(load.begin);
+  model->SetLoadTimes(times);
+  const std::lock_guard lock(mutex_);
   registrations_[{registration->name, registration->version}] = registration;
   if (path.ok()) {
     watch_.Add(registration->name, registration->version, *path, std::move(state));
@@ -124,34 +170,48 @@ Result<std::shared_ptr<ServedModel>> ModelManager::Load(
   return model;
 }
 
-Result<std::shared_ptr<ServedModel>> ModelManager::OpenContained(const Registration& registration,
-                                                                 LoadProgress progress) {
-  try {
-    return Open(registration, std::move(progress));
-  } catch (const std::bad_alloc&) {
-    return Status(StatusCode::kResourceExhausted,
-                  "the system has no memory left to load it; unregister another model, or allow "
-                  "the server more memory");
-  } catch (const std::exception& error) {
-    return Status(StatusCode::kInternal, fmt::format("loading it threw: {}", error.what()));
+void ModelManager::EndFirstLoad(const Key& key, FirstLoad& load, bool kept) {
+  {
+    const std::lock_guard lock(mutex_);
+    load.ended = true;
+    load.kept = kept;
+    const auto found = first_loads_.find(key);
+    if (found != first_loads_.end() && found->second.get() == &load) first_loads_.erase(found);
   }
+  first_load_ended_.notify_all();
+}
+
+std::shared_ptr<ModelManager::FirstLoad> ModelManager::StopFirstLoad(const Key& key) {
+  std::shared_ptr<FirstLoad> load;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = first_loads_.find(key);
+    if (found != first_loads_.end()) load = found->second;
+  }
+  if (load != nullptr) load->stop.request_stop();
+  return load;
 }
 
 Result<std::shared_ptr<ServedModel>> ModelManager::Open(const Registration& registration,
-                                                        LoadProgress progress) {
+                                                        OpenOptions options) {
+  const auto begin = Clock::now();
   const auto source = std::make_shared<ModelSource>();
-  if (!registration.resolved) {
+  if (registration.resolve == nullptr) {
     DRAY_ASSIGN_OR_RETURN(*source, ModelSource::Open(registration.url, options_.unpack_dir));
   }
-  DRAY_ASSIGN_OR_RETURN(ResolvedFiles resolved, registration.resolved
-                                                    ? Result<ResolvedFiles>(*registration.resolved)
-                                                    : Resolve(registration, source->path()));
+  DRAY_ASSIGN_OR_RETURN(ResolvedFiles resolved, Resolve(registration, source->path()));
   resolved.settings.model.model_name = registration.name;
-  return OpenModel(resolved.settings.model, resolved.files,
-                   {.version = registration.version,
-                    .progress = std::move(progress),
-                    .budget = &budget_,
-                    .files = source});
+  const auto found = Clock::now();
+  DRAY_ASSIGN_OR_RETURN(auto model, OpenModel(resolved.settings.model, resolved.files,
+                                              {.version = registration.version,
+                                               .progress = std::move(options.progress),
+                                               .stop = std::move(options.stop),
+                                               .budget = &budget_,
+                                               .files = source}));
+  model->SetLoadTimes({.find = std::chrono::duration<double>(found - begin).count(),
+                       .load = SecondsSince(found),
+                       .total = SecondsSince(begin)});
+  return model;
 }
 
 std::shared_ptr<Registration> ModelManager::RegistrationOf(const std::string& name,
@@ -170,28 +230,46 @@ void ModelManager::Forget(const std::string& name, const std::string& version) {
 void ModelManager::Reload(const std::string& name, const std::string& version) {
   const auto registration = RegistrationOf(name, version);
   if (registration == nullptr) return;
+  const Key key = {name, version};
+  {
+    const std::lock_guard lock(mutex_);
+    if (!waiting_reloads_.insert(key).second) return;
+  }
   LogInfo(fmt::format("{}: its files have changed; loading them", Title(name, version)));
-  const Status started = operations_.Start([this, registration] {
-    auto model = Load(registration, Loading::kAgain);
-    const std::string title = Title(registration->name, registration->version);
-    if (!model.ok()) {
-      return LogError(
-          fmt::format("{}: the changed files cannot be loaded, and the model goes on as "
-                      "it was: {}",
-                      title, model.status().message()));
-    }
-    // Unless the model was unregistered meanwhile, and perhaps registered anew.
-    if (RegistrationOf(registration->name, registration->version) != registration) return;
-    auto old = repository_.Replace(std::move(*model));
-    if (old == nullptr) return;
-    LogInfo(fmt::format("{}: serves the changed files", title));
-    Retire(old);
-  });
-  if (!started.ok()) LogError(fmt::format("{}: {}", Title(name, version), started.message()));
+  const Status started = operations_.Start([this, registration] { LoadAgain(registration); });
+  if (started.ok()) return;
+  LogError(fmt::format("{}: {}", Title(name, version), started.message()));
+  const std::lock_guard lock(mutex_);
+  waiting_reloads_.erase(key);
 }
 
-void ModelManager::Retire(const std::shared_ptr<ServedModel>& model) const {
-  using Clock = std::chrono::steady_clock;
+void ModelManager::LoadAgain(const std::shared_ptr<Registration>& registration) {
+  const std::string& name = registration->name;
+  const std::string& version = registration->version;
+  auto turn = std::make_optional(load_turns_.Take({}));
+  {
+    const std::lock_guard lock(mutex_);
+    waiting_reloads_.erase({name, version});
+  }
+  // Unless the model was unregistered meanwhile, and perhaps registered anew.
+  if (RegistrationOf(name, version) != registration) return;
+  auto model = Contain([&] { return Open(*registration, {}); });
+  turn.reset();
+  if (!model.ok()) {
+    repository_.CountLoadFailure();
+    LogError(
+        fmt::format("{}: the changed files cannot be loaded, and the model goes on as it was: {}",
+                    Title(name, version), model.status().message()));
+    return;
+  }
+  if (RegistrationOf(name, version) != registration) return;
+  auto old = repository_.Replace(std::move(*model));
+  if (old == nullptr) return;
+  LogInfo(fmt::format("{}: serves the changed files", Title(name, version)));
+  Retire(std::move(old));
+}
+
+void ModelManager::Retire(std::shared_ptr<ServedModel> model) const {
   const auto deadline = Clock::now() + options_.drain_timeout;
   // A request may have found the model and not submitted anything yet. So the model goes on taking
   // requests until nothing else holds it.
@@ -200,13 +278,16 @@ void ModelManager::Retire(const std::shared_ptr<ServedModel>& model) const {
   }
   model->BeginDrain();
   if (!model->WaitUntilIdle(deadline)) model->CancelAll(ModelDraining{model->options().name});
+  ReleaseModel(std::move(model));
 }
 
 Result<ResolvedFiles> ModelManager::Resolve(const Registration& registration,
                                             const std::filesystem::path& path) {
   settings::SettingSources sources = WithoutModel(options_.sources);
   sources.registration = registration.settings;
-  DRAY_ASSIGN_OR_RETURN(auto resolved, ResolveModelFiles(std::move(sources), path));
+  DRAY_ASSIGN_OR_RETURN(auto resolved, registration.resolve != nullptr
+                                           ? registration.resolve()
+                                           : ResolveModelFiles(std::move(sources), path));
   for (const std::string& warning : resolved.warnings) {
     LogWarning(fmt::format("{}: {}", Title(registration.name, registration.version), warning));
   }
@@ -235,29 +316,35 @@ std::optional<Reason> ModelManager::Unregister(const std::string& name, const st
                                                Done done) {
   const auto versions = repository_.Versions(name, version);
   if (versions.empty()) return Reason(ModelUnknown{name, version});
-  for (const ModelRepository::Entry& entry : versions) {
-    const ModelState state = entry.info.state;
-    if (state == ModelState::kPending || state == ModelState::kLoading) {
-      return Reason(ModelNotReady{name, state});
+  std::vector<Key> keys;
+  keys.reserve(versions.size());
+  for (const auto& entry : versions) keys.emplace_back(name, entry.info.version);
+  const Status started = operations_.Start([this, keys = std::move(keys), done = std::move(done)] {
+    std::vector<std::shared_ptr<FirstLoad>> loads;
+    loads.reserve(keys.size());
+    for (const Key& key : keys) loads.push_back(StopFirstLoad(key));
+    Status status;
+    for (size_t i = 0; i < keys.size(); ++i) {
+      const Status removed = Remove(keys[i], loads[i].get());
+      if (status.ok()) status = removed;
+      if (removed.ok())
+        LogInfo(fmt::format("{}: unregistered", Title(keys[i].first, keys[i].second)));
     }
-  }
-  std::vector<std::string> names;
-  names.reserve(versions.size());
-  for (const auto& entry : versions) names.push_back(entry.info.version);
-  const Status started =
-      operations_.Start([this, name, names = std::move(names), done = std::move(done)] {
-        const auto deadline = std::chrono::steady_clock::now() + options_.drain_timeout;
-        Status status;
-        for (const std::string& one : names) {
-          Forget(name, one);
-          const Status removed = repository_.Remove(name, one, deadline);
-          if (status.ok()) status = removed;
-          if (removed.ok()) LogInfo(fmt::format("{}: unregistered", Title(name, one)));
-        }
-        done(status);
-      });
+    done(status);
+  });
   if (started.ok()) return std::nullopt;
   return Reason(started);
+}
+
+Status ModelManager::Remove(const Key& key, FirstLoad* load) {
+  if (load != nullptr) {
+    std::unique_lock lock(mutex_);
+    first_load_ended_.wait(lock, [&] { return load->ended; });
+    if (!load->kept) return OkStatus();
+  }
+  const auto deadline = Clock::now() + options_.drain_timeout;
+  Forget(key.first, key.second);
+  return repository_.Remove(key.first, key.second, deadline);
 }
 
 std::optional<Reason> ModelManager::Scale(const std::string& name, const std::string& version,

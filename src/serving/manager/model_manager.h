@@ -6,6 +6,7 @@
 #pragma once
 
 #include <chrono>
+#include <condition_variable>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -13,13 +14,17 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
+#include <stop_token>
 #include <string>
 #include <utility>
 
 #include "base/parse/properties.h"
 #include "base/status.h"
+#include "serving/load/model_source.h"
 #include "serving/load/open_model.h"
 #include "serving/load/resolve_model.h"
+#include "serving/manager/load_turns.h"
 #include "serving/manager/model_watch.h"
 #include "serving/manager/operations.h"
 #include "serving/repository.h"
@@ -36,8 +41,9 @@ struct Registration {
   ModelOrigin origin = ModelOrigin::kRunTime;
   // Settings over those of all other sources, by the keys of serving.properties.
   Properties settings = {};
-  // Its settings and files, if they are known already; the URL is then for people only.
-  std::optional<ResolvedFiles> resolved = std::nullopt;
+  // Finds its settings and files, each time that it is loaded. Null: by the URL, which otherwise is for
+  // people only.
+  std::function<Result<ResolvedFiles>()> resolve = nullptr;
   // Called while the weights are read.
   LoadProgress progress = nullptr;
 };
@@ -53,7 +59,7 @@ class ModelManager {
     // 0: never.
     std::chrono::milliseconds reload_interval{0};
     // Where archives are unpacked.
-    std::filesystem::path unpack_dir = std::filesystem::temp_directory_path() / "dray-models";
+    std::filesystem::path unpack_dir = DefaultUnpackDir();
   };
   // `repository` must outlive the manager.
   ModelManager(Options options, ModelRepository& repository);
@@ -73,7 +79,8 @@ class ModelManager {
   OrReason<std::string> Register(Registration registration, OnFailure on_failure, Done done);
 
   // Takes a model out in the background, with all its versions if `version` is "". Its requests may
-  // finish. The reasons to refuse are ModelUnknown, and ModelNotReady while it is being loaded.
+  // finish. A model that is being loaded is loaded no further; its registration is done with kCancelled.
+  // The reason to refuse is ModelUnknown.
   std::optional<Reason> Unregister(const std::string& name, const std::string& version, Done done);
 
   // What changes of a model's workers; what is absent stays.
@@ -91,15 +98,36 @@ class ModelManager {
                               const WorkerChange& change, Done done);
 
  private:
-  // Whether a model is loaded for the first time, or beside its older self.
-  enum class Loading { kFirst, kAgain };
-  Result<std::shared_ptr<ServedModel>> Load(const std::shared_ptr<Registration>& registration,
-                                            Loading loading);
-  // What opening throws is an error of it.
-  Result<std::shared_ptr<ServedModel>> OpenContained(const Registration& registration,
-                                                     LoadProgress progress);
-  Result<std::shared_ptr<ServedModel>> Open(const Registration& registration,
-                                            LoadProgress progress);
+  using Key = std::pair<std::string, std::string>;  // name and version
+  using Clock = std::chrono::steady_clock;
+  // The first load of a model.
+  struct FirstLoad {
+    std::stop_source stop;
+    const Clock::time_point begin = Clock::now();
+    // Guarded by mutex_. Once it has ended, whether the model is in the repository, ready or failed.
+    bool ended = false;
+    bool kept = false;
+  };
+  // What only a first load has.
+  struct OpenOptions {
+    LoadProgress progress = nullptr;
+    std::stop_token stop = {};
+  };
+
+  // Adds the model to the repository as pending. Null if it is there already.
+  std::shared_ptr<FirstLoad> BeginFirstLoad(const Registration& registration);
+  // Loads the model and puts it into the repository, as ready or as failed, or takes it out.
+  Status LoadFirst(const std::shared_ptr<Registration>& registration, FirstLoad& load,
+                   OnFailure on_failure);
+  Result<std::shared_ptr<ServedModel>> OpenFirst(const std::shared_ptr<Registration>& registration,
+                                                 const FirstLoad& load);
+  void EndFirstLoad(const Key& key, FirstLoad& load, bool kept);
+  // Ends the load of a model soon, if there is one. Null: none.
+  std::shared_ptr<FirstLoad> StopFirstLoad(const Key& key);
+  // Takes a model out. `load` is its first load, which was stopped; null: that has ended before.
+  Status Remove(const Key& key, FirstLoad* load);
+
+  Result<std::shared_ptr<ServedModel>> Open(const Registration& registration, OpenOptions options);
   // Null if it is not registered.
   std::shared_ptr<Registration> RegistrationOf(const std::string& name,
                                                const std::string& version) const;
@@ -107,7 +135,8 @@ class ModelManager {
   // The model's files have changed: loads them beside the model that serves, then lets requests go
   // to the new one. The old one ends what it has begun.
   void Reload(const std::string& name, const std::string& version);
-  void Retire(const std::shared_ptr<ServedModel>& model) const;
+  void LoadAgain(const std::shared_ptr<Registration>& registration);
+  void Retire(std::shared_ptr<ServedModel> model) const;
   Result<ResolvedFiles> Resolve(const Registration& registration,
                                 const std::filesystem::path& path);
   LoadProgress ProgressOf(const Registration& registration);
@@ -115,10 +144,14 @@ class ModelManager {
   const Options options_;
   ModelRepository& repository_;
   MemoryBudget budget_;
-  std::mutex load_mutex_;  // held while a model is loaded
+  LoadTurns load_turns_;
   mutable std::mutex mutex_;
-  // How the models were registered that are loaded, by name and version.
-  std::map<std::pair<std::string, std::string>, std::shared_ptr<Registration>> registrations_;
+  std::condition_variable first_load_ended_;
+  // How the models were registered that are loaded.
+  std::map<Key, std::shared_ptr<Registration>> registrations_;
+  std::map<Key, std::shared_ptr<FirstLoad>> first_loads_;  // that have not ended
+  // Models that will be loaded again, and have not begun: they need not be told of further changes.
+  std::set<Key> waiting_reloads_;
   ModelWatch watch_;
   Operations operations_;  // the last member, so that it ends first
 };
