@@ -188,7 +188,8 @@ int main(int argc, char** argv) {
   CLI::App app("What two models lose by sharing the processors");
   dray::bench::Options options;
   app.add_option("model", options.model_dir, "Model directory")->required();
-  app.add_option("--second", options.second_dir, "The second model, of about the same size; default: the same");
+  app.add_option("--second", options.second_dir,
+                 "The second model, of about the same size; default: the same");
   app.add_flag("--dummy", options.dummy, "Random weights; only config.json is read");
   app.add_option("--threads", options.threads, "Threads; 0: all processors");
   app.add_option("--clients", options.clients, "Clients of each model");
