@@ -240,9 +240,9 @@ class WatchedRunner final : public ModelRunner {
     const std::lock_guard lock(watch_.mutex);
     return watch_.failure;
   }
-  void OnFailure(std::function<void()> notify) override {
+  void OnFailure(const std::function<void()>& notify) override {
     const std::lock_guard lock(watch_.mutex);
-    watch_.notify = std::move(notify);
+    watch_.notify = notify;
   }
 
  private:

@@ -13,9 +13,9 @@ namespace dray::engine {
 namespace {
 
 // The wait before the third restart in a row. It doubles with each further one, up to the longest:
-// half a minute in all, in which a host that is short of memory or cut off may come back.
+// a minute in all, in which a host that is short of memory or cut off may come back.
 constexpr std::chrono::milliseconds kFirstDelay{250};
-constexpr std::chrono::milliseconds kLongestDelay{8000};
+constexpr std::chrono::milliseconds kLongestDelay{4000};
 
 std::chrono::milliseconds DelayOf(int64_t num_in_a_row) {
   if (num_in_a_row <= 2) return std::chrono::milliseconds(0);

@@ -47,8 +47,9 @@ class RunnerKeeper {
   using Clock = std::chrono::steady_clock;
 
   // Restarts in a row between which no request advanced, at most. To find the request whose tokens
-  // end every runner takes 3 of them (suspects.h); the others are for ranks that cannot start now.
-  static constexpr int64_t kMostInARow = 10;
+  // end every runner takes 3 of them (suspects.h); the others are for ranks that cannot start
+  // now, or are killed again while they start.
+  static constexpr int64_t kMostInARow = 20;
 
   explicit RunnerKeeper(int64_t max_restarts_per_hour) : most_per_hour_(max_restarts_per_hour) {}
 

@@ -130,7 +130,7 @@ TEST_F(RunnerKeeperTest, RestartsThatAreOfNoUseComeSlowerAndEnd) {
   for (int64_t i = 0; i < RunnerKeeper::kMostInARow; ++i) {
     EXPECT_TRUE(keeper_->restarting());
     EXPECT_EQ(Restart(), expected);
-    if (i > 0) expected = i == 1 ? milliseconds(250) : std::min(milliseconds(8000), 2 * expected);
+    if (i > 0) expected = i == 1 ? milliseconds(250) : std::min(milliseconds(4000), 2 * expected);
   }
   EXPECT_FALSE(keeper_->restarting());
   EXPECT_NE(keeper_->health().message().find("no process"), std::string::npos);

@@ -109,7 +109,7 @@ class ModelRunner {
   virtual Status failure() const { return {}; }
   // Has `notify` called, on any thread, when failure() is no longer ok; at once if it is not. There
   // is one such function; an empty one ends the calls.
-  virtual void OnFailure(std::function<void()> /*notify*/) {}
+  virtual void OnFailure(const std::function<void()>& /*notify*/) {}
 
   // What the first of several ranks has sent to the others (docs/ranks.md); nothing if there is one
   // rank.

@@ -113,9 +113,9 @@ class ProcessRunner final : public ModelRunner {
     const std::lock_guard lock(mutex_);
     return told_;
   }
-  void OnFailure(std::function<void()> notify) override {
+  void OnFailure(const std::function<void()>& notify) override {
     const std::lock_guard lock(mutex_);
-    notify_ = std::move(notify);
+    notify_ = notify;
     if (!told_.ok() && notify_) notify_();
   }
 
