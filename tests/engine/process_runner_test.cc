@@ -7,6 +7,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <stop_token>
 #include <string>
 #include <utility>
 #include <vector>
@@ -155,6 +156,16 @@ TEST(ProcessRunnerTest, WhatARankCannotLoadIsToldWithItsName) {
   options.ranks.program = "/no/such/program";
   EXPECT_EQ(LoadModel(options).status().message(),
             "rank 0: cannot start /no/such/program: No such file or directory");
+  EXPECT_EQ(ChildrenOf(::getpid()), std::vector<pid_t>());
+}
+
+TEST(ProcessRunnerTest, ALoadThatIsStoppedLeavesNoProcess) {
+  const auto golden = testing::ReadGoldenModel("llama-gqa");
+  LoadModelOptions options = OptionsFor(golden, {2, 1}, RankTransport::kProcesses);
+  std::stop_source stop;
+  stop.request_stop();
+  options.stop = stop.get_token();
+  EXPECT_EQ(LoadModel(options).status().code(), StatusCode::kCancelled);
   EXPECT_EQ(ChildrenOf(::getpid()), std::vector<pid_t>());
 }
 

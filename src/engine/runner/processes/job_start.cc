@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -29,7 +30,13 @@ std::string ProgramOf(const RankOptions& ranks) {
   if (!ranks.program.empty()) return ranks.program.string();
   std::error_code error;
   const auto own = std::filesystem::read_symlink("/proc/self/exe", error);
-  return error ? std::string("dray") : own.string();
+  if (error) return "dray";
+  // The system's mark of a program whose file was replaced while it runs. The ranks find out whether
+  // the new file is of the same version.
+  constexpr std::string_view kReplaced = " (deleted)";
+  std::string path = own.string();
+  if (path.ends_with(kReplaced)) path.resize(path.size() - kReplaced.size());
+  return path;
 }
 
 std::vector<std::string> MpirunArguments(const LoadModelOptions& options, size_t world) {

@@ -4,8 +4,9 @@ namespace dray::engine {
 
 Status RankLauncher::Start() {
   DRAY_ASSIGN_OR_RETURN(processes_, RankProcesses::Start(options_));
-  // Later starts are no progress of the load that the caller shows.
+  // Later starts are no part of the load that the caller shows and may stop.
   options_.progress = nullptr;
+  options_.stop = {};
   return OkStatus();
 }
 

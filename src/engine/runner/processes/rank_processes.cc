@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <stop_token>
 #include <string>
 #include <utility>
 
@@ -49,6 +50,9 @@ Result<std::unique_ptr<RankProcesses>> RankProcesses::Start(const LoadModelOptio
         "open files (ulimit -n)");
   }
   processes->thread_ = std::thread([watched = processes.get()] { watched->Watch(); });
+  const std::stop_callback on_stop(options.stop, [watched = processes.get()] {
+    watched->RequestFailure({StatusCode::kCancelled, "loading it was stopped"});
+  });
   DRAY_RETURN_IF_ERROR(processes->AwaitPhase(Phase::kLoaded));
   return processes;
 }
@@ -106,12 +110,20 @@ void RankProcesses::ExpectEnd() {
 Status RankProcesses::Explain(const Status& found) {
   std::unique_lock lock(mutex_);
   changed_.wait_for(lock, kExplainTime, [&] { return failure_.has_value(); });
-  if (!failure_) {
-    requested_failure_ = found;
-    Wake();
-    changed_.wait(lock, [&] { return failure_.has_value(); });
-  }
+  if (failure_) return *failure_;
+  lock.unlock();
+  RequestFailure(found);
+  lock.lock();
+  changed_.wait(lock, [&] { return failure_.has_value(); });
   return *failure_;
+}
+
+void RankProcesses::RequestFailure(const Status& status) {
+  {
+    const std::lock_guard lock(mutex_);
+    requested_failure_ = status;
+  }
+  Wake();
 }
 
 Status RankProcesses::AwaitPhase(Phase phase) {

@@ -37,7 +37,7 @@ class RankProcesses {
  public:
   // Starts a process for each rank of the model, and returns when all have loaded their weights. The
   // degrees of `options` are at least 1. `options.progress` is called by another thread. The error
-  // of a rank names it.
+  // of a rank names it. kCancelled if `options.stop` asks to end.
   static Result<std::unique_ptr<RankProcesses>> Start(const LoadModelOptions& options);
   RankProcesses(const RankProcesses&) = delete;
   RankProcesses& operator=(const RankProcesses&) = delete;
@@ -80,6 +80,8 @@ class RankProcesses {
   explicit RankProcesses(const LoadModelOptions& options);
   // MASTER_ADDR and MASTER_PORT, unless they are set.
   static std::vector<std::string> MasterVariables();
+  // Has the thread end the processes for that reason.
+  void RequestFailure(const Status& status);
   Status AwaitPhase(Phase phase);
   bool AllHave(Phase phase) const;
 
