@@ -57,6 +57,8 @@ void AddNumbers(const ModelNumbers& numbers, ReportWriter& out) {
       {"cache_blocks", numbers.cache_blocks},
       {"cache_used_blocks", numbers.cache_used_blocks},
       {"preemptions", numbers.preemptions},
+      {"restarts", numbers.restarts},
+      {"restarting", numbers.restarting},
       {"steps", numbers.steps},
       {"prompt_tokens", numbers.prompt_tokens},
       {"generated_tokens", numbers.generated_tokens},

@@ -39,6 +39,8 @@ constexpr Field<ModelNumbers> kModelFields[] = {
     {"dray_cache_blocks", &ModelNumbers::cache_blocks},
     {"dray_cache_used_blocks", &ModelNumbers::cache_used_blocks},
     {"dray_preemptions_total", &ModelNumbers::preemptions},
+    {"dray_restarts_total", &ModelNumbers::restarts},
+    {"dray_restarting_workers", &ModelNumbers::restarting},
     {"dray_steps_total", &ModelNumbers::steps},
     {"dray_step_sequences_sum", &ModelNumbers::step_sequences},
     {"dray_prompt_tokens_total", &ModelNumbers::prompt_tokens},

@@ -28,6 +28,9 @@ struct ModelNumbers {
   double cache_blocks = 0;
   double cache_used_blocks = 0;
   double preemptions = 0;
+  // Groups of ranks that were started again, and workers that wait for such a start.
+  double restarts = 0;
+  double restarting = 0;
   double steps = 0;
   // Of all steps together.
   double step_sequences = 0;

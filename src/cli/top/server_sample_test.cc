@@ -30,6 +30,8 @@ dray_queue_time_seconds_bucket{model="a",version="2",le="0.1"} 1
 dray_queue_time_seconds_bucket{model="a",version="2",le="+Inf"} 3
 dray_queue_time_seconds_sum{model="a",version="2"} 9
 dray_step_sequences_sum{model="a",version="2"} 30
+dray_restarts_total{model="a",version="2"} 4
+dray_restarting_workers{model="a",version="2"} 1
 vllm:num_requests_running{model_name="a"} 8
 )";
 
@@ -52,6 +54,8 @@ TEST(ServerSampleTest, TakesTheNumbersOfMetrics) {
   EXPECT_EQ(first.version, "2");
   EXPECT_EQ(first.numbers->running, 8);
   EXPECT_EQ(first.numbers->step_sequences, 30);
+  EXPECT_EQ(first.numbers->restarts, 4);
+  EXPECT_EQ(first.numbers->restarting, 1);
   EXPECT_EQ(first.numbers->queue_time.bounds, (std::vector<double>{0.1, INFINITY}));
   EXPECT_EQ(first.numbers->queue_time.counts, (std::vector<double>{1, 3}));
   const ModelEntry& second = sample.models[1];

@@ -96,10 +96,12 @@ void DrawCounts(const ModelNumbers& numbers, const ScreenOptions& options,
   AddCount(refused, numbers.refused_queue_full, "queue full", Style::kBad);
   AddCount(refused, numbers.refused_other, "wrong", Style::kWarning);
   lines.push_back(refused.Take());
-  StyledLine engine = Labelled("sequences", options);
+  StyledLine engine = Labelled("engine", options);
   AddCount(engine, numbers.preemptions, "preempted", Style::kWarning);
+  AddCount(engine, numbers.restarts, "restarts", Style::kWarning);
+  if (numbers.restarting > 0) AddCount(engine, numbers.restarting, "restarting", Style::kBad);
   if (numbers.drafted_tokens > 0) {
-    engine.Add(fmt::format("guesses right: {}",
+    engine.Add(fmt::format("guesses {} right",
                            PercentText(numbers.accepted_tokens / numbers.drafted_tokens)));
   }
   lines.push_back(engine.Take());

@@ -21,6 +21,8 @@ ModelView LoadedModel() {
                                .cache_blocks = 200,
                                .cache_used_blocks = 50,
                                .preemptions = 2,
+                               .restarts = 1,
+                               .restarting = 1,
                                .drafted_tokens = 100,
                                .accepted_tokens = 75,
                                .stopped = 30,
@@ -94,7 +96,7 @@ TEST(ScreenTest, TwentyFourLinesOfEightyColumns) {
    request      -           -
  requests       42 done   4 cancelled   0 timed out   0 failed
  refused        5 queue full   0 wrong
- sequences      2 preempted   guesses right: 75 %
+ engine         2 preempted   1 restarts   1 restarting   guesses 75 % right
 
 
 
