@@ -29,9 +29,9 @@ class Copy:
 
 @dataclass
 class Stage:
-    base: str
+    base: str  # an image, or an earlier stage, whose steps are among this one's then
     name: str
-    steps: list = field(default_factory=list)  # RUN, COPY, WORKDIR, ENV and USER, in their order
+    steps: list = field(default_factory=list)
 
     def last(self, keyword):
         """The text of the last instruction of that name, or None."""
@@ -102,7 +102,8 @@ def read(path, build_arguments=None):
             variables[name] = (build_arguments or {}).get(name, default)
         elif step.keyword == 'FROM':
             words = substitute(step.text, variables).split()
-            stages.append(Stage(words[0], words[2] if len(words) > 2 else str(len(stages))))
+            steps = [list(stage.steps) for stage in stages if stage.name == words[0]]
+            stages.append(Stage(words[0], words[2] if len(words) > 2 else str(len(stages)), *steps))
         elif not stages:
             raise ContainerFileError(f'line {step.line}: {step.keyword} stands before the first FROM')
         else:

@@ -37,8 +37,8 @@ def is_debian_12():
     return release.exists() and 'VERSION_CODENAME=bookworm' in release.read_text() and shutil.which('dpkg-query')
 
 
-def listed_packages():
-    lines = (CONTAINER / 'packages.txt').read_text().splitlines()
+def listed_packages(name='packages.txt'):
+    lines = (CONTAINER / name).read_text().splitlines()
     return [line for line in lines if line and not line.startswith('#')]
 
 
@@ -70,9 +70,16 @@ class ContainerFileTest(unittest.TestCase):
         cls.image = cls.stages[-1]
 
     def test_stages_have_the_same_base(self):
-        self.assertEqual({stage.base for stage in self.stages}, {'debian:12-slim'})
+        bases = {stage.base for stage in self.stages} - {stage.name for stage in self.stages}
+        self.assertEqual(bases, {'debian:12-slim'})
         other = container_file.read(CONTAINER / 'Containerfile', {'DEBIAN': 'mirror/debian:12'})
-        self.assertEqual({stage.base for stage in other}, {'mirror/debian:12'})
+        self.assertEqual(other[0].base, 'mirror/debian:12')
+
+    def test_the_last_stage_is_the_server(self):
+        server, group = [next(stage for stage in self.stages if stage.name == name) for name in ('server', 'group')]
+        self.assertEqual(self.image.steps, server.steps)
+        self.assertEqual(group.steps[:len(server.steps)], server.steps)
+        self.assertEqual(group.last('USER'), server.last('USER'))
 
     def test_copies_have_sources(self):
         tracked = subprocess.run(['git', '-C', SOURCE, 'ls-files'], capture_output=True, text=True).stdout.splitlines()
@@ -126,6 +133,19 @@ class PackagesTest(unittest.TestCase):
         files = {library.name: library for library in debian_packages.libraries(PROGRAM)}
         direct = {debian_packages.owner(files[name]) for name in debian_packages.direct_libraries(PROGRAM) if name in files}
         self.assertEqual(set(listed_packages()) - direct, set())
+
+
+    def test_the_groups_cover_the_mpi_library(self):
+        library = PROGRAM.parent / 'libdray_mpi.so'
+        if not library.exists():
+            self.skipTest('built without MPI')
+        listed = listed_packages('packages_group.txt')
+        offered = debian_packages.with_dependencies(listed, self.packages) | self.offered
+        for needed in debian_packages.libraries(library):
+            self.assertIn(debian_packages.owner(needed), offered, needed)
+        for tool in ('/usr/bin/mpirun.openmpi', '/usr/bin/orted', '/usr/bin/ssh', '/usr/sbin/sshd'):
+            if Path(tool).exists():
+                self.assertIn(debian_packages.owner(tool), listed)
 
 
 def free_port():

@@ -20,7 +20,8 @@ except ImportError:
 
 SOURCE = HERE.parent.parent
 FILES = sorted((SOURCE / 'deploy/kubernetes').glob('*.yaml'))
-MODELS = {('apps/v1', 'Deployment'): 'V1Deployment', ('v1', 'Service'): 'V1Service'}
+MODELS = {('apps/v1', 'Deployment'): 'V1Deployment', ('apps/v1', 'StatefulSet'): 'V1StatefulSet', ('v1', 'Service'): 'V1Service',
+          ('networking.k8s.io/v1', 'NetworkPolicy'): 'V1NetworkPolicy'}
 
 
 def faults(value, type_name, path):
@@ -97,7 +98,11 @@ class FilesTest(unittest.TestCase):
             entries = objects(path)
             workloads = [entry for entry in entries if 'template' in entry.get('spec', {})]
             labels = [entry['spec']['template']['metadata']['labels'] for entry in workloads]
-            selectors = [entry['spec']['selector'].get('matchLabels', entry['spec']['selector']) for entry in entries]
+            # Kubernetes itself adds this label to the pods of a StatefulSet.
+            labels += [{**pod, 'statefulset.kubernetes.io/pod-name': f'{entry["metadata"]["name"]}-0'}
+                       for pod, entry in zip(labels, workloads) if entry['kind'] == 'StatefulSet']
+            selectors = [entry['spec'].get('selector') or entry['spec']['podSelector'] for entry in entries]
+            selectors = [selector.get('matchLabels', selector) for selector in selectors]
             for selector in selectors:
                 self.assertTrue(any(selector.items() <= pod.items() for pod in labels), (path.name, selector))
 
@@ -111,7 +116,10 @@ class FilesTest(unittest.TestCase):
                 ports = {port['name']: port['containerPort'] for port in container['ports']}
                 self.assertEqual(str(ports['http']), image.last('EXPOSE'))
                 for probe in ('startupProbe', 'readinessProbe', 'livenessProbe'):
-                    self.assertEqual(container[probe]['httpGet'], {'path': '/ping', 'port': 'http'})
+                    if path.name == 'server.yaml':
+                        self.assertEqual(container[probe]['httpGet'], {'path': '/ping', 'port': 'http'})
+                    else:  # the first pod asks /ping, the others have no server
+                        self.assertEqual(container[probe]['exec'], {'command': ['dray-pod', 'ready']})
                 mounts = {mount['name']: mount['mountPath'] for mount in container['volumeMounts']}
                 self.assertEqual(mounts['model'], '/opt/ml/model')
                 self.assertEqual(set(mounts), {volume['name'] for volume in pod['volumes']})
@@ -121,6 +129,20 @@ class FilesTest(unittest.TestCase):
         page = (SOURCE / 'docs/configuration.md').read_text()
         row, = [line for line in page.splitlines() if line.startswith('| `drain_timeout`')]
         return int(row.split('|')[3])
+
+    def test_the_group_has_as_many_hosts_as_pods(self):
+        group, ranks, *_ = objects(SOURCE / 'deploy/kubernetes/group.yaml')
+        name, service = group['metadata']['name'], ranks['metadata']['name']
+        container, = group['spec']['template']['spec']['containers']
+        variables = {variable['name']: variable['value'] for variable in container['env']}
+        expected = [f'{name}-{i}.{service}' for i in range(group['spec']['replicas'])]
+        self.assertEqual(variables['GROUP_HOSTS'].split(), expected)
+        self.assertEqual(group['spec']['serviceName'], service)
+        script = (SOURCE / 'deploy/group/dray-pod').read_text()
+        ssh, = [port['containerPort'] for port in container['ports'] if port['name'] == 'ssh']
+        self.assertIn(f'\nport={ssh}\n', script)
+        for variable in variables:
+            self.assertIn(variable, script)
 
     def test_the_scraped_port_is_the_servers(self):
         template = objects(SOURCE / 'deploy/kubernetes/server.yaml')[0]['spec']['template']
