@@ -21,7 +21,8 @@ PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
 def can_enter_roots():
     """Whether this user may mount and change the root, at least in a user namespace of its own."""
-    return subprocess.run(['unshare', '--mount', *_as_root_of_a_namespace(), 'true'], capture_output=True).returncode == 0
+    mount = ['unshare', '--mount', *_as_root_of_a_namespace(), 'mount', '--rbind', '/proc', '/mnt']
+    return subprocess.run(mount, capture_output=True).returncode == 0
 
 
 def _as_root_of_a_namespace():
