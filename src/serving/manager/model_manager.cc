@@ -94,6 +94,9 @@ ModelManager::ModelManager(Options options, ModelRepository& repository)
         Reload(name, version);
       }) {}
 
+// The watch begins operations, and operations add models to the watch.
+ModelManager::~ModelManager() { watch_.Stop(); }
+
 OrReason<std::string> ModelManager::Register(Registration registration, OnFailure on_failure,
                                              Done done) {
   if (registration.name.empty()) registration.name = ModelNameOfUrl(registration.url);

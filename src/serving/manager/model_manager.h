@@ -64,7 +64,7 @@ class ModelManager {
   // `repository` must outlive the manager.
   ModelManager(Options options, ModelRepository& repository);
   // Waits for operations that are under way.
-  ~ModelManager() = default;
+  ~ModelManager();
   ModelManager(const ModelManager&) = delete;
   ModelManager& operator=(const ModelManager&) = delete;
 
@@ -153,7 +153,7 @@ class ModelManager {
   // Models that will be loaded again, and have not begun: they need not be told of further changes.
   std::set<Key> waiting_reloads_;
   ModelWatch watch_;
-  Operations operations_;  // the last member, so that it ends first
+  Operations operations_;  // the last member: operations use the others
 };
 
 }  // namespace dray::serving

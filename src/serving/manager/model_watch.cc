@@ -29,7 +29,9 @@ ModelWatch::ModelWatch(std::chrono::milliseconds interval, OnChange on_change)
   if (interval.count() > 0) thread_ = std::thread([this, interval] { Run(interval); });
 }
 
-ModelWatch::~ModelWatch() {
+ModelWatch::~ModelWatch() { Stop(); }
+
+void ModelWatch::Stop() {
   {
     const std::lock_guard lock(mutex_);
     stop_ = true;

@@ -31,6 +31,8 @@ class ModelWatch {
   ModelWatch(const ModelWatch&) = delete;
   ModelWatch& operator=(const ModelWatch&) = delete;
   ~ModelWatch();
+  // Ends looking: OnChange is not called any more once this returns.
+  void Stop();
 
   // Watches the files of a model, which were in `state` before they were read.
   void Add(const std::string& name, const std::string& version, std::filesystem::path path,
