@@ -80,6 +80,27 @@ class Clients {
   std::vector<std::thread> threads_;
 };
 
+// Reads what the server and mpirun print: a server whose output is not read waits when the pipe is full.
+class OutputReader {
+ public:
+  explicit OutputReader(testing::Process& process)
+      : thread_([this, &process] {
+          while (!stop_) process.ReadLine(kPeriodMs);
+        }) {}
+  OutputReader(const OutputReader&) = delete;
+  OutputReader& operator=(const OutputReader&) = delete;
+  ~OutputReader() {
+    stop_ = true;
+    thread_.join();
+  }
+
+ private:
+  static constexpr int kPeriodMs = 50;
+
+  std::atomic<bool> stop_{false};
+  std::thread thread_;
+};
+
 // The processes of the ranks; empty while they are not all there.
 std::vector<pid_t> Ranks(pid_t server, const LossPlan& plan) {
   std::vector<pid_t> ranks = testing::ChildrenOf(server);
@@ -119,6 +140,7 @@ LossReport LoseRanks(const std::string& program, const LossPlan& plan) {
   }
   std::mt19937 random(plan.seed);
   {
+    const OutputReader reader(server.process());
     const Clients clients(server.port(), report);
     const auto lose = [&](int count, int signal, std::vector<double>& times) {
       for (int i = 0; i < count; ++i) {

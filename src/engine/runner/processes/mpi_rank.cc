@@ -104,7 +104,7 @@ class MpiRank {
     rank_ = library_->job().rank;
     world_ = library_->job().world;
     DRAY_RETURN_IF_ERROR(JoinJob());
-    const Status status = RunJob();
+    Status status = RunJob();
     if (!status.ok()) Abort(status);
     return status;
   }

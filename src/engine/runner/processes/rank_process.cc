@@ -56,7 +56,7 @@ class RankProcess {
     DRAY_ASSIGN_OR_RETURN(const RunMessage run, DecodeRun(message.bytes));
     DRAY_RETURN_IF_ERROR(Connect(run, message.descriptors));
     DRAY_RETURN_IF_ERROR(front_.Send(EncodeKind(RankMessageKind::kReady)));
-    const Status status = RunRankLoop(duties_);
+    Status status = RunRankLoop(duties_);
     // The others do not wait for their time limits.
     if (!status.ok()) connections_.Abort(status);
     return status;
