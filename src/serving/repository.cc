@@ -23,6 +23,7 @@ constexpr std::chrono::seconds kCancelTime{10};
 
 void ReleaseModel(std::shared_ptr<ServedModel> model) {
   while (model.use_count() > 1) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  model.reset();
 }
 
 std::vector<ModelRepository::Place>::iterator ModelRepository::FindPlace(std::string_view name,

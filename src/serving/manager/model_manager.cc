@@ -136,7 +136,7 @@ Status ModelManager::LoadFirst(const std::shared_ptr<Registration>& registration
   auto model = Contain([&] { return OpenFirst(registration, load); });
   const bool stopped = !model.ok() && load.stop.stop_requested();
   const bool kept = model.ok() || (on_failure == OnFailure::kKeepFailed && !stopped);
-  const Status status =
+  Status status =
       stopped ? Status(StatusCode::kCancelled, "it was unregistered while it was being loaded")
               : model.status();
   if (model.ok()) {

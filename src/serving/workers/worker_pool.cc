@@ -41,7 +41,7 @@ WorkerPool::~WorkerPool() {
     jobs = queue_.TakeAll();
     std::swap(workers, workers_);
   }
-  EndAll(std::move(jobs), {StatusCode::kCancelled, "the server is shutting down"});
+  EndAll(jobs, {StatusCode::kCancelled, "the server is shutting down"});
   // The engines' last events come while they are destroyed here.
   workers.clear();
 }

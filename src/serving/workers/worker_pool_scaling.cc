@@ -173,8 +173,8 @@ WorkerPool::Clock::time_point WorkerPool::Tend() {
     refused = DispatchLocked();
     wants_worker = WantsWorkerLocked();
   }
-  EndAll(std::move(cancelled), {StatusCode::kCancelled, "the request was cancelled"});
-  EndAll(std::move(hopeless), {StatusCode::kUnavailable, "the model's workers have failed"});
+  EndAll(cancelled, {StatusCode::kCancelled, "the request was cancelled"});
+  EndAll(hopeless, {StatusCode::kUnavailable, "the model's workers have failed"});
   Deliver(refused);
   ended.clear();
   if (std::unique_lock making(making_mutex_, std::try_to_lock);
