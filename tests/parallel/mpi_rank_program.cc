@@ -17,7 +17,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstdio>
 #include <string_view>
 #include <thread>
 #include <utility>
@@ -26,33 +25,13 @@
 #include "parallel/mpi/mpi_group.h"
 #include "parallel/mpi/mpi_library.h"
 #include "parallel/mpi/mpi_link.h"
+#include "parallel/rank_duties.h"
 #include "parallel/testing/conformance.h"
 
 namespace dray::parallel {
 namespace {
 
 using Library = std::shared_ptr<MpiLibrary>;
-
-void Print(std::string_view line) {
-  fmt::print("{}\n", line);
-  std::fflush(stdout);
-}
-
-int Fail(const Status& status) {
-  Print(status.ToString());
-  return 3;
-}
-
-int RunCases(Communicator& rank) {
-  int num_wrong = 0;
-  for (const ConformanceCase& one : ConformanceCases()) {
-    const std::string wrong = one.run(rank);
-    if (wrong.empty()) continue;
-    Print(fmt::format("{}, rank {}: {}", one.name, rank.rank().index, wrong));
-    ++num_wrong;
-  }
-  return num_wrong;
-}
 
 int Cases(const Library& library) {
   MpiChannelSpec backwards = WholeJob(library);
@@ -66,42 +45,16 @@ int Cases(const Library& library) {
   return RunCases(**first) + RunCases(**second) == 0 ? 0 : 1;
 }
 
-std::vector<std::byte> Message(int64_t index) {
-  return std::vector<std::byte>(static_cast<size_t>(index * 1237 % 100'000),
-                                static_cast<std::byte>(index));
-}
-
-int SendMessages(LinkSender& link, int64_t count) {
-  for (int64_t i = 0; i < count; ++i) {
-    if (const Status status = link.Send(Message(i)); !status.ok()) return Fail(status);
-  }
-  return 0;
-}
-
-int ReceiveMessages(LinkReceiver& link, int64_t count) {
-  std::vector<std::byte> into(100'000);
-  for (int64_t i = 0; i < count; ++i) {
-    const auto size = link.Receive(into);
-    if (!size.ok()) return Fail(size.status());
-    const std::vector<std::byte> want = Message(i);
-    if (*size != static_cast<int64_t>(want.size()) ||
-        !std::equal(want.begin(), want.end(), into.begin())) {
-      Print(fmt::format("message {} is wrong", i));
-      return 1;
-    }
-  }
-  return 0;
-}
-
 int RunLink(const Library& library) {
-  const MpiLinkSpec spec{library, {.from = 0, .to = 1, .max_bytes = 100'000, .depth = 3}, 5};
   constexpr int64_t kCount = 300;
+  constexpr int64_t kMaxBytes = 100'000;
+  const MpiLinkSpec spec{library, {.from = 0, .to = 1, .max_bytes = kMaxBytes, .depth = 3}, 5};
   if (library->job().rank == 0) {
     auto link = MakeMpiSender(spec);
-    return link.ok() ? SendMessages(**link, kCount) : Fail(link.status());
+    return link.ok() ? SendMessages(**link, kCount, kMaxBytes) : Fail(link.status());
   }
   auto link = MakeMpiReceiver(spec);
-  return link.ok() ? ReceiveMessages(**link, kCount) : Fail(link.status());
+  return link.ok() ? ReceiveMessages(**link, kCount, kMaxBytes) : Fail(link.status());
 }
 
 // mpirun kills this rank when another one has ended after a failure.

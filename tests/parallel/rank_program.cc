@@ -9,39 +9,21 @@
 //   rank_program receive DESCRIPTOR COUNT           receives and compares them; prints "receiving"
 //
 // Ends with 0, with 1 if a result is wrong, with 3 if a call failed.
-#include <fmt/format.h>
-
-#include <algorithm>
+#include <chrono>
 #include <cstddef>
-#include <cstdio>
+#include <cstdint>
 #include <string_view>
 #include <vector>
 
 #include "base/parse/parse_number.h"
 #include "parallel/link.h"
+#include "parallel/rank_duties.h"
 #include "parallel/shared_memory_group.h"
-#include "parallel/testing/conformance.h"
 
 namespace dray::parallel {
 namespace {
 
 constexpr int64_t kMessageBytes = 5000;
-
-void Print(std::string_view line) {
-  fmt::print("{}\n", line);
-  std::fflush(stdout);
-}
-
-int RunCases(Communicator& rank) {
-  int num_wrong = 0;
-  for (const ConformanceCase& one : ConformanceCases()) {
-    const std::string wrong = one.run(rank);
-    if (wrong.empty()) continue;
-    Print(fmt::format("{}, rank {}: {}", one.name, rank.rank().index, wrong));
-    ++num_wrong;
-  }
-  return num_wrong == 0 ? 0 : 1;
-}
 
 int AddUntilFailure(Communicator& rank) {
   float x[64] = {};
@@ -53,41 +35,6 @@ int AddUntilFailure(Communicator& rank) {
     }
     if (first) Print("adding");
   }
-}
-
-// Message `index` of a link: its size and its bytes follow from the index.
-std::vector<std::byte> Message(int64_t index) {
-  return std::vector<std::byte>(static_cast<size_t>(index * 37 % kMessageBytes),
-                                static_cast<std::byte>(index));
-}
-
-int Fail(const Status& status) {
-  Print(status.message());
-  return 3;
-}
-
-int Send(LinkSender& link, int64_t count) {
-  for (int64_t i = 0; i < count; ++i) {
-    if (const Status status = link.Send(Message(i)); !status.ok()) return Fail(status);
-    if (i == 0) Print("sending");
-  }
-  return 0;
-}
-
-int Receive(LinkReceiver& link, int64_t count) {
-  std::vector<std::byte> into(kMessageBytes);
-  for (int64_t i = 0; i < count; ++i) {
-    const auto size = link.Receive(into);
-    if (!size.ok()) return Fail(size.status());
-    const std::vector<std::byte> want = Message(i);
-    if (*size != static_cast<int64_t>(want.size()) ||
-        !std::equal(want.begin(), want.end(), into.begin())) {
-      Print(fmt::format("message {} is wrong", i));
-      return 1;
-    }
-    if (i == 0) Print("receiving");
-  }
-  return 0;
 }
 
 int RunRank(const std::vector<int64_t>& numbers, std::string_view command) {
@@ -102,10 +49,10 @@ int RunLink(const std::vector<int64_t>& numbers, std::string_view command) {
   const auto descriptor = static_cast<int>(numbers[0]);
   if (command == "send") {
     auto link = JoinAsSender(descriptor);
-    return link.ok() ? Send(**link, numbers[1]) : Fail(link.status());
+    return link.ok() ? SendMessages(**link, numbers[1], kMessageBytes) : Fail(link.status());
   }
   auto link = JoinAsReceiver(descriptor);
-  return link.ok() ? Receive(**link, numbers[1]) : Fail(link.status());
+  return link.ok() ? ReceiveMessages(**link, numbers[1], kMessageBytes) : Fail(link.status());
 }
 
 int Run(const std::vector<std::string_view>& arguments) {
