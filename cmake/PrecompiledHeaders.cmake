@@ -1,5 +1,5 @@
 # Precompiled headers: those that most sources include are read once for all libraries and once for all
-# tests. A source still includes what it uses: clang-tidy and check_headers compile without them.
+# tests. A source still includes what it uses: check_headers and the fuzz preset compile without them.
 #
 # dray_precompiled(TARGET PRECOMPILED)
 # Lets the sources of TARGET use the headers of the target PRECOMPILED. g++ takes them only if options and
