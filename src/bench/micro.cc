@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "bench/model_bench.h"
@@ -130,6 +131,13 @@ struct Measured {
   LimitsSample limits;
 };
 
+// Nothing if the ranks are other processes, whose weights this one cannot count.
+std::optional<Floor> FloorOfRun(const LoadedVariant& loaded, const MicroRun& run,
+                                const Measured& measured) {
+  if (loaded.model->launcher != nullptr) return std::nullopt;
+  return FloorOf(CostOf(*loaded.model, ShapeOf(run), measured.kv_token_bytes), measured.limits);
+}
+
 void AddRow(const LoadedVariant& loaded, const MicroRun& run, const Measured& measured,
             Report& report) {
   const Summary summary = Summarize(Samples(run, measured.times));
@@ -138,11 +146,9 @@ void AddRow(const LoadedVariant& loaded, const MicroRun& run, const Measured& me
                                        loaded.variant.label, run.name, run.shape.sequences));
     return;
   }
-  const PassCost cost = CostOf(*loaded.model, ShapeOf(run), measured.kv_token_bytes);
-  const Floor floor = FloorOf(cost, measured.limits);
+  const std::optional<Floor> floor = FloorOfRun(loaded, run, measured);
   const auto tokens = static_cast<double>(run.kind == Kind::kPrompt ? run.shape.prompt_tokens
                                                                     : run.shape.sequences);
-  const double share = floor.seconds / summary.p50;
   const LimitsSample& limits = measured.limits;
   const bool is_prompt = run.kind == Kind::kPrompt;
   report.rows.push_back({loaded.variant.label,
@@ -151,9 +157,9 @@ void AddRow(const LoadedVariant& loaded, const MicroRun& run, const Measured& me
                          run.shape.prompt_tokens,
                          run.shape.new_tokens,
                          tokens / summary.p50,
-                         tokens / floor.seconds,
-                         100 * share,
-                         std::string(Name(floor.bound)),
+                         floor ? Cell(tokens / floor->seconds) : Cell(),
+                         floor ? Cell(100 * floor->seconds / summary.p50) : Cell(),
+                         floor ? Cell(std::string(Name(floor->bound))) : Cell(),
                          summary.p50 * 1e3,
                          summary.p90 * 1e3,
                          summary.p99 * 1e3,
@@ -168,11 +174,13 @@ void AddRow(const LoadedVariant& loaded, const MicroRun& run, const Measured& me
                          loaded.model->load_seconds,
                          static_cast<int64_t>(loaded.model->weight_bytes()),
                          loaded.peak_bytes});
+  if (!floor) return;
   const std::string what = is_prompt ? fmt::format("prompt of {}", run.shape.prompt_tokens)
                                      : fmt::format("{} x {}", run.name, run.shape.sequences);
-  report.bars.push_back({fmt::format("{} {}", loaded.variant.label, what), share,
+  report.bars.push_back({fmt::format("{} {}", loaded.variant.label, what),
+                         floor->seconds / summary.p50,
                          fmt::format("{:.1f} of {:.1f} tok/s, {}", tokens / summary.p50,
-                                     tokens / floor.seconds, Name(floor.bound))});
+                                     tokens / floor->seconds, Name(floor->bound))});
 }
 
 // The buffer exists only while it is read, so it is not counted as the model's memory.
@@ -227,8 +235,15 @@ Result<Report> RunMicro(const ModelBenchOptions& options) {
     for (const MicroRun& run : plan) {
       DRAY_RETURN_IF_ERROR(MeasureRun(loaded, run, options, runs, report));
     }
-    report.notes.push_back(fmt::format("{}: peak memory {:.2f} GB", loaded.variant.label,
-                                       static_cast<double>(loaded.peak_bytes) / 1e9));
+    if (loaded.model->launcher == nullptr) {
+      report.notes.push_back(fmt::format("{}: peak memory {:.2f} GB", loaded.variant.label,
+                                         static_cast<double>(loaded.peak_bytes) / 1e9));
+    } else {
+      report.notes.push_back(fmt::format(
+          "{}: the ranks are other processes, whose weights and memory are not counted here: no "
+          "limit is given, and the peak memory is that of this process",
+          loaded.variant.label));
+    }
     return OkStatus();
   });
   DRAY_RETURN_IF_ERROR(status);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <future>
 #include <random>
 #include <utility>
 
@@ -13,7 +14,7 @@
 namespace dray::bench {
 namespace {
 
-// Notes when each token of one request came. The engine's steps run on the caller's thread.
+// Notes when each token of one request came. The engine's steps run on one thread.
 class TokenClock : public engine::EventSink {
  public:
   explicit TokenClock(const Stopwatch& watch) : watch_(watch) {}
@@ -88,11 +89,20 @@ Result<TimedEngine> TimedEngine::Make(engine::LoadedModel& model,
   DRAY_ASSIGN_OR_RETURN(auto core, engine::EngineCore::Make(model, fitting));
   DRAY_ASSIGN_OR_RETURN(const auto size, engine::ChooseCacheSize(model, fitting));
   const auto block_bytes = model.BlockBytes(size.spec);
-  return TimedEngine(std::move(core), shape,
+  return TimedEngine(std::move(core), model.ranks.front().backend, shape,
                      static_cast<double>(block_bytes) / static_cast<double>(size.spec.block_size));
 }
 
 Result<RunTimes> TimedEngine::Run(uint64_t seed, const StopCheck& stop) {
+  // The caller's thread stays free to use all processors, since it makes the threads of later models.
+  const auto run = [&] {
+    backend_->AdoptThread();
+    return RunSteps(seed, stop);
+  };
+  return std::async(std::launch::async, run).get();
+}
+
+Result<RunTimes> TimedEngine::RunSteps(uint64_t seed, const StopCheck& stop) {
   std::mt19937_64 random(seed);
   std::vector<engine::GenerateRequest> requests;
   for (int64_t i = 0; i < shape_.sequences; ++i) {

@@ -1,5 +1,7 @@
 // Runs random prompts through a model, all at once, and notes the time of every step; `dray bench`
-// consists of such runs. They use the engine directly: no threads of their own, no text, no queue.
+// consists of such runs. They use the engine directly: no text, no queue. Steps run on a thread that keeps
+// to its processor as a server's engine thread does; otherwise the system may put that thread and
+// another rank on one processor.
 #pragma once
 
 #include <cstdint>
@@ -10,6 +12,7 @@
 #include "base/status.h"
 #include "engine/engine_core.h"
 #include "engine/runner/loaded_model.h"
+#include "kernels/backend.h"
 
 namespace dray::bench {
 
@@ -49,11 +52,17 @@ class TimedEngine {
   double kv_token_bytes() const { return kv_token_bytes_; }
 
  private:
-  TimedEngine(std::unique_ptr<engine::EngineCore> core, const RunShape& shape,
-              double kv_token_bytes)
-      : core_(std::move(core)), shape_(shape), kv_token_bytes_(kv_token_bytes) {}
+  TimedEngine(std::unique_ptr<engine::EngineCore> core, std::shared_ptr<kernels::Backend> backend,
+              const RunShape& shape, double kv_token_bytes)
+      : core_(std::move(core)),
+        backend_(std::move(backend)),
+        shape_(shape),
+        kv_token_bytes_(kv_token_bytes) {}
+  Result<RunTimes> RunSteps(uint64_t seed, const StopCheck& stop);
 
   std::unique_ptr<engine::EngineCore> core_;
+  std::shared_ptr<kernels::Backend>
+      backend_;  // of the first rank, which computes on the engine's thread
   RunShape shape_;
   double kv_token_bytes_;
   uint64_t next_id_ = 1;

@@ -66,6 +66,20 @@ TEST(BenchCommandTest, OneRunAloneWithItsRepeats) {
   EXPECT_EQ(rows[0].Find("samples")->AsInt64(), 3 * 4);
 }
 
+// The weights are in the ranks' processes, so there is no limit to compare with.
+TEST(BenchCommandTest, RanksInProcesses) {
+  const ProcessResult result =
+      Bench({"demo", "--run", "decode", "--repeats", "1", "--bandwidth-mib", "8", "--json",
+             "--tensor-parallel-degree", "2", "--rank-transport", "processes", "--oversubscribe",
+             "true"});
+  ASSERT_EQ(result.exit_code, 0) << result.errors;
+  const Json json = *Json::Parse(result.output);
+  const Json& row = json.Find("rows")->AsArray()->at(0);
+  EXPECT_GT(row.Find("tokens_per_second")->AsDouble(), 0);
+  EXPECT_GT(row.Find("weight_bytes")->AsInt64(), 0);
+  EXPECT_TRUE(row.Find("floor_tokens_per_second")->is_null());
+}
+
 TEST(BenchCommandTest, TheMachineAlone) {
   const ProcessResult result =
       Bench({"--limits", "--threads", "1", "--bandwidth-mib", "8", "--json"});

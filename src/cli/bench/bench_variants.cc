@@ -64,11 +64,6 @@ Result<std::unique_ptr<engine::LoadedModel>> LoadDemo(const settings::ModelSetti
 Result<bench::Variant> MakeVariant(const Choice& choice) {
   DRAY_ASSIGN_OR_RETURN(const ResolvedModel resolved, ResolveModel(choice.arguments));
   const settings::ModelSettings& model = resolved.settings.model;
-  if (model.rank_transport != engine::RankTransport::kThreads) {
-    return Status(StatusCode::kUnsupported,
-                  "dray bench measures ranks that are threads, whose weights it counts: leave out "
-                  "rank_transport, or measure a server by dray bench --url");
-  }
   bench::Variant variant;
   variant.label =
       choice.label.empty() ? std::string(settings::SpellingOf(model.dtype)) : choice.label;
