@@ -1,30 +1,23 @@
 // Threads: owns one, and only that thread changes the EngineCore. Submit, Cancel and the getters
-// may be called from any thread: they validate, write to the inbox, and read what the engine's
-// thread published last. While a failed runner is replaced, which happens on the thread of a
+// may be called from any thread: they write to the inbox, and read what the engine's thread
+// published there last. While a failed runner is replaced, which happens on the thread of a
 // RestartThread, the engine's thread goes on to empty the inbox.
 #include "engine/token_engine.h"
 
 #include <fmt/format.h>
 
-#include <condition_variable>
+#include <atomic>
 #include <exception>
-#include <mutex>
 #include <thread>
 #include <utility>
-#include <vector>
 
 #include "base/log.h"
 #include "engine/engine_core.h"
+#include "engine/engine_inbox.h"
 #include "engine/recovery/restart_thread.h"
 
 namespace dray::engine {
 namespace {
-
-struct Submission {
-  RequestId id;
-  GenerateRequest request;
-  std::shared_ptr<EventSink> sink;
-};
 
 class TokenEngine final : public Engine {
  public:
@@ -33,58 +26,30 @@ class TokenEngine final : public Engine {
       : backends_(std::move(backends)),
         model_(std::move(model)),
         draft_(std::move(draft)),
-        core_(std::move(core)),
-        published_(core_->stats()) {
+        core_(std::move(core)) {
+    inbox_.Publish(core_->stats(), core_->health());
     core_->WatchRunner([this] {
-      {
-        const std::lock_guard lock(mutex_);
-        runner_failed_ = true;
-      }
-      wake_.notify_one();
+      runner_failed_ = true;
+      inbox_.Wake();
     });
     thread_ = std::thread([this] { Loop(); });
   }
 
   ~TokenEngine() override {
-    {
-      const std::lock_guard lock(mutex_);
-      stopping_ = true;
-    }
-    wake_.notify_one();
+    inbox_.Stop();
     thread_.join();
     restarts_.Stop();
     core_.reset();  // whose runner calls back
   }
 
   Result<RequestId> Submit(GenerateRequest request, std::shared_ptr<EventSink> sink) override {
-    const std::lock_guard lock(mutex_);
-    if (stopping_) return Status(StatusCode::kUnavailable, "the server is shutting down");
-    if (!health_.ok()) return health_;
-    const RequestId id(next_request_id_++);
-    submissions_.push_back({id, std::move(request), std::move(sink)});
-    wake_.notify_one();
-    return id;
+    return inbox_.Submit(std::move(request), std::move(sink));
   }
-
-  void Cancel(RequestId id) override {
-    {
-      const std::lock_guard lock(mutex_);
-      cancellations_.push_back(id);
-    }
-    wake_.notify_one();
-  }
-
+  void Cancel(RequestId id) override { inbox_.Cancel(id); }
   EngineLimits limits() const override { return core_->limits(); }
 
-  EngineStats stats() const override {
-    const std::lock_guard lock(mutex_);
-    return published_;
-  }
-
-  bool healthy() const override {
-    const std::lock_guard lock(mutex_);
-    return health_.ok();
-  }
+  EngineStats stats() const override { return inbox_.stats(); }
+  bool healthy() const override { return inbox_.healthy(); }
 
  private:
   void Loop() {
@@ -105,40 +70,19 @@ class TokenEngine final : public Engine {
   // Moves what has arrived into the core; sleeps while there is nothing to do. Returns false when
   // the thread must end.
   bool TakeInbox() {
-    bool stopping = false;
-    bool failed = false;
-    {
-      std::unique_lock lock(mutex_);
-      published_ = core_->stats();
-      health_ = core_->health();
-      const auto something = [&] {
-        return stopping_ || !submissions_.empty() || !cancellations_.empty() || runner_failed_ ||
-               restarts_.done();
-      };
-      if (core_->idle()) wake_.wait(lock, something);
-      std::swap(submissions_, taken_submissions_);
-      std::swap(cancellations_, taken_cancellations_);
-      stopping = stopping_;
-      failed = std::exchange(runner_failed_, false);
-    }
-    if (failed) core_->CheckRunner();
-    for (Submission& taken : taken_submissions_) {
+    using TimePoint = EngineInbox::TimePoint;
+    inbox_.Publish(core_->stats(), core_->health());
+    inbox_.Take(taken_, core_->idle() ? TimePoint::max() : TimePoint::min(),
+                [this] { return runner_failed_ || restarts_.done(); });
+    if (runner_failed_.exchange(false)) core_->CheckRunner();
+    for (Submission& taken : taken_.submissions) {
       core_->Add(taken.id, std::move(taken.request), std::move(taken.sink));
     }
-    for (const RequestId id : taken_cancellations_) {
+    for (const RequestId id : taken_.cancellations) {
       core_->End(id, {StatusCode::kCancelled, "the request was cancelled"});
     }
-    taken_submissions_.clear();
-    taken_cancellations_.clear();
     if (restarts_.done()) core_->FinishRestart(restarts_.Take());
-    return !stopping;
-  }
-
-  // Called by the thread of a restart that has its result.
-  void WakeUp() {
-    // The engine's thread holds the mutex from its look at the result until it sleeps.
-    { const std::lock_guard lock(mutex_); }
-    wake_.notify_one();
+    return !taken_.stopping;
   }
 
   Backends backends_;  // that the core's runner computes on; the first one on this thread
@@ -146,21 +90,10 @@ class TokenEngine final : public Engine {
   std::shared_ptr<LoadedModel> draft_;  // may be null
   std::unique_ptr<EngineCore> core_;
 
-  mutable std::mutex mutex_;
-  std::condition_variable wake_;
-  // Guarded by mutex_.
-  std::vector<Submission> submissions_;
-  std::vector<RequestId> cancellations_;
-  EngineStats published_;
-  Status health_;  // of the core, published likewise
-  uint64_t next_request_id_ = 1;
-  bool stopping_ = false;
-  bool runner_failed_ = false;
-
-  // Used by the engine's thread only.
-  std::vector<Submission> taken_submissions_;
-  std::vector<RequestId> taken_cancellations_;
-  RestartThread restarts_{[this] { WakeUp(); }};
+  EngineInbox inbox_;
+  EngineInbox::Contents taken_;  // used by the engine's thread only
+  std::atomic<bool> runner_failed_ = false;
+  RestartThread restarts_{[this] { inbox_.Wake(); }};
   std::thread thread_;
 };
 

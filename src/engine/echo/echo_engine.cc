@@ -5,15 +5,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <condition_variable>
 #include <exception>
-#include <mutex>
 #include <optional>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "base/log.h"
+#include "engine/engine_inbox.h"
 
 namespace dray::engine {
 namespace {
@@ -28,8 +27,10 @@ bool Contains(const std::vector<int32_t>& ids, int32_t id) {
 // One request, from its first token to its end.
 class EchoRequest {
  public:
-  EchoRequest(RequestId id, GenerateRequest request, std::shared_ptr<EventSink> sink)
-      : id_(id), request_(std::move(request)), sink_(std::move(sink)) {}
+  explicit EchoRequest(Submission submission)
+      : id_(submission.id),
+        request_(std::move(submission.request)),
+        sink_(std::move(submission.sink)) {}
 
   RequestId id() const { return id_; }
   int64_t num_sequences() const { return request_.params.n; }
@@ -107,34 +108,14 @@ class EchoEngine final : public Engine {
       : options_(options), thread_([this] { Loop(); }) {}
 
   ~EchoEngine() override {
-    {
-      const std::lock_guard lock(mutex_);
-      stopping_ = true;
-    }
-    wake_.notify_one();
+    inbox_.Stop();
     thread_.join();
   }
 
   Result<RequestId> Submit(GenerateRequest request, std::shared_ptr<EventSink> sink) override {
-    RequestId id(0);
-    {
-      const std::lock_guard lock(mutex_);
-      if (stopping_) return Status(StatusCode::kUnavailable, "the server is shutting down");
-      id = RequestId(next_request_id_++);
-      submissions_.push_back(
-          std::make_unique<EchoRequest>(id, std::move(request), std::move(sink)));
-    }
-    wake_.notify_one();
-    return id;
+    return inbox_.Submit(std::move(request), std::move(sink));
   }
-
-  void Cancel(RequestId id) override {
-    {
-      const std::lock_guard lock(mutex_);
-      cancellations_.push_back(id);
-    }
-    wake_.notify_one();
-  }
+  void Cancel(RequestId id) override { inbox_.Cancel(id); }
 
   EngineLimits limits() const override {
     return {.vocab_size = options_.vocab_size,
@@ -142,16 +123,10 @@ class EchoEngine final : public Engine {
             .cache_bytes = 0};
   }
 
-  EngineStats stats() const override {
-    const std::lock_guard lock(mutex_);
-    return published_;
-  }
-
+  EngineStats stats() const override { return inbox_.stats(); }
   bool healthy() const override { return true; }
 
  private:
-  using Requests = std::vector<std::unique_ptr<EchoRequest>>;
-
   void Loop();
   bool TakeInbox();
   void Step();
@@ -159,18 +134,11 @@ class EchoEngine final : public Engine {
 
   const EchoOptions options_;
 
-  mutable std::mutex mutex_;
-  std::condition_variable wake_;
-  // Guarded by mutex_.
-  Requests submissions_;
-  std::vector<RequestId> cancellations_;
-  EngineStats published_;
-  uint64_t next_request_id_ = 1;
-  bool stopping_ = false;
+  EngineInbox inbox_;
 
   // Used by the engine's thread only.
-  Requests requests_;
-  std::vector<RequestId> taken_cancellations_;
+  EngineInbox::Contents taken_;
+  std::vector<std::unique_ptr<EchoRequest>> requests_;
   EngineStats stats_;
   // When the next token is due; max: there is no request.
   Clock::time_point next_due_ = Clock::time_point::max();
@@ -193,34 +161,22 @@ void EchoEngine::Loop() {
 // Moves what has arrived to the requests; sleeps until a token is due. Returns false when the thread
 // must end.
 bool EchoEngine::TakeInbox() {
-  bool stopping = false;
-  {
-    std::unique_lock lock(mutex_);
-    stats_.running_sequences = 0;
-    for (const auto& request : requests_) stats_.running_sequences += request->num_sequences();
-    published_ = stats_;
-    const auto something = [&] {
-      return stopping_ || !submissions_.empty() || !cancellations_.empty();
-    };
-    if (next_due_ == Clock::time_point::max()) {
-      wake_.wait(lock, something);
-    } else if (options_.token_interval.count() > 0) {
-      wake_.wait_until(lock, next_due_, something);
-    }
-    std::move(submissions_.begin(), submissions_.end(), std::back_inserter(requests_));
-    submissions_.clear();
-    std::swap(cancellations_, taken_cancellations_);
-    stopping = stopping_;
+  stats_.running_sequences = 0;
+  for (const auto& request : requests_) stats_.running_sequences += request->num_sequences();
+  inbox_.Publish(stats_, OkStatus());
+  const bool may_sleep = requests_.empty() || options_.token_interval.count() > 0;
+  inbox_.Take(taken_, may_sleep ? next_due_ : Clock::time_point::min(), [] { return false; });
+  for (Submission& taken : taken_.submissions) {
+    requests_.push_back(std::make_unique<EchoRequest>(std::move(taken)));
   }
-  for (const RequestId id : taken_cancellations_) {
+  for (const RequestId id : taken_.cancellations) {
     const auto found = std::find_if(requests_.begin(), requests_.end(),
                                     [id](const auto& request) { return request->id() == id; });
     if (found == requests_.end()) continue;
     (*found)->End({StatusCode::kCancelled, "the request was cancelled"});
     requests_.erase(found);
   }
-  taken_cancellations_.clear();
-  return !stopping;
+  return !taken_.stopping;
 }
 
 // Sends the tokens that are due.
