@@ -36,6 +36,7 @@ struct LimitsSample {
   double f32 = 0;
   double bf16 = 0;
   double int8 = 0;
+  double f16 = 0;  // no processor that dray measures has it
 };
 
 // Reads memory as fast as all threads together can: plain vector loads, with the prefetch distance

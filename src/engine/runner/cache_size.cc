@@ -38,9 +38,8 @@ Status CheckOptions(const LoadedModel& model, const EngineOptions& options) {
 
 }  // namespace
 
-DType KvDType(const LoadedModel& model, const EngineOptions& options) {
-  if (options.kv_dtype) return *options.kv_dtype;
-  switch (model.table_format.format) {
+DType KvDTypeBeside(kernels::WeightFormat table_format) {
+  switch (table_format) {
     case kernels::WeightFormat::kF16:
       return DType::kF16;
     case kernels::WeightFormat::kF32:
@@ -48,6 +47,10 @@ DType KvDType(const LoadedModel& model, const EngineOptions& options) {
     default:
       return DType::kBF16;
   }
+}
+
+DType KvDType(const LoadedModel& model, const EngineOptions& options) {
+  return options.kv_dtype.value_or(KvDTypeBeside(model.table_format.format));
 }
 
 Result<CacheSize> ChooseCacheSize(const LoadedModel& model, const EngineOptions& options,

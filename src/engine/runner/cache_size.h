@@ -14,6 +14,8 @@ struct CacheSize {
   int64_t max_context_tokens = 0;
 };
 
+// The number format of keys and values that fits the format of the tables around the layers.
+DType KvDTypeBeside(kernels::WeightFormat table_format);
 // The number format of keys and values: options.kv_dtype, or else one that fits the weights.
 DType KvDType(const LoadedModel& model, const EngineOptions& options);
 
