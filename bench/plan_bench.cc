@@ -1,0 +1,237 @@
+// How near does `dray plan` come? For each tensor-parallel degree it predicts memory, prompt and
+// decoding of a shape on this machine, and measures them with random weights. Limits are measured
+// right before and after each prompt, and between any two tokens, so that a machine whose speed changes
+// all the time does not look like a wrong prediction.
+//
+//   plan_bench MODEL_DIR [--dtype int8] [--threads N] [--degrees 1,2] [--prompt 128] [--new 33]
+//              [--rounds 5]
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/check.h"
+#include "base/machine/cpu_info.h"
+#include "base/machine/memory_info.h"
+#include "base/machine/process_usage.h"
+#include "bench/machine_limits.h"
+#include "bench/model_run.h"
+#include "bench/statistics.h"
+#include "engine/runner/cache_size.h"
+#include "plan/devices/this_machine.h"
+#include "plan/planner.h"
+#include "plan/shape/open_shape.h"
+#include "settings/number_formats.h"
+
+namespace dray::bench {
+namespace {
+
+constexpr int64_t kLimitBytes = int64_t{256} << 20;
+
+struct Options {
+  std::string model_dir;
+  std::string dtype = "int8";
+  int threads = 0;
+  std::vector<int64_t> degrees = {1, 2};
+  int64_t prompt_tokens = 128;
+  int64_t new_tokens = 33;
+  int rounds = 5;
+};
+
+template <typename T>
+T ValueOf(Result<T> result) {
+  if (!result.ok()) {
+    fmt::print(stderr, "plan_bench: {}\n", result.status().message());
+    std::exit(1);
+  }
+  return std::move(result).value();
+}
+
+// Predicted and measured figures of one degree: times of each prompt and of each token.
+struct Comparison {
+  double weights = 0, predicted_weights = 0;
+  double cache = 0, predicted_cache = 0;
+  double resident = 0, predicted_resident = 0;
+  std::vector<double> prompt, predicted_prompt;
+  std::vector<double> decode, predicted_decode;
+};
+
+class Comparer {
+ public:
+  explicit Comparer(const Options& options)
+      : options_(options),
+        shape_(ValueOf(plan::OpenShape(options.model_dir))),
+        limits_(options.threads, {}, kLimitBytes),
+        sums_(ValueOf(plan::MeasureSums())) {
+    const Status status = settings::SetWeightDType(format_, options.dtype);
+    if (!status.ok() || !format_) {
+      fmt::print(stderr, "plan_bench: --dtype {}: {}\n", options.dtype, status.message());
+      std::exit(1);
+    }
+  }
+
+  Comparison Compare(int64_t degree) {
+    Comparison result;
+    const auto before = static_cast<double>(MeasureProcess().resident_bytes);
+    const auto model = Load(degree);
+    const plan::PlanRow::Figures planned = Predict(limits_.Sample(), degree);
+    result.weights = static_cast<double>(model->weight_bytes());
+    result.predicted_weights = planned.total_weight_bytes;
+    const auto ranks = static_cast<double>(degree);
+    result.predicted_cache = ranks * planned.memory.cache;
+    result.cache = CacheBytes(*model);
+    TimedEngine prompts = Engine(*model, 1), answers = Engine(*model, options_.new_tokens);
+    Time(prompts);  // touches all memory
+    for (int round = 0; round < options_.rounds; ++round) {
+      sums_ = ValueOf(plan::MeasureSums());
+      AddPrompt(degree, prompts, result);
+      AddTokens(degree, answers, result);
+    }
+    result.resident = static_cast<double>(MeasureProcess().resident_bytes) - before;
+    result.predicted_resident =
+        result.predicted_weights + result.predicted_cache + ranks * planned.memory.activations;
+    return result;
+  }
+
+ private:
+  std::unique_ptr<engine::LoadedModel> Load(int64_t degree) const {
+    return ValueOf(engine::LoadModel({.model_dir = options_.model_dir,
+                                      .format = *format_,
+                                      .tensor_parallel_degree = degree,
+                                      .backend_options = {.cpu = {.num_threads = options_.threads}},
+                                      .load_format = engine::LoadFormat::kDummy}));
+  }
+
+  // Steps are as long as the prompt, so that it touches all of their memory.
+  engine::EngineOptions EngineOptionsOf(int64_t new_tokens) const {
+    return {.max_batch_tokens = options_.prompt_tokens,
+            .max_prefill_chunk_tokens = options_.prompt_tokens,
+            .max_sequences = 1,
+            .max_context_tokens = options_.prompt_tokens + new_tokens};
+  }
+
+  TimedEngine Engine(engine::LoadedModel& model, int64_t new_tokens) const {
+    return ValueOf(TimedEngine::Make(model, EngineOptionsOf(new_tokens),
+                                     {1, options_.prompt_tokens, new_tokens}));
+  }
+
+  double CacheBytes(const engine::LoadedModel& model) const {
+    const auto size = ValueOf(engine::ChooseCacheSize(model, EngineOptionsOf(options_.new_tokens)));
+    return static_cast<double>(size.spec.num_blocks * model.BlockBytes(size.spec));
+  }
+
+  static RunTimes Time(TimedEngine& engine) { return ValueOf(engine.Run(1, nullptr)); }
+
+  plan::PlanRow::Figures Predict(const LimitsSample& limits, int64_t degree) const {
+    plan::PlanOptions options;
+    options.format = kernels::WeightForm(*format_);
+    options.workload.prompt_tokens = options_.prompt_tokens;
+    options.workload.new_tokens = options_.new_tokens;
+    options.workload.step_tokens = options_.prompt_tokens;
+    options.workload.context_tokens = options_.prompt_tokens + options_.new_tokens;
+    options.tensor_degrees = {degree};
+    options.pipeline_degrees = {1};
+    const int64_t processors = options_.threads > 0 ? options_.threads : UsableCpuCount();
+    plan::Machines machines;
+    machines.hosts = {plan::MachineWith(limits, sums_, processors)};
+    const plan::Plan made = ValueOf(MakePlan(*shape_, machines, options));
+    DRAY_CHECK(made.rows.front().figures.has_value());
+    return *made.rows.front().figures;
+  }
+
+  // The limits of one moment.
+  LimitsSample Sample() {
+    return {.read_bandwidth = limits_.ReadBandwidth(),
+            .f32 = limits_.F32Rate(),
+            .bf16 = limits_.BF16Rate(),
+            .int8 = limits_.Int8Rate()};
+  }
+
+  static LimitsSample Mean(const LimitsSample& a, const LimitsSample& b) {
+    return {.read_bandwidth = (a.read_bandwidth + b.read_bandwidth) / 2,
+            .f32 = (a.f32 + b.f32) / 2,
+            .bf16 = (a.bf16 + b.bf16) / 2,
+            .int8 = (a.int8 + b.int8) / 2};
+  }
+
+  void AddPrompt(int64_t degree, TimedEngine& engine, Comparison& result) {
+    const LimitsSample before = Sample();
+    result.prompt.push_back(Time(engine).prompt_seconds);
+    result.predicted_prompt.push_back(
+        Predict(Mean(before, Sample()), degree).latency.prompt.seconds);
+  }
+
+  // Reads memory between the steps. What the engine does not count as its own time.
+  void AddTokens(int64_t degree, TimedEngine& engine, Comparison& result) {
+    LimitsSample limits = Sample();
+    std::vector<double> bandwidths;
+    const auto read = [&] {
+      bandwidths.push_back(limits_.ReadBandwidth());
+      return false;
+    };
+    const RunTimes times = ValueOf(engine.Run(1, read));
+    // The last bandwidth is that after the last step.
+    const size_t first = bandwidths.size() - times.decode_steps.size();
+    for (size_t i = 0; i < times.decode_steps.size(); ++i) {
+      limits.read_bandwidth = (bandwidths[first + i - 1] + bandwidths[first + i]) / 2;
+      result.decode.push_back(times.decode_steps[i]);
+      result.predicted_decode.push_back(Predict(limits, degree).latency.decode.seconds);
+    }
+  }
+
+  const Options& options_;
+  std::unique_ptr<plan::ModelShape> shape_;
+  settings::WeightDType format_;
+  MachineLimits limits_;
+  plan::Link sums_;
+};
+
+void Print(const std::string& what, double predicted, double measured, const char* unit) {
+  fmt::print("  {:<22} {:>10.4g} {:>10.4g} {:<3} {:>+7.1f} %\n", what, predicted, measured, unit,
+             100 * (predicted / measured - 1));
+}
+
+// The median and the quartiles of the ratios; the two figures of a ratio are of the same moment.
+void PrintTimes(const std::string& what, const std::vector<double>& predicted,
+                const std::vector<double>& measured) {
+  std::vector<double> ratios;
+  for (size_t i = 0; i < predicted.size(); ++i) ratios.push_back(predicted[i] / measured[i]);
+  fmt::print("  {:<22} {:>10.4g} {:>10.4g} {:<3} {:>+7.1f} % (half of them {:+.1f} to {:+.1f})\n",
+             what, 1e3 * Median(predicted), 1e3 * Median(measured), "ms",
+             100 * (Median(ratios) - 1), 100 * (Percentile(ratios, 0.25) - 1),
+             100 * (Percentile(ratios, 0.75) - 1));
+}
+
+int Run(int argc, char** argv) {
+  Options options;
+  CLI::App app("Predicted beside measured figures of a shape on this machine");
+  app.add_option("model", options.model_dir, "Folder with a config.json")->required();
+  app.add_option("--dtype", options.dtype, "fp32, fp16, bf16, int8 or int4");
+  app.add_option("--threads", options.threads, "0: all");
+  app.add_option("--degrees", options.degrees, "Tensor-parallel degrees")->delimiter(',');
+  app.add_option("--prompt", options.prompt_tokens, "Tokens of the prompt");
+  app.add_option("--new", options.new_tokens, "New tokens");
+  app.add_option("--rounds", options.rounds, "Rounds of each degree");
+  CLI11_PARSE(app, argc, argv);
+  Comparer comparer(options);
+  for (const int64_t degree : options.degrees) {
+    const Comparison got = comparer.Compare(degree);
+    fmt::print("{} {}, degree {}     predicted   measured     difference\n", options.model_dir,
+               options.dtype, degree);
+    Print("weights", got.predicted_weights / 1e6, got.weights / 1e6, "MB");
+    Print("weights + cache", (got.predicted_weights + got.predicted_cache) / 1e6,
+          (got.weights + got.cache) / 1e6, "MB");
+    Print("resident", got.predicted_resident / 1e6, got.resident / 1e6, "MB");
+    PrintTimes("prompt", got.predicted_prompt, got.prompt);
+    PrintTimes("token", got.predicted_decode, got.decode);
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace dray::bench
+
+int main(int argc, char** argv) { return dray::bench::GuardedMain(argc, argv, dray::bench::Run); }
