@@ -15,6 +15,7 @@
 #include "cli/flags/flags.h"
 #include "cli/generate_command.h"
 #include "cli/inspect_command.h"
+#include "cli/plan_command.h"
 #include "cli/serve/shutdown.h"
 #include "cli/serve_command.h"
 #include "cli/tokenize_command.h"
@@ -90,6 +91,7 @@ struct Arguments {
   InspectOptions inspect;
   TokenizeOptions tokenize;
   BenchArguments bench;
+  PlanArguments plan;
   CalibrateOptions calibrate;
   TopOptions top;
 };
@@ -112,6 +114,8 @@ void AddCommands(CommandLine& line, Arguments& arguments) {
                                   "Measure a model beside the machine's limits, or a server "
                                   "under load"),
                   arguments.bench);
+  AddPlanOptions(line.AddCommand("plan", "Tell where a model fits, and how fast it would be there"),
+                 arguments.plan);
   AddCalibrateOptions(
       line.AddCommand("calibrate",
                       "Measure a model's activations on a text, for --quantize smoothquant"),
@@ -190,6 +194,10 @@ int Main(int argc, char** argv) {
     arguments.bench.version = DRAY_VERSION;
     arguments.bench.command_line = TypedLine(argc, argv);
     return RunBench(arguments.bench, std::cout, std::cerr);
+  }
+  if (command == "plan") {
+    SetLogLevel(LogLevel::kWarning);
+    return RunPlan(arguments.plan, std::cout, std::cerr);
   }
   if (command == "rank") {
     SetLogLevel(LogLevel::kWarning);
