@@ -52,20 +52,54 @@ bool Tokenizer::IsSpecial(int32_t id) const { return parts_->added_tokens.IsSpec
 
 Result<std::vector<int32_t>> Tokenizer::Encode(std::string_view text,
                                                const EncodeOptions& options) const {
-  if (text.size() > kMaxTextBytes) {
-    return Status(
-        StatusCode::kResourceExhausted,
-        fmt::format("the text has {} bytes, above the limit of {}", text.size(), kMaxTextBytes));
+  DRAY_ASSIGN_OR_RETURN(Encoding encoding, EncodeTyped(text, options));
+  return std::move(encoding.ids);
+}
+
+Result<Encoding> Tokenizer::EncodeTyped(std::string_view text, const EncodeOptions& options) const {
+  return EncodeAll({&text, 1}, options);
+}
+
+Result<Encoding> Tokenizer::EncodePair(std::string_view first, std::string_view second,
+                                       const EncodeOptions& options) const {
+  const std::string_view texts[] = {first, second};
+  return EncodeAll(texts, options);
+}
+
+Result<Encoding> Tokenizer::EncodeAll(std::span<const std::string_view> texts,
+                                      const EncodeOptions& options) const {
+  size_t total_bytes = 0;
+  for (const std::string_view text : texts) {
+    total_bytes += text.size();
+    if (text.size() > kMaxTextBytes || total_bytes > kMaxTextBytes) {
+      return Status(
+          StatusCode::kResourceExhausted,
+          fmt::format("the text has {} bytes, above the limit of {}", total_bytes, kMaxTextBytes));
+    }
   }
-  WorkBudget budget(text.size(), options.is_cancelled);
-  std::vector<int32_t> ids;
-  if (IsValidUtf8(text)) {
-    DRAY_RETURN_IF_ERROR(EncodeText(text, budget, ids));
-  } else {
-    const std::string repaired = ReplaceInvalidUtf8(text);
-    DRAY_RETURN_IF_ERROR(EncodeText(repaired, budget, ids));
+  WorkBudget budget(total_bytes, options.is_cancelled);
+  std::vector<std::vector<int32_t>> ids(texts.size());
+  for (size_t i = 0; i < texts.size(); ++i) {
+    if (IsValidUtf8(texts[i])) {
+      DRAY_RETURN_IF_ERROR(EncodeText(texts[i], budget, ids[i]));
+    } else {
+      const std::string repaired = ReplaceInvalidUtf8(texts[i]);
+      DRAY_RETURN_IF_ERROR(EncodeText(repaired, budget, ids[i]));
+    }
   }
-  return parts_->post_processor.Apply(
+  const PostProcessor& post_processor = parts_->post_processor;
+  if (options.truncation) {
+    Truncation truncation = *options.truncation;
+    const size_t added = options.add_special_tokens ? post_processor.NumAdded(ids.size()) : 0;
+    if (truncation.max_ids < added) {
+      return Status(StatusCode::kInvalidArgument,
+                    fmt::format("at most {} ids are allowed, but the special tokens alone are {}",
+                                truncation.max_ids, added));
+    }
+    truncation.max_ids -= added;
+    DRAY_RETURN_IF_ERROR(Truncate(truncation, parts_->truncation_side, ids));
+  }
+  return post_processor.Apply(
       std::move(ids), options.add_special_tokens ? AddSpecialTokens::kYes : AddSpecialTokens::kNo);
 }
 

@@ -20,11 +20,14 @@
 
 #include "base/parse/json.h"
 #include "base/status.h"
+#include "tokenizer/encoding.h"
 
 namespace dray::tokenizer {
 
 struct EncodeOptions {
   bool add_special_tokens = true;  // begin and end of sequence, as the tokenizer's files say
+  // Ids beyond its limit go before special tokens are added. Absent: all ids stay.
+  std::optional<Truncation> truncation = {};
   // Asked every few ms, if there is one: true says that the ids are not wanted any more.
   std::function<bool()> is_cancelled = {};
 };
@@ -39,10 +42,12 @@ class WorkBudget;
 
 class Tokenizer {
  public:
-  // Reads tokenizer.json, or else vocab.json and merges.txt, of a model's folder, with the facts of
-  // tokenizer_config.json and its like. Errors name the file, the field and the value; what dray
-  // does not know is kUnsupported, never guessed.
+  // Reads tokenizer.json of a model's folder, or else the vocabulary that its class has: vocab.json and
+  // merges.txt, vocab.txt, or spiece.model; with the facts of tokenizer_config.json and its like. Errors
+  // name the file, the field and the value; what dray does not know is kUnsupported, never guessed.
   static Result<std::unique_ptr<Tokenizer>> Load(const std::filesystem::path& model_dir);
+  // Whether the folder has one of these files.
+  static bool HasFiles(const std::filesystem::path& model_dir);
   // From the metadata of a GGUF file, whose keys it names in errors.
   static Result<std::unique_ptr<Tokenizer>> FromGguf(const Json& metadata);
   // From the text of a tokenizer.json alone.
@@ -54,6 +59,12 @@ class Tokenizer {
   // kMaxTextBytes, or one that this tokenizer cannot encode (no unknown token, a pattern that
   // takes too many steps); kCancelled once options.is_cancelled says true.
   Result<std::vector<int32_t>> Encode(std::string_view text, const EncodeOptions& options) const;
+  // The same with the type of each id.
+  Result<Encoding> EncodeTyped(std::string_view text, const EncodeOptions& options) const;
+  // Two texts as one sequence, as the tokenizer's template for pairs says: [CLS] A [SEP] B [SEP].
+  // kMaxTextBytes holds for both together.
+  Result<Encoding> EncodePair(std::string_view first, std::string_view second,
+                              const EncodeOptions& options) const;
   // The text of `ids`, always UTF-8. Ids without a token count as nothing.
   std::string Decode(std::span<const int32_t> ids, const DecodeOptions& options) const;
 
@@ -78,6 +89,8 @@ class Tokenizer {
   friend Result<std::unique_ptr<Tokenizer>> BuildTokenizer(TokenizerParts parts);
   explicit Tokenizer(std::unique_ptr<const TokenizerParts> parts);
 
+  Result<Encoding> EncodeAll(std::span<const std::string_view> texts,
+                             const EncodeOptions& options) const;
   Status EncodeText(std::string_view text, WorkBudget& budget, std::vector<int32_t>& ids) const;
   Status EncodeBetween(Piece whole, WorkBudget& budget, std::vector<int32_t>& ids) const;
 

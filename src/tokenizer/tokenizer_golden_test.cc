@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -35,17 +36,21 @@ std::vector<int32_t> Ids(const Json& json) {
   return ids;
 }
 
+Json ReadCases(const std::string& variant, const std::string& file) {
+  const auto text = ReadFile(GoldenDir() / variant / file, 64 << 20);
+  EXPECT_TRUE(text.ok()) << text.status().message();
+  auto cases = Json::Parse(text.ok() ? *text : "null");
+  EXPECT_TRUE(cases.ok()) << cases.status().message();
+  return cases.ok() ? std::move(cases).value() : Json();
+}
+
 class GoldenTest : public testing::TestWithParam<std::string> {
  protected:
   void SetUp() override {
     auto tokenizer = Tokenizer::Load(GoldenDir() / GetParam());
     ASSERT_TRUE(tokenizer.ok()) << tokenizer.status().message();
     tokenizer_ = std::move(tokenizer).value();
-    const auto text = ReadFile(GoldenDir() / GetParam() / "cases.json", 64 << 20);
-    ASSERT_TRUE(text.ok());
-    auto cases = Json::Parse(*text);
-    ASSERT_TRUE(cases.ok());
-    cases_ = std::move(cases).value();
+    cases_ = ReadCases(GetParam(), "cases.json");
     ASSERT_GE(cases_.Find("texts")->AsArray()->size(), 150u);
   }
 
@@ -92,6 +97,51 @@ TEST_P(GoldenTest, EncodesAsTheReference) {
     ASSERT_TRUE(plain.ok());
     EXPECT_EQ(*plain, Ids(*one.Find("plain_ids"))) << one.Find("text")->Dump();
   }
+}
+
+TEST_P(GoldenTest, EncodesPairsAsTheReference) {
+  const Json pairs = ReadCases(GetParam(), "pairs.json");
+  ASSERT_GE(pairs.AsArray()->size(), 8u);
+  for (const Json& pair : *pairs.AsArray()) {
+    SCOPED_TRACE(pair.Find("first")->Dump() + " " + pair.Find("second")->Dump());
+    const std::string& first = *pair.Find("first")->AsString();
+    const std::string& second = *pair.Find("second")->AsString();
+    const auto whole = tokenizer_->EncodePair(first, second, {});
+    ASSERT_TRUE(whole.ok()) << whole.status().message();
+    EXPECT_EQ(whole->ids, Ids(*pair.Find("ids")));
+    EXPECT_EQ(whole->type_ids, Ids(*pair.Find("type_ids")));
+    const auto plain = tokenizer_->EncodePair(first, second, {.add_special_tokens = false});
+    ASSERT_TRUE(plain.ok());
+    EXPECT_EQ(plain->ids, Ids(*pair.Find("plain_ids")));
+    EXPECT_EQ(plain->type_ids, Ids(*pair.Find("plain_type_ids")));
+  }
+}
+
+TEST_P(GoldenTest, CutsPairsAsTheReference) {
+  const std::map<std::string, TruncationStrategy> strategies = {
+      {"longest_first", TruncationStrategy::kLongestFirst},
+      {"only_first", TruncationStrategy::kOnlyFirst},
+      {"only_second", TruncationStrategy::kOnlySecond}};
+  const Json pairs = ReadCases(GetParam(), "pairs.json");
+  size_t refused = 0;
+  for (const Json& pair : *pairs.AsArray()) {
+    for (const Json& cut : *pair.Find("cuts")->AsArray()) {
+      SCOPED_TRACE(cut.Dump());
+      EncodeOptions options;
+      options.truncation = Truncation{.max_ids = static_cast<size_t>(*cut.Find("limit")->AsInt64()),
+                                      .strategy = strategies.at(*cut.Find("strategy")->AsString())};
+      const auto got = tokenizer_->EncodePair(*pair.Find("first")->AsString(),
+                                              *pair.Find("second")->AsString(), options);
+      const Json& wanted = *cut.Find("ids");
+      EXPECT_EQ(got.ok(), !wanted.is_null());
+      if (!got.ok()) {
+        ++refused;
+      } else if (!wanted.is_null()) {
+        EXPECT_EQ(got->ids, Ids(wanted));
+      }
+    }
+  }
+  EXPECT_GE(refused, 1u);
 }
 
 TEST_P(GoldenTest, DecodesAsTheReference) {

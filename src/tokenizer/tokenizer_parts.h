@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "tokenizer/encoding.h"
 #include "tokenizer/models/subword_model.h"
 #include "tokenizer/steps/added_tokens.h"
 #include "tokenizer/steps/normalizer.h"
@@ -24,6 +25,7 @@ struct TokenizerParts {
   PostProcessor post_processor;
   TokenDecoder decoder;
   AddedTokens added_tokens;
+  TruncationSide truncation_side = TruncationSide::kRight;
   std::optional<int32_t> bos_id;
   std::optional<int32_t> eos_id;
 };

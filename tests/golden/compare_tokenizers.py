@@ -4,8 +4,8 @@
     tests/golden/compare_tokenizers.py --binary build/release/dray [--megabytes 2] [--seed 5] [name ...]
 
 For every folder of tests/golden/tokenizers it compares the ids of every line with and without special tokens,
-and the text of the ids with and without skipping special tokens. Prints one row for each tokenizer. The exit
-code is 1 if anything differs.
+the text of the ids with and without skipping special tokens, and the ids and types of pairs of lines, whole and cut.
+Prints one row for each tokenizer. The exit code is 1 if anything differs.
 Made with tokenizers 0.23.3 and transformers 5.23.0.
 """
 
@@ -19,16 +19,52 @@ import tempfile
 from tokenizer_text import fixed_lines, hard_lines, tie_lines
 
 
+class Reference:
+    """One of the two libraries: ids of a text, ids and types of a pair, and the text of ids."""
+
+    def __init__(self, encode, pair, decode):
+        self.encode, self.pair, self.decode = encode, pair, decode
+
+
 def load_reference(folder):
-    if not (folder / 'tokenizer_config.json').exists():
-        from tokenizers import Tokenizer
-        tokenizer = Tokenizer.from_file(str(folder / 'tokenizer.json'))
-        return (lambda text, add: tokenizer.encode(text, add_special_tokens=add).ids,
-                lambda ids, skip: tokenizer.decode(ids, skip_special_tokens=skip))
+    """Returns transformers' AutoTokenizer of a folder with more files than tokenizer.json, else `tokenizers`."""
+    if not (folder / 'config.json').exists() and not (folder / 'tokenizer_config.json').exists():
+        return plain_reference(folder)
     from transformers import AutoTokenizer
     auto = AutoTokenizer.from_pretrained(str(folder))
-    return (lambda text, add: auto(text, add_special_tokens=add)['input_ids'],
-            lambda ids, skip: auto.decode(ids, skip_special_tokens=skip))
+
+    def pair(first, second, add, strategy=None, limit=None):
+        cut = {'truncation': strategy, 'max_length': limit} if strategy else {}
+        return try_pair(lambda: auto(first, second, add_special_tokens=add, return_token_type_ids=True, **cut),
+                        lambda done: (done['input_ids'], done['token_type_ids']))
+    return Reference(lambda text, add: auto(text, add_special_tokens=add)['input_ids'], pair,
+                     lambda ids, skip: auto.decode(ids, skip_special_tokens=skip))
+
+
+def plain_reference(folder):
+    from tokenizers import Tokenizer
+    tokenizer = Tokenizer.from_file(str(folder / 'tokenizer.json'))
+
+    def pair(first, second, add, strategy=None, limit=None):
+        if strategy:
+            tokenizer.enable_truncation(limit, strategy=strategy)
+        try:
+            return try_pair(lambda: tokenizer.encode(first, second, add_special_tokens=add),
+                            lambda done: (done.ids, done.type_ids))
+        finally:
+            tokenizer.no_truncation()
+    return Reference(lambda text, add: tokenizer.encode(text, add_special_tokens=add).ids, pair,
+                     lambda ids, skip: tokenizer.decode(ids, skip_special_tokens=skip))
+
+
+def try_pair(encode, read):
+    """Returns nothing where the library cannot cut the texts, which it says by an exception of no type of its own."""
+    try:
+        return read(encode())
+    except Exception as error:
+        if 'Truncation error' not in str(error):
+            raise
+        return None
 
 
 def run_dray(binary, folder, values, *flags):
@@ -53,19 +89,47 @@ def count_differences(name, what, inputs, wanted, got):
     return len(bad)
 
 
-def compare(binary, folder, texts):
-    encode, decode = load_reference(folder)
+def compare(binary, folder, model, texts):
+    """Compares the folder's reference with what the program makes of `model`, the folder or a file made of it."""
+    reference = load_reference(folder)
     name = folder.name
-    ids = [encode(text, True) for text in texts]
-    bad = count_differences(name, 'ids', texts, ids, run_dray(binary, folder, texts))
-    plain = [encode(text, False) for text in texts]
+    ids = [reference.encode(text, True) for text in texts]
+    bad = count_differences(name, 'ids', texts, ids, run_dray(binary, model, texts))
+    plain = [reference.encode(text, False) for text in texts]
     bad += count_differences(name, 'plain ids', texts, plain,
-                             run_dray(binary, folder, texts, '--no-special-tokens'))
+                             run_dray(binary, model, texts, '--no-special-tokens'))
     for flags, skip in [([], False), (['--skip-special-tokens'], True)]:
-        wanted = [decode(line, skip) for line in ids]
-        got = run_dray(binary, folder, ids, '--decode', *flags)
+        wanted = [reference.decode(line, skip) for line in ids]
+        got = run_dray(binary, model, ids, '--decode', *flags)
         bad += count_differences(name, f'decoded skip={skip}', ids, wanted, got)
-    return bad, sum(map(len, ids))
+    return bad + compare_pairs(binary, model, reference, texts), sum(map(len, ids))
+
+
+def compare_pairs(binary, model, reference, texts):
+    """Compares pairs of neighbours, whole and cut to a few lengths that every pair of them can have."""
+    pairs = list(zip(texts[0::2], texts[1::2]))
+    bad = 0
+    for add, flags in [(True, []), (False, ['--no-special-tokens'])]:
+        wanted = [reference.pair(*pair, add) for pair in pairs]
+        bad += count_differences(model.name, f'pairs add={add}', pairs, flat(wanted),
+                                 flat_output(run_dray(binary, model, pairs, *flags)))
+    for strategy, limit in [('longest_first', 9), ('longest_first', 64), ('longest_first', 255),
+                            ('only_first', 40), ('only_second', 41)]:
+        wanted = [reference.pair(*pair, True, strategy, limit) for pair in pairs]
+        kept = [i for i, want in enumerate(wanted) if want is not None]
+        got = run_dray(binary, model, [pairs[i] for i in kept], '--max-tokens', str(limit), '--truncation', strategy)
+        bad += count_differences(model.name, f'{strategy} {limit}', [pairs[i] for i in kept],
+                                 flat([wanted[i] for i in kept]), flat_output(got))
+    return bad
+
+
+def flat(pairs):
+    """Returns one list for each pair of ids and types, to compare and to show."""
+    return [[*zip(*pair)] for pair in pairs]
+
+
+def flat_output(lines):
+    return flat([(line['ids'], line['type_ids']) for line in lines])
 
 
 def main():
@@ -74,6 +138,7 @@ def main():
     parser.add_argument('--megabytes', type=float, default=2)
     parser.add_argument('--seed', type=int, default=5)
     parser.add_argument('--folder', type=pathlib.Path, default=pathlib.Path(__file__).parent / 'tokenizers')
+    parser.add_argument('--gguf', type=pathlib.Path, help='give the program the files tokenizer-NAME.gguf of this folder')
     parser.add_argument('names', nargs='*')
     args = parser.parse_args()
     texts = fixed_lines() + hard_lines(int(args.megabytes * 1e6), seed=args.seed)
@@ -83,7 +148,10 @@ def main():
     for folder in sorted(args.folder.iterdir()):
         if not folder.is_dir() or (args.names and folder.name not in args.names):
             continue
-        bad, count = compare(args.binary, folder, texts)
+        model = args.gguf / f'tokenizer-{folder.name}.gguf' if args.gguf else folder
+        if not model.exists():
+            continue
+        bad, count = compare(args.binary, folder, model, texts)
         print(f'{folder.name:20} {len(texts):6} lines {size:9} bytes {count:9} ids {bad:4} differences')
         total += bad
     sys.exit(1 if total else 0)

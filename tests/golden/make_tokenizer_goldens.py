@@ -12,8 +12,9 @@ import random
 
 import tokenizers
 
+from compare_tokenizers import load_reference
 from tokenizer_text import fixed_lines, hard_lines, tie_lines
-from tokenizer_variants import LARGE_VARIANTS, VARIANTS, gpt2, llama2, qwen2
+from tokenizer_variants import LARGE_VARIANTS, VARIANTS, bert, gpt2, llama2, qwen2, small_rules, t5, t5_spiece, train_sentencepiece
 
 CASE_BYTES = 2500
 
@@ -111,6 +112,76 @@ def write_opt(out):
     write_auto_cases(folder)
 
 
+def write_class_folder(out, name, model_type, files, config=None, **others):
+    """Writes a folder of `files` (name to bytes or JSON) as a model of `model_type` has it, with its
+    tokenizer_config.json and other small files of JSON if they are given."""
+    folder = out / name
+    folder.mkdir(parents=True, exist_ok=True)
+    small = {'config.json': {'model_type': model_type}, **files, **others.pop('json', {})}
+    if config is not None:
+        small['tokenizer_config.json'] = config
+    for file, content in small.items():
+        if isinstance(content, bytes):
+            (folder / file).write_bytes(content)
+        else:
+            write_json(folder / file, content)
+    write_auto_cases(folder)
+
+
+def vocab_txt(texts):
+    return ''.join(text + '\n' for text in texts).encode()
+
+
+def tokens_of(tokenizer):
+    vocab = json.loads(tokenizer.to_str())['model']['vocab']
+    return sorted(vocab, key=vocab.get)
+
+
+def write_bert_files(out):
+    """BERT's and MPNet's files without tokenizer.json."""
+    tokens = tokens_of(bert())
+    write_class_folder(out, 'bert_files', 'bert', {'vocab.txt': vocab_txt(tokens)})
+    token = {'content': '[MASK]', 'lstrip': True, 'rstrip': False, 'normalized': False, 'single_word': False}
+    write_class_folder(
+        out, 'bert_cased', 'distilbert', {'vocab.txt': vocab_txt(tokens_of(bert(lowercase=False)))},
+        {'tokenizer_class': 'DistilBertTokenizer', 'do_lower_case': False, 'never_split': ['Madeup'],
+         'additional_special_tokens': ['<s>']},
+        json={'special_tokens_map.json': {'mask_token': token, 'pad_token': '[PAD]'},
+              'added_tokens.json': {'Madeup Token': len(tokens)}})
+    # A file as Windows writes it, with lines that occur twice, that are empty, and that end in spaces.
+    lines = ['<s>', '<pad>', '</s>', '<unk>'] + tokens
+    lines += ['<mask>', 'the ', '\u3000', '', 'Ka', 'ka\u00a0', 'x y']
+    write_class_folder(out, 'mpnet_files', 'mpnet', {'vocab.txt': vocab_txt(line + '\r' for line in lines)},
+                       {'tokenizer_class': 'MPNetTokenizer', 'mask_token': '<mask>', 'strip_accents': False,
+                        'tokenize_chinese_chars': False})
+
+
+def write_roberta_files(out):
+    """RoBERTa's vocab.json and merges.txt."""
+    model = json.loads(gpt2().to_str())['model']
+    texts = sorted(model['vocab'], key=model['vocab'].get)[1:]
+    texts = ['<s>', '<pad>', '</s>', '<unk>'] + texts + ['<mask>']
+    merges = ''.join(' '.join(merge) + '\n' for merge in model['merges'])
+    write_class_folder(out, 'roberta_files', 'roberta',
+                       {'vocab.json': {text: i for i, text in enumerate(texts)},
+                        'merges.txt': ('#version: 0.2\n' + merges).encode()},
+                       {'tokenizer_class': 'RobertaTokenizer', 'add_prefix_space': True})
+
+
+def write_t5_files(out):
+    """T5's spiece.model alone, mT5's with pieces of its own, and a tokenizer.json that T5's class changes."""
+    write_class_folder(out, 't5_files', 't5', {'spiece.model': t5_spiece(small_rules())})
+    write_class_folder(
+        out, 'mt5_files', 'mt5',
+        {'spiece.model': t5_spiece(small_rules(), user_defined_symbols=['<s>', 'Madeup Token'],
+                                   control_symbols=['<|eot_id|>'])},
+        {'tokenizer_class': 'T5Tokenizer', 'extra_ids': 0, 'legacy': True, 'eos_token': '</s>', 'unk_token': '<unk>',
+         'pad_token': '<pad>'})
+    write_class_folder(
+        out, 't5_class', 't5', {'tokenizer.json': json.loads(t5().to_str())},
+        {'tokenizer_class': 'T5Tokenizer', 'extra_ids': 3, 'legacy': False, 'truncation_side': 'left'})
+
+
 def write_auto_cases(folder):
     """Writes the expected values that AutoTokenizer gives for a folder."""
     from transformers import AutoTokenizer
@@ -119,13 +190,58 @@ def write_auto_cases(folder):
                 lambda ids, skip: auto.decode(ids, skip_special_tokens=skip))
 
 
+def write_pairs(folder):
+    """Writes `pairs.json`: pairs of texts with their ids and types, whole and cut. Null stands for what the library
+    refuses to cut."""
+    encode_pair = load_reference(folder).pair
+    texts = fixed_lines()[1:] + hard_lines(1500, seed=11, max_pieces=4)
+    rng = random.Random(13)
+    pairs = []
+    for _ in range(8):
+        first, second = rng.choice(texts), rng.choice(texts)
+        ids, types = encode_pair(first, second, True)
+        plain_ids, plain_types = encode_pair(first, second, False)
+        cuts = []
+        for strategy in ['longest_first', 'only_first', 'only_second']:
+            for limit in {len(ids) - len(plain_ids), 8, len(ids) // 2 + 3, len(ids) - 1, len(ids)}:
+                if limit < len(ids) - len(plain_ids) or limit == 0:
+                    continue
+                cut = encode_pair(first, second, True, strategy, limit)
+                cuts.append({'strategy': strategy, 'limit': limit, 'ids': cut and cut[0]})
+        pairs.append({'first': first, 'second': second, 'ids': ids, 'type_ids': types, 'plain_ids': plain_ids,
+                      'plain_type_ids': plain_types, 'cuts': cuts})
+    write_json(folder / 'pairs.json', pairs)
+
+
+def write_seeds():
+    """Writes small files as seeds of the fuzz targets that read vocabularies."""
+    corpus = pathlib.Path(__file__).parent.parent.parent / 'fuzz/corpus'
+    lines = ['a b c', 'fi ab'] * 4
+    seeds = {
+        'spiece_model/charsmap': train_sentencepiece(lines, {'\u00a0': ' ', '\ufb01': 'fi', '\u200b': ''},
+                                                     vocab_size=12, user_defined_symbols=['<x>']),
+        'spiece_model/plain': train_sentencepiece(lines, vocab_size=12, normalization_rule_name='identity'),
+        'spiece_model/bpe': train_sentencepiece(lines, vocab_size=12, model_type='bpe',
+                                                normalization_rule_name='identity'),
+        'vocab_txt/bert': ('[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nka\n##ra\n##\u00e1\n\u4e00\n'
+                           '\0kara\nkara\u00e1\nxx').encode(),
+        'vocab_txt/windows': b'[UNK]\r\na \r\n\r\n##a\r\na\0aaaa\nab',
+    }
+    for name, content in seeds.items():
+        (corpus / name).parent.mkdir(parents=True, exist_ok=True)
+        (corpus / name).write_bytes(content)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     default = pathlib.Path(__file__).parent / 'tokenizers'
     parser.add_argument('--out', type=pathlib.Path, default=default)
     parser.add_argument('--large', action='store_true', help='also those that are not committed')
     parser.add_argument('names', nargs='*')
+    parser.add_argument('--seeds', action='store_true', help='write the seeds of fuzz targets instead')
     args = parser.parse_args()
+    if args.seeds:
+        return write_seeds()
     for build in VARIANTS + (LARGE_VARIANTS if args.large else []):
         if not args.names or build.__name__ in args.names:
             write_variant(build, args.out)
@@ -135,6 +251,12 @@ def main():
         write_qwen2_files(args.out)
     if not args.names or 'llama2_class' in args.names:
         write_llama_class(args.out)
+    for name, write in {'bert_files': write_bert_files, 'roberta_files': write_roberta_files,
+                        't5_files': write_t5_files}.items():
+        if not args.names or name in args.names:
+            write(args.out)
+    for folder in sorted(args.out.iterdir()):
+        write_pairs(folder)
 
 
 if __name__ == '__main__':

@@ -158,10 +158,10 @@ def proto_field(message, wanted):
     raise KeyError(wanted)
 
 
-def charsmap(rules=None):
-    """Returns a character map compiled by SentencePiece: its own nmt_nfkc, or `rules` (text to text)."""
+def train_sentencepiece(lines, rules=None, **options):
+    """Returns the bytes of a SentencePiece model with its own map of characters, or that of `rules` (text to text)."""
     import sentencepiece
-    options = {}
+    from sentencepiece import sentencepiece_model_pb2
     with tempfile.NamedTemporaryFile('w', suffix='.tsv') as table:
         if rules:
             for source, target in sorted(rules.items()):
@@ -171,10 +171,23 @@ def charsmap(rules=None):
             options['normalization_rule_tsv'] = table.name
         model = io.BytesIO()
         sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=iter(['a b c d e f g'] * 3), model_writer=model, vocab_size=12,
-            hard_vocab_limit=False, minloglevel=2, **options)
-    normalizer_spec = proto_field(model.getvalue(), 3)
-    return proto_field(normalizer_spec, 2)
+            sentence_iterator=iter(lines), model_writer=model, hard_vocab_limit=False, minloglevel=2, **options)
+    proto = sentencepiece_model_pb2.ModelProto()
+    proto.ParseFromString(model.getvalue())
+    proto.normalizer_spec.ClearField('normalization_rule_tsv')  # the name of the temporary file
+    return proto.SerializeToString()
+
+
+def t5_spiece(rules=None, **options):
+    """Returns a spiece.model whose pieces begin as T5's: <pad> </s> <unk>."""
+    return train_sentencepiece(training_lines(1500), rules, vocab_size=800, pad_id=0, eos_id=1, unk_id=2, bos_id=-1,
+                               **options)
+
+
+def charsmap(rules=None):
+    """Returns a character map compiled by SentencePiece: its own nmt_nfkc, or `rules` (text to text)."""
+    model = train_sentencepiece(['a b c d e f g'] * 3, rules, vocab_size=12)
+    return proto_field(proto_field(model, 3), 2)
 
 
 def small_rules():
@@ -241,9 +254,9 @@ def unigram_ties():
     return tokenizer
 
 
-def bert():
+def bert(lowercase=True):
     tokenizer = Tokenizer(models.WordPiece(unk_token='[UNK]'))
-    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     names = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]']
     tokenizer.train_from_iterator(training_lines(1500), trainers.WordPieceTrainer(

@@ -29,7 +29,8 @@ std::vector<int32_t> Ids(const Json& json) {
 // Texts with added tokens that take the spaces beside them along, or that must stand alone. GGUF
 // files cannot express either.
 bool IsLost(const std::string& text) {
-  constexpr const char* kTokens[] = {"<|LSTRIP|>", "<|RSTRIP|>", "<|WORD|>", "Madeup Token"};
+  constexpr const char* kTokens[] = {"<|LSTRIP|>", "<|RSTRIP|>", "<|WORD|>", "Madeup Token",
+                                     "[MASK]"};
   return std::any_of(std::begin(kTokens), std::end(kTokens),
                      [&](const char* token) { return text.find(token) != std::string::npos; });
 }
@@ -81,7 +82,8 @@ TEST_P(GgufTokenizerTest, DecodesAsTheOriginal) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Files, GgufTokenizerTest,
-                         testing::Values("bloom", "gpt2", "llama2", "llama3", "qwen2"),
+                         testing::Values("bert_cased", "bert_files", "bloom", "gpt2", "llama2",
+                                         "llama3", "mt5_files", "qwen2", "t5_files"),
                          [](const auto& name) { return name.param; });
 
 // A correct file's metadata with one key changed.
@@ -120,7 +122,7 @@ struct Refusal {
 
 TEST(GgufTokenizerSettingsTest, RefusalsNameTheKey) {
   const Refusal refusals[] = {
-      {"model", "t5", StatusCode::kUnsupported},
+      {"model", "rwkv", StatusCode::kUnsupported},
       {"model", 3, StatusCode::kInvalidArgument},
       {"tokens", Json::MakeArray(), StatusCode::kResourceExhausted},
       {"tokens", "text", StatusCode::kInvalidArgument},

@@ -1,6 +1,5 @@
 #include "serving/load/open_tokenizer.h"
 
-#include "base/file.h"
 #include "base/parse/json.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/gguf/gguf_files.h"
@@ -10,8 +9,7 @@ namespace dray::serving {
 
 Result<std::unique_ptr<tokenizer::Tokenizer>> OpenTokenizer(const std::filesystem::path& path) {
   const std::filesystem::path dir = checkpoint::ModelDir(path);
-  const bool has_files = HasEntry(dir / "tokenizer.json") || HasEntry(dir / "vocab.json");
-  if (has_files) return tokenizer::Tokenizer::Load(dir);
+  if (tokenizer::Tokenizer::HasFiles(dir)) return tokenizer::Tokenizer::Load(dir);
   if (!checkpoint::IsGgufFile(path)) {
     const auto weights = checkpoint::FindWeightFiles(path);
     const bool gguf = weights.ok() && weights->format == checkpoint::FileFormat::kGguf;

@@ -182,7 +182,7 @@ Result<ModelPtr> LoadUnigram(const JsonNode& node) {
   return Finish(node, UnigramModel::Create(std::move(vocab), std::move(scores), options));
 }
 
-// Files older than the `type` field are told apart by their fields, in the reference's order.
+// The order is the reference's.
 std::string GuessType(const Json& model) {
   if (model.Find("merges") != nullptr) return "BPE";
   if (model.Find("max_input_chars_per_word") != nullptr) return "WordPiece";
@@ -191,6 +191,13 @@ std::string GuessType(const Json& model) {
 }
 
 }  // namespace
+
+std::string SubwordModelType(const Json& model) {
+  const Json* type = model.Find("type");
+  if (type == nullptr || type->is_null()) return GuessType(model);
+  const std::string* name = type->AsString();
+  return name != nullptr ? *name : "";
+}
 
 Result<Vocab> LoadVocabObject(const JsonNode& node) {
   const Json::Object* object = node.value().AsObject();
@@ -246,8 +253,8 @@ Result<std::vector<BpeModel::MergePair>> ParseMergeLines(
 
 Result<std::unique_ptr<const SubwordModel>> LoadSubwordModel(const JsonNode& node,
                                                              bool long_pieces) {
-  DRAY_ASSIGN_OR_RETURN(const auto given, node.FindString("type"));
-  const std::string type = given ? *given : GuessType(node.value());
+  DRAY_RETURN_IF_ERROR(node.FindString("type").status());
+  const std::string type = SubwordModelType(node.value());
   if (type == "BPE") return LoadBpe(node, long_pieces);
   if (type == "Unigram") return LoadUnigram(node);
   if (type == "WordPiece") return LoadWordPiece(node);

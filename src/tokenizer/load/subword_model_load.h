@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <string_view>
 
 #include "tokenizer/json_node.h"
@@ -13,6 +14,9 @@ namespace dray::tokenizer {
 // `long_pieces`: whether the pre-tokenizer may leave texts whole (see BpeOptions).
 Result<std::unique_ptr<const SubwordModel>> LoadSubwordModel(const JsonNode& node,
                                                              bool long_pieces);
+
+// The type of a `model`, which files older than the field `type` show by their fields.
+std::string SubwordModelType(const Json& model);
 
 // A vocabulary from {"token": id, ...}.
 Result<Vocab> LoadVocabObject(const JsonNode& node);

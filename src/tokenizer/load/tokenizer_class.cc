@@ -6,38 +6,55 @@
 #include <string_view>
 
 #include "tokenizer/json_node.h"
+#include "tokenizer/load/subword_model_load.h"
 
 namespace dray::tokenizer {
 namespace {
-
-enum class ClassKind { kAsInFile, kGpt2, kLlama };
 
 constexpr std::string_view kGpt2Class = "GPT2Tokenizer";
 constexpr std::string_view kNeoxClass = "GPTNeoXTokenizer";
 constexpr std::string_view kLlamaClass = "LlamaTokenizer";
 constexpr std::string_view kQwen2Class = "Qwen2Tokenizer";
+constexpr std::string_view kBertClass = "BertTokenizer";
+constexpr std::string_view kMpnetClass = "MPNetTokenizer";
+constexpr std::string_view kRobertaClass = "RobertaTokenizer";
+constexpr std::string_view kT5Class = "T5Tokenizer";
 
 // The class that transformers registers for a model type; empty: none, so that the files decide.
 std::string_view RegisteredClass(std::string_view model_type) {
   static constexpr std::string_view kGpt2Types[] = {"gpt2", "gptj",    "gpt_neo",   "opt",
                                                     "phi",  "codegen", "starcoder2"};
   static constexpr std::string_view kNeoxTypes[] = {"gpt_neox", "mpt", "olmo"};
-  static constexpr std::string_view kNone[] = {"", "llama", "bloom", "falcon"};
+  static constexpr std::string_view kBertTypes[] = {"bert",       "convbert",   "distilbert",
+                                                    "electra",    "ernie",      "megatron-bert",
+                                                    "mobilebert", "nomic_bert", "squeezebert"};
+  static constexpr std::string_view kRobertaTypes[] = {"bart", "data2vec-text", "longformer",
+                                                       "roberta", "roberta-prelayernorm"};
+  static constexpr std::string_view kT5Types[] = {"mt5", "switch_transformers", "t5"};
+  static constexpr std::string_view kNone[] = {"", "llama", "bloom", "falcon", "longt5"};
   const auto is_in = [&](const auto& types) {
     return std::find(std::begin(types), std::end(types), model_type) != std::end(types);
   };
   if (is_in(kGpt2Types)) return kGpt2Class;
   if (is_in(kNeoxTypes)) return kNeoxClass;
+  if (is_in(kBertTypes)) return kBertClass;
+  if (is_in(kRobertaTypes)) return kRobertaClass;
+  if (is_in(kT5Types)) return kT5Class;
+  if (model_type == "mpnet") return kMpnetClass;
   return is_in(kNone) ? "" : "TokenizersBackend";
 }
 
-ClassKind FindClass(const TokenizerConfig& config) {
+// The class that changes a tokenizer.json, or nothing if the file is used as it is.
+std::string_view FindClass(const TokenizerConfig& config) {
   const std::string_view registered = RegisteredClass(config.model_type);
-  if (registered == "TokenizersBackend") return ClassKind::kAsInFile;
-  const std::string_view name =
-      config.tokenizer_class.empty() ? registered : config.tokenizer_class;
-  if (name == kGpt2Class || name == kNeoxClass) return ClassKind::kGpt2;
-  return name == kLlamaClass ? ClassKind::kLlama : ClassKind::kAsInFile;
+  if (registered == "TokenizersBackend") return "";
+  return config.tokenizer_class.empty() ? registered : config.tokenizer_class;
+}
+
+// The class that reads the files of a vocabulary.
+std::string_view FindVocabClass(const TokenizerConfig& config) {
+  if (!config.tokenizer_class.empty()) return config.tokenizer_class;
+  return RegisteredClass(config.model_type);
 }
 
 constexpr VocabFilesRule kVocabFilesRules[] = {
@@ -109,28 +126,41 @@ void ApplyGpt2(const TokenizerConfig& config, Json& json) {
   json.Set("pre_tokenizer", std::move(changed));
 }
 
+// Whether the file holds a model of the kind that the class has.
+bool IsMadeFor(const EncoderClass& encoder, const Json& json) {
+  const Json* model = json.Find("model");
+  if (model == nullptr || SubwordModelType(*model) != encoder.model) return false;
+  return encoder.format != VocabFormat::kVocabAndMerges ||
+         TypeOf(json.Find("pre_tokenizer")) == "ByteLevel";
+}
+
 }  // namespace
 
-Result<const VocabFilesRule*> FindVocabFilesRule(const TokenizerConfig& config) {
-  std::string_view name = config.tokenizer_class;
-  if (IsQwen2(config.model_type)) name = kQwen2Class;
+const VocabFilesRule* FindVocabFilesRule(const TokenizerConfig& config) {
+  std::string_view name = IsQwen2(config.model_type) ? kQwen2Class : FindVocabClass(config);
   // Files that say nothing at all are GPT-2's, which had no others.
-  if (name.empty())
-    name = config.model_type.empty() ? kGpt2Class : RegisteredClass(config.model_type);
+  if (name.empty() && config.model_type.empty()) name = kGpt2Class;
   for (const VocabFilesRule& rule : kVocabFilesRules) {
     if (rule.name == name) return &rule;
   }
+  return nullptr;
+}
+
+const EncoderClass* FindVocabEncoderClass(const TokenizerConfig& config) {
+  return FindEncoderClass(FindVocabClass(config));
+}
+
+Status UnknownClass(const TokenizerConfig& config) {
   std::string known;
-  for (const VocabFilesRule& rule : kVocabFilesRules) {
-    known += (known.empty() ? "" : ", ") + std::string(rule.name);
-  }
+  for (const VocabFilesRule& rule : kVocabFilesRules) known += std::string(rule.name) + ", ";
   const std::string what = config.tokenizer_class.empty()
                                ? "config.json: model_type " + QuoteText(config.model_type)
                                : "tokenizer_class " + QuoteText(config.tokenizer_class);
-  return Status(StatusCode::kUnsupported,
-                what + " does not say how vocab.json and merges.txt are used: dray knows " + known +
-                    "; save the tokenizer once with transformers' save_pretrained to get a "
-                    "tokenizer.json");
+  return {StatusCode::kUnsupported,
+          what + " does not say how the vocabulary's files are used: dray knows " + known +
+              KnownEncoderClasses() +
+              "; save the tokenizer once with transformers' save_pretrained to get a "
+              "tokenizer.json"};
 }
 
 Json LlamaDecoder(FirstBlank first) {
@@ -146,18 +176,15 @@ Json LlamaDecoder(FirstBlank first) {
   return Json::MakeObject({{"type", "Sequence"}, {"decoders", std::move(steps)}});
 }
 
-void ApplyTokenizerClass(const TokenizerConfig& config, Json& tokenizer_json) {
-  if (!tokenizer_json.is_object()) return;
-  switch (FindClass(config)) {
-    case ClassKind::kAsInFile:
-      return;
-    case ClassKind::kGpt2:
-      ApplyGpt2(config, tokenizer_json);
-      return;
-    case ClassKind::kLlama:
-      ApplyLlama(config, tokenizer_json);
-      return;
-  }
+const EncoderClass* ApplyTokenizerClass(const TokenizerConfig& config, Json& tokenizer_json) {
+  if (!tokenizer_json.is_object()) return nullptr;
+  const std::string_view name = FindClass(config);
+  if (name == kGpt2Class || name == kNeoxClass) ApplyGpt2(config, tokenizer_json);
+  if (name == kLlamaClass) ApplyLlama(config, tokenizer_json);
+  const EncoderClass* encoder = FindEncoderClass(name);
+  if (encoder == nullptr || !IsMadeFor(*encoder, tokenizer_json)) return nullptr;
+  SetClassSteps(*encoder, config, tokenizer_json);
+  return encoder;
 }
 
 }  // namespace dray::tokenizer

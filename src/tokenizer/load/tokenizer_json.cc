@@ -26,12 +26,7 @@ Result<AddedToken> LoadAddedToken(const JsonNode& node) {
   return token;
 }
 
-Result<TokenizerParts> LoadParts(const JsonNode& root) {
-  TokenizerParts parts;
-  DRAY_ASSIGN_OR_RETURN(const auto version, root.FindString("version"));
-  if (version && *version != "1.0") {
-    return JsonNode(root.value(), "version").Unknown(*version, "1.0");
-  }
+Status LoadSteps(const JsonNode& root, TokenizerParts& parts) {
   DRAY_ASSIGN_OR_RETURN(const auto normalizer, root.Find("normalizer"));
   if (normalizer) {
     DRAY_ASSIGN_OR_RETURN(parts.normalizer, Normalizer::Load(*normalizer));
@@ -40,13 +35,23 @@ Result<TokenizerParts> LoadParts(const JsonNode& root) {
   if (pre_tokenizer) {
     DRAY_ASSIGN_OR_RETURN(parts.pre_tokenizer, PreTokenizer::Load(*pre_tokenizer));
   }
-  DRAY_ASSIGN_OR_RETURN(const auto post_processor, root.Find("post_processor"));
-  if (post_processor) {
-    DRAY_ASSIGN_OR_RETURN(parts.post_processor, PostProcessor::Load(*post_processor));
-  }
   DRAY_ASSIGN_OR_RETURN(const auto decoder, root.Find("decoder"));
   if (decoder) {
     DRAY_ASSIGN_OR_RETURN(parts.decoder, TokenDecoder::Load(*decoder));
+  }
+  return OkStatus();
+}
+
+Result<TokenizerParts> LoadParts(const JsonNode& root) {
+  TokenizerParts parts;
+  DRAY_ASSIGN_OR_RETURN(const auto version, root.FindString("version"));
+  if (version && *version != "1.0") {
+    return JsonNode(root.value(), "version").Unknown(*version, "1.0");
+  }
+  DRAY_RETURN_IF_ERROR(LoadSteps(root, parts));
+  DRAY_ASSIGN_OR_RETURN(const auto post_processor, root.Find("post_processor"));
+  if (post_processor) {
+    DRAY_ASSIGN_OR_RETURN(parts.post_processor, PostProcessor::Load(*post_processor));
   }
   DRAY_ASSIGN_OR_RETURN(const JsonNode model, root.Get("model"));
   DRAY_ASSIGN_OR_RETURN(parts.model, LoadSubwordModel(model, !parts.pre_tokenizer.cuts()));

@@ -12,6 +12,10 @@ namespace dray::tokenizer {
 // for training batches.
 Result<TokenizerParts> LoadParts(const JsonNode& root);
 
+// Reads the members of `root` that need no vocabulary, where they are there: normalizer, pre_tokenizer and
+// decoder.
+Status LoadSteps(const JsonNode& root, TokenizerParts& parts);
+
 // Refuses the text of an added token, at `node`, that is longer than AddedTokens allows.
 Status CheckAddedTokenSize(const JsonNode& node, std::string_view content);
 

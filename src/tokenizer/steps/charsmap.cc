@@ -49,10 +49,14 @@ uint32_t Offset(uint32_t unit) { return (unit >> 10) << ((unit & (1u << 9)) >> 6
 
 }  // namespace
 
-Result<Charsmap> Charsmap::Load(std::string_view base64) {
+Result<Charsmap> Charsmap::FromBase64(std::string_view base64) {
   const auto blob = DecodeBase64(base64);
   if (!blob) return Status(StatusCode::kCorrupt, "is not base64");
-  ByteReader reader(std::as_bytes(std::span(*blob)), "character map");
+  return FromBytes(*blob);
+}
+
+Result<Charsmap> Charsmap::FromBytes(std::string_view blob) {
+  ByteReader reader(std::as_bytes(std::span(blob)), "character map");
   DRAY_ASSIGN_OR_RETURN(const uint32_t trie_bytes, reader.Read<uint32_t>());
   if (trie_bytes % sizeof(uint32_t) != 0 || trie_bytes > reader.remaining()) {
     return Status(StatusCode::kCorrupt,

@@ -14,9 +14,11 @@ namespace dray::tokenizer {
 
 class Charsmap {
  public:
-  // `base64` as tokenizer.json holds it: a trie size in bytes (u32, little-endian), the trie, and
+  // `blob` as SentencePiece's files hold it: a trie size in bytes (u32, little-endian), the trie, and
   // the replacements, each ended by a zero byte.
-  static Result<Charsmap> Load(std::string_view base64);
+  static Result<Charsmap> FromBytes(std::string_view blob);
+  // The same in base64, as tokenizer.json holds it.
+  static Result<Charsmap> FromBase64(std::string_view base64);
 
   // The replacement of `text`. It is that of the shortest prefix of `text` that the map has, and
   // replaces all of `text`. This is odd, but the reference does it, and models were trained with

@@ -6,7 +6,6 @@
 #include <map>
 #include <utility>
 
-#include "tokenizer/steps/charsmap.h"
 #include "tokenizer/text/byte_level.h"
 #include "tokenizer/text/text_pattern.h"
 #include "tokenizer/text/unicode.h"
@@ -271,7 +270,7 @@ Result<StepPtr> LoadPrepend(const JsonNode& node) {
 Result<StepPtr> LoadCharsmap(const JsonNode& node) {
   DRAY_ASSIGN_OR_RETURN(const JsonNode blob, node.Get("precompiled_charsmap"));
   DRAY_ASSIGN_OR_RETURN(const std::string base64, blob.AsString());
-  auto map = Charsmap::Load(base64);
+  auto map = Charsmap::FromBase64(base64);
   if (!map.ok()) return blob.Error(map.status().code(), map.status().message());
   return StepPtr(std::make_unique<CharsmapStep>(std::move(map).value()));
 }
@@ -347,6 +346,12 @@ Status LoadSteps(const JsonNode& node, Steps& steps) {
 Result<Normalizer> Normalizer::Load(const JsonNode& node) {
   Normalizer normalizer;
   DRAY_RETURN_IF_ERROR(LoadSteps(node, normalizer.steps_));
+  return normalizer;
+}
+
+Normalizer Normalizer::FromCharsmap(Charsmap map) {
+  Normalizer normalizer;
+  normalizer.steps_.push_back(std::make_unique<CharsmapStep>(std::move(map)));
   return normalizer;
 }
 

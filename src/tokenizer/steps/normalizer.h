@@ -8,6 +8,7 @@
 #include "base/status.h"
 #include "tokenizer/json_node.h"
 #include "tokenizer/models/piece.h"
+#include "tokenizer/steps/charsmap.h"
 #include "tokenizer/text/work_budget.h"
 
 namespace dray::tokenizer {
@@ -30,6 +31,8 @@ class Normalizer {
   Normalizer() = default;  // changes nothing
   // kUnsupported for a step that dray does not know, by name.
   static Result<Normalizer> Load(const JsonNode& node);
+  // Replaces characters as the map says, and does nothing else.
+  static Normalizer FromCharsmap(Charsmap map);
 
   bool empty() const { return steps_.empty(); }
   // Rewrites `piece`. kResourceExhausted if the text grows beyond 64 times its size and 1 MiB.

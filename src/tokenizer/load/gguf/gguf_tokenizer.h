@@ -1,5 +1,5 @@
-// A tokenizer from the metadata of a GGUF file: byte-level BPE ("gpt2"), or SentencePiece's merging
-// by score ("llama").
+// A tokenizer from the metadata of a GGUF file: byte-level BPE ("gpt2"), SentencePiece's merging
+// by score ("llama"), and those of gguf_encoders.h.
 #pragma once
 
 #include "base/parse/json.h"
