@@ -66,13 +66,25 @@ void AddTokenizeOptions(Command command, TokenizeOptions& options) {
                .target = &options.text,
                .help = "The text; without it, standard input",
                .type = "TEXT"});
+  command.Add({.names = "--pair",
+               .target = &options.pair,
+               .help = "A second text: both as one sequence, as the model's template says",
+               .type = "TEXT"});
+  command.Add({.names = "--max-tokens",
+               .target = &options.max_tokens,
+               .help = "Cut to so many tokens, special ones included"});
+  command.Add(
+      {.names = "--truncation",
+       .target = [&](const std::string& name) { return ParseTruncation(name, options.truncation); },
+       .help = "What is cut of a pair: longest_first, only_first or only_second",
+       .type = "NAME"});
   const auto add = [&](const std::string& name, const std::function<void()>& set,
                        const std::string& help) {
     command.Add({.names = name, .target = set, .help = help});
   };
   add(
       "--jsonl", [&] { options.format = TokenizeFormat::kJsonl; },
-      "One JSON string a line in, one JSON array of ids a line out");
+      "One JSON string (or two in an array) a line in, one JSON array of ids a line out");
   add(
       "--decode", [&] { options.direction = TokenizeDirection::kDecode; }, "Ids to text instead");
   add(

@@ -6,6 +6,7 @@
 #include <istream>
 #include <iterator>
 #include <ostream>
+#include <utility>
 #include <vector>
 
 #include "base/parse/json.h"
@@ -17,6 +18,7 @@
 namespace dray::cli {
 namespace {
 
+using tokenizer::Encoding;
 using tokenizer::Tokenizer;
 using Ids = std::vector<int32_t>;
 
@@ -68,6 +70,24 @@ Json ToJson(const Ids& ids) {
   return array;
 }
 
+// A text, or the two texts of a pair.
+struct Texts {
+  std::string first;
+  std::optional<std::string> second = {};
+};
+
+Result<Texts> TextsFromJson(const Json& json) {
+  if (const std::string* text = json.AsString()) return Texts{*text};
+  const Json::Array* array = json.AsArray();
+  if (array == nullptr || array->size() != 2 || !(*array)[0].is_string() ||
+      !(*array)[1].is_string()) {
+    return Status(
+        StatusCode::kInvalidArgument,
+        fmt::format("expected a JSON string or an array of two, got a {}", json.KindName()));
+  }
+  return Texts{*(*array)[0].AsString(), *(*array)[1].AsString()};
+}
+
 class Command {
  public:
   Command(const TokenizeOptions& options, const Tokenizer& tokenizer, std::ostream& out)
@@ -81,13 +101,14 @@ class Command {
       out_ << Json(Decode(ids)).Dump() << "\n" << std::flush;
       return OkStatus();
     }
-    const std::string* text = json.AsString();
-    if (text == nullptr) {
-      return {StatusCode::kInvalidArgument,
-              fmt::format("expected a JSON string, got a {}", json.KindName())};
-    }
-    DRAY_ASSIGN_OR_RETURN(const Ids ids, Encode(*text));
-    out_ << ToJson(ids).Dump() << "\n" << std::flush;
+    DRAY_ASSIGN_OR_RETURN(const Texts texts, TextsFromJson(json));
+    DRAY_ASSIGN_OR_RETURN(const Encoding encoding, Encode(texts));
+    Json ids = ToJson(encoding.ids);
+    const Json shown =
+        !texts.second
+            ? std::move(ids)
+            : Json::MakeObject({{"ids", std::move(ids)}, {"type_ids", ToJson(encoding.type_ids)}});
+    out_ << shown.Dump() << "\n" << std::flush;
     return OkStatus();
   }
 
@@ -97,14 +118,21 @@ class Command {
       out_ << Decode(ids) << "\n";
       return OkStatus();
     }
-    DRAY_ASSIGN_OR_RETURN(const Ids ids, Encode(text));
-    ShowTokens(ids);
+    DRAY_ASSIGN_OR_RETURN(const Encoding encoding, Encode({text, options_.pair}));
+    ShowTokens(encoding);
     return OkStatus();
   }
 
  private:
-  Result<Ids> Encode(const std::string& text) const {
-    return tokenizer_.Encode(text, {.add_special_tokens = options_.add_special_tokens});
+  Result<Encoding> Encode(const Texts& texts) const {
+    tokenizer::EncodeOptions options;
+    options.add_special_tokens = options_.add_special_tokens;
+    if (options_.max_tokens) {
+      options.truncation =
+          tokenizer::Truncation{.max_ids = *options_.max_tokens, .strategy = options_.truncation};
+    }
+    return texts.second ? tokenizer_.EncodePair(texts.first, *texts.second, options)
+                        : tokenizer_.EncodeTyped(texts.first, options);
   }
   std::string Decode(const Ids& ids) const {
     return tokenizer_.Decode(ids, {.skip_special_tokens = options_.skip_special_tokens});
@@ -112,17 +140,22 @@ class Command {
 
   // Shows each token's entry in the vocabulary, and the text that is certain once the token is
   // known.
-  void ShowTokens(const Ids& ids) {
+  void ShowTokens(const Encoding& encoding) {
+    const Ids& ids = encoding.ids;
+    const bool pair = options_.pair.has_value();
     size_t width = 5;
     for (const int32_t id : ids) width = std::max(width, fmt::format("{}", id).size());
     tokenizer::StreamDecoder stream(tokenizer_, {.skip_special_tokens = false});
-    out_ << fmt::format("{:>6}  {:>{}}  {:<24}  {}\n", "place", "id", width, "token", "text");
+    out_ << fmt::format("{:>6}  {:>{}}  {}{:<24}  {}\n", "place", "id", width, pair ? "type  " : "",
+                        "token", "text");
     for (size_t i = 0; i < ids.size(); ++i) {
       std::string text = stream.Push(ids[i]);
       if (i + 1 == ids.size()) text += stream.Finish();
       const std::string_view token = tokenizer_.TokenText(ids[i]).value_or("");
-      out_ << fmt::format("{:>6}  {:>{}}  {:<24}  {}{}\n", i, ids[i], width, Json(token).Dump(),
-                          Json(text).Dump(), tokenizer_.IsSpecial(ids[i]) ? "  special" : "");
+      const std::string type = pair ? fmt::format("{:>4}  ", encoding.type_ids[i]) : "";
+      out_ << fmt::format("{:>6}  {:>{}}  {}{:<24}  {}{}\n", i, ids[i], width, type,
+                          Json(token).Dump(), Json(text).Dump(),
+                          tokenizer_.IsSpecial(ids[i]) ? "  special" : "");
     }
     out_ << fmt::format("{} token{}\n", ids.size(), ids.size() == 1 ? "" : "s");
   }
@@ -133,6 +166,21 @@ class Command {
 };
 
 }  // namespace
+
+Status ParseTruncation(const std::string& name, tokenizer::TruncationStrategy& strategy) {
+  using Strategy = tokenizer::TruncationStrategy;
+  static constexpr std::pair<std::string_view, Strategy> kNames[] = {
+      {"longest_first", Strategy::kLongestFirst},
+      {"only_first", Strategy::kOnlyFirst},
+      {"only_second", Strategy::kOnlySecond}};
+  for (const auto& [known, value] : kNames) {
+    if (known != name) continue;
+    strategy = value;
+    return OkStatus();
+  }
+  return {StatusCode::kInvalidArgument,
+          fmt::format("{} is not one of longest_first, only_first, only_second", name)};
+}
 
 int RunTokenize(const TokenizeOptions& options, std::istream& in, std::ostream& out,
                 std::ostream& err) {

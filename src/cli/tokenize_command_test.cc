@@ -50,7 +50,8 @@ TEST_F(TokenizeCommandTest, BadLinesAreNamed) {
   options_.format = TokenizeFormat::kJsonl;
   EXPECT_EQ(Run("\"a\"\n[1]\n"), 1);
   EXPECT_EQ(out_.str(), "[0]\n");
-  EXPECT_EQ(err_.str(), "dray tokenize: line 2: expected a JSON string, got a array\n");
+  EXPECT_EQ(err_.str(),
+            "dray tokenize: line 2: expected a JSON string or an array of two, got a array\n");
   options_.direction = TokenizeDirection::kDecode;
   EXPECT_EQ(Run("[1.5]\n"), 1);
   EXPECT_EQ(err_.str(), "dray tokenize: line 1: 1.5 is not a token id\n");
@@ -74,6 +75,42 @@ TEST_F(TokenizeCommandTest, TableForPeople) {
   options_.text = "0 x";
   EXPECT_EQ(Run(""), 1);
   EXPECT_EQ(err_.str(), "dray tokenize: \"x\" is not a token id\n");
+}
+
+TEST_F(TokenizeCommandTest, Pairs) {
+  options_.text = "a";
+  options_.pair = " a";
+  EXPECT_EQ(Run(""), 0);
+  EXPECT_EQ(out_.str(),
+            " place     id  type  token                     text\n"
+            "     0      0     0  \"a\"                       \"a\"\n"
+            "     1      2     1  \"Ġa\"                      \" a\"\n"
+            "2 tokens\n");
+  options_.text.reset();
+  options_.format = TokenizeFormat::kJsonl;
+  EXPECT_EQ(Run("[\"a a\", \"a\"]\n"), 0);
+  EXPECT_EQ(out_.str(), R"({"ids":[0,2,0],"type_ids":[0,0,1]})"
+                        "\n");
+  EXPECT_EQ(Run("[\"a\"]\n"), 1);
+  EXPECT_EQ(Run("[\"a\", 1]\n"), 1);
+}
+
+TEST_F(TokenizeCommandTest, LongTextsAreCut) {
+  options_.format = TokenizeFormat::kJsonl;
+  options_.max_tokens = 3;
+  EXPECT_EQ(Run("\"a a a a\"\n[\"a a\", \"a a a\"]\n"), 0);
+  EXPECT_EQ(out_.str(),
+            "[0,2,2]\n"
+            R"({"ids":[0,0,2],"type_ids":[0,1,1]})"
+            "\n");
+  ASSERT_TRUE(ParseTruncation("only_second", options_.truncation).ok());
+  EXPECT_EQ(Run("[\"a a\", \"a a a\"]\n"), 0);
+  EXPECT_EQ(out_.str(), R"({"ids":[0,2,0],"type_ids":[0,0,1]})"
+                        "\n");
+  EXPECT_EQ(Run("\"a a a a\"\n"), 1);
+  const Status status = ParseTruncation("do_not_truncate", options_.truncation);
+  EXPECT_NE(status.message().find("do_not_truncate is not one of longest_first"),
+            std::string::npos);
 }
 
 TEST_F(TokenizeCommandTest, BadModelIsNamed) {
