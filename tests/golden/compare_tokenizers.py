@@ -20,10 +20,23 @@ from tokenizer_text import fixed_lines, hard_lines, tie_lines
 
 
 class Reference:
-    """One of the two libraries: ids of a text, ids and types of a pair, and the text of ids."""
+    """One of the two libraries, for lists of inputs: the ids of texts, the ids and types of pairs, the text of ids."""
 
-    def __init__(self, encode, pair, decode):
-        self.encode, self.pair, self.decode = encode, pair, decode
+    def __init__(self, encode, encode_pairs, decode):
+        self.encode, self.decode = encode, decode
+        self._encode_pairs = encode_pairs
+
+    def pairs(self, pairs, add, strategy=None, limit=None):
+        """Returns nothing for a pair that the library cannot cut, which it says by an exception of no type of its
+        own."""
+        try:
+            return self._encode_pairs(pairs, add, strategy, limit)
+        except Exception as error:
+            if 'Truncation error' not in str(error):
+                raise
+            if len(pairs) == 1:
+                return [None]
+            return [self.pairs([pair], add, strategy, limit)[0] for pair in pairs]
 
 
 def load_reference(folder):
@@ -33,38 +46,28 @@ def load_reference(folder):
     from transformers import AutoTokenizer
     auto = AutoTokenizer.from_pretrained(str(folder))
 
-    def pair(first, second, add, strategy=None, limit=None):
+    def encode_pairs(pairs, add, strategy, limit):
         cut = {'truncation': strategy, 'max_length': limit} if strategy else {}
-        return try_pair(lambda: auto(first, second, add_special_tokens=add, return_token_type_ids=True, **cut),
-                        lambda done: (done['input_ids'], done['token_type_ids']))
-    return Reference(lambda text, add: auto(text, add_special_tokens=add)['input_ids'], pair,
-                     lambda ids, skip: auto.decode(ids, skip_special_tokens=skip))
+        done = auto(*map(list, zip(*pairs)), add_special_tokens=add, return_token_type_ids=True, **cut)
+        return list(zip(done['input_ids'], done['token_type_ids']))
+    return Reference(lambda texts, add: auto(texts, add_special_tokens=add)['input_ids'], encode_pairs,
+                     lambda lines, skip: [auto.decode(ids, skip_special_tokens=skip) for ids in lines])
 
 
 def plain_reference(folder):
     from tokenizers import Tokenizer
     tokenizer = Tokenizer.from_file(str(folder / 'tokenizer.json'))
 
-    def pair(first, second, add, strategy=None, limit=None):
+    def encode_pairs(pairs, add, strategy, limit):
         if strategy:
             tokenizer.enable_truncation(limit, strategy=strategy)
         try:
-            return try_pair(lambda: tokenizer.encode(first, second, add_special_tokens=add),
-                            lambda done: (done.ids, done.type_ids))
+            return [(done.ids, done.type_ids) for done in tokenizer.encode_batch(pairs, add_special_tokens=add)]
         finally:
             tokenizer.no_truncation()
-    return Reference(lambda text, add: tokenizer.encode(text, add_special_tokens=add).ids, pair,
-                     lambda ids, skip: tokenizer.decode(ids, skip_special_tokens=skip))
-
-
-def try_pair(encode, read):
-    """Returns nothing where the library cannot cut the texts, which it says by an exception of no type of its own."""
-    try:
-        return read(encode())
-    except Exception as error:
-        if 'Truncation error' not in str(error):
-            raise
-        return None
+    return Reference(
+        lambda texts, add: [done.ids for done in tokenizer.encode_batch(texts, add_special_tokens=add)],
+        encode_pairs, lambda lines, skip: tokenizer.decode_batch(lines, skip_special_tokens=skip))
 
 
 def run_dray(binary, folder, values, *flags):
@@ -93,13 +96,13 @@ def compare(binary, folder, model, texts):
     """Compares the folder's reference with what the program makes of `model`, the folder or a file made of it."""
     reference = load_reference(folder)
     name = folder.name
-    ids = [reference.encode(text, True) for text in texts]
+    ids = reference.encode(texts, True)
     bad = count_differences(name, 'ids', texts, ids, run_dray(binary, model, texts))
-    plain = [reference.encode(text, False) for text in texts]
+    plain = reference.encode(texts, False)
     bad += count_differences(name, 'plain ids', texts, plain,
                              run_dray(binary, model, texts, '--no-special-tokens'))
     for flags, skip in [([], False), (['--skip-special-tokens'], True)]:
-        wanted = [reference.decode(line, skip) for line in ids]
+        wanted = reference.decode(ids, skip)
         got = run_dray(binary, model, ids, '--decode', *flags)
         bad += count_differences(name, f'decoded skip={skip}', ids, wanted, got)
     return bad + compare_pairs(binary, model, reference, texts), sum(map(len, ids))
@@ -110,16 +113,19 @@ def compare_pairs(binary, model, reference, texts):
     pairs = list(zip(texts[0::2], texts[1::2]))
     bad = 0
     for add, flags in [(True, []), (False, ['--no-special-tokens'])]:
-        wanted = [reference.pair(*pair, add) for pair in pairs]
+        wanted = reference.pairs(pairs, add)
         bad += count_differences(model.name, f'pairs add={add}', pairs, flat(wanted),
                                  flat_output(run_dray(binary, model, pairs, *flags)))
-    for strategy, limit in [('longest_first', 9), ('longest_first', 64), ('longest_first', 255),
-                            ('only_first', 40), ('only_second', 41)]:
-        wanted = [reference.pair(*pair, True, strategy, limit) for pair in pairs]
+    # A library that cannot cut one pair of a list gives none of them, so that the list is tried one by one.
+    few = pairs[:500]
+    for strategy, limit, given in [('longest_first', 9, pairs), ('longest_first', 64, pairs),
+                                   ('longest_first', 255, pairs), ('only_first', 40, few), ('only_second', 41, few)]:
+        wanted = reference.pairs(given, True, strategy, limit)
         kept = [i for i, want in enumerate(wanted) if want is not None]
-        got = run_dray(binary, model, [pairs[i] for i in kept], '--max-tokens', str(limit), '--truncation', strategy)
-        bad += count_differences(model.name, f'{strategy} {limit}', [pairs[i] for i in kept],
-                                 flat([wanted[i] for i in kept]), flat_output(got))
+        inputs = [given[i] for i in kept]
+        got = run_dray(binary, model, inputs, '--max-tokens', str(limit), '--truncation', strategy)
+        bad += count_differences(model.name, f'{strategy} {limit}', inputs, flat([wanted[i] for i in kept]),
+                                 flat_output(got))
     return bad
 
 

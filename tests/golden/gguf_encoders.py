@@ -85,12 +85,37 @@ def write_bert(folder, out):
     finish(writer)
 
 
+def write_seeds():
+    """Writes a small file of each kind as a seed of the fuzz target."""
+    corpus = HERE.parent.parent / 'fuzz/corpus/gguf'
+    charsmap = (8).to_bytes(4, 'little') + bytes(8) + b' \0'
+    for kind in ['bert', 't5']:
+        tokens = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '\u2581a', 'few', '\u2581few', '[PAD7]']
+        types = [gguf.TokenType.CONTROL] * 4 + [gguf.TokenType.NORMAL] * 3 + [gguf.TokenType.UNUSED]
+        writer = gguf.GGUFWriter(corpus / f'{kind}.gguf', kind)
+        writer.add_tokenizer_model(kind)
+        writer.add_token_list(tokens)
+        writer.add_token_types(types)
+        writer.add_unk_token_id(1)
+        writer.add_eos_token_id(3)
+        if kind == 't5':
+            writer.add_token_scores([-float(i) for i in range(len(tokens))])
+            writer.add_precompiled_charsmap(charsmap)
+        else:
+            writer.add_bos_token_id(2)
+            writer.add_sep_token_id(3)
+        finish(writer)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument('--out', type=pathlib.Path, default=HERE / 'gguf')
     parser.add_argument('--folder', type=pathlib.Path, default=HERE / 'tokenizers')
     parser.add_argument('names', nargs='*', default=['bert_cased', 'bert_files', 'mt5_files', 't5_files'])
+    parser.add_argument('--seeds', action='store_true', help='write the seeds of the fuzz target instead')
     args = parser.parse_args()
+    if args.seeds:
+        return write_seeds()
     for name in args.names:
         write = write_t5 if (args.folder / name / 'spiece.model').exists() else write_bert
         write(args.folder / name, args.out / f'tokenizer-{name}.gguf')

@@ -193,7 +193,11 @@ def write_auto_cases(folder):
 def write_pairs(folder):
     """Writes `pairs.json`: pairs of texts with their ids and types, whole and cut. Null stands for what the library
     refuses to cut."""
-    encode_pair = load_reference(folder).pair
+    reference = load_reference(folder)
+
+    def encode_pair(first, second, *options):
+        return reference.pairs([(first, second)], *options)[0]
+
     texts = fixed_lines()[1:] + hard_lines(1500, seed=11, max_pieces=4)
     rng = random.Random(13)
     pairs = []

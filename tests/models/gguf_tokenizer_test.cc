@@ -86,11 +86,16 @@ INSTANTIATE_TEST_SUITE_P(Files, GgufTokenizerTest,
                                          "llama3", "mt5_files", "qwen2", "t5_files"),
                          [](const auto& name) { return name.param; });
 
-// A correct file's metadata with one key changed.
-Json Metadata(const std::string& key, Json value) {
-  Json metadata = checkpoint::ReadMetadata(GoldenDir() / "gguf" / "tokenizer-llama2.gguf").value();
+// The metadata of a golden file with one key changed.
+Json MetadataOf(const std::string& name, const std::string& key, Json value) {
+  Json metadata =
+      checkpoint::ReadMetadata(GoldenDir() / "gguf" / ("tokenizer-" + name + ".gguf")).value();
   metadata.Set("tokenizer.ggml." + key, std::move(value));
   return metadata;
+}
+
+Json Metadata(const std::string& key, Json value) {
+  return MetadataOf("llama2", key, std::move(value));
 }
 
 TEST(GgufTokenizerSettingsTest, BeginAndEnd) {
@@ -138,6 +143,60 @@ TEST(GgufTokenizerSettingsTest, RefusalsNameTheKey) {
     EXPECT_EQ(tokenizer.status().message().find("tokenizer.ggml." + refusal.key), 0u)
         << tokenizer.status().message();
   }
+}
+
+TEST(GgufTokenizerSettingsTest, EncodersRefusalsNameTheKey) {
+  const Json::Array few(5, Json(3));
+  const Refusal t5[] = {
+      {"scores", nullptr, StatusCode::kInvalidArgument},
+      {"scores", Json(Json::Array{1}), StatusCode::kCorrupt},
+      {"precompiled_charsmap", "abc", StatusCode::kInvalidArgument},
+      {"precompiled_charsmap", Json(Json::Array{256}), StatusCode::kInvalidArgument},
+      {"precompiled_charsmap", Json(Json::Array{"a"}), StatusCode::kInvalidArgument},
+      {"precompiled_charsmap", Json(few), StatusCode::kCorrupt},
+      {"add_space_prefix", false, StatusCode::kUnsupported},
+      {"remove_extra_whitespaces", false, StatusCode::kUnsupported},
+      {"add_eos_token", "yes", StatusCode::kInvalidArgument},
+  };
+  const Refusal bert[] = {
+      {"unknown_token_id", "[UNK]", StatusCode::kInvalidArgument},
+      {"seperator_token_id", "[SEP]", StatusCode::kInvalidArgument},
+      {"normalizer.lowercase", 1, StatusCode::kInvalidArgument},
+      {"normalizer.strip_accents", "no", StatusCode::kInvalidArgument},
+      {"add_sep_token", 2, StatusCode::kInvalidArgument},
+  };
+  const auto expect = [](const std::string& name, const Refusal& refusal) {
+    const auto tokenizer = Tokenizer::FromGguf(MetadataOf(name, refusal.key, refusal.value));
+    EXPECT_EQ(tokenizer.status().code(), refusal.code) << refusal.key;
+    EXPECT_EQ(tokenizer.status().message().find("tokenizer.ggml." + refusal.key), 0u)
+        << tokenizer.status().message();
+  };
+  for (const Refusal& refusal : t5) expect("t5_files", refusal);
+  for (const Refusal& refusal : bert) expect("bert_files", refusal);
+}
+
+TEST(GgufTokenizerSettingsTest, BertsCase) {
+  const auto tokens = [](const std::string& key, bool value) {
+    const auto tokenizer = Tokenizer::FromGguf(MetadataOf("bert_files", key, value)).value();
+    return tokenizer->Encode("KA \u00e9", {}).value();
+  };
+  const auto usual = tokens("normalizer.lowercase", true);
+  EXPECT_NE(tokens("normalizer.lowercase", false), usual);
+  EXPECT_NE(tokens("normalizer.strip_accents", false), usual);
+  EXPECT_EQ(tokens("normalizer.strip_accents", true), usual);
+}
+
+TEST(GgufTokenizerSettingsTest, PairsOfEncoders) {
+  const auto pair = [](const std::string& name, const std::string& key, Json value) {
+    const auto tokenizer = Tokenizer::FromGguf(MetadataOf(name, key, std::move(value))).value();
+    return tokenizer->EncodePair("", "", {}).value();
+  };
+  using Ids = std::vector<int32_t>;
+  EXPECT_EQ(pair("bert_files", "add_bos_token", true).ids, (Ids{2, 3, 3}));
+  EXPECT_EQ(pair("bert_files", "add_bos_token", true).type_ids, (Ids{0, 0, 1}));
+  EXPECT_EQ(pair("bert_files", "add_sep_token", true).ids, (Ids{2, 3, 3, 3}));
+  EXPECT_EQ(pair("t5_files", "add_eos_token", true).ids, (Ids{1, 1}));
+  EXPECT_EQ(pair("t5_files", "add_eos_token", false).ids, Ids{});
 }
 
 TEST(GgufTokenizerSettingsTest, UnknownWordRulesAreRefused) {
