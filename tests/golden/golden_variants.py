@@ -165,6 +165,8 @@ YARN = {"rope_type": "yarn", "factor": 8.0, "original_max_position_embeddings": 
 LLAMA3 = {"factor": 8.0, "high_freq_factor": 4.0, "low_freq_factor": 1.0,
           "original_max_position_embeddings": 64, "rope_type": "llama3"}
 
+DIVISIBLE = "for tests of ranks: three layers, and query heads for four ranks"
+
 VARIANTS = [
     # GPT-2
     Variant("gpt2", gpt2(), rename=NO_TRANSFORMER, extras="attn.bias",
@@ -187,10 +189,13 @@ VARIANTS = [
             note="no biases, norms without weights, exact gelu"),
     Variant("opt-no-final-norm", opt(_remove_final_layer_norm=True), storage="bin", views=True,
             head=True, note="torch file holds parameters, transposed views and shared storages"),
+    Variant("opt-4-heads", opt(hidden_size=40, word_embed_proj_dim=40, ffn_dim=66, num_attention_heads=4,
+                               num_hidden_layers=3), note=DIVISIBLE),
     # GPT-J
     Variant("gptj", gptj(), storage="bin-sharded", extras="attn.masked_bias"),
     Variant("gptj-full-rotary", gptj(rotary_dim=12, n_embd=36, n_inner=81, activation_function="gelu"),
             note="rotary_dim equals head_dim"),
+    Variant("gptj-4-heads", gptj(n_embd=48, n_head=4, n_layer=3, n_inner=70), note=DIVISIBLE),
     # GPT-NeoX
     Variant("gpt_neox", gpt_neox(), storage="safetensors-sharded", extras="neox", rename=EMBED_OUT),
     Variant("gpt_neox-sequential", gpt_neox(use_parallel_residual=False, attention_bias=False,
@@ -205,12 +210,16 @@ VARIANTS = [
     Variant("gpt_neox-rope-linear", gpt_neox(hidden_size=48, rotary_pct=0.5,
                                              rope_scaling={"type": "linear", "factor": 4.0}),
             rename=EMBED_OUT),
+    Variant("gpt_neox-4-heads", gpt_neox(hidden_size=48, intermediate_size=70, num_attention_heads=4,
+                                         num_hidden_layers=3, rotary_pct=0.5), rename=EMBED_OUT,
+            note=DIVISIBLE),
     # BLOOM
     Variant("bloom", bloom(), rename=NO_TRANSFORMER, note="the hub's spelling, n_embed"),
     Variant("bloom-6-heads", bloom(n_embed=36, num_attention_heads=6), storage="bin-sharded", head=True),
     Variant("bloom-post-layernorm", {k: v for k, v in bloom(
         apply_residual_connection_post_layernorm=True, hidden_size=36, n_head=3, n_layer=3).items()
         if k not in ("n_embed", "num_attention_heads")}, storage="safetensors-sharded", head=True),
+    Variant("bloom-5-heads", bloom(n_embed=40, num_attention_heads=5, n_layer=3), note=DIVISIBLE),
     # LLaMA
     Variant("llama", LLAMA_MINIMAL, storage="bin", extras="inv_freq",
             note="LLaMA 1 style config without rope_theta and num_key_value_heads"),
@@ -241,12 +250,16 @@ VARIANTS = [
     Variant("mistral", mistral(), note="a window of 37: a token sees itself and the 36 before it"),
     Variant("mistral-f16", mistral(sliding_window=None, torch_dtype="float16", head_dim=10,
                                    rope_theta=1000000.0), dtype="float16", storage="bin"),
+    Variant("mistral-4-heads", mistral(hidden_size=48, intermediate_size=70, num_attention_heads=4,
+                                       num_key_value_heads=2, num_hidden_layers=3), note=DIVISIBLE),
     Variant("qwen2", qwen2(), note="query, key and value biases; one key/value head; tied"),
     Variant("qwen2-sliding", qwen2(use_sliding_window=True, sliding_window=37, max_window_layers=1,
                                    num_hidden_layers=3, num_key_value_heads=5, hidden_size=40,
                                    tie_word_embeddings=False),
             storage="safetensors-sharded", note="layer 0 sees all, layers 1 and 2 a window of 37"),
     Variant("qwen3", qwen3(), head=True, note="query and key norms per head"),
+    Variant("qwen3-4-heads", qwen3(hidden_size=40, intermediate_size=70, head_dim=16, num_attention_heads=4,
+                                   num_hidden_layers=3), note=DIVISIBLE),
     Variant("qwen3-sliding", qwen3(use_sliding_window=True, sliding_window=29, num_hidden_layers=3,
                                    attention_bias=True, tie_word_embeddings=False, hidden_size=36,
                                    layer_types=["sliding_attention", "full_attention",
