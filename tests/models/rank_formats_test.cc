@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cctype>
-#include <cmath>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -24,6 +23,7 @@ namespace {
 namespace fs = std::filesystem;
 using kernels::WeightForm;
 using kernels::WeightFormat;
+using testing::Distance;
 using testing::GoldenModel;
 
 // As in golden_model_test.cc: these models' float32 noise is at most 3e-5 of the largest logit.
@@ -79,17 +79,6 @@ std::vector<float> AllLogits(LoadedModel& model, const std::vector<int32_t>& tok
   auto scorer = SequenceScorer::Make(model, {});
   EXPECT_TRUE(scorer.ok()) << scorer.status().ToString();
   return scorer->Logits(tokens, positions).value();
-}
-
-// The root mean square of a - b over that of b.
-double Distance(const std::vector<float>& a, const std::vector<float>& b) {
-  EXPECT_EQ(a.size(), b.size());
-  double difference = 0, square = 0;
-  for (size_t i = 0; i < b.size(); ++i) {
-    difference += (double{a[i]} - b[i]) * (double{a[i]} - b[i]);
-    square += double{b[i]} * b[i];
-  }
-  return std::sqrt(difference / square);
 }
 
 struct Rounding {

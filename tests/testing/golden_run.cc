@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <memory>
 #include <utility>
 #include <variant>
@@ -26,25 +27,39 @@ class Collector : public engine::EventSink {
 
 }  // namespace
 
+double LogitError(const std::vector<float>& logits, const GoldenPrompt& prompt) {
+  double worst = 0;
+  size_t next = 0;
+  for (const std::vector<float>& row : prompt.logits) {
+    if (next + row.size() > logits.size()) return std::numeric_limits<double>::infinity();
+    double error = 0, largest = 0;
+    for (const float expected : row) {
+      error = std::max(error, std::abs(double{logits[next++]} - expected));
+      largest = std::max(largest, std::abs(double{expected}));
+    }
+    worst = std::max(worst, error / largest);
+  }
+  return worst;
+}
+
+double Distance(const std::vector<float>& a, const std::vector<float>& b) {
+  if (a.size() != b.size()) return std::numeric_limits<double>::infinity();
+  double difference = 0, square = 0;
+  for (size_t i = 0; i < b.size(); ++i) {
+    difference += (double{a[i]} - b[i]) * (double{a[i]} - b[i]);
+    square += double{b[i]} * b[i];
+  }
+  return std::sqrt(difference / square);
+}
+
 double WorstLogitError(engine::LoadedModel& model, const GoldenModel& golden) {
-  const auto& config = model.description.config;
-  const auto vocab = static_cast<size_t>(config.vocab_size);
   auto scorer = engine::SequenceScorer::Make(model, {});
   DRAY_CHECK(scorer.ok());
   double worst = 0;
   for (const GoldenPrompt& prompt : golden.prompts) {
-    const auto scored = scorer->Logits(prompt.ids, prompt.logit_positions);
-    DRAY_CHECK(scored.ok());
-    const std::vector<float>& logits = *scored;
-    for (size_t row = 0; row < prompt.logits.size(); ++row) {
-      double error = 0, largest = 0;
-      for (size_t i = 0; i < vocab; ++i) {
-        const double expected = prompt.logits[row][i];
-        error = std::max(error, std::abs(double{logits[row * vocab + i]} - expected));
-        largest = std::max(largest, std::abs(expected));
-      }
-      worst = std::max(worst, error / largest);
-    }
+    const auto logits = scorer->Logits(prompt.ids, prompt.logit_positions);
+    DRAY_CHECK(logits.ok());
+    worst = std::max(worst, LogitError(*logits, prompt));
   }
   return worst;
 }

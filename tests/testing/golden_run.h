@@ -9,6 +9,12 @@
 
 namespace dray::testing {
 
+// The largest difference between `logits` [positions, vocab] and the golden ones of a prompt, relative
+// to the largest |logit| of its row. Infinite if there are fewer logits than golden ones.
+double LogitError(const std::vector<float>& logits, const GoldenPrompt& prompt);
+// The root mean square of a - b over that of b. Infinite if their sizes differ.
+double Distance(const std::vector<float>& a, const std::vector<float>& b);
+
 // The largest difference of any golden logit, relative to the largest |logit| of its row.
 double WorstLogitError(engine::LoadedModel& model, const GoldenModel& golden);
 

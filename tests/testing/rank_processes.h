@@ -19,6 +19,11 @@ using testing::StateOf;
 // {ranks in a stage, stages}
 using Shape = std::pair<int64_t, int64_t>;
 
+inline const char* NameOf(RankTransport transport) {
+  if (transport == RankTransport::kThreads) return "threads";
+  return transport == RankTransport::kProcesses ? "processes" : "mpi";
+}
+
 inline LoadModelOptions OptionsFor(const testing::GoldenModel& golden, const Shape& shape,
                                    RankTransport transport) {
   LoadModelOptions options;

@@ -27,31 +27,52 @@ Result<SequenceScorer> SequenceScorer::Make(LoadedModel& model, const ScorerOpti
   return scorer;
 }
 
+void SequenceScorer::SetStep(std::span<const int32_t> tokens, int64_t first, int64_t num_rows) {
+  step_.Clear();
+  step_.AppendRows({.first_position = first,
+                    .num_rows = num_rows,
+                    .num_prompt_tokens = static_cast<int64_t>(tokens.size()),
+                    .known = tokens,
+                    .block_table = block_table_},
+                   block_size_);
+}
+
 Result<std::vector<float>> SequenceScorer::Logits(std::span<const int32_t> tokens,
                                                   std::span<const int32_t> positions) {
   const auto length = static_cast<int64_t>(tokens.size());
   std::vector<float> logits;
-  RunnerStep step;
   for (int64_t first = 0; first < length; first += chunk_tokens_) {
     const int64_t num_rows = std::min(chunk_tokens_, length - first);
-    step.Clear();
-    step.AppendRows({.first_position = first,
-                     .num_rows = num_rows,
-                     .num_prompt_tokens = length,
-                     .known = tokens,
-                     .block_table = block_table_},
-                    block_size_);
+    SetStep(tokens, first, num_rows);
     for (const int32_t position : positions) {
       if (position < first || position >= first + num_rows) continue;
-      step.logit_rows.push_back(static_cast<int32_t>(position - first));
+      step_.logit_rows.push_back(static_cast<int32_t>(position - first));
     }
-    DRAY_RETURN_IF_ERROR(Run(step, logits));
+    DRAY_RETURN_IF_ERROR(Run(logits));
   }
   return logits;
 }
 
-Status SequenceScorer::Run(const RunnerStep& step, std::vector<float>& logits) {
-  runner_->Submit(step);
+Result<std::vector<int32_t>> SequenceScorer::Greedy(std::span<const int32_t> prompt,
+                                                    int64_t count) {
+  std::vector<int32_t> tokens(prompt.begin(), prompt.end());
+  const auto last = static_cast<int32_t>(prompt.size() - 1);
+  DRAY_ASSIGN_OR_RETURN(auto logits, Logits(prompt, {&last, 1}));
+  std::vector<int32_t> chosen;
+  while (true) {
+    const auto best = std::max_element(logits.begin(), logits.end());
+    chosen.push_back(static_cast<int32_t>(best - logits.begin()));
+    if (static_cast<int64_t>(chosen.size()) == count) return chosen;
+    tokens.push_back(chosen.back());
+    SetStep(tokens, static_cast<int64_t>(tokens.size()) - 1, 1);
+    step_.logit_rows.push_back(0);
+    logits.clear();
+    DRAY_RETURN_IF_ERROR(Run(logits));
+  }
+}
+
+Status SequenceScorer::Run(std::vector<float>& logits) {
+  runner_->Submit(step_);
   for (bool more = true; more;) {
     const StepPiece piece = runner_->Collect();
     DRAY_RETURN_IF_ERROR(piece.status);

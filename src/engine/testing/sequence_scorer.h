@@ -29,15 +29,20 @@ class SequenceScorer {
   // The logits at some positions, in ascending order: [positions.size(), vocab].
   Result<std::vector<float>> Logits(std::span<const int32_t> tokens,
                                     std::span<const int32_t> positions);
+  // The `count` tokens behind `prompt`, each the one with the largest logit, computed one in a step.
+  Result<std::vector<int32_t>> Greedy(std::span<const int32_t> prompt, int64_t count);
 
  private:
   SequenceScorer() = default;
-  // Runs one step to its end and appends its logits to `logits`.
-  Status Run(const RunnerStep& step, std::vector<float>& logits);
+  // A step that computes the tokens from position `first` on.
+  void SetStep(std::span<const int32_t> tokens, int64_t first, int64_t num_rows);
+  // Runs the step to its end and appends its logits to `logits`.
+  Status Run(std::vector<float>& logits);
 
   int64_t chunk_tokens_ = 0;
   int64_t block_size_ = 0;
   std::vector<BlockId> block_table_;
+  RunnerStep step_;
   std::unique_ptr<ModelRunner> runner_;
 };
 
