@@ -3,12 +3,18 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <thread>
 #include <utility>
 
+#include "engine/runner/processes/admission.h"
 #include "engine/runner/processes/mpi_place.h"
 #include "engine/runner/processes/mpi_rank.h"
 #include "engine/runner/processes/rank_processes.h"
@@ -18,10 +24,11 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// How long a process that has connected may take to say which rank it is.
-constexpr int kHelloMs = 1000;
 // How long the ranks of a job may take to end in order, and mpirun to end a job.
 constexpr milliseconds kJobEndTime(5000);
+// How long rank 0 of a user's job answers requests with the reason, after the job has failed.
+constexpr milliseconds kLastAnswersTime(500);
+constexpr int kExitFailed = 1;
 // How long mpirun may take to end a job by itself after a failure.
 constexpr milliseconds kJobAbortTime(1000);
 
@@ -53,6 +60,24 @@ std::vector<std::string> MpirunArguments(const LoadModelOptions& options, size_t
   return arguments;
 }
 
+// Open MPI's daemons on several machines notice by TCP's keep-alive probes that a machine cannot be
+// reached any more, and end its ranks. They begin after half of the limit of ranks, and send three
+// probes in the other half; Open MPI's own limit is eight minutes. What the user has set stays.
+std::vector<std::string> KeepAliveVariables(std::chrono::milliseconds timeout) {
+  constexpr int64_t kProbes = 3;
+  const int64_t seconds =
+      std::max<int64_t>(2, std::chrono::ceil<std::chrono::seconds>(timeout).count());
+  const std::pair<const char*, int64_t> values[] = {
+      {"OMPI_MCA_oob_tcp_keepalive_time", seconds / 2},
+      {"OMPI_MCA_oob_tcp_keepalive_intvl", std::max<int64_t>(1, seconds / 2 / kProbes)},
+      {"OMPI_MCA_oob_tcp_keepalive_probes", kProbes}};
+  std::vector<std::string> variables;
+  for (const auto& [name, value] : values) {
+    if (std::getenv(name) == nullptr) variables.push_back(fmt::format("{}={}", name, value));
+  }
+  return variables;
+}
+
 }  // namespace
 
 Status RankProcesses::StartJob() {
@@ -61,6 +86,9 @@ Status RankProcesses::StartJob() {
   spec.program = "mpirun";
   spec.arguments = MpirunArguments(options_, ranks_.size());
   spec.environment = MasterVariables();
+  for (std::string& variable : KeepAliveVariables(options_.ranks.timeout)) {
+    spec.environment.push_back(std::move(variable));
+  }
   spec.environment.push_back(fmt::format("{}={}", kFrontVariable, listener_->address()));
   auto job = parallel::ChildProcess::Start(spec);
   if (!job.ok()) {
@@ -83,21 +111,21 @@ Status RankProcesses::StartHeadThread() {
 }
 
 void RankProcesses::AcceptRank() {
-  auto socket = listener_->Accept();
-  if (!socket || !socket->AwaitMessage(kHelloMs)) return;
-  const auto message = socket->Receive();
-  if (!message.ok()) return;
-  const auto hello = DecodeHello(message->bytes);
-  if (!hello.ok() || hello->secret != parallel::SecretOf(listener_->address()) ||
-      hello->rank >= num_ranks()) {
-    return;
-  }
-  RankProcess& rank = ranks_[static_cast<size_t>(hello->rank)];
+  auto admitted = AdmitRank(*listener_, num_ranks());
+  if (!admitted) return;
+  RankProcess& rank = ranks_[static_cast<size_t>(admitted->rank)];
   if (rank.socket) return;
-  rank.socket = std::move(*socket);
+  rank.socket = std::move(admitted->socket);
   rank.last_sign = Clock::now();
   // If the head has ended already, that is noticed at its socket.
-  if (hello->rank == 0) static_cast<void>(rank.socket->Send(EncodeLoad(options_)));
+  if (admitted->rank == 0) static_cast<void>(rank.socket->Send(EncodeLoad(options_)));
+}
+
+void RankProcesses::EndUserJob(const Status& status) {
+  fmt::print(stderr, "dray rank 0: {}\n", status.message());
+  std::fflush(stderr);
+  std::this_thread::sleep_for(kLastAnswersTime);
+  ::_exit(kExitFailed);
 }
 
 Status RankProcesses::CheckJob() {

@@ -155,7 +155,10 @@ void RankProcesses::Watch() {
   }
   if (!status.ok()) AbortLinks(status);
   EndAll(status);
-  if (!status.ok()) Fail(status);
+  if (status.ok()) return;
+  Fail(status);
+  const bool was_stopped = status.code() == StatusCode::kCancelled;
+  if (has_head_thread_ && !was_stopped) EndUserJob(status);
 }
 
 Status RankProcesses::StartAll() {

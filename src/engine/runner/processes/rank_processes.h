@@ -95,6 +95,9 @@ class RankProcesses {
   void AcceptRank();
   Status CheckJob();
   void EndJob(const Status& status);
+  // Ends this process, which is rank 0 of a job that a user has started: mpirun ends the others then.
+  // It cannot tell by itself that they have failed if their machines are out of reach.
+  [[noreturn]] static void EndUserJob(const Status& status);
   // Waits for something that happens. An error ends the processes.
   Status WatchOnce();
   Status TakeMessage(size_t rank);
