@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <fmt/ostream.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <functional>
@@ -15,6 +16,7 @@
 #include "model/describe/model_files.h"
 #include "model/weights/load_plan.h"
 #include "model/weights/weights.h"
+#include "parallel/shard.h"
 
 namespace dray::cli {
 namespace {
@@ -48,6 +50,22 @@ void PrintConfig(const ModelConfig& config, std::ostream& out) {
              stack.max_positions);
   fmt::print(out, "vocabulary    {}{}\n", config.vocab_size,
              config.tied_head ? ", head tied to the embedding" : "");
+}
+
+// The degrees at which all ranks compute the same number of the model's query heads.
+std::vector<int64_t> EvenDegrees(const model::StackConfig& stack) {
+  std::vector<int64_t> degrees;
+  for (int64_t degree = 1; degree <= stack.num_heads; ++degree) {
+    const auto heads = parallel::CutHeads(stack.num_heads, stack.num_kv_heads, {0, degree});
+    if (heads.query.local_size * degree == stack.num_heads) degrees.push_back(degree);
+  }
+  return degrees;
+}
+
+void PrintDegrees(const model::StackConfig& stack, std::ostream& out) {
+  fmt::print(out, "ranks         tensor parallel degree 1 to {}, {} without padded heads\n",
+             stack.num_heads, fmt::join(EvenDegrees(stack), ", "));
+  fmt::print(out, "stages        pipeline parallel degree 1 to {}\n", stack.num_layers);
 }
 
 void ForEachTensor(const LoadPlan& plan, const std::function<void(const PlannedTensor&)>& visit) {
@@ -117,6 +135,7 @@ Status Inspect(const InspectOptions& options, std::ostream& out) {
   fmt::print(out, "weights       {} in {} {} file{}\n", HumanBytes(totals.bytes),
              checkpoint.files().size(), checkpoint.format(),
              checkpoint.files().size() == 1 ? "" : "s");
+  PrintDegrees(description.config.stack, out);
   if (options.tensors == TensorTable::kShow) PrintTensors(plan, out);
   PrintUnused(plan, checkpoint, out);
   return OkStatus();
