@@ -103,7 +103,7 @@ class SlurmRankTest(unittest.TestCase):
 
 @unittest.skipUnless(shutil.which('mpirun'), 'mpirun is not installed')
 class ServiceTest(unittest.TestCase):
-    """Two ranks of the demo model behind each recipe: they serve, and serve again after one of them is killed."""
+    """Two ranks of the demo model behind each recipe: they serve, and serve again after each of them was killed."""
 
     def setUp(self):
         self.folder = tempfile.TemporaryDirectory()
@@ -159,12 +159,13 @@ class ServiceTest(unittest.TestCase):
 
     def expect_service(self, group):
         self.wait_until(lambda: self.ping() == 200, group)
-        old = self.ranks()
-        self.assertEqual(set(old), {0, 1})
-        os.kill(old[1], signal.SIGKILL)
-        # Both processes are other ones.
-        self.wait_until(lambda: self.ranks().keys() == {0, 1} and not set(self.ranks().values()) & set(old.values()), group)
-        self.wait_until(lambda: self.ping() == 200, group)
+        for rank in (1, 0):
+            old = self.ranks()
+            self.assertEqual(set(old), {0, 1})
+            os.kill(old[rank], signal.SIGKILL)
+            # Both processes are other ones.
+            self.wait_until(lambda: self.ranks().keys() == {0, 1} and not set(self.ranks().values()) & set(old.values()), group)
+            self.wait_until(lambda: self.ping() == 200, group)
         group.terminate()
         self.assertEqual(group.wait(LONGEST_WAIT_S), 0, self.log_path.read_text())
         self.assertIn('serve-group: the job ended with code', self.log_path.read_text())

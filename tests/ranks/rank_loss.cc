@@ -32,16 +32,6 @@ std::string BodyOf(const std::string& prompt, int num_tokens) {
          std::to_string(num_tokens) + "}}";
 }
 
-std::optional<std::string> Ask(uint16_t port, const std::string& prompt, int num_tokens) {
-  testing::HttpClient client(port);
-  if (!client.connected() || !client.SendPost("/invocations", BodyOf(prompt, num_tokens))) {
-    return std::nullopt;
-  }
-  const auto response = client.ReadResponse(kAnswerMs);
-  if (!response || response->status != 200) return std::nullopt;
-  return response->body;
-}
-
 // Asks again and again, and compares.
 class Clients {
  public:
@@ -127,6 +117,16 @@ std::optional<double> LoseOne(attack::StartedServer& server, const LossPlan& pla
 }
 
 }  // namespace
+
+std::optional<std::string> Ask(uint16_t port, const std::string& prompt, int num_tokens) {
+  testing::HttpClient client(port);
+  if (!client.connected() || !client.SendPost("/invocations", BodyOf(prompt, num_tokens))) {
+    return std::nullopt;
+  }
+  const auto response = client.ReadResponse(kAnswerMs);
+  if (!response || response->status != 200) return std::nullopt;
+  return response->body;
+}
 
 LossReport LoseRanks(const std::string& program, const LossPlan& plan) {
   LossReport report;

@@ -2,6 +2,8 @@
 // lose by that.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -32,5 +34,8 @@ inline constexpr int kRankTimeoutSeconds = 2;
 
 // Starts `program` with the demo model, and ends it afterwards.
 LossReport LoseRanks(const std::string& program, const LossPlan& plan);
+
+// The answer to a prompt, with that many tokens; nothing without one or with another status than 200.
+std::optional<std::string> Ask(uint16_t port, const std::string& prompt, int num_tokens);
 
 }  // namespace dray::ranks

@@ -1,6 +1,7 @@
 // Loses ranks of servers in every kind of group, 50 by SIGKILL and 20 by SIGSTOP each, and judges what
-// clients noticed: rank_loss_tool build/release/dray [kills stops]. Takes some minutes. Exits with 1
-// if a request was lost or answered with another text.
+// clients noticed: rank_loss_tool build/release/dray [kills stops]. Then kills as many ranks of jobs that a
+// user has started by mpirun, and judges how the jobs end. Takes some minutes. Exits with 1 if a request was lost or
+// answered with another text, or if a user's job did not end as it should.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "ranks/rank_loss.h"
+#include "ranks/user_job_loss.h"
 
 namespace dray::ranks {
 namespace {
@@ -61,6 +63,21 @@ bool Judge(const std::string& program, int num_kills, int num_stops) {
   return is_good;
 }
 
+// Within which a user's job must end, and say why.
+constexpr double kMostEndMs = 5000;
+
+bool JudgeUserJobs(const std::string& program, int num_kills) {
+  const JobLossReport report = LoseUserJobs(program, num_kills);
+  if (!report.failure.empty()) fmt::print(stderr, "a user's job: {}\n", report.failure);
+  fmt::print("\n{:<18} {:>8} {:>15} {:>22} {:>24}\n", "mpirun of a user", "kills", "without reason",
+             "all ended: ms, most", "serves again: ms, most");
+  fmt::print("{:<18} {:>8} {:>15} {:>22} {:>24}\n", "2 x 1", report.end_ms.size(),
+             report.num_without_reason, Times(report.end_ms), Times(report.serve_ms));
+  const bool in_time = std::all_of(report.end_ms.begin(), report.end_ms.end(),
+                                   [](double time) { return time <= kMostEndMs; });
+  return report.failure.empty() && report.num_without_reason == 0 && in_time;
+}
+
 }  // namespace
 }  // namespace dray::ranks
 
@@ -71,5 +88,7 @@ int main(int argc, char** argv) {
   }
   const int num_kills = argc == 4 ? std::atoi(argv[2]) : dray::ranks::kKills;
   const int num_stops = argc == 4 ? std::atoi(argv[3]) : dray::ranks::kStops;
-  return dray::ranks::Judge(argv[1], num_kills, num_stops) ? 0 : 1;
+  const bool recovers = dray::ranks::Judge(argv[1], num_kills, num_stops);
+  const bool ends = dray::ranks::JudgeUserJobs(argv[1], num_kills);
+  return recovers && ends ? 0 : 1;
 }
