@@ -1,4 +1,4 @@
-// The sources, one over the other. Which keys there are is in settings_table.cc, foreign_settings.cc and
+// The sources, one over the other. Which keys there are is in table/, foreign_settings.cc and
 // foreign/.
 #include "settings/load_settings.h"
 
@@ -216,7 +216,13 @@ Status SourceReader::ApplyFlags(const std::map<std::string, std::string>& flags)
 }
 
 Result<LoadedSettings> SourceReader::Finish() {
-  DRAY_RETURN_IF_ERROR(CheckContradictions(all_));
+  DRAY_ASSIGN_OR_RETURN(const auto yielding, ResolveContradictions(all_));
+  for (const YieldingKey& key : yielding) {
+    if (const auto found = foreign_.find(key.property); found != foreign_.end()) {
+      found->second.value = key.value;
+    }
+    Warn(key.warning);
+  }
   DRAY_ASSIGN_OR_RETURN(const EngineChoice engine, ChooseEngine(foreign_));
   if (!engine.note.empty()) out_.notes.push_back(engine.note);
   DRAY_RETURN_IF_ERROR(CheckForeignSettings(foreign_, out_.warnings));

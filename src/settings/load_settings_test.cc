@@ -280,10 +280,6 @@ TEST(SettingsTest, WhatCannotBeServedIsRefused) {
 }
 
 TEST(SettingsTest, ContradictionsAreErrors) {
-  EXPECT_EQ(
-      ErrorOf(File({{"batch_size", "4"}, {"option.rolling_batch", "auto"}})),
-      "serving.properties: batch_size is \"4\" and serving.properties: option.rolling_batch is "
-      "\"auto\": a dynamic batch and a rolling batch exclude each other; remove batch_size");
   EXPECT_EQ(Load(File({{"batch_size", "4"}})).settings.model.batch_size, 4);
   EXPECT_EQ(
       ErrorOf(File({{"option.dtype", "fp16"}, {"option.data_type", "bf16"}})),

@@ -3,17 +3,20 @@
 // Where the values come from is in load_settings.h, which keys there are in settings_table.h.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
 
 #include "base/log.h"
+#include "base/machine/cpu_info.h"
 #include "engine/engine_options.h"
 #include "settings/answers/answer_shape.h"
 #include "settings/answers/output_format.h"
-#include "settings/listen_address.h"
 #include "settings/number_formats.h"
 #include "settings/quantization_settings.h"
+#include "settings/server/error_settings.h"
+#include "settings/server/listen_address.h"
 #include "settings/speculation_settings.h"
 
 namespace dray::settings {
@@ -50,7 +53,7 @@ struct ServerSettings {
   bool metrics_page = true;
   bool access_log = false;
   LogFormat log_format = LogFormat::kText;
-  int64_t http_threads = 2;
+  int64_t http_threads = std::min(2, UsableCpuCount());
   int64_t max_connections = 1024;
   int64_t max_request_bytes = int64_t{64} << 20;
   int64_t request_memory_bytes = int64_t{512} << 20;
@@ -58,6 +61,9 @@ struct ServerSettings {
   int64_t min_body_bytes_per_second = int64_t{8} << 10;
   bool allow_multi_status = false;
   bool wait_model_loading = true;
+  bool fail_unhealthy = false;
+  bool health_check_override = false;
+  ErrorSettings errors;
   // The models of the start beside the one that the command line names: serving/manager/start_up_models.h.
   std::string model_store;
   std::string load_models = "ALL";

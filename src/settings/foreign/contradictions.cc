@@ -26,12 +26,12 @@ bool Holds(When when, Text value) {
   return false;
 }
 
-constexpr Text kBatches =
-    "a dynamic batch and a rolling batch exclude each other; remove batch_size";
+constexpr Text kBatches = "requests are batched dynamically, batch_size at a time";
 constexpr Text kStreams = "a dynamic batch cannot be streamed; remove batch_size";
 
 constexpr Contradiction kContradictions[] = {
-    {"batch_size", When::kAboveOne, "option.rolling_batch", When::kRollingBatch, kBatches},
+    {"batch_size", When::kAboveOne, "option.rolling_batch", When::kRollingBatch, kBatches,
+     "disable"},
     {"batch_size", When::kAboveOne, "option.enable_streaming", When::kTrue, kStreams},
     {"option.async_mode", When::kTrue, "option.rolling_batch", When::kNamedRollingBatch,
      "asynchronous mode and a rolling batch exclude each other; remove option.rolling_batch"},
@@ -43,7 +43,9 @@ constexpr Contradiction kContradictions[] = {
 
 std::span<const Contradiction> Contradictions() { return kContradictions; }
 
-Status CheckContradictions(const std::map<std::string, ForeignValue>& given) {
+Result<std::vector<YieldingKey>> ResolveContradictions(
+    const std::map<std::string, ForeignValue>& given) {
+  std::vector<YieldingKey> yielding;
   for (const Contradiction& pair : kContradictions) {
     const auto first = given.find(std::string(pair.first));
     const auto second = given.find(std::string(pair.second));
@@ -52,12 +54,15 @@ Status CheckContradictions(const std::map<std::string, ForeignValue>& given) {
         !Holds(pair.second_when, second->second.value)) {
       continue;
     }
-    return {
-        StatusCode::kInvalidArgument,
+    const std::string both =
         fmt::format("{} is \"{}\" and {} is \"{}\": {}", first->second.where, first->second.value,
-                    second->second.where, second->second.value, pair.reason)};
+                    second->second.where, second->second.value, pair.reason);
+    if (pair.second_becomes.empty()) return Status(StatusCode::kInvalidArgument, both);
+    yielding.push_back(
+        {std::string(pair.second), std::string(pair.second_becomes),
+         fmt::format("{}, and {} is taken for {}", both, pair.second, pair.second_becomes)});
   }
-  return OkStatus();
+  return yielding;
 }
 
 }  // namespace dray::settings

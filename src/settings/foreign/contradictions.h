@@ -1,11 +1,12 @@
-// Pairs of keys that DJLServing refuses together, because each asks for another way to batch or to place
-// workers.
+// Pairs of keys that exclude each other, because each asks for another way to batch or to place workers. DJLServing
+// refuses some of them, and of the others goes by one key alone.
 #pragma once
 
 #include <map>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/status.h"
 #include "settings/foreign/engine_choice.h"
@@ -22,11 +23,21 @@ struct Contradiction {
   std::string_view second;
   When second_when;
   std::string_view reason;
+  // What the second key is taken for; "": the two are refused.
+  std::string_view second_becomes = "";
 };
 
 std::span<const Contradiction> Contradictions();
 
-// `given`: all keys that any source has set, by property. kInvalidArgument names both keys.
-Status CheckContradictions(const std::map<std::string, ForeignValue>& given);
+// A key that is taken for another value than it has.
+struct YieldingKey {
+  std::string property;
+  std::string value;
+  std::string warning;
+};
+
+// `given`: all keys that any source has set, by property. kInvalidArgument names both keys of a pair that is refused.
+Result<std::vector<YieldingKey>> ResolveContradictions(
+    const std::map<std::string, ForeignValue>& given);
 
 }  // namespace dray::settings

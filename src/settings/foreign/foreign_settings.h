@@ -1,6 +1,6 @@
 // Keys that other servers know and dray does not use. They are accepted if ignoring them makes no
 // difference, cause a warning if it might, and are refused if the model would not be served as was
-// asked. Separate from settings_table.cc because none of them sets anything.
+// asked. Separate from settings_table.h because none of them sets anything.
 #pragma once
 
 #include <map>

@@ -200,10 +200,6 @@ TEST(ForeignSettingsTest, EveryTranslationIsASetting) {
 
 TEST(ForeignSettingsTest, PairsThatExcludeEachOther) {
   const std::string file = "serving.properties: ";
-  EXPECT_EQ(ErrorOf({{"batch_size", "2"}, {"option.rolling_batch", "vllm"}}),
-            file + "batch_size is \"2\" and " + file +
-                "option.rolling_batch is \"vllm\": a dynamic batch and a rolling batch exclude "
-                "each other; remove batch_size");
   EXPECT_EQ(ErrorOf({{"max_dynamic_batch_size", "2"}, {"option.enable_streaming", "true"}}),
             file + "max_dynamic_batch_size is \"2\" and " + file +
                 "option.enable_streaming is \"true\": a dynamic batch cannot be streamed; remove "
@@ -215,9 +211,26 @@ TEST(ForeignSettingsTest, PairsThatExcludeEachOther) {
   EXPECT_EQ(ErrorOf({{"option.lmcache_auto_config", "true"}, {"maxWorkers", "2"}}),
             file + "option.lmcache_auto_config is \"true\" and " + file +
                 "maxWorkers is \"2\": the cache's size is for one worker; set maxWorkers to 1");
-  EXPECT_EQ(ErrorOf({{"batch_size", "2"}, {"option.rolling_batch", "disable"}}), "");
+  EXPECT_EQ(Load({{"batch_size", "2"}, {"option.rolling_batch", "disable"}}).warnings, Texts{});
   EXPECT_EQ(ErrorOf({{"batch_size", "1"}, {"option.rolling_batch", "vllm"}}), "");
   EXPECT_EQ(ErrorOf({{"option.async_mode", "true"}, {"option.rolling_batch", "disable"}}), "");
+}
+
+// As in DJLServing, a dynamic batch switches the rolling batch off.
+TEST(ForeignSettingsTest, ADynamicBatchGoesOverARollingBatch) {
+  for (const char* batch : {"auto", "vllm", "lmi-dist", "scheduler"}) {
+    const LoadedSettings loaded =
+        Load({{"engine", "DeepSpeed"}, {"batch_size", "2"}, {"option.rolling_batch", batch}});
+    EXPECT_EQ(loaded.settings.model.batch_size, 2);
+    // Not that of a rolling batch.
+    EXPECT_EQ(loaded.settings.model.answer_shape, AnswerShape::kList) << batch;
+    EXPECT_EQ(
+        loaded.warnings,
+        Texts{fmt::format("serving.properties: batch_size is \"2\" and serving.properties: "
+                          "option.rolling_batch is \"{}\": requests are batched dynamically, "
+                          "batch_size at a time, and option.rolling_batch is taken for disable",
+                          batch)});
+  }
 }
 
 TEST(ForeignSettingsTest, ATypoIsAnErrorIfAKeyIsNear) {

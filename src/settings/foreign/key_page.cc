@@ -124,11 +124,13 @@ std::string OtherVariables() {
 }
 
 std::string Exclusions() {
-  std::string out =
-      "## Keys that exclude each other\n\n| keys | why they are refused together |\n| --- | --- "
-      "|\n";
+  std::string out = "## Keys that exclude each other\n\n| keys | together |\n| --- | --- |\n";
   for (const Contradiction& pair : Contradictions()) {
-    out += fmt::format("| `{}`, `{}` | {} |\n", pair.first, pair.second, pair.reason);
+    const std::string what =
+        pair.second_becomes.empty()
+            ? "refused: "
+            : fmt::format("`{}` is taken for `{}`: ", pair.second, pair.second_becomes);
+    out += fmt::format("| `{}`, `{}` | {}{} |\n", pair.first, pair.second, what, pair.reason);
   }
   return out;
 }

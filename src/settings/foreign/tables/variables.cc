@@ -34,6 +34,7 @@ constexpr ForeignSetting kSettings[] = {
     {"DJL_WORKER_ADDR_FORMAT", "", kWarn, kCluster},
     {"ALLOW_REQUEST_HANDLER_OVERRIDE", "false", kWarn, kPython},
     {"LMCACHE_CONFIG_FILE", "", kWarn, kForeignBackend},
+    {"MASTER_ADDR", "", kIgnore, "dray connects its ranks itself"},
     // Hugging Face.
     {"HF_TOKEN", "", kIgnore, kNoNetwork},
     {"HF_HOME", "", kIgnore, kNoNetwork},
@@ -43,7 +44,6 @@ constexpr ForeignSetting kSettings[] = {
     {"TRANSFORMERS_CACHE", "", kIgnore, kNoNetwork},
     // SageMaker.
     {"SAGEMAKER_MULTI_MODEL", "", kIgnore, "models may always be registered"},
-    {"SAGEMAKER_HEALTH_CHECK_OVERRIDE", "false", kWarn, "/ping says what is true"},
     {"SAGEMAKER_MODEL_SERVER_VMARGS", "", kWarn, kJava},
     {"SAGEMAKER_SECURE_MODE", "", kWarn, kSecure},
     {"SAGEMAKER_SECURITY_CONTROLS", "", kWarn, kSecure},

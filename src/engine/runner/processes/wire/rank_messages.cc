@@ -17,7 +17,7 @@ using Kind = RankMessageKind;
 
 // A message is small, but for paths; a longer error is cut.
 constexpr size_t kMaxErrorBytes = 4096;
-// As many as a degree can be (settings/settings_table.cc), and fewer than a message has room for.
+// As many as a degree can be (settings/rank_settings.cc), and fewer than a message has room for.
 constexpr int64_t kMostRanksOfMessage = 4096;
 
 Status Corrupt(std::string_view what, int64_t value) {

@@ -1,4 +1,4 @@
-#include "settings/listen_address.h"
+#include "settings/server/listen_address.h"
 
 #include <fmt/format.h>
 
