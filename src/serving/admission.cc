@@ -26,10 +26,20 @@ void Admission::SetMaxRequests(int64_t max_requests) {
   state_->max_requests = max_requests;
 }
 
+std::optional<Admission::Refusal> Admission::State::RefusalLocked() const {
+  if (draining) return Refusal::kDraining;
+  if (count >= max_requests) return Refusal::kFull;
+  return std::nullopt;
+}
+
+std::optional<Admission::Refusal> Admission::RefusalNow() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->RefusalLocked();
+}
+
 std::variant<Admission::Ticket, Admission::Refusal> Admission::Enter() {
   const std::lock_guard lock(state_->mutex);
-  if (state_->draining) return Refusal::kDraining;
-  if (state_->count >= state_->max_requests) return Refusal::kFull;
+  if (const auto refusal = state_->RefusalLocked()) return *refusal;
   ++state_->count;
   return Ticket(state_);
 }

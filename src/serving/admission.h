@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <utility>
 #include <variant>
 
@@ -46,6 +47,8 @@ class Admission {
   explicit Admission(int64_t max_requests);
 
   std::variant<Ticket, Refusal> Enter();
+  // What Enter would say at this moment; nothing if it would give a ticket.
+  std::optional<Refusal> RefusalNow() const;
   // Refuses from now on; requests that are in stay.
   void BeginDrain();
   bool draining() const;
@@ -63,6 +66,9 @@ class Admission {
     int64_t max_requests = 0;
     int64_t count = 0;
     bool draining = false;
+
+    // The caller holds the mutex.
+    std::optional<Refusal> RefusalLocked() const;
   };
   const std::shared_ptr<State> state_;
 };

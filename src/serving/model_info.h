@@ -27,6 +27,8 @@ struct ModelInfo {
   ModelState state = ModelState::kPending;
   // Why it failed.
   Status failure = {};
+  // Whether a failed model had served: its workers have failed since.
+  bool was_ready = false;
   // Whether a ready model has fewer workers than it should have.
   bool lacks_workers = false;
   // How far its weights are read; the total is 0 until it is known.

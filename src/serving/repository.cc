@@ -9,21 +9,31 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/log.h"
 
 namespace dray::serving {
 namespace {
 
 using Clock = std::chrono::steady_clock;
 
+// How often a model is looked at that waits for its last holder.
+constexpr std::chrono::milliseconds kHolderInterval{1};
 // How long a model that was removed may need to end cancelled requests: they end with the engine's
 // next step.
 constexpr std::chrono::seconds kCancelTime{10};
 
 }  // namespace
 
-void ReleaseModel(std::shared_ptr<ServedModel> model) {
-  while (model.use_count() > 1) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  model.reset();
+void ReleaseModel(std::shared_ptr<ServedModel> model, std::chrono::milliseconds patience) {
+  const auto deadline = Clock::now() + patience;
+  while (model.use_count() > 1 && Clock::now() < deadline) {
+    std::this_thread::sleep_for(kHolderInterval);
+  }
+  if (model.use_count() == 1) return;
+  LogWarning(fmt::format(
+      "model \"{}\" is removed, but after {} ms a request is still being read for it; the model's "
+      "memory is free when that is done",
+      model->options().name, patience.count()));
 }
 
 std::vector<ModelRepository::Place>::iterator ModelRepository::FindPlace(std::string_view name,
@@ -165,6 +175,7 @@ std::vector<ModelInfo> ModelRepository::List() const {
     infos.back().lacks_workers = entry.model->lacks_workers();
     if (!entry.model->healthy()) {
       infos.back().state = ModelState::kFailed;
+      infos.back().was_ready = true;
       infos.back().failure = Status(StatusCode::kInternal, "the engine has stopped");
     }
   }

@@ -18,10 +18,14 @@
 
 namespace dray::serving {
 
-// Waits until no other thread holds the model, and frees it. For a model that the repository has given
-// out of its hands: callers of Find hold it for the time of one Submit, and must not be the ones that
-// end its threads.
-void ReleaseModel(std::shared_ptr<ServedModel> model);
+// How long ReleaseModel waits: as long as a text may take to be tokenized that is as large as a request may be.
+inline constexpr std::chrono::milliseconds kReleasePatience{60'000};
+
+// Waits until no other thread holds the model, and frees it. For a model that the repository has given out of its
+// hands: callers of Find hold it for the time of one Submit. They should not have to end its threads, so the model is
+// left to the last of them, with a warning, only if they hold it for longer than `patience`.
+void ReleaseModel(std::shared_ptr<ServedModel> model,
+                  std::chrono::milliseconds patience = kReleasePatience);
 
 class ModelRepository {
  public:

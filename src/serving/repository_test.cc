@@ -199,6 +199,17 @@ TEST(ModelRepositoryTest, RemoveWaitsForEveryoneElse) {
   EXPECT_TRUE(repository.List().empty());
 }
 
+TEST(ModelRepositoryTest, AModelIsLeftToAHolderThatDoesNotLetGo) {
+  FakeEngine* engine = nullptr;
+  auto model = MakeModel("m", "", &engine);
+  auto held = model;
+  const std::weak_ptr<ServedModel> watch = model;
+  ReleaseModel(std::move(model), std::chrono::milliseconds(1));
+  EXPECT_FALSE(watch.expired());
+  held.reset();
+  EXPECT_TRUE(watch.expired());
+}
+
 TEST(ModelRepositoryTest, RemoveRefusesWhatIsBeingLoaded) {
   ModelRepository repository;
   ASSERT_TRUE(repository.AddPending("m", "").ok());

@@ -48,22 +48,39 @@ ServedModel::~ServedModel() {
   watcher_.join();
 }
 
+Reason ServedModel::RefusalReason(Admission::Refusal refusal) const {
+  if (refusal == Admission::Refusal::kDraining) return ModelDraining{options_.name};
+  return QueueFull{options_.name, admission_.max_requests()};
+}
+
+void ServedModel::CountRefusal(const Reason& reason) {
+  ++(std::holds_alternative<QueueFull>(reason) ? metrics_.refused_queue_full
+                                               : metrics_.refused_other);
+}
+
 OrReason<Admission::Ticket> ServedModel::Admit() {
   auto entered = admission_.Enter();
   if (auto* ticket = std::get_if<Admission::Ticket>(&entered)) return std::move(*ticket);
-  if (std::get<Admission::Refusal>(entered) == Admission::Refusal::kDraining) {
-    return Reason(ModelDraining{options_.name});
+  return RefusalReason(std::get<Admission::Refusal>(entered));
+}
+
+std::optional<Reason> ServedModel::RefuseUnread() {
+  std::optional<Reason> reason;
+  if (const auto refusal = admission_.RefusalNow()) {
+    reason = RefusalReason(*refusal);
+  } else if (pool_.options().max_workers == 0) {
+    reason = NoWorkers{options_.name};
+  } else {
+    return std::nullopt;
   }
-  return Reason(QueueFull{options_.name, admission_.max_requests()});
+  CountRefusal(*reason);
+  return reason;
 }
 
 OrReason<std::shared_ptr<Generation>> ServedModel::Submit(const TextRequest& request,
                                                           std::shared_ptr<TextSink> sink) {
   auto generation = TrySubmit(request, std::move(sink));
-  if (!generation.ok()) {
-    const bool is_full = std::holds_alternative<QueueFull>(generation.reason());
-    ++(is_full ? metrics_.refused_queue_full : metrics_.refused_other);
-  }
+  if (!generation.ok()) CountRefusal(generation.reason());
   return generation;
 }
 

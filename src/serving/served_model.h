@@ -69,6 +69,10 @@ class ServedModel {
   // Ends what is still in flight, with kCancelled.
   ~ServedModel();
 
+  // Why any request would be refused now: the queue is full, the model is draining or has no workers. Counts the
+  // refusal. A caller that asks before it reads a request need not read one that will be refused.
+  std::optional<Reason> RefuseUnread();
+
   // Accepts the request; its events go to `sink`, perhaps before this returns. Or says why not: the
   // queue is full, the model is draining, or a parameter or a length does not fit. A refused
   // request causes no event.
@@ -105,6 +109,8 @@ class ServedModel {
 
  private:
   OrReason<Admission::Ticket> Admit();
+  Reason RefusalReason(Admission::Refusal refusal) const;
+  void CountRefusal(const Reason& reason);
   // Lets the watcher tend the workers now.
   void WakeWatcher();
   // The watcher's thread.

@@ -111,6 +111,8 @@ class WorkerPool {
     int64_t num_running = 0;
     Clock::time_point idle_since;
     bool leaving = false;
+    // Whether its engine replaces a failed runner.
+    bool restarting() const { return parts.engine->stats().restarting > 0; }
   };
   class Sink;
   // A request that an engine has refused.

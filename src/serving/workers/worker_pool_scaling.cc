@@ -53,9 +53,8 @@ bool WorkerPool::healthy() const {
 bool WorkerPool::lacks_workers() const {
   const std::lock_guard lock(mutex_);
   const auto num_restarting =
-      std::count_if(workers_.begin(), workers_.end(), [](const auto& worker) {
-        return !worker->leaving && worker->parts.engine->stats().restarting > 0;
-      });
+      std::count_if(workers_.begin(), workers_.end(),
+                    [](const auto& worker) { return !worker->leaving && worker->restarting(); });
   return NumActiveLocked() - num_restarting < options_.min_workers;
 }
 
@@ -67,8 +66,8 @@ WorkerGroupStatus WorkerPool::status() const {
                            .num_queued = queue_.size()};
   for (const auto& worker : workers_) {
     if (!worker->parts.engine->healthy()) continue;
-    const bool restarting = worker->parts.engine->stats().restarting > 0;
-    status.workers.push_back({worker->id, worker->start_time, !worker->leaving && !restarting});
+    status.workers.push_back(
+        {worker->id, worker->start_time, !worker->leaving && !worker->restarting()});
   }
   return status;
 }
