@@ -9,15 +9,18 @@
 namespace dray::http {
 namespace {
 
+// Slashes at the end count for nothing.
 std::vector<std::string> SplitPath(std::string_view path) {
   std::vector<std::string> segments;
   if (path.starts_with('/')) path.remove_prefix(1);
   while (true) {
     const size_t slash = path.find('/');
     segments.emplace_back(path.substr(0, slash));
-    if (slash == std::string_view::npos) return segments;
+    if (slash == std::string_view::npos) break;
     path.remove_prefix(slash + 1);
   }
+  while (segments.size() > 1 && segments.back().empty()) segments.pop_back();
+  return segments;
 }
 
 bool IsParameter(std::string_view segment) {

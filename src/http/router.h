@@ -17,8 +17,8 @@ enum class RouteKind { kOrdinary, kHealthCheck, kManagement };
 class Router {
  public:
   // `pattern` is a path whose segments are text or {name}, which matches one segment that is not
-  // empty. `method` is one method, or "*" for all that no other route of the pattern names. Earlier
-  // patterns go first.
+  // empty; slashes at a path's end count for nothing. `method` is one method, or "*" for all that no other route of
+  // the pattern names. Earlier patterns go first.
   void Add(std::string_view method, std::string_view pattern, Handler handler,
            RouteKind kind = RouteKind::kOrdinary);
   // The routes of `other`, after those that are there.

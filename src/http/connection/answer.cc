@@ -1,8 +1,10 @@
 // Sending answers, and the end of a connection. Apart from connection.cc because handlers answer at any time,
-// from any thread: everything here begins with a post to the connection's thread.
+// from any thread: everything here begins with a post to the connection's thread, but for the answer that a handler gives
+// while the connection calls it.
 #include <algorithm>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/post.hpp>
+#include <string_view>
 #include <utility>
 
 #include "http/connection/connection.h"
@@ -25,6 +27,11 @@ void Connection::PostFor(uint64_t id, Action action) {
 }
 
 void Connection::PostResponse(uint64_t id, Response response) {
+  // handler_runs_ belongs to the connection's thread.
+  if (transport_->executor().running_in_this_thread() && handler_runs_ && id == exchange_id_) {
+    answer_of_handler_ = std::move(response);
+    return;
+  }
   PostFor(id, [response = std::move(response)](Connection& self) mutable {
     self.QueueResponse(std::move(response));
   });
@@ -147,23 +154,34 @@ void Connection::OnWritten(const boost::system::error_code& error, size_t size) 
   Contain([&] { Advance(error, size); });
 }
 
+void Connection::NoteWritten(size_t size) {
+  if (size == 0) return;
+  written_ += size;
+  last_output_ = Clock::now();
+  if (const auto exchange = exchange_.lock()) exchange->OnSent(size);
+}
+
+bool Connection::HasUnsent() {
+  if (written_ < writing_.size()) return true;
+  writing_.clear();
+  written_ = 0;
+  if (!output_.empty()) {
+    writing_ = std::exchange(output_, {});
+    return true;
+  }
+  if (stage_ == Stage::kFlushing) OnFlushed();
+  UpdateDeadline();
+  return false;
+}
+
 void Connection::Advance(const boost::system::error_code& error, size_t size) {
   if (stage_ == Stage::kClosed) return;
   if (error) return Close();
-  written_ += size;
-  if (size > 0) {
-    last_output_ = Clock::now();
-    if (const auto exchange = exchange_.lock()) exchange->OnSent(size);
-  }
-  if (written_ == writing_.size()) {
-    writing_.clear();
-    if (output_.empty()) {
-      if (stage_ == Stage::kFlushing) OnFlushed();
-      return UpdateDeadline();
-    }
-    writing_ = std::exchange(output_, {});
-    written_ = 0;
-  }
+  NoteWritten(size);
+  if (!HasUnsent()) return;
+  // Most answers fit into the system's buffer. One attempt is enough, so that no client keeps the others waiting.
+  NoteWritten(transport_->TryWrite(std::string_view(writing_).substr(written_)));
+  if (!HasUnsent()) return;
   transport_->Write(asio::buffer(writing_.data() + written_, writing_.size() - written_),
                     shared_from_this());
 }
@@ -173,10 +191,11 @@ void Connection::OnFlushed() {
   ReportAnswer();
   // A connection that waits for its next request does not keep the memory of its last answer.
   std::string().swap(writing_);
-  if (close_after_) return Linger();
+  if (close_after_) return EndInOrder();
   stage_ = Stage::kReading;
   request_start_ = last_input_ = Clock::now();
-  ProcessInput(0);
+  // What has come of the next request is read later, since this may be called while the last one is being handled.
+  if (!input_.empty()) return ContinueReading();
   Read();
 }
 
@@ -188,6 +207,13 @@ void Connection::FinishExchange(Exchange::Outcome outcome) {
   if (exchange != nullptr) exchange->Finish(outcome);
   const std::lock_guard lock(server_->mutex);
   if (--server_->requests_in_flight == 0) server_->changed.notify_all();
+}
+
+void Connection::EndInOrder() {
+  // If the client may have sent more, the system would answer with a reset, which could overtake the answer. TLS has its
+  // own last words.
+  const bool may_have_sent_more = !request_whole_ || !input_.empty() || endpoint_.tls != nullptr;
+  may_have_sent_more ? Linger() : Close();
 }
 
 void Connection::Linger() {

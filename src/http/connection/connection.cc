@@ -38,7 +38,9 @@ Connection::Connection(std::unique_ptr<Transport> transport, std::shared_ptr<Ser
       timeouts_(server_->options.timeouts),
       transport_(std::move(transport)),
       timer_(transport_->executor()),
-      parser_(server_->options.limits, server_->body_budget) {}
+      parser_(server_->options.limits, server_->body_budget) {
+  if (server_->options.on_answered) transport_->RememberPeer();
+}
 
 Connection::Registration::~Registration() {
   const std::lock_guard lock(server->mutex);
@@ -170,6 +172,7 @@ void Connection::Refuse(int status, const std::string& message) {
   std::string().swap(input_);
   close_after_ = true;
   head_request_ = false;
+  request_whole_ = false;
   if (status == 401) response.head.headers.Add("WWW-Authenticate", "Bearer");
   QueueResponse(std::move(response));
 }
@@ -183,6 +186,7 @@ void Connection::Dispatch() {
   close_after_ = !parser_.keep_alive() || admission_ == Admission::kHealthCheckOnly;
   continue_sent_ = false;
   first_request_ = false;
+  request_whole_ = true;
   BeginTrace();
   Request request = parser_.Take();
   request.id = trace_.id;
@@ -233,6 +237,7 @@ void Connection::RunHandler(const Handler& handler, Request request) {
   setup.max_unsent_bytes = server_->options.max_unsent_bytes;
   auto exchange = std::make_shared<Exchange>(shared_from_this(), setup);
   exchange_ = exchange;
+  handler_runs_ = true;
   try {
     handler(std::move(request), exchange);
   } catch (const std::bad_alloc&) {
@@ -247,6 +252,11 @@ void Connection::RunHandler(const Handler& handler, Request request) {
     LogError("a request handler threw something that is no exception");
     exchange->Send(server_->MakeError(500, "internal error", nullptr));
   }
+  handler_runs_ = false;
+  if (!answer_of_handler_) return;
+  Response answer = *std::move(answer_of_handler_);
+  answer_of_handler_.reset();
+  QueueResponse(std::move(answer));
 }
 
 }  // namespace dray::http

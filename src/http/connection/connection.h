@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <memory>
 #include <new>
+#include <optional>
 #include <string>
 
 #include "http/connection/exchange.h"
@@ -91,10 +92,15 @@ class Connection : public TransportUser, public std::enable_shared_from_this<Con
   void QueueHead(ResponseHead head);
   void QueueEnd();
   void Flush();
+  // Whether bytes are left to be sent; what comes after the last of them has been done if there are none.
+  bool HasUnsent();
+  void NoteWritten(size_t size);
   void Advance(const boost::system::error_code& error, size_t size);
   void OnFlushed();
 
   void FinishExchange(Exchange::Outcome outcome);
+  // Ends the connection after its last answer.
+  void EndInOrder();
   void Linger();
   void Close();
   // Close with a reset, so that the client cannot take a broken stream for a whole one.
@@ -156,6 +162,11 @@ class Connection : public TransportUser, public std::enable_shared_from_this<Con
   ContentCoding accepted_coding_ = ContentCoding::kIdentity;
   bool head_queued_ = false;
   bool head_request_ = false;
+  // Whether all of the request was read before it was answered.
+  bool request_whole_ = false;
+  // While the handler runs; the answer that it gives meanwhile is sent when it returns.
+  bool handler_runs_ = false;
+  std::optional<Response> answer_of_handler_;
   int minor_version_ = 1;
 
   bool first_request_ = true;

@@ -55,6 +55,8 @@ Status Listener::OpenTcp() {
   boost::system::error_code error;
   acceptor_.open(address.protocol(), error);
   if (!error) acceptor_.set_option(asio::socket_base::reuse_address(true), error);
+  // The connections inherit this.
+  if (!error) acceptor_.set_option(tcp::no_delay(true), error);
   if (!error) acceptor_.bind(address, error);
   if (!error) acceptor_.listen(asio::socket_base::max_listen_connections, error);
   if (error) {

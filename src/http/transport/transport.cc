@@ -1,6 +1,8 @@
 // What every transport does with its socket, and the one without TLS.
 #include "http/transport/transport.h"
 
+#include <sys/socket.h>
+
 #include <boost/asio/ip/tcp.hpp>
 #include <cstring>
 #include <utility>
@@ -34,6 +36,12 @@ class PlainTransport final : public Transport {
     });
   }
 
+  size_t TryWrite(std::string_view bytes) override {
+    const ssize_t sent =
+        ::send(socket_.native_handle(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    return sent < 0 ? 0 : static_cast<size_t>(sent);
+  }
+
   void Write(asio::const_buffer bytes, TransportUserPtr user) override {
     socket_.async_write_some(bytes, [user = std::move(user)](const auto& error, size_t size) {
       user->OnWritten(error, size);
@@ -56,11 +64,7 @@ class PlainTransport final : public Transport {
 
 }  // namespace
 
-Transport::Transport(Socket socket) : socket_(std::move(socket)), peer_(PeerName(socket_)) {
-  boost::system::error_code ignored;
-  // Unix sockets have no such option.
-  socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
-}
+void Transport::RememberPeer() { peer_ = PeerName(socket_); }
 
 void Transport::Close() {
   boost::system::error_code ignored;

@@ -11,6 +11,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace dray::http {
 
@@ -34,11 +35,14 @@ using TransportUserPtr = std::shared_ptr<TransportUser>;
 
 class Transport {
  public:
-  explicit Transport(Socket socket);
+  explicit Transport(Socket socket) : socket_(std::move(socket)) {}
   Transport(const Transport&) = delete;
   Transport& operator=(const Transport&) = delete;
   virtual ~Transport() = default;
 
+  // Sends what the system takes at once, and returns how many bytes that is: 0 also if the connection is broken, which
+  // the next Write tells. Not while a Write is under way.
+  virtual size_t TryWrite(std::string_view bytes) = 0;
   // Each of these two has at most one operation under way. The bytes stay where they are until it is over.
   virtual void Read(boost::asio::mutable_buffer buffer, TransportUserPtr user) = 0;
   virtual void Write(boost::asio::const_buffer bytes, TransportUserPtr user) = 0;
@@ -52,14 +56,16 @@ class Transport {
   // Closes so that the other side sees that the connection was broken off.
   void Reset();
   Executor executor() { return socket_.get_executor(); }
-  // "192.0.2.7", "2001:db8::7"; "unix" for a Unix socket.
+  // Asks the system for the other side's address, which costs a call.
+  void RememberPeer();
+  // "192.0.2.7", "2001:db8::7"; "unix" for a Unix socket. "unknown" without RememberPeer.
   const std::string& peer() const { return peer_; }
 
  protected:
   Socket socket_;
 
  private:
-  std::string peer_;
+  std::string peer_ = "unknown";
 };
 
 // Inside TLS if `tls` is not null. Null if there is no memory for it.
