@@ -25,9 +25,9 @@ using bench::Delivery;
 
 bench::LoadOptions Options(uint16_t port, Api api) {
   bench::LoadOptions options;
-  options.target.url = *http::ParseUrl("http://127.0.0.1:" + std::to_string(port));
+  options.target.server.url = *http::ParseUrl("http://127.0.0.1:" + std::to_string(port));
   options.target.call = {.api = api, .new_tokens = 5};
-  options.target.timeout_seconds = 20;
+  options.target.server.timeout_seconds = 20;
   options.prompts = {"Once upon a time", "One day"};
   options.clients = {1, 3};
   return options;
@@ -207,7 +207,9 @@ TEST(LoadGeneratorTest, TheCommand) {
     std::string message;
   };
   const Case cases[] = {
-      {{"--url", "https://localhost"}, "https is not spoken here"},
+      {{"--url", "ftp://localhost"}, "is no address of a server"},
+      {{"--url", url, "--insecure"}, "--ca and --insecure are for https"},
+      {{"--url", "https://localhost", "--ca", "/no/such/file"}, "/no/such/file"},
       {{"--url", url, "--api", "grpc"}, "--api grpc: it must be one of openai"},
       {{"--url", url, "--clients", "0"}, "0: it must be whole numbers from 1"},
       {{"--url", url, "--rate", "-1"}, "-1: it must be numbers above 0"},

@@ -13,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "http/testing/certificates.h"
 #include "testing/demo_process.h"
 #include "testing/http_client.h"
 #include "testing/process.h"
@@ -146,6 +147,50 @@ TEST(TopOnceTest, ShowsAKey) {
     EXPECT_EQ(shown.exit_code, 0) << shown.errors;
     EXPECT_NE(shown.output.find("\nmodel demo\n  state Healthy\n"), std::string::npos);
   }
+}
+
+// A server with the certificate of "localhost", which it has signed itself.
+TEST(TopOnceTest, AsksByHttps) {
+  const std::string folder = std::getenv("TEST_TMPDIR");
+  const http::TestCertificate certificate = http::MakeTestCertificate(-60, 3600);
+  std::ofstream(folder + "/top_certificate.pem") << certificate.certificate;
+  std::ofstream(folder + "/top_key.pem") << certificate.key;
+  DemoProcess server({"--inference-address", "https://127.0.0.1:0", "--certificate-file",
+                      folder + "/top_certificate.pem", "--private-key-file",
+                      folder + "/top_key.pem"});
+  const auto ask = [&](const char* host, const std::vector<std::string>& trust) {
+    std::vector<std::string> command = {
+        DRAY_PROGRAM, "top",        fmt::format("https://{}:{}", host, server.port()),
+        "--once",     "--interval", "0.1"};
+    command.insert(command.end(), trust.begin(), trust.end());
+    return RunProcess(command);
+  };
+  const std::vector<std::string> known = {"--ca", folder + "/top_certificate.pem"};
+  const ProcessResult trusted = ask("localhost", known);
+  EXPECT_EQ(trusted.exit_code, 0) << trusted.errors;
+  EXPECT_EQ(ValuesOf(trusted.output)["server"], fmt::format("https://localhost:{}", server.port()));
+  EXPECT_EQ(ValuesOf(trusted.output)["state"], "Healthy");
+  EXPECT_EQ(ask("127.0.0.1", {"--insecure"}).exit_code, 0);
+
+  const ProcessResult unknown = ask("localhost", {});
+  EXPECT_EQ(unknown.exit_code, 1);
+  EXPECT_NE(unknown.errors.find("the server's certificate is not trusted: self-signed certificate; "
+                                "name the certificate of its authority by --ca"),
+            std::string::npos)
+      << unknown.errors;
+  // The certificate is not for the address.
+  const ProcessResult other_name = ask("127.0.0.1", known);
+  EXPECT_EQ(other_name.exit_code, 1);
+  EXPECT_NE(other_name.errors.find("is not trusted: IP address mismatch"), std::string::npos)
+      << other_name.errors;
+  EXPECT_NE(ask("localhost", {"--ca", folder + "/top_key.pem"})
+                .errors.find("/top_key.pem holds no certificate"),
+            std::string::npos);
+  EXPECT_NE(ask("localhost", {"--ca", "/missing.pem"}).errors.find("/missing.pem"),
+            std::string::npos);
+  EXPECT_NE(ask("localhost", {"--ca", "/dev/null", "-k"}).errors.find("give one of them"),
+            std::string::npos);
+  EXPECT_EQ(server.Stop(), 0);
 }
 
 TerminalProcess StartTop(const DemoProcess& server) {

@@ -102,8 +102,8 @@ Report NewReport(const LoadOptions& options) {
   report.title = "A server under load";
   report.columns = Columns();
   const LoadTarget& target = options.target;
-  report.facts.emplace_back("server", fmt::format("http://{}{}{}", target.url.Authority(),
-                                                  target.url.prefix, TargetOf(target.call)));
+  report.facts.emplace_back(
+      "server", fmt::format("{}{}", target.server.url.ToString(), TargetOf(target.call)));
   report.facts.emplace_back(
       "requests", fmt::format("{}, {}, {} new tokens", Name(target.call.api),
                               target.call.delivery == Delivery::kStreamed ? "streamed" : "whole",
@@ -125,7 +125,7 @@ Status WarmUp(const LoadOptions& options, Progress& progress) {
   // A server that refuses a request names the reason itself.
   const bool refused = what.starts_with("HTTP 4") && !what.starts_with("HTTP 404");
   return {StatusCode::kUnavailable,
-          fmt::format("http://{}: {}{}", options.target.url.Authority(), what,
+          fmt::format("{}: {}{}", options.target.server.url.ToString(), what,
                       refused ? ""
                               : fmt::format(" (is this the server's address, and its API {}?)",
                                             Name(options.target.call.api)))};

@@ -52,7 +52,7 @@ class LevelRun {
 
   Client NewClient() {
     ++num_connections_;
-    return http::MakeHttpClient(io_, target_.url, target_.timeout_seconds);
+    return http::MakeHttpClient(io_, target_.server);
   }
 
   bool MayStart() const {

@@ -11,15 +11,14 @@
 #include "base/status.h"
 #include "bench/load/dialect.h"
 #include "bench/model_run.h"
-#include "http/client/url.h"
+#include "http/client/http_client.h"
 
 namespace dray::bench {
 
 struct LoadTarget {
-  http::Url url;
+  http::HttpServerAddress server;
   CallOptions call;
   std::vector<std::string> headers;
-  double timeout_seconds = 120;
 };
 
 struct LoadLevel {

@@ -33,18 +33,20 @@ Result<bench::CountTokens> MakeCounter(const ModelArguments& model) {
 }
 
 constexpr FlagLimits<double> kSeconds{0.001, 1e6};
+constexpr const char* kGroup = "A server under load";
 
 void Add(Command command, Flag flag) {
-  flag.group = "A server under load";
+  flag.group = kGroup;
   command.Add(flag);
 }
 
 // Adds the flags that name the server.
 void AddTarget(Command command, LoadArguments& arguments) {
-  Add(command, {.names = "--url",
-                .target = &arguments.url,
-                .help = "Load the server at http://HOST:PORT in place of a model here",
-                .type = "URL"});
+  Add(command,
+      {.names = "--url",
+       .target = &arguments.url,
+       .help = "Load the server at http://HOST:PORT or https://HOST:PORT in place of a model here",
+       .type = "URL"});
   Add(command, {.names = "--api",
                 .target = &arguments.api,
                 .help = "openai, openai-chat, lmi (djl), tgi. Default: lmi.",
@@ -53,6 +55,7 @@ void AddTarget(Command command, LoadArguments& arguments) {
                 .target = &arguments.served_model,
                 .help = "The model's name in requests",
                 .type = "NAME"});
+  AddHttpsOptions(command, arguments.https, kGroup);
 }
 
 // Adds the flags for the number of requests at a time and in all.
@@ -122,7 +125,8 @@ Result<bench::LoadOptions> MakeLoadOptions(const LoadArguments& arguments,
                                            const ModelArguments& model, const LoadSizes& sizes) {
   bench::LoadOptions options;
   bench::LoadTarget& target = options.target;
-  DRAY_ASSIGN_OR_RETURN(target.url, http::ParseUrl(arguments.url));
+  DRAY_ASSIGN_OR_RETURN(target.server.url, http::ParseUrl(arguments.url));
+  DRAY_ASSIGN_OR_RETURN(target.server.tls, MakeClientTls(arguments.https, target.server.url));
   DRAY_ASSIGN_OR_RETURN(target.call.api, bench::ParseApi(arguments.api));
   for (const std::string& header : arguments.headers) {
     DRAY_RETURN_IF_ERROR(http::CheckHeaderLine(header));
@@ -132,7 +136,7 @@ Result<bench::LoadOptions> MakeLoadOptions(const LoadArguments& arguments,
   target.call.new_tokens = sizes.output_tokens;
   target.call.ignore_eos = arguments.ignore_eos;
   target.headers = arguments.headers;
-  target.timeout_seconds = arguments.timeout;
+  target.server.timeout_seconds = arguments.timeout;
   options.clients = arguments.clients;
   options.rates = arguments.rates;
   options.requests = arguments.requests;

@@ -8,6 +8,7 @@
 #include "base/status.h"
 #include "bench/load/load_bench.h"
 #include "cli/flags/flags.h"
+#include "cli/flags/https_options.h"
 #include "cli/model_options.h"
 
 namespace dray::cli {
@@ -18,6 +19,7 @@ struct LoadArguments {
   std::string served_model;
   std::string prompts_file;
   std::vector<std::string> headers;
+  HttpsOptions https;
   std::vector<double> rates;
   std::vector<int64_t> clients = {1, 4, 8, 16};
   int64_t requests = 0;

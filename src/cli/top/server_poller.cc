@@ -39,6 +39,8 @@ Status Explained(const Status& status, const std::string& target) {
     advice = "; show a key of the server's management by --api-key-file or DRAY_API_KEY";
   } else if (message.starts_with("HTTP 404")) {
     advice = "; name the server's management address";
+  } else if (message.starts_with(http::kUntrustedServer)) {
+    advice = "; name the certificate of its authority by --ca, or do without trust by --insecure";
   }
   return Status(status.code(), message + advice).WithPrefix(target);
 }
@@ -46,8 +48,7 @@ Status Explained(const Status& status, const std::string& target) {
 }  // namespace
 
 ServerPoller::ServerPoller(boost::asio::io_context& io, ServerTarget target)
-    : target_(std::move(target)),
-      client_(http::MakeHttpClient(io, target_.url, target_.timeout_seconds)) {}
+    : target_(std::move(target)), client_(http::MakeHttpClient(io, target_.server)) {}
 
 void ServerPoller::Poll(OnSample on_sample) {
   on_sample_ = std::move(on_sample);

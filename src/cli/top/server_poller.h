@@ -18,11 +18,9 @@ namespace dray::cli {
 
 // Where a server is, and what every request to it carries.
 struct ServerTarget {
-  http::Url url;
+  http::HttpServerAddress server;
   // Header lines.
   std::vector<std::string> headers;
-  // How long the server may be silent.
-  double timeout_seconds = 5;
 };
 
 class ServerPoller {

@@ -6,6 +6,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <cstdlib>
+#include <memory>
 #include <optional>
 #include <ostream>
 #include <utility>
@@ -41,13 +42,14 @@ Result<std::string> FindKey(const std::string& file) {
 Result<ServerTarget> MakeTarget(const TopOptions& options) {
   ServerTarget target;
   const bool has_scheme = options.url.find("://") != std::string::npos;
-  DRAY_ASSIGN_OR_RETURN(target.url,
+  DRAY_ASSIGN_OR_RETURN(target.server.url,
                         http::ParseUrl(has_scheme ? options.url : "http://" + options.url));
+  DRAY_ASSIGN_OR_RETURN(target.server.tls, MakeClientTls(options.https, target.server.url));
   for (const std::string& header : options.headers) {
     DRAY_RETURN_IF_ERROR(http::CheckHeaderLine(header));
   }
   target.headers = options.headers;
-  target.timeout_seconds = options.once ? kOnceTimeoutSeconds : kLiveTimeoutSeconds;
+  target.server.timeout_seconds = options.once ? kOnceTimeoutSeconds : kLiveTimeoutSeconds;
   DRAY_ASSIGN_OR_RETURN(const std::string key, FindKey(options.api_key_file));
   if (!key.empty()) target.headers.push_back("Authorization: Bearer " + key);
   return target;
@@ -79,7 +81,7 @@ Result<ServerView> TakeView(const ServerTarget& target, double interval_seconds)
 
 Status Run(const TopOptions& options, std::ostream& out) {
   DRAY_ASSIGN_OR_RETURN(const ServerTarget target, MakeTarget(options));
-  const std::string url = fmt::format("http://{}{}", target.url.Authority(), target.url.prefix);
+  const std::string url = target.server.url.ToString();
   if (!options.once) {
     return RunLiveView(
         {.target = target, .url = url, .interval_seconds = options.interval_seconds});
@@ -95,8 +97,9 @@ Status Run(const TopOptions& options, std::ostream& out) {
 void AddTopOptions(Command command, TopOptions& options) {
   command.Add({.names = "url",
                .target = &options.url,
-               .help = "The server: http://HOST:PORT or HOST:PORT; its management address, if it "
-                       "has one of its own",
+               .help =
+                   "The server: http://HOST:PORT, https://HOST:PORT or HOST:PORT; its management "
+                   "address, if it has one of its own",
                .type = "URL",
                .shows_default = true});
   command.Add({.names = "--interval",
@@ -117,6 +120,7 @@ void AddTopOptions(Command command, TopOptions& options) {
                .target = &options.headers,
                .help = "Sent with each request; several may be given",
                .type = "'NAME: VALUE'"});
+  AddHttpsOptions(command, options.https);
 }
 
 int RunTop(const TopOptions& options, std::ostream& out, std::ostream& err) {

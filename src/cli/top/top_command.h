@@ -6,11 +6,12 @@
 #include <vector>
 
 #include "cli/flags/flags.h"
+#include "cli/flags/https_options.h"
 
 namespace dray::cli {
 
 struct TopOptions {
-  // http://HOST:PORT, or HOST:PORT.
+  // http://HOST:PORT, https://HOST:PORT, or HOST:PORT.
   std::string url = "http://127.0.0.1:8080";
   double interval_seconds = 1;
   bool once = false;
@@ -18,6 +19,7 @@ struct TopOptions {
   std::string api_key_file;
   // Header lines.
   std::vector<std::string> headers;
+  HttpsOptions https;
 };
 
 void AddTopOptions(Command command, TopOptions& options);

@@ -14,7 +14,9 @@
 #include <optional>
 #include <utility>
 
+#include "base/check.h"
 #include "base/parse/json.h"
+#include "http/client/client_stream.h"
 
 namespace dray::http {
 namespace {
@@ -44,12 +46,13 @@ std::string ReasonIn(const std::string& body) {
 
 class BeastClient final : public HttpClient, public std::enable_shared_from_this<BeastClient> {
  public:
-  BeastClient(asio::io_context& io, const Url& url, double timeout_seconds)
+  BeastClient(asio::io_context& io, HttpServerAddress server)
       : io_(io),
         resolver_(io),
-        url_(url),
+        url_(std::move(server.url)),
+        tls_(std::move(server.tls)),
         timeout_(std::chrono::duration_cast<std::chrono::milliseconds>(
-            std::chrono::duration<double>(timeout_seconds))) {}
+            std::chrono::duration<double>(server.timeout_seconds))) {}
 
   void Send(ClientCall call, OnBytes on_bytes, OnDone on_done) override {
     on_bytes_ = std::move(on_bytes);
@@ -80,19 +83,28 @@ class BeastClient final : public HttpClient, public std::enable_shared_from_this
   }
 
   void ConnectTo(const asio::ip::tcp::resolver::results_type& results) {
-    stream_.emplace(io_);
-    stream_->expires_after(timeout_);
-    stream_->async_connect(
+    stream_.emplace(io_, tls_ == nullptr ? nullptr : tls_->NewConnection(url_.host));
+    stream_->tcp().expires_after(timeout_);
+    stream_->tcp().async_connect(
         results, [self = shared_from_this()](const error_code& error, const auto&) {
           if (error) return self->Fail("cannot connect", error);
           error_code ignored;
-          self->stream_->socket().set_option(asio::ip::tcp::no_delay(true), ignored);
-          self->Write();
+          self->stream_->tcp().socket().set_option(asio::ip::tcp::no_delay(true), ignored);
+          self->BeginTls();
         });
   }
 
+  void BeginTls() {
+    stream_->Handshake([self = shared_from_this()](const error_code& error) {
+      if (!error) return self->Write();
+      const std::string problem = CertificateProblem(self->stream_->ssl());
+      if (problem.empty()) return self->Fail("cannot agree on TLS", error);
+      self->Abandon({StatusCode::kUnavailable, kUntrustedServer + problem});
+    });
+  }
+
   void Write() {
-    stream_->expires_after(timeout_);
+    stream_->tcp().expires_after(timeout_);
     wire::async_write(*stream_, request_,
                       [self = shared_from_this()](const error_code& error, size_t) {
                         if (error) return self->FailOrRetry("cannot send", error);
@@ -104,7 +116,7 @@ class BeastClient final : public HttpClient, public std::enable_shared_from_this
     parser_.emplace();
     parser_->body_limit(boost::none);
     error_body_.clear();
-    stream_->expires_after(timeout_);
+    stream_->tcp().expires_after(timeout_);
     wire::async_read_header(*stream_, buffer_, *parser_,
                             [self = shared_from_this()](const error_code& error, size_t) {
                               if (error) return self->FailOrRetry("no answer", error);
@@ -116,7 +128,7 @@ class BeastClient final : public HttpClient, public std::enable_shared_from_this
     if (parser_->is_done()) return End();
     parser_->get().body().data = chunk_.data();
     parser_->get().body().size = chunk_.size();
-    stream_->expires_after(timeout_);
+    stream_->tcp().expires_after(timeout_);
     wire::async_read_some(*stream_, buffer_, *parser_,
                           [self = shared_from_this()](error_code error, size_t) {
                             if (error == wire::error::need_buffer) error = {};
@@ -179,9 +191,10 @@ class BeastClient final : public HttpClient, public std::enable_shared_from_this
 
   asio::io_context& io_;
   asio::ip::tcp::resolver resolver_;
-  Url url_;
-  std::chrono::milliseconds timeout_;
-  std::optional<beast::tcp_stream> stream_;
+  const Url url_;
+  const std::shared_ptr<const ClientTls> tls_;
+  const std::chrono::milliseconds timeout_;
+  std::optional<ClientStream> stream_;
   beast::flat_buffer buffer_;
   wire::request<wire::string_body> request_;
   std::optional<wire::response_parser<wire::buffer_body>> parser_;
@@ -194,9 +207,9 @@ class BeastClient final : public HttpClient, public std::enable_shared_from_this
 
 }  // namespace
 
-std::shared_ptr<HttpClient> MakeHttpClient(asio::io_context& io, const Url& url,
-                                           double timeout_seconds) {
-  return std::make_shared<BeastClient>(io, url, timeout_seconds);
+std::shared_ptr<HttpClient> MakeHttpClient(asio::io_context& io, const HttpServerAddress& server) {
+  DRAY_CHECK(server.url.tls == (server.tls != nullptr));
+  return std::make_shared<BeastClient>(io, server);
 }
 
 Status CheckHeaderLine(std::string_view line) {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "http/client/client_tls.h"
 #include "http/client/url.h"
 
 namespace boost::asio {
@@ -37,12 +38,23 @@ class HttpClient {
   using OnDone = std::function<void(const Status& status)>;
 
   virtual ~HttpClient() = default;
-  // May be called only after the last call is done. The call ends if no byte comes for `timeout`.
+  // May be called only after the last call is done. The call ends if no byte comes for the server's timeout.
   virtual void Send(ClientCall call, OnBytes on_bytes, OnDone on_done) = 0;
 };
 
-std::shared_ptr<HttpClient> MakeHttpClient(boost::asio::io_context& io, const Url& url,
-                                           double timeout_seconds);
+struct HttpServerAddress {
+  Url url;
+  // How long the server may be silent.
+  double timeout_seconds = 5;
+  // For https, and null for http.
+  std::shared_ptr<const ClientTls> tls;
+};
+
+std::shared_ptr<HttpClient> MakeHttpClient(boost::asio::io_context& io,
+                                           const HttpServerAddress& server);
+
+// How the error begins of a call to a server whose certificate is not to be trusted.
+inline constexpr const char* kUntrustedServer = "the server's certificate is not trusted: ";
 
 // kInvalidArgument unless the text is a header line, `NAME: VALUE`.
 Status CheckHeaderLine(std::string_view line);

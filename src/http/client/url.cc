@@ -8,10 +8,15 @@ namespace dray::http {
 namespace {
 
 constexpr std::string_view kHttp = "http://";
+constexpr std::string_view kHttps = "https://";
+
+const char* DefaultPort(bool tls) { return tls ? "443" : "80"; }
 
 Status Wrong(std::string_view text) {
-  return {StatusCode::kInvalidArgument,
-          fmt::format("{} is no address of a server: it must be http://HOST:PORT", text)};
+  return {
+      StatusCode::kInvalidArgument,
+      fmt::format("{} is no address of a server: it must be http://HOST:PORT or https://HOST:PORT",
+                  text)};
 }
 
 bool IsPort(std::string_view text) {
@@ -23,20 +28,20 @@ bool IsPort(std::string_view text) {
 
 std::string Url::Authority() const {
   const std::string name = host.find(':') == std::string::npos ? host : "[" + host + "]";
-  return port == "80" ? name : name + ":" + port;
+  return port == DefaultPort(tls) ? name : name + ":" + port;
+}
+
+std::string Url::ToString() const {
+  return fmt::format("{}{}{}", tls ? kHttps : kHttp, Authority(), prefix);
 }
 
 Result<Url> ParseUrl(std::string_view text) {
-  if (text.starts_with("https://")) {
-    return Status(StatusCode::kUnsupported,
-                  fmt::format("{}: https is not spoken here; put a local proxy before the server, "
-                              "or use its http:// address",
-                              text));
-  }
-  if (!text.starts_with(kHttp)) return Wrong(text);
-  std::string_view rest = text.substr(kHttp.size());
-  if (rest.find_first_of("?# \t\r\n@\"<>\\") != std::string_view::npos) return Wrong(text);
   Url url;
+  url.tls = text.starts_with(kHttps);
+  url.port = DefaultPort(url.tls);
+  if (!url.tls && !text.starts_with(kHttp)) return Wrong(text);
+  std::string_view rest = text.substr(url.tls ? kHttps.size() : kHttp.size());
+  if (rest.find_first_of("?# \t\r\n@\"<>\\") != std::string_view::npos) return Wrong(text);
   const size_t slash = rest.find('/');
   if (slash != std::string_view::npos) {
     url.prefix = rest.substr(slash);
