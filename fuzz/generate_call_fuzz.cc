@@ -5,7 +5,7 @@
 
 #include "api/djl/djl_body.h"
 #include "api/djl/djl_call.h"
-#include "api/djl/djl_errors.h"
+#include "api/djl/errors/djl_errors.h"
 #include "base/check.h"
 
 namespace {

@@ -19,6 +19,7 @@
 
 #include "api/djl/djl.h"
 #include "api/management/load_missing.h"
+#include "api/management/logging.h"
 #include "api/management/management.h"
 #include "api/metrics/metrics.h"
 #include "api/metrics/no_metrics.h"
@@ -220,7 +221,10 @@ serving::ModelManager::Options MakeManagerOptions(const ResolvedModel& resolved)
 api::DjlOptions MakeDjlOptions(const settings::ServerSettings& settings) {
   api::DjlOptions options{.allow_multi_status = settings.allow_multi_status,
                           .wait_model_loading = settings.wait_model_loading,
-                          .max_kept_answers = std::nullopt};
+                          .max_kept_answers = std::nullopt,
+                          .fail_unhealthy = settings.fail_unhealthy,
+                          .hide_failed_workers = settings.health_check_override,
+                          .errors = settings.errors};
   if (settings.max_kept_answers >= 0) {
     options.max_kept_answers = static_cast<size_t>(settings.max_kept_answers);
   }
@@ -246,6 +250,7 @@ Result<Routers> MakeRouters(const settings::ServerSettings& settings,
                                        MakeDjlOptions(settings), std::move(load_missing));
   api::RegisterRuntimeRoutes(routers.inference, repository, std::move(invoke));
   api::RegisterManagementRoutes(routers.management, manager, repository);
+  api::RegisterLogging(routers.management);
   routers.metrics = std::make_shared<api::MetricsPages>(repository);
   if (settings.metrics_page) {
     routers.metrics->Register(routers.management);

@@ -130,14 +130,37 @@ TEST(TransportTest, EveryAnswerHasTheCommonHeaders) {
                 "{\n  \"code\": 404,\n  \"type\": \"ResourceNotFoundException\",\n"
                 "  \"message\": \"Requested resource is not found, please refer to API "
                 "document.\"\n}\n");
-  EXPECT_EQ(ask("DELETE", "/invocations"),
+  EXPECT_EQ(ask("PATCH", "/models"),
             "HTTP/1.1 405 Method Not Allowed\r\nContent-Type: application/json\r\n"
-            "Allow: POST, OPTIONS\r\n" +
+            "Allow: POST, GET\r\n" +
                 common +
                 "Content-Length: 136\r\nConnection: close\r\n\r\n"
                 "{\n  \"code\": 405,\n  \"type\": \"MethodNotAllowedException\",\n"
                 "  \"message\": \"Requested method is not allowed, please refer to API "
                 "document.\"\n}\n");
+  EXPECT_EQ(server.Stop(), 0);
+}
+
+TEST(TransportTest, ALargeBodyIsRefusedInTheWordsOfItsApi) {
+  Server server({"--port", "0", "--max-request-size", "100"});
+  const auto send = [&](const char* path) {
+    return Curl({"-i", "-H", "x-api-key: opensesame", "-H", "Content-Type: application/json", "-d",
+                 std::string(101, ' '), server.address() + path});
+  };
+  const std::string message = "the body is 101 bytes; at most 100 are accepted";
+  for (const char* path :
+       {"/endpoints/demo/invocations", "/endpoints/demo/invocations-response-stream"}) {
+    const std::string answer = send(path);
+    EXPECT_TRUE(answer.starts_with("HTTP/1.1 413 Request Entity Too Large\r\n")) << answer;
+    EXPECT_NE(answer.find("\r\nx-amzn-ErrorType: ValidationError\r\n"), std::string::npos)
+        << answer;
+    EXPECT_TRUE(answer.ends_with("\r\n\r\n{\"Message\":\"" + message + "\"}")) << answer;
+  }
+  const std::string answer = send("/invocations");
+  EXPECT_TRUE(answer.starts_with("HTTP/1.1 413 Request Entity Too Large\r\n")) << answer;
+  EXPECT_TRUE(answer.ends_with("\"type\": \"BadRequestException\",\n  \"message\": \"" + message +
+                               "\"\n}\n"))
+      << answer;
   EXPECT_EQ(server.Stop(), 0);
 }
 

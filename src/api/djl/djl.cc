@@ -9,8 +9,8 @@
 #include <utility>
 
 #include "api/djl/djl_answers.h"
-#include "api/djl/djl_errors.h"
 #include "api/djl/djl_form.h"
+#include "api/djl/errors/djl_errors.h"
 #include "api/djl/paging/djl_paging.h"
 #include "api/djl/prediction.h"
 #include "base/parse/json.h"
@@ -25,7 +25,7 @@ using serving::ModelRepository;
 // of these is from good to bad.
 enum class Health { kUnloading, kHealthy, kUnhealthy, kPending, kFailed };
 
-Health HealthOf(const serving::ModelInfo& info) {
+Health HealthOf(const serving::ModelInfo& info, const DjlOptions& options) {
   switch (info.state) {
     case serving::ModelState::kPending:
     case serving::ModelState::kLoading:
@@ -33,7 +33,7 @@ Health HealthOf(const serving::ModelInfo& info) {
     case serving::ModelState::kReady:
       return info.lacks_workers ? Health::kUnhealthy : Health::kHealthy;
     case serving::ModelState::kFailed:
-      return Health::kFailed;
+      return info.was_ready && options.hide_failed_workers ? Health::kUnhealthy : Health::kFailed;
     case serving::ModelState::kUnloading:
       break;
   }
@@ -50,11 +50,17 @@ class DjlService : public std::enable_shared_from_this<DjlService> {
  public:
   DjlService(ModelRepository& models, TaskQueue& tasks, const DjlOptions& options,
              LoadMissing load_missing)
-      : models_(models), tasks_(tasks), options_(options), load_missing_(std::move(load_missing)) {}
+      : models_(models),
+        tasks_(tasks),
+        options_(options),
+        load_missing_(std::move(load_missing)),
+        pages_(std::make_shared<PageStore>(PageStore::Limits{
+            .max_answers = options.max_kept_answers.value_or(std::numeric_limits<size_t>::max())})),
+        state_{.sessions = {}, .errors = std::make_shared<ErrorPolicy>(options.errors)} {}
 
   void Ping(const http::ResponderPtr& responder) const;
-  // Reads and submits on a thread of the queue.
-  void Predict(std::shared_ptr<http::Request> request, http::ResponderPtr responder);
+  // Reads and submits on a thread of the queue, unless the request only fetches an answer.
+  void Predict(http::Request request, http::ResponderPtr responder);
 
  private:
   // Whether a model that is missing may be loaded first.
@@ -70,7 +76,8 @@ class DjlService : public std::enable_shared_from_this<DjlService> {
   TaskQueue& tasks_;
   const DjlOptions options_;
   const LoadMissing load_missing_;
-  SessionTable sessions_;
+  const std::shared_ptr<PageStore> pages_;
+  PredictionState state_;
 };
 
 void DjlService::Ping(const http::ResponderPtr& responder) const {
@@ -78,12 +85,15 @@ void DjlService::Ping(const http::ResponderPtr& responder) const {
   int status = models_.StartUpDone() || !options_.wait_model_loading ? 200 : 503;
   std::map<std::string, Health> healths;
   for (const serving::ModelInfo& info : models_.List()) {
-    const Health health = HealthOf(info);
+    const Health health = HealthOf(info, options_);
     const auto known = healths.try_emplace(info.name, health).first;
     known->second = std::max(known->second, health);
     if (health == Health::kPending && status == 200 && options_.allow_multi_status) status = 207;
-    if (health == Health::kFailed) status = 500;
+    const bool fails =
+        health == Health::kFailed || (health == Health::kUnhealthy && options_.fail_unhealthy);
+    if (fails) status = 500;
   }
+  if (state_.errors->exceeded()) status = 503;
   Json body = Json::MakeObject();
   for (const auto& [name, health] : healths) {
     body.Set(name, Json::MakeObject({{"status", NameOf(health)}}));
@@ -91,8 +101,11 @@ void DjlService::Ping(const http::ResponderPtr& responder) const {
   SendDjlJson(responder, status, body);
 }
 
-void DjlService::Predict(std::shared_ptr<http::Request> request, http::ResponderPtr responder) {
-  Enqueue(std::move(request), std::move(responder), Missing::kLoad);
+void DjlService::Predict(http::Request request, http::ResponderPtr responder) {
+  responder = TakePaging(*pages_, *state_.errors, request, std::move(responder));
+  if (responder == nullptr) return;
+  Enqueue(std::make_shared<http::Request>(std::move(request)), std::move(responder),
+          Missing::kLoad);
 }
 
 void DjlService::Enqueue(std::shared_ptr<http::Request> request, http::ResponderPtr responder,
@@ -127,18 +140,26 @@ void DjlService::PredictNow(const std::shared_ptr<http::Request>& request,
                         {400, "BadRequestException", "Parameter model_name is required."});
   }
   const std::string* version_in_path = request->PathParameter("version");
-  std::string version =
-      version_in_path != nullptr ? *version_in_path : FindDjlProperty(*request, "model_version");
-  if (version.empty()) version = FindFormProperty(*request, "model_version");
+  std::string version = version_in_path != nullptr ? *version_in_path : "";
+  // As in DJLServing, /predictions names a version by its path alone.
+  if (version.empty() && !request->path.starts_with("/predictions/")) {
+    version = FindDjlProperty(*request, "model_version");
+    if (version.empty()) version = FindFormProperty(*request, "model_version");
+  }
   const auto model = models_.Find(name, version);
   if (model.ok()) {
-    return api::Predict(*request, responder, **model, sessions_);
+    // A server that is flooded spends nothing on the bodies of requests that it refuses.
+    if (const auto refusal = (*model)->RefuseUnread()) {
+      request->DropBody();
+      return responder->Send(state_.errors->Answer(*refusal));
+    }
+    return api::Predict(*request, responder, **model, state_);
   }
   const bool unknown = std::holds_alternative<serving::ModelUnknown>(model.reason());
   if (unknown && missing == Missing::kLoad && load_missing_ != nullptr) {
     return LoadFirst({name, version, FindDjlProperty(*request, "model_url")}, request, responder);
   }
-  SendDjlError(responder, MakeDjlError(model.reason()));
+  responder->Send(state_.errors->Answer(model.reason()));
 }
 
 void DjlService::LoadFirst(const MissingModel& model, const std::shared_ptr<http::Request>& request,
@@ -165,18 +186,15 @@ http::Handler RegisterDjlRoutes(http::Router& router, ModelRepository& models, T
   const auto describe = [](const http::Request&, const http::ResponderPtr& responder) {
     SendDjlJson(responder, 200, Json::MakeObject());
   };
-  const auto pages = std::make_shared<PageStore>(PageStore::Limits{
-      .max_answers = options.max_kept_answers.value_or(std::numeric_limits<size_t>::max())});
-  const auto predict = [service, pages](http::Request request, http::ResponderPtr responder) {
-    responder = TakePaging(*pages, request, std::move(responder));
-    if (responder == nullptr) return;
-    service->Predict(std::make_shared<http::Request>(std::move(request)), std::move(responder));
+  const auto predict = [service](http::Request request, http::ResponderPtr responder) {
+    service->Predict(std::move(request), std::move(responder));
   };
   router.Add("*", "/ping", ping, http::RouteKind::kHealthCheck);
   router.Add("OPTIONS", "/", describe);
   for (const char* path : {"/invocations", "/predictions/{model}", "/predictions/{model}/{version}",
                            "/models/{model}/invoke", "/models/{model}/{version}/invoke"}) {
-    router.Add("POST", path, predict);
+    // DJLServing does not look at the method.
+    router.Add("*", path, predict);
     router.Add("OPTIONS", path, describe);
   }
   return predict;

@@ -11,6 +11,7 @@
 #include "http/response.h"
 #include "http/router.h"
 #include "serving/repository.h"
+#include "settings/server/error_settings.h"
 
 namespace dray::api {
 
@@ -21,6 +22,11 @@ struct DjlOptions {
   bool wait_model_loading = true;
   // Answers that are kept to be fetched later (api/paging/page_store.h); absent: any number.
   std::optional<size_t> max_kept_answers = 1000;
+  // /ping answers 500 while a model lacks workers.
+  bool fail_unhealthy = false;
+  // /ping shows a model whose workers have failed as it shows one that lacks workers.
+  bool hide_failed_workers = false;
+  settings::ErrorSettings errors = {};
 };
 
 // What a request wants that names a model which the server does not have.

@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "api/djl/djl_errors.h"
+#include "api/djl/errors/djl_errors.h"
 #include "base/parse/json.h"
 #include "http/request.h"
 #include "http/responder.h"

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "api/management/logging.h"
 #include "api/metrics/no_metrics.h"
 #include "api/testing/djl_fixture.h"
 
@@ -42,6 +43,7 @@ class DjlContractTest : public DjlTest {
     AddModel("full", {}, queue);
     http_.limits.max_body_bytes = 1000;
     RegisterNoMetrics(router_);
+    RegisterLogging(router_);
     Serve();
   }
 
@@ -73,7 +75,7 @@ TEST_F(DjlContractTest, EveryErrorHasItsStatusAndBody) {
   for (const Row& row : std::vector<Row>{
            {Bare("GET", "/nowhere"), 404, "ResourceNotFoundException", kNoPath},
            {Post("/predictions"), 404, "ResourceNotFoundException", kNoPath},
-           {Bare("DELETE", "/invocations"), 405, "MethodNotAllowedException", kNoMethod},
+           {Bare("POST", "/server/metrics"), 405, "MethodNotAllowedException", kNoMethod},
            {Post("/invocations"), 400, "BadRequestException", "Parameter model_name is required."},
            {Post("/predictions/gone"), 404, "ModelNotFoundException",
             "Model or workflow not found: gone"},
@@ -144,6 +146,26 @@ TEST_F(DjlContractTest, AModelIsFoundWhereverItIsNamed) {
     EXPECT_EQ(response.status, 200) << request;
     EXPECT_EQ(response.body, kAnswer) << request;
   }
+}
+
+TEST_F(DjlContractTest, TheLogsLevelCanBeSet) {
+  for (const std::string& request :
+       {Bare("GET", "/server/logging?level=debug"), Bare("PUT", "/server/logging?level=ERROR"),
+        Bare("GET", "/server/logging")}) {
+    const TestResponse response = Exchange(request);
+    EXPECT_EQ(response.status, 200) << request;
+    EXPECT_EQ(response.body, "{\n  \"status\": \"OK\"\n}\n") << request;
+  }
+  EXPECT_EQ(Get("/server/logging?level=loud").body,
+            ErrorBody(400, "BadRequestException",
+                      "level must be one of trace, debug, info, warn, error, off"));
+}
+
+TEST_F(DjlTest, WithoutModelsThePingIsAnEmptyObject) {
+  Serve();
+  const TestResponse response = Get("/ping");
+  EXPECT_EQ(response.status, 200);
+  EXPECT_EQ(response.body, "{}\n");
 }
 
 TEST_F(DjlContractTest, AnAnswerMayBeFetchedLater) {

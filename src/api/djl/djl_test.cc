@@ -119,7 +119,7 @@ TEST_F(DjlTest, AModelThatIsNotReadyIsRefused) {
   EXPECT_EQ(response.Header("Retry-After"), "1");
 }
 
-TEST_F(DjlTest, UnknownPathsMethodsAndTypes) {
+TEST_F(DjlTest, UnknownPathsAndTypes) {
   Start();
   TestResponse response = Get("/nowhere");
   EXPECT_EQ(response.status, 404);
@@ -127,18 +127,32 @@ TEST_F(DjlTest, UnknownPathsMethodsAndTypes) {
             ErrorBody(404, "ResourceNotFoundException",
                       "Requested resource is not found, please refer to API document."));
   EXPECT_NE(response.Header("x-request-id"), "(none)");
-  response = Get("/invocations");
-  EXPECT_EQ(response.status, 405);
-  EXPECT_EQ(response.body,
-            ErrorBody(405, "MethodNotAllowedException",
-                      "Requested method is not allowed, please refer to API document."));
-  EXPECT_EQ(response.Header("Allow"), "POST, OPTIONS");
   EXPECT_EQ(Exchange("OPTIONS / HTTP/1.1\r\nHost: h\r\n\r\n").body, "{}\n");
   EXPECT_EQ(Exchange("OPTIONS /predictions/m HTTP/1.1\r\nHost: h\r\n\r\n").body, "{}\n");
   response = Exchange(PostRequest("/invocations", "x", "Content-Type: text/csv\r\n"));
   EXPECT_EQ(response.status, 415);
   EXPECT_NE(response.body.find("text/csv"), std::string::npos);
   EXPECT_EQ(Exchange("nonsense\r\n").body.substr(0, 15), "{\n  \"code\": 400");
+}
+
+// DJLServing does not look at the method of a request for inference, nor at slashes behind its path.
+TEST_F(DjlTest, AnyMethodAsksForInference) {
+  Start();
+  for (const char* target : {"/invocations", "/invocations/", "/predictions/m", "/predictions/m//",
+                             "/models/m/invoke", "/predictions/m?model_version=v9"}) {
+    for (const char* method : {"POST", "PUT", "PATCH", "GET", "DELETE"}) {
+      const TestResponse response = Exchange(fmt::format(
+          "{} {} HTTP/1.1\r\nHost: h\r\nContent-Length: 15\r\n\r\n{{\"inputs\": \"x\"}}", method,
+          target));
+      EXPECT_EQ(response.status, 200) << method << target;
+      EXPECT_EQ(response.body, R"({"generated_text":"x"})") << method << target;
+    }
+  }
+  const TestResponse response = Get("/predictions/m");
+  EXPECT_EQ(response.status, 400);
+  EXPECT_EQ(response.body, ErrorBody(400, "BadRequestException",
+                                     "the request has no body; send {\"inputs\": \"some text\"}"));
+  EXPECT_EQ(Get("/ping/").status, 200);
 }
 
 TEST_F(DjlTest, ContentTypes) {

@@ -8,8 +8,8 @@
 #include "api/djl/djl_answers.h"
 #include "api/djl/djl_body.h"
 #include "api/djl/djl_call.h"
-#include "api/djl/djl_errors.h"
 #include "api/djl/djl_form.h"
+#include "api/djl/errors/djl_errors.h"
 #include "api/djl/writers/djl_writer.h"
 #include "api/reply.h"
 #include "base/parse/parse_number.h"
@@ -48,12 +48,13 @@ Result<int64_t> ReadPriority(const http::Request& request) {
 class Predictor {
  public:
   Predictor(http::Request& request, const http::ResponderPtr& responder,
-            serving::ServedModel& model, SessionTable& sessions)
+            serving::ServedModel& model, PredictionState& state)
       : request_(request),
         responder_(responder),
         model_(model),
         options_(model.options()),
-        sessions_(sessions) {}
+        sessions_(state.sessions),
+        errors_(state.errors) {}
 
   void Run() {
     const std::string type = HeaderOf("Content-Type");
@@ -156,8 +157,10 @@ class Predictor {
   }
 
   std::unique_ptr<ReplyWriter> MakeWriter(OutputFormat format) {
-    return MakeDjlWriter(
-        {.shape = options_.answer_shape, .format = format, .tgi_compat = options_.tgi_compat});
+    return MakeDjlWriter({.shape = options_.answer_shape,
+                          .format = format,
+                          .tgi_compat = options_.tgi_compat,
+                          .errors = errors_});
   }
 
   void Fail(const Status& status) {
@@ -207,11 +210,11 @@ class Predictor {
     const bool one_input =
         call.inputs.size() == 1 || StreamsSeveralInputs(options_.answer_shape, format);
     if (delivery == Delivery::kStreamed && (!one_input || call.request.params.n > 1)) {
-      return SendDjlError(responder_,
-                          {400, "BadRequestException",
-                           "a streamed answer has one sequence: send one input, and neither \"n\" "
-                           "nor \"best_of\" above 1, or have it answered whole (\"stream\": false, "
-                           "\"output_formatter\": \"json\")"});
+      return responder_->Send(errors_->Answer(DjlError{
+          400, "BadRequestException",
+          "a streamed answer has one sequence: send one input, and neither \"n\" nor \"best_of\" "
+          "above 1, or have it answered whole (\"stream\": false, \"output_formatter\": \"json\")",
+          ErrorKind::kBadRequest}));
     }
     Reply::Start({.responder = responder_,
                   .call = std::move(call),
@@ -227,13 +230,14 @@ class Predictor {
   serving::ServedModel& model_;
   const ModelOptions& options_;
   SessionTable& sessions_;
+  const std::shared_ptr<ErrorPolicy>& errors_;
 };
 
 }  // namespace
 
 void Predict(http::Request& request, const http::ResponderPtr& responder,
-             serving::ServedModel& model, SessionTable& sessions) {
-  Predictor(request, responder, model, sessions).Run();
+             serving::ServedModel& model, PredictionState& state) {
+  Predictor(request, responder, model, state).Run();
 }
 
 }  // namespace dray::api

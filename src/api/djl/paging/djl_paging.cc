@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "api/djl/djl_answers.h"
-#include "api/djl/djl_errors.h"
+#include "api/djl/errors/djl_errors.h"
 #include "base/parse/parse_number.h"
 
 namespace dray::api {
@@ -18,24 +18,28 @@ void AddToken(http::Headers& headers, const std::string& token) {
   headers.Add("X-Amzn-SageMaker-Custom-Attributes", "x-next-token=" + token);
 }
 
-void SendPage(PageStore& store, const http::Request& request, const std::string& token,
-              const http::ResponderPtr& responder) {
+void RefusePage(ErrorPolicy& errors, std::string message, const http::ResponderPtr& responder) {
+  responder->Send(errors.Answer(
+      DjlError{400, "BadRequestException", std::move(message), ErrorKind::kBadRequest}));
+}
+
+void SendPage(PageStore& store, ErrorPolicy& errors, const http::Request& request,
+              const std::string& token, const http::ResponderPtr& responder) {
   size_t max_items = std::numeric_limits<size_t>::max();
   if (const std::string text = FindDjlProperty(request, "x-max-items"); !text.empty()) {
-    const auto number = ParseUint64(text);
+    const auto number = ParseInt64(text);
     if (!number || *number == 0) {
-      return SendDjlError(
-          responder, {400, "BadRequestException", "x-max-items must be a whole number from 1 up"});
+      return RefusePage(errors, "x-max-items must be a whole number from 1 up, or below 0 for all",
+                        responder);
     }
-    max_items = static_cast<size_t>(*number);
+    if (*number > 0) max_items = static_cast<size_t>(*number);
   }
   PageStore::Page page;
   switch (store.Fetch(token, max_items, page)) {
     case PageStore::FetchResult::kNoSuchToken:
-      return SendDjlError(responder,
-                          {400, "BadRequestException",
-                           "Invalid x-starting-token: there is no such answer, or it has "
-                           "been forgotten"});
+      return RefusePage(
+          errors, "Invalid x-starting-token: there is no such answer, or it has been forgotten",
+          responder);
     case PageStore::FetchResult::kNothingYet:
       page.response = {};
       page.response.head.status = 202;
@@ -50,10 +54,10 @@ void SendPage(PageStore& store, const http::Request& request, const std::string&
 
 }  // namespace
 
-http::ResponderPtr TakePaging(PageStore& store, const http::Request& request,
+http::ResponderPtr TakePaging(PageStore& store, ErrorPolicy& errors, const http::Request& request,
                               http::ResponderPtr responder) {
   if (const std::string token = FindDjlProperty(request, "x-starting-token"); !token.empty()) {
-    SendPage(store, request, token, responder);
+    SendPage(store, errors, request, token, responder);
     return nullptr;
   }
   if (!http::EqualsIgnoreCase(FindDjlProperty(request, "x-synchronous"), "false")) return responder;

@@ -94,7 +94,10 @@ TEST_F(DjlPagingTest, WrongTokensAndErrorsAreTold) {
                       "Invalid x-starting-token: there is no such answer, or it has been "
                       "forgotten"));
   EXPECT_EQ(Poll("nonsense", "x-max-items: 0\r\n").body,
-            ErrorBody(400, "BadRequestException", "x-max-items must be a whole number from 1 up"));
+            ErrorBody(400, "BadRequestException",
+                      "x-max-items must be a whole number from 1 up, or below 0 for all"));
+  // A number that stands for all.
+  EXPECT_EQ(Poll("nonsense", "x-max-items: -1\r\n").body, Poll("nonsense").body);
   const TestResponse begun =
       Exchange(PostRequest("/invocations", R"({"inputs": 3})", "x-synchronous: false\r\n"));
   EXPECT_EQ(begun.status, 200);

@@ -1,7 +1,7 @@
 // Errors and finish reasons are those of the engine behind these handlers, vLLM.
 
-#include "api/djl/djl_errors.h"
 #include "api/djl/djl_parameters.h"
+#include "api/djl/errors/djl_errors.h"
 #include "api/djl/writers/handler_writer.h"
 #include "api/djl/writers/token_json.h"
 #include "api/djl/writers/writers.h"
@@ -33,8 +33,7 @@ class AsyncWriter final : public HandlerWriter {
     return MakeResponse(list.Dump() + "\n");
   }
 
-  http::Response Failure(const serving::Reason& reason) override {
-    if (!IsOfRequest(reason)) return HandlerWriter::Failure(reason);
+  std::optional<http::Response> RequestFailure(const serving::Reason& reason) override {
     const Status status = serving::ToStatus(reason, SpellDjlParameter);
     http::Response response = MakeResponse(
         Json::MakeObject({{"error", "Input parsing failed: " + status.message()}, {"code", 424}})

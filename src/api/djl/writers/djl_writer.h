@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "api/djl/errors/error_policy.h"
 #include "api/reply.h"
 #include "http/response.h"
 #include "settings/answers/answer_shape.h"
@@ -16,6 +17,8 @@ struct DjlWriterOptions {
   settings::OutputFormat format = settings::OutputFormat::kJson;
   // TGI's names and its list around an answer; with AnswerShape::kTokens only.
   bool tgi_compat = false;
+  // Not null. A writer may outlive the server's routes.
+  std::shared_ptr<ErrorPolicy> errors;
 };
 
 std::unique_ptr<ReplyWriter> MakeDjlWriter(const DjlWriterOptions& options);

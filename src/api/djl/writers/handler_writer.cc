@@ -3,8 +3,6 @@
 #include <utility>
 #include <variant>
 
-#include "api/djl/djl_errors.h"
-
 namespace dray::api {
 
 using settings::OutputFormat;
@@ -28,6 +26,8 @@ std::string_view ContentType(OutputFormat format) {
   return "application/json";
 }
 
+// Whether a handler would have found the reason in the request. The front finds the others: models that are missing
+// or not ready, full queues, ends of the server, and time-outs.
 struct OfRequest {
   bool operator()(const Status& status) const {
     return status.code() == StatusCode::kInvalidArgument ||
@@ -36,6 +36,7 @@ struct OfRequest {
   bool operator()(const serving::ModelUnknown&) const { return false; }
   bool operator()(const serving::ModelNotReady&) const { return false; }
   bool operator()(const serving::ModelDraining&) const { return false; }
+  bool operator()(const serving::NoWorkers&) const { return false; }
   bool operator()(const serving::QueueFull&) const { return false; }
   bool operator()(const serving::TimedOut&) const { return false; }
   template <typename Other>
@@ -47,7 +48,17 @@ struct OfRequest {
 }  // namespace
 
 http::Response HandlerWriter::Failure(const serving::Reason& reason) {
-  return ToResponse(MakeDjlError(reason));
+  if (std::visit(OfRequest{}, reason)) {
+    if (auto answer = RequestFailure(reason)) {
+      options_.errors->CountAnswer(answer->head.status);
+      return *std::move(answer);
+    }
+  }
+  return options_.errors->Answer(reason);
+}
+
+std::optional<http::Response> HandlerWriter::RequestFailure(const serving::Reason&) {
+  return std::nullopt;
 }
 
 http::ResponseHead HandlerWriter::StreamHead() { return MakeResponse("").head; }
@@ -63,8 +74,6 @@ std::string HandlerWriter::FrameLine(const std::string& line) const {
   if (options_.format == OutputFormat::kServerSentEvents) return "data: " + line + "\n\n";
   return line + "\n";
 }
-
-bool IsOfRequest(const serving::Reason& reason) { return std::visit(OfRequest{}, reason); }
 
 std::string AnswerText(const InputResult& result, const SequenceResult& sequence,
                        const GenerateCall& call) {

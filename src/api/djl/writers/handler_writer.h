@@ -1,8 +1,10 @@
 // What all writers of this folder share: content types, frames of lines, and failures.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "api/djl/writers/djl_writer.h"
 #include "base/parse/json.h"
@@ -11,13 +13,15 @@ namespace dray::api {
 
 class HandlerWriter : public ReplyWriter {
  public:
-  explicit HandlerWriter(const DjlWriterOptions& options) : options_(options) {}
+  explicit HandlerWriter(DjlWriterOptions options) : options_(std::move(options)) {}
 
-  // As DJLServing's front answers.
-  http::Response Failure(const serving::Reason& reason) override;
+  http::Response Failure(const serving::Reason& reason) final;
   http::ResponseHead StreamHead() override;
 
  protected:
+  // How the handler answers a request in which it finds an error itself; nothing: DJLServing's front answers.
+  virtual std::optional<http::Response> RequestFailure(const serving::Reason& reason);
+
   const DjlWriterOptions& options() const { return options_; }
   // 200 with the format's content type.
   http::Response MakeResponse(std::string body) const;
@@ -27,10 +31,6 @@ class HandlerWriter : public ReplyWriter {
  private:
   const DjlWriterOptions options_;
 };
-
-// Whether a handler would have found the reason in the request. The front finds the others: models
-// that are missing or not ready, full queues, ends of the server, and time-outs.
-bool IsOfRequest(const serving::Reason& reason);
 
 // An input's answer, behind the input if the call asks for it.
 std::string AnswerText(const InputResult& result, const SequenceResult& sequence,

@@ -4,8 +4,8 @@
 #include <utility>
 #include <vector>
 
-#include "api/djl/djl_errors.h"
 #include "api/djl/djl_parameters.h"
+#include "api/djl/errors/djl_errors.h"
 #include "api/djl/writers/handler_writer.h"
 #include "api/djl/writers/writers.h"
 
@@ -41,8 +41,7 @@ class PieceWriter final : public HandlerWriter {
   }
 
   // A handler's error: 424, or a line in an answer that has begun with 200 already.
-  http::Response Failure(const serving::Reason& reason) override {
-    if (!IsOfRequest(reason)) return HandlerWriter::Failure(reason);
+  std::optional<http::Response> RequestFailure(const serving::Reason& reason) override {
     const Status status = serving::ToStatus(reason, SpellOf(options().shape));
     if (options().shape == AnswerShape::kPieces) {
       return MakeResponse(FrameLine(ErrorLine(status.message())));

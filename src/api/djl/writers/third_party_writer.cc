@@ -1,6 +1,6 @@
 #include <utility>
 
-#include "api/djl/djl_errors.h"
+#include "api/djl/errors/djl_errors.h"
 #include "api/djl/writers/handler_writer.h"
 #include "api/djl/writers/writers.h"
 

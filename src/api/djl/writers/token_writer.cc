@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "api/djl/djl_errors.h"
+#include "api/djl/errors/djl_errors.h"
 #include "api/djl/writers/handler_writer.h"
 #include "api/djl/writers/token_json.h"
 #include "api/djl/writers/writers.h"

@@ -1,5 +1,5 @@
 // From our reasons to DJLServing's exceptions and sentences.
-#include "api/djl/djl_errors.h"
+#include "api/djl/errors/djl_errors.h"
 
 #include <fmt/format.h>
 
@@ -19,14 +19,14 @@ DjlError OfStatus(const Status& status) {
   switch (status.code()) {
     case StatusCode::kInvalidArgument:
     case StatusCode::kUnsupported:
-      return {400, kBadRequest, status.message()};
+      return {400, kBadRequest, status.message(), ErrorKind::kBadRequest};
     case StatusCode::kNotFound:
       return {404, "ModelNotFoundException", status.message()};
     case StatusCode::kUnavailable:
     case StatusCode::kCancelled:
-      return {503, kUnavailable, status.message()};
+      return {503, kUnavailable, status.message(), ErrorKind::kWlm};
     case StatusCode::kDeadlineExceeded:
-      return {400, "TranslateException", status.message()};
+      return {400, "TranslateException", status.message(), ErrorKind::kBadRequest};
     case StatusCode::kResourceExhausted:
       return {507, "WlmOutOfMemoryException", status.message()};
     case StatusCode::kOk:
@@ -35,7 +35,7 @@ DjlError OfStatus(const Status& status) {
     case StatusCode::kInternal:
       break;
   }
-  return {500, "InternalServerException", status.message()};
+  return {500, "InternalServerException", status.message(), ErrorKind::kServer};
 }
 
 // The reasons for which DJLServing has exceptions and sentences of its own; all others are errors
@@ -48,28 +48,32 @@ struct DjlWording {
     return {404, "ModelNotFoundException", "Model or workflow not found: " + r.name};
   }
   DjlError operator()(const serving::ModelNotReady& r) const {
-    return {503, "WlmException", "Model is not ready: " + r.name};
+    return {503, "WlmException", "Model is not ready: " + r.name, ErrorKind::kWlm};
   }
   DjlError operator()(const serving::ModelExists& r) const {
     const std::string version = r.version.empty() ? "" : ":" + r.version;
     return {409, kBadRequest, fmt::format("Workflow {}{} is already registered.", r.name, version)};
   }
   DjlError operator()(const serving::NoWorkers& r) const {
-    return {503, "WlmShutdownException", "All model workers has been shutdown: " + r.model};
+    return {503, "WlmShutdownException", "All model workers has been shutdown: " + r.model,
+            ErrorKind::kWlm};
   }
   DjlError operator()(const serving::QueueFull& r) const {
-    return {503, "WlmCapacityException", "Worker queue capacity exceeded for model: " + r.model};
+    return {503, "WlmCapacityException", "Worker queue capacity exceeded for model: " + r.model,
+            ErrorKind::kThrottle};
   }
   DjlError operator()(const serving::ModelDraining&) const {
-    return {503, "WlmShutdownException", serving::ToStatus(reason).message()};
+    return {503, "WlmShutdownException", serving::ToStatus(reason).message(), ErrorKind::kWlm};
   }
   DjlError operator()(const serving::TimedOut& r) const {
     const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(r.limit).count();
-    return {400, "TranslateException", fmt::format("Time out in: {}", seconds)};
+    return {400, "TranslateException", fmt::format("Time out in: {}", seconds),
+            ErrorKind::kBadRequest};
   }
   template <typename Other>
   DjlError operator()(const Other&) const {
-    return {400, kBadRequest, serving::ToStatus(reason, SpellDjlParameter).message()};
+    return {400, kBadRequest, serving::ToStatus(reason, SpellDjlParameter).message(),
+            ErrorKind::kBadRequest};
   }
 };
 
@@ -98,9 +102,10 @@ DjlError MakeDjlError(int status, std::string message) {
 http::Response ToResponse(const DjlError& error) {
   http::Response response;
   response.head.status = error.status;
-  response.head.persistence = http::Persistence::kClose;
+  if (error.status >= 400) response.head.persistence = http::Persistence::kClose;
   response.head.headers.Add("Content-Type", "application/json");
-  if (error.status == 503) response.head.headers.Add("Retry-After", "1");
+  const bool may_retry = error.status == 503 || error.kind == ErrorKind::kThrottle;
+  if (may_retry) response.head.headers.Add("Retry-After", "1");
   response.body =
       Json::MakeObject({{"code", error.status}, {"type", error.type}, {"message", error.message}})
           .Dump(2) +

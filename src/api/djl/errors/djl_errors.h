@@ -10,11 +10,21 @@
 
 namespace dray::api {
 
+// Of which errors an operator may change the status (api/djl/errors/error_policy.h).
+enum class ErrorKind {
+  kOther,       // none of these
+  kBadRequest,  // the model cannot read the request, or was too slow
+  kThrottle,    // the model's queue is full
+  kWlm,         // the model takes no requests
+  kServer,      // the model failed
+};
+
 struct DjlError {
   int status = 500;
   // DJLServing's exception class.
   std::string_view type;
   std::string message;
+  ErrorKind kind = ErrorKind::kOther;
 };
 
 // In DJLServing's words, with the names that its requests have for parameters.
