@@ -363,9 +363,7 @@ TEST_F(ModelTest, AFullQueueRefusesAndRecovers) {
   }
   EXPECT_EQ(Refusal(Ask("x"), StatusCode::kUnavailable),
             "model \"m\" has 3 requests, its limit; try again later");
-  const auto refusal = model_->RefuseUnread();
-  ASSERT_TRUE(refusal);
-  EXPECT_EQ(std::get<QueueFull>(*refusal).max_requests, 3);
+  EXPECT_EQ(std::get<QueueFull>(model_->RefuseUnread().value()).max_requests, 3);
   EXPECT_EQ(model_->metrics().refused_queue_full, 2U);
   engine_->Resume();
   for (const auto& sink : sinks) EXPECT_TRUE(sink->WaitForEnd().ok());
