@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "http/connection/connection.h"
+#include "http/connection/courtesy.h"
 
 namespace dray::http {
 
@@ -93,6 +94,9 @@ void Connection::CompleteHead(ResponseHead& head) {
   for (const auto& [name, value] : server_->options.default_headers.fields()) {
     if (head.headers.Find(name) == nullptr) head.headers.Add(name, value);
   }
+  // An answer that asks to come again is for lack of room.
+  const bool refused = head.headers.Find("Retry-After") != nullptr;
+  NoteAnswerForCourtesy(refused ? AnswerKind::kRefusalForLoad : AnswerKind::kAnswer, Clock::now());
   ++server_->responses.at(static_cast<size_t>(std::clamp(head.status / 100, 1, 5) - 1));
 }
 

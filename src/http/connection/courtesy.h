@@ -1,0 +1,20 @@
+// How a server thread shares the processors with the threads that compute.
+//
+// The system lets a thread that wakes interrupt one that has long been running. That is right for a server thread, whose
+// work is short, as long as each piece of it serves a client. When most requests are refused, a thousand interruptions a
+// second cost the accepted ones more than the refusals do. So while a server refuses requests, its threads wait for the
+// time slice of the thread that runs, some milliseconds, and then answer all that has come meanwhile.
+#pragma once
+
+#include <chrono>
+
+namespace dray::http {
+
+enum class AnswerKind { kAnswer, kRefusalForLoad };
+
+// Tells of an answer that the calling thread sends at `now`. From a refusal on, and until a second has passed without
+// one, the thread interrupts no other. Does nothing for a thread whose scheduling somebody has chosen, or where the
+// system forbids it.
+void NoteAnswerForCourtesy(AnswerKind kind, std::chrono::steady_clock::time_point now);
+
+}  // namespace dray::http
