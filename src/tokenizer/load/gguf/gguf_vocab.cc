@@ -115,7 +115,9 @@ Result<std::vector<double>> GgufVocab::Scores() const {
       return Error(StatusCode::kInvalidArgument, "scores",
                    fmt::format("element {} is no finite number", scores.size()));
     }
-    scores.push_back(*score);
+    // The file has 32 bits of a score. The metadata gives the double of their shortest digits, which is
+    // another number; of cuts that are equally likely the last bit decides.
+    scores.push_back(static_cast<float>(*score));
   }
   return scores;
 }
