@@ -8,15 +8,14 @@
 #include "checkpoint/torch/torch_state_dict.h"
 #include "fuzz/support/touch.h"
 
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  dray::ByteReader reader(dray::fuzz::AsBytes(data, size), "fuzz");
-  const auto document = dray::checkpoint::ReadPickle(reader);
-  if (!document.ok()) {
-    DRAY_CHECK(!document.status().message().empty());
-    return 0;
-  }
-  const auto state_dict = dray::checkpoint::ReadStateDict(*document);
-  if (!state_dict.ok()) return 0;
+namespace {
+
+using dray::checkpoint::PickleDocument;
+using dray::checkpoint::TorchRoot;
+
+void CheckTensors(const PickleDocument& document, TorchRoot root) {
+  const auto state_dict = dray::checkpoint::ReadStateDict(document, root);
+  if (!state_dict.ok()) return;
   for (const auto& storage : state_dict->storages) DRAY_CHECK(storage.size_bytes() >= 0);
   for (const auto& tensor : state_dict->tensors) {
     const auto& storage = state_dict->storages.at(tensor.storage);
@@ -29,6 +28,20 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     DRAY_CHECK(tensor.shape.elements() == 0 ? tensor.offset <= storage.elements
                                             : last < storage.elements);
     DRAY_CHECK(tensor.shape.elements() <= storage.elements);
+  }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  dray::ByteReader reader(dray::fuzz::AsBytes(data, size), "fuzz");
+  const auto document = dray::checkpoint::ReadPickle(reader);
+  if (!document.ok()) {
+    DRAY_CHECK(!document.status().message().empty());
+    return 0;
+  }
+  for (const auto root : {TorchRoot::kStateDict, TorchRoot::kScaledStateDict, TorchRoot::kTensor}) {
+    CheckTensors(*document, root);
   }
   return 0;
 }

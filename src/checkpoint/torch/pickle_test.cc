@@ -97,7 +97,7 @@ TEST_F(PickleTest, AttributesOfOrderedDictsAreDropped) {
   const auto document =
       Read(Proto().OrderedDict().Text("w").Rebuild({}).Raw("s}").Text("_metadata").Raw("}sb."));
   ASSERT_TRUE(document.ok()) << document.status().message();
-  const auto state_dict = ReadStateDict(*document);
+  const auto state_dict = ReadStateDict(*document, TorchRoot::kStateDict);
   ASSERT_TRUE(state_dict.ok()) << state_dict.status().message();
   ASSERT_EQ(state_dict->tensors.size(), 1u);
   EXPECT_EQ(state_dict->tensors[0].name, "w");

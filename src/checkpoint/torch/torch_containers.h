@@ -14,11 +14,13 @@
 namespace dray::checkpoint {
 
 // A ZIP archive with an entry for the pickle and one for each storage.
-Result<FileContent> ReadTorchZip(std::span<const std::byte> bytes, const std::string& path);
+Result<FileContent> ReadTorchZip(std::span<const std::byte> bytes, const std::string& path,
+                                 TorchRoot root);
 
 // Five pickles (magic number, protocol version, system, state dict, storage keys) and the storages,
 // each after the number of its elements.
-Result<FileContent> ReadTorchLegacy(std::span<const std::byte> bytes, const std::string& path);
+Result<FileContent> ReadTorchLegacy(std::span<const std::byte> bytes, const std::string& path,
+                                    TorchRoot root);
 
 // Joins tensors and the bytes of their storages, given in the order of state_dict.storages.
 FileContent BindStorages(TorchStateDict state_dict,

@@ -23,7 +23,7 @@ FileContent BindStorages(TorchStateDict state_dict, const std::vector<Bytes>& st
   content.tensors.reserve(state_dict.tensors.size());
   for (const TorchTensor& tensor : state_dict.tensors) {
     const DType dtype = *state_dict.storages[tensor.storage].type->dtype;
-    content.tensors.push_back({.name = std::string(tensor.name),
+    content.tensors.push_back({.name = tensor.name,
                                .dtype = dtype,
                                .shape = tensor.shape,
                                .strides = tensor.strides,
@@ -35,9 +35,13 @@ FileContent BindStorages(TorchStateDict state_dict, const std::vector<Bytes>& st
 }
 
 Result<FileContent> ReadTorchFile(Bytes bytes, const std::string& path) {
+  return ReadTorchFile(bytes, path, TorchRoot::kStateDict);
+}
+
+Result<FileContent> ReadTorchFile(Bytes bytes, const std::string& path, TorchRoot root) {
   DRAY_RETURN_IF_ERROR(CheckNotGitLfsPointer(bytes, path));
-  if (StartsWith(bytes, "PK\x03\x04")) return ReadTorchZip(bytes, path);
-  if (StartsWith(bytes, "\x80")) return ReadTorchLegacy(bytes, path);
+  if (StartsWith(bytes, "PK\x03\x04")) return ReadTorchZip(bytes, path, root);
+  if (StartsWith(bytes, "\x80")) return ReadTorchLegacy(bytes, path, root);
   return Status(StatusCode::kCorrupt,
                 path +
                     ": it starts neither as a ZIP archive nor as a pickle, so torch.save did not "

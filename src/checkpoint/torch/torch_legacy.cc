@@ -25,7 +25,8 @@ constexpr int64_t kLegacyProtocol = 1001;
 // after a count of its elements.
 class LegacyReader {
  public:
-  LegacyReader(Bytes bytes, const std::string& path) : path_(path), reader_(bytes, "torch file") {}
+  LegacyReader(Bytes bytes, const std::string& path, TorchRoot root)
+      : path_(path), root_(root), reader_(bytes, "torch file") {}
 
   Result<FileContent> Read();
 
@@ -36,6 +37,7 @@ class LegacyReader {
   Result<std::vector<Bytes>> ReadStorages(const TorchStateDict& state_dict);
 
   const std::string& path_;
+  const TorchRoot root_;
   ByteReader reader_;
 };
 
@@ -115,7 +117,7 @@ Result<std::vector<Bytes>> LegacyReader::ReadStorages(const TorchStateDict& stat
 Result<FileContent> LegacyReader::Read() {
   DRAY_RETURN_IF_ERROR(CheckPreamble());
   DRAY_ASSIGN_OR_RETURN(const PickleDocument document, Next("state dict"));
-  Result<TorchStateDict> state_dict = ReadStateDict(document);
+  Result<TorchStateDict> state_dict = ReadStateDict(document, root_);
   if (!state_dict.ok()) return state_dict.status().WithPrefix(fmt::format("{}: state dict", path_));
   DRAY_ASSIGN_OR_RETURN(const std::vector<Bytes> storages, ReadStorages(*state_dict));
   return BindStorages(std::move(state_dict).value(), storages);
@@ -123,8 +125,8 @@ Result<FileContent> LegacyReader::Read() {
 
 }  // namespace
 
-Result<FileContent> ReadTorchLegacy(Bytes bytes, const std::string& path) {
-  return LegacyReader(bytes, path).Read();
+Result<FileContent> ReadTorchLegacy(Bytes bytes, const std::string& path, TorchRoot root) {
+  return LegacyReader(bytes, path, root).Read();
 }
 
 }  // namespace dray::checkpoint

@@ -28,7 +28,8 @@ struct Call {
 
 class StateDictReader {
  public:
-  explicit StateDictReader(const PickleDocument& document) : document_(document) {}
+  StateDictReader(const PickleDocument& document, TorchRoot root)
+      : document_(document), root_(root) {}
 
   Result<TorchStateDict> Read();
 
@@ -39,7 +40,9 @@ class StateDictReader {
   Status AddStorage(Values id);
   Result<Values> RootItems() const;
   Status AddEntry(PickleValue key, PickleValue value);
-  Status AddTensor(std::string_view name, const Call& call);
+  Status AddScaledTensor(const std::string& name, PickleValue list);
+  Status AddNamed(const std::string& name, const Call& call);
+  Status AddTensor(const std::string& name, const Call& call);
   Status AddView(TorchTensor tensor, Values shape, Values strides);
   // The call behind `value` that makes a tensor, seen through parameters and attributes; nothing if
   // it makes none.
@@ -53,9 +56,10 @@ class StateDictReader {
   bool Is(PickleValue value, PickleKind kind) const { return value.kind == kind; }
 
   const PickleDocument& document_;
+  const TorchRoot root_;
   TorchStateDict result_;
   std::unordered_map<std::string_view, size_t> storage_of_key_;
-  std::unordered_set<std::string_view> names_;
+  std::unordered_set<std::string> names_;
 };
 
 // Persistent ids are ("storage", type, key, location, elements) with, in the legacy container, a
@@ -207,7 +211,7 @@ Status StateDictReader::CheckReach(const TorchTensor& tensor, int64_t elements) 
 
 Status StateDictReader::AddView(TorchTensor tensor, Values shape, Values strides) {
   if (shape.size() > static_cast<size_t>(Shape::kMaxRank)) {
-    result_.unreadable.push_back({std::string(tensor.name),
+    result_.unreadable.push_back({tensor.name,
                                   fmt::format("it has {} dimensions, and dray reads at most {}",
                                               shape.size(), int{Shape::kMaxRank}),
                                   nullptr});
@@ -225,25 +229,25 @@ Status StateDictReader::AddView(TorchTensor tensor, Values shape, Values strides
   const TorchStorage& storage = result_.storages[tensor.storage];
   if (!storage.type->dtype) {
     result_.unreadable.push_back(
-        {std::string(tensor.name),
+        {tensor.name,
          fmt::format("its storage is a {}, which dray does not read", storage.type->name),
          nullptr});
   } else if (*elements > storage.elements) {
     // A view with stride 0 can be larger than any memory.
     result_.unreadable.push_back(
-        {std::string(tensor.name),
+        {tensor.name,
          fmt::format("it is an expanded view, {} elements over a storage of {}", *elements,
                      storage.elements),
          nullptr});
   } else {
-    result_.tensors.push_back(tensor);
+    result_.tensors.push_back(std::move(tensor));
   }
   return OkStatus();
 }
 
 // Arguments: storage, offset, shape, strides, requires_grad, hooks, and then the dtype
 // (v3) and metadata.
-Status StateDictReader::AddTensor(std::string_view name, const Call& call) {
+Status StateDictReader::AddTensor(const std::string& name, const Call& call) {
   const Values arguments = call.arguments;
   const bool has_dtype = call.function == TorchGlobal::kRebuildTensorWithDType;
   const size_t required = has_dtype ? 7 : 6;
@@ -264,8 +268,7 @@ Status StateDictReader::AddTensor(std::string_view name, const Call& call) {
         fmt::format("it has {} dimensions but {} strides", shape.size(), strides.size()));
   }
   if (has_dtype) {  // torch uses this form only for types that have no storage class
-    result_.unreadable.push_back(
-        {std::string(name), "its dtype is one that dray does not read", nullptr});
+    result_.unreadable.push_back({name, "its dtype is one that dray does not read", nullptr});
     return OkStatus();
   }
   const Values id = document_.Items(document_.Items(arguments[0])[0]);
@@ -273,7 +276,26 @@ Status StateDictReader::AddTensor(std::string_view name, const Call& call) {
   tensor.name = name;
   tensor.storage = storage_of_key_.at(document_.AsText(id[2]));
   tensor.offset = document_.AsInt(arguments[1]);
-  return AddView(tensor, shape, strides);
+  return AddView(std::move(tensor), shape, strides);
+}
+
+Status StateDictReader::AddNamed(const std::string& name, const Call& call) {
+  if (!names_.insert(name).second)
+    return Corrupt(fmt::format("tensor {} stands twice", Quoted(name)));
+  return AddTensor(name, call).WithPrefix(fmt::format("tensor {}", Quoted(name)));
+}
+
+// A tensor and its scales.
+Status StateDictReader::AddScaledTensor(const std::string& name, PickleValue list) {
+  const Values items = document_.Items(list);
+  const std::optional<Call> tensor = items.size() == 2 ? TensorCall(items[0]) : std::nullopt;
+  const std::optional<Call> scale = items.size() == 2 ? TensorCall(items[1]) : std::nullopt;
+  if (!tensor || !scale) {
+    return Corrupt(
+        fmt::format("key {} holds a list that is not a tensor and its scales", Quoted(name)));
+  }
+  DRAY_RETURN_IF_ERROR(AddNamed(name, *tensor));
+  return AddNamed(name + std::string(kScaleSuffix), *scale);
 }
 
 Status StateDictReader::AddEntry(PickleValue key, PickleValue value) {
@@ -282,7 +304,10 @@ Status StateDictReader::AddEntry(PickleValue key, PickleValue value) {
         fmt::format("a key of the state dict is {}, not a name",
                     Is(key, PickleKind::kText) ? Quoted(document_.AsText(key)) : Name(key.kind)));
   }
-  const std::string_view name = document_.AsText(key);
+  const std::string name(document_.AsText(key));
+  if (root_ == TorchRoot::kScaledStateDict && Is(value, PickleKind::kList)) {
+    return AddScaledTensor(name, value);
+  }
   const std::optional<Call> call = TensorCall(value);
   if (!call) {
     if (!HoldsTensors(value)) return OkStatus();
@@ -292,25 +317,31 @@ Status StateDictReader::AddEntry(PickleValue key, PickleValue value) {
                 "writes them: save that dict alone",
                 Quoted(name))};
   }
-  if (!names_.insert(name).second)
-    return Corrupt(fmt::format("tensor {} stands twice", Quoted(name)));
-  return AddTensor(name, *call).WithPrefix(fmt::format("tensor {}", Quoted(name)));
+  return AddNamed(name, *call);
 }
 
 Result<TorchStateDict> StateDictReader::Read() {
   DRAY_RETURN_IF_ERROR(ReadStorages());
+  if (root_ == TorchRoot::kTensor) {
+    const std::optional<Call> call = TensorCall(document_.root);
+    if (!call) return Corrupt(fmt::format("it holds {}, not a tensor", Name(document_.root.kind)));
+    DRAY_RETURN_IF_ERROR(AddNamed(std::string(kOnlyTensor), *call));
+    return std::move(result_);
+  }
   DRAY_ASSIGN_OR_RETURN(const Values items, RootItems());
   for (size_t i = 0; i + 1 < items.size(); i += 2) {
     DRAY_RETURN_IF_ERROR(AddEntry(items[i], items[i + 1]));
   }
-  if (names_.empty()) return Corrupt("its state dict holds no tensors");
+  if (names_.empty() && root_ != TorchRoot::kScaledStateDict) {
+    return Corrupt("its state dict holds no tensors");
+  }
   return std::move(result_);
 }
 
 }  // namespace
 
-Result<TorchStateDict> ReadStateDict(const PickleDocument& document) {
-  return StateDictReader(document).Read();
+Result<TorchStateDict> ReadStateDict(const PickleDocument& document, TorchRoot root) {
+  return StateDictReader(document, root).Read();
 }
 
 }  // namespace dray::checkpoint

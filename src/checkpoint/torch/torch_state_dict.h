@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -25,7 +26,7 @@ struct TorchStorage {
 // A tensor as a view of storages[storage]: the element at [i, j, ...] is at offset + i * strides[0]
 // + ... Every reachable element is within the storage.
 struct TorchTensor {
-  std::string_view name;
+  std::string name;
   size_t storage = 0;
   int64_t offset = 0;
   Shape shape;
@@ -38,9 +39,22 @@ struct TorchStateDict {
   std::vector<UnreadableTensor> unreadable;
 };
 
-// `document` must be a flat dict of names and tensors, as model.state_dict() gives; values that are
-// no tensors are ignored, but dicts of tensors are refused. Errors name the tensor. Texts are views
-// of the document's bytes.
-Result<TorchStateDict> ReadStateDict(const PickleDocument& document);
+// What torch.save was given.
+enum class TorchRoot : uint8_t {
+  // A flat dict of names and tensors, as model.state_dict() gives. Values that are no tensors are
+  // ignored, but dicts of tensors are refused.
+  kStateDict,
+  // The same, with lists of a tensor and its scales in place of some tensors, as DeepSpeed saves its
+  // layers: the scales get the tensor's name with kScaleSuffix. The dict may be empty.
+  kScaledStateDict,
+  // One tensor, which gets the name kOnlyTensor.
+  kTensor,
+};
+inline constexpr std::string_view kScaleSuffix = ".scale";
+inline constexpr std::string_view kOnlyTensor = "tensor";
+
+// Reads what `root` says that the document is. Errors name the tensor. Keys are views of the
+// document's bytes.
+Result<TorchStateDict> ReadStateDict(const PickleDocument& document, TorchRoot root);
 
 }  // namespace dray::checkpoint

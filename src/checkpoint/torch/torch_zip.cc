@@ -67,7 +67,8 @@ Status CheckCrc(const ZipEntry& entry, const std::string& path) {
   return Corrupt(path, fmt::format("archive entry {}: its CRC is wrong", Quoted(entry.name)));
 }
 
-Result<TorchStateDict> ReadArchivePickle(const ZipEntry& entry, const std::string& path) {
+Result<TorchStateDict> ReadArchivePickle(const ZipEntry& entry, const std::string& path,
+                                         TorchRoot root) {
   if (entry.data.size() > kMaxPickleBytes) {
     return Status(StatusCode::kResourceExhausted,
                   fmt::format("{}: archive entry {}: {} bytes, above the limit of {}", path,
@@ -81,7 +82,7 @@ Result<TorchStateDict> ReadArchivePickle(const ZipEntry& entry, const std::strin
     return Corrupt(
         path, fmt::format("data.pkl: {} bytes follow the end of the pickle", reader.remaining()));
   }
-  Result<TorchStateDict> state_dict = ReadStateDict(*document);
+  Result<TorchStateDict> state_dict = ReadStateDict(*document, root);
   if (!state_dict.ok()) return state_dict.status().WithPrefix(fmt::format("{}: data.pkl", path));
   return state_dict;
 }
@@ -108,7 +109,7 @@ Result<std::vector<Bytes>> FindStorages(const TorchStateDict& state_dict, const 
 
 }  // namespace
 
-Result<FileContent> ReadTorchZip(Bytes bytes, const std::string& path) {
+Result<FileContent> ReadTorchZip(Bytes bytes, const std::string& path, TorchRoot root) {
   DRAY_ASSIGN_OR_RETURN(const ZipArchive archive, ZipArchive::Read(bytes, path));
   DRAY_ASSIGN_OR_RETURN(const std::string folder, ArchiveFolder(archive, path));
   for (const char* name : {"data.pkl", "version"}) {
@@ -121,7 +122,7 @@ Result<FileContent> ReadTorchZip(Bytes bytes, const std::string& path) {
     DRAY_RETURN_IF_ERROR(CheckByteOrder(*order, path));
   }
   DRAY_ASSIGN_OR_RETURN(TorchStateDict state_dict,
-                        ReadArchivePickle(*archive.Find(folder + "data.pkl"), path));
+                        ReadArchivePickle(*archive.Find(folder + "data.pkl"), path, root));
   DRAY_ASSIGN_OR_RETURN(const std::vector<Bytes> storages,
                         FindStorages(state_dict, archive, folder, path));
   return BindStorages(std::move(state_dict), storages);
