@@ -6,8 +6,12 @@
 #include <utility>
 
 #include "checkpoint/gguf/gguf.h"
+#include "checkpoint/gguf/gguf_files.h"
 #include "checkpoint/safetensors.h"
+#include "checkpoint/split/deepspeed.h"
+#include "checkpoint/split/faster_transformer.h"
 #include "checkpoint/torch/torch_file.h"
+#include "checkpoint/unfinished_download.h"
 
 namespace dray::checkpoint {
 namespace {
@@ -36,7 +40,14 @@ Status TwiceError(std::string_view name, const MappedFile& first, const MappedFi
 
 Result<Checkpoint> Checkpoint::Open(const fs::path& path, const OpenOptions& options) {
   DRAY_ASSIGN_OR_RETURN(const WeightFiles weights, FindWeightFiles(path));
-  if (options.forbid_pickle && weights.format == FileFormat::kTorch) {
+  auto checkpoint = OpenFiles(path, weights, options);
+  if (!checkpoint.ok()) return ExplainByDownload(checkpoint.status(), ModelDir(path));
+  return checkpoint;
+}
+
+Result<Checkpoint> Checkpoint::OpenFiles(const fs::path& path, const WeightFiles& weights,
+                                         const OpenOptions& options) {
+  if (options.forbid_pickle && IsPickle(weights.format)) {
     return Status(
         StatusCode::kUnsupported,
         fmt::format(
@@ -46,16 +57,29 @@ Result<Checkpoint> Checkpoint::Open(const fs::path& path, const OpenOptions& opt
   }
   Checkpoint checkpoint;
   checkpoint.format_ = weights.format;
-  for (const fs::path& file : weights.files) DRAY_RETURN_IF_ERROR(checkpoint.OpenFile(file));
+  if (weights.format == FileFormat::kTorchTensors) {
+    DRAY_RETURN_IF_ERROR(checkpoint.OpenTensorFiles(weights));
+  } else if (weights.format == FileFormat::kDeepSpeed) {
+    DRAY_RETURN_IF_ERROR(checkpoint.OpenRanks(weights, options.split));
+  } else if (weights.format == FileFormat::kRawSlices) {
+    DRAY_RETURN_IF_ERROR(checkpoint.OpenRawSlices(*weights.raw, options.split));
+  } else {
+    for (const fs::path& file : weights.files) DRAY_RETURN_IF_ERROR(checkpoint.OpenFile(file));
+  }
   DRAY_RETURN_IF_ERROR(checkpoint.SortAndCheckNames());
   DRAY_RETURN_IF_ERROR(checkpoint.CheckAgainstIndex(weights));
   return checkpoint;
 }
 
-Status Checkpoint::OpenFile(const fs::path& path) {
+Result<const MappedFile*> Checkpoint::MapFile(const fs::path& path) {
   DRAY_ASSIGN_OR_RETURN(MappedFile mapped, MappedFile::Open(path));
   files_.push_back(std::make_unique<MappedFile>(std::move(mapped)));
-  const MappedFile& file = *files_.back();
+  return files_.back().get();
+}
+
+Status Checkpoint::OpenFile(const fs::path& path) {
+  DRAY_ASSIGN_OR_RETURN(const MappedFile* mapped, MapFile(path));
+  const MappedFile& file = *mapped;
   auto content = ReadContent(file);
   if (!content.ok()) {
     // A file that somebody was writing to is not a corrupt one.
@@ -73,11 +97,60 @@ Status Checkpoint::OpenFile(const fs::path& path) {
 Result<FileContent> Checkpoint::ReadContent(const MappedFile& file) {
   const std::string path = file.path().string();
   if (format_ == FileFormat::kTorch) return ReadTorchFile(file.bytes(), path);
+  if (format_ == FileFormat::kTorchTensors) {
+    return ReadTorchFile(file.bytes(), path, TorchRoot::kTensor);
+  }
+  if (format_ == FileFormat::kDeepSpeed) {
+    return ReadTorchFile(file.bytes(), path, TorchRoot::kScaledStateDict);
+  }
   if (format_ == FileFormat::kSafetensors) return ReadSafetensors(file.bytes(), path);
   DRAY_ASSIGN_OR_RETURN(GgufContent gguf, ReadGguf(file.bytes(), path));
   // Of several parts the first has it all.
   if (metadata_.is_null()) metadata_ = std::move(gguf.metadata);
   return std::move(gguf.content);
+}
+
+// The index names the tensors, not their files.
+Status Checkpoint::OpenTensorFiles(const WeightFiles& weights) {
+  for (size_t i = 0; i < weights.files.size(); ++i) {
+    const size_t readable = tensors_.size();
+    DRAY_RETURN_IF_ERROR(OpenFile(weights.files[i]));
+    std::string& name = readable < tensors_.size() ? tensors_.back().name : unreadable_.back().name;
+    name = weights.tensor_names[i];
+  }
+  return OkStatus();
+}
+
+Status Checkpoint::OpenRanks(const WeightFiles& weights, std::span<const SplitTensor> split) {
+  std::vector<RankTensor> slices;
+  for (size_t i = 0; i < weights.files.size(); ++i) {
+    DRAY_RETURN_IF_ERROR(OpenFile(weights.files[i]));
+    for (TensorSource& tensor : tensors_) slices.push_back({std::move(tensor), weights.ranks[i]});
+    tensors_.clear();
+  }
+  // The ranks have the same tensors, so one of them says which cannot be read.
+  SortByName(unreadable_);
+  unreadable_.erase(std::unique(unreadable_.begin(), unreadable_.end(),
+                                [](const auto& a, const auto& b) { return a.name == b.name; }),
+                    unreadable_.end());
+  DRAY_ASSIGN_OR_RETURN(tensors_, JoinRanks(std::move(slices), weights.num_slices, split));
+  return OkStatus();
+}
+
+// Only the files that the model needs are mapped.
+Status Checkpoint::OpenRawSlices(const FasterTransformerFolder& folder,
+                                 std::span<const SplitTensor> split) {
+  for (const SplitTensor& wanted : split) {
+    DRAY_ASSIGN_OR_RETURN(const auto paths, FilesOf(folder, wanted));
+    std::vector<TensorSource> slices;
+    for (const fs::path& path : paths) {
+      DRAY_ASSIGN_OR_RETURN(const MappedFile* file, MapFile(path));
+      DRAY_ASSIGN_OR_RETURN(slices.emplace_back(), RawSlice(folder, wanted, *file));
+    }
+    if (slices.empty()) continue;
+    DRAY_ASSIGN_OR_RETURN(tensors_.emplace_back(), JoinSlices(wanted, slices));
+  }
+  return OkStatus();
 }
 
 Status Checkpoint::SortAndCheckNames() {

@@ -20,6 +20,7 @@
 #include "base/mapped_file.h"
 #include "base/parse/json.h"
 #include "base/status.h"
+#include "checkpoint/split/split_tensor.h"
 #include "checkpoint/tensor_source.h"
 #include "checkpoint/weight_files.h"
 
@@ -29,15 +30,15 @@ struct OpenOptions {
   // Refuse directories that hold their weights as torch .bin files only. (Those are read by a
   // restricted reader that runs no code, but an operator may want one format less to trust.)
   bool forbid_pickle = false;
+  // The model's tensors, for files that hold slices. Not needed for the other formats.
+  std::span<const SplitTensor> split = {};
 };
 
 class Checkpoint {
  public:
-  // Finds the weights of a directory, the first of: model.safetensors,
-  // model.safetensors.index.json, pytorch_model.bin, pytorch_model.bin.index.json, the only
-  // *.safetensors file, the only *.bin file, the only *.gguf model; or `path` is a .gguf file. Maps
-  // the files and checks their headers whole. kNotFound if there are none or a shard is missing,
-  // kCorrupt or kInvalidArgument naming the file and the tensor or field if one is unsound.
+  // Finds the weights of a directory, or of a .gguf file (FindWeightFiles), maps the files and checks
+  // their headers whole. kNotFound if there are none or a file is missing, kCorrupt or
+  // kInvalidArgument naming the file and the tensor or field if one is unsound.
   static Result<Checkpoint> Open(const std::filesystem::path& path,
                                  const OpenOptions& options = {});
 
@@ -65,7 +66,6 @@ class Checkpoint {
   std::string DescribeFiles() const;
   // Their sizes together.
   uint64_t total_bytes() const;
-  // "safetensors", "torch" or "gguf".
   std::string_view format() const { return Name(format_); }
   // What a GGUF model says of itself beside its tensors (gguf.h); null for the other formats.
   const Json& metadata() const { return metadata_; }
@@ -76,7 +76,14 @@ class Checkpoint {
 
  private:
   Checkpoint() = default;
+  static Result<Checkpoint> OpenFiles(const std::filesystem::path& path, const WeightFiles& weights,
+                                      const OpenOptions& options);
+  Result<const MappedFile*> MapFile(const std::filesystem::path& path);
+  // Maps the file and appends what it holds to the tensors.
   Status OpenFile(const std::filesystem::path& path);
+  Status OpenTensorFiles(const WeightFiles& weights);
+  Status OpenRanks(const WeightFiles& weights, std::span<const SplitTensor> split);
+  Status OpenRawSlices(const FasterTransformerFolder& folder, std::span<const SplitTensor> split);
   Status SortAndCheckNames();
   Status CheckAgainstIndex(const WeightFiles& weights);
   Result<FileContent> ReadContent(const MappedFile& file);

@@ -13,16 +13,6 @@ namespace {
 
 constexpr uint64_t kMaxIndexBytes = 100'000'000;  // the limit of the headers that it repeats
 
-// What Linux allows for the name of a file (NAME_MAX).
-constexpr size_t kMaxFileNameBytes = 255;
-
-// A name of a file in the same directory. (What it names may be a symbolic link: the hub's cache is
-// made of them, and they were put there by whoever made the directory, not by the index.)
-bool IsPlainFileName(std::string_view name) {
-  return IsSaneName(name) && name.size() <= kMaxFileNameBytes && name != "." && name != ".." &&
-         name.find_first_of("/\\") == std::string_view::npos;
-}
-
 }  // namespace
 
 Result<ShardIndex> ReadShardIndex(const std::filesystem::path& path) {

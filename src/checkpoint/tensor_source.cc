@@ -18,6 +18,7 @@ std::array<int64_t, Shape::kMaxRank> DenseStrides(const Shape& shape) {
 }
 
 bool TensorSource::IsDense() const {
+  if (!slices.empty()) return false;
   if (shape.elements() == 0) return true;
   const auto dense = DenseStrides(shape);
   for (int i = 0; i < shape.rank(); ++i) {

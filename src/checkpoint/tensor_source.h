@@ -17,8 +17,23 @@
 
 namespace dray::checkpoint {
 
-// One tensor of a mapped file. Every element that shape and strides reach lies inside the file as
-// it was when it was opened. `data` need not be aligned for `dtype`: copy elements with memcpy.
+// A rectangle of a tensor that is stored in several of them: rows [row, row + rows) and columns
+// [col, col + cols). Element (r, c) of the rectangle is at data[r * row_stride + c * col_stride],
+// counted in elements.
+struct TensorSlice {
+  int64_t row = 0;
+  int64_t col = 0;
+  int64_t rows = 0;
+  int64_t cols = 1;
+  int64_t row_stride = 1;
+  int64_t col_stride = 1;
+  const std::byte* data = nullptr;
+  const MappedFile* file = nullptr;
+};
+
+// One tensor of mapped files. Every element that shape and strides reach, or its slices, lies inside
+// a file as it was when it was opened. `data` need not be aligned for `dtype`: copy elements with
+// memcpy.
 struct TensorSource {
   std::string name;
   DType dtype = DType::kF32;  // with blocks: what they are decoded to, f32
@@ -28,8 +43,15 @@ struct TensorSource {
   const std::byte* data = nullptr;      // of element [0, ..., 0]
   const MappedFile* file = nullptr;     // for WillNeed and Release
   const BlockFormat* blocks = nullptr;  // each row is stored as such blocks; null: as elements
+  // Of a vector or a matrix that lies in several places: the rectangles, which tile its rows. Rows
+  // that are in none of them are zero. Then `data` is null, `strides` are unused, and `file` is the
+  // file of the first slice.
+  std::vector<TensorSlice> slices = {};
+  // The factor by which the numbers of a vector must be multiplied. Some converters divide a bias by
+  // the number of ranks that add it.
+  float multiplier = 1;
 
-  // Row-major without gaps. Always so in safetensors; torch files may hold views.
+  // In one place, row-major without gaps. Always so in safetensors; torch files may hold views.
   bool IsDense() const;
   // The elements' bytes (or blocks) in row-major order; the tensor must be dense, which one of
   // blocks always is.

@@ -11,6 +11,9 @@ namespace {
 // About 125,000 tensors in one file, at eight values each; 40 MB when parsed.
 constexpr size_t kMaxJsonValues = 1'000'000;
 
+// What Linux allows for the name of a file (NAME_MAX).
+constexpr size_t kMaxFileNameBytes = 255;
+
 }  // namespace
 
 Result<Json> ParseUntrustedJson(std::string_view text, std::string_view what) {
@@ -30,6 +33,11 @@ bool IsSaneName(std::string_view name) {
   return !name.empty() && std::none_of(name.begin(), name.end(), [](char c) {
     return static_cast<unsigned char>(c) < 0x20 || c == 0x7F;
   });
+}
+
+bool IsPlainFileName(std::string_view name) {
+  return IsSaneName(name) && name.size() <= kMaxFileNameBytes && name != "." && name != ".." &&
+         name.find_first_of("/\\") == std::string_view::npos;
 }
 
 Status CheckNotGitLfsPointer(std::span<const std::byte> bytes, std::string_view path) {

@@ -18,6 +18,10 @@ Result<Json> ParseUntrustedJson(std::string_view text, std::string_view what);
 // Not empty, and free of control characters: what a tensor or a file may be called.
 bool IsSaneName(std::string_view name);
 
+// A name of a file in the same directory. (What it names may be a symbolic link: the hub's cache is
+// made of them, and they were put there by whoever made the directory, not by the index.)
+bool IsPlainFileName(std::string_view name);
+
 // A clone made without Git LFS holds small text files in place of the weights; says so if
 // `file` is one.
 Status CheckNotGitLfsPointer(std::span<const std::byte> bytes, std::string_view path);

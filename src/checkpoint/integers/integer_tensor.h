@@ -43,7 +43,7 @@ class IntegerTensor {
   int64_t elements() const { return rows() * cols(); }
   uint64_t stored_bytes() const {
     uint64_t total = 0;
-    for (const TensorSource* source : sources()) total += source->bytes().size();
+    for (const TensorSource* source : sources()) total += source->BytesOf(source->shape.elements());
     return total;
   }
 };

@@ -16,7 +16,8 @@ using checkpoint::TensorSource;
 // Tensors are compared in pieces of about this many bytes; after each its pages are given back.
 constexpr size_t kPieceBytes = size_t{16} << 20;
 
-// The slot's tensor, if it can be read and has the shape of a token table; otherwise null.
+// The slot's tensor, if it can be read, lies in one place, and has the shape of a token table;
+// otherwise null. No program cuts a head that is tied.
 const TensorSource* FindTable(const ModelDescription& model, Slot slot,
                               const checkpoint::Checkpoint& checkpoint) {
   const WeightRow* row = FindRow(model, slot);
@@ -25,7 +26,8 @@ const TensorSource* FindTable(const ModelDescription& model, Slot slot,
   const std::string* name = FindName(names, checkpoint);
   const TensorSource* source = name == nullptr ? nullptr : checkpoint.Find(*name);
   const Shape shape = {model.config.vocab_size, model.config.embed_dim};
-  return source != nullptr && source->shape == shape ? source : nullptr;
+  const bool is_table = source != nullptr && source->slices.empty() && source->shape == shape;
+  return is_table ? source : nullptr;
 }
 
 template <typename T>

@@ -10,6 +10,8 @@
 
 #include "checkpoint/integers/block_tensor.h"
 #include "checkpoint/integers/packed_linear.h"
+#include "checkpoint/integers/scaled_rows.h"
+#include "checkpoint/torch/torch_state_dict.h"
 #include "model/describe/tensor_names.h"
 
 namespace dray::model {
@@ -17,7 +19,9 @@ namespace {
 
 using checkpoint::BlockTensor;
 using checkpoint::Checkpoint;
+using checkpoint::kScaleSuffix;
 using checkpoint::PackedLinear;
+using checkpoint::ScaledRows;
 using checkpoint::TensorSource;
 using kernels::MatrixSpec;
 using kernels::WeightFormat;
@@ -41,20 +45,35 @@ Shape ExpectedShape(const WeightRow& row, const ModelConfig& config) {
   return row.transform == Transform::kTranspose ? Shape{cols, rows} : Shape{rows, cols};
 }
 
-Status CheckTensor(const WeightRow& row, const TensorSource& source, const ModelConfig& config) {
+Status CheckShape(const WeightRow& row, const TensorSource& source, const ModelConfig& config) {
   const Shape expected = ExpectedShape(row, config);
-  if (!(source.shape == expected)) {
-    return {StatusCode::kInvalidArgument,
-            fmt::format("{}: tensor {} has shape {}, but config.json makes it {}",
-                        source.file->path().string(), source.name, source.shape.ToString(),
-                        expected.ToString())};
-  }
+  if (source.shape == expected) return OkStatus();
+  return {StatusCode::kInvalidArgument,
+          fmt::format("{}: tensor {} has shape {}, but config.json makes it {}",
+                      source.file->path().string(), source.name, source.shape.ToString(),
+                      expected.ToString())};
+}
+
+Status CheckTensor(const WeightRow& row, const TensorSource& source, const ModelConfig& config) {
+  DRAY_RETURN_IF_ERROR(CheckShape(row, source, config));
   if (!IsWeightType(source.dtype) && source.dtype != DType::kF64) {
     return {StatusCode::kUnsupported,
             fmt::format("{}: tensor {} is stored as {}: weights must be f32, f16, bf16 or f64",
                         source.file->path().string(), source.name, Name(source.dtype))};
   }
   return OkStatus();
+}
+
+// A matrix of bytes whose scales are a tensor of their own.
+Result<std::shared_ptr<const checkpoint::IntegerTensor>> FindScaledRows(
+    const WeightRow& row, const TensorSource& values, const Checkpoint& checkpoint,
+    const ModelConfig& config) {
+  const TensorSource* scales = checkpoint.Find(values.name + std::string(kScaleSuffix));
+  if (scales == nullptr) return CheckTensor(row, values, config);  // refuses bytes without scales
+  DRAY_RETURN_IF_ERROR(CheckShape(row, values, config));
+  DRAY_ASSIGN_OR_RETURN(auto matrix, ScaledRows::Open(values, *scales));
+  return std::shared_ptr<const checkpoint::IntegerTensor>(
+      std::make_shared<const ScaledRows>(std::move(matrix)));
 }
 
 Status CheckPacked(const WeightRow& row, const PackedLinear& packed, const ModelConfig& config) {
@@ -95,8 +114,12 @@ Result<PlannedTensor> PlanTensor(const ModelDescription& model, const WeightRow&
   DRAY_ASSIGN_OR_RETURN(auto packed, FindPacked(model, row, layer, checkpoint));
   if (packed) return *std::move(packed);
   DRAY_ASSIGN_OR_RETURN(const TensorSource* source, FindTensor(model, row, layer, checkpoint));
-  DRAY_RETURN_IF_ERROR(CheckTensor(row, *source, model.config));
   PlannedTensor planned = {&row, source};
+  if (source->dtype == DType::kI8 && IsMatrixSlot(row.slot)) {
+    DRAY_ASSIGN_OR_RETURN(planned.integers, FindScaledRows(row, *source, checkpoint, model.config));
+    return planned;
+  }
+  DRAY_RETURN_IF_ERROR(CheckTensor(row, *source, model.config));
   if (source->blocks != nullptr && IsMatrixSlot(row.slot)) {
     planned.integers = std::make_shared<const BlockTensor>(*source);
   }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "model/weights/row_runs.h"
+#include "model/weights/sliced_rows.h"
 #include "model/weights/slot_slices.h"
 #include "model/weights/smoothing.h"
 #include "model/weights/source_rows.h"
@@ -25,13 +26,30 @@ using kernels::SourceRows;
 // that the threads are busy, small against any model.
 constexpr int64_t kPieceBytes = int64_t{16} << 20;
 
-// The bytes of its file that the tensor takes.
+// The bytes of its file that a tensor takes, which lies in one place.
 std::span<const std::byte> StoredBytes(const TensorSource& source) {
   return source.blocks != nullptr ? source.bytes() : SpannedBytes(AsRows(source, Transform::kNone));
 }
 
+// Takes the tensor's pages out of this process.
+void Release(const TensorSource& source) {
+  if (source.slices.empty()) return source.file->Release(StoredBytes(source));
+  for (const RowSlice& slice : RowSlicesOf(source, Transform::kNone)) {
+    slice.file->Release(SpannedBytes(slice.rows));
+  }
+}
+
+// An error if bytes of the tensor's files went away.
+Status CheckUndamaged(const TensorSource& source) {
+  if (source.file->damaged()) return source.file->CheckUnchanged();
+  for (const checkpoint::TensorSlice& slice : source.slices) {
+    if (slice.file->damaged()) return slice.file->CheckUnchanged();
+  }
+  return OkStatus();
+}
+
 // The bytes of its file that rows of `runs` need, and perhaps those of rows between them. All that
-// the tensor takes, if rows share bytes.
+// the tensor takes, if rows share bytes. The tensor lies in one place.
 std::span<const std::byte> NeededBytes(const PlannedTensor& tensor, std::span<const RowRun> runs) {
   const std::span<const std::byte> all = StoredBytes(*tensor.source);
   if (runs.empty()) return {};
@@ -85,7 +103,7 @@ class CheckpointLoader {
       const Status status =
           IsMatrixSlot(slot.slot) ? LoadMatrix(slot, plan.has_integers) : LoadVector(slot);
       // What is left of a file that was cut short is not worth loading.
-      if (source.file->damaged()) return source.file->CheckUnchanged();
+      DRAY_RETURN_IF_ERROR(CheckUndamaged(source));
       DRAY_RETURN_IF_ERROR(status);
     }
     return std::move(weights_);
@@ -109,7 +127,13 @@ class CheckpointLoader {
     if (!StageHas(slot)) return;
     const SlotSlices slices = SlicesOf(slot.row(), config_, options_.rank);
     for (const PlannedTensor& part : slot.parts) {
-      part.source->file->WillNeed(NeededBytes(part, RunsOf(part, slices)));
+      if (part.source->slices.empty()) {
+        part.source->file->WillNeed(NeededBytes(part, RunsOf(part, slices)));
+        continue;
+      }
+      for (const RowSlice& slice : RowSlicesOf(*part.source, Transform::kNone)) {
+        slice.file->WillNeed(SpannedBytes(slice.rows));
+      }
     }
   }
 
@@ -167,8 +191,14 @@ class CheckpointLoader {
 
   Status Pack(const Target& target, const PlannedTensor& tensor, std::span<const RowRun> runs) {
     if (tensor.integers == nullptr) {
-      for (const RowRun& run : runs) DRAY_RETURN_IF_ERROR(PackFloats(target, tensor, run));
-      tensor.source->file->Release(StoredBytes(*tensor.source));
+      const std::vector<RowSlice> slices = RowSlicesOf(*tensor.source, tensor.row->transform);
+      for (RowRun rest : runs) {
+        while (rest.count > 0) {
+          const RowRun run = TakeFirstInSlices(rest, slices);
+          DRAY_RETURN_IF_ERROR(PackFloats(target, tensor, slices, run));
+        }
+      }
+      Release(*tensor.source);
       return OkStatus();
     }
     while (!runs.empty()) {
@@ -176,9 +206,7 @@ class CheckpointLoader {
       DRAY_RETURN_IF_ERROR(PackIntegers(target, *tensor.integers, gapless));
       runs = runs.subspan(gapless.size());
     }
-    for (const TensorSource* source : tensor.integers->sources()) {
-      source->file->Release(source->bytes());
-    }
+    for (const TensorSource* source : tensor.integers->sources()) Release(*source);
     return OkStatus();
   }
 
@@ -200,21 +228,27 @@ class CheckpointLoader {
     return OkStatus();
   }
 
-  // A transposed tensor's rows interleave over all of its pages, so it is packed in one piece.
-  Status PackFloats(const Target& target, const PlannedTensor& tensor, const RowRun& run) {
-    const SourceRows all = AsRows(*tensor.source, tensor.row->transform);
-    const bool interleaved = all.row_stride < all.col_stride;
-    const int64_t row_bytes = target.columns.count * static_cast<int64_t>(SizeOf(all.dtype));
-    const int64_t piece = interleaved ? run.count : PieceRows(row_bytes);
+  // A transposed tensor's rows interleave over all of its pages, so their pages are given back when
+  // all are packed. If they lie in one slice, they are packed in one piece. `run` lies in the same
+  // slices from its first row to its last.
+  Status PackFloats(const Target& target, const PlannedTensor& tensor,
+                    const std::vector<RowSlice>& slices, const RowRun& run) {
+    const SourceRows& first = slices.front().rows;
+    const bool interleaved = first.row_stride < first.col_stride;
+    const int64_t row_bytes = target.columns.count * static_cast<int64_t>(SizeOf(first.dtype));
+    const int64_t piece = interleaved && slices.size() == 1 ? run.count : PieceRows(row_bytes);
     for (int64_t done = 0; done < run.count; done += piece) {
       const RowRun part = {run.slot_row + done, run.source_row + done * run.source_step,
                            std::min(piece, run.count - done), run.source_step};
-      const SourceRows rows = PartOf(all, part, target.columns);
+      const SourceRows rows = GatherRows(slices, part, target.columns, gathered_);
       const Status packed = backend_.packer().PackRows(
           target.matrix, part.slot_row,
           target.factors.empty() ? rows : MultiplyColumns(rows, target.factors, smoothed_));
       DRAY_RETURN_IF_ERROR(About(*tensor.source, packed));
-      if (!interleaved && piece < run.count) tensor.source->file->Release(SpannedBytes(rows));
+      const bool is_view = slices.size() == 1;
+      if (!interleaved && is_view && piece < run.count) {
+        tensor.source->file->Release(SpannedBytes(rows));
+      }
     }
     return OkStatus();
   }
@@ -224,20 +258,11 @@ class CheckpointLoader {
     const SlotSlices slices = SlicesOf(slot.row(), config_, options_.rank);
     std::vector<float> vector(static_cast<size_t>(slices.rows.local_size));
     for (const PlannedTensor& part : slot.parts) {
-      const TensorSource& source = *part.source;
-      SourceRows all = AsRows(source, Transform::kNone);
-      std::vector<float> decoded;
-      if (source.blocks != nullptr) {
-        decoded.resize(static_cast<size_t>(all.rows));
-        checkpoint::DecodeBlocks(*source.blocks, source.data, all.rows, decoded.data());
-        all.data = decoded.data();
-      }
+      const std::vector<float> whole = GatherVector(*part.source);
       for (const RowRun& run : RunsOf(part, slices)) {
         for (int64_t i = 0; i < run.count; ++i) {
           const int64_t row = run.source_row + i * run.source_step;
-          vector[static_cast<size_t>(run.slot_row + i)] = ReadElement(
-              all.dtype, static_cast<const std::byte*>(all.data) +
-                             static_cast<size_t>(row * all.row_stride) * SizeOf(all.dtype));
+          vector[static_cast<size_t>(run.slot_row + i)] = whole[static_cast<size_t>(row)];
         }
       }
       Advance(part);
@@ -266,7 +291,8 @@ class CheckpointLoader {
   const LoadOptions& options_;
   const parallel::LayerRange layers_;
   Weights weights_;
-  std::vector<float> smoothed_;  // a piece of a tensor
+  std::vector<float> smoothed_;      // a piece of a tensor
+  std::vector<std::byte> gathered_;  // a piece of a tensor that lies in several slices
   uint64_t done_bytes_ = 0;
   uint64_t total_bytes_ = 0;
 };

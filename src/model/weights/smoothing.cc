@@ -6,6 +6,7 @@
 #include <cmath>
 #include <utility>
 
+#include "model/weights/sliced_rows.h"
 #include "model/weights/source_rows.h"
 
 namespace dray::model {
@@ -58,10 +59,12 @@ Status RaisePeaks(const PlannedTensor& tensor, std::vector<float>& peaks) {
             fmt::format("{}: tensor {} is stored as {}, but smoothquant needs weights in floats",
                         source.file->path().string(), source.name, source.StorageName())};
   }
-  ForEachElement(AsRows(source, tensor.row->transform), [&](int64_t, int64_t col, float element) {
-    float& peak = peaks[static_cast<size_t>(col)];
-    peak = std::max(peak, std::abs(element));
-  });
+  for (const RowSlice& slice : RowSlicesOf(source, tensor.row->transform)) {
+    ForEachElement(slice.rows, [&](int64_t, int64_t col, float element) {
+      float& peak = peaks[static_cast<size_t>(slice.col + col)];
+      peak = std::max(peak, std::abs(element));
+    });
+  }
   if (source.IsDense()) source.file->Release(source.bytes());
   return OkStatus();
 }
