@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/human.h"
@@ -24,12 +25,23 @@ class ProgressLine {
   void Update(uint64_t done, uint64_t total);
 
  private:
+  using Time = std::chrono::steady_clock::time_point;
+
+  // ", 600.00 MB/s, 6 s left" at the time `last_`; nothing until there is a rate.
+  std::string DescribePace(uint64_t done, uint64_t total) const;
+
+  // The first update. The work begins then, not when the line is made.
+  struct Start {
+    Time time;
+    uint64_t done;
+  };
+
   const char* verb_;
   std::string (*amount_)(uint64_t);
   bool is_terminal_;
   bool shown_ = false;
-  std::chrono::steady_clock::time_point start_;
-  std::chrono::steady_clock::time_point last_{};
+  std::optional<Start> start_;
+  Time last_{};
 };
 
 // Opens the model, with a progress line while its weights are read.

@@ -122,6 +122,7 @@ struct ModelSettings {
 
   // Its place beside other models.
   WorkerSettings workers;
+  int64_t model_loading_timeout_s = 0;  // 0: no limit
   int64_t max_idle_time_s = 60;
   int64_t retry_threshold = 0;
   int64_t max_restarts_per_hour = 100;

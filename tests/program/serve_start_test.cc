@@ -194,7 +194,7 @@ TEST(ServeStartTest, PublishedConfigurationsStart) {
        {std::pair<std::string, std::string>{"engine=Rubikon\n", "engine=Rubikon: dray's own"},
         {"engine=Python\noption.entryPoint=djl_python.transformers-neuronx\n"
          "option.n_positions=64\noption.dtype=f16\noption.model_loading_timeout=600\n",
-         "option.model_loading_timeout is \"600\", which has no effect: dray runs no Python"},
+         "option.entryPoint=djl_python.transformers-neuronx: dray's own engine serves"},
         {"engine=MPI\noption.rolling_batch=lmi-dist\noption.max_rolling_batch_size=4\n",
          "engine=MPI, option.rolling_batch=lmi-dist: dray's own engine serves"}}) {
     std::ofstream(store.root() / "gpt2/serving.properties") << properties;

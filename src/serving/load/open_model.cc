@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -182,12 +183,18 @@ Result<std::shared_ptr<ServedModel>> OpenModel(const ModelSettings& settings,
   if (setup.options.speculation.method != engine::SpeculationMethod::kDraftModel) {
     needed.draft.clear();
   }
-  load.progress = std::move(open_options.progress);
-  load.stop = std::move(open_options.stop);
+  LoadDeadline deadline(std::chrono::seconds(settings.model_loading_timeout_s),
+                        std::move(open_options.stop));
+  load.progress = [&, progress = std::move(open_options.progress)](uint64_t done, uint64_t total) {
+    if (progress) progress(done, total);
+    deadline.Progress(done, total);
+  };
+  load.stop = deadline.stop_token();
   // The tokenizer first: it is small, and a wrong one is told before gigabytes are read.
   DRAY_ASSIGN_OR_RETURN(auto tokenizer, OpenTokenizer(files.tokenizer));
-  DRAY_ASSIGN_OR_RETURN(LoadedParts parts, LoadParts(std::move(load), settings, needed,
-                                                     open_options.budget, options.name));
+  auto loaded = LoadParts(std::move(load), settings, needed, open_options.budget, options.name);
+  if (!loaded.ok()) return deadline.Explain(loaded.status());
+  LoadedParts parts = std::move(*loaded);
   options.memory = std::make_shared<MemoryBudget::Lease>(std::move(parts.memory));
   options.eos_token_ids = parts.model->description.config.eos_token_ids;
   setup.model = std::move(parts.model);

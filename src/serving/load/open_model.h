@@ -1,21 +1,18 @@
 // From settings and files to a model that answers text requests.
 #pragma once
 
-#include <cstdint>
-#include <functional>
 #include <memory>
+#include <stop_token>
 #include <string>
 
 #include "base/status.h"
+#include "serving/load/load_progress.h"
 #include "serving/load/model_files.h"
 #include "serving/served_model.h"
 #include "serving/workers/memory_budget.h"
 #include "settings/settings.h"
 
 namespace dray::serving {
-
-// Called while weights are read, with the bytes done and their total.
-using LoadProgress = std::function<void(uint64_t done_bytes, uint64_t total_bytes)>;
 
 struct OpenModelOptions {
   std::string version = {};
@@ -32,7 +29,8 @@ struct OpenModelOptions {
 // Loads weights and tokenizer, and the draft model if the settings name one, and starts the engine.
 // engine=Echo reads no files.
 // `settings.model_name` "" means the last part of the model's path. Errors name the folder;
-// kResourceExhausted if the budget has too little memory.
+// kResourceExhausted if the budget has too little memory, kDeadlineExceeded if the weights take longer
+// than settings.model_loading_timeout_s.
 Result<std::shared_ptr<ServedModel>> OpenModel(const settings::ModelSettings& settings,
                                                const ModelFiles& files,
                                                OpenModelOptions options = {});

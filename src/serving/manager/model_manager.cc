@@ -303,15 +303,14 @@ Result<ResolvedFiles> ModelManager::Resolve(const Registration& registration,
 LoadProgress ModelManager::ProgressOf(const Registration& registration) {
   const std::string& name = registration.name;
   const std::string& version = registration.version;
-  return [this, &registration, &name, &version, last_logged = std::chrono::steady_clock::now()](
+  return [this, &registration, &name, &version, pace = LoadPace(), last_logged = Clock::now()](
              uint64_t done, uint64_t total) mutable {
     repository_.SetProgress(name, version, done, total);
     if (registration.progress) registration.progress(done, total);
-    const auto now = std::chrono::steady_clock::now();
-    if (now - last_logged < kLogInterval) return;
-    last_logged = now;
-    LogInfo(fmt::format("{}: {} of {} are loaded", Title(name, version), HumanBytes(done),
-                        HumanBytes(total)));
+    const std::string text = pace.Describe(done, total);
+    if (Clock::now() - last_logged < kLogInterval) return;
+    last_logged = Clock::now();
+    LogInfo(fmt::format("{}: loaded {}", Title(name, version), text));
   };
 }
 

@@ -3,9 +3,27 @@
 #include <system_error>
 #include <vector>
 
+#include "checkpoint/weight_files.h"
+
 namespace dray::serving {
 
 namespace fs = std::filesystem;
+
+namespace {
+
+// Adds the weights that some layouts have in folders within the model's folder.
+void AddWeightsBelow(const fs::path& folder, FileStates& states) {
+  const auto weights = checkpoint::FindWeightFiles(folder);
+  if (!weights.ok()) return;
+  for (const fs::path& file : weights->files) {
+    const fs::path name = file.lexically_relative(folder);
+    if (!name.has_parent_path()) continue;
+    const auto state = ReadFileState(file);
+    if (state.ok()) states[name.string()] = *state;
+  }
+}
+
+}  // namespace
 
 FileStates ReadFileStates(const fs::path& path) {
   FileStates states;
@@ -21,6 +39,7 @@ FileStates ReadFileStates(const fs::path& path) {
     const auto state = ReadFileState(it->path());
     if (state.ok()) states[it->path().filename().string()] = *state;
   }
+  AddWeightsBelow(path, states);
   return states;
 }
 

@@ -18,8 +18,8 @@
 
 namespace dray::serving {
 
-// The files of a folder by their names, or the one file; empty if they cannot be looked at. Files of
-// folders within the folder do not count, for a model has none.
+// The files of a folder by their names, or the one file; empty if they cannot be looked at. Of folders
+// within the folder only the model's weights count.
 using FileStates = std::map<std::string, FileState>;
 FileStates ReadFileStates(const std::filesystem::path& path);
 

@@ -55,7 +55,6 @@ constexpr Row kRows[] = {
     {"option.pythonExecutable", "", Otherwise::kWarn, kPython},
     {"option.env", "", Otherwise::kWarn, kPython},
     {"option.enable_venv", "false", Otherwise::kWarn, kPython},
-    {"option.model_loading_timeout", "", Otherwise::kWarn, kPython},
     {"option.parallel_loading", "", Otherwise::kWarn, kPython},
     {"option.mpi_mode", "", Otherwise::kWarn, kPython},
     {"option.async_mode", "", Otherwise::kWarn, kPython},

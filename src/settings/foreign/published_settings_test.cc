@@ -93,10 +93,9 @@ TEST(PublishedSettingsTest, OptOnNeuronInAContainer) {
   EXPECT_EQ(loaded.settings.model.max_model_len, 256);
   EXPECT_EQ(loaded.settings.model.dtype, kernels::WeightFormat::kF16);
   EXPECT_EQ(loaded.settings.model.predict_timeout_s, 360);
+  EXPECT_EQ(loaded.settings.model.model_loading_timeout_s, 600);
   EXPECT_EQ(loaded.warnings,
-            (Texts{"serving.properties: option.model_loading_timeout is \"600\", which has no "
-                   "effect: dray runs no Python",
-                   "serving.properties: option.batch_size is \"2\", which has no effect: requests "
+            (Texts{"serving.properties: option.batch_size is \"2\", which has no effect: requests "
                    "are batched as they come; set option.max_rolling_batch_size to bound them"}));
 }
 

@@ -72,6 +72,10 @@ constexpr Setting kRows[] = {
      "worker counts as failed.",
      Scope::kModel, "", "",
      [](S& s, Text v) { return SetCount(s.model.max_restarts_per_hour, v, 0, 1 << 20); }},
+    {"option.model_loading_timeout", "model-loading-timeout", "SECONDS", "0",
+     "How long reading a model's weights may take before it counts as failed; 0: no limit.",
+     Scope::kModel, "", "",
+     [](S& s, Text v) { return SetCount(s.model.model_loading_timeout_s, v, 0, kMaxSeconds); }},
     {"batch_size", "batch-size", "N", "1",
      "More than 1: a worker takes so many requests together, and the next ones when all of them "
      "are "
