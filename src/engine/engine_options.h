@@ -85,6 +85,9 @@ struct RankOptions {
   // Of ranks in other processes: how long a rank may be silent, or keep another rank waiting, before
   // it is lost.
   std::chrono::milliseconds timeout{60'000};
+  // Of a job that this process starts by mpirun: Open MPI's file of machines ("node1 slots=2", a line
+  // for each). Empty: as Open MPI itself is configured, which is this machine alone by default.
+  std::filesystem::path hostfile = {};
   // The program whose command `rank` is a rank; empty: this process's own.
   std::filesystem::path program = {};
 };

@@ -1,6 +1,10 @@
 #include "settings/engine_settings.h"
 
+#include <fmt/format.h>
+
 #include <chrono>
+#include <string_view>
+#include <system_error>
 
 namespace dray::settings {
 namespace {
@@ -13,6 +17,20 @@ fs::path LocateFile(const fs::path& model_dir, const fs::path& file) {
   std::error_code error;
   const bool beside = !fs::exists(file, error) && fs::exists(model_dir / file, error);
   return beside ? model_dir / file : file;
+}
+
+Status CheckHostfile(const ModelSettings& settings) {
+  if (settings.hostfile.empty()) return OkStatus();
+  const auto refused = [&](std::string_view why) {
+    return Status(StatusCode::kInvalidArgument,
+                  fmt::format("hostfile is \"{}\": {}", settings.hostfile, why));
+  };
+  if (settings.rank_transport != engine::RankTransport::kMpi) {
+    return refused("only ranks over MPI are on several machines; set rank_transport to mpi");
+  }
+  std::error_code error;
+  if (fs::is_regular_file(settings.hostfile, error)) return OkStatus();
+  return refused("there is no such file; write a line such as \"node1 slots=2\" for each machine");
 }
 
 }  // namespace
@@ -35,6 +53,8 @@ Result<engine::LoadModelOptions> MakeLoadModelOptions(const ModelSettings& setti
   load.pipeline_parallel_degree = settings.pipeline_parallel_degree;
   load.ranks.transport = settings.rank_transport;
   load.ranks.timeout = std::chrono::seconds(settings.rank_timeout_s);
+  DRAY_RETURN_IF_ERROR(CheckHostfile(settings));
+  load.ranks.hostfile = settings.hostfile;
   load.forbid_pickle = settings.forbid_pickle;
   load.load_format = settings.load_format;
   return load;

@@ -111,6 +111,7 @@ struct ModelSettings {
   int64_t pipeline_parallel_degree = 1;
   engine::RankTransport rank_transport = engine::RankTransport::kThreads;
   int64_t rank_timeout_s = 60;
+  std::string hostfile;  // "": Open MPI's own
   bool oversubscribe = false;
   int64_t max_model_len = 0;
   int64_t max_rolling_batch_size = 32;

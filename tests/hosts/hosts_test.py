@@ -153,7 +153,8 @@ class LinkDownTest(HostsTest):
         return asking, file
 
     def test_a_group_of_the_front_goes_on_when_the_link_is_back(self):
-        server = self.start([PROGRAM, 'serve', 'demo', *self.FLAGS, '--rank-transport', 'mpi'])
+        server = self.start([PROGRAM, 'serve', 'demo', *self.FLAGS, '--rank-transport', 'mpi', '--hostfile',
+                             self.network.folder / 'hosts'])
         whole = self.network.folder / 'whole'
         self.assertEqual(server.ask(whole).wait(LONGEST_WAIT_S), 0)
         asking, file = self.begin_answer(server)

@@ -98,6 +98,10 @@ constexpr Setting kRows[] = {
      "another rank waiting, before it is lost.",
      Scope::kModel, "", "",
      [](S& s, Text v) { return SetCount(s.model.rank_timeout_s, v, 1, 86400); }},
+    {"option.hostfile", "hostfile", "FILE", "Open MPI's own",
+     "With ranks over MPI: the machines of the ranks, as in a file for mpirun's --hostfile. This "
+     "machine comes first. Without it the ranks are on this machine.",
+     Scope::kModel, "", "", [](S& s, Text v) { return SetText(s.model.hostfile, v); }},
     {"option.oversubscribe", "oversubscribe", "BOOL", "false",
      "Let ranks share processors if they are more than there are processors.", Scope::kModel, "",
      "", [](S& s, Text v) { return SetBool(s.model.oversubscribe, v); }},

@@ -49,6 +49,10 @@ std::string ProgramOf(const RankOptions& ranks) {
 std::vector<std::string> MpirunArguments(const LoadModelOptions& options, size_t world) {
   // dray divides the processors of a machine itself.
   std::vector<std::string> arguments = {"-np", std::to_string(world), "--bind-to", "none"};
+  if (!options.ranks.hostfile.empty()) {
+    arguments.emplace_back("--hostfile");
+    arguments.push_back(options.ranks.hostfile.string());
+  }
   if (::geteuid() == 0) arguments.emplace_back("--allow-run-as-root");
   if (options.backend_options.cpu.oversubscribe) arguments.emplace_back("--oversubscribe");
   for (const char* variable : {kFrontVariable, "MASTER_ADDR", "MASTER_PORT"}) {
