@@ -40,6 +40,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static_cast<void>(DecodeRun(bytes));
   static_cast<void>(DecodeProgress(bytes));
   static_cast<void>(DecodeLoaded(bytes));
+  static_cast<void>(DecodeTraffic(bytes));
   static_cast<void>(DecodeHello(bytes));
   static_cast<void>(DecodeFailed(bytes));
   return 0;

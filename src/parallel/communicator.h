@@ -20,13 +20,16 @@
 
 namespace dray::parallel {
 
-// What this rank has sent to others since the communicator was made: the figures that
+// What this rank has exchanged with others since the communicator was made: the figures that
 // docs/ranks.md derives from the shapes of a model.
 struct Traffic {
   uint64_t sums = 0;            // calls of AddParts
   uint64_t sum_numbers = 0;     // floats in them, counted once for a call and not for each peer
   uint64_t gathers = 0;         // calls of Gather
   uint64_t gather_numbers = 0;  // floats that this rank gave to them
+  // Bytes that this rank has read from the memory of others, or got from them in messages
+  // (docs/communicators.md).
+  uint64_t received_bytes = 0;
 };
 
 // Called by one thread, the rank's, but for Abort.

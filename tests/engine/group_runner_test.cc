@@ -1,5 +1,5 @@
-// The runner of several ranks: results that depend on nothing but the number of ranks, what the
-// ranks send to each other, what a rank's failure does, and which numbers of ranks are refused.
+// The runner of several ranks: results that depend on nothing but the number of ranks, what a rank's
+// failure does, and which numbers of ranks are refused.
 #include "engine/runner/group_runner.h"
 
 #include <algorithm>
@@ -11,7 +11,6 @@
 
 #include "base/machine/cpu_info.h"
 #include "engine/testing/sequence_scorer.h"
-#include "model/forward/decoder.h"
 #include "testing/golden_run.h"
 #include "testing/runner_support.h"
 
@@ -65,34 +64,6 @@ TEST(GroupRunnerTest, AnswersDependOnNeitherBatchNorPreemption) {
                                 stats);
   EXPECT_EQ(cramped, alone);
   EXPECT_GT(stats.preemptions, 0U);
-}
-
-// The plan of docs/ranks.md.
-TEST(GroupRunnerTest, RanksSendWhatThePlanSays) {
-  struct Plan {
-    const char* variant;
-    uint64_t sums_in_a_layer;
-  };
-  // One sum in a layer with parallel branches, two in others. OPT's token table is narrower than
-  // its residual stream.
-  for (const auto& [variant, sums] : {Plan{"llama-gqa", 2}, Plan{"gptj", 1}, Plan{"gpt_neox", 1},
-                                      Plan{"gpt_neox-sequential", 2}, Plan{"opt-350m", 2}}) {
-    SCOPED_TRACE(variant);
-    const auto model = LoadGolden(testing::ReadGoldenModel(variant), 3, 3);
-    const model::ModelConfig& config = model->description.config;
-    const auto runner = MakeSmall(*model);
-    constexpr uint64_t kTokens = 20, kRows = 8;
-    EXPECT_TRUE(RunToEnd(*runner, StepOver(Numbers(kTokens), kTokens, kRows)).status.ok());
-    const auto layers = static_cast<uint64_t>(config.stack.num_layers);
-    const auto hidden = static_cast<uint64_t>(config.stack.hidden);
-    const auto rank_vocab = (static_cast<uint64_t>(config.vocab_size) + 2) / 3;
-    const parallel::Traffic traffic = runner->traffic();
-    EXPECT_EQ(traffic.sums, 1 + layers * sums);
-    EXPECT_EQ(traffic.sum_numbers,
-              kTokens * (static_cast<uint64_t>(config.embed_dim) + layers * sums * hidden));
-    EXPECT_EQ(traffic.gathers, 3U);  // pieces of three, three and two rows
-    EXPECT_EQ(traffic.gather_numbers, kRows * rank_vocab);
-  }
 }
 
 TEST(GroupRunnerTest, AnAbandonedStepLeavesTheRunnerFree) {

@@ -65,8 +65,10 @@ class GroupComputer final : public StepComputer {
   // After a failure, ranks may have computed different parts of the step.
   FailureScope ScopeOf(const Status&) const override { return FailureScope::kRunner; }
 
-  parallel::Traffic traffic() const override {
-    return connections_.front().communicator->traffic();
+  std::vector<RankTraffic> traffic() const override {
+    std::vector<RankTraffic> traffic;
+    for (const RankConnections& rank : connections_) traffic.push_back(rank.traffic());
+    return traffic;
   }
 
  private:

@@ -45,4 +45,19 @@ int32_t RunnerStep::AppendRows(const SequenceRows& rows, int64_t block_size) {
   return first_row;
 }
 
+TrafficCounters CountersOf(const RankTraffic& traffic) {
+  const auto& [group, to_next] = traffic;
+  return {group.sums,           group.sum_numbers, group.gathers, group.gather_numbers,
+          group.received_bytes, to_next.messages,  to_next.bytes};
+}
+
+RankTraffic TrafficOf(const TrafficCounters& counters) {
+  return {.group = {.sums = counters[0],
+                    .sum_numbers = counters[1],
+                    .gathers = counters[2],
+                    .gather_numbers = counters[3],
+                    .received_bytes = counters[4]},
+          .to_next = {.messages = counters[5], .bytes = counters[6]}};
+}
+
 }  // namespace dray::engine

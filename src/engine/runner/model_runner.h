@@ -8,6 +8,7 @@
 // caller's thread, that of group_runner.h several ranks on threads of their own.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -21,6 +22,7 @@
 #include "model/forward/decoder.h"
 #include "model/forward/kv_cache.h"
 #include "parallel/communicator.h"
+#include "parallel/link.h"
 
 namespace dray::engine {
 
@@ -59,6 +61,16 @@ struct RunnerStep {
 
   bool empty() const { return batch.ids.empty() && copy_from.empty(); }
 };
+
+// What one rank of a model has sent to others.
+struct RankTraffic {
+  parallel::Traffic group;        // to the ranks of its stage
+  parallel::LinkTraffic to_next;  // to the next stage
+};
+// The counters of a rank, in the order in which they stand in RankTraffic, for messages.
+using TrafficCounters = std::array<uint64_t, 7>;
+TrafficCounters CountersOf(const RankTraffic& traffic);
+RankTraffic TrafficOf(const TrafficCounters& counters);
 
 // How much a failure ends.
 enum class FailureScope {
@@ -111,9 +123,10 @@ class ModelRunner {
   // is one such function; an empty one ends the calls.
   virtual void OnFailure(const std::function<void()>& /*notify*/) {}
 
-  // What the first of several ranks has sent to the others (docs/ranks.md); nothing if there is one
-  // rank.
-  virtual parallel::Traffic traffic() const { return {}; }
+  // What each of several ranks has sent since the runner was made (docs/ranks.md): [rank of the
+  // model]. Empty if there is one rank, which is a thread of this process. No step may be in flight.
+  // Fails as a step does if a rank in another process is lost.
+  virtual Result<std::vector<RankTraffic>> ReadTraffic() { return std::vector<RankTraffic>(); }
 };
 
 // Makes the runner of a model, which must outlive it. May be called again, also on another thread,

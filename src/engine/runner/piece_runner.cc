@@ -70,7 +70,7 @@ class PieceRunner final : public ModelRunner {
     step_ = nullptr;
   }
 
-  parallel::Traffic traffic() const override { return computer_->traffic(); }
+  Result<std::vector<RankTraffic>> ReadTraffic() override { return computer_->traffic(); }
 
  private:
   std::unique_ptr<StepComputer> computer_;

@@ -27,7 +27,8 @@ class StepComputer {
   virtual void Abandon() = 0;
   // How much ends if Compute returns this error.
   virtual FailureScope ScopeOf(const Status& failure) const = 0;
-  virtual parallel::Traffic traffic() const { return {}; }
+  // Between two steps: as ModelRunner::ReadTraffic.
+  virtual std::vector<RankTraffic> traffic() const { return {}; }
 };
 
 // `spec`, with so few rows of logits in a piece that they take little memory.

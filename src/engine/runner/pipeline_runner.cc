@@ -118,9 +118,14 @@ class PipelineRunner final : public ModelRunner {
     num_done_ = 0;
   }
 
-  parallel::Traffic traffic() const override {
-    const auto& communicator = ranks_.front().connections.communicator;
-    return communicator == nullptr ? parallel::Traffic{} : communicator->traffic();
+  Result<std::vector<RankTraffic>> ReadTraffic() override {
+    // All ranks have finished the steps that are collected, and wait for the next one.
+    const std::lock_guard lock(mutex_);
+    DRAY_CHECK(num_collected_ == num_submitted_);
+    if (!failure_.ok()) return failure_;
+    std::vector<RankTraffic> traffic;
+    for (const PipelineRank& rank : ranks_) traffic.push_back(rank.connections.traffic());
+    return traffic;
   }
 
  private:

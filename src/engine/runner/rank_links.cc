@@ -41,6 +41,11 @@ void RankConnections::Abort(const Status& reason) const {
   if (to_next != nullptr) to_next->Abort(reason);
 }
 
+RankTraffic RankConnections::traffic() const {
+  return {.group = communicator == nullptr ? parallel::Traffic() : communicator->traffic(),
+          .to_next = to_next == nullptr ? parallel::LinkTraffic() : to_next->traffic()};
+}
+
 Result<std::vector<RankConnections>> ConnectRanks(const LoadedModel& model,
                                                   const Backends& backends,
                                                   const RunnerSpec& spec) {

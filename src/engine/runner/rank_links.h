@@ -22,6 +22,8 @@ struct RankConnections {
   // Ends everything that this rank is connected to: its calls and those of its neighbours fail with
   // `reason`. Any thread may call it.
   void Abort(const Status& reason) const;
+  // What the rank has sent. Only while it does not compute.
+  RankTraffic traffic() const;
 };
 
 // Connects ranks that are threads of this process and compute on `backends`; [rank of the model].

@@ -105,6 +105,7 @@ Status MemoryCommunicator::AddParts(float* x, int64_t count) {
     DRAY_RETURN_IF_ERROR(SumByShares(x, count));
   } else {
     Divide({0, count}, [&](int64_t begin, int64_t end) { AddRange(x, begin, end); });
+    CountReceived(count * (rank_.world - 1));
   }
   // The parts of the call before last are in the other buffer. All ranks have come to this call, so
   // none reads them any more.
@@ -121,14 +122,17 @@ Status MemoryCommunicator::SumByShares(float* x, int64_t count) {
     AddRange(x, from, to);
     std::copy(x + from, x + to, mine + from);
   });
+  CountReceived(ShareOf(count, rank_).count() * (rank_.world - 1));
   DRAY_RETURN_IF_ERROR(NextMark());
   // Each rank begins with the next one's share, so they do not all read from one at a time.
   for (int64_t i = 1; i < rank_.world; ++i) {
     const int64_t other = (rank_.index + i) % rank_.world;
     DRAY_RETURN_IF_ERROR(AwaitMarkOf(other, mark_));
     const float* const theirs = memory_.part(other, buffer_);
-    Divide(ShareOf(count, {other, rank_.world}),
+    const Share share = ShareOf(count, {other, rank_.world});
+    Divide(share,
            [&](int64_t from, int64_t to) { std::copy(theirs + from, theirs + to, x + from); });
+    CountReceived(share.count());
   }
   return OkStatus();
 }
@@ -143,6 +147,7 @@ Status MemoryCommunicator::Gather(const float* mine, int64_t count, float* all) 
     DRAY_RETURN_IF_ERROR(AwaitMarkOf(other, mark_ + 1));
     DRAY_RETURN_IF_ERROR(CheckCallOf(other));
     std::copy_n(memory_.gathered(other), count, all + other * count);
+    CountReceived(count);
   }
   DRAY_RETURN_IF_ERROR(NextMark());
   last_gather_ = mark_;

@@ -49,6 +49,9 @@ class MemoryCommunicator final : public Communicator {
   Status Fail(const Status& reason);
 
   Status SumByShares(float* x, int64_t count);
+  void CountReceived(int64_t count) {
+    traffic_.received_bytes += static_cast<uint64_t>(count) * sizeof(float);
+  }
   // Adds the parts' numbers [begin, end) of all ranks to x.
   void AddRange(float* x, int64_t begin, int64_t end) const;
   // Calls body(from, to) for parts of the share: on all threads of the rank if there is enough for

@@ -107,6 +107,7 @@ Status MpiCommunicator::SendFloats(const float* numbers, int64_t count, MpiAwait
 }
 
 Status MpiCommunicator::AwaitFloats(int64_t rank, MpiKind kind, int64_t count) {
+  traffic_.received_bytes += static_cast<uint64_t>(count * kFloatBytes);
   return channel_.AwaitBytes(&receives_[static_cast<size_t>(rank)], Awaited(rank, kind),
                              count * kFloatBytes);
 }

@@ -2,12 +2,15 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
+#include <cstddef>
 #include <exception>
 #include <memory>
 #include <optional>
 #include <span>
 #include <thread>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -29,9 +32,11 @@ using parallel::LinkSender;
 
 using Bytes = std::vector<std::byte>;
 
-// Sizes in bytes go over MPI as digits to this base, which floats hold exactly.
-constexpr uint64_t kSizeBase = uint64_t{1} << 20;
-constexpr size_t kSizeNumbers = 4;
+// Whole numbers go over MPI as digits to this base, which floats hold exactly.
+constexpr uint64_t kDigitBase = uint64_t{1} << 20;
+constexpr size_t kDigits = 4;
+// The most whole numbers that a rank gives to one gather.
+constexpr size_t kMostGathered = std::tuple_size_v<TrafficCounters>;
 
 // What channels of MPI are for. A purpose has a channel for each rank, stage or link.
 enum class Purpose : int32_t { kJob, kMessages, kOrders, kStage, kStageLink, kResults, kCount };
@@ -124,7 +129,8 @@ class MpiRank {
   Status JoinJob() {
     parallel::MpiChannelSpec whole = WholeJob(library_);
     whole.timeout = std::chrono::milliseconds(0);  // loading takes as long as it takes
-    DRAY_ASSIGN_OR_RETURN(job_, parallel::MakeMpiGroup({std::move(whole), kSizeNumbers}));
+    DRAY_ASSIGN_OR_RETURN(job_,
+                          parallel::MakeMpiGroup({std::move(whole), kMostGathered * kDigits}));
     parallel::LinkSpec link;
     link.max_bytes = ControlSocket::kMaxBytes;
     return ConnectHead(Purpose::kMessages, link, messages_to_, messages_from_);
@@ -154,7 +160,7 @@ class MpiRank {
     DRAY_ASSIGN_OR_RETURN(const auto run, NextMessage());
     DRAY_RETURN_IF_ERROR(Connect(run));
     // When the head has something of all ranks, all are ready.
-    DRAY_RETURN_IF_ERROR(GatherSizes(0).status());
+    DRAY_RETURN_IF_ERROR(GatherNumbers({}).status());
     if (is_head()) DRAY_RETURN_IF_ERROR(front_->Send(EncodeKind(RankMessageKind::kReady)));
     DRAY_RETURN_IF_ERROR(RunRankLoop(duties_));
     // Ends the relay at the head.
@@ -175,24 +181,28 @@ class MpiRank {
     return message;
   }
 
-  // Returns when the head has got the sizes of all ranks' weights; only the head has a result.
-  Result<std::vector<uint64_t>> GatherSizes(uint64_t mine) {
-    std::array<float, kSizeNumbers> digits = {};
-    for (float& digit : digits) {
-      digit = static_cast<float>(mine % kSizeBase);
-      mine /= kSizeBase;
-    }
-    std::vector<float> all(is_head() ? static_cast<size_t>(world_) * kSizeNumbers : 0);
-    DRAY_RETURN_IF_ERROR(job_->Gather(digits.data(), kSizeNumbers, all.data()));
-    std::vector<uint64_t> sizes;
-    for (size_t first = 0; first < all.size(); first += kSizeNumbers) {
-      uint64_t size = 0;
-      for (size_t i = kSizeNumbers; i-- > 0;) {
-        size = size * kSizeBase + static_cast<uint64_t>(all[first + i]);
+  // Returns when the head has got the numbers of all ranks, one rank's behind the other's; only the
+  // head has a result.
+  Result<std::vector<uint64_t>> GatherNumbers(std::span<const uint64_t> mine) {
+    std::vector<float> digits;
+    for (uint64_t number : mine) {
+      for (size_t i = 0; i < kDigits; ++i) {
+        digits.push_back(static_cast<float>(number % kDigitBase));
+        number /= kDigitBase;
       }
-      sizes.push_back(size);
     }
-    return sizes;
+    std::vector<float> all(is_head() ? static_cast<size_t>(world_) * digits.size() : 0);
+    const auto count = static_cast<int64_t>(digits.size());
+    DRAY_RETURN_IF_ERROR(job_->Gather(digits.data(), count, all.data()));
+    std::vector<uint64_t> numbers;
+    for (size_t first = 0; first < all.size(); first += kDigits) {
+      uint64_t number = 0;
+      for (size_t i = kDigits; i-- > 0;) {
+        number = number * kDigitBase + static_cast<uint64_t>(all[first + i]);
+      }
+      numbers.push_back(number);
+    }
+    return numbers;
   }
 
   Status Load(std::span<const std::byte> message) {
@@ -215,7 +225,8 @@ class MpiRank {
     }
     DRAY_ASSIGN_OR_RETURN(model_, LoadModel(options_));
     const RankModel& rank = model_->ranks.front();
-    DRAY_ASSIGN_OR_RETURN(auto sizes, GatherSizes(rank.weights.size_bytes()));
+    const uint64_t size = rank.weights.size_bytes();
+    DRAY_ASSIGN_OR_RETURN(auto sizes, GatherNumbers({&size, 1}));
     if (!is_head()) return OkStatus();
     return front_->Send(EncodeLoaded({std::move(sizes), rank.backend->Describe()}));
   }
@@ -234,11 +245,25 @@ class MpiRank {
     DRAY_RETURN_IF_ERROR(ConnectResults(rank, message));
     DRAY_ASSIGN_OR_RETURN(worker_, RankWorker::Make(config, rank, rank.backend, run.spec,
                                                     connections_.communicator.get()));
+    duties_.report = [this] { return Report(); };
     duties_.worker = worker_.get();
     duties_.connections = &connections_;
     duties_.orders = orders_.get();
     duties_.is_last_stage = rank.stage.is_last();
     return OkStatus();
+  }
+
+  Status Report() {
+    DRAY_ASSIGN_OR_RETURN(const auto numbers, GatherNumbers(CountersOf(connections_.traffic())));
+    if (!is_head()) return OkStatus();
+    std::vector<RankTraffic> traffic;
+    TrafficCounters counters;
+    for (size_t first = 0; first < numbers.size(); first += counters.size()) {
+      std::copy_n(numbers.begin() + static_cast<ptrdiff_t>(first), counters.size(),
+                  counters.begin());
+      traffic.push_back(TrafficOf(counters));
+    }
+    return front_->Send(EncodeTraffic(traffic));
   }
 
   Status ConnectStage(const RankModel& rank) {

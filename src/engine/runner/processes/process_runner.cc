@@ -65,12 +65,7 @@ class ProcessRunner final : public ModelRunner {
     ++num_submitted_;
     if (!failure_.ok()) return;
     EncodeStep(step, order_);
-    for (const auto& order : links_.orders) {
-      const Status sent = order->Send(order_);
-      if (sent.ok()) continue;
-      failure_ = processes_->Explain(sent);
-      return;
-    }
+    SendOrder(order_);
   }
 
   StepPiece Collect() override {
@@ -107,6 +102,15 @@ class ProcessRunner final : public ModelRunner {
     num_done_ = 0;
   }
 
+  Result<std::vector<RankTraffic>> ReadTraffic() override {
+    DRAY_CHECK(num_collected_ == num_submitted_);
+    if (failure_.ok()) SendOrder(kReportOrder);
+    if (!failure_.ok()) return failure_;
+    auto traffic = processes_->AwaitTraffic();
+    failure_ = traffic.status();
+    return traffic;
+  }
+
   bool replaceable() const override { return processes_->may_be_started_again(); }
 
   Status failure() const override {
@@ -136,6 +140,16 @@ class ProcessRunner final : public ModelRunner {
     ++num_collected_;
     num_done_ = 0;
     last_end_ = now;
+  }
+
+  // Gives an order to all ranks.
+  void SendOrder(std::span<const std::byte> bytes) {
+    for (const auto& order : links_.orders) {
+      const Status sent = order->Send(bytes);
+      if (sent.ok()) continue;
+      failure_ = processes_->Explain(sent);
+      return;
+    }
   }
 
   // Receives the next piece of a step with that many rows of logits.

@@ -28,8 +28,12 @@ class RankLoop {
     for (;;) {
       DRAY_ASSIGN_OR_RETURN(const int64_t size, duties_.orders->Receive(order_));
       if (size == 0) return OkStatus();
-      DRAY_RETURN_IF_ERROR(
-          DecodeStep(std::span(order_).first(static_cast<size_t>(size)), bounds_, step_));
+      const auto order = std::span(order_).first(static_cast<size_t>(size));
+      if (IsReportOrder(order)) {
+        DRAY_RETURN_IF_ERROR(duties_.report());
+        continue;
+      }
+      DRAY_RETURN_IF_ERROR(DecodeStep(order, bounds_, step_));
       DRAY_RETURN_IF_ERROR(RunStep());
     }
   }

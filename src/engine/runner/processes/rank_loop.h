@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 
 #include "base/status.h"
 #include "engine/runner/processes/wire/step_codec.h"
@@ -12,9 +13,13 @@
 namespace dray::engine {
 
 struct RankDuties {
+  // Answers an order to report (wire/step_codec.h).
+  std::function<Status()> report;
+
   RankWorker* worker = nullptr;
   const RankConnections* connections = nullptr;
-  // Brings the steps (wire/step_codec.h), and a message without bytes after the last one.
+  // Brings the steps and other orders (wire/step_codec.h), and a message without bytes after the last
+  // one.
   parallel::LinkReceiver* orders = nullptr;
   // Takes the pieces of logits. Null but at the first rank of the last stage.
   parallel::LinkSender* results = nullptr;

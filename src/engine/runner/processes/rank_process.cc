@@ -5,6 +5,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -101,7 +102,11 @@ class RankProcess {
     const model::ModelConfig& config = model_->description.config;
     DRAY_ASSIGN_OR_RETURN(worker_, RankWorker::Make(config, rank, rank.backend, run.spec,
                                                     connections_.communicator.get()));
-    duties_ = {.worker = worker_.get(),
+    const auto report = [this] {
+      return front_.Send(EncodeTraffic(std::array{connections_.traffic()}));
+    };
+    duties_ = {.report = report,
+               .worker = worker_.get(),
                .connections = &connections_,
                .orders = orders_.get(),
                .results = results_.get(),

@@ -93,6 +93,24 @@ Status RankProcesses::SendRun(int64_t rank, const RunMessage& run,
 
 Status RankProcesses::AwaitReady() { return AwaitPhase(Phase::kReady); }
 
+Result<std::vector<RankTraffic>> RankProcesses::AwaitTraffic() {
+  // The head of a job tells the traffic of all.
+  const auto told = is_job() ? std::span(ranks_).first(1) : std::span(ranks_);
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] {
+    return failure_.has_value() ||
+           std::none_of(told.begin(), told.end(),
+                        [](const RankProcess& rank) { return rank.traffic.empty(); });
+  });
+  if (failure_) return *failure_;
+  std::vector<RankTraffic> all;
+  for (RankProcess& rank : told) {
+    all.insert(all.end(), rank.traffic.begin(), rank.traffic.end());
+    rank.traffic.clear();
+  }
+  return all;
+}
+
 void RankProcesses::OnFailure(std::function<void(const Status&)> abort) {
   const std::lock_guard lock(mutex_);
   if (!abort_reason_.ok()) abort(abort_reason_);
@@ -238,6 +256,13 @@ Status RankProcesses::Handle(size_t rank, std::span<const std::byte> message) {
     }
     ranks_[rank].loaded = std::move(loaded);
     ranks_[rank].phase = Phase::kLoaded;
+  }
+  if (kind == RankMessageKind::kTraffic) {
+    DRAY_ASSIGN_OR_RETURN(auto traffic, DecodeTraffic(message));
+    if (traffic.size() != (is_job() ? ranks_.size() : 1)) {
+      return {StatusCode::kCorrupt, "it told the traffic of other ranks than there are"};
+    }
+    ranks_[rank].traffic = std::move(traffic);
   }
   if (kind == RankMessageKind::kReady) ranks_[rank].phase = Phase::kReady;
   changed_.notify_all();

@@ -59,6 +59,9 @@ class RankProcesses {
   // `abort` is called with the reason when the processes have failed, before they are ended. It is
   // called at once if that has happened, else by another thread.
   void OnFailure(std::function<void(const Status&)> abort);
+  // What each rank has sent (ModelRunner::ReadTraffic), once the ranks have followed an order to
+  // report, which the caller has given to all of them since the last call.
+  Result<std::vector<RankTraffic>> AwaitTraffic();
   // From now on, processes may end. Those of a job get some seconds for that.
   void ExpectEnd();
   // Why the processes have failed, after an error `found` where their results were awaited. If they
@@ -73,6 +76,7 @@ class RankProcesses {
     std::optional<parallel::ChildProcess> process;  // if the front has started it
     std::optional<parallel::ControlSocket> socket;
     LoadedMessage loaded;
+    std::vector<RankTraffic> traffic;  // since the last AwaitTraffic; of a head: of all ranks
     Phase phase = Phase::kStarting;
     Clock::time_point last_sign;  // of life
   };
@@ -122,7 +126,7 @@ class RankProcesses {
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;
-  // Guarded by mutex_, as the phases of the ranks are.
+  // Guarded by mutex_, as the phases and the traffic of the ranks are.
   std::optional<Status> failure_;
   Status requested_failure_;
   Status abort_reason_;

@@ -147,7 +147,7 @@ kernels::CpuOptions ReadCpu(MessageReader& reader) {
 Result<Kind> KindOf(std::span<const std::byte> message) {
   if (message.empty()) return Corrupt("size", 0);
   const auto kind = static_cast<uint8_t>(message.front());
-  if (kind > static_cast<uint8_t>(Kind::kHello)) return Corrupt("kind", kind);
+  if (kind > static_cast<uint8_t>(Kind::kTraffic)) return Corrupt("kind", kind);
   return static_cast<Kind>(kind);
 }
 
@@ -267,6 +267,30 @@ Result<LoadedMessage> DecodeLoaded(std::span<const std::byte> message) {
   loaded.backend = reader.Text();
   DRAY_RETURN_IF_ERROR(reader.End());
   return loaded;
+}
+
+Bytes EncodeTraffic(std::span<const RankTraffic> traffic) {
+  MessageWriter writer(Kind::kTraffic);
+  writer.Number(static_cast<int64_t>(traffic.size()));
+  for (const RankTraffic& rank : traffic) {
+    for (const uint64_t counter : CountersOf(rank)) writer.Number(static_cast<int64_t>(counter));
+  }
+  return writer.Take();
+}
+
+Result<std::vector<RankTraffic>> DecodeTraffic(std::span<const std::byte> message) {
+  MessageReader reader(message, Kind::kTraffic);
+  std::vector<RankTraffic> traffic;
+  const int64_t count = reader.Number("number of ranks", kMostRanksOfMessage);
+  for (int64_t i = 0; i < count; ++i) {
+    TrafficCounters counters;
+    for (uint64_t& counter : counters) {
+      counter = static_cast<uint64_t>(reader.Number("counter", INT64_MAX));
+    }
+    traffic.push_back(TrafficOf(counters));
+  }
+  DRAY_RETURN_IF_ERROR(reader.End());
+  return traffic;
 }
 
 Bytes EncodeHello(const HelloMessage& hello) {

@@ -6,7 +6,8 @@
 //   the memory files          ->       makes its cache and joins its links; kReady  ->
 //                                      at any time: kAlive, again and again, and kFailed
 //
-// After that, steps and logits go through shared memory (step_codec.h).
+// After that, steps and logits go through shared memory (step_codec.h). A rank whose order is to
+// report answers with kTraffic.
 #pragma once
 
 #include <chrono>
@@ -32,6 +33,7 @@ enum class RankMessageKind : uint8_t {
   kAlive,
   kFailed,
   kHello,  // of a rank that the front has not started itself
+  kTraffic,
 };
 
 // kInvalidArgument or kCorrupt if the bytes are no such message; what follows the kind is checked by
@@ -69,6 +71,10 @@ struct LoadedMessage {
 };
 std::vector<std::byte> EncodeLoaded(const LoadedMessage& loaded);
 Result<LoadedMessage> DecodeLoaded(std::span<const std::byte> message);
+
+// What ranks have sent to others: a rank of its own; or the head of an MPI job of all ranks.
+std::vector<std::byte> EncodeTraffic(std::span<const RankTraffic> traffic);
+Result<std::vector<RankTraffic>> DecodeTraffic(std::span<const std::byte> message);
 
 // By which the front knows the process of a job (parallel/processes/front_listener.h).
 struct HelloMessage {

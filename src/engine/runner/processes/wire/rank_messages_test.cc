@@ -60,6 +60,11 @@ TEST(RankMessagesTest, ReportsComeBackAsTheyWere) {
   const auto loaded = DecodeLoaded(EncodeLoaded({{12, 13}, "cpu"}));
   EXPECT_EQ(loaded->backend, "cpu");
   EXPECT_EQ(loaded->weight_bytes, (std::vector<uint64_t>{12, 13}));
+  const RankTraffic sent = TrafficOf({1, 2, 3, 4, 5, 6, 7});
+  const auto traffic = DecodeTraffic(EncodeTraffic(std::vector{sent, RankTraffic()}));
+  ASSERT_EQ(traffic->size(), 2U);
+  EXPECT_EQ(CountersOf(traffic->front()), (TrafficCounters{1, 2, 3, 4, 5, 6, 7}));
+  EXPECT_EQ(traffic->front().to_next.bytes, 7U);
   const auto hello = DecodeHello(EncodeHello({3, "secret"}));
   EXPECT_EQ(hello->rank, 3);
   EXPECT_EQ(hello->secret, "secret");
@@ -75,6 +80,8 @@ TEST(RankMessagesTest, DamagedMessagesAreRefused) {
       {EncodeRun({}), [](const Bytes& m) { return DecodeRun(m).status(); }},
       {EncodeProgress({1, 2}), [](const Bytes& m) { return DecodeProgress(m).status(); }},
       {EncodeLoaded({{1}, "cpu"}), [](const Bytes& m) { return DecodeLoaded(m).status(); }},
+      {EncodeTraffic(std::vector<RankTraffic>(2)),
+       [](const Bytes& m) { return DecodeTraffic(m).status(); }},
       {EncodeHello({1, "secret"}), [](const Bytes& m) { return DecodeHello(m).status(); }}};
   for (const auto& [message, decode] : cases) {
     EXPECT_TRUE(decode(message).ok());

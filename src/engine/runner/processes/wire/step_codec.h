@@ -3,12 +3,14 @@
 // A step:    six counts (uint32_t): block copies, tokens, sequences, entries of block tables, rows
 //            of logits, and a mark that tells a step from other bytes; then the arrays of
 //            RunnerStep, 4 bytes a number.
+// A report:  a single byte, in the place of a step, asks a rank for its traffic (rank_messages.h).
 // A piece:   PieceHeader, then its logits [num_rows, vocab] as f32.
 //
 // What is decoded is checked in full: a step that passes makes no rank read or write outside of its
 // tables and its cache.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -33,6 +35,11 @@ void EncodeStep(const RunnerStep& step, std::vector<std::byte>& out);
 // Replaces `step` by what the bytes say. kCorrupt, naming the value and its limit, if they are no
 // step within the bounds. Allocates nothing if the step has reserved memory.
 Status DecodeStep(std::span<const std::byte> bytes, const StepBounds& bounds, RunnerStep& step);
+
+inline constexpr std::array<std::byte, 1> kReportOrder = {};
+inline bool IsReportOrder(std::span<const std::byte> order) {
+  return order.size() == kReportOrder.size();
+}
 
 // In front of a piece's logits (StepPiece).
 struct PieceHeader {
