@@ -76,6 +76,7 @@ class Timeline {
 
 std::vector<double> Seconds(const std::vector<StageTime>& times, double StageTime::*member) {
   std::vector<double> seconds;
+  seconds.reserve(times.size());
   for (const StageTime& time : times) seconds.push_back(time.*member);
   return seconds;
 }

@@ -5,10 +5,8 @@
 
 #include <cstdint>
 #include <string>
-#include <string_view>
 #include <vector>
 
-#include "base/status.h"
 #include "bench/machine_limits.h"
 
 namespace dray::plan {

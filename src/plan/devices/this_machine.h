@@ -9,10 +9,10 @@
 
 namespace dray::plan {
 
-// What dray's kernels reach of the limits of a processor, as `dray bench` measured them
-// (bench/results/limits.md): decoding reads with 0.92 to 0.98 of the bandwidth, prompts compute with
-// 0.87 of the rate for floats, and with 0.68 to 0.85 of the rate for 8-bit integers.
-inline constexpr double kProcessorMemoryShare = 0.95;
+// What dray's kernels reach of the limits of a processor, as `dray bench` and bench/plan_bench.cc measured
+// them (bench/results/limits.md, plan.md): decoding reads with 0.80 to 0.98 of the bandwidth, prompts
+// compute with 0.87 of the rate for floats, and with 0.68 to 0.85 of the rate for 8-bit integers.
+inline constexpr double kProcessorMemoryShare = 0.92;
 inline constexpr double kProcessorFloatShare = 0.87;
 inline constexpr double kProcessorIntegerShare = 0.77;
 

@@ -1,5 +1,9 @@
 #include "base/parse/json.h"
 
+#include <optional>
+#include <string>
+#include <vector>
+
 #include "plan/report/report.h"
 
 namespace dray::plan {

@@ -1,8 +1,8 @@
 // The parts of a plan in words, the same in every form of the report.
 #pragma once
 
-#include <optional>
 #include <string>
+#include <vector>
 
 #include "plan/planner.h"
 

@@ -38,7 +38,8 @@ Result<std::unique_ptr<ModelShape>> OpenPath(const fs::path& path) {
     DRAY_ASSIGN_OR_RETURN(const Json config, ReadJson(path));
     return ReadShape(path.string(), config);
   }
-  if (fs::exists(path / "config.json")) {
+  std::error_code ignored;
+  if (fs::exists(path / "config.json", ignored)) {
     DRAY_ASSIGN_OR_RETURN(const Json config, ReadJson(path / "config.json"));
     if (IsT5(ModelTypeOf(config))) return ReadShape((path / "config.json").string(), config);
   }
