@@ -32,4 +32,22 @@ bool KeepsIntegers(const MatrixSpec& spec, const QuantizedRows& rows) {
   return rows.group >= rows.cols || rows.group % group == 0;
 }
 
+MatrixSpec PartSpec(const MatrixSpec& whole, const MatrixPart& part) {
+  constexpr int64_t kSmallestGroup = 32;
+  constexpr int64_t kPlainInt4Group = 64;
+  MatrixSpec spec = whole;
+  spec.rows = part.rows;
+  spec.cols = part.cols;
+  const bool is_int4 = whole.format == WeightFormat::kI4;
+  int64_t group = is_int4 && whole.group == 0 ? kPlainInt4Group : whole.group;
+  if (group == 0 || part.first_col % group == 0) return spec;
+  while (group > kSmallestGroup && part.first_col % group != 0) group /= 2;
+  spec.group = group;
+  if (part.first_col % group == 0) return spec;
+  spec.format = WeightFormat::kI8;
+  spec.group = 0;
+  spec.zero = ZeroPoint::kNone;
+  return spec;
+}
+
 }  // namespace dray::kernels

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "base/status.h"
@@ -65,6 +66,26 @@ class QuantizedSource {
 // which is exact for whole numbers below 2049.
 bool KeepsIntegers(const MatrixSpec& spec, const QuantizedRows& rows);
 
+// Rows [row, row + count) of a part, which are rows [whole_row, whole_row + count) of the whole.
+struct PartRows {
+  int64_t row = 0;
+  int64_t whole_row = 0;
+  int64_t count = 0;
+};
+
+// Some rows and columns of a matrix.
+struct MatrixPart {
+  int64_t rows = 0;              // those that no piece has are zero
+  std::vector<PartRows> pieces;  // in ascending order of both kinds of rows
+  int64_t first_col = 0;
+  int64_t cols = 0;  // at least 1
+};
+
+// The form of such a part. It is that of the whole, with two exceptions. If the columns begin inside
+// a group of integers, the groups of the part are as much smaller as is needed, 32 columns at least.
+// If not even those would do, the part has int8 rows, for which its integers are rounded again.
+MatrixSpec PartSpec(const MatrixSpec& whole, const MatrixPart& part);
+
 // Packs weights into the form that a backend's operations read. A source has been read when the
 // call returns.
 //
@@ -88,6 +109,20 @@ class Packer {
   virtual Status PackQuantizedRows(WeightMatrix& matrix, int64_t first_row,
                                    const QuantizedSource& source,
                                    std::span<const int64_t> rows) = 0;
+
+  // A name for the order of bytes in which this backend stores matrices. Bytes that were packed
+  // under one name are a matrix wherever that name is the same.
+  virtual std::string_view layout() const = 0;
+  // The bytes of a matrix of this form. Errors as of AllocateMatrix.
+  virtual Result<int64_t> PackedBytes(const MatrixSpec& spec) const = 0;
+  // A matrix of bytes in host memory that were packed in this layout. If the device reads the host's
+  // memory, they stay where they are. kCorrupt, with both sizes, if they are not PackedBytes; other
+  // errors as of AllocateMatrix.
+  virtual Result<WeightMatrix> Adopt(const MatrixSpec& spec, SharedBytes packed) = 0;
+  // A part of a matrix as a matrix of its own, in the form that PartSpec says. It shares the memory
+  // of a whole that shares memory itself, if its rows and columns begin where blocks of the layout
+  // do; else its numbers are copied. Errors as of AllocateMatrix and PackQuantizedRows.
+  virtual Result<WeightMatrix> TakePart(const WeightMatrix& whole, const MatrixPart& part) = 0;
 };
 
 }  // namespace dray::kernels

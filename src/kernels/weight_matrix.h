@@ -1,10 +1,14 @@
 // Weight matrices: the forms in which they may be stored, and one that a backend has packed.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "tensor/buffer.h"
 #include "tensor/dtype.h"
@@ -75,24 +79,62 @@ struct MatrixSpec {
   }
 };
 
+// Packed bytes in memory that the matrix does not own, such as those of a mapped file.
+struct SharedBytes {
+  std::span<const std::byte> bytes;
+  std::shared_ptr<const void> owner;  // keeps the bytes; never null
+};
+
+// The storage of a matrix that is a part of a larger one and shares its memory: the backend divides
+// a matrix into blocks, and those of the part need not be neighbours.
+struct SharedBlocks {
+  std::vector<const std::byte*> blocks;
+  // In each block, between what belongs to all columns and the first column of the part.
+  int64_t skipped_bytes = 0;
+  size_t size_bytes = 0;  // of the part
+  std::shared_ptr<const void> owner;
+};
+
 // A matrix in a device's memory, in an order that only its backend knows. The same matrix serves
-// Linear and Embed, so that a tied head is stored once.
+// Linear and Embed, so that a tied head is stored once. A matrix that shares memory is only read.
 class WeightMatrix {
  public:
   WeightMatrix() = default;
   WeightMatrix(const MatrixSpec& spec, Buffer storage)
       : spec_(spec), storage_(std::move(storage)) {}
+  WeightMatrix(const MatrixSpec& spec, SharedBytes shared)
+      : spec_(spec), shared_(shared.bytes), owner_(std::move(shared.owner)) {}
+  WeightMatrix(const MatrixSpec& spec, SharedBlocks shared)
+      : spec_(spec),
+        shared_(shared.blocks.front(), shared.size_bytes),
+        blocks_(std::move(shared.blocks)),
+        skipped_bytes_(shared.skipped_bytes),
+        owner_(std::move(shared.owner)) {}
 
   int64_t rows() const { return spec_.rows; }
   int64_t cols() const { return spec_.cols; }
   WeightFormat format() const { return spec_.format; }
   const MatrixSpec& spec() const { return spec_; }
-  size_t size_bytes() const { return storage_.size_bytes(); }
+  size_t size_bytes() const { return is_shared() ? shared_.size() : storage_.size_bytes(); }
+  // The first byte of storage that the matrix owns, for the packer that fills it.
   std::byte* data() const { return storage_.data(); }
+  // The first byte of storage of either kind. All of it follows, unless there are blocks().
+  const std::byte* bytes() const { return is_shared() ? shared_.data() : storage_.data(); }
+
+  bool is_shared() const { return owner_ != nullptr; }
+  // Null if the matrix owns its memory.
+  const std::shared_ptr<const void>& owner() const { return owner_; }
+  // SharedBlocks'; empty: the blocks lie one after the other.
+  std::span<const std::byte* const> blocks() const { return blocks_; }
+  int64_t skipped_bytes() const { return skipped_bytes_; }
 
  private:
   MatrixSpec spec_;
   Buffer storage_;
+  std::span<const std::byte> shared_;
+  std::vector<const std::byte*> blocks_;
+  int64_t skipped_bytes_ = 0;
+  std::shared_ptr<const void> owner_;
 };
 
 }  // namespace dray::kernels

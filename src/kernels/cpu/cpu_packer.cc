@@ -3,12 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
+#include <numeric>
 #include <optional>
 #include <utility>
 #include <vector>
 
 #include "base/check.h"
 #include "base/checked_math.h"
+#include "kernels/cpu/pack/matrix_part.h"
 #include "kernels/cpu/pack/pack_floats.h"
 #include "kernels/cpu/pack/pack_integers.h"
 #include "kernels/cpu/pack/pack_quantized.h"
@@ -99,7 +102,7 @@ WeightFormat CpuPacker::NativeFormat(DType dtype) const {
   }
 }
 
-Result<WeightMatrix> CpuPacker::AllocateMatrix(const MatrixSpec& spec) {
+Result<int64_t> CpuPacker::PackedBytes(const MatrixSpec& spec) const {
   const std::optional<int64_t> bytes = StorageBytes(spec);
   if (!bytes) {
     return Status(StatusCode::kInvalidArgument,
@@ -125,9 +128,14 @@ Result<WeightMatrix> CpuPacker::AllocateMatrix(const MatrixSpec& spec) {
                   fmt::format("{} weights beside float inputs: only int8 with a scale for each row",
                               Name(WeightForm(spec.format, group, spec.zero))));
   }
-  DRAY_ASSIGN_OR_RETURN(Buffer storage, HostAllocator().Allocate(static_cast<size_t>(*bytes)));
+  return *bytes;
+}
+
+Result<WeightMatrix> CpuPacker::AllocateMatrix(const MatrixSpec& spec) {
+  DRAY_ASSIGN_OR_RETURN(const int64_t bytes, PackedBytes(spec));
+  DRAY_ASSIGN_OR_RETURN(Buffer storage, HostAllocator().Allocate(static_cast<size_t>(bytes)));
   // Linear gives each thread the same share of the panels, which lie one after another.
-  if (team_.pool().num_nodes() > 1) team_.pool().TouchShares(storage.data(), *bytes);
+  if (team_.pool().num_nodes() > 1) team_.pool().TouchShares(storage.data(), bytes);
   return WeightMatrix(spec, std::move(storage));
 }
 
@@ -160,6 +168,65 @@ Status CpuPacker::PackQuantizedRows(WeightMatrix& matrix, int64_t first_row,
     }
   });
   return unfit.Check(matrix.spec());
+}
+
+Result<WeightMatrix> CpuPacker::Adopt(const MatrixSpec& spec, SharedBytes packed) {
+  DRAY_ASSIGN_OR_RETURN(const int64_t bytes, PackedBytes(spec));
+  if (packed.bytes.size() != static_cast<size_t>(bytes)) {
+    return Status(StatusCode::kCorrupt,
+                  fmt::format("a matrix of {} x {} in {} takes {} bytes, but there are {}",
+                              spec.rows, spec.cols, Name(spec.format), bytes, packed.bytes.size()));
+  }
+  return WeightMatrix(spec, std::move(packed));
+}
+
+Result<WeightMatrix> CpuPacker::TakePart(const WeightMatrix& whole, const MatrixPart& part) {
+  DRAY_CHECK(part.cols > 0 && part.first_col >= 0 && part.first_col + part.cols <= whole.cols());
+  const MatrixSpec spec = PartSpec(whole.spec(), part);
+  DRAY_ASSIGN_OR_RETURN(auto shared, SharePanels(whole, part));
+  if (shared) return WeightMatrix(spec, *std::move(shared));
+  DRAY_ASSIGN_OR_RETURN(WeightMatrix matrix, AllocateMatrix(spec));
+  if (IsInteger(whole.format())) {
+    DRAY_RETURN_IF_ERROR(CopyIntegers(whole, part, matrix));
+  } else {
+    CopyFloats(whole, part, matrix);
+  }
+  return matrix;
+}
+
+// Numbers keep their format, so they are copied one by one.
+void CpuPacker::CopyFloats(const WeightMatrix& whole, const MatrixPart& part, WeightMatrix& to) {
+  const PanelReader reader(team_.isa(), whole);
+  const PanelLayout layout(to.spec());
+  const auto bytes = static_cast<size_t>(layout.element_bytes());
+  const auto copy_row = [&](int64_t from_row, int64_t to_row) {
+    constexpr int64_t kChunk = PanelReader::kMostColumns;
+    std::byte numbers[kChunk * sizeof(float)];
+    for (int64_t col = 0; col < part.cols; col += kChunk) {
+      const int64_t end = std::min(col + kChunk, part.cols);
+      reader.ReadNumbers(from_row, {part.first_col + col, part.first_col + end}, numbers);
+      for (int64_t c = col; c < end; ++c) {
+        std::memcpy(to.data() + layout.VectorOffset(to_row, c) + layout.LaneOffset(to_row, c),
+                    numbers + static_cast<size_t>(c - col) * bytes, bytes);
+      }
+    }
+  };
+  for (const PartRows& piece : part.pieces) {
+    team_.Split(piece.count, piece.count * part.cols * layout.element_bytes(), [&](Range rows) {
+      for (int64_t r = rows.begin; r < rows.end; ++r) copy_row(piece.whole_row + r, piece.row + r);
+    });
+  }
+}
+
+Status CpuPacker::CopyIntegers(const WeightMatrix& whole, const MatrixPart& part,
+                               WeightMatrix& to) {
+  const PackedColumns source(team_.isa(), whole, {part.first_col, part.first_col + part.cols});
+  for (const PartRows& piece : part.pieces) {
+    std::vector<int64_t> rows(static_cast<size_t>(piece.count));
+    std::iota(rows.begin(), rows.end(), piece.whole_row);
+    DRAY_RETURN_IF_ERROR(PackQuantizedRows(to, piece.row, source, rows));
+  }
+  return OkStatus();
 }
 
 }  // namespace dray::kernels

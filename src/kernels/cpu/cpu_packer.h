@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string_view>
 
 #include "kernels/cpu/cpu_team.h"
 #include "kernels/packer.h"
@@ -18,8 +19,15 @@ class CpuPacker final : public Packer {
   Status PackRows(WeightMatrix& matrix, int64_t first_row, const SourceRows& source) override;
   Status PackQuantizedRows(WeightMatrix& matrix, int64_t first_row, const QuantizedSource& source,
                            std::span<const int64_t> rows) override;
+  std::string_view layout() const override { return "panels-32"; }
+  Result<int64_t> PackedBytes(const MatrixSpec& spec) const override;
+  Result<WeightMatrix> Adopt(const MatrixSpec& spec, SharedBytes packed) override;
+  Result<WeightMatrix> TakePart(const WeightMatrix& whole, const MatrixPart& part) override;
 
  private:
+  void CopyFloats(const WeightMatrix& whole, const MatrixPart& part, WeightMatrix& to);
+  Status CopyIntegers(const WeightMatrix& whole, const MatrixPart& part, WeightMatrix& to);
+
   CpuTeam& team_;
 };
 

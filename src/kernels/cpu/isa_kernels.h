@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "kernels/cpu/pack/panel_layout.h"
+#include "kernels/cpu/pack/panel_places.h"
 #include "kernels/ops.h"
 
 namespace dray::kernels {
@@ -58,6 +59,7 @@ struct QuantizeTask {
 struct LinearTask {
   const LinearArgs* args = nullptr;
   PanelLayout layout{MatrixSpec{}};
+  PanelPlaces places;
   RowBlocks blocks{0, 1};
   const std::byte* activations = nullptr;
   const float* scales = nullptr;

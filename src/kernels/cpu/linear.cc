@@ -94,6 +94,7 @@ void CpuOps::RunLinear(const LinearArgs& args, const Finished& finished) {
   LinearTask task;
   task.args = &args;
   task.layout = PanelLayout(weight.spec());
+  task.places = PanelPlaces(weight, task.layout);
   const size_t inputs = InputFormat(task.layout);
   task.blocks = RowBlocks(
       args.rows, task.layout.group > 0 ? isa.max_grouped_rows : isa.max_linear_rows[format]);

@@ -346,6 +346,29 @@ class UnreadableBackend final : public Backend, private Memory, private Packer, 
     WeightMatrix open = open_arguments_.Open(matrix);
     return Await([&] { return inner_->packer().PackQuantizedRows(open, first_row, source, rows); });
   }
+  std::string_view layout() const override { return inner_->packer().layout(); }
+  Result<int64_t> PackedBytes(const MatrixSpec& spec) const override {
+    return inner_->packer().PackedBytes(spec);
+  }
+  Result<WeightMatrix> Adopt(const MatrixSpec& spec, SharedBytes packed) override {
+    DRAY_ASSIGN_OR_RETURN(const WeightMatrix model, inner_->packer().Adopt(spec, packed));
+    return CopyMatrix(model);
+  }
+  Result<WeightMatrix> TakePart(const WeightMatrix& whole, const MatrixPart& part) override {
+    const WeightMatrix open = open_arguments_.Open(whole);
+    WeightMatrix taken;
+    DRAY_RETURN_IF_ERROR(Await([&]() -> Status {
+      DRAY_ASSIGN_OR_RETURN(taken, inner_->packer().TakePart(open, part));
+      return OkStatus();
+    }));
+    return CopyMatrix(taken);
+  }
+  // A matrix of the wrapped backend in the memory of this one.
+  Result<WeightMatrix> CopyMatrix(const WeightMatrix& matrix) {
+    DRAY_ASSIGN_OR_RETURN(WeightMatrix copy, AllocateMatrix(matrix.spec()));
+    DRAY_RETURN_IF_ERROR(CopyFromHost(copy.data(), matrix.bytes(), matrix.size_bytes()));
+    return copy;
+  }
 
   void Embed(const EmbedArgs& args) override { Enqueue(&Ops::Embed, args); }
   void Norm(const NormArgs& args) override { Enqueue(&Ops::Norm, args); }

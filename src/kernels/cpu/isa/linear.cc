@@ -261,15 +261,14 @@ struct Int8FloatKernel : FloatKernel<StepBF16> {
   template <int kRows, Source kSource>
   static void Panel(const TileArgs& args) {
     TileArgs inner = args;
-    inner.w = args.w + kInt8ScaleBytes;
     if constexpr (kSource != Source::kL2) {
       FloatKernel<StepI8>::Panel<kRows, kSource>(inner);
     } else {
-      if (args.block == 0) Expand(inner.w, args.x_lines * kLineCols, args.expanded);
+      if (args.block == 0) Expand(args.w, args.x_lines * kLineCols, args.expanded);
       inner.w = args.expanded;
       FloatKernel<StepBF16>::Panel<kRows, kSource>(inner);
     }
-    const auto* scales = reinterpret_cast<const float*>(args.w);
+    const float* scales = args.panel_scales;
     const Vec unit = Set1(1.0f / kByteUnit);
     for (int r = 0; r < kRows; ++r) {
       for (int c = 0; c < kPanelRows; c += kLanes) {

@@ -22,7 +22,7 @@ struct Int8Kernel {
 
   template <int kRows, int kHalves, Source kSource>
   static DRAY_INLINE void Tile(const TileArgs& args, int first_half, NextPanel next) {
-    const std::byte* w = args.w + kInt8ScaleBytes + first_half * kLineBytes;
+    const std::byte* w = args.w + first_half * kLineBytes;
     const std::byte* x = args.x;
     IntVec acc[kRows][kHalves];
     for (int r = 0; r < kRows; ++r) {
@@ -43,7 +43,7 @@ struct Int8Kernel {
       }
       x += kRows * kLineBytes;
     }
-    const auto* scales = reinterpret_cast<const float*>(args.w) + first_half * kLanes;
+    const float* scales = args.panel_scales + first_half * kLanes;
     for (int r = 0; r < kRows; ++r) {
       for (int h = 0; h < kHalves; ++h) {
         const Vec scale = Load(scales + h * kLanes) * Set1(args.scales[r]);

@@ -69,7 +69,8 @@ struct NextPanel {
 
 // Multiplies one block of rows with one panel. The sums go to acc_out[row][kPanelRows].
 struct TileArgs {
-  const std::byte* w;
+  const std::byte* w;         // the panel's first step or group
+  const float* panel_scales;  // of int8 rows
   const std::byte* x;
   int64_t x_lines;
   NextPanel next;
@@ -201,18 +202,19 @@ NextPanel PartOfNext(const LinearTask& task, const std::byte* next, int64_t b) {
 // Multiplies all blocks with one panel and prefetches the panel `next` meanwhile.
 template <typename Kernel>
 void RunPanel(const LinearTask& task, const PanelPart& part, int64_t next) {
-  const auto* weights = task.args->weight->data();
+  const PanelPlaces& places = task.places;
   const int64_t x_lines = task.layout.padded_cols / Kernel::kLineCols;
   alignas(64) float acc[Kernel::kMaxRows * kPanelRows];
   TileArgs tile{};
-  tile.w = weights + part.panel * task.layout.panel_bytes;
+  tile.w = places.FirstStep(part.panel);
+  tile.panel_scales = reinterpret_cast<const float*>(places.Begin(part.panel));
   tile.x_lines = x_lines;
   tile.acc_out = acc;
   tile.expanded = task.expanded;
   for (int64_t b = 0; b < task.blocks.count; ++b) {
     const Range rows{task.blocks.Begin(b), task.blocks.Begin(b + 1)};
     tile.x = task.activations + rows.begin * x_lines * kLineBytes;
-    tile.next = PartOfNext<Kernel>(task, weights + next * task.layout.panel_bytes, b);
+    tile.next = PartOfNext<Kernel>(task, places.Begin(next) + places.skipped_bytes(), b);
     tile.block = b;
     if (task.scales != nullptr) {
       tile.scales = task.scales + rows.begin;

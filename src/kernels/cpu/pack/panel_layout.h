@@ -51,6 +51,12 @@ inline int64_t GroupOf(const MatrixSpec& spec) {
   return spec.format == WeightFormat::kI4 && spec.group == 0 ? kInt4Group : spec.group;
 }
 
+// Columns are padded to a multiple of this.
+inline int64_t ColumnUnit(WeightFormat format, int64_t group) {
+  if (!IsInteger(format)) return 32;
+  return group > 64 ? group : 64;
+}
+
 struct PanelLayout {
   WeightFormat format;
   int64_t rows;
@@ -66,14 +72,16 @@ struct PanelLayout {
         rows(spec.rows),
         group(GroupOf(spec)),
         header_bytes(group == 0 ? 0 : kLineBytes * (spec.zero == ZeroPoint::kPerGroup ? 2 : 1)),
-        padded_cols(RoundUp(spec.cols, !IsInteger(format) ? int64_t{32}
-                                       : group > 64       ? group
-                                                          : int64_t{64})),
+        padded_cols(RoundUp(spec.cols, ColumnUnit(format, group))),
         panels((spec.rows + kPanelRows - 1) / kPanelRows),
         panel_bytes(PanelBytes()),
         rounds_inputs(IsInteger(spec.format) && spec.inputs == Inputs::kRounded) {}
 
   bool has_zeros() const { return header_bytes > kLineBytes; }
+  // Bytes of the scales at the beginning of a panel.
+  int64_t scale_bytes() const {
+    return format == WeightFormat::kI8 && group == 0 ? kInt8ScaleBytes : 0;
+  }
   // Bytes of a number, in formats without scales.
   int64_t element_bytes() const { return format == WeightFormat::kF32 ? 4 : 2; }
   int64_t cols_per_step() const {
@@ -123,20 +131,20 @@ struct PanelLayout {
   // The byte offset of the negated zero point of (row, col), in a matrix with zero points.
   int64_t ZeroOffset(int64_t row, int64_t col) const { return ScaleOffset(row, col) + kLineBytes; }
 
- private:
-  int64_t PanelBytes() const {
-    if (group > 0) return padded_cols / group * group_bytes();
-    if (format == WeightFormat::kI8) return kInt8ScaleBytes + padded_cols * kPanelRows;
-    return padded_cols * kPanelRows * element_bytes();
-  }
   // The byte offset in the panel of the step that holds `col`.
   int64_t StepOffset(int64_t col) const {
     if (group > 0) {
       return col / group * group_bytes() + header_bytes +
              col % group / cols_per_step() * kStepBytes;
     }
-    const int64_t scales = format == WeightFormat::kI8 ? kInt8ScaleBytes : 0;
-    return scales + col / cols_per_step() * kStepBytes;
+    return scale_bytes() + col / cols_per_step() * kStepBytes;
+  }
+
+ private:
+  int64_t PanelBytes() const {
+    if (group > 0) return padded_cols / group * group_bytes();
+    if (format == WeightFormat::kI8) return scale_bytes() + padded_cols * kPanelRows;
+    return padded_cols * kPanelRows * element_bytes();
   }
 };
 
