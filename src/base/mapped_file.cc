@@ -9,9 +9,12 @@
 #include <cstring>
 #include <utility>
 
+#include "base/checked_math.h"
+
 namespace dray {
 namespace {
 
+constexpr size_t kAlignment = 64;    // of the bytes of files that are read: a cache line
 constexpr size_t kPageBytes = 4096;  // the least page size of every platform that we run on
 
 }  // namespace
@@ -22,9 +25,11 @@ Result<MappedFile> MappedFile::Open(const std::filesystem::path& path) {
   mapped.state_ = file.state();
   const size_t size = file.state().size_bytes;
   if (size <= kReadBytes) {
-    mapped.content_ = std::make_unique<std::byte[]>(size);
-    mapped.data_ = mapped.content_.get();
-    DRAY_RETURN_IF_ERROR(file.ReadAll({mapped.content_.get(), size}));
+    mapped.content_ = std::make_unique<std::byte[]>(size + kAlignment - 1);
+    auto* const content = reinterpret_cast<std::byte*>(
+        RoundUp(reinterpret_cast<uintptr_t>(mapped.content_.get()), uintptr_t{kAlignment}));
+    mapped.data_ = content;
+    DRAY_RETURN_IF_ERROR(file.ReadAll({content, size}));
     return mapped;
   }
   void* data = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, file.descriptor(), 0);
@@ -70,6 +75,11 @@ Status MappedFile::CheckUnchanged() const {
   }
   DRAY_ASSIGN_OR_RETURN(const FileState now, ReadFileState(path_));
   return now == state_ ? OkStatus() : FileChanged(path_);
+}
+
+void MappedFile::PreferHugePages() const {
+  if (!is_mapped()) return;
+  ::madvise(const_cast<std::byte*>(data_), state_.size_bytes, MADV_HUGEPAGE);
 }
 
 void MappedFile::WillNeed(std::span<const std::byte> range) const {

@@ -35,6 +35,7 @@ class MappedFile {
   // As long as the file was when it was opened. If it is cut short or rewritten meanwhile, they may be
   // another file's bytes, or zeros: nothing read from here is good before CheckUnchanged says so, and
   // what was checked must not be read again from here where a different value would do harm.
+  // They begin at a multiple of 64.
   std::span<const std::byte> bytes() const { return {data_, state_.size_bytes}; }
   const std::filesystem::path& path() const { return path_; }
 
@@ -44,6 +45,8 @@ class MappedFile {
   // could not be read; kNotFound if it is gone.
   Status CheckUnchanged() const;
 
+  // Asks the kernel to map the file in huge pages where its file system can keep it in such.
+  void PreferHugePages() const;
   // Asks the kernel to read `range` (a part of bytes()) soon.
   void WillNeed(std::span<const std::byte> range) const;
   // Takes the pages that lie wholly inside `range` out of this process; reading them again is

@@ -80,6 +80,10 @@ Status OpenFile::ReadAll(std::span<std::byte> out) const {
     if (got == 0) return FileChanged(path_);
     done += static_cast<size_t>(got);
   }
+  return CheckContent();
+}
+
+Status OpenFile::CheckContent() const {
   struct stat info {};
   if (::fstat(descriptor_, &info) != 0) return OsError(path_, "cannot stat");
   const FileState now = StateOf(info);

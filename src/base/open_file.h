@@ -45,6 +45,9 @@ class OpenFile {
   // Fills `out`, which has the file's size, with its content. kCorrupt if the file was written to or
   // resized since Open.
   Status ReadAll(std::span<std::byte> out) const;
+  // kCorrupt if the file was written to or resized since Open. That its name now leads elsewhere does not
+  // count. Allocates nothing while all is well.
+  Status CheckContent() const;
 
  private:
   explicit OpenFile(std::filesystem::path path) : path_(std::move(path)) {}
