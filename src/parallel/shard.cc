@@ -14,6 +14,9 @@ namespace {
 // needs no such number.
 constexpr std::array<int64_t, 3> kFeatureUnits = {128, 64, 32};
 constexpr int64_t kUnitsPerRank = 8;
+// Rows of a vocabulary are cut at multiples of this, so that a rank's rows can be whole blocks of a
+// packed matrix.
+constexpr int64_t kVocabularyUnit = 32;
 
 int64_t FeatureUnit(int64_t size, int64_t world) {
   const auto* const unit =
@@ -34,11 +37,14 @@ Slice Padded(int64_t global_size, int64_t local_size, Range range) {
   return slice;
 }
 
-// Every rank has the same number of positions, the last ranks perhaps padding.
-Slice CutEvenly(int64_t size, Rank rank) {
-  const int64_t share = DivideRoundUp(size, rank.world);
+// Every rank has `share` positions, the last ranks perhaps padding.
+Slice CutAt(int64_t size, int64_t share, Rank rank) {
   const int64_t begin = rank.index * share;
   return Padded(size, share, {begin, std::min(begin + share, size)});
+}
+
+Slice CutEvenly(int64_t size, Rank rank) {
+  return CutAt(size, DivideRoundUp(size, rank.world), rank);
 }
 
 // More ranks than key/value heads: those of one head share its `group` query heads.
@@ -71,7 +77,10 @@ Slice CutFeatures(int64_t size, Rank rank) {
   return Padded(size, range.begin < range.end ? range.end - range.begin : unit, range);
 }
 
-Slice CutVocabulary(int64_t size, Rank rank) { return CutEvenly(size, rank); }
+Slice CutVocabulary(int64_t size, Rank rank) {
+  if (rank.world == 1) return Whole(size);
+  return CutAt(size, RoundUp(DivideRoundUp(size, rank.world), kVocabularyUnit), rank);
+}
 
 LayerRange CutLayers(int64_t num_layers, Stage stage) {
   const int64_t each = num_layers / stage.count, more = num_layers % stage.count;

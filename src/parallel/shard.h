@@ -27,7 +27,8 @@
 //   3 ranks: 3584 | 3712 | 3712
 //   4 ranks: 2688 | 2816 | 2688 | 2816
 //
-// Vocabulary: every rank has the same number of rows; those beyond the vocabulary are padding.
+// Vocabulary: every rank has the same number of rows, a multiple of 32; those beyond the vocabulary are
+// padding.
 //
 // A model may also be divided by its layers, over the stages of a pipeline. Each stage then is a group
 // of ranks that divide its layers as above.

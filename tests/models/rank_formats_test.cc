@@ -89,8 +89,8 @@ struct Rounding {
 
 // Products in integers round the inputs of a matrix, with a step of its own for each row or group of
 // columns. A rank that has a part of the columns has a step for its part, which is not larger than
-// that of the whole row. Weights that dray rounds have a scale for the rank's columns, which is not
-// larger either. So ranks round at most as much as one rank does, but differently: the distance
+// that of the whole row. The integers of the weights are the same at every number of ranks. So ranks
+// round at most as much as one rank does, but differently: the distance
 // between a model at one rank and at several is that of two independent roundings, at most the
 // square root of two times the distance between the model at one rank and the model in floats. The
 // limit is twice that distance.

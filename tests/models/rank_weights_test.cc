@@ -198,10 +198,7 @@ class DummySource : public WeightsSource {
 class RankComparison {
  public:
   RankComparison(const WeightsSource& source, const LoadOptions& options)
-      : source_(source),
-        options_(options),
-        whole_(source.Load(options)),
-        exact_(source.Load({.format = WeightFormat::kF32, .smoothing = options.smoothing})) {}
+      : source_(source), options_(options), whole_(source.Load(options)) {}
 
   void Expect(Rank rank) const {
     SCOPED_TRACE(::testing::Message() << "rank " << rank.index << " of " << rank.world);
@@ -236,36 +233,25 @@ class RankComparison {
   void ExpectMatrix(const Weights& local, Slot slot, int64_t layer, Rank rank) const {
     const WeightMatrix& whole = *whole_.Matrix(slot, layer);
     const std::vector<float>& whole_numbers = NumbersOf(whole_, whole_numbers_, slot, layer);
-    const std::vector<float>& exact_numbers = NumbersOf(exact_, exact_numbers_, slot, layer);
     const WeightMatrix* part = local.Matrix(slot, layer);
     ASSERT_NE(part, nullptr);
     const Positions rows = RowsOf(slot, whole.rows(), source_.config(), rank);
     const Positions cols = ColsOf(slot, whole.cols(), source_.config(), rank);
     ASSERT_EQ(part->rows(), static_cast<int64_t>(rows.size()));
     ASSERT_EQ(part->cols(), static_cast<int64_t>(cols.size()));
-    const bool all_cols = part->cols() == whole.cols();
-    const bool is_exact = whole_numbers == exact_numbers;
-    if (all_cols || !IsInteger(part->format()) || KeepsScales(*part, whole, is_exact)) {
-      EXPECT_EQ(Floats(*part), Pick(whole_numbers, whole.cols(), rows, cols));
-    } else {
-      // The rank's columns have scales of their own, unless they are so few that the checkpoint has
-      // one scale for them.
-      const std::vector<float> numbers = Pick(exact_numbers, whole.cols(), rows, cols);
+    const std::vector<float> numbers = Pick(whole_numbers, whole.cols(), rows, cols);
+    if (IsInt8Rows(*part) && !IsInt8Rows(whole)) {
+      // The rank's columns begin where no group does. If all of them are of one group, its scale is that of
+      // the rows; else the numbers are rounded again.
       const std::vector<float> got = Floats(*part);
       EXPECT_TRUE(got == numbers || got == Packed(numbers, part->spec()));
+    } else {
+      EXPECT_EQ(Floats(*part), numbers);
     }
   }
 
-  static bool IsInteger(WeightFormat format) {
-    return format == WeightFormat::kI8 || format == WeightFormat::kI4;
-  }
-
-  // Whether some columns of a matrix have the scales of the checkpoint's integers at the rank and in
-  // the whole matrix, which `is_exact` if no number of it was rounded.
-  bool KeepsScales(const WeightMatrix& part, const WeightMatrix& whole, bool is_exact) const {
-    if (options_.integers != StoredIntegers::kKeep) return false;
-    if (part.spec().group > 0) return true;
-    return whole.format() == part.format() && whole.spec().group == 0 && is_exact;
+  static bool IsInt8Rows(const WeightMatrix& matrix) {
+    return matrix.format() == WeightFormat::kI8 && matrix.spec().group == 0;
   }
 
   // The matrices fit the rank's own stack.
@@ -291,8 +277,7 @@ class RankComparison {
   const WeightsSource& source_;
   LoadOptions options_;
   Weights whole_;
-  Weights exact_;  // in f32, which holds what any checkpoint has
-  mutable Numbers whole_numbers_, exact_numbers_;
+  mutable Numbers whole_numbers_;
 };
 
 void ExpectAllRanks(const WeightsSource& source, const LoadOptions& options) {

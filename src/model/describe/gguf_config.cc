@@ -350,6 +350,7 @@ Result<ModelDescription> Describer::Describe(const Json& generation_config) {
   DRAY_ASSIGN_OR_RETURN(ModelDescription model,
                         DescribeModel(where_ + ": read as ", config, generation_config));
   WarnOfOtherKeys();
+  model.gguf_config = std::move(config);
   model.weights = GgufRows(*model.family, architecture_->heads);
   model.prefixes = {};
   // Some models called "llama" have biases on queries, keys and values, but not on attention's

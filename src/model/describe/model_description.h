@@ -23,6 +23,8 @@ struct ModelDescription {
   // the names may have. PlannedTensors point to the rows.
   std::vector<WeightRow> weights;
   std::span<const std::string_view> prefixes;
+  // The config.json for which the metadata of a GGUF file stands; null if the model has such a file.
+  Json gguf_config;
   // How the checkpoint stores linear layers whose weights are integers.
   std::optional<checkpoint::PackedFormat> packed;
 

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "model/weights/fill_columns.h"
 #include "model/weights/slot_slices.h"
 #include "tensor/dtype.h"
 
@@ -110,21 +111,29 @@ class Generator {
   // The numbers are drawn for the whole matrix, so that every rank has its part of the same one.
   Status FillMatrix(const WeightRow& row, int64_t layer) {
     const SlotSlices slices = SlicesOf(row, config_, options_.rank);
-    DRAY_ASSIGN_OR_RETURN(auto matrix, backend_.packer().AllocateMatrix(kernels::MatrixSpec::Of(
-                                           slices.rows.local_size, slices.cols.local_size,
-                                           options_.FormatOf(row.slot))));
     const int64_t rows = slices.rows.global_size;
     const int64_t row_stride =
         std::clamp<int64_t>(kReach / std::max<int64_t>(rows, 1), 1, kMaxStride);
+    std::vector<Window> windows;
     for (int64_t first = 0; first < rows; first += kReach) {
-      const Window window = {.first_row = first,
-                             .rows = std::min(rows - first, kReach),
-                             .row_stride = row_stride,
-                             .numbers = numbers_.data() + random_() % kReach};
-      DRAY_RETURN_IF_ERROR(PackWindow(matrix, slices, window));
+      windows.push_back({.first_row = first,
+                         .rows = std::min(rows - first, kReach),
+                         .row_stride = row_stride,
+                         .numbers = numbers_.data() + random_() % kReach});
     }
-    weights_.SetMatrix(row.slot, layer, std::move(matrix));
-    return OkStatus();
+    const auto spec = kernels::MatrixSpec::Of(slices.rows.local_size, slices.cols.global_size,
+                                              options_.FormatOf(row.slot));
+    DRAY_ASSIGN_OR_RETURN(
+        auto matrix,
+        FillColumns(backend_.packer(), spec, slices,
+                    [&](kernels::WeightMatrix& target, checkpoint::ColumnRange columns) -> Status {
+                      for (const Window& window : windows) {
+                        DRAY_RETURN_IF_ERROR(PackWindow(target, slices.rows, columns, window));
+                      }
+                      return OkStatus();
+                    }));
+    return KeepWeight(options_, row.slot, layer, {.matrix = std::move(matrix), .vector = {}},
+                      weights_);
   }
 
   // Some rows of a whole matrix, and where their numbers are: row r's begin at
@@ -136,10 +145,9 @@ class Generator {
     const uint16_t* numbers;
   };
 
-  Status PackWindow(kernels::WeightMatrix& matrix, const SlotSlices& slices, const Window& window) {
-    const checkpoint::ColumnRange columns = slices.stored_columns();
-    if (columns.count == 0) return OkStatus();
-    for (const parallel::Piece& piece : slices.rows.pieces) {
+  Status PackWindow(kernels::WeightMatrix& matrix, const parallel::Slice& rows,
+                    checkpoint::ColumnRange columns, const Window& window) {
+    for (const parallel::Piece& piece : rows.pieces) {
       const int64_t begin = std::max(piece.global, window.first_row);
       const int64_t end = std::min(piece.global + piece.count, window.first_row + window.rows);
       if (begin >= end) continue;
@@ -162,8 +170,8 @@ class Generator {
                                                     {static_cast<int64_t>(values.size())}));
     DRAY_RETURN_IF_ERROR(backend_.memory().CopyFromHost(tensor.as<float>(), values.data(),
                                                         values.size() * sizeof(float)));
-    weights_.SetVector(row.slot, layer, std::move(tensor));
-    return OkStatus();
+    return KeepWeight(options_, row.slot, layer, {.matrix = {}, .vector = std::move(tensor)},
+                      weights_);
   }
 
   const ModelConfig& config_;

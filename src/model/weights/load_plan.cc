@@ -188,13 +188,12 @@ WeightFormat AutomaticFormat(const LoadPlan& plan, const kernels::Packer& packer
   return static_cast<WeightFormat>(most - elements.begin());
 }
 
-MatrixSpec JoinedForm(const PlannedSlot& slot, const SlotSlices& slices) {
-  const checkpoint::ColumnRange columns = slices.stored_columns();
-  MatrixSpec joined = {slices.rows.local_size, slices.cols.local_size,
-                       slot.parts.front().integers->FormOf(columns).format};
+MatrixSpec JoinedForm(const PlannedSlot& slot, int64_t rows) {
+  MatrixSpec joined = slot.parts.front().integers->form();
+  joined = {rows, joined.cols, joined.format};
   const MatrixSpec int8_rows = {joined.rows, joined.cols, WeightFormat::kI8};
   for (const PlannedTensor& part : slot.parts) {
-    const MatrixSpec form = part.integers->FormOf(columns);
+    const MatrixSpec form = part.integers->form();
     if (form.format != joined.format) return int8_rows;
     // None is a whole row, which can be cut into groups of any size.
     const bool is_smaller = joined.group == 0 || form.group < joined.group;

@@ -53,9 +53,9 @@ Result<LoadPlan> PlanTensors(const ModelDescription& model,
 // The packer's best format for what most numbers of the planned matrices are.
 kernels::WeightFormat AutomaticFormat(const LoadPlan& plan, const kernels::Packer& packer);
 
-// The form of a rank's slot, all of whose parts are integers, that is nearest to those of the parts:
-// their bits, the smallest of their groups, zero points if any part has them; int8 rows if their
-// bits differ.
-kernels::MatrixSpec JoinedForm(const PlannedSlot& slot, const SlotSlices& slices);
+// The form of `rows` rows of a slot, all of whose parts are integers, that is nearest to those of the
+// parts: their bits, the smallest of their groups, zero points if any part has them; int8 rows if
+// their bits differ.
+kernels::MatrixSpec JoinedForm(const PlannedSlot& slot, int64_t rows);
 
 }  // namespace dray::model

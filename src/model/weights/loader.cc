@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "model/weights/fill_columns.h"
 #include "model/weights/row_runs.h"
 #include "model/weights/sliced_rows.h"
 #include "model/weights/slot_slices.h"
@@ -147,17 +148,23 @@ class CheckpointLoader {
   // What no part fills is padding: a new matrix is zero.
   Status LoadMatrix(const PlannedSlot& slot, bool has_integers) {
     const SlotSlices slices = SlicesOf(slot.row(), config_, options_.rank);
-    auto allocated = backend_.packer().AllocateMatrix(SpecOf(slot, slices, has_integers));
-    if (!allocated.ok()) return About(*slot.parts.front().source, allocated.status());
-    kernels::WeightMatrix matrix = std::move(*allocated);
-    const ColumnRange columns = slices.stored_columns();
-    const Target target = {matrix, columns, FactorsOf(slot, columns)};
-    for (const PlannedTensor& part : slot.parts) {
-      if (columns.count > 0) DRAY_RETURN_IF_ERROR(Pack(target, part, RunsOf(part, slices)));
-      Advance(part);
-    }
-    weights_.SetMatrix(slot.slot, LocalLayer(slot), std::move(matrix));
-    return OkStatus();
+    Status packed;
+    const auto pack = [&](kernels::WeightMatrix& target, ColumnRange columns) {
+      const Target to = {target, columns, FactorsOf(slot, columns)};
+      for (size_t i = 0; i < slot.parts.size() && packed.ok(); ++i) {
+        packed = Pack(to, slot.parts[i], RunsOf(slot.parts[i], slices));
+      }
+      return packed;
+    };
+    auto matrix = FillColumns(backend_.packer(), SpecOf(slot, slices, has_integers), slices, pack);
+    DRAY_RETURN_IF_ERROR(packed);
+    if (!matrix.ok()) return About(*slot.parts.front().source, matrix.status());
+    for (const PlannedTensor& part : slot.parts) Advance(part);
+    return Keep(slot, {.matrix = std::move(*matrix), .vector = {}});
+  }
+
+  Status Keep(const PlannedSlot& slot, Weight weight) {
+    return KeepWeight(options_, slot.slot, LocalLayer(slot), std::move(weight), weights_);
   }
 
   std::span<const float> FactorsOf(const PlannedSlot& slot, ColumnRange columns) const {
@@ -167,11 +174,11 @@ class CheckpointLoader {
     return factors.subspan(static_cast<size_t>(columns.begin), static_cast<size_t>(columns.count));
   }
 
-  // Integers are kept in the form that is closest to theirs, and floats beside them as floats. A
-  // matrix with a part in floats is stored as floats.
+  // The form of the slot with all columns. Integers are kept in the form that is closest to theirs,
+  // and floats beside them as floats. A matrix with a part in floats is stored as floats.
   kernels::MatrixSpec SpecOf(const PlannedSlot& slot, const SlotSlices& slices,
                              bool has_integers) const {
-    auto plain = kernels::MatrixSpec::Of(slices.rows.local_size, slices.cols.local_size,
+    auto plain = kernels::MatrixSpec::Of(slices.rows.local_size, slices.cols.global_size,
                                          options_.FormatOf(slot.slot));
     if (options_.smoothing != nullptr) {
       plain.input_scale = options_.smoothing->InputScale(slot.slot, slot.layer);
@@ -183,7 +190,7 @@ class CheckpointLoader {
         plain.format = backend_.packer().NativeFormat(part.source->dtype);
       return plain;
     }
-    const kernels::MatrixSpec stored = JoinedForm(slot, slices);
+    const kernels::MatrixSpec stored = JoinedForm(slot, slices.rows.local_size);
     const bool same_bits =
         stored.format == plain.format && plain.inputs == kernels::Inputs::kRounded;
     return keep || same_bits ? stored : plain;
@@ -277,8 +284,7 @@ class CheckpointLoader {
     const Status copied = backend_.memory().CopyFromHost(tensor.as<float>(), vector.data(),
                                                          vector.size() * sizeof(float));
     DRAY_RETURN_IF_ERROR(About(*slot.parts.front().source, copied));
-    weights_.SetVector(slot.slot, LocalLayer(slot), std::move(tensor));
-    return OkStatus();
+    return Keep(slot, {.matrix = {}, .vector = std::move(tensor)});
   }
 
   void Advance(const PlannedTensor& part) {

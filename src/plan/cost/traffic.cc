@@ -1,6 +1,6 @@
 #include "plan/cost/traffic.h"
 
-#include "base/checked_math.h"
+#include "parallel/shard.h"
 
 namespace dray::plan {
 namespace {
@@ -20,7 +20,7 @@ double SumSeconds(double numbers, int64_t world, const Link& link) {
 }
 
 double VocabRows(const ShapeFacts& facts, int64_t world) {
-  return static_cast<double>(DivideRoundUp(facts.vocab_size, world));
+  return static_cast<double>(parallel::CutVocabulary(facts.vocab_size, {0, world}).local_size);
 }
 
 const StreamShape& StreamOf(const ShapeFacts& facts, PassKind kind) {

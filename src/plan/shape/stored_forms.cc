@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "kernels/make_backend.h"
+#include "model/weights/fill_columns.h"
 
 namespace dray::plan {
 
@@ -32,7 +33,8 @@ kernels::WeightForm StoredForms::FormOf(model::Slot slot, int64_t layer,
   if (floats != planned.parts.end()) {
     return plan_.has_integers ? backend_->packer().NativeFormat(floats->source->dtype) : format_;
   }
-  const kernels::MatrixSpec spec = JoinedForm(planned, slices);
+  const kernels::MatrixSpec spec =
+      model::RankSpec(JoinedForm(planned, slices.rows.local_size), slices);
   return {spec.format, spec.group, spec.zero, spec.inputs};
 }
 
