@@ -11,8 +11,10 @@
 #include <string>
 #include <vector>
 
+#include "artifact/manifest.h"
 #include "base/human.h"
 #include "checkpoint/checkpoint.h"
+#include "cli/partition/artifact_report.h"
 #include "model/describe/model_files.h"
 #include "model/weights/load_plan.h"
 #include "model/weights/weights.h"
@@ -126,6 +128,9 @@ void PrintUnused(const LoadPlan& plan, const checkpoint::Checkpoint& checkpoint,
 }
 
 Status Inspect(const InspectOptions& options, std::ostream& out) {
+  if (artifact::IsArtifact(options.model_dir)) {
+    return PrintArtifact(options.model_dir, options.tensors, out);
+  }
   DRAY_ASSIGN_OR_RETURN(const auto files, model::OpenModelFiles(options.model_dir));
   const auto& [description, checkpoint] = files;
   DRAY_ASSIGN_OR_RETURN(const auto plan, model::PlanTensors(description, checkpoint));

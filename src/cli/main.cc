@@ -15,6 +15,7 @@
 #include "cli/flags/flags.h"
 #include "cli/generate_command.h"
 #include "cli/inspect_command.h"
+#include "cli/partition/partition_command.h"
 #include "cli/plan_command.h"
 #include "cli/serve/shutdown.h"
 #include "cli/serve_command.h"
@@ -105,6 +106,7 @@ struct Arguments {
   BenchArguments bench;
   PlanArguments plan;
   CalibrateOptions calibrate;
+  PartitionArguments partition;
   TopOptions top;
 };
 
@@ -132,6 +134,9 @@ void AddCommands(CommandLine& line, Arguments& arguments) {
       line.AddCommand("calibrate",
                       "Measure a model's activations on a text, for --quantize smoothquant"),
       arguments.calibrate);
+  AddPartitionOptions(
+      line.AddCommand("partition", "Write a model as an artifact, which loads in a moment"),
+      arguments.partition);
   line.AddCommand("rank", "Be one rank of a model; dray starts it itself (docs/ranks.md)");
   AddTopOptions(line.AddCommand("top", "Watch a server: models, load, latencies"), arguments.top);
   line.AddCommand("keys", "Print what is done with every configuration key of other servers");
@@ -200,6 +205,11 @@ int Main(int argc, char** argv) {
   if (command == "calibrate") {
     SetLogLevel(LogLevel::kWarning);
     return RunCalibrate(arguments.calibrate, std::cout, std::cerr);
+  }
+  if (command == "partition") {
+    SetLogLevel(LogLevel::kWarning);
+    BlockShutdownSignals();
+    return RunPartition(arguments.partition, std::cout, std::cerr);
   }
   if (command == "bench") {
     SetLogLevel(LogLevel::kWarning);

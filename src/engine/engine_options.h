@@ -11,9 +11,15 @@
 #include <string>
 #include <vector>
 
+#include "base/status.h"
 #include "kernels/make_backend.h"
 #include "kernels/weight_matrix.h"
 #include "tensor/dtype.h"
+
+namespace dray::model {
+enum class Slot : uint8_t;  // model/families/family_spec.h
+struct Weight;              // model/weights/weights.h
+}  // namespace dray::model
 
 namespace dray::engine {
 
@@ -121,6 +127,13 @@ struct LoadModelOptions {
   kernels::BackendOptions backend_options = {};
   bool forbid_pickle = false;
   LoadFormat load_format = LoadFormat::kCheckpoint;
+  // Whether all bytes of an artifact are read and compared with their checksums before the model is
+  // ready.
+  bool verify_artifact = true;
+  // Takes each weight in place of the model, which then has none (model/weights/loader.h). Only for
+  // one rank on a thread of this process.
+  std::function<Status(model::Slot slot, int64_t layer, const model::Weight& weight)> take =
+      nullptr;
   // Called while weights are read, with the bytes done and their total.
   std::function<void(uint64_t done_bytes, uint64_t total_bytes)> progress = nullptr;
   // Ends loading with kCancelled.

@@ -56,6 +56,7 @@ Result<engine::LoadModelOptions> MakeLoadModelOptions(const ModelSettings& setti
   DRAY_RETURN_IF_ERROR(CheckHostfile(settings));
   load.ranks.hostfile = settings.hostfile;
   load.forbid_pickle = settings.forbid_pickle;
+  load.verify_artifact = settings.verify_artifact;
   load.load_format = settings.load_format;
   return load;
 }

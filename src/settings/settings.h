@@ -102,6 +102,8 @@ struct ModelSettings {
   QuantizationSettings quantization;
   engine::LoadFormat load_format = engine::LoadFormat::kCheckpoint;
   bool forbid_pickle = false;
+  bool verify_artifact = true;
+  std::string save_artifact;  // "": nowhere
 
   // Its engine. 0: the engine's own default.
   int64_t threads = 0;

@@ -10,6 +10,7 @@
 #include <tuple>
 #include <vector>
 
+#include "base/checked_math.h"
 #include "model/describe/model_files.h"
 #include "parallel/rank_order_sum.h"
 #include "parallel/shard.h"
@@ -70,7 +71,8 @@ class Plan {
     }
     if (!stage.is_last()) return;
     const auto world = static_cast<uint64_t>(rank.world);
-    const uint64_t rank_vocab = (static_cast<uint64_t>(config_.vocab_size) + world - 1) / world;
+    const uint64_t rank_vocab =
+        RoundUp((static_cast<uint64_t>(config_.vocab_size) + world - 1) / world, uint64_t{32});
     group.gathers += step.pieces;
     group.gather_numbers += step.rows * rank_vocab;
     if (rank.index == 0) {

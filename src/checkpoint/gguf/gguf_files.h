@@ -9,6 +9,9 @@
 
 namespace dray::checkpoint {
 
+// A GGUF model's metadata as a JSON file, in a folder that has the model in another form.
+inline constexpr const char* kGgufMetadataName = "gguf-metadata.json";
+
 // Whether `path` is a GGUF file rather than a directory: by its name alone.
 bool IsGgufFile(const std::filesystem::path& path);
 // The directory in which the files beside the weights lie: `path` itself, or a GGUF file's.

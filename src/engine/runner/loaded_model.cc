@@ -8,10 +8,13 @@
 #include <utility>
 
 #include "checkpoint/checkpoint.h"
+#include "engine/runner/artifact/artifact_options.h"
 #include "engine/runner/fill_ranks.h"
+#include "engine/runner/processes/mpi_place.h"
 #include "engine/runner/processes/rank_launcher.h"
 #include "model/config/local_stack.h"
 #include "model/describe/model_files.h"
+#include "model/weights/artifact_weights.h"
 #include "model/weights/dummy_weights.h"
 #include "model/weights/loader.h"
 #include "model/weights/smoothing.h"
@@ -82,7 +85,8 @@ Result<std::unique_ptr<LoadedModel>> LoadFiles(const LoadModelOptions& options,
       .table_format = known ? options.format : options.table_format,
       .integers = keep ? model::StoredIntegers::kKeep : model::StoredIntegers::kConvert,
       .progress = options.progress,
-      .stop = options.stop};
+      .stop = options.stop,
+      .take = options.take};
   std::optional<model::Smoothing> smoothing;
   if (options.smoothing) {
     DRAY_ASSIGN_OR_RETURN(smoothing, MakeSmoothing(*options.smoothing, description, plan));
@@ -100,6 +104,51 @@ Result<std::unique_ptr<LoadedModel>> LoadFiles(const LoadModelOptions& options,
                                                               const model::LoadOptions& of_rank) {
                   return model::LoadWeights(from, plan, files, *rank.backend, of_rank);
                 }));
+  return model;
+}
+
+// Verifies the rank's share of the artifact's bytes, so that all ranks together verify all of them. Ranks on
+// several machines may have different files, so each of them verifies all of its file.
+Status VerifyShare(const artifact::MappedArtifact& artifact, const RankModel& rank,
+                   const model::LoadOptions& of_rank) {
+  artifact::VerifyOptions verify = {
+      .pool = rank.backend->host_threads(), .progress = of_rank.progress, .stop = of_rank.stop};
+  const auto job = MpiPlaceOfProcess();
+  if (!job || job->world == job->local_world) {
+    verify.part = rank.stage.index * rank.rank.world + rank.rank.index;
+    verify.parts = rank.stage.count * rank.rank.world;
+  }
+  return artifact.Verify(verify);
+}
+
+// All but the time that it took.
+Result<std::unique_ptr<LoadedModel>> LoadFromArtifact(const LoadModelOptions& options) {
+  const std::filesystem::path& folder = options.model_dir;
+  DRAY_ASSIGN_OR_RETURN(const auto artifact, artifact::MappedArtifact::Open(folder));
+  DRAY_ASSIGN_OR_RETURN(const auto facts, model::ParseFacts(artifact->manifest().model,
+                                                            artifact->manifest_path().string()));
+  DRAY_RETURN_IF_ERROR(CheckArtifactOptions(options, facts, folder));
+  DRAY_ASSIGN_OR_RETURN(auto description, model::ReadModelDescription(folder));
+  DRAY_RETURN_IF_ERROR(CheckQuantizedBy(options, description));
+  model::ApplyFacts(facts, description.config);
+  DRAY_ASSIGN_OR_RETURN(RankBackends ranks, BackendsOf(options, description.config));
+  const model::LoadOptions load_options = {.format = facts.format,
+                                           .table_format = facts.table_format,
+                                           .progress = options.progress,
+                                           .stop = options.stop};
+  auto model = WithoutWeights(std::move(description), std::move(ranks), load_options);
+  model->checkpoint_format = "artifact of " + facts.checkpoint_format;
+  model->checkpoint_bytes = static_cast<uint64_t>(artifact->manifest().data.size_bytes);
+  if (options.ranks.transport != RankTransport::kThreads && !options.only_rank) return model;
+  if (!options.verify_artifact) artifact->WillNeed();
+  const auto map_rank = [&](RankModel& rank,
+                            const model::LoadOptions& of_rank) -> Result<model::Weights> {
+    rank.artifact = artifact;
+    if (options.verify_artifact) DRAY_RETURN_IF_ERROR(VerifyShare(*artifact, rank, of_rank));
+    return model::LoadArtifactWeights(model->description, artifact, *rank.backend, of_rank);
+  };
+  DRAY_RETURN_IF_ERROR(FillRanks(*model, load_options, map_rank));
+  DRAY_RETURN_IF_ERROR(artifact->CheckIntact());
   return model;
 }
 
@@ -128,7 +177,8 @@ Result<std::unique_ptr<LoadedModel>> MakeDummy(const LoadModelOptions& options) 
           model::AutomaticFormat(description.config, ranks.backends.front()->packer())),
       .table_format = options.table_format,
       .progress = options.progress,
-      .stop = options.stop};
+      .stop = options.stop,
+      .take = options.take};
   auto model = WithoutWeights(std::move(description), std::move(ranks), load_options);
   model->checkpoint_format = "dummy";
   if (options.ranks.transport != RankTransport::kThreads) return model;
@@ -185,8 +235,9 @@ std::string LoadedModel::DescribeBackends() const {
 
 Result<std::unique_ptr<LoadedModel>> LoadModel(const LoadModelOptions& options) {
   const auto start = std::chrono::steady_clock::now();
-  auto model =
-      options.load_format == LoadFormat::kDummy ? MakeDummy(options) : LoadFromCheckpoint(options);
+  auto model = options.load_format == LoadFormat::kDummy ? MakeDummy(options)
+               : artifact::IsArtifact(options.model_dir) ? LoadFromArtifact(options)
+                                                         : LoadFromCheckpoint(options);
   if (!model.ok()) return model;
   if (options.ranks.transport != RankTransport::kThreads) {
     DRAY_RETURN_IF_ERROR(StartRanks(options, **model));

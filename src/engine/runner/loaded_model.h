@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "artifact/mapped_artifact.h"
 #include "base/status.h"
 #include "engine/engine_options.h"
 #include "kernels/backend.h"
@@ -35,6 +36,8 @@ struct RankModel {
   parallel::Stage stage;
   model::StackConfig stack;  // the rank's part of the model's stack
   model::Weights weights;    // none if the rank is another process
+  // The artifact whose memory the weights share; null if they have memory of their own.
+  std::shared_ptr<const artifact::MappedArtifact> artifact = nullptr;
   std::optional<RemoteRank> remote = std::nullopt;
 
   size_t weight_bytes() const { return remote ? remote->weight_bytes : weights.size_bytes(); }
@@ -68,8 +71,8 @@ struct LoadedModel {
   std::string DescribeBackends() const;
 };
 
-// Reads config.json and the weight files of the directory, or a GGUF model. Each rank reads its part
-// straight from the files, all ranks at the same time. kInvalidArgument, naming the degrees that
+// Reads config.json and the weight files of the directory, or a GGUF model, or maps an artifact. Each rank
+// reads its part straight from the files, all ranks at the same time. kInvalidArgument, naming the degrees that
 // would do, if there are more ranks than the model has query heads or than the machine has room for.
 //
 // With another transport than threads, the ranks are processes that load their parts; the model has no

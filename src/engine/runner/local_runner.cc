@@ -22,10 +22,13 @@ class LocalComputer final : public StepComputer {
 
   void Abandon() override { rank_->Abandon(); }
 
-  // kInternal is a fault of the device, after which nothing is known of its state. All other errors
-  // mean that the backend refused an operation, for example because memory is short.
+  // kInternal is a fault of the device, after which nothing is known of its state. kCorrupt says that the
+  // weights are not what they were. All other errors mean that the backend refused an operation, for
+  // example because memory is short.
   FailureScope ScopeOf(const Status& failure) const override {
-    return failure.code() == StatusCode::kInternal ? FailureScope::kRunner : FailureScope::kStep;
+    const bool is_lasting =
+        failure.code() == StatusCode::kInternal || failure.code() == StatusCode::kCorrupt;
+    return is_lasting ? FailureScope::kRunner : FailureScope::kStep;
   }
 
  private:

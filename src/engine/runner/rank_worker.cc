@@ -17,8 +17,8 @@ Result<std::unique_ptr<RankWorker>> RankWorker::Make(const model::ModelConfig& c
                                                             .communicator = communicator,
                                                             .stage = rank.stage},
                                                            spec.step));
-  return std::unique_ptr<RankWorker>(new RankWorker(std::move(backend), rank.stack.num_layers,
-                                                    std::move(cache), std::move(decoder)));
+  return std::unique_ptr<RankWorker>(
+      new RankWorker(std::move(backend), rank, std::move(cache), std::move(decoder)));
 }
 
 void RankWorker::Begin(const RunnerStep& step) {
@@ -33,7 +33,9 @@ Status RankWorker::Compute(const StepPart& part, std::span<float> logits) {
       DRAY_RETURN_IF_ERROR(decoder_->Forward(part.step->batch, cache_));
     }
   }
-  return part.rows.empty() ? OkStatus() : decoder_->Logits(part.rows, logits);
+  if (!part.rows.empty()) DRAY_RETURN_IF_ERROR(decoder_->Logits(part.rows, logits));
+  // What was computed with lost pages must not become tokens.
+  return artifact_ == nullptr ? OkStatus() : artifact_->CheckIntact();
 }
 
 Status RankWorker::End() {

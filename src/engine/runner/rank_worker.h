@@ -41,7 +41,8 @@ class RankWorker {
 
   // Waits for the processors and begins a step of the backend.
   void Begin(const RunnerStep& step);
-  // Computes a part of the step. `logits` gets the rows' logits [rows, vocab], at rank 0 only.
+  // Computes a part of the step. `logits` gets the rows' logits [rows, vocab], at rank 0 only. kCorrupt if
+  // the file that the weights are mapped from has changed.
   Status Compute(const StepPart& part, std::span<float> logits);
   // What the rank's stage reads, and leaves for the next one (model/forward/decoder.h).
   std::span<float> Stream(int64_t num_tokens) const { return decoder_->Stream(num_tokens); }
@@ -51,15 +52,17 @@ class RankWorker {
   void Abandon() { turn_.reset(); }
 
  private:
-  RankWorker(std::shared_ptr<kernels::Backend> backend, int64_t num_layers, model::KvCache cache,
+  RankWorker(std::shared_ptr<kernels::Backend> backend, const RankModel& rank, model::KvCache cache,
              std::unique_ptr<model::Decoder> decoder)
       : backend_(std::move(backend)),
-        num_layers_(num_layers),
+        artifact_(rank.artifact),
+        num_layers_(rank.stack.num_layers),
         cache_(std::move(cache)),
         decoder_(std::move(decoder)) {}
   void CopyBlocks(const RunnerStep& step);
 
   std::shared_ptr<kernels::Backend> backend_;
+  std::shared_ptr<const artifact::MappedArtifact> artifact_;  // RankModel's
   int64_t num_layers_;
   model::KvCache cache_;
   std::unique_ptr<model::Decoder> decoder_;

@@ -11,9 +11,11 @@
 #include <utility>
 #include <vector>
 
+#include "artifact/manifest.h"
 #include "base/human.h"
 #include "base/log.h"
 #include "checkpoint/weight_files.h"
+#include "engine/partition.h"
 #include "engine/runner/loaded_model.h"
 #include "serving/echo/open_echo_model.h"
 #include "serving/load/open_tokenizer.h"
@@ -101,13 +103,19 @@ ModelOptions MakeModelOptions(const ModelSettings& settings, const ModelFiles& f
 
 int64_t MegabytesToBytes(int64_t megabytes) { return megabytes << 20; }
 
+// None if they cannot be found; whoever loads the model says why.
+std::vector<std::filesystem::path> WeightFilesOf(const std::filesystem::path& model) {
+  if (artifact::IsArtifact(model)) return {model / artifact::kDataName};
+  auto weights = checkpoint::FindWeightFiles(model);
+  return weights.ok() ? std::move(weights->files) : std::vector<std::filesystem::path>();
+}
+
 // What the model takes before its cache, as far as that is known before it is read.
 int64_t ExpectedBytes(const ModelSettings& settings, const ModelFiles& files) {
   uint64_t bytes = 0;
   for (const auto& path : {files.model, files.draft}) {
     if (path.empty() || settings.load_format == engine::LoadFormat::kDummy) continue;
-    const auto weights = checkpoint::FindWeightFiles(path);
-    for (const auto& file : weights.ok() ? weights->files : std::vector<std::filesystem::path>()) {
+    for (const auto& file : WeightFilesOf(path)) {
       std::error_code error;
       const uint64_t size = std::filesystem::file_size(file, error);
       if (!error) bytes += size;
@@ -190,6 +198,12 @@ Result<std::shared_ptr<ServedModel>> OpenModel(const ModelSettings& settings,
     deadline.Progress(done, total);
   };
   load.stop = deadline.stop_token();
+  if (!settings.save_artifact.empty()) {
+    const Status ready = engine::EnsureArtifact(
+        {.load = load, .tokenizer = needed.tokenizer, .output = settings.save_artifact});
+    if (!ready.ok()) return deadline.Explain(ready);
+    load.model_dir = setup.load.model_dir = needed.model = settings.save_artifact;
+  }
   // The tokenizer first: it is small, and a wrong one is told before gigabytes are read.
   DRAY_ASSIGN_OR_RETURN(auto tokenizer, OpenTokenizer(files.tokenizer));
   auto loaded = LoadParts(std::move(load), settings, needed, open_options.budget, options.name);

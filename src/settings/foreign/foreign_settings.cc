@@ -68,7 +68,6 @@ constexpr Row kRows[] = {
     {"option.training_mp_size", "1", Otherwise::kWarn, kBackend},
     {"option.deepspeed_config_path", "", Otherwise::kWarn, kBackend},
     {"option.checkpoint", "", Otherwise::kWarn, kBackend},
-    {"option.save_mp_checkpoint_path", "", Otherwise::kWarn, kBackend},
     {"option.decoding_strategy", "greedy", Otherwise::kWarn, "requests choose for themselves"},
     {"option.paged_attention", "true", Otherwise::kWarn, "attention is always paged"},
     {"option.waiting_steps", "", Otherwise::kWarn, kBatching},

@@ -167,6 +167,7 @@ Bytes EncodeLoad(const LoadModelOptions& options) {
   writer.Number(options.only_rank.value_or(0));
   WriteCpu(writer, options.backend_options.cpu);
   writer.Number(options.forbid_pickle ? 1 : 0);
+  writer.Number(options.verify_artifact ? 1 : 0);
   writer.Name(options.load_format);
   return writer.Take();
 }
@@ -191,6 +192,7 @@ Result<LoadModelOptions> DecodeLoad(std::span<const std::byte> message) {
   options.only_rank = reader.Number("rank", kMostRanks);
   options.backend_options.cpu = ReadCpu(reader);
   options.forbid_pickle = reader.Flag();
+  options.verify_artifact = reader.Flag();
   options.load_format = reader.Name("load format", LoadFormat::kDummy);
   DRAY_RETURN_IF_ERROR(reader.End());
   const int64_t world = options.tensor_parallel_degree * options.pipeline_parallel_degree;

@@ -1,0 +1,149 @@
+// `dray partition` and what is served from it, as programs: answers, signals, files that change.
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "testing/demo_process.h"
+#include "testing/http_client.h"
+#include "testing/large_model.h"
+#include "testing/process.h"
+
+namespace dray::testing {
+namespace {
+
+namespace fs = std::filesystem;
+
+class PartitionTest : public ::testing::Test {
+ protected:
+  PartitionTest() {
+    std::string pattern = ::testing::TempDir() + "partition_XXXXXX";
+    EXPECT_NE(::mkdtemp(pattern.data()), nullptr);
+    dir_ = pattern;
+  }
+  ~PartitionTest() override { fs::remove_all(dir_); }
+
+  static ProcessResult Run(std::vector<std::string> argv) {
+    argv.insert(argv.begin(), DRAY_PROGRAM);
+    return RunProcess(argv);
+  }
+
+  // An artifact of the demo model.
+  fs::path Demo(const std::vector<std::string>& flags = {}) {
+    std::vector<std::string> argv = {"partition", "--model", "demo", "--output", dir_ / "demo"};
+    argv.insert(argv.end(), flags.begin(), flags.end());
+    const ProcessResult result = Run(argv);
+    EXPECT_EQ(result.exit_code, 0) << result.errors;
+    EXPECT_NE(result.output.find("serve it with: dray serve"), std::string::npos) << result.output;
+    return dir_ / "demo";
+  }
+
+  static std::string Generate(const std::string& model, const std::vector<std::string>& flags) {
+    std::vector<std::string> argv = {"generate", model, "-p", "Once upon a time", "-n", "40"};
+    argv.insert(argv.end(), flags.begin(), flags.end());
+    const ProcessResult result = Run(argv);
+    EXPECT_EQ(result.exit_code, 0) << result.errors;
+    return result.output;
+  }
+
+  std::vector<std::string> Entries() const {
+    std::vector<std::string> names;
+    for (const auto& entry : fs::directory_iterator(dir_)) {
+      names.push_back(entry.path().filename().string());
+    }
+    return names;
+  }
+
+  fs::path dir_;
+};
+
+TEST_F(PartitionTest, AnswersAreThoseOfTheCheckpoint) {
+  const fs::path artifact = Demo({"--quantize", "dynamic_int8"});
+  const std::vector<std::vector<std::string>> ways = {
+      {},
+      {"--tensor-parallel-degree", "2", "--oversubscribe", "true"},
+      {"--tensor-parallel-degree", "2", "--oversubscribe", "true", "--rank-transport", "processes"},
+  };
+  for (const auto& way : ways) {
+    auto of_checkpoint = way;
+    of_checkpoint.insert(of_checkpoint.end(), {"--quantize", "dynamic_int8"});
+    EXPECT_EQ(Generate(artifact, way), Generate("demo", of_checkpoint));
+  }
+  const ProcessResult inspected = Run({"inspect", artifact});
+  EXPECT_NE(inspected.output.find("layers as int8"), std::string::npos) << inspected.output;
+  EXPECT_NE(inspected.output.find("layers.0.qkv"), std::string::npos) << inspected.output;
+}
+
+TEST_F(PartitionTest, ASavedArtifactIsServedFromThenOn) {
+  const std::vector<std::string> flags = {"--save-mp-checkpoint-path", dir_ / "saved", "--quantize",
+                                          "dynamic_int8"};
+  // The demo model's files are extracted anew each time; a folder's stay.
+  const std::string model = DRAY_DEMO_FOLDER;
+  const std::string first = Generate(model, flags);
+  EXPECT_TRUE(fs::exists(dir_ / "saved" / "dray-artifact.json"));
+  const auto written = fs::last_write_time(dir_ / "saved" / "weights.dray");
+  EXPECT_EQ(Generate(model, flags), first);
+  EXPECT_EQ(Generate(model, {"--quantize", "dynamic_int8"}), first);
+  EXPECT_EQ(fs::last_write_time(dir_ / "saved" / "weights.dray"), written);
+}
+
+TEST_F(PartitionTest, ASignalLeavesNothing) {
+  const LargeModelFolder model(16);
+  for (const int signal : {SIGTERM, SIGINT}) {
+    Process process({DRAY_PROGRAM, "partition", "--model", model.dir(), "--output", dir_ / "out",
+                     "--load-format", "dummy", "--dtype", "fp32", "--threads", "1"});
+    // Until it has begun to write.
+    while (Entries().empty()) std::this_thread::yield();
+    EXPECT_FALSE(fs::exists(dir_ / "out"));
+    process.Signal(signal);
+    EXPECT_EQ(process.Wait(), 1) << process.output();
+    EXPECT_NE(process.output().find("stopped"), std::string::npos) << process.output();
+    EXPECT_TRUE(Entries().empty());
+  }
+}
+
+TEST_F(PartitionTest, WhatAKilledProcessLeavesIsNotServed) {
+  const LargeModelFolder model(16);
+  Process process({DRAY_PROGRAM, "partition", "--model", model.dir(), "--output", dir_ / "out",
+                   "--load-format", "dummy", "--dtype", "fp32", "--threads", "1"});
+  while (Entries().empty()) std::this_thread::yield();
+  process.Signal(SIGKILL);
+  process.Wait();
+  EXPECT_FALSE(fs::exists(dir_ / "out"));
+  ASSERT_EQ(Entries().size(), 1U);
+  const ProcessResult served = Run({"generate", dir_ / Entries()[0], "-p", "x"});
+  EXPECT_EQ(served.exit_code, 1);
+}
+
+TEST_F(PartitionTest, DamageIsRefusedBeforeTheModelIsReady) {
+  const fs::path file = Demo() / "weights.dray";
+  std::fstream(file, std::ios::in | std::ios::out | std::ios::binary).seekp(1'000'000) << "!";
+  const ProcessResult refused = Run({"generate", dir_ / "demo", "-p", "x"});
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_NE(refused.errors.find(file.string()), std::string::npos) << refused.errors;
+}
+
+// The request that meets the change fails; the process goes on, and says that the model is not well.
+TEST_F(PartitionTest, AFileThatIsCutShortWhileItServesLosesNoProcess) {
+  const fs::path artifact = Demo();
+  DemoProcess server({"--model-name", "demo", "--max-model-len", "256"}, artifact.string());
+  ASSERT_NE(server.port(), 0);
+  const std::string request = R"({"inputs": "Once", "parameters": {"max_new_tokens": 5}})";
+  auto response = Post(server.port(), "/invocations", request);
+  ASSERT_TRUE(response);
+  EXPECT_EQ(response->status, 200) << response->body;
+  fs::resize_file(artifact / "weights.dray", 4096);
+  response = Post(server.port(), "/invocations", request);
+  ASSERT_TRUE(response);
+  EXPECT_NE(response->status, 200) << response->body;
+  EXPECT_TRUE(Get(server.port(), "/ping").has_value());
+  EXPECT_EQ(server.Stop(), 0);
+}
+
+}  // namespace
+}  // namespace dray::testing
