@@ -11,6 +11,7 @@
 #include "base/checked_math.h"
 #include "base/log.h"
 #include "engine/runner/cache_size.h"
+#include "engine/step/measure_pipeline.h"
 #include "engine/step/step_batch.h"
 
 namespace dray::engine {
@@ -47,7 +48,7 @@ Result<std::unique_ptr<EngineCore>> EngineCore::Make(LoadedModel& model,
                                     .max_batch_tokens = spec.step.max_batch_tokens,
                                     .max_sequences = options.max_sequences,
                                     .max_prefill_chunk_tokens = options.max_prefill_chunk_tokens,
-                                    .num_micro_batches = model.num_stages}));
+                                    .pipeline = {.num_stages = model.num_stages}}));
   const int64_t block_bytes = model.BlockBytes(spec.cache) + draft_block_bytes;
   const EngineLimits limits = {.vocab_size = model.description.config.vocab_size,
                                .max_context_tokens = size.max_context_tokens,
@@ -57,6 +58,9 @@ Result<std::unique_ptr<EngineCore>> EngineCore::Make(LoadedModel& model,
   DRAY_RETURN_IF_ERROR(
       core->keeper_.Start([&model, spec, make_runner] { return make_runner(model, spec); }));
   DRAY_RETURN_IF_ERROR(core->speculator_.Prepare(options, spec));
+  if (model.num_stages > 1 && options.pipeline_costs == EngineOptions::PipelineCosts::kMeasured) {
+    DRAY_RETURN_IF_ERROR(core->MeasureCosts());
+  }
   core->MakeSteps();
   return core;
 }
@@ -74,6 +78,17 @@ EngineCore::EngineCore(const LoadedModel& model, const EngineLimits& limits,
       suspects_(requests_),
       keeper_(options.max_restarts_per_hour) {
   selector_.Reserve(options.max_sequences);
+}
+
+Status EngineCore::MeasureCosts() {
+  DRAY_ASSIGN_OR_RETURN(const auto costs,
+                        MeasurePipeline(*keeper_.runner(), spec_, model_.num_stages));
+  LogDebug(
+      fmt::format("a stage reads its weights in {:.3g} ms alone, in {:.3g} ms beside the other "
+                  "stages, and computes a row in {:.3g} ms",
+                  1e3 * costs.read_alone, 1e3 * costs.read_together, 1e3 * costs.row));
+  scheduler_.SetPipelineCosts(costs);
+  return OkStatus();
 }
 
 void EngineCore::MakeSteps() {

@@ -105,6 +105,8 @@ class EngineCore {
   void ForgetStepsInFlight(std::span<const scheduler::SequenceResult> results);
   void UpdateScheduler();
   void EndSequences(std::span<const SequenceId> ended);
+  // Has the scheduler plan by what steps cost in this pipeline.
+  Status MeasureCosts();
   // Has memory for as many steps as the runner takes.
   void MakeSteps();
 

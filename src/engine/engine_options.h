@@ -62,6 +62,9 @@ struct EngineOptions {
   // weights' 16-bit format.
   std::optional<DType> kv_dtype = std::nullopt;
   SpeculationOptions speculation = {};
+  // How a pipeline's steps are divided (scheduler/pipeline_costs.h): by costs that are measured when the
+  // engine is made, or with a micro-batch for each stage, as in tests that need the same steps in every run.
+  enum class PipelineCosts { kMeasured, kFixed } pipeline_costs = PipelineCosts::kMeasured;
   // How often within an hour a failed runner is replaced, where it can be
   // (recovery/runner_keeper.h). 100 is more often than any healthy group of ranks fails, and seldom
   // enough to end a group that keeps failing.

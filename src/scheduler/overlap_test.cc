@@ -20,13 +20,13 @@ class OverlapTest : public testing::Test {
 
   void SetUp() override { Start(16); }
 
-  void Start(int32_t num_blocks, int64_t num_micro_batches = 1) {
+  void Start(int32_t num_blocks, int64_t num_stages = 1) {
     auto scheduler = Scheduler::Create({.num_blocks = num_blocks,
                                         .block_size = 4,
                                         .max_batch_tokens = 8,
                                         .max_sequences = 4,
                                         .max_prefill_chunk_tokens = 8,
-                                        .num_micro_batches = num_micro_batches});
+                                        .pipeline = {.num_stages = num_stages}});
     ASSERT_TRUE(scheduler.ok()) << scheduler.status().ToString();
     scheduler_.emplace(std::move(scheduler).value());
     plans_.clear();
@@ -115,6 +115,35 @@ TEST_F(OverlapTest, MicroBatchesSetAsideTokensForTheirOwnDecodes) {
   Add(3, 8, 8);
   EXPECT_EQ(Plan(), (Rows{{1, 1, 1, 0}, {2, 1, 1, 0}}));
   EXPECT_EQ(Plan(), (Rows{{3, 0, 8, 0}}));
+}
+
+// Two halves of the sequences that are in flight one after the other become one micro-batch again.
+TEST_F(OverlapTest, DecodesComeTogetherIfOneMicroBatchIsBest) {
+  Start(16, 2);
+  for (uint64_t id = 1; id <= 2; ++id) Add(id, 1, 8);
+  Plan();
+  Plan();
+  scheduler_->SetPipelineCosts({.num_stages = 2, .read_alone = 6, .read_together = 10, .row = 1});
+  Finish();
+  EXPECT_EQ(Plan(), (Rows{{1, 1, 1, 0}}));
+  Finish();
+  EXPECT_TRUE(Plan().empty()) << "a step with decodes is in flight";
+  Add(3, 2, 8);
+  EXPECT_EQ(Plan(), (Rows{{3, 0, 2, 0}})) << "prompts do not wait for decodes";
+  Finish();
+  EXPECT_EQ(Plan(), (Rows{{1, 2, 1, 0}, {2, 1, 1, 0}}));
+}
+
+TEST_F(OverlapTest, CostsBoundThePromptTokensOfAStep) {
+  Start(64, 2);
+  const PipelineCosts costs = {.num_stages = 2, .read_alone = 6, .read_together = 10, .row = 5};
+  scheduler_->SetPipelineCosts(costs);
+  Add(1, 8, 8);
+  EXPECT_EQ(Plan(), (Rows{{1, 0, 8, 0}})) << "the only prompt";
+  Finish();
+  for (uint64_t id = 2; id <= 3; ++id) Add(id, 64, 8);
+  const int64_t most = PromptStepTokens(costs, {2, 128}, 8);
+  EXPECT_EQ(Plan(), (Rows{{1, 8, 1, 0}, {2, 0, most - 1, 0}}));
 }
 
 TEST_F(OverlapTest, PlansStayValidUntilTheirUpdate) {

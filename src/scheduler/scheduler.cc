@@ -26,7 +26,7 @@ Status CheckOptions(const SchedulerOptions& options) {
       {"max_sequences", options.max_sequences, 1},
       {"max_batch_tokens", options.max_batch_tokens, options.max_sequences},
       {"max_prefill_chunk_tokens", options.max_prefill_chunk_tokens, 1},
-      {"num_micro_batches", options.num_micro_batches, 1},
+      {"pipeline.num_stages", options.pipeline.num_stages, 1},
   };
   for (const auto& rule : rules) {
     if (rule.value >= rule.min) continue;
@@ -161,6 +161,9 @@ const Plan& Scheduler::Schedule(std::span<const DraftProposal> proposals) {
   plan.preempted.clear();
   plan.num_tokens = 0;
   next_step_->indexes.clear();
+  next_step_->has_decodes = false;
+  next_step_->num_prompt_tokens_left =
+      PromptStepTokens(options_.pipeline, FindPromptWork(), options_.max_batch_tokens);
   if (isolated_) PreemptOthers();
   const size_t num_set_aside = plan.preempted.size();
   ScheduleRunning();
@@ -175,19 +178,47 @@ const Plan& Scheduler::Schedule(std::span<const DraftProposal> proposals) {
   return plan;
 }
 
+int64_t Scheduler::NumCandidates() const {
+  return std::min<int64_t>(running_.size() + waiting_.size(), options_.max_sequences);
+}
+
 int64_t Scheduler::MostEntries() const {
-  const int64_t could_run =
-      std::min<int64_t>(running_.size() + waiting_.size(), options_.max_sequences);
-  return DivideRoundUp<int64_t>(could_run, options_.num_micro_batches);
+  const int64_t candidates = NumCandidates();
+  return DivideRoundUp(candidates, NumMicroBatches(options_.pipeline, candidates));
+}
+
+bool Scheduler::DecodesWait() const {
+  if (options_.pipeline.num_stages == 1) return false;
+  const auto in_flight = std::span(steps_).first(num_in_flight_);
+  const int64_t num_steps = std::count_if(in_flight.begin(), in_flight.end(),
+                                          [](const auto& step) { return step->has_decodes; });
+  return num_steps >= NumMicroBatches(options_.pipeline, NumCandidates());
+}
+
+PromptWork Scheduler::FindPromptWork() const {
+  PromptWork work;
+  if (options_.pipeline.num_stages == 1) return work;
+  int64_t left = NumCandidates();
+  for (const SequenceQueue* queue : {&running_, &waiting_}) {
+    for (SequenceIndex i = queue->front(); i != kNoSequence && left > 0; i = table_[i].next) {
+      --left;
+      if (table_[i].num_pending() == 1) continue;
+      ++work.num_prompts;
+      work.num_tokens += std::max<int64_t>(0, table_[i].num_pending() - table_[i].num_scheduled);
+    }
+  }
+  return work;
 }
 
 void Scheduler::ScheduleRunning() {
   const int64_t most = MostEntries();
+  const bool decodes_wait = DecodesWait();
   int64_t num_decodes = 0;
-  for (SequenceIndex i = running_.front(); i != kNoSequence; i = table_[i].next) {
+  for (SequenceIndex i = running_.front(); i != kNoSequence && !decodes_wait; i = table_[i].next) {
     num_decodes += !table_[i].in_flight() && table_[i].num_pending() == 1 ? 1 : 0;
   }
   num_decodes = std::min(num_decodes, most);
+  int64_t& prompt_tokens_left = next_step_->num_prompt_tokens_left;
   int64_t prefill_budget = options_.max_batch_tokens - num_decodes;
   // A sequence that GrowBlocks preempts is behind sequence i, so it has no entry in this plan yet.
   for (SequenceIndex i = running_.front(); i != kNoSequence; i = table_[i].next) {
@@ -195,14 +226,20 @@ void Scheduler::ScheduleRunning() {
     Sequence& sequence = table_[i];
     if (sequence.in_flight()) continue;
     const bool is_decode = sequence.num_pending() == 1;
+    if (is_decode && decodes_wait) continue;
     const int64_t wanted =
-        is_decode
-            ? 1
-            : std::min({sequence.num_pending(), options_.max_prefill_chunk_tokens, prefill_budget});
+        is_decode ? 1
+                  : std::min({sequence.num_pending(), options_.max_prefill_chunk_tokens,
+                              prefill_budget, prompt_tokens_left});
     if (wanted == 0) continue;
     const int64_t granted = GrowBlocks(sequence, wanted);
     if (granted == 0) continue;
-    if (!is_decode) prefill_budget -= granted;
+    if (is_decode) {
+      next_step_->has_decodes = true;
+    } else {
+      prefill_budget -= granted;
+      prompt_tokens_left -= granted;
+    }
     AddEntry(i, granted);
   }
 }
@@ -282,7 +319,8 @@ void Scheduler::AdmitWaiting() {
   SequenceIndex i = waiting_.front();
   const int64_t most = MostEntries();
   while (i != kNoSequence && running_.size() < options_.max_sequences && num_entries() < most &&
-         next_step_->plan.num_tokens < options_.max_batch_tokens) {
+         next_step_->plan.num_tokens < options_.max_batch_tokens &&
+         next_step_->num_prompt_tokens_left > 0) {
     const SequenceIndex next = table_[i].next;
     const PromptSource source = FindPromptSource(table_[i]);
     // A fork whose parent has not computed the prompt yet is passed over, because it waits for the
@@ -321,9 +359,11 @@ bool Scheduler::Admit(SequenceIndex index, const PromptSource& source, int64_t n
   running_.InsertFromBack(table_, index);
   if (num_shared > 0) SharePrompt(sequence, *source.parent, num_shared);
   const int64_t wanted = std::min({sequence.num_pending(), options_.max_prefill_chunk_tokens,
-                                   options_.max_batch_tokens - next_step_->plan.num_tokens});
+                                   options_.max_batch_tokens - next_step_->plan.num_tokens,
+                                   next_step_->num_prompt_tokens_left});
   const int64_t granted = GrowBlocks(sequence, wanted);
   DRAY_CHECK(granted == wanted);
+  next_step_->num_prompt_tokens_left -= granted;
   AddEntry(index, granted);
   return true;
 }

@@ -22,8 +22,11 @@
 // plan may give away a block that a step before it copies from.
 //
 // Micro-batches. If one step had all sequences, none would be left for the next one, and the stages
-// of a pipeline would wait for each other. So with num_micro_batches m, a step has at most an m-th
-// of all sequences that are running or could run, rounded up.
+// of a pipeline would wait for each other; but each step reads each stage's weights. The costs
+// (pipeline_costs.h) say in how many micro-batches m the sequences are divided: a step has at most an
+// m-th of all sequences that are running or could run, rounded up. While m steps with decodes are in
+// flight, further decodes wait, so that they come together again. The costs also bound the prompt
+// tokens of a step, so that several prompts fill the stages evenly.
 //
 // Isolation. The caller may ask for plans of one request alone (Isolate), to find out whether its
 // tokens make steps fail. The order among the others stays as it is.
@@ -44,6 +47,7 @@
 #include "base/ids.h"
 #include "base/status.h"
 #include "scheduler/block_pool.h"
+#include "scheduler/pipeline_costs.h"
 #include "scheduler/plan.h"
 #include "scheduler/sequence.h"
 
@@ -57,8 +61,7 @@ struct SchedulerOptions {
   int64_t max_sequences = 256;
   // Per step and sequence.
   int64_t max_prefill_chunk_tokens = 512;
-  // How many steps may be in flight, among which all sequences are divided.
-  int64_t num_micro_batches = 1;
+  PipelineCosts pipeline = {};
 };
 
 struct SequenceSpec {
@@ -73,6 +76,9 @@ class Scheduler {
  public:
   // kInvalidArgument names the option out of range.
   static Result<Scheduler> Create(const SchedulerOptions& options);
+
+  // From now on, steps are planned by these costs.
+  void SetPipelineCosts(const PipelineCosts& costs) { options_.pipeline = costs; }
 
   // Accepts a sequence, which then ends exactly once: in Update or by Cancel.
   // kInvalidArgument if the prompt is empty, if there are to be no new tokens, if the id is in use,
@@ -136,13 +142,20 @@ class Scheduler {
   struct Step {
     Plan plan;
     std::vector<SequenceIndex> indexes;  // parallel to plan.entries
+    bool has_decodes = false;            // of running sequences
+    int64_t num_prompt_tokens_left = 0;  // that the costs still allow while the step is planned
   };
 
   explicit Scheduler(const SchedulerOptions& options);
 
   SequenceIndex NewSequence(SequenceId id, int64_t num_prompt_tokens, int64_t max_new_tokens);
+  // Sequences that are running or could run.
+  int64_t NumCandidates() const;
   // The most sequences in the next step.
   int64_t MostEntries() const;
+  // Whether enough steps with decodes are in flight.
+  bool DecodesWait() const;
+  PromptWork FindPromptWork() const;
   // Takes the blocks of all sequences that are not in flight and not isolated.
   void PreemptOthers();
   bool MayRun(const Sequence& sequence) const {

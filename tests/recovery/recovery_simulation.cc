@@ -52,6 +52,7 @@ void RecoverySimulation::MakeModel() {
 Status RecoverySimulation::MakeCore() {
   engine::EngineOptions options;
   options.block_size = 16;
+  options.pipeline_costs = engine::EngineOptions::PipelineCosts::kFixed;
   options.kv_dtype = DType::kF32;
   options.max_sequences = random_.Between(1, 6);
   options.max_batch_tokens = options.max_sequences + random_.Between(0, 40);
