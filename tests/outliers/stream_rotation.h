@@ -1,0 +1,18 @@
+// An orthogonal transform of a model's residual stream.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "outliers/float_model.h"
+
+namespace dray::testing {
+
+// Makes the first channel of `channels` the direction in which the rows of the token table are
+// largest together, the second channel the largest direction that is orthogonal to the first, and so
+// on. The other channels change by reflections. First the weights of all norms are multiplied into
+// the matrices behind them: a norm whose weights are 1 commutes with orthogonal transforms. The model
+// gets a head of its own.
+void RotateStream(FloatModel& model, std::span<const int64_t> channels);
+
+}  // namespace dray::testing
