@@ -1,0 +1,204 @@
+// How much quality does a number format cost? Prints, as a table in Markdown, the bits per byte of
+// held-out text for each format of weights and of the key/value cache. With --outliers there is a
+// column for each kind of model with outlier channels (tests/outliers/outliers.h): in floats these
+// models are the first one, and formats cost more on them.
+//
+//   quality_bench [MODEL_DIR] [--text FILE] [--stories N] [--calibration FILE] [--kv bf16,...]
+//                 [--methods int4,...] [--outliers norms,...] [--factor F] [--channels N] [--seed N]
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "held_out_bits.h"
+#include "outliers/outliers.h"
+#include "settings/quantization_settings.h"
+
+namespace dray::bench {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Options {
+  std::string model_dir = "models/demo";
+  std::string text = "models/demo/heldout.txt";
+  std::string calibration;
+  std::vector<std::string> kv = {"bf16", "f32", "f16", "i8"};
+  std::vector<std::string> methods;  // empty: all
+  size_t stories = 1000;
+  std::vector<std::string> kinds;  // of outliers
+  testing::Outliers outliers;
+};
+
+// The format of the weights, as --dtype or --quantize and related flags give it.
+struct Weights {
+  std::string_view dtype;
+  std::string_view quantize = "none";
+  int64_t group = 0;
+  double alpha = 0;  // for smoothquant
+
+  std::string_view method() const { return quantize == "none" ? dtype : quantize; }
+};
+
+constexpr Weights kWeights[] = {
+    {"bf16"},
+    {"fp32"},
+    {"fp16"},
+    {"auto", "int8_weight_only"},
+    {"auto", "dynamic_int8"},
+    {"auto", "dynamic_int8", 128},
+    {"auto", "dynamic_int8", 64},
+    {"auto", "dynamic_int8", 32},
+    {"auto", "smoothquant", 0, 0.3},
+    {"auto", "smoothquant", 0, 0.5},
+    {"auto", "smoothquant", 0, 0.7},
+    {"auto", "int4"},
+    {"auto", "int4", 32},
+    {"auto", "int4", 128},
+    {"auto", "int4_asym"},
+    {"auto", "int4_asym", 32},
+    {"auto", "int4_asym", 128},
+    {"bf16", "int4"},
+};
+
+// A column of the table.
+struct Model {
+  std::string name;
+  fs::path dir;
+  double reference = 0;  // bits per byte of the first row
+};
+
+// A folder that is removed with the object.
+class ScratchFolder {
+ public:
+  ScratchFolder() {
+    std::string pattern = fs::temp_directory_path() / "quality_bench_XXXXXX";
+    if (::mkdtemp(pattern.data()) != nullptr) dir_ = pattern;
+  }
+  ScratchFolder(const ScratchFolder&) = delete;
+  ScratchFolder& operator=(const ScratchFolder&) = delete;
+  ~ScratchFolder() {
+    std::error_code ignored;
+    if (!dir_.empty()) fs::remove_all(dir_, ignored);
+  }
+  // Empty if the folder could not be made.
+  const fs::path& dir() const { return dir_; }
+
+ private:
+  fs::path dir_;
+};
+
+// The model itself, and one with each kind of outliers, which are written to `scratch`.
+Result<std::vector<Model>> MakeModels(const Options& options, const fs::path& scratch) {
+  std::vector<Model> models = {{"as it is", options.model_dir}};
+  for (const std::string& kind : options.kinds) {
+    testing::Outliers outliers = options.outliers;
+    DRAY_ASSIGN_OR_RETURN(outliers.kind, testing::ParseOutlierKind(kind));
+    DRAY_ASSIGN_OR_RETURN(auto model, testing::FloatModel::Read(options.model_dir));
+    DRAY_RETURN_IF_ERROR(testing::AddOutliers(model, outliers));
+    if (scratch.empty()) return Status(StatusCode::kIo, "no folder for the models can be made");
+    DRAY_RETURN_IF_ERROR(model.Write(scratch / kind));
+    models.push_back({kind, scratch / kind});
+  }
+  return models;
+}
+
+std::string Label(const Weights& weights) {
+  if (weights.quantize == "none") return std::string(weights.dtype);
+  std::string label(weights.quantize);
+  if (weights.group > 0) label += fmt::format(" {}", weights.group);
+  if (weights.alpha > 0) label += fmt::format(" {}", weights.alpha);
+  return weights.dtype == "auto" ? label : fmt::format("{}, rest {}", label, weights.dtype);
+}
+
+bool IsWanted(const Weights& weights, const Options& options) {
+  if (weights.quantize == "smoothquant" && options.calibration.empty()) return false;
+  const auto& methods = options.methods;
+  return methods.empty() ||
+         std::find(methods.begin(), methods.end(), weights.method()) != methods.end();
+}
+
+Result<engine::LoadModelOptions> LoadOptions(const Options& options, const Weights& weights) {
+  settings::WeightDType dtype;
+  DRAY_RETURN_IF_ERROR(settings::SetWeightDType(dtype, weights.dtype));
+  settings::QuantizationSettings quantization;
+  DRAY_RETURN_IF_ERROR(settings::SetQuantize(quantization, weights.quantize));
+  quantization.group_size = weights.group;
+  quantization.smoothquant_alpha = weights.alpha;
+  if (weights.alpha > 0) quantization.calibration_file = options.calibration;
+  return settings::MakeQuantization(dtype, quantization);
+}
+
+// Prints the row of these formats, a cell as soon as it is known.
+Status PrintRow(const Options& options, const Weights& weights, const std::string& kv,
+                const std::vector<Story>& stories, std::vector<Model>& models) {
+  fmt::print("| {} | {} |", Label(weights), kv);
+  DRAY_ASSIGN_OR_RETURN(auto load, LoadOptions(options, weights));
+  for (Model& model : models) {
+    load.model_dir = model.dir;
+    DRAY_ASSIGN_OR_RETURN(const double bits, BitsPerByte(load, *ParseDType(kv), stories));
+    const bool is_first = model.reference == 0;
+    if (is_first) model.reference = bits;
+    fmt::print("{}", is_first ? fmt::format(" {:.5f} |", bits)
+                              : fmt::format(" {:+.3f} % |", 100 * (bits / model.reference - 1)));
+    std::fflush(stdout);
+  }
+  fmt::print("\n");
+  return OkStatus();
+}
+
+Status Run(const Options& options) {
+  DRAY_ASSIGN_OR_RETURN(const auto stories,
+                        ReadStories(options.model_dir, options.text, options.stories));
+  const ScratchFolder scratch;
+  DRAY_ASSIGN_OR_RETURN(auto models, MakeModels(options, scratch.dir()));
+  fmt::print("| weights | keys and values |");
+  for (const Model& model : models) fmt::print(" {} |", model.name);
+  fmt::print("\n| --- | --- |");
+  for (size_t i = 0; i < models.size(); ++i) fmt::print(" --- |");
+  fmt::print("\n");
+  // The first row has bf16 weights, keys and values. All others are compared with it.
+  for (const Weights& weights : kWeights) {
+    const bool is_reference = &weights == kWeights;
+    if (!is_reference && !IsWanted(weights, options)) continue;
+    for (const std::string& kv : options.kv) {
+      DRAY_RETURN_IF_ERROR(PrintRow(options, weights, kv, stories, models));
+    }
+  }
+  return OkStatus();
+}
+
+}  // namespace
+}  // namespace dray::bench
+
+int main(int argc, char** argv) {
+  CLI::App app("Bits per byte of held-out text in each number format");
+  dray::bench::Options options;
+  app.add_option("model", options.model_dir, "Model directory");
+  app.add_option("--text", options.text, "Text, split at blank lines");
+  app.add_option("--calibration", options.calibration, "For smoothquant: of dray calibrate");
+  app.add_option("--kv", options.kv, "Formats of keys and values: bf16, f32, f16, i8")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"bf16", "f32", "f16", "i8"}));
+  app.add_option("--methods", options.methods, "Only these values of --quantize or --dtype")
+      ->delimiter(',');
+  app.add_option("--stories", options.stories, "At most so many parts of it");
+  app.add_option("--outliers", options.kinds,
+                 "Columns for models with outlier channels: "
+                 "norms, ffn, values, stream, all")
+      ->delimiter(',');
+  app.add_option("--factor", options.outliers.factor, "How much larger these channels are");
+  app.add_option("--channels", options.outliers.channels, "How many of each part");
+  app.add_option("--seed", options.outliers.seed, "Decides which");
+  CLI11_PARSE(app, argc, argv);
+  const dray::Status status = dray::bench::Run(options);
+  if (status.ok()) return 0;
+  fmt::print(stderr, "\nquality_bench: {}\n", status.ToString());
+  return 1;
+}
