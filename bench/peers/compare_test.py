@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Tests the arithmetic and the tables of compare.py and serve.py with invented figures; runs no engine."""
+"""Tests the arithmetic and the tables of compare.py, serve.py and quality.py with invented figures; runs no engine."""
 
 import argparse
 import json
@@ -13,6 +13,7 @@ sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent), str(pathlib.Path(_
 sys.dont_write_bytecode = True
 import common  # noqa: E402
 import compare  # noqa: E402
+import quality  # noqa: E402
 import serve  # noqa: E402
 
 
@@ -50,6 +51,20 @@ class Table(unittest.TestCase):
         text = serve.markdown(options(prompt=128, new=64, clients=[8]), engines,
                               {(8, "dray"): [[100.0, 1.0], [120.0, 3.0], [110.0, 2.0]]})
         self.assertIn("| 8 | 110.0 · 2.00 |  |", text)
+
+    def test_quality_is_a_share_of_bits(self):
+        columns = [("as it is", {"F32": 2.0, "Q8_0": 2.0, "Q4_0": 4.0}),
+                   ("norms", {"F32": 4.0, "Q8_0": 8.0, "Q4_0": 2.0})]
+        text = quality.markdown(columns, ["Q8_0", "Q4_0"])
+        self.assertIn("| F32, perplexity | 2.0000 | 4.0000 |", text)
+        self.assertIn("| Q8_0 | +0.00 % | +50.00 % |", text)
+        self.assertIn("| Q4_0 | +100.00 % | -50.00 % |", text)
+
+    def test_stories_are_counted_from_the_beginning(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "text"
+            path.write_text("a\nb\n\nc\n\nd\n", encoding="utf-8")
+            self.assertEqual(quality.first_stories(path, 2), "a\nb\n\nc")
 
 
 class Workloads(unittest.TestCase):
