@@ -46,6 +46,14 @@ class UserJobs {
                 "--oversubscribe", "--bind-to", "none", program, "serve", "demo", "--port", "0",
                 "--oversubscribe", "true"}) {}
 
+  UserJobs(const UserJobs&) = delete;
+  UserJobs& operator=(const UserJobs&) = delete;
+  // Ends the job in order: a killed script would leave mpirun behind.
+  ~UserJobs() {
+    group_.Signal(SIGTERM);
+    group_.Wait();
+  }
+
   // Waits until a job serves. False if none does.
   bool AwaitServer() {
     const auto line = group_.ReadUntil("serving demo on http", kLongestWait.count());
