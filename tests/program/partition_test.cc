@@ -9,7 +9,6 @@
 #include <utility>
 #include <vector>
 
-#include "testing/demo_process.h"
 #include "testing/http_client.h"
 #include "testing/large_model.h"
 #include "testing/process.h"
@@ -131,18 +130,23 @@ TEST_F(PartitionTest, DamageIsRefusedBeforeTheModelIsReady) {
 // The request that meets the change fails; the process goes on, and says that the model is not well.
 TEST_F(PartitionTest, AFileThatIsCutShortWhileItServesLosesNoProcess) {
   const fs::path artifact = Demo();
-  DemoProcess server({"--model-name", "demo", "--max-model-len", "256"}, artifact.string());
-  ASSERT_NE(server.port(), 0);
+  Process server(
+      {DRAY_PROGRAM, "serve", artifact, "--port", "0", "--threads", "1", "--max-model-len", "256"});
+  const auto line = server.ReadUntil("serving demo on ");
+  ASSERT_TRUE(line) << server.output();
+  const auto port = static_cast<uint16_t>(std::stoi(line->substr(line->rfind(':') + 1)));
   const std::string request = R"({"inputs": "Once", "parameters": {"max_new_tokens": 5}})";
-  auto response = Post(server.port(), "/invocations", request);
+  auto response = Post(port, "/invocations", request);
   ASSERT_TRUE(response);
   EXPECT_EQ(response->status, 200) << response->body;
   fs::resize_file(artifact / "weights.dray", 4096);
-  response = Post(server.port(), "/invocations", request);
+  response = Post(port, "/invocations", request);
   ASSERT_TRUE(response);
   EXPECT_NE(response->status, 200) << response->body;
-  EXPECT_TRUE(Get(server.port(), "/ping").has_value());
-  EXPECT_EQ(server.Stop(), 0);
+  EXPECT_TRUE(Get(port, "/ping").has_value());
+  server.Signal(SIGTERM);
+  EXPECT_EQ(server.Wait(), 0) << server.output();
+  EXPECT_NE(server.output().find("weights.dray"), std::string::npos) << server.output();
 }
 
 }  // namespace
