@@ -31,7 +31,7 @@ Status SyncFolder(const fs::path& folder) {
   const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (descriptor < 0) return OsError(folder, "cannot open");
   const bool synced = ::fsync(descriptor) == 0;
-  const Status status = synced ? OkStatus() : OsError(folder, "cannot write to the disk");
+  Status status = synced ? OkStatus() : OsError(folder, "cannot write to the disk");
   ::close(descriptor);
   return status;
 }

@@ -4,6 +4,7 @@
 
 #include "base/checked_math.h"
 #include "kernels/cpu/pack/panel_layout.h"
+#include "kernels/packer.h"
 #include "model/forward/kv_cache.h"
 
 namespace dray::plan {
@@ -61,8 +62,11 @@ int64_t CachedTokens(AttentionKind kind, const Workload& workload) {
 
 kernels::MatrixSpec SpecOf(const WeightShare& weight, const Formats& formats) {
   const kernels::WeightForm& asked = weight.in_layers ? formats.layers : formats.tables;
-  return kernels::MatrixSpec::Of(weight.rows, weight.cols,
-                                 formats.keep_stored ? weight.stored.value_or(asked) : asked);
+  const auto whole = kernels::MatrixSpec::Of(
+      weight.rows, weight.cols, formats.keep_stored ? weight.stored.value_or(asked) : asked);
+  return kernels::PartSpec(
+      whole,
+      {.rows = weight.rows, .pieces = {}, .first_col = weight.first_col, .cols = weight.cols});
 }
 
 double MatrixBytes(const kernels::MatrixSpec& spec, Packing packing) {

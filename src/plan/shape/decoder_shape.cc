@@ -141,6 +141,7 @@ class DecoderShape final : public ModelShape {
         .is_matrix = model::IsMatrixSlot(row.slot),
         .rows = slices.rows.local_size,
         .cols = slices.cols.local_size,
+        .first_col = slices.stored_columns().begin,
         .model_elements = ModelPositions(slices.rows) * ModelPositions(slices.cols),
         .is_replicated = rank.world > 1 && row.shard == ShardRule::kReplicate};
     if (stored_ != nullptr && weight.is_matrix) {

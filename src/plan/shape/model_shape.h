@@ -35,6 +35,8 @@ struct WeightShare {
   bool is_matrix = true;   // else a vector of `rows` f32 numbers, whose `cols` is 1
   int64_t rows = 0;        // padding included
   int64_t cols = 0;
+  // The first one in the whole matrix. Groups of columns with one scale must begin with the rank's columns.
+  int64_t first_col = 0;
   // Elements of the model among rows * cols; the others are padding.
   int64_t model_elements = 0;
   bool is_replicated = false;  // every rank of the stage holds all of it
