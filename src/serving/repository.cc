@@ -29,7 +29,10 @@ void ReleaseModel(std::shared_ptr<ServedModel> model, std::chrono::milliseconds 
   while (model.use_count() > 1 && Clock::now() < deadline) {
     std::this_thread::sleep_for(kHolderInterval);
   }
-  if (model.use_count() == 1) return;
+  if (model.use_count() == 1) {
+    model.reset();
+    return;
+  }
   LogWarning(fmt::format(
       "model \"{}\" is removed, but after {} ms a request is still being read for it; the model's "
       "memory is free when that is done",
