@@ -14,8 +14,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Chunks that are asked for before they are read, so that a disk always has something to do.
-constexpr int64_t kChunksAhead = 8;
 constexpr int64_t kNoChunk = INT64_MAX;
 
 Status Damaged(const fs::path& path, std::string_view what) {
@@ -74,10 +72,11 @@ class Verification {
     return file_.bytes().subspan(begin, std::min(size, static_cast<size_t>(data_.chunk_bytes)));
   }
 
+  // Chunks are not asked for beforehand (MappedFile::WillNeed): the kernel would read them into small pages.
+  // An access to a mapping that prefers huge pages reads a whole one.
   void Work(int thread_idx) {
     for (int64_t chunk = next_++; chunk < end_; chunk = next_++) {
       if (options_.stop.stop_requested() || damaged_ != kNoChunk) return;
-      if (chunk + kChunksAhead < end_) file_.WillNeed(Chunk(chunk + kChunksAhead));
       if (Checksum(Chunk(chunk)) != data_.checksums[static_cast<size_t>(chunk)]) Note(chunk);
       if (thread_idx == 0 && options_.progress) {
         options_.progress(BytesTo(std::min<int64_t>(next_, end_)), BytesTo(end_));

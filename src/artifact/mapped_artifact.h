@@ -53,9 +53,6 @@ class MappedArtifact {
   // Reads chunks of the data file and compares their checksums. kCorrupt, naming the file and the first
   // damaged chunk.
   Status Verify(const VerifyOptions& options) const;
-  // Asks the system to read the whole data file soon.
-  void WillNeed() const { data_.WillNeed(data_.bytes()); }
-
   // kCorrupt, naming the file, if bytes of the data file were lost, or the file was written to or
   // resized since Open. Costs a call of the system, and allocates nothing while all is well.
   Status CheckIntact() const;

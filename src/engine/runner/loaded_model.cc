@@ -140,7 +140,6 @@ Result<std::unique_ptr<LoadedModel>> LoadFromArtifact(const LoadModelOptions& op
   model->checkpoint_format = "artifact of " + facts.checkpoint_format;
   model->checkpoint_bytes = static_cast<uint64_t>(artifact->manifest().data.size_bytes);
   if (options.ranks.transport != RankTransport::kThreads && !options.only_rank) return model;
-  if (!options.verify_artifact) artifact->WillNeed();
   const auto map_rank = [&](RankModel& rank,
                             const model::LoadOptions& of_rank) -> Result<model::Weights> {
     rank.artifact = artifact;
