@@ -71,7 +71,8 @@ TEST(SpieceModelTest, OtherFieldsAreSkipped) {
   const std::string spec = BytesField(2, NumberField(4, 8000) + NumberField(3, 1));
   const std::string other = NumberField(77, uint64_t{1} << 63) + BytesField(4, "self test") +
                             FloatField(9, 1) + Varint((12 << 3) | 1) + "12345678";
-  const auto model = ParseSentencePieceModel(spec + other + SmallModel());
+  const std::string bytes = spec + other + SmallModel();  // which the pieces are views of
+  const auto model = ParseSentencePieceModel(bytes);
   ASSERT_TRUE(model.ok()) << model.status().message();
   EXPECT_EQ(model->pieces.size(), 6u);
   EXPECT_EQ(model->unk_id, 2);
