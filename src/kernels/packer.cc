@@ -27,19 +27,17 @@ bool KeepsIntegers(const MatrixSpec& spec, const QuantizedRows& rows) {
   const int bits = spec.format == WeightFormat::kI4 ? 4 : spec.format == WeightFormat::kI8 ? 8 : 0;
   if (bits != rows.bits) return false;
   if (spec.zero == ZeroPoint::kNone && rows.minimums != nullptr) return false;
-  const int64_t group = spec.group == 0 && bits == 4 ? 64 : spec.group;
+  const int64_t group = GroupOf(spec);
   if (group == 0) return rows.group >= rows.cols;
   return rows.group >= rows.cols || rows.group % group == 0;
 }
 
 MatrixSpec PartSpec(const MatrixSpec& whole, const MatrixPart& part) {
   constexpr int64_t kSmallestGroup = 32;
-  constexpr int64_t kPlainInt4Group = 64;
   MatrixSpec spec = whole;
   spec.rows = part.rows;
   spec.cols = part.cols;
-  const bool is_int4 = whole.format == WeightFormat::kI4;
-  int64_t group = is_int4 && whole.group == 0 ? kPlainInt4Group : whole.group;
+  int64_t group = GroupOf(whole);
   if (group == 0 || part.first_col % group == 0) return spec;
   while (group > kSmallestGroup && part.first_col % group != 0) group /= 2;
   spec.group = group;

@@ -26,6 +26,10 @@ enum class WeightFormat : uint8_t { kF32, kF16, kBF16, kI8, kI4 };
 
 std::string_view Name(WeightFormat format);
 
+inline bool IsInteger(WeightFormat format) {
+  return format == WeightFormat::kI8 || format == WeightFormat::kI4;
+}
+
 // What the stored numbers q of a group stand for.
 //   kNone      scale * (q - 2^(bits - 1))
 //   kPerGroup  scale * (q - zero), with an f16 zero point for each group, which may be a fraction
@@ -78,6 +82,12 @@ struct MatrixSpec {
     return {rows, cols, form.format, form.group, form.zero, form.inputs};
   }
 };
+
+// The number of columns in a group of the matrix; 0 if it has no groups.
+inline int64_t GroupOf(const MatrixSpec& spec) {
+  constexpr int64_t kInt4Group = 64;  // where a MatrixSpec names none
+  return spec.format == WeightFormat::kI4 && spec.group == 0 ? kInt4Group : spec.group;
+}
 
 // Packed bytes in memory that the matrix does not own, such as those of a mapped file.
 struct SharedBytes {

@@ -5,16 +5,10 @@
 namespace dray::model {
 namespace {
 
-bool IsInteger(kernels::WeightFormat format) {
-  return format == kernels::WeightFormat::kI8 || format == kernels::WeightFormat::kI4;
-}
-
 // Whether the columns have scales of their own in the whole matrix.
 bool HaveOwnScales(const kernels::MatrixSpec& whole, const kernels::MatrixPart& part) {
-  constexpr int64_t kPlainInt4Group = 64;
-  if (!IsInteger(whole.format) || part.cols == whole.cols) return true;
-  const bool is_int4 = whole.format == kernels::WeightFormat::kI4;
-  const int64_t group = is_int4 && whole.group == 0 ? kPlainInt4Group : whole.group;
+  if (!kernels::IsInteger(whole.format) || part.cols == whole.cols) return true;
+  const int64_t group = kernels::GroupOf(whole);
   if (group == 0) return false;
   const int64_t end = part.first_col + part.cols;
   return part.first_col % group == 0 && (end % group == 0 || end == whole.cols);

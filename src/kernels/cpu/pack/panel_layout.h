@@ -38,18 +38,8 @@ inline constexpr int64_t kLineBytes = 64;
 inline constexpr int64_t kStepBytes = 2 * kLineBytes;
 inline constexpr int64_t kReadAhead = 16 << 10;
 inline constexpr int64_t kInt8ScaleBytes = kPanelRows * 4;
-inline constexpr int64_t kInt4Group = 64;  // where a MatrixSpec names none
 // With so many columns, sums of products of at most 255 * 127 stay below 2^31.
 inline constexpr int64_t kMaxIntegerCols = 65536;
-
-inline bool IsInteger(WeightFormat format) {
-  return format == WeightFormat::kI8 || format == WeightFormat::kI4;
-}
-
-// The number of columns in a group of the matrix; 0 if it has no groups.
-inline int64_t GroupOf(const MatrixSpec& spec) {
-  return spec.format == WeightFormat::kI4 && spec.group == 0 ? kInt4Group : spec.group;
-}
 
 // Columns are padded to a multiple of this.
 inline int64_t ColumnUnit(WeightFormat format, int64_t group) {
