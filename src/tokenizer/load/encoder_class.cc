@@ -9,6 +9,7 @@
 
 #include "tokenizer/load/subword_model_load.h"
 #include "tokenizer/load/word_rules.h"
+#include "tokenizer/steps/added_tokens.h"
 
 namespace dray::tokenizer {
 namespace {
@@ -63,14 +64,6 @@ constexpr Alias kAliases[] = {
     {"LxmertTokenizer", "BertTokenizer"},      {"MobileBertTokenizer", "BertTokenizer"},
     {"SqueezeBertTokenizer", "BertTokenizer"},
 };
-
-AddedToken SpecialToken(std::string_view content) {
-  AddedToken token;
-  token.content = content;
-  token.normalized = false;
-  token.special = true;
-  return token;
-}
 
 constexpr int64_t kUsualExtraIds = 100;
 constexpr std::string_view kSentinelBegin = "<extra_id_";

@@ -12,6 +12,7 @@
 #include "tokenizer/load/tokenizer_json.h"
 #include "tokenizer/load/vocab_files.h"
 #include "tokenizer/load/word_rules.h"
+#include "tokenizer/steps/added_tokens.h"
 
 namespace dray::tokenizer {
 namespace {
@@ -36,14 +37,6 @@ Result<std::unique_ptr<const SubwordModel>> LoadVocabAndMerges(const fs::path& m
   auto model = BpeModel::Create(std::move(vocab).value(), *merges, BpeOptions{});
   if (!model.ok()) return model.status().WithPrefix(merges_path.string());
   return std::unique_ptr<const SubwordModel>(std::move(model).value());
-}
-
-AddedToken SpecialToken(std::string_view content) {
-  AddedToken token;
-  token.content = content;
-  token.normalized = false;
-  token.special = true;
-  return token;
 }
 
 // Byte-level BPE of a decoder.

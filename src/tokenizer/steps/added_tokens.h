@@ -24,6 +24,15 @@ struct AddedToken {
   bool special = false;      // left out of decoded text on demand
 };
 
+// A token that is looked for in the text as it is, and left out of decoded text.
+inline AddedToken SpecialToken(std::string_view content) {
+  AddedToken token;
+  token.content = content;
+  token.normalized = false;
+  token.special = true;
+  return token;
+}
+
 // A part of a text: an added token, or text between them.
 struct AddedSplit {
   size_t begin = 0;
