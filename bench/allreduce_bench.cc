@@ -14,7 +14,6 @@
 #include <pthread.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 #include <map>
@@ -27,6 +26,7 @@
 #include "base/machine/cpu_info.h"
 #include "base/threads/worker_set.h"
 #include "bench/statistics.h"
+#include "cli/flags/flags.h"
 #include "parallel/link.h"
 #include "parallel/mpi/mpi_group.h"
 #include "parallel/shared_memory_group.h"
@@ -197,11 +197,15 @@ void Print(int64_t kib, const std::vector<std::map<std::string, double>>& rounds
 
 int Main(int argc, char** argv) {
   Options options;
-  CLI::App app("Microseconds of a sum over ranks; run it under mpirun");
-  app.add_option("--rounds", options.rounds, "of all ways in turn; the median counts");
-  app.add_option("--kib", options.kib, "sizes of a part")->delimiter(',');
-  app.add_option("--library", options.library, "libdray_mpi.so");
-  CLI11_PARSE(app, argc, argv);
+  const auto exit_code = cli::ParseFlags(
+      "Microseconds of a sum over ranks; run it under mpirun",
+      {{.names = "--rounds",
+        .target = &options.rounds,
+        .help = "of all ways in turn; the median counts"},
+       {.names = "--kib", .target = cli::CommaList{&options.kib}, .help = "sizes of a part"},
+       {.names = "--library", .target = &options.library, .help = "libdray_mpi.so"}},
+      argc, argv);
+  if (exit_code) return *exit_code;
   Job job(OrDie(parallel::MpiLibrary::Open(options.library)));
   if (job.rank() == 0) {
     fmt::print("{} ranks; microseconds (beside MPI_Allreduce)\n{:>8} {:>16} {:>16} {:>16} {:>16}\n",

@@ -2,13 +2,13 @@
 // keys and values, prompts with the time of their multiply-and-adds (causal: half of the square).
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <numeric>
 #include <random>
 #include <string>
 #include <vector>
 
 #include "bench/machine_limits.h"
+#include "cli/flags/flags.h"
 #include "kernels/backend.h"
 #include "kernels/make_backend.h"
 #include "kernels/testing/device_array.h"
@@ -108,14 +108,21 @@ void Measure(kernels::Backend& backend, MachineLimits& limits, const Options& op
 
 int Main(int argc, char** argv) {
   Options options;
-  CLI::App app("Share of the machine's limits that Attention reaches");
-  app.add_option("--isa", options.isa, "portable, avx2, avx512, avx512-bf16; empty: the best");
-  app.add_option("--threads", options.threads, "0: one per processor");
-  app.add_option("--block-size", options.block_size, "tokens in a cache block");
-  app.add_option("--only", options.only, "cases whose name has this, as \"decode\" or \"bf16\"");
-  app.add_flag_callback("--processor-time", Stopwatch::UseProcessorTime,
-                        "of one thread, for busy machines; use with --threads 1");
-  CLI11_PARSE(app, argc, argv);
+  const auto exit_code = cli::ParseFlags(
+      "Share of the machine's limits that Attention reaches",
+      {{.names = "--isa",
+        .target = &options.isa,
+        .help = "portable, avx2, avx512, avx512-bf16; empty: the best"},
+       {.names = "--threads", .target = &options.threads, .help = "0: one per processor"},
+       {.names = "--block-size", .target = &options.block_size, .help = "tokens in a cache block"},
+       {.names = "--only",
+        .target = &options.only,
+        .help = "cases whose name has this, as \"decode\" or \"bf16\""},
+       {.names = "--processor-time",
+        .target = Stopwatch::UseProcessorTime,
+        .help = "of one thread, for busy machines; use with --threads 1"}},
+      argc, argv);
+  if (exit_code) return *exit_code;
   auto backend =
       kernels::MakeBackend({.cpu = {.num_threads = options.threads, .isa = options.isa}});
   if (!backend.ok()) {

@@ -4,7 +4,6 @@
 // the arithmetic, whichever is longer.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
 #include <string>
@@ -13,6 +12,7 @@
 
 #include "base/check.h"
 #include "bench/machine_limits.h"
+#include "cli/flags/flags.h"
 #include "kernels/backend.h"
 #include "kernels/make_backend.h"
 #include "kernels/testing/device_array.h"
@@ -143,17 +143,25 @@ void Measure(Backend& backend, const Options& options, const WeightForm& form) {
 
 int Main(int argc, char** argv) {
   Options options;
-  CLI::App app("Share of the machine's limits that Linear reaches");
-  app.add_option("--isa", options.isa, "portable, avx2, avx512, avx512-bf16; empty: the best");
-  app.add_option("--format", options.format,
-                 "f32, f16, bf16, int8, int8_weight_only, int4, int4_asym");
-  app.add_option("--threads", options.threads, "0: one per processor");
-  app.add_option("--layers", options.layers, "layers of 24; fewer need less memory");
-  app.add_option("--repeats", options.repeats, "passes for each median");
-  app.add_option("--rows", options.rows, "numbers of rows")->delimiter(',');
-  app.add_flag_callback("--processor-time", Stopwatch::UseProcessorTime,
-                        "of one thread, for busy machines; use with --threads 1");
-  CLI11_PARSE(app, argc, argv);
+  const auto exit_code = cli::ParseFlags(
+      "Share of the machine's limits that Linear reaches",
+      {{.names = "--isa",
+        .target = &options.isa,
+        .help = "portable, avx2, avx512, avx512-bf16; empty: the best"},
+       {.names = "--format",
+        .target = &options.format,
+        .help = "f32, f16, bf16, int8, int8_weight_only, int4, int4_asym"},
+       {.names = "--threads", .target = &options.threads, .help = "0: one per processor"},
+       {.names = "--layers",
+        .target = &options.layers,
+        .help = "layers of 24; fewer need less memory"},
+       {.names = "--repeats", .target = &options.repeats, .help = "passes for each median"},
+       {.names = "--rows", .target = cli::CommaList{&options.rows}, .help = "numbers of rows"},
+       {.names = "--processor-time",
+        .target = Stopwatch::UseProcessorTime,
+        .help = "of one thread, for busy machines; use with --threads 1"}},
+      argc, argv);
+  if (exit_code) return *exit_code;
   auto backend =
       kernels::MakeBackend({.cpu = {.num_threads = options.threads, .isa = options.isa}});
   if (!backend.ok()) {

@@ -1,11 +1,11 @@
 // How fast are weights packed when a model loads? Dense and transposed sources of every format.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <vector>
 
 #include "base/check.h"
 #include "bench/machine_limits.h"
+#include "cli/flags/flags.h"
 #include "kernels/backend.h"
 #include "kernels/make_backend.h"
 
@@ -45,11 +45,14 @@ void Measure(kernels::Backend& backend, MachineLimits& limits, const Case& c) {
 
 int Main(int argc, char** argv) {
   int threads = 0;
-  CLI::App app("How fast weights are packed");
-  app.add_option("--threads", threads, "0: one per processor");
-  app.add_flag_callback("--processor-time", Stopwatch::UseProcessorTime,
-                        "of one thread, for busy machines; use with --threads 1");
-  CLI11_PARSE(app, argc, argv);
+  const auto exit_code =
+      cli::ParseFlags("How fast weights are packed",
+                      {{.names = "--threads", .target = &threads, .help = "0: one per processor"},
+                       {.names = "--processor-time",
+                        .target = Stopwatch::UseProcessorTime,
+                        .help = "of one thread, for busy machines; use with --threads 1"}},
+                      argc, argv);
+  if (exit_code) return *exit_code;
   const auto backend = std::move(kernels::MakeBackend({.cpu = {.num_threads = threads}})).value();
   MachineLimits limits(threads);
   fmt::print("{}\n", backend->Describe());

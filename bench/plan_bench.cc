@@ -7,7 +7,6 @@
 //              [--rounds 5]
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -23,6 +22,7 @@
 #include "bench/machine_limits.h"
 #include "bench/model_run.h"
 #include "bench/statistics.h"
+#include "cli/flags/flags.h"
 #include "engine/runner/cache_size.h"
 #include "plan/devices/this_machine.h"
 #include "plan/planner.h"
@@ -200,15 +200,22 @@ void PrintTimes(const std::string& what, const std::vector<double>& predicted,
 
 int Run(int argc, char** argv) {
   Options options;
-  CLI::App app("Predicted beside measured figures of a shape on this machine");
-  app.add_option("model", options.model_dir, "Folder with a config.json")->required();
-  app.add_option("--dtype", options.dtype, "fp32, fp16, bf16, int8 or int4");
-  app.add_option("--threads", options.threads, "0: all");
-  app.add_option("--degrees", options.degrees, "Tensor-parallel degrees")->delimiter(',');
-  app.add_option("--prompt", options.prompt_tokens, "Tokens of the prompt");
-  app.add_option("--new", options.new_tokens, "New tokens");
-  app.add_option("--rounds", options.rounds, "Rounds of each degree");
-  CLI11_PARSE(app, argc, argv);
+  const auto exit_code = cli::ParseFlags(
+      "Predicted beside measured figures of a shape on this machine",
+      {{.names = "model",
+        .target = &options.model_dir,
+        .help = "Folder with a config.json",
+        .is_required = true},
+       {.names = "--dtype", .target = &options.dtype, .help = "fp32, fp16, bf16, int8 or int4"},
+       {.names = "--threads", .target = &options.threads, .help = "0: all"},
+       {.names = "--degrees",
+        .target = cli::CommaList{&options.degrees},
+        .help = "Tensor-parallel degrees"},
+       {.names = "--prompt", .target = &options.prompt_tokens, .help = "Tokens of the prompt"},
+       {.names = "--new", .target = &options.new_tokens, .help = "New tokens"},
+       {.names = "--rounds", .target = &options.rounds, .help = "Rounds of each degree"}},
+      argc, argv);
+  if (exit_code) return *exit_code;
   Comparer comparer(options);
   for (const int64_t degree : options.degrees) {
     const Comparison got = comparer.Compare(degree);

@@ -7,7 +7,6 @@
 //                     [--sequences 1,4,8] [--acceptance 0,0.5,0.8,0.95,1] [--draft DIR]
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <functional>
 #include <memory>
@@ -18,6 +17,7 @@
 #include "base/check.h"
 #include "bench/machine_limits.h"
 #include "bench/statistics.h"
+#include "cli/flags/flags.h"
 #include "engine/engine_core.h"
 #include "engine/runner/cache_size.h"
 #include "engine/runner/make_runner.h"
@@ -278,19 +278,36 @@ int Run(const Options& options) {
 }  // namespace dray::bench
 
 int main(int argc, char** argv) {
-  CLI::App app("What speculation gains and costs");
   dray::bench::Options options;
-  app.add_option("model", options.model_dir, "Model directory")->required();
-  app.add_option("--draft", options.draft_dir, "Draft model's directory");
-  app.add_flag("--dummy", options.dummy, "Random weights; only config.json is read");
-  app.add_option("--threads", options.threads, "Threads; 0: all processors");
-  app.add_option("--dtype", options.dtype, "f32, bf16, int8 or int4; default: as stored");
-  app.add_option("--prompt", options.prompt_tokens, "Tokens of each prompt");
-  app.add_option("--new", options.new_tokens, "New tokens of each sequence");
-  app.add_option("--sequences", options.sequences, "Numbers of sequences")->delimiter(',');
-  app.add_option("--acceptance", options.acceptances, "Shares of right guesses")->delimiter(',');
-  app.add_option("--rows", options.rows, "Rows of a step, ascending")->delimiter(',');
-  app.add_option("--rounds", options.rounds, "Repetitions of the rows' timing; 0: none");
-  CLI11_PARSE(app, argc, argv);
+  const auto exit_code = dray::cli::ParseFlags(
+      "What speculation gains and costs",
+      {{.names = "model",
+        .target = &options.model_dir,
+        .help = "Model directory",
+        .is_required = true},
+       {.names = "--draft", .target = &options.draft_dir, .help = "Draft model's directory"},
+       {.names = "--dummy",
+        .target = &options.dummy,
+        .help = "Random weights; only config.json is read"},
+       {.names = "--threads", .target = &options.threads, .help = "Threads; 0: all processors"},
+       {.names = "--dtype",
+        .target = &options.dtype,
+        .help = "f32, bf16, int8 or int4; default: as stored"},
+       {.names = "--prompt", .target = &options.prompt_tokens, .help = "Tokens of each prompt"},
+       {.names = "--new", .target = &options.new_tokens, .help = "New tokens of each sequence"},
+       {.names = "--sequences",
+        .target = dray::cli::CommaList{&options.sequences},
+        .help = "Numbers of sequences"},
+       {.names = "--acceptance",
+        .target = dray::cli::CommaList{&options.acceptances},
+        .help = "Shares of right guesses"},
+       {.names = "--rows",
+        .target = dray::cli::CommaList{&options.rows},
+        .help = "Rows of a step, ascending"},
+       {.names = "--rounds",
+        .target = &options.rounds,
+        .help = "Repetitions of the rows' timing; 0: none"}},
+      argc, argv);
+  if (exit_code) return *exit_code;
   return dray::bench::Run(options);
 }

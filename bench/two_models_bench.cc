@@ -8,7 +8,6 @@
 #include <fmt/format.h>
 #include <sys/resource.h>
 
-#include <CLI/CLI.hpp>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -24,6 +23,7 @@
 #include "base/check.h"
 #include "bench/machine_limits.h"
 #include "bench/statistics.h"
+#include "cli/flags/flags.h"
 #include "engine/token_engine.h"
 
 namespace dray::bench {
@@ -185,19 +185,27 @@ Status Run(const Options& options) {
 }  // namespace dray::bench
 
 int main(int argc, char** argv) {
-  CLI::App app("What two models lose by sharing the processors");
   dray::bench::Options options;
-  app.add_option("model", options.model_dir, "Model directory")->required();
-  app.add_option("--second", options.second_dir,
-                 "The second model, of about the same size; default: the same");
-  app.add_flag("--dummy", options.dummy, "Random weights; only config.json is read");
-  app.add_option("--threads", options.threads, "Threads; 0: all processors");
-  app.add_option("--clients", options.clients, "Clients of each model");
-  app.add_option("--prompt", options.prompt_tokens, "Tokens of each prompt");
-  app.add_option("--new", options.new_tokens, "New tokens of each answer");
-  app.add_option("--seconds", options.seconds, "Seconds of each measurement");
-  app.add_option("--rounds", options.rounds, "Rounds");
-  CLI11_PARSE(app, argc, argv);
+  const auto exit_code = dray::cli::ParseFlags(
+      "What two models lose by sharing the processors",
+      {{.names = "model",
+        .target = &options.model_dir,
+        .help = "Model directory",
+        .is_required = true},
+       {.names = "--second",
+        .target = &options.second_dir,
+        .help = "The second model, of about the same size; default: the same"},
+       {.names = "--dummy",
+        .target = &options.dummy,
+        .help = "Random weights; only config.json is read"},
+       {.names = "--threads", .target = &options.threads, .help = "Threads; 0: all processors"},
+       {.names = "--clients", .target = &options.clients, .help = "Clients of each model"},
+       {.names = "--prompt", .target = &options.prompt_tokens, .help = "Tokens of each prompt"},
+       {.names = "--new", .target = &options.new_tokens, .help = "New tokens of each answer"},
+       {.names = "--seconds", .target = &options.seconds, .help = "Seconds of each measurement"},
+       {.names = "--rounds", .target = &options.rounds, .help = "Rounds"}},
+      argc, argv);
+  if (exit_code) return *exit_code;
   const dray::Status status = dray::bench::Run(options);
   if (!status.ok()) fmt::print(stderr, "{}\n", status.message());
   return status.ok() ? 0 : 1;

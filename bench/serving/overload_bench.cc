@@ -8,7 +8,6 @@
 // second. The load has one processor of its own, the server has the others.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
 #include <cstdlib>
@@ -19,6 +18,7 @@
 
 #include "bench/machine_limits.h"
 #include "bench/statistics.h"
+#include "cli/flags/flags.h"
 #include "http_load.h"
 #include "measured_server.h"
 #include "testing/http_client.h"
@@ -202,18 +202,36 @@ int Measure(const Flags& flags) {
 
 int Run(int argc, char** argv) {
   Flags flags;
-  CLI::App app("What a server does with more requests than it can answer.");
-  app.add_option("dray", flags.dray, "The program to measure")->required();
-  app.add_option("--model", flags.model, "echo or demo")->check(CLI::IsMember({"echo", "demo"}));
-  app.add_option("--seconds", flags.seconds, "Of the flood")->check(CLI::Range(1.0, 1e6));
-  app.add_option("--peak-seconds", flags.peak_seconds, "Of the stages before and after it")
-      ->check(CLI::Range(1.0, 1e6));
-  app.add_option("--factor", flags.factor, "Of the peak rate, in the flood");
-  app.add_option("--queue", flags.queue, "Requests that the server lets wait");
-  app.add_option("--batch", flags.batch, "Requests that the server computes together");
-  app.add_option("--echo-interval", flags.echo_interval_ms, "Milliseconds for a token of echo");
-  app.add_option("--new-tokens", flags.new_tokens, "Of an answer of demo");
-  CLI11_PARSE(app, argc, argv);
+  const auto exit_code = cli::ParseFlags(
+      "What a server does with more requests than it can answer.",
+      {{.names = "dray",
+        .target = &flags.dray,
+        .help = "The program to measure",
+        .is_required = true},
+       {.names = "--model", .target = &flags.model, .help = "echo or demo"},
+       {.names = "--seconds",
+        .target = &flags.seconds,
+        .help = "Of the flood",
+        .check = cli::FlagLimits<double>{1.0, 1e6}},
+       {.names = "--peak-seconds",
+        .target = &flags.peak_seconds,
+        .help = "Of the stages before and after it",
+        .check = cli::FlagLimits<double>{1.0, 1e6}},
+       {.names = "--factor", .target = &flags.factor, .help = "Of the peak rate, in the flood"},
+       {.names = "--queue", .target = &flags.queue, .help = "Requests that the server lets wait"},
+       {.names = "--batch",
+        .target = &flags.batch,
+        .help = "Requests that the server computes together"},
+       {.names = "--echo-interval",
+        .target = &flags.echo_interval_ms,
+        .help = "Milliseconds for a token of echo"},
+       {.names = "--new-tokens", .target = &flags.new_tokens, .help = "Of an answer of demo"}},
+      argc, argv);
+  if (exit_code) return *exit_code;
+  if (flags.model != "echo" && flags.model != "demo") {
+    fmt::print(stderr, "overload_bench: --model {}: it must be echo or demo\n", flags.model);
+    return 1;
+  }
   return Measure(flags);
 }
 

@@ -7,7 +7,6 @@
 // 1000 streams take of memory while they wait.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <memory>
 #include <string>
@@ -15,6 +14,7 @@
 
 #include "bench/machine_limits.h"
 #include "bench/statistics.h"
+#include "cli/flags/flags.h"
 #include "epoll_echo.h"
 #include "http_load.h"
 #include "measured_server.h"
@@ -186,15 +186,27 @@ int Run(int argc, char** argv) {
   if (argc == 2 && std::string(argv[1]) == kEpollEcho) return ServeEpollEcho();
   Flags flags;
   flags.self = "/proc/self/exe";
-  CLI::App app("What dray adds to a request beyond the bare transport.");
-  app.add_option("dray", flags.dray, "The program to measure")->required();
-  app.add_option("--rounds", flags.rounds, "Of each measurement")->check(CLI::Range(1, 1000));
-  app.add_option("--requests", flags.requests, "Of each round, one after another")
-      ->check(CLI::Range(10, 1'000'000));
-  app.add_option("--connections", flags.connections, "That load the server at the same time")
-      ->check(CLI::Range(1, 1000));
-  app.add_option("--seconds", flags.seconds, "Of each round under load");
-  CLI11_PARSE(app, argc, argv);
+  const auto exit_code = cli::ParseFlags(
+      "What dray adds to a request beyond the bare transport.",
+      {{.names = "dray",
+        .target = &flags.dray,
+        .help = "The program to measure",
+        .is_required = true},
+       {.names = "--rounds",
+        .target = &flags.rounds,
+        .help = "Of each measurement",
+        .check = cli::FlagLimits<int64_t>{1, 1000}},
+       {.names = "--requests",
+        .target = &flags.requests,
+        .help = "Of each round, one after another",
+        .check = cli::FlagLimits<int64_t>{10, 1'000'000}},
+       {.names = "--connections",
+        .target = &flags.connections,
+        .help = "That load the server at the same time",
+        .check = cli::FlagLimits<int64_t>{1, 1000}},
+       {.names = "--seconds", .target = &flags.seconds, .help = "Of each round under load"}},
+      argc, argv);
+  if (exit_code) return *exit_code;
   CompareLatencies(flags);
   CompareThroughput(flags);
   MeasureStreams(flags);

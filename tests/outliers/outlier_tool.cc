@@ -3,10 +3,10 @@
 //   outlier_tool MODEL_DIR OUT_DIR --kind norms|ffn|values|stream|all
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <string>
 
+#include "cli/flags/flags.h"
 #include "outliers/outliers.h"
 
 namespace dray::testing {
@@ -30,15 +30,24 @@ Status Run(Options options) {
 }  // namespace dray::testing
 
 int main(int argc, char** argv) {
-  CLI::App app("Writes a model with outlier channels that computes the same function in floats");
   dray::testing::Options options;
-  app.add_option("model", options.model_dir, "Folder of a llama checkpoint in floats")->required();
-  app.add_option("out", options.out_dir, "Folder to write")->required();
-  app.add_option("--kind", options.kind, "norms, ffn, values, stream or all");
-  app.add_option("--factor", options.outliers.factor, "How much larger the channels become");
-  app.add_option("--channels", options.outliers.channels, "How many of each part");
-  app.add_option("--seed", options.outliers.seed, "Decides which");
-  CLI11_PARSE(app, argc, argv);
+  const auto exit_code = dray::cli::ParseFlags(
+      "Writes a model with outlier channels that computes the same function in floats",
+      {{.names = "model",
+        .target = &options.model_dir,
+        .help = "Folder of a llama checkpoint in floats",
+        .is_required = true},
+       {.names = "out", .target = &options.out_dir, .help = "Folder to write", .is_required = true},
+       {.names = "--kind", .target = &options.kind, .help = "norms, ffn, values, stream or all"},
+       {.names = "--factor",
+        .target = &options.outliers.factor,
+        .help = "How much larger the channels become"},
+       {.names = "--channels",
+        .target = &options.outliers.channels,
+        .help = "How many of each part"},
+       {.names = "--seed", .target = &options.outliers.seed, .help = "Decides which"}},
+      argc, argv);
+  if (exit_code) return *exit_code;
   const dray::Status status = dray::testing::Run(options);
   if (status.ok()) return 0;
   fmt::print(stderr, "outlier_tool: {}\n", status.ToString());

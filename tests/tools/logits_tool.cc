@@ -4,7 +4,6 @@
 // tests/golden/compare_models.py runs it.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <iostream>
@@ -13,6 +12,7 @@
 #include <vector>
 
 #include "base/parse/json.h"
+#include "cli/flags/flags.h"
 #include "engine/engine_core.h"
 #include "engine/testing/sequence_scorer.h"
 
@@ -172,16 +172,29 @@ Status Run(const Options& options) {
 
 int main(int argc, char** argv) {
   dray::engine::Options options;
-  CLI::App app("Prints last logits and greedy tokens of token-id prompts read from stdin.");
-  app.add_option("model_dir", options.model_dir, "directory of the checkpoint")->required();
-  app.add_option("--dtype", options.dtype, "f32, f16, bf16, or auto: as the files hold it");
-  app.add_option("--isa", options.isa, "portable, avx2, avx512 or avx512-bf16");
-  app.add_option("--threads", options.threads, "threads of the backend");
-  app.add_option("--block-size", options.block_size, "tokens in a block of the cache");
-  app.add_option("--chunk", options.chunk, "prompt tokens in a step; 0: all");
-  app.add_option("--new-tokens", options.new_tokens, "greedy tokens for each prompt");
-  app.add_flag("--together", options.together, "generate for all prompts in one batch");
-  CLI11_PARSE(app, argc, argv);
+  const auto exit_code = dray::cli::ParseFlags(
+      "Prints last logits and greedy tokens of token-id prompts read from stdin.",
+      {{.names = "model_dir",
+        .target = &options.model_dir,
+        .help = "directory of the checkpoint",
+        .is_required = true},
+       {.names = "--dtype",
+        .target = &options.dtype,
+        .help = "f32, f16, bf16, or auto: as the files hold it"},
+       {.names = "--isa", .target = &options.isa, .help = "portable, avx2, avx512 or avx512-bf16"},
+       {.names = "--threads", .target = &options.threads, .help = "threads of the backend"},
+       {.names = "--block-size",
+        .target = &options.block_size,
+        .help = "tokens in a block of the cache"},
+       {.names = "--chunk", .target = &options.chunk, .help = "prompt tokens in a step; 0: all"},
+       {.names = "--new-tokens",
+        .target = &options.new_tokens,
+        .help = "greedy tokens for each prompt"},
+       {.names = "--together",
+        .target = &options.together,
+        .help = "generate for all prompts in one batch"}},
+      argc, argv);
+  if (exit_code) return *exit_code;
   const dray::Status status = dray::engine::Run(options);
   if (status.ok()) return 0;
   fmt::print(stderr, "logits_tool: {}\n", status.ToString());

@@ -28,6 +28,12 @@ CLI::Option* AddOption(CLI::App& app, const Flag& flag, std::vector<std::string>
   return app.add_option(flag.names, *target, flag.help)->allow_extra_args(false);
 }
 template <typename T>
+CLI::Option* AddOption(CLI::App& app, const Flag& flag, CommaList<T> target) {
+  return app.add_option(flag.names, *target.values, flag.help)
+      ->delimiter(',')
+      ->allow_extra_args(false);
+}
+template <typename T>
 CLI::Option* AddOption(CLI::App& app, const Flag& flag, T* target) {
   return app.add_option(flag.names, *target, flag.help);
 }
@@ -39,19 +45,30 @@ void AddCheck(CLI::Option& option, const FlagLimits<T>& limits) {
   option.check(CLI::Range(limits.least, limits.most));
 }
 
-}  // namespace
-
-void Command::Add(const Flag& flag) {
+void AddFlag(CLI::App& app, const Flag& flag) {
   CLI::Option& option =
-      *std::visit([&](const auto& target) { return AddOption(*app_, flag, target); }, flag.target);
+      *std::visit([&](const auto& target) { return AddOption(app, flag, target); }, flag.target);
   std::visit([&](const auto& check) { AddCheck(option, check); }, flag.check);
   option.required(flag.is_required);
   if (!flag.type.empty()) option.type_name(flag.type);
   if (!flag.group.empty()) option.group(flag.group);
-  if (!flag.excludes.empty()) option.excludes(app_->get_option(flag.excludes));
+  if (!flag.excludes.empty()) option.excludes(app.get_option(flag.excludes));
   if (flag.when_given) option.each([then = flag.when_given](const std::string&) { then(); });
   if (flag.shows_default) option.capture_default_str();
 }
+
+std::optional<int> ParseApp(CLI::App& app, int argc, const char* const* argv) {
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error);
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+void Command::Add(const Flag& flag) { AddFlag(*app_, flag); }
 
 void Command::SetFooter(const std::string& text) { app_->footer(text); }
 
@@ -68,14 +85,16 @@ Command CommandLine::AddCommand(const std::string& name, const std::string& help
 }
 
 std::optional<int> CommandLine::Parse(int argc, const char* const* argv) {
-  try {
-    app_->parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app_->exit(error);
-  }
-  return std::nullopt;
+  return ParseApp(*app_, argc, argv);
 }
 
 std::string CommandLine::command() const { return app_->get_subcommands().front()->get_name(); }
+
+std::optional<int> ParseFlags(const std::string& description, const std::vector<Flag>& flags,
+                              int argc, const char* const* argv) {
+  CLI::App app(description);
+  for (const Flag& flag : flags) AddFlag(app, flag);
+  return ParseApp(app, argc, argv);
+}
 
 }  // namespace dray::cli

@@ -1,6 +1,6 @@
 // The command line: commands and their flags. CLI11 parses it and prints the help.
 //
-// Only flags.cc includes CLI11, because every file that does takes five seconds longer to compile.
+// Only flags.cc includes CLI11, because every file that does takes at least five seconds longer to compile.
 #pragma once
 
 #include <cstdint>
@@ -19,16 +19,27 @@ class App;
 
 namespace dray::cli {
 
+// A list in one word, with commas between its values.
+template <typename T>
+struct CommaList {
+  std::vector<T>* values;
+};
+template <typename T>
+CommaList(std::vector<T>*) -> CommaList<T>;
+
 // What a flag sets or calls. Targets, and what functions capture, must live until parsing is done.
 //
 //   pointer to a value   receives the flag's value; the type says which values are allowed
 //   pointer to a vector  receives one more value each time the flag is given
+//   comma list           receives all values of a word that is separated by commas
 //   function of a text   is called with the value; the message of its error is shown to the user
 //   bool*, function()    are for switches, which have no value: set to true, or called
 using FlagTarget =
-    std::variant<std::string*, std::optional<std::string>*, std::vector<std::string>*, int64_t*,
-                 std::optional<int64_t>*, std::optional<uint64_t>*, double*,
-                 std::function<Status(const std::string&)>, bool*, std::function<void()>>;
+    std::variant<std::string*, std::optional<std::string>*, std::vector<std::string>*, int*,
+                 int64_t*, uint64_t*, std::optional<int64_t>*, std::optional<uint64_t>*, float*,
+                 double*, CommaList<std::string>, CommaList<int>, CommaList<int64_t>,
+                 CommaList<double>, std::function<Status(const std::string&)>, bool*,
+                 std::function<void()>>;
 
 // The smallest and the largest value of a number.
 template <typename T>
@@ -91,5 +102,10 @@ class CommandLine {
  private:
   std::unique_ptr<CLI::App> app_;
 };
+
+// Parses the command line of a program without commands. If the user asks for the help, or makes an error,
+// prints that and returns the exit code with which the program must end.
+std::optional<int> ParseFlags(const std::string& description, const std::vector<Flag>& flags,
+                              int argc, const char* const* argv);
 
 }  // namespace dray::cli

@@ -115,5 +115,58 @@ TEST_F(FlagsTest, AFunctionsErrorIsTheWholeMessage) {
   EXPECT_EQ(printed_.substr(0, printed_.find('\n')), "3: it must be even");
 }
 
+// The flags of a program without commands: what the parse returned, and what the flags have set.
+struct Given {
+  std::optional<int> exit_code;
+  int rounds = 1;
+  uint64_t queue = 2;
+  float factor = 3;
+  std::vector<int64_t> rows = {1, 2};
+  std::vector<double> shares;
+};
+
+Given ParseProgram(std::vector<const char*> arguments) {
+  Given given;
+  arguments.insert(arguments.begin(), "program");
+  testing::internal::CaptureStdout();
+  testing::internal::CaptureStderr();
+  given.exit_code = ParseFlags("One question",
+                               {{.names = "--rounds", .target = &given.rounds},
+                                {.names = "--queue", .target = &given.queue},
+                                {.names = "--factor", .target = &given.factor},
+                                {.names = "--rows", .target = CommaList{&given.rows}},
+                                {.names = "--shares", .target = CommaList{&given.shares}}},
+                               static_cast<int>(arguments.size()), arguments.data());
+  testing::internal::GetCapturedStdout();
+  testing::internal::GetCapturedStderr();
+  return given;
+}
+
+TEST(ParseFlagsTest, AProgramWithoutCommandsHasFlags) {
+  const Given given =
+      ParseProgram({"--rounds", "7", "--queue", "64", "--factor", "0.5", "--rows", "4,512"});
+  EXPECT_EQ(given.exit_code, std::nullopt);
+  EXPECT_EQ(given.rounds, 7);
+  EXPECT_EQ(given.queue, 64);
+  EXPECT_EQ(given.factor, 0.5F);
+  EXPECT_EQ(given.rows, (std::vector<int64_t>{4, 512}));
+  EXPECT_TRUE(given.shares.empty());
+}
+
+TEST(ParseFlagsTest, AListHasOneWord) {
+  EXPECT_EQ(ParseProgram({"--shares", "0.5,1"}).shares, (std::vector<double>{0.5, 1}));
+  EXPECT_NE(ParseProgram({"--rows", "4", "512"}).exit_code.value_or(0), 0);
+}
+
+TEST(ParseFlagsTest, WhatIsNotGivenKeepsItsValue) {
+  EXPECT_EQ(ParseProgram({}).rows, (std::vector<int64_t>{1, 2}));
+}
+
+TEST(ParseFlagsTest, ErrorsEndTheProgram) {
+  EXPECT_NE(ParseProgram({"--rounds", "many"}).exit_code.value_or(0), 0);
+  EXPECT_NE(ParseProgram({"--unknown"}).exit_code.value_or(0), 0);
+  EXPECT_EQ(ParseProgram({"--help"}).exit_code, 0);
+}
+
 }  // namespace
 }  // namespace dray::cli
