@@ -183,8 +183,11 @@ void Connection::Advance(const boost::system::error_code& error, size_t size) {
   if (error) return Close();
   NoteWritten(size);
   if (!HasUnsent()) return;
+  const bool ends = stage_ == Stage::kFlushing && close_after_ && output_.empty();
   // Most answers fit into the system's buffer. One attempt is enough, so that no client keeps the others waiting.
-  NoteWritten(transport_->TryWrite(std::string_view(writing_).substr(written_)));
+  NoteWritten(
+      transport_->TryWrite(std::string_view(writing_).substr(written_),
+                           ends ? Transport::Follows::kEnd : Transport::Follows::kAnything));
   if (!HasUnsent()) return;
   transport_->Write(asio::buffer(writing_.data() + written_, writing_.size() - written_),
                     shared_from_this());

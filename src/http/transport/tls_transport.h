@@ -18,7 +18,7 @@ class TlsTransport final : public Transport {
 
   void Read(boost::asio::mutable_buffer buffer, TransportUserPtr user) override;
   // Records are always sent by Write.
-  size_t TryWrite(std::string_view /*bytes*/) override { return 0; }
+  size_t TryWrite(std::string_view /*bytes*/, Follows /*follows*/) override { return 0; }
   void Write(boost::asio::const_buffer bytes, TransportUserPtr user) override;
   void WriteLast(std::string_view bytes) override;
   bool ShutdownSend(const TransportUserPtr& user) override;

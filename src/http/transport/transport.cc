@@ -36,9 +36,10 @@ class PlainTransport final : public Transport {
     });
   }
 
-  size_t TryWrite(std::string_view bytes) override {
-    const ssize_t sent =
-        ::send(socket_.native_handle(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  size_t TryWrite(std::string_view bytes, Follows follows) override {
+    const int more = follows == Follows::kEnd ? MSG_MORE : 0;
+    const ssize_t sent = ::send(socket_.native_handle(), bytes.data(), bytes.size(),
+                                MSG_DONTWAIT | MSG_NOSIGNAL | more);
     return sent < 0 ? 0 : static_cast<size_t>(sent);
   }
 

@@ -40,9 +40,12 @@ class Transport {
   Transport& operator=(const Transport&) = delete;
   virtual ~Transport() = default;
 
+  // What the caller does once these bytes are sent. Before kEnd, the end of the connection, the system may keep the bytes
+  // back so that they and the end go in one packet.
+  enum class Follows { kAnything, kEnd };
   // Sends what the system takes at once, and returns how many bytes that is: 0 also if the connection is broken, which
   // the next Write tells. Not while a Write is under way.
-  virtual size_t TryWrite(std::string_view bytes) = 0;
+  virtual size_t TryWrite(std::string_view bytes, Follows follows) = 0;
   // Each of these two has at most one operation under way. The bytes stay where they are until it is over.
   virtual void Read(boost::asio::mutable_buffer buffer, TransportUserPtr user) = 0;
   virtual void Write(boost::asio::const_buffer bytes, TransportUserPtr user) = 0;
