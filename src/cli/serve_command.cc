@@ -14,9 +14,11 @@
 #include <ostream>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
+#include "api/djl/adapters/adapters.h"
 #include "api/djl/djl.h"
 #include "api/management/load_missing.h"
 #include "api/management/logging.h"
@@ -27,6 +29,7 @@
 #include "api/task_queue.h"
 #include "base/log.h"
 #include "cli/progress.h"
+#include "cli/serve/failed_model.h"
 #include "cli/serve/server_setup.h"
 #include "cli/serve/shutdown.h"
 #include "http/server.h"
@@ -40,6 +43,10 @@ namespace {
 
 constexpr int kExitFailed = 1;
 constexpr int kExitCutOff = 3;
+// As of a process that was killed, which is what DJLServing's fail_fast looks like.
+constexpr int kExitModelFailed = 137;
+// How long /ping shows that a model of the start has failed, if it is answered before the models are loaded.
+constexpr std::chrono::seconds kFailureShown{3};
 
 // The names of the models that serve, separated by commas.
 std::string ReadyNames(const serving::ModelRepository& repository) {
@@ -198,7 +205,10 @@ void WaitForStartUp(const StartUp& start_up, ShutdownWait& wait, ResolvedModel& 
     const auto done = start_up.Done();
     if (done.ok() && *done) break;
     const auto signal = done.ok() ? wait.Wait() : std::nullopt;
-    if (!done.ok()) ExitWithError(done.status(), demo, err);
+    if (!done.ok()) {
+      if (!resolved.settings.server.wait_model_loading) std::this_thread::sleep_for(kFailureShown);
+      ExitWithError(done.status(), demo, err);
+    }
     if (!signal) continue;
     LogInfo(fmt::format("signal {} while models were being loaded", *signal));
     demo.reset();
@@ -208,13 +218,30 @@ void WaitForStartUp(const StartUp& start_up, ShutdownWait& wait, ResolvedModel& 
   if (resolved.settings.model.rank_transport == engine::RankTransport::kThreads) demo.reset();
 }
 
-serving::ModelManager::Options MakeManagerOptions(const ResolvedModel& resolved) {
+// Waits for a signal to end, whose number it returns. Ends the process at once if a model has failed.
+int WaitForSignal(ShutdownWait& wait, const FailedModel& failed) {
+  std::optional<int> signal;
+  while (!signal) {
+    if (const auto name = failed.name()) {
+      LogError(fmt::format("{}: its workers have failed; fail_fast ends the server", *name));
+      std::_Exit(kExitModelFailed);
+    }
+    signal = wait.Wait();
+  }
+  return *signal;
+}
+
+serving::ModelManager::Options MakeManagerOptions(const ResolvedModel& resolved,
+                                                  FailedModel& failed) {
   const settings::ServerSettings& settings = resolved.settings.server;
   serving::ModelManager::Options options;
   options.sources = resolved.sources;
   options.drain_timeout = std::chrono::seconds(settings.drain_timeout_s);
   if (!settings.unpack_dir.empty()) options.unpack_dir = settings.unpack_dir;
   options.reload_interval = std::chrono::seconds(settings.model_reload_interval_s);
+  if (settings.fail_fast) {
+    options.on_model_failed = [&failed](const std::string& name) { failed.Set(name); };
+  }
   return options;
 }
 
@@ -249,6 +276,7 @@ Result<Routers> MakeRouters(const settings::ServerSettings& settings,
   auto invoke = api::RegisterDjlRoutes(routers.inference, repository, tasks,
                                        MakeDjlOptions(settings), std::move(load_missing));
   api::RegisterRuntimeRoutes(routers.inference, repository, std::move(invoke));
+  api::RegisterAdapterRoutes(routers.management, repository);
   api::RegisterManagementRoutes(routers.management, manager, repository);
   api::RegisterLogging(routers.management);
   routers.metrics = std::make_shared<api::MetricsPages>(repository);
@@ -265,10 +293,11 @@ Result<int> Serve(const ModelArguments& arguments, std::ostream& out, std::ostre
   const settings::ServerSettings& settings = resolved.settings.server;
   SetLogFormat(settings.log_format);
   DRAY_ASSIGN_OR_RETURN(ShutdownWait wait, ShutdownWait::Make());
+  FailedModel failed(wait);  // before the models, which may tell it of a failure until they end
   serving::ModelRepository repository;
   // Before the manager, whose operations may still add tasks when everything ends.
   api::TaskQueue tasks(static_cast<int>(settings.http_threads));
-  serving::ModelManager manager(MakeManagerOptions(resolved), repository);
+  serving::ModelManager manager(MakeManagerOptions(resolved, failed), repository);
   DRAY_ASSIGN_OR_RETURN(Routers routers, MakeRouters(settings, repository, manager, tasks));
   DRAY_ASSIGN_OR_RETURN(http::ServerOptions options, MakeServerOptions(settings));
   DRAY_ASSIGN_OR_RETURN(auto endpoints, MakeEndpoints(settings, std::move(routers.inference),
@@ -289,10 +318,9 @@ Result<int> Serve(const ModelArguments& arguments, std::ostream& out, std::ostre
   WaitForStartUp(start_up, wait, resolved, err);
   PrintReady(ReadyNames(repository), addresses, out);
 
-  std::optional<int> signal;
-  while (!signal) signal = wait.Wait();
+  const int signal = WaitForSignal(wait, failed);
   RestoreShutdownSignals();
-  LogInfo(fmt::format("signal {}: no new requests; finishing {} in flight, at most {} s", *signal,
+  LogInfo(fmt::format("signal {}: no new requests; finishing {} in flight, at most {} s", signal,
                       server->stats().requests_in_flight, settings.drain_timeout_s));
   EndInTime(settings.drain_timeout_s);
   const int exit_code = Drain(*server, repository, settings.drain_timeout_s);

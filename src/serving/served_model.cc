@@ -135,8 +135,13 @@ void ServedModel::WakeWatcher() {
 }
 
 void ServedModel::Watch() {
+  bool has_failed = false;
   while (true) {
     const auto next = pool_.Tend();
+    if (!has_failed && !pool_.healthy()) {
+      has_failed = true;
+      if (options_.on_failed) options_.on_failed();
+    }
     std::unique_lock lock(mutex_);
     wake_.wait_until(lock, next, [this] { return stop_ || tend_now_; });
     if (stop_) return;

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -51,6 +52,9 @@ struct ModelOptions {
   // What its weights have taken of the server's memory, for as long as it lives
   // (workers/memory_budget.h).
   std::shared_ptr<const void> memory = nullptr;
+  // Called once, on a thread of the model, when more of its workers have failed than pool.retry_threshold allows. May be
+  // null.
+  std::function<void()> on_failed = nullptr;
   // Keeps temporary files that the model may read again (load/open_model.h); may be null.
   std::shared_ptr<const void> files = nullptr;
 };

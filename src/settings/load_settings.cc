@@ -229,6 +229,9 @@ Result<LoadedSettings> SourceReader::Finish() {
   ModelSettings& model = out_.settings.model;
   model.engine = engine.engine;
   model.has_built_in_handler = engine.has_built_in_handler;
+  if (!all_.contains("option.max_rolling_batch_size")) {
+    model.max_rolling_batch_size = engine.max_rolling_batch_size;
+  }
   if (!model.answer_shape) model.answer_shape = engine.answer_shape;
   DRAY_RETURN_IF_ERROR(MakeSpeculation(model.speculation).status());
   DRAY_RETURN_IF_ERROR(MakeQuantization(model.dtype, model.quantization).status());

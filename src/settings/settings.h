@@ -63,6 +63,7 @@ struct ServerSettings {
   bool wait_model_loading = true;
   bool fail_unhealthy = false;
   bool health_check_override = false;
+  bool fail_fast = false;
   ErrorSettings errors;
   // The models of the start beside the one that the command line names: serving/manager/start_up_models.h.
   std::string model_store;

@@ -32,11 +32,23 @@ class LostRankTest : public ::testing::Test {
   static constexpr size_t kNumRequests = 4;
 
   // Two stages of two ranks.
-  void Start() {
-    server_.emplace(std::vector<std::string>{"--tensor-parallel-degree", "2",
-                                             "--pipeline-parallel-degree", "2", "--rank-transport",
-                                             "processes", "--rank-timeout", "5", "--threads", "4",
-                                             "--oversubscribe", "true", "--max-model-len", "256"});
+  void Start(const std::vector<std::string>& more = {}) {
+    std::vector<std::string> flags = {"--tensor-parallel-degree",
+                                      "2",
+                                      "--pipeline-parallel-degree",
+                                      "2",
+                                      "--rank-transport",
+                                      "processes",
+                                      "--rank-timeout",
+                                      "5",
+                                      "--threads",
+                                      "4",
+                                      "--oversubscribe",
+                                      "true",
+                                      "--max-model-len",
+                                      "256"};
+    flags.insert(flags.end(), more.begin(), more.end());
+    server_.emplace(flags);
     for (size_t i = 0; i < kNumRequests; ++i) expected_.push_back(Answer(Ask(i)));
   }
 
@@ -106,6 +118,15 @@ TEST_F(LostRankTest, AnIdleModelGetsNewRanks) {
   EXPECT_NE(ping->body.find("\"Healthy\""), std::string::npos) << ping->body;
   EXPECT_EQ(Answer(Ask(0)), expected_[0]);
   EXPECT_EQ(Metric("dray_restarts_total"), 1);
+}
+
+TEST_F(LostRankTest, AModelThatHasFailedEndsTheServerIfItIsTold) {
+  Start({"--max-restarts-per-hour", "0", "--fail-fast", "true"});
+  Hit(2, SIGKILL);
+  EXPECT_EQ(server_->Wait(), 137) << server_->output();
+  EXPECT_NE(server_->output().find("demo: its workers have failed; fail_fast ends the server"),
+            std::string::npos)
+      << server_->output();
 }
 
 }  // namespace

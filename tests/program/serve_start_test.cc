@@ -7,6 +7,7 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -92,6 +93,34 @@ TEST(ServeStartTest, AModelThatCannotBeLoadedEndsTheServer) {
   EXPECT_NE(result.errors.find("dray serve: "), std::string::npos) << result.errors;
   EXPECT_NE(result.errors.find(folder.dir().string()), std::string::npos) << result.errors;
   EXPECT_EQ(result.output, "");
+}
+
+// The first answer to /ping that is not 200, of a server that begins to listen before its models are loaded; nothing if
+// the server has ended before it gave one.
+std::optional<HttpResponse> FailedPing(Process& process) {
+  const auto line = process.ReadUntil("listening on");
+  if (!line) return std::nullopt;
+  std::optional<HttpResponse> ping;
+  do {
+    ping = Get(PortOf(*line), "/ping");
+  } while (ping && ping->status == 200);
+  return ping;
+}
+
+TEST(ServeStartTest, ProbesSeeThatAModelHasFailedIfTheyNeedNotWait) {
+  const LargeModelFolder folder(1);  // without weights
+  // The server shows it for three seconds, which a busy machine may take from this test.
+  constexpr int kTries = 10;
+  std::optional<HttpResponse> ping;
+  for (int i = 0; i < kTries && !ping; ++i) {
+    Process process(
+        {kDray, "serve", folder.dir().string(), "--port", "0", "--wait-model-loading", "false"});
+    ping = FailedPing(process);
+    EXPECT_EQ(process.Wait(), 1) << process.output();
+  }
+  ASSERT_TRUE(ping);
+  EXPECT_EQ(ping->status, 500);
+  EXPECT_EQ(StatusOf(*ping, folder.name()), "FAILED");
 }
 
 // The small demo model in a folder called "gpt2".

@@ -31,6 +31,8 @@ class DemoProcess {
   // All output so far.
   const std::string& output() const { return process_.output(); }
   void Signal(int signal) const { process_.Signal(signal); }
+  // Waits until it ends by itself; its exit code.
+  int Wait() { return process_.Wait(); }
   // Ends it in order; its exit code.
   int Stop() {
     process_.Signal(SIGTERM);

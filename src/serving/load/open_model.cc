@@ -176,6 +176,7 @@ Result<std::shared_ptr<ServedModel>> OpenModel(const ModelSettings& settings,
                                                OpenModelOptions open_options) {
   ModelOptions options = MakeModelOptions(settings, files);
   options.version = open_options.version;
+  options.on_failed = std::move(open_options.on_failed);
   if (settings.rank_transport != engine::RankTransport::kThreads) {
     options.files = std::move(open_options.files);
   }

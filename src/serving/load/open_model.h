@@ -1,6 +1,7 @@
 // From settings and files to a model that answers text requests.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <stop_token>
 #include <string>
@@ -21,6 +22,8 @@ struct OpenModelOptions {
   std::stop_token stop = {};
   // Of which the model takes its memory; null: there is no other model.
   MemoryBudget* budget = nullptr;
+  // For ModelOptions::on_failed.
+  std::function<void()> on_failed = nullptr;
   // Keeps temporary files of the model. The model holds it if it may read its files again later, as
   // one does whose ranks are processes.
   std::shared_ptr<const void> files = nullptr;

@@ -205,11 +205,16 @@ Result<std::shared_ptr<ServedModel>> ModelManager::Open(const Registration& regi
   DRAY_ASSIGN_OR_RETURN(ResolvedFiles resolved, Resolve(registration, source->path()));
   resolved.settings.model.model_name = registration.name;
   const auto found = Clock::now();
+  std::function<void()> on_failed;
+  if (options_.on_model_failed) {
+    on_failed = [report = options_.on_model_failed, name = registration.name] { report(name); };
+  }
   DRAY_ASSIGN_OR_RETURN(auto model, OpenModel(resolved.settings.model, resolved.files,
                                               {.version = registration.version,
                                                .progress = std::move(options.progress),
                                                .stop = std::move(options.stop),
                                                .budget = &budget_,
+                                               .on_failed = std::move(on_failed),
                                                .files = source}));
   model->SetLoadTimes({.find = std::chrono::duration<double>(found - begin).count(),
                        .load = SecondsSince(found),

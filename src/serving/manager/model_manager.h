@@ -58,6 +58,9 @@ class ModelManager {
     // How often the files of models are looked at; a model is loaded anew if they have changed.
     // 0: never.
     std::chrono::milliseconds reload_interval{0};
+    // Called on a thread of the model when more of its workers have failed than retry_threshold allows; a model
+    // may outlive the manager. May be null.
+    std::function<void(const std::string& name)> on_model_failed = nullptr;
     // Where archives are unpacked.
     std::filesystem::path unpack_dir = DefaultUnpackDir();
   };

@@ -139,6 +139,7 @@ const std::vector<NumberRow>& ServerRows() {
        9},
       {"health_check_override", "true",
        [](const auto& s) { return s.server.health_check_override; }, 0, 1},
+      {"fail_fast", "true", [](const auto& s) { return s.server.fail_fast; }, 0, 1},
       {"download_dir", "/d", [](const auto& s) { return s.server.unpack_dir == "/d"; }, 0, 1},
   };
   return kRows;
@@ -189,6 +190,27 @@ TEST(DjlKeysTest, ServingPropertiesGoOverTheEnvironment) {
   EXPECT_EQ(Load(sources).model.max_rolling_batch_size, 6);
   sources.registration["option.max_rolling_batch_size"] = "7";
   EXPECT_EQ(Load(sources).model.max_rolling_batch_size, 7);
+}
+
+// The engines that DJLServing's containers batch with compute more sequences together than the others.
+TEST(DjlKeysTest, TheEngineDecidesHowManySequencesAreComputedTogether) {
+  const auto batch_with = [](const Properties& properties) {
+    SettingSources sources;
+    sources.serving_properties = properties;
+    const auto loaded = LoadSettings(sources);
+    EXPECT_TRUE(loaded.ok()) << loaded.status().message();
+    return loaded.ok() ? loaded->settings.model.max_rolling_batch_size : 0;
+  };
+  for (const char* engine : {"vllm", "trtllm", "lmi-dist"}) {
+    EXPECT_EQ(batch_with({{"option.rolling_batch", engine}}), 256) << engine;
+    EXPECT_EQ(batch_with({{"option.rolling_batch", engine}, {"option.max_num_seqs", "32"}}), 32);
+  }
+  for (const char* engine : {"auto", "scheduler", "disable"}) {
+    EXPECT_EQ(batch_with({{"option.rolling_batch", engine}}), 32) << engine;
+  }
+  SettingSources environment;
+  environment.environment = {{"OPTION_ROLLING_BATCH", "vllm"}, {"MAX_BATCH_SIZE", "7"}};
+  EXPECT_EQ(LoadSettings(environment)->settings.model.max_rolling_batch_size, 7);
 }
 
 // Keys that set nothing here.
@@ -268,7 +290,6 @@ constexpr const char* kOtherKeys[] = {"engine",
                                       "io_ratio",
                                       "error_rate_model",
                                       "timeout_http_code",
-                                      "fail_fast",
                                       "rolling_batch_buffer",
                                       "cache_batch",
                                       "cache_multitenant",

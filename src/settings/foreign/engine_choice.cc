@@ -64,6 +64,11 @@ Result<EngineChoice> ChooseEngine(const std::map<std::string, ForeignValue>& giv
   choice.answer_shape = ShapeOfHandler({.engine = value_of("engine"),
                                         .entry_point = HandlerName(value_of("option.entryPoint")),
                                         .rolling_batch = value_of("option.rolling_batch")});
+  // lmi-dist became vllm.
+  constexpr int64_t kLargeBatch = 256;
+  if (ListHolds("vllm trtllm lmi-dist", value_of("option.rolling_batch"))) {
+    choice.max_rolling_batch_size = kLargeBatch;
+  }
   for (const EngineKey& key : kEngineKeys) {
     const auto found = given.find(std::string(key.property));
     if (found == given.end()) continue;

@@ -3,6 +3,7 @@
 // answers without a model.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <string>
 #include <string_view>
@@ -26,6 +27,8 @@ struct EngineChoice {
   EngineKind engine = EngineKind::kModel;
   // Whether option.entryPoint names a handler that is built into DJLServing.
   bool has_built_in_handler = false;
+  // How many sequences that engine computes together if nothing says it.
+  int64_t max_rolling_batch_size = 32;
   // What that engine's handler answered like.
   AnswerShape answer_shape = AnswerShape::kTokens;
 };

@@ -93,7 +93,6 @@ constexpr Row kRows[] = {
     {"features", "", Otherwise::kWarn, kServer},
     {"opts", "", Otherwise::kWarn, "dray runs on no Java machine"},
     {"rolling_batch_buffer", "", Otherwise::kWarn, kBatching},
-    {"fail_fast", "false", Otherwise::kWarn, kServer},
     {"cache_batch", "", Otherwise::kWarn, kServer},
     {"cache_multitenant", "", Otherwise::kWarn, kServer},
     {"ddb_cache", "", Otherwise::kWarn, kServer},

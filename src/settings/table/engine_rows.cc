@@ -116,8 +116,9 @@ constexpr Setting kRows[] = {
      "option.n_positions option.max_tokens option.max_seq_len", "",
      [](S& s, Text v) { return SetCount(s.model.max_model_len, v, 0, 1 << 30); }},
     {"option.max_rolling_batch_size", "max-rolling-batch-size", "N", "32",
-     "Sequences that are computed together.", Scope::kModel, "option.max_num_seqs",
-     "MAX_BATCH_SIZE",
+     "Sequences that are computed together; by default 256 with option.rolling_batch=vllm, trtllm "
+     "or lmi-dist.",
+     Scope::kModel, "option.max_num_seqs", "MAX_BATCH_SIZE",
      [](S& s, Text v) { return SetCount(s.model.max_rolling_batch_size, v, 1, 65536); }},
     {"option.max_rolling_batch_prefill_tokens", "max-rolling-batch-prefill-tokens", "TOKENS", "0",
      "Prompt tokens that one step computes; 0: the engine's own choice.", Scope::kModel,

@@ -165,13 +165,17 @@ constexpr Setting kRows[] = {
      "allows.",
      Scope::kServer, "", "",
      [](S& s, Text v) { return SetBool(s.server.health_check_override, v); }},
+    {"fail_fast", "fail-fast", "BOOL", "false",
+     "End the process at once, with exit code 137, when more workers of a model have failed than "
+     "retry_threshold allows.",
+     Scope::kServer, "", "", [](S& s, Text v) { return SetBool(s.server.fail_fast, v); }},
     {"model_store", "model-store", "FOLDER", "",
      "A folder of models: folders, .gguf files and archives (.zip, .mar, .tar, .tar.gz, .tgz, "
      ".tar.z); or a model itself.",
      Scope::kServer, "", "", [](S& s, Text v) { return SetText(s.server.model_store, v); }},
     {"load_models", "load-models", "LIST", "ALL",
      "Models to load at the start: ALL of the store, NONE, or a list of URLs, separated by commas "
-     "or spaces, each of which may be written [name:version:engine:devices]=URL.",
+     "or spaces, each of which may be written name:version:engine:devices=URL, also in brackets.",
      Scope::kServer, "", "", [](S& s, Text v) { return SetText(s.server.load_models, v); }},
     {"model_url_pattern", "model-url-pattern", "REGEX", "",
      "Requests for a model that is not there may name its files by model_url, if all of it matches "
