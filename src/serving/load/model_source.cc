@@ -23,6 +23,19 @@ bool IsWordCharacter(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
 }
 
+// Of a character in UTF-8 of several bytes: any but the first.
+bool IsContinuationByte(char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; }
+
+std::string_view WithoutExtension(std::string_view name) {
+  for (const std::string_view ending : {".tar.gz", ".tar.z"}) {
+    if (name.size() > ending.size() && name.ends_with(ending)) {
+      return name.substr(0, name.size() - ending.size());
+    }
+  }
+  const size_t dot = name.rfind('.');
+  return dot == 0 ? name : name.substr(0, dot);
+}
+
 // The folder itself, or the only folder in it.
 fs::path Unwrap(const fs::path& folder) {
   fs::path only;
@@ -121,17 +134,14 @@ Result<ModelSource> ModelSource::Open(const std::string& url, const fs::path& un
 }
 
 std::string ModelNameOfUrl(std::string_view url) {
+  const bool is_folder = url.ends_with('/');
   while (url.ends_with('/')) url.remove_suffix(1);
   std::string_view name = url.substr(url.rfind('/') + 1);
-  for (const std::string_view ending : {".tar.gz", ".tar.z"}) {
-    if (name.size() > ending.size() && name.ends_with(ending))
-      name.remove_suffix(ending.size() - 4);
+  if (!is_folder) name = WithoutExtension(name);
+  std::string out;
+  for (const char c : name) {
+    if (!IsContinuationByte(c)) out += IsWordCharacter(c) ? c : '_';
   }
-  const size_t dot = name.rfind('.');
-  if (dot != std::string_view::npos && dot > 0) name = name.substr(0, dot);
-  std::string out(name);
-  std::replace_if(
-      out.begin(), out.end(), [](char c) { return !IsWordCharacter(c); }, '_');
   return out.empty() ? "model" : out;
 }
 

@@ -35,7 +35,8 @@ class ModelSource {
 Result<std::filesystem::path> PathOfUrl(const std::string& url);
 
 // What DJLServing calls a model that was registered without a name: the last part of the URL's path
-// without its extension, with "_" for every character but letters, digits and "_".
+// without its extension, with "_" for every character but letters, digits and "_". A path that ends in "/" is a folder's,
+// whose name has no extension.
 std::string ModelNameOfUrl(std::string_view url);
 
 // Whether a client may give a model this name or version: 1 to 128 letters, digits, ".", "_" and

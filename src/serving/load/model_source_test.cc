@@ -100,6 +100,10 @@ TEST(ModelNameTest, IsInferredAsDjlServingDoes) {
   EXPECT_EQ(ModelNameOfUrl("file:///models/res-net.18.zip"), "res_net_18");
   EXPECT_EQ(ModelNameOfUrl("/models/opt.tar.gz"), "opt");
   EXPECT_EQ(ModelNameOfUrl("/models/opt 13b/"), "opt_13b");
+  EXPECT_EQ(ModelNameOfUrl("/models/llama-3.1/"), "llama_3_1");
+  EXPECT_EQ(ModelNameOfUrl("/models/opt.tar.gz/"), "opt_tar_gz");
+  EXPECT_EQ(ModelNameOfUrl("/models/.tar.gz"), "_tar");
+  EXPECT_EQ(ModelNameOfUrl("/models/caf\xC3\xA9.zip"), "caf_");
   EXPECT_EQ(ModelNameOfUrl("/"), "model");
 }
 

@@ -11,6 +11,7 @@
 #include "checkpoint/gguf/gguf_files.h"
 #include "fetch/unpack_archive.h"
 #include "serving/load/model_source.h"
+#include "settings/foreign/words.h"
 
 namespace dray::serving {
 namespace {
@@ -20,7 +21,9 @@ namespace fs = std::filesystem;
 Registration FromPath(const fs::path& path) {
   Registration registration;
   registration.url = path.string();
-  registration.name = ModelNameOfUrl(registration.url);
+  std::error_code error;
+  const char* const end = fs::is_directory(path, error) ? "/" : "";
+  registration.name = ModelNameOfUrl(registration.url + end);
   registration.origin = ModelOrigin::kStartUp;
   return registration;
 }
@@ -61,19 +64,28 @@ std::string TakePart(std::string_view& text, char separator) {
   return part;
 }
 
+// What stands before the "=" of an item, without brackets; "" if the item is a URL alone. A URL may have a "=" too, behind
+// a "/" or a "?".
+std::string_view HeadOf(std::string_view item) {
+  std::string_view head = item.substr(0, item.find_first_of("=/?"));
+  if (head.size() == item.size() || item[head.size()] != '=') return "";
+  if (head.starts_with('[')) head.remove_prefix(1);
+  if (head.ends_with(']')) head.remove_suffix(1);
+  return head;
+}
+
 Result<Registration> ParseItem(std::string_view item, const fs::path& store) {
   Registration registration;
   registration.origin = ModelOrigin::kStartUp;
-  if (item.starts_with('[')) {
-    const size_t close = item.find("]=");
-    if (close == std::string_view::npos) {
-      return Status(StatusCode::kInvalidArgument,
-                    fmt::format("load_models has \"{}\"; an item is a URL, or "
-                                "[name:version:engine:devices]=URL",
-                                item.substr(0, 200)));
-    }
-    std::string_view head = item.substr(1, close - 1);
-    item.remove_prefix(close + 2);
+  std::string_view head = HeadOf(item);
+  if (head.empty() && item.starts_with('[')) {
+    return Status(StatusCode::kInvalidArgument,
+                  fmt::format("load_models has \"{}\"; an item is a URL, or "
+                              "[name:version:engine:devices]=URL",
+                              item.substr(0, 200)));
+  }
+  if (!head.empty()) {
+    item.remove_prefix(item.find('=') + 1);
     registration.name = TakePart(head, ':');
     registration.version = TakePart(head, ':');
     if (auto engine = TakePart(head, ':'); !engine.empty()) {
@@ -100,8 +112,8 @@ Result<std::vector<Registration>> ListStartUpModels(const fs::path& store,
   std::string_view rest = list;
   while (!rest.empty()) {
     const std::string item = TakePart(rest, ' ');
-    if (item.empty() || item == "NONE") continue;
-    if (item == "ALL") {
+    if (item.empty() || settings::EqualsIgnoreCase(item, "NONE")) continue;
+    if (settings::EqualsIgnoreCase(item, "ALL")) {
       DRAY_RETURN_IF_ERROR(AddStore(store, out));
       continue;
     }

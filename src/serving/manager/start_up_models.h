@@ -11,7 +11,7 @@
 namespace dray::serving {
 
 // `load_models` is ALL (every model of the store), NONE, or a list that commas or spaces separate.
-// An item is a model's URL, or "[name:version:engine:devices]=URL", where parts may be missing from
+// An item is a model's URL, or "[name:version:engine:devices]=URL", where the brackets may be missing, and parts from
 // the end; ALL may be an item, too. Relative paths are looked for in the store first. `store` "":
 // there is none. Errors name the item.
 //

@@ -43,6 +43,10 @@ class StartUpModelsTest : public testing::Test {
 TEST_F(StartUpModelsTest, AStoreHasItsModels) {
   EXPECT_EQ(List("ALL"), "a:=/a b:=/b c:=/c.tar.gz d:=/d.gguf ");
   EXPECT_EQ(List("NONE"), "");
+  // A folder's name has no extension.
+  fs::create_directories(store_ / "llama-3.1");
+  EXPECT_EQ(List("ALL"), "a:=/a b:=/b c:=/c.tar.gz d:=/d.gguf llama_3_1:=/llama-3.1 ");
+  fs::remove(store_ / "llama-3.1");
   std::ofstream(store_ / "config.json") << "{}";
   EXPECT_EQ(ListStartUpModels(store_, "ALL")->size(), 1U);
   EXPECT_EQ(ListStartUpModels(store_, "ALL")->front().url, store_.string());
@@ -52,7 +56,10 @@ TEST_F(StartUpModelsTest, AStoreHasItsModels) {
 
 TEST_F(StartUpModelsTest, AListNamesModels) {
   EXPECT_EQ(List("b,/other/m.zip"), "b:=/b m:=/other/m.zip ");
-  EXPECT_EQ(List("[x:v1:Python:*]=a  [y]=b,ALL"),
+  EXPECT_EQ(List("x=a y:v2=b,z::Python=/other/m=1.zip"), "x:=/a y:v2=/b z:=/other/m=1.zip ");
+  EXPECT_EQ(List("/other/m=1.zip"), "m_1:=/other/m=1.zip ");
+  EXPECT_EQ(List("none"), "");
+  EXPECT_EQ(List("[x:v1:Python:*]=a  [y]=b,All"),
             "x:v1=/a y:=/b a:=/a b:=/b c:=/c.tar.gz d:=/d.gguf ");
   const auto models = ListStartUpModels(store_, "[x:v1:Python:gpu0;gpu1]=a");
   EXPECT_EQ(models->front().settings,
