@@ -23,6 +23,9 @@ struct GenerateCall {
   // What each input asks for; without its text.
   serving::TextRequest request;
 
+  // The adapter of the model that the request names; "": none.
+  std::string adapter;
+
   // Absent: what the model does by default.
   std::optional<bool> stream;
   std::optional<settings::OutputFormat> output_format;

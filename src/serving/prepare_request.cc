@@ -5,6 +5,8 @@
 #include <optional>
 #include <utility>
 
+#include "tokenizer/text/utf8.h"
+
 namespace dray::serving {
 namespace {
 
@@ -25,6 +27,10 @@ OrReason<std::vector<int32_t>> EncodePrompt(const TextRequest& request, const Te
   if (request.truncate && *request.truncate < 1) {
     return Reason(
         sampling::NumberOutOfRange{"truncate", static_cast<double>(*request.truncate), 1, kNoMax});
+  }
+  // JSON is checked by its parser, plain text and forms are not.
+  if (!tokenizer::IsValidUtf8(request.text)) {
+    return Reason(Status(StatusCode::kInvalidArgument, "the text is not UTF-8"));
   }
   auto encoded = codec.EncodePrompt(request.text, is_cancelled);
   if (!encoded.ok()) return Reason(encoded.status());

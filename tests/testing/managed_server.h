@@ -10,6 +10,7 @@
 #include <string>
 #include <utility>
 
+#include "api/djl/adapters/adapters.h"
 #include "api/djl/djl.h"
 #include "api/management/load_missing.h"
 #include "api/management/management.h"
@@ -44,6 +45,7 @@ class ManagedServer {
       load_missing = api::MakeLoadMissing(*manager_, std::move(*compiled));
     }
     api::RegisterDjlRoutes(router, repository_, tasks_, {}, std::move(load_missing));
+    api::RegisterAdapterRoutes(router, repository_);
     api::RegisterManagementRoutes(router, *manager_, repository_);
     http::ServerOptions server;
     server.request_id_header = "x-request-id";

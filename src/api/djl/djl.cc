@@ -191,8 +191,9 @@ http::Handler RegisterDjlRoutes(http::Router& router, ModelRepository& models, T
   };
   router.Add("*", "/ping", ping, http::RouteKind::kHealthCheck);
   router.Add("OPTIONS", "/", describe);
-  for (const char* path : {"/invocations", "/predictions/{model}", "/predictions/{model}/{version}",
-                           "/models/{model}/invoke", "/models/{model}/{version}/invoke"}) {
+  for (const char* path : {"/invocations", "/v1/chat/completions", "/predictions/{model}",
+                           "/predictions/{model}/{version}", "/models/{model}/invoke",
+                           "/models/{model}/{version}/invoke"}) {
     // DJLServing does not look at the method.
     router.Add("*", path, predict);
     router.Add("OPTIONS", path, describe);

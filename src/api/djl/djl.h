@@ -1,5 +1,5 @@
 // DJLServing's inference API, which is also SageMaker's: /ping, /invocations, /predictions/{model},
-// /models/{model}/invoke.
+// /models/{model}/invoke, and /v1/chat/completions, which is /invocations under another name.
 #pragma once
 
 #include <functional>

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "api/djl/djl_body.h"
+#include "api/djl/djl_csv.h"
 #include "api/djl/djl_parameters.h"
 #include "api/djl/transformers_call.h"
 #include "api/parameters.h"
@@ -21,6 +22,28 @@ Status UnknownField(std::string_view name) {
   }
   return InvalidBody(fmt::format(
       "field \"{}\" is not known; the fields are inputs, parameters, stream", name.substr(0, 100)));
+}
+
+// One adapter, or one for each input, of which the first is enough: no adapter can be served. "" stands for none.
+Status ReadAdapters(Json* adapters, GenerateCall& call) {
+  if (adapters == nullptr) return OkStatus();
+  if (std::string* const name = adapters->AsString()) {
+    call.adapter = std::move(*name);
+    return OkStatus();
+  }
+  Json::Array* const list = adapters->AsArray();
+  if (list == nullptr) {
+    return InvalidBody(fmt::format("\"adapters\" must be a string or a list of strings, not {}",
+                                   adapters->KindName()));
+  }
+  for (Json& entry : *list) {
+    std::string* const name = entry.AsString();
+    if (name == nullptr) {
+      return InvalidBody(fmt::format("\"adapters\" must hold strings, not {}", entry.KindName()));
+    }
+    if (call.adapter.empty()) call.adapter = std::move(*name);
+  }
+  return OkStatus();
 }
 
 // Whether to sample, as DJLServing decides it: "do_sample" if it is given, else whether there
@@ -45,8 +68,11 @@ Result<GenerateCall> MakeDjlCall(Json body, settings::AnswerShape shape) {
   Json* inputs = nullptr;
   Json* parameters = nullptr;
   Json* stream = nullptr;
-  if (const auto unknown = FindFields(
-          *object, {{"inputs", &inputs}, {"parameters", &parameters}, {"stream", &stream}})) {
+  Json* adapters = nullptr;
+  if (const auto unknown = FindFields(*object, {{"inputs", &inputs},
+                                                {"parameters", &parameters},
+                                                {"stream", &stream},
+                                                {"adapters", &adapters}})) {
     return UnknownField(*unknown);
   }
   if (inputs == nullptr) {
@@ -55,6 +81,7 @@ Result<GenerateCall> MakeDjlCall(Json body, settings::AnswerShape shape) {
   PartialCall partial;
   DRAY_RETURN_IF_ERROR(ReadInputs("inputs", *inputs, partial.call));
   DRAY_RETURN_IF_ERROR(ReadStream(stream, partial.call));
+  DRAY_RETURN_IF_ERROR(ReadAdapters(adapters, partial.call));
   DRAY_RETURN_IF_ERROR(ReadParameterField(DjlParameters(), parameters, partial));
   DecideSampling(shape, partial);
   DRAY_RETURN_IF_ERROR(DecideCounts(partial));
@@ -79,6 +106,11 @@ Result<GenerateCall> CallReader::ReadJson(std::string_view json) const {
 Result<GenerateCall> CallReader::ReadBody(Json body) const {
   return settings::IsOfTransformers(shape_) ? MakeTransformersCall(std::move(body), delivery_)
                                             : MakeDjlCall(std::move(body), shape_);
+}
+
+Result<GenerateCall> CallReader::ReadCsv(std::string_view csv) const {
+  DRAY_ASSIGN_OR_RETURN(Json body, ReadCsvBody(csv));
+  return ReadBody(std::move(body));
 }
 
 Result<GenerateCall> CallReader::ReadText(std::string text) const {

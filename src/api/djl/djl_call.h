@@ -27,6 +27,7 @@ class CallReader {
   Result<GenerateCall> ReadJson(std::string_view json) const;
   Result<GenerateCall> ReadBody(Json body) const;
   Result<GenerateCall> ReadText(std::string text) const;
+  Result<GenerateCall> ReadCsv(std::string_view csv) const;
 
  private:
   settings::AnswerShape shape_;

@@ -77,6 +77,11 @@ TEST_F(DjlContractTest, EveryErrorHasItsStatusAndBody) {
            {Post("/predictions"), 404, "ResourceNotFoundException", kNoPath},
            {Bare("POST", "/server/metrics"), 405, "MethodNotAllowedException", kNoMethod},
            {Post("/invocations"), 400, "BadRequestException", "Parameter model_name is required."},
+           {Post("/v1/chat/completions"), 400, "BadRequestException",
+            "Parameter model_name is required."},
+           {PostRequest("/v1/chat/completions?model_name=m", R"({"messages": []})"), 400,
+            "BadRequestException",
+            "field \"messages\" is of an API that is not in this build yet; send \"inputs\""},
            {Post("/predictions/gone"), 404, "ModelNotFoundException",
             "Model or workflow not found: gone"},
            {Post("/predictions/m/v9"), 404, "ModelNotFoundException",
@@ -124,6 +129,22 @@ TEST_F(DjlContractTest, EveryFullAnswerHasTheCommonHeaders) {
   }
 }
 
+TEST_F(DjlContractTest, BodiesThatAreNoTextAreRefusedByTheirType) {
+  for (const char* type : {"image/png", "audio/wav", "tensor/ndlist", "tensor/npz",
+                           "application/x-npy", "tensor/safetensors", "application/octet-stream"}) {
+    const TestResponse response =
+        Exchange(Post("/predictions/m", fmt::format("Content-Type: {}\r\n", type)));
+    EXPECT_EQ(response.status, 415) << type;
+    EXPECT_EQ(response.body,
+              ErrorBody(415, "BadRequestException",
+                        fmt::format("Content-Type \"{}\" is not accepted; send application/json, "
+                                    "text/plain, text/csv or a form",
+                                    type)));
+  }
+  EXPECT_EQ(Exchange(Post("/predictions/m", "Content-Type: application/jsonlines\r\n")).body,
+            kAnswer);
+}
+
 TEST_F(DjlContractTest, AModelIsFoundWhereverItIsNamed) {
   constexpr std::string_view kForm = "Content-Type: application/x-www-form-urlencoded\r\n";
   for (const std::string& request : {
@@ -132,6 +153,8 @@ TEST_F(DjlContractTest, AModelIsFoundWhereverItIsNamed) {
            Post("/models/m/invoke"),
            Post("/models/m/v2/invoke"),
            Post("/invocations?model_name=m"),
+           Post("/v1/chat/completions?model_name=m"),
+           Post("/v1/chat/completions", "model_name: m\r\n"),
            Post("/invocations?model_name=m&model_version=v2"),
            Post("/invocations", "model_name: m\r\n"),
            Post("/invocations", "Model_Name: m\r\nMODEL_VERSION: v2\r\n"),
@@ -239,6 +262,10 @@ TEST_F(DjlParametersTest, EveryParameterHasItsDefaultAndReachesTheEngine) {
            {R"("typical_p": 0.5)", [](const Params& p) { return p.typical_p; }, 1, 0.5},
            {R"("presence_penalty": 1)", [](const Params& p) { return p.presence_penalty; }, 0, 1},
            {R"("frequency_penalty": 1)", [](const Params& p) { return p.frequency_penalty; }, 0, 1},
+           {R"("min_new_tokens": 7)",
+            [](const Params& p) { return static_cast<double>(p.min_new_tokens); }, 0, 7},
+           {R"("min_length": 7)",
+            [](const Params& p) { return static_cast<double>(p.min_new_tokens); }, 0, 7},
            {R"("max_new_tokens": 7)",
             [](const Params& p) { return static_cast<double>(p.max_new_tokens); }, 30, 7},
            {R"("seed": 5, "do_sample": true)",

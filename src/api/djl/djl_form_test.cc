@@ -82,6 +82,15 @@ TEST_F(DjlFormTest, WhatIsWrongIsNamed) {
   EXPECT_EQ(Multipart(Part("data", "a", "image/png")),
             error("field \"data\" of the form is of type image/png; it must be application/json "
                   "or text/plain"));
+  const std::string no_utf8 = error("the text is not UTF-8");
+  EXPECT_EQ(Multipart(Part("inputs", "a\xFF")), no_utf8);
+  EXPECT_EQ(Multipart(Part("data", "a\xC3", "text/plain")), no_utf8);
+  EXPECT_EQ(Exchange(PostRequest("/predictions/m", "inputs=%ED%A0%80", kUrlEncoded)).body, no_utf8);
+  EXPECT_EQ(Exchange(PostRequest("/predictions/m", "\x80", "Content-Type: text/plain\r\n")).body,
+            no_utf8);
+  EXPECT_EQ(
+      Exchange(PostRequest("/predictions/m", "inputs\n\xFF\n", "Content-Type: text/csv\r\n")).body,
+      no_utf8);
   EXPECT_EQ(Exchange(PostRequest("/predictions/m", "--XX\r\n", kMultipart)).body,
             error("the form does not end with its boundary and two hyphens"));
 }

@@ -17,6 +17,7 @@ constexpr ParameterSpelling kSpellings[] = {
     {"manual_seed", "seed", ""},
     {"max_new_tokens", "max_new_tokens", "30"},
     {"min_new_tokens", "min_new_tokens", "0"},
+    {"min_length", "min_new_tokens", ""},
     {"max_length", "max_length", ""},
     {"truncate", "truncate", ""},
     {"stop_sequences", "stop_strings", ""},

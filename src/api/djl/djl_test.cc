@@ -129,9 +129,9 @@ TEST_F(DjlTest, UnknownPathsAndTypes) {
   EXPECT_NE(response.Header("x-request-id"), "(none)");
   EXPECT_EQ(Exchange("OPTIONS / HTTP/1.1\r\nHost: h\r\n\r\n").body, "{}\n");
   EXPECT_EQ(Exchange("OPTIONS /predictions/m HTTP/1.1\r\nHost: h\r\n\r\n").body, "{}\n");
-  response = Exchange(PostRequest("/invocations", "x", "Content-Type: text/csv\r\n"));
+  response = Exchange(PostRequest("/invocations", "x", "Content-Type: text/xml\r\n"));
   EXPECT_EQ(response.status, 415);
-  EXPECT_NE(response.body.find("text/csv"), std::string::npos);
+  EXPECT_NE(response.body.find("text/xml"), std::string::npos);
   EXPECT_EQ(Exchange("nonsense\r\n").body.substr(0, 15), "{\n  \"code\": 400");
 }
 

@@ -5,6 +5,7 @@
 #include <initializer_list>
 #include <utility>
 
+#include "api/djl/adapters/adapters.h"
 #include "api/djl/djl_answers.h"
 #include "api/djl/djl_body.h"
 #include "api/djl/djl_call.h"
@@ -22,6 +23,26 @@ using settings::AnswerShape;
 using settings::OutputFormat;
 
 bool IsText(std::string_view media) { return http::EqualsIgnoreCase(media, "text/plain"); }
+bool IsCsv(std::string_view media) { return http::EqualsIgnoreCase(media, "text/csv"); }
+// Without a type, a body is JSON. One line of application/jsonlines is JSON, too.
+bool IsJson(std::string_view media) {
+  return media.empty() || http::EqualsIgnoreCase(media, "application/json") ||
+         http::EqualsIgnoreCase(media, "application/jsonlines");
+}
+
+// Whether the handlers of this shape answered the errors of a request themselves (HandlerWriter::RequestFailure).
+bool HandlersAnswerErrors(AnswerShape shape) {
+  return settings::IsOfTransformers(shape) || shape == AnswerShape::kPieces ||
+         shape == AnswerShape::kAsync;
+}
+
+// Whether a client asks for CSV. As in DJLServing, JSON goes first.
+bool AcceptsCsvAlone(std::string_view accept) {
+  const auto names = [accept](std::string_view media) {
+    return accept.find(media) != std::string_view::npos;
+  };
+  return names("text/csv") && !names("application/json") && !names("*/*");
+}
 
 // Of everything in the call that can be long.
 size_t TextBytes(const GenerateCall& call) {
@@ -59,8 +80,10 @@ class Predictor {
   void Run() {
     const std::string type = HeaderOf("Content-Type");
     const std::string_view media = http::MediaType(type);
-    const bool is_json = media.empty() || http::EqualsIgnoreCase(media, "application/json");
-    if (!is_json && !IsText(media) && !http::IsForm(type)) return RefuseMedia(media);
+    const bool is_json = IsJson(media);
+    if (!is_json && !IsText(media) && !IsCsv(media) && !http::IsForm(type)) {
+      return RefuseMedia(media);
+    }
     if (is_json && options_.stateful_sessions && AnswerSessionRequest()) return;
     const Status session = CheckSession();
     if (!session.ok()) return Fail(session);
@@ -69,6 +92,9 @@ class Predictor {
     if (!call.ok()) return Fail(call.status());
     // A text is never longer than the JSON that it came in, so this only gives back.
     lease_.Resize(TextBytes(*call));
+    const std::string adapter = FindAdapter(request_);
+    if (!adapter.empty()) call->adapter = adapter;
+    if (!call->adapter.empty()) return RefuseAdapter(call->adapter);
     const auto priority = ReadPriority(request_);
     if (!priority.ok()) return Fail(priority.status());
     call->request.priority = *priority;
@@ -92,6 +118,7 @@ class Predictor {
       DRAY_ASSIGN_OR_RETURN(auto form, http::ParseForm(type, request_.body));
       return MakeDjlFormCall(std::move(form), reader);
     }
+    if (IsCsv(http::MediaType(type))) return reader.ReadCsv(request_.body);
     if (IsText(http::MediaType(type))) return reader.ReadText(std::move(request_.body));
     if (request_.body.empty()) {
       return InvalidBody("the request has no body; send {\"inputs\": \"some text\"}");
@@ -171,11 +198,26 @@ class Predictor {
                          ->Failure(status));
   }
 
+  // Handlers found unknown adapters themselves, so the answer is a handler's in every shape.
+  void RefuseAdapter(const std::string& adapter) {
+    const Status status = UnknownAdapter(adapter);
+    if (HandlersAnswerErrors(options_.answer_shape)) return Fail(status);
+    http::Response response;
+    response.head.status = 424;
+    response.head.persistence = http::Persistence::kClose;
+    response.head.headers.Add("Content-Type", "application/json");
+    response.body =
+        Json::MakeObject({{"error", status.message()}, {"code", response.head.status}}).Dump() +
+        "\n";
+    errors_->CountAnswer(response.head.status);
+    responder_->Send(std::move(response));
+  }
+
   void RefuseMedia(std::string_view media) {
     SendDjlError(responder_,
                  {415, "BadRequestException",
                   fmt::format("Content-Type \"{}\" is not accepted; send application/json, "
-                              "text/plain or a form",
+                              "text/plain, text/csv or a form",
                               media.substr(0, 100))});
   }
 
@@ -186,8 +228,13 @@ class Predictor {
     if (delivery == Delivery::kStreamed) {
       return options_.tgi_compat ? OutputFormat::kServerSentEvents : OutputFormat::kJsonLines;
     }
-    const bool wants_text = settings::IsOfTransformers(options_.answer_shape) &&
-                            IsText(http::MediaType(HeaderOf("Accept")));
+    const std::string accept = HeaderOf("Accept");
+    // The asynchronous handlers write JSON alone.
+    if (options_.answer_shape != AnswerShape::kAsync && AcceptsCsvAlone(accept)) {
+      return OutputFormat::kCsv;
+    }
+    const bool wants_text =
+        settings::IsOfTransformers(options_.answer_shape) && IsText(http::MediaType(accept));
     return wants_text ? OutputFormat::kPlainText : OutputFormat::kJson;
   }
 

@@ -16,6 +16,7 @@ std::optional<bool> IsStreamed(OutputFormat format) {
   switch (format) {
     case OutputFormat::kJson:
     case OutputFormat::kThirdParty:
+    case OutputFormat::kCsv:
       return false;
     case OutputFormat::kJsonLines:
     case OutputFormat::kServerSentEvents:

@@ -14,6 +14,7 @@ enum class OutputFormat {
   kThirdParty,       // Bedrock's: "body", "metering" and "content_type"
   kThirdPartyLines,  // the same for each token of a stream
   kPlainText,        // the text alone, streamed or not
+  kCsv,              // a table with a row for each text; chosen by a request's Accept alone
 };
 
 // The values that ParseOutputFormat knows, for messages and documentation.

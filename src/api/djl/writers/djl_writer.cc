@@ -14,6 +14,8 @@ std::unique_ptr<ReplyWriter> MakeDjlWriter(const DjlWriterOptions& options) {
       return MakeThirdPartyWriter(options);
     case OutputFormat::kPlainText:
       return MakePlainTextWriter(options);
+    case OutputFormat::kCsv:
+      return MakeCsvWriter(options);
     case OutputFormat::kByRequest:
     case OutputFormat::kJson:
     case OutputFormat::kJsonLines:

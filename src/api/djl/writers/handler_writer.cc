@@ -18,6 +18,8 @@ std::string_view ContentType(OutputFormat format) {
       return "text/event-stream";
     case OutputFormat::kPlainText:
       return "text/plain; charset=utf-8";
+    case OutputFormat::kCsv:
+      return "text/csv";
     case OutputFormat::kByRequest:
     case OutputFormat::kJson:
     case OutputFormat::kThirdParty:

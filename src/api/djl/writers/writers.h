@@ -18,5 +18,7 @@ std::unique_ptr<ReplyWriter> MakeAsyncWriter(const DjlWriterOptions& options);
 std::unique_ptr<ReplyWriter> MakeThirdPartyWriter(const DjlWriterOptions& options);
 // The format "none".
 std::unique_ptr<ReplyWriter> MakePlainTextWriter(const DjlWriterOptions& options);
+// What a request with "Accept: text/csv" gets.
+std::unique_ptr<ReplyWriter> MakeCsvWriter(const DjlWriterOptions& options);
 
 }  // namespace dray::api
