@@ -67,8 +67,13 @@ Result<std::unique_ptr<Communicator>> JoinSharedMemoryGroup(const SharedMemoryRa
                         .spin = memory->spin(),
                         .timeout = spec.timeout,
                         .liveness = liveness.get()};
-  return std::unique_ptr<Communicator>(std::make_unique<MemoryCommunicator>(
-      MemoryCommunicatorParts{memory, spec.rank, rules, spec.pool, liveness}));
+  return std::unique_ptr<Communicator>(
+      std::make_unique<MemoryCommunicator>(MemoryCommunicatorParts{.memory = memory,
+                                                                   .rank = spec.rank,
+                                                                   .rules = rules,
+                                                                   .pool = spec.pool,
+                                                                   .helper_slots = {},
+                                                                   .liveness = liveness}));
 }
 
 }  // namespace dray::parallel

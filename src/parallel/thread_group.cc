@@ -27,6 +27,15 @@ int64_t NumThreads(const ThreadGroupSpec& spec) {
   return threads;
 }
 
+// [rank]
+std::vector<HelperSlot*> HelperSlots(const ThreadGroupSpec& spec) {
+  std::vector<HelperSlot*> slots;
+  for (ThreadPool* pool : spec.pools) {
+    slots.push_back(pool == nullptr ? nullptr : &pool->helper_slot());
+  }
+  return slots;
+}
+
 }  // namespace
 
 Result<std::vector<std::unique_ptr<Communicator>>> MakeThreadGroup(const ThreadGroupSpec& spec) {
@@ -44,6 +53,7 @@ Result<std::vector<std::unique_ptr<Communicator>>> MakeThreadGroup(const ThreadG
                                 .rank = rank,
                                 .rules = rules,
                                 .pool = spec.pools.empty() ? nullptr : spec.pools[rank],
+                                .helper_slots = HelperSlots(spec),
                                 .liveness = nullptr}));
   }
   return ranks;

@@ -25,7 +25,8 @@ struct ThreadGroupSpec {
   // How long a rank waits in a call for another one before it calls that rank lost.
   std::chrono::milliseconds timeout = kRankTimeout;
   // [world]: the threads of each rank, which also add large sums; null for the rank's thread alone.
-  // Empty: null for all ranks. They outlive the communicators.
+  // Empty: null for all ranks. They outlive the communicators. A rank that waits for another one helps
+  // that rank's pool (base/threads/helper_slot.h).
   std::vector<ThreadPool*> pools = {};
 };
 

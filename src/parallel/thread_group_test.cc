@@ -71,6 +71,25 @@ TEST(ThreadGroupTest, ThreadsOfARankShareItsWork) {
   ExpectCasesPass(MakeRanks({.world = 1, .max_count = kConformanceMaxCount, .pools = {&pool}}));
 }
 
+TEST(ThreadGroupTest, ARankHelpsTheOneThatItWaitsFor) {
+  if (SpinTime(2).count() == 0) GTEST_SKIP() << "two ranks have one processor: they sleep at once";
+  ThreadPool first(1);
+  ThreadPool second(1);
+  const Ranks ranks = MakeRanks({.world = 2, .max_count = 10, .pools = {&first, &second}});
+  std::atomic<bool> was_helped = false;
+  const auto work = [&] { was_helped = true; };
+  const HelpOffer offer(second.helper_slot(), work);
+  const auto add = [&](size_t rank) {
+    float x[10] = {};
+    EXPECT_TRUE(ranks[rank]->AddParts(x, 10).ok());
+  };
+  std::thread other([&] { add(0); });
+  // Rank 1, this thread, does not come to the sum before rank 0 has helped.
+  while (!was_helped) std::this_thread::yield();
+  add(1);
+  other.join();
+}
+
 TEST(ThreadGroupTest, CallsAllocateNothing) {
   const Ranks ranks = MakeRanks({.world = 3, .max_count = 50'000});
   std::atomic<int64_t> allocations = 0;

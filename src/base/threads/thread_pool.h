@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/threads/helper_slot.h"
 #include "base/threads/worker_set.h"
 
 namespace dray {
@@ -60,6 +61,10 @@ class ThreadPool {
               &body);
   }
 
+  // Where thread 0 may offer the rest of a region to a thread of another pool, which is then one thread
+  // more than num_threads(). Only regions that make such an offer are helped.
+  HelperSlot& helper_slot() { return helper_slot_; }
+
   // Inside Run: waits until every thread has arrived. All of them must call it equally often.
   void Barrier();
 
@@ -88,6 +93,7 @@ class ThreadPool {
   GroupTurns turns_ = GroupTurns::kTogether;
   Team* team_;
   bool in_turn_ = false;
+  HelperSlot helper_slot_;
   TurnSeries steps_{TurnSeries::Parts::kSteps};      // from BeginTurn to EndTurn
   TurnSeries regions_{TurnSeries::Parts::kRegions};  // outside of that
 };

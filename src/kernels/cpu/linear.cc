@@ -1,11 +1,14 @@
 // Linear. The activations are packed once for each call. Then threads take panels of the weight,
-// each from a contiguous share of its own until that is used up. The thread that has computed a
+// each from a contiguous share of its own until that is used up. A thread of another rank that would
+// wait for this one takes panels, too (base/threads/helper_slot.h). The thread that has computed a
 // panel also does what follows it, while its results are still in the cache.
 #include <algorithm>
 #include <atomic>
+#include <optional>
 
 #include "base/check.h"
 #include "base/checked_math.h"
+#include "base/threads/helper_slot.h"
 #include "kernels/cpu/cpu_ops.h"
 
 namespace dray::kernels {
@@ -30,6 +33,7 @@ struct ActivationSizes {
   int64_t scales = 0;
   int64_t sums = 0;
 
+  ActivationSizes() = default;
   ActivationSizes(const LinearTask& task, int64_t activation_bytes, int64_t groups) {
     const int64_t rows = task.blocks.rows;
     packed = RoundUp<int64_t>(rows * task.layout.padded_cols * activation_bytes, kLineBytes);
@@ -47,34 +51,102 @@ struct ThreadTasks {
   LinearTask linear;
 };
 
-// The memory that the tasks of one thread use.
-struct ThreadScratch {
-  std::byte* activations;  // packed; perhaps shared by all threads
-  float* normed;           // a row that is being normalised
-  std::byte* expanded;     // LinearTask::expanded
+// How a call is computed, and in which memory.
+class LinearCall {
+ public:
+  LinearCall(const IsaKernels& isa, const LinearArgs& args);
+
+  // Bytes of memory for `num_threads` threads.
+  int64_t MemoryBytes(int num_threads) const { return shared_bytes_ + thread_bytes_ * num_threads; }
+  void SetMemory(std::byte* memory) { memory_ = memory; }
+
+  const RowBlocks& blocks() const { return task_.blocks; }
+  // Whether each thread packs all activations for itself.
+  bool packs_alone() const { return packs_alone_; }
+  // Panels of the output. If the weights are gated, those of the gates.
+  int64_t num_panels() const {
+    return task_.args->gated ? task_.layout.panels / 2 : task_.layout.panels;
+  }
+  int64_t num_products() const {
+    return task_.args->rows * task_.layout.panels * kPanelRows * task_.layout.padded_cols;
+  }
+
+  // The tasks of the thread with this number, in its own part of the memory.
+  ThreadTasks TasksOf(int thread_idx) const;
+  void Pack(const ThreadTasks& tasks, Range blocks) const { pack_(tasks.pack, blocks); }
+  void Multiply(const ThreadTasks& tasks, Range panels) const { multiply_(tasks.linear, panels); }
+
+ private:
+  // Weights that are widened before they are multiplied have inputs of another format. That pays from
+  // three blocks of rows.
+  bool WidensPanels(size_t inputs, size_t format) const {
+    return inputs != format && task_.blocks.count > 2;
+  }
+
+  LinearTask task_;
+  int64_t groups_ = 1;
+  bool packs_alone_ = false;
+  void (*pack_)(const PackActivationsTask& task, Range blocks) = nullptr;
+  void (*multiply_)(const LinearTask& task, Range panels) = nullptr;
+
+  // Each thread has memory of its own: perhaps a row that is being normalised, a panel that is
+  // widened, and a copy of the packed activations. Packed activations that all threads share lie
+  // before that.
+  ActivationSizes sizes_;
+  int64_t normed_bytes_ = 0;
+  int64_t expanded_bytes_ = 0;
+  int64_t shared_bytes_ = 0;
+  int64_t thread_bytes_ = 0;
+  std::byte* memory_ = nullptr;
 };
 
-ThreadTasks MakeTasks(const LinearTask& task, const ActivationSizes& sizes, int64_t groups,
-                      const ThreadScratch& scratch) {
-  std::byte* memory = scratch.activations;
+LinearCall::LinearCall(const IsaKernels& isa, const LinearArgs& args) {
+  const WeightMatrix& weight = *args.weight;
+  const auto format = static_cast<size_t>(weight.format());
+  task_.args = &args;
+  task_.layout = PanelLayout(weight.spec());
+  task_.places = PanelPlaces(weight, task_.layout);
+  const size_t inputs = InputFormat(task_.layout);
+  task_.blocks = RowBlocks(
+      args.rows, task_.layout.group > 0 ? isa.max_grouped_rows : isa.max_linear_rows[format]);
+  pack_ = isa.pack_activations[inputs];
+  multiply_ = isa.linear[format];
+  const int64_t padded_cols = task_.layout.padded_cols;
+  groups_ = task_.layout.sums_per_row();
+  packs_alone_ = args.rows * padded_cols <= kPackAloneElements;
+
+  sizes_ = ActivationSizes(task_, isa.activation_bytes[inputs], groups_);
+  if (args.norm != nullptr) normed_bytes_ = padded_cols * static_cast<int64_t>(sizeof(float));
+  if (WidensPanels(inputs, format)) expanded_bytes_ = ExpandedBytes(task_.layout);
+  // A page lies between the parts of two threads, so that no prefetcher runs from one into the other.
+  constexpr int64_t kPage = 4096;
+  shared_bytes_ = packs_alone_ ? 0 : RoundUp(sizes_.total(), kPage);
+  thread_bytes_ =
+      RoundUp(normed_bytes_ + expanded_bytes_ + (packs_alone_ ? sizes_.total() : 0) + kPage, kPage);
+}
+
+ThreadTasks LinearCall::TasksOf(int thread_idx) const {
+  std::byte* const own = memory_ + shared_bytes_ + thread_bytes_ * thread_idx;
+  std::byte* const packed = packs_alone_ ? own + normed_bytes_ + expanded_bytes_ : memory_;
+  const LinearArgs& args = *task_.args;
   ThreadTasks tasks;
-  tasks.linear = task;
-  tasks.linear.activations = memory;
-  tasks.linear.expanded = scratch.expanded;
+  tasks.linear = task_;
+  tasks.linear.activations = packed;
+  tasks.linear.expanded = own + normed_bytes_;
   PackActivationsTask& pack = tasks.pack;
-  pack.norm = task.args->norm;
-  pack.normed = scratch.normed;
-  pack.x = task.args->x.as<float>();
-  pack.x_stride = task.args->x.stride;
-  pack.cols = task.args->weight->cols();
-  pack.padded_cols = task.layout.padded_cols;
-  pack.blocks = task.blocks;
-  pack.out = memory;
-  if (task.layout.rounds_inputs) {
-    pack.scales = reinterpret_cast<float*>(memory + sizes.packed);
-    pack.group_sums = reinterpret_cast<int32_t*>(memory + sizes.packed + sizes.scales);
-    pack.input_scale = task.args->weight->spec().input_scale;
-    pack.group_cols = task.layout.padded_cols / groups;
+  pack.norm = args.norm;
+  pack.normed = reinterpret_cast<float*>(own);
+  pack.x = args.x.as<float>();
+  pack.x_stride = args.x.stride;
+  pack.cols = args.weight->cols();
+  pack.padded_cols = task_.layout.padded_cols;
+  pack.blocks = task_.blocks;
+  pack.out = packed;
+  if (task_.layout.rounds_inputs) {
+    pack.scales = reinterpret_cast<float*>(packed + sizes_.packed);
+    pack.group_sums = reinterpret_cast<int32_t*>(packed + sizes_.packed + sizes_.scales);
+    pack.input_scale = args.weight->spec().input_scale;
+    pack.group_cols = task_.layout.padded_cols / groups_;
     tasks.linear.scales = pack.scales;
     tasks.linear.group_sums = pack.group_sums;
   }
@@ -85,73 +157,49 @@ ThreadTasks MakeTasks(const LinearTask& task, const ActivationSizes& sizes, int6
 
 template <typename Finished>
 void CpuOps::RunLinear(const LinearArgs& args, const Finished& finished) {
-  const WeightMatrix& weight = *args.weight;
   DRAY_DCHECK(args.rows == 0 || (args.x.data != nullptr && args.out.data != nullptr));
-  if (args.rows == 0 || weight.rows() == 0) return;
-  const IsaKernels& isa = team_.isa();
+  if (args.rows == 0 || args.weight->rows() == 0) return;
   ThreadPool& pool = team_.pool();
-  const auto format = static_cast<size_t>(weight.format());
-  LinearTask task;
-  task.args = &args;
-  task.layout = PanelLayout(weight.spec());
-  task.places = PanelPlaces(weight, task.layout);
-  const size_t inputs = InputFormat(task.layout);
-  task.blocks = RowBlocks(
-      args.rows, task.layout.group > 0 ? isa.max_grouped_rows : isa.max_linear_rows[format]);
-  const int64_t padded_cols = task.layout.padded_cols;
-  const int64_t groups = task.layout.sums_per_row();
-  const ActivationSizes sizes(task, isa.activation_bytes[inputs], groups);
-
-  const bool pack_alone = args.rows * padded_cols <= kPackAloneElements;
-  const int64_t normed_bytes =
-      args.norm == nullptr ? 0 : padded_cols * static_cast<int64_t>(sizeof(float));
-  const int64_t expanded_bytes =
-      inputs != format && task.blocks.count > 2 ? ExpandedBytes(task.layout) : 0;
-  const int64_t before_copy = normed_bytes + expanded_bytes;
-  // Each thread has memory of its own: perhaps a row that is being normalised, a panel that is
-  // widened, and a copy of the packed activations. A page lies between the parts of two threads, so
-  // that no prefetcher runs from one into the other.
-  constexpr int64_t kPage = 4096;
-  const int64_t shared_bytes = RoundUp(sizes.total(), kPage);
-  const int64_t thread_bytes =
-      RoundUp((pack_alone ? sizes.total() : 0) + before_copy + kPage, kPage);
-  std::byte* shared = GetScratch(activations_, shared_bytes + thread_bytes * pool.num_threads());
-  if (shared == nullptr) return;
-  std::byte* own = shared + shared_bytes;
-  const auto tasks_of = [&](int thread_idx) {
-    std::byte* mine = own + thread_bytes * thread_idx;
-    return MakeTasks(task, sizes, groups,
-                     {.activations = pack_alone ? mine + before_copy : shared,
-                      .normed = reinterpret_cast<float*>(mine),
-                      .expanded = mine + normed_bytes});
-  };
-  const auto run = isa.linear[format];
-  const auto pack = isa.pack_activations[inputs];
-  const int64_t panels = args.gated ? task.layout.panels / 2 : task.layout.panels;
-
-  if (args.rows * task.layout.panels * kPanelRows * padded_cols <= kComputeAloneProducts) {
-    const ThreadTasks tasks = tasks_of(0);
-    pack(tasks.pack, Range{0, task.blocks.count});
-    run(tasks.linear, Range{0, panels});
-    finished(Range{0, panels});
+  LinearCall call(team_.isa(), args);
+  const int helper_idx = pool.num_threads();
+  std::byte* const memory = GetScratch(activations_, call.MemoryBytes(pool.num_threads() + 1));
+  if (memory == nullptr) return;
+  call.SetMemory(memory);
+  const Range all_blocks = {0, call.blocks().count};
+  if (call.num_products() <= kComputeAloneProducts) {
+    const ThreadTasks tasks = call.TasksOf(0);
+    const Range all_panels = {0, call.num_panels()};
+    call.Pack(tasks, all_blocks);
+    call.Multiply(tasks, all_panels);
+    finished(all_panels);
     return;
   }
-  panel_shares_.Reset(panels, pool.num_threads());
-  pool.Run([&](int thread_idx) {
-    const ThreadTasks tasks = tasks_of(thread_idx);
-    if (pack_alone) {
-      pack(tasks.pack, Range{0, task.blocks.count});
-    } else {
-      const auto [begin, end] = pool.Share(task.blocks.count, thread_idx);
-      pack(tasks.pack, Range{begin, end});
-      pool.Barrier();
-    }
+  panel_shares_.Reset(call.num_panels(), pool.num_threads());
+  const auto multiply = [&](const ThreadTasks& tasks, int thread_idx) {
     for (;;) {
       const Range part = panel_shares_.Take(thread_idx);
       if (part.begin >= part.end) break;
-      run(tasks.linear, part);
+      call.Multiply(tasks, part);
       finished(part);
     }
+  };
+  const auto help = [&] {
+    const ThreadTasks tasks = call.TasksOf(helper_idx);
+    if (call.packs_alone()) call.Pack(tasks, all_blocks);
+    multiply(tasks, helper_idx);
+  };
+  pool.Run([&](int thread_idx) {
+    const ThreadTasks tasks = call.TasksOf(thread_idx);
+    if (call.packs_alone()) {
+      call.Pack(tasks, all_blocks);
+    } else {
+      const auto [begin, end] = pool.Share(call.blocks().count, thread_idx);
+      call.Pack(tasks, Range{begin, end});
+      pool.Barrier();
+    }
+    std::optional<HelpOffer> offer;
+    if (thread_idx == 0) offer.emplace(pool.helper_slot(), help);
+    multiply(tasks, thread_idx);
   });
 }
 

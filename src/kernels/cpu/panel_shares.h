@@ -30,11 +30,13 @@ class PanelShares {
     }
   }
 
-  // Takes the panels that the thread computes next. Returns an empty range if none is left.
+  // Takes the panels that the thread computes next. Returns an empty range if none is left. A thread
+  // whose number is num_threads or more has no share of its own.
   Range Take(int thread_idx) {
     for (int i = 0; i < num_threads_; ++i) {
       Share& share = shares_[static_cast<size_t>((thread_idx + i) % num_threads_)];
-      const Range taken = TakeFrom(share, i == 0 ? Side::kFront : Side::kBack);
+      const bool is_own = i == 0 && thread_idx < num_threads_;
+      const Range taken = TakeFrom(share, is_own ? Side::kFront : Side::kBack);
       if (taken.begin < taken.end) return taken;
     }
     return {};

@@ -39,5 +39,19 @@ TEST(PanelSharesTest, OneThreadDoesTheWorkOfAStalledOne) {
   EXPECT_EQ(panels, 30);
 }
 
+TEST(PanelSharesTest, AThreadWithoutAShareTakesSinglePanelsFromTheBack) {
+  PanelShares shares(2);
+  shares.Reset(10, 2);
+  const Range first = shares.Take(2);
+  EXPECT_EQ(first.begin, 4);
+  EXPECT_EQ(first.end, 5);
+  int64_t panels = 1;
+  for (Range part = shares.Take(2); part.begin < part.end; part = shares.Take(2)) {
+    EXPECT_EQ(part.end - part.begin, 1);
+    ++panels;
+  }
+  EXPECT_EQ(panels, 10);
+}
+
 }  // namespace
 }  // namespace dray::kernels

@@ -65,7 +65,9 @@ Status MemoryCommunicator::AwaitMarkOf(int64_t rank, Mark mark) {
     return Fail(
         {StatusCode::kUnavailable, fmt::format("rank {} of {} {}", rank, rank_.world, what)});
   };
-  switch (AwaitMark(memory_.line(rank).word, mark, parts_.rules, rank)) {
+  WaitRules rules = parts_.rules;
+  if (!parts_.helper_slots.empty()) rules.helps = parts_.helper_slots[static_cast<size_t>(rank)];
+  switch (AwaitMark(memory_.line(rank).word, mark, rules, rank)) {
     case WaitOutcome::kReached:
       return OkStatus();
     case WaitOutcome::kEnded:

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "base/threads/thread_pool.h"
 #include "parallel/communicator.h"
@@ -20,6 +21,8 @@ struct MemoryCommunicatorParts {
   int64_t rank = 0;
   WaitRules rules;
   ThreadPool* pool = nullptr;  // of the rank, for large sums; null: the rank's thread alone
+  // [rank]: where this rank helps while it waits for that rank, or null. Empty between processes.
+  std::vector<HelperSlot*> helper_slots;
   std::shared_ptr<const Liveness> liveness;  // kept alive for rules.liveness; may be null
 };
 

@@ -41,9 +41,11 @@ std::optional<WaitOutcome> Look(const SyncWord& word, Mark mark) {
   return std::nullopt;
 }
 
-std::optional<WaitOutcome> Spin(const SyncWord& word, Mark mark, Clock::time_point until) {
+std::optional<WaitOutcome> Spin(const SyncWord& word, Mark mark, const WaitRules& rules) {
+  auto until = Clock::now() + rules.spin;
   for (int i = 0;; ++i) {
     if (const auto outcome = Look(word, mark)) return outcome;
+    if (rules.helps != nullptr && rules.helps->Help()) until = Clock::now() + rules.spin;
     PauseProcessor();
     if (i % kPausesPerLook == kPausesPerLook - 1 && Clock::now() > until) return std::nullopt;
   }
@@ -83,7 +85,7 @@ WaitOutcome AwaitMark(SyncWord& word, Mark mark, const WaitRules& rules, int64_t
   if (const auto outcome = Look(word, mark)) return *outcome;
   const auto start = Clock::now();
   if (rules.spin.count() > 0) {
-    if (const auto outcome = Spin(word, mark, start + rules.spin)) return *outcome;
+    if (const auto outcome = Spin(word, mark, rules)) return *outcome;
   }
   const bool limited = rules.timeout.count() > 0;
   for (;;) {

@@ -9,6 +9,8 @@
 #include <chrono>
 #include <cstdint>
 
+#include "base/threads/helper_slot.h"
+
 namespace dray::parallel {
 
 // A value of the counter. Counts from kFirstMark and wraps around. Marks are compared by their difference, which is far
@@ -39,6 +41,9 @@ struct WaitRules {
   // 0 or less: waits without limit.
   std::chrono::milliseconds timeout{0};
   const Liveness* liveness = nullptr;  // null: a rank cannot go away without its word being ended
+  // Where a waiter that spins may help the rank that it waits for; null: nowhere. The time in which it
+  // helps does not count as spinning.
+  HelperSlot* helps = nullptr;
 };
 
 enum class WaitOutcome : uint8_t { kReached, kEnded, kTimedOut, kGone };
