@@ -159,6 +159,18 @@ TEST(ProcessRunnerTest, WhatARankCannotLoadIsToldWithItsName) {
   EXPECT_EQ(ChildrenOf(::getpid()), std::vector<pid_t>());
 }
 
+TEST(ProcessRunnerTest, NoJobIsStartedWithoutTheLibraryOfMpi) {
+  const auto golden = testing::ReadGoldenModel("llama-gqa");
+  LoadModelOptions options = OptionsFor(golden, {2, 1}, RankTransport::kMpi);
+  options.ranks.program = "/no/such/dray";
+  const Status status = LoadModel(options).status();
+  EXPECT_EQ(status.code(), StatusCode::kNotFound);
+  EXPECT_EQ(status.message(),
+            "there is no /no/such/libdray_mpi.so: this dray was built without MPI; install "
+            "libopenmpi-dev and build it again, or copy the file from such a build");
+  EXPECT_EQ(ChildrenOf(::getpid()), std::vector<pid_t>());
+}
+
 TEST(ProcessRunnerTest, ALoadThatIsStoppedLeavesNoProcess) {
   const auto golden = testing::ReadGoldenModel("llama-gqa");
   LoadModelOptions options = OptionsFor(golden, {2, 1}, RankTransport::kProcesses);

@@ -37,21 +37,26 @@ Result<const DrayMpiApi*> Load(const std::filesystem::path& path) {
 
 }  // namespace
 
-std::filesystem::path MpiLibraryPath() {
-  std::error_code error;
-  const auto program = std::filesystem::read_symlink("/proc/self/exe", error);
+std::filesystem::path MpiLibraryBeside(const std::filesystem::path& program) {
   return program.parent_path() / "libdray_mpi.so";
 }
 
-Result<std::shared_ptr<MpiLibrary>> MpiLibrary::Open(const std::filesystem::path& path) {
+std::filesystem::path MpiLibraryPath() {
   std::error_code error;
-  if (!std::filesystem::exists(path, error)) {
-    return Status(
-        StatusCode::kNotFound,
-        fmt::format("there is no {}: this dray was built without MPI; install "
-                    "libopenmpi-dev and build it again, or copy the file from such a build",
-                    path.string()));
-  }
+  return MpiLibraryBeside(std::filesystem::read_symlink("/proc/self/exe", error));
+}
+
+Status CheckMpiLibrary(const std::filesystem::path& path) {
+  std::error_code error;
+  if (std::filesystem::exists(path, error)) return OkStatus();
+  return {StatusCode::kNotFound,
+          fmt::format("there is no {}: this dray was built without MPI; install libopenmpi-dev and "
+                      "build it again, or copy the file from such a build",
+                      path.string())};
+}
+
+Result<std::shared_ptr<MpiLibrary>> MpiLibrary::Open(const std::filesystem::path& path) {
+  DRAY_RETURN_IF_ERROR(CheckMpiLibrary(path));
   DRAY_ASSIGN_OR_RETURN(const DrayMpiApi* const api, Load(path));
   static std::atomic<bool> started_before{false};
   if (started_before.exchange(true)) {

@@ -10,8 +10,12 @@
 
 namespace dray::parallel {
 
-// Where the program expects libdray_mpi.so: in the program's own folder.
+// Where a program expects libdray_mpi.so: in its own folder.
+std::filesystem::path MpiLibraryBeside(const std::filesystem::path& program);
+// Where this program expects it.
 std::filesystem::path MpiLibraryPath();
+// kNotFound, with what to install, if there is no such file.
+Status CheckMpiLibrary(const std::filesystem::path& path);
 
 class MpiLibrary {
  public:

@@ -18,6 +18,7 @@
 #include "engine/runner/processes/mpi_place.h"
 #include "engine/runner/processes/mpi_rank.h"
 #include "engine/runner/processes/rank_processes.h"
+#include "parallel/mpi/mpi_library.h"
 
 namespace dray::engine {
 namespace {
@@ -85,6 +86,9 @@ std::vector<std::string> KeepAliveVariables(std::chrono::milliseconds timeout) {
 }  // namespace
 
 Status RankProcesses::StartJob() {
+  // Without the library no rank starts, and mpirun would print pages about that behind the reason.
+  DRAY_RETURN_IF_ERROR(
+      parallel::CheckMpiLibrary(parallel::MpiLibraryBeside(ProgramOf(options_.ranks))));
   DRAY_ASSIGN_OR_RETURN(listener_, parallel::FrontListener::Make());
   parallel::ChildSpec spec;
   spec.program = "mpirun";
