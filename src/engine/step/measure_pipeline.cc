@@ -19,8 +19,9 @@ constexpr int kRepeats = 3;
 
 class PipelineTimer {
  public:
-  PipelineTimer(ModelRunner& runner, const RunnerSpec& spec, int64_t num_stages)
-      : runner_(runner), spec_(spec), num_stages_(num_stages) {}
+  PipelineTimer(ModelRunner& runner, const RunnerSpec& spec, int64_t num_stages,
+                Clock::time_point (*now)())
+      : runner_(runner), spec_(spec), num_stages_(num_stages), now_(now) {}
 
   Result<scheduler::PipelineCosts> Measure() {
     const auto stages = static_cast<double>(num_stages_);
@@ -65,10 +66,10 @@ class PipelineTimer {
     const RunnerStep step = MakeStep(rows);
     double best = std::numeric_limits<double>::infinity();
     for (int i = 0; i < kRepeats; ++i) {
-      const auto start = Clock::now();
+      const auto start = now_();
       runner_.Submit(step);
       DRAY_RETURN_IF_ERROR(CollectStep());
-      best = std::min(best, std::chrono::duration<double>(Clock::now() - start).count());
+      best = std::min(best, std::chrono::duration<double>(now_() - start).count());
     }
     return best;
   }
@@ -79,12 +80,12 @@ class PipelineTimer {
     for (int64_t i = 0; i < num_stages_; ++i) runner_.Submit(step);
     double best = std::numeric_limits<double>::infinity();
     for (int i = 0; i <= kRepeats; ++i) {
-      const auto start = Clock::now();
+      const auto start = now_();
       for (int64_t stage = 0; stage < num_stages_; ++stage) {
         DRAY_RETURN_IF_ERROR(CollectStep());
         runner_.Submit(step);
       }
-      const std::chrono::duration<double> seconds = Clock::now() - start;
+      const std::chrono::duration<double> seconds = now_() - start;
       // The first round fills the pipeline.
       if (i > 0) best = std::min(best, seconds.count() / static_cast<double>(num_stages_));
     }
@@ -95,13 +96,14 @@ class PipelineTimer {
   ModelRunner& runner_;
   const RunnerSpec& spec_;
   int64_t num_stages_;
+  Clock::time_point (*now_)();
 };
 
 }  // namespace
 
 Result<scheduler::PipelineCosts> MeasurePipeline(ModelRunner& runner, const RunnerSpec& spec,
-                                                 int64_t num_stages) {
-  return PipelineTimer(runner, spec, num_stages).Measure();
+                                                 int64_t num_stages, Clock::time_point (*now)()) {
+  return PipelineTimer(runner, spec, num_stages, now).Measure();
 }
 
 }  // namespace dray::engine
