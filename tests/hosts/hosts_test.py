@@ -25,9 +25,12 @@ from network import Network, reason_to_skip  # noqa: E402
 
 SOURCE = HERE.parent.parent
 PROGRAM = GOLDEN = None
-LONGEST_WAIT_S = 120
+LONGEST_WAIT_S = 300
 RATE = '8mbit'
-RANK_TIMEOUT_S = 2
+# An answer of 120 tokens takes some 15 s at this rate, so that the link goes down in the midst of it.
+LOW_RATE = '1mbit'
+# Longer than a busy machine keeps a process from running.
+RANK_TIMEOUT_S = 10
 REASON_TO_SKIP = reason_to_skip()
 
 
@@ -145,7 +148,8 @@ class LinkDownTest(HostsTest):
         return server
 
     def begin_answer(self, server):
-        """A stream that has begun, and the file of its tokens."""
+        """A stream that has begun, and goes on slowly, and the file of its tokens."""
+        self.network.set_rate(LOW_RATE)
         file = self.network.folder / 'answer'
         asking = server.ask(file)
         self.addCleanup(asking.wait)
@@ -164,6 +168,7 @@ class LinkDownTest(HostsTest):
         server.wait_until(lambda: not server.programs(1), 'a rank is left on the host that cannot be reached')
         self.assertIsNone(asking.poll(), 'the stream has ended')
         self.network.set_link(1, 'up')
+        self.network.set_rate(RATE)
         self.assertEqual(asking.wait(LONGEST_WAIT_S), 0)
         self.assertEqual(file.read_text(), whole.read_text())
 

@@ -94,7 +94,7 @@ class Network:
     def set_rate(self, rate):
         """Of what each host sends, such as 8mbit."""
         for namespace in self.namespaces:
-            run('tc', '-n', namespace, 'qdisc', 'add', 'dev', CABLE, 'root', 'tbf', 'rate', rate, 'burst', '16kb',
+            run('tc', '-n', namespace, 'qdisc', 'replace', 'dev', CABLE, 'root', 'tbf', 'rate', rate, 'burst', '16kb',
                 'latency', '100ms')
 
     def set_link(self, host, state):
