@@ -132,7 +132,7 @@ struct AttentionSequence {
   int32_t table_offset = 0;    // where this sequence's block ids start in block_tables
 };
 
-// Causal attention of new tokens over their sequence's cache, which holds their own keys and values
+// Attention of new tokens over their sequence's cache, which holds their own keys and values
 // already. Queries and the weights of values are rounded to bf16 if the cache is bf16, and to 16
 // bits if it is i8.
 struct AttentionArgs {
@@ -144,10 +144,12 @@ struct AttentionArgs {
   const AttentionSequence* sequences = nullptr;  // [num_sequences]
   int64_t num_sequences = 0;
   const int32_t* block_tables = nullptr;
+  AttentionMask mask = AttentionMask::kCausal;
   float scale = 1.0f;
   // [num_heads]: slope * key position is added to each score; null: none
   const float* alibi_slopes = nullptr;
-  int64_t window = 0;  // a token sees the last `window` tokens, itself included; 0: all
+  // A token sees the last `window` tokens, itself included; 0: all. Always 0 with a full mask.
+  int64_t window = 0;
 };
 
 // out[i, :] = x[rows[i], :]

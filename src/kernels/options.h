@@ -5,9 +5,15 @@
 
 namespace dray::kernels {
 
-// Element-wise functions of the feed-forward layer. kGelu is the exact form (erf), kGeluTanh the
-// tanh approximation.
-enum class Activation : uint8_t { kNone, kRelu, kGelu, kGeluTanh, kSilu };
+// Element-wise functions of the feed-forward layer and of the heads behind a stack. kGelu is the
+// exact form (erf), kGeluTanh the tanh approximation.
+enum class Activation : uint8_t { kNone, kRelu, kGelu, kGeluTanh, kSilu, kTanh };
+
+// Which tokens of its sequence a token attends to.
+enum class AttentionMask : uint8_t {
+  kCausal,  // those up to itself
+  kFull,    // all of them
+};
 
 enum class NormKind : uint8_t {
   kLayerNorm,  // (x - mean) / sqrt(variance + eps) * weight + bias

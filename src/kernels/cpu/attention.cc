@@ -58,6 +58,7 @@ struct Tile {
 
   // The positions that row `row` of the sequence sees.
   Range Visible(int64_t row) const {
+    if (args->mask == AttentionMask::kFull) return {0, sequence->context_tokens};
     const int64_t end = sequence->context_tokens - sequence->num_rows + row + 1;
     return {args->window > 0 ? std::max<int64_t>(0, end - args->window) : 0, end};
   }

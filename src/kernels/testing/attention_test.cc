@@ -17,6 +17,7 @@ struct Setup {
   DType dtype = DType::kF32;
   bool alibi = false;
   int64_t window = 0;
+  AttentionMask mask = AttentionMask::kCausal;
 };
 
 // A cache in which sequences own scattered blocks. What nobody has written must never show: keys
@@ -64,6 +65,7 @@ class Scene {
                               .sequences = device_sequences.data(),
                               .num_sequences = static_cast<int64_t>(sequences.size()),
                               .block_tables = device_table_.data(),
+                              .mask = setup_.mask,
                               .scale = scale(),
                               .alibi_slopes = setup_.alibi ? device_slopes_.data() : nullptr,
                               .window = setup_.window});
@@ -75,11 +77,12 @@ class Scene {
     const auto s = static_cast<size_t>(sequence);
     const int64_t dim = setup_.head_dim, kv = head / (setup_.num_heads / setup_.num_kv_heads);
     const int64_t first = setup_.window > 0 ? std::max<int64_t>(0, row + 1 - setup_.window) : 0;
+    const int64_t last = setup_.mask == AttentionMask::kFull ? contexts_[s] - 1 : row;
     const float* at = queries_[s].data() + (row * setup_.num_heads + head) * dim;
     std::vector<float> q(at, at + dim);
     if (setup_.dtype == DType::kBF16) q = RoundedToCache(DType::kBF16, q);
     std::vector<double> scores;
-    for (int64_t t = first; t <= row; ++t) {
+    for (int64_t t = first; t <= last; ++t) {
       double dot = 0;
       for (int64_t d = 0; d < dim; ++d) {
         dot += double{q[static_cast<size_t>(d)]} * Held(keys_of_[s], t, kv, d);
@@ -91,7 +94,7 @@ class Scene {
     const double max = *std::max_element(scores.begin(), scores.end());
     double sum = 0;
     std::vector<double> out(static_cast<size_t>(dim));
-    for (int64_t t = first; t <= row; ++t) {
+    for (int64_t t = first; t <= last; ++t) {
       const double p = std::exp(scores[static_cast<size_t>(t - first)] - max);
       sum += p;
       for (int64_t d = 0; d < dim; ++d) {
@@ -189,7 +192,7 @@ class Scene {
 };
 
 // How far an output (of values up to one) may be from the reference because the weights of the
-// values, and in 8 bits the query, are rounded.
+// values, and in 8 bits the query, are rounded. `row` is the last that the query sees.
 double RoundingOfWeights(const Setup& setup, int64_t row) {
   // Each weight by 2^-9 of itself, and a value is at most 2 from their mean.
   if (setup.dtype == DType::kBF16) return 2.0 / (1 << 9);
@@ -215,10 +218,11 @@ void CheckAgainstReference(Backend& backend, const Setup& setup, int64_t context
         // 1/sqrt(head_dim) (and some of |slope * position|); exp turns that into a relative error
         // of each weight, and values are at most one.
         const double dim = static_cast<double>(setup.head_dim);
+        const int64_t last = setup.mask == AttentionMask::kFull ? context - 1 : row;
         const double score_error =
-            kRounding * (dim * 6 * std::sqrt(dim) + 4.0 * static_cast<double>(row));
+            kRounding * (dim * 6 * std::sqrt(dim) + 4.0 * static_cast<double>(last));
         ASSERT_NEAR(got, expected[static_cast<size_t>(d)],
-                    2 * score_error + 64 * kRounding + RoundingOfWeights(setup, row))
+                    2 * score_error + 64 * kRounding + RoundingOfWeights(setup, last))
             << Name(setup.dtype) << " dim " << setup.head_dim << " row " << row << " head " << h;
       }
     }
@@ -243,6 +247,37 @@ TEST_P(AttentionTest, AlibiAndWindowMatch) {
   for (const int64_t window : {0, 1, 5, 100, 257}) {
     CheckAgainstReference(*backend_, {4, 2, 24, 32, DType::kF32, true, window}, 600);
   }
+}
+
+Setup WithFullMask(int64_t num_heads, DType dtype) {
+  Setup setup;
+  setup.num_heads = setup.num_kv_heads = num_heads;
+  setup.dtype = dtype;
+  setup.mask = AttentionMask::kFull;
+  return setup;
+}
+
+TEST_P(AttentionTest, EveryTokenSeesTheWholeTextWithAFullMask) {
+  for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16, DType::kI8}) {
+    for (const int64_t context : {1, 2, 17, 255, 256, 257, 600}) {
+      CheckAgainstReference(*backend_, WithFullMask(3, dtype), context);
+    }
+  }
+}
+
+// Texts of several lengths in one call, on one thread and on three, and each by itself.
+TEST_P(AttentionTest, ATextOfAFullMaskIsTheSameBitsInABatch) {
+  const auto setup = WithFullMask(2, DType::kF32);
+  const std::vector<int64_t> contexts = {5, 700, 33};
+  const auto one = MakeTestBackend(GetParam(), 1), three = MakeTestBackend(GetParam(), 3);
+  Scene alone(*one, setup, contexts), shared(*three, setup, contexts);
+  std::vector<float> each;
+  for (int64_t s = 0; s < 3; ++s) {
+    const int64_t context = contexts[static_cast<size_t>(s)];
+    const std::vector<float> out = alone.Run({s}, {context}, {context});
+    each.insert(each.end(), out.begin(), out.end());
+  }
+  EXPECT_TRUE(SameBits(shared.Run({0, 1, 2}, contexts, contexts), each));
 }
 
 // Rows [context - rows, context) of a full prompt's output.

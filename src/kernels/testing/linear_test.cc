@@ -21,6 +21,8 @@ double ReferenceActivation(Activation activation, double x) {
       return 0.5 * x * (1.0 + std::tanh(std::sqrt(2.0 / M_PI) * (x + 0.044715 * x * x * x)));
     case Activation::kSilu:
       return x / (1.0 + std::exp(-x));
+    case Activation::kTanh:
+      return std::tanh(x);
   }
   return x;
 }
@@ -96,8 +98,9 @@ TEST_P(LinearTest, MatchesDoublePrecisionOnOddShapes) {
 }
 
 TEST_P(LinearTest, AppliesBiasActivationAndAdd) {
-  for (const Activation activation : {Activation::kNone, Activation::kRelu, Activation::kGelu,
-                                      Activation::kGeluTanh, Activation::kSilu}) {
+  for (const Activation activation :
+       {Activation::kNone, Activation::kRelu, Activation::kGelu, Activation::kGeluTanh,
+        Activation::kSilu, Activation::kTanh}) {
     for (const WriteMode mode : {WriteMode::kOverwrite, WriteMode::kAdd}) {
       for (const bool with_bias : {false, true}) {
         Check(*backend_, {3, 45, 64, WeightFormat::kF32, activation, mode, with_bias});

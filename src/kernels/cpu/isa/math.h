@@ -79,6 +79,8 @@ inline Vec Activate(Activation activation, Vec x) {
     }
     case Activation::kSilu:
       return x / (Set1(1.0f) + Exp(Zero() - x));
+    case Activation::kTanh:
+      return Tanh(x);
   }
   return x;
 }
