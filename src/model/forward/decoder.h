@@ -15,10 +15,9 @@
 #include <vector>
 
 #include "kernels/backend.h"
-#include "model/config/model_config.h"
 #include "model/forward/kv_cache.h"
-#include "model/weights/weights.h"
-#include "parallel/communicator.h"
+#include "model/forward/layer_stack.h"
+#include "model/forward/token_embedding.h"
 
 namespace dray::model {
 
@@ -49,22 +48,11 @@ struct RaggedBatch {
   void Reserve(const DecoderLimits& limits);
 };
 
-// What a decoder computes, and with what.
-struct DecoderParts {
-  const ModelConfig& config;  // of the whole model
-  const StackConfig& stack;   // what this rank computes of config.stack (config/local_stack.h)
-  const Weights& weights;     // of this rank
-  kernels::Backend& backend;
-  // Connects this rank with the others. Null: this rank computes the whole model.
-  parallel::Communicator* communicator = nullptr;
-  parallel::Stage stage = {};  // whose layers `stack` has
-};
-
 class Decoder {
  public:
   // Allocates all working memory; Forward and Logits allocate none. What `parts` names must outlive
-  // the decoder.
-  static Result<std::unique_ptr<Decoder>> Make(const DecoderParts& parts,
+  // the decoder. kUnsupported if the model is no decoder.
+  static Result<std::unique_ptr<Decoder>> Make(const ForwardParts& parts,
                                                const DecoderLimits& limits);
   // The most numbers that a rank of `world` gives to its communicator in one call.
   static int64_t MaxCount(const ModelConfig& config, const DecoderLimits& limits, int64_t world);
@@ -79,15 +67,12 @@ class Decoder {
   // The residual stream of `num_tokens` rows, in the backend's memory: [num_tokens, hidden]. Every
   // stage but the first reads it in Forward; Forward leaves what the next stage reads.
   std::span<float> Stream(int64_t num_tokens) const {
-    return {x_.as<float>(), static_cast<size_t>(num_tokens * config_.hidden)};
+    return {stack_->x().as<float>(), static_cast<size_t>(num_tokens * config_.hidden)};
   }
 
  private:
   // Device arrays of one step, uploaded together.
   struct Indices {
-    int32_t* ids = nullptr;     // rows of this rank's token table; -1: the row is another rank's
-    int32_t* no_ids = nullptr;  // always -1
-    int32_t* position_rows = nullptr;
     int32_t* slots = nullptr;
     int32_t* rope_rows = nullptr;
     int32_t* block_tables = nullptr;
@@ -95,37 +80,12 @@ class Decoder {
     kernels::AttentionSequence* sequences = nullptr;
   };
 
-  Decoder(const DecoderParts& parts, const DecoderLimits& limits);
-  // Makes f32 working memory of `rows` rows.
-  Status MakeRows(Tensor& tensor, int64_t rows, int64_t cols);
-  static kernels::Activations RowsOf(const Tensor& tensor) {
-    return {tensor.as<void>(), tensor.dtype(), tensor.shape()[1]};
-  }
-  Status Allocate();
+  Decoder(const ForwardParts& parts, const DecoderLimits& limits);
+  Status Allocate(const ForwardParts& parts);
   Status AllocateHead();
   Status AllocateIndices();
   Status Upload(const RaggedBatch& batch);
-  Status UploadIds(const RaggedBatch& batch);
   Status UploadRope(const RaggedBatch& batch);
-  Status EmbedTokens();
-  // Writes the tokens' rows of the table, which may lie at different ranks, into `out`.
-  Status ReadTable(const kernels::Activations& out);
-  Status Layer(int64_t layer, const KvCache& cache);
-  // Writes the attention's output, before its projection, into attention_. `norm` is of x_, null
-  // for none.
-  void AttentionCore(int64_t layer, const kernels::VectorNorm* norm, const KvCache& cache);
-  void AddAttentionOut(int64_t layer);
-  void FeedForwardIn(int64_t layer, const kernels::VectorNorm* norm);
-  void AddFeedForwardOut(int64_t layer);
-  // Adds the product to x_, or to this rank's part of the next sum.
-  void AddProjection(const kernels::LinearArgs& projection);
-  // Adds the parts of all ranks to x_. Without other ranks there is nothing left to add.
-  Status AddParts();
-  // x_ becomes its norm.
-  void NormInPlace(const kernels::VectorNorm& norm);
-  kernels::VectorNorm NormOf(Slot weight, Slot bias, int64_t layer) const;
-  // Arguments of a layer's projection of this step's rows of `in`.
-  kernels::LinearArgs Projection(Slot weight, Slot bias, int64_t layer, const Tensor& in) const;
   // Multiplies `count` rows of head_in_ by this rank's rows of the head.
   void ComputeHead(int64_t count);
   // Puts the logits of all ranks together, without the padding of the vocabulary.
@@ -133,38 +93,28 @@ class Decoder {
 
   const ModelConfig& model_config_;
   const StackConfig& config_;  // this rank's part of the one stack
-  const Weights& model_weights_;
-  const StackWeights& weights_;
+  const Weights& weights_;
   kernels::Memory& memory_;
   kernels::Ops& ops_;
   parallel::Communicator* communicator_;  // may be null
   parallel::Rank rank_;
   parallel::Stage stage_;
-  int64_t vocab_rows_;  // of the token table and the head at each rank, padding included
+  int64_t vocab_rows_;  // of the head at each rank, padding included
   DecoderLimits limits_;
 
   Indices indices_;
   Tensor index_memory_;
-  Tensor x_;          // [max_batch_tokens, hidden]: the residual stream
-  Tensor embedded_;   // [max_batch_tokens, embed_dim], only with a projection in
-  Tensor qkv_;        // [max_batch_tokens, qkv_width]
-  Tensor attention_;  // [max_batch_tokens, query_width]
-  Tensor ffn_;        // [max_batch_tokens, ffn]
+  std::unique_ptr<TokenEmbedding> embedding_;  // null at every stage but the first
+  std::unique_ptr<LayerStack> stack_;
   Tensor cos_sin_;    // [max_batch_tokens, rope.dim]
   Tensor head_in_;    // [max_logit_rows, hidden]
   Tensor projected_;  // [max_logit_rows, embed_dim], only with a projection out
   Tensor logits_;     // [max_logit_rows, vocab_rows_]
   Tensor gathered_;   // [world, max_logit_rows * vocab_rows_], only at rank 0 of several
-  Tensor alibi_;      // [num_heads]
 
   std::vector<float> inverse_frequencies_;
   std::vector<float> host_cos_sin_;
   std::vector<int32_t> rope_rows_;
-  std::vector<int32_t> position_rows_;
-  std::vector<int32_t> table_rows_;
-  // How the next projection is written to this rank's part: the first of a sum replaces what is
-  // there, the others add to it.
-  kernels::WriteMode part_mode_ = kernels::WriteMode::kOverwrite;
   int64_t num_tokens_ = 0;
   int64_t num_sequences_ = 0;
 };

@@ -13,7 +13,7 @@ Result<KvCache> KvCache::Make(kernels::Backend& backend, const StackConfig& stac
   Allocator& allocator = backend.memory().allocator();
   const Shape scales_shape = {2, spec.num_blocks, stack.num_kv_heads, spec.block_size};
   const Shape shape = {spec.num_blocks, stack.num_kv_heads, stack.head_dim, spec.block_size};
-  for (int64_t layer = 0; layer < stack.num_layers; ++layer) {
+  for (int64_t layer = 0; layer < spec.NumLayers(stack); ++layer) {
     DRAY_ASSIGN_OR_RETURN(Tensor keys, Tensor::Make(allocator, spec.dtype, shape));
     DRAY_ASSIGN_OR_RETURN(Tensor values, Tensor::Make(allocator, spec.dtype, shape));
     cache.keys_.push_back(std::move(keys));
@@ -30,11 +30,11 @@ int64_t KvCache::BlockBytes(const StackConfig& stack, const KvCacheSpec& spec) {
       spec.dtype == DType::kI8 ? stack.num_kv_heads * static_cast<int64_t>(sizeof(float)) : 0;
   const int64_t token_bytes =
       stack.kv_width() * static_cast<int64_t>(SizeOf(spec.dtype)) + scale_bytes;
-  return 2 * stack.num_layers * spec.block_size * token_bytes;
+  return 2 * spec.NumLayers(stack) * spec.block_size * token_bytes;
 }
 
 kernels::KvLayer KvCache::Layer(int64_t layer) const {
-  const auto i = static_cast<size_t>(layer);
+  const auto i = static_cast<size_t>(spec_.layers == CacheLayers::kOwn ? layer : 0);
   kernels::KvLayer part{keys_[i].as<void>(), values_[i].as<void>(), spec_.dtype, num_kv_heads_,
                         head_dim_,           spec_.block_size};
   if (spec_.dtype == DType::kI8) {

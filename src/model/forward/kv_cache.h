@@ -11,11 +11,22 @@
 
 namespace dray::model {
 
+enum class CacheLayers : uint8_t {
+  kOwn,     // every layer has memory of its own
+  kShared,  // all layers use the memory of one in turn: a pass whose keys no later pass reads
+};
+
 struct KvCacheSpec {
   int64_t num_blocks = 0;
   // Tokens in a block, a multiple of 16.
   int64_t block_size = 32;
   DType dtype = DType::kF32;  // f32, f16, bf16, or i8 with an f32 scale for each token and head
+  CacheLayers layers = CacheLayers::kOwn;
+
+  // How many layers of memory the layers of `stack` have.
+  int64_t NumLayers(const StackConfig& stack) const {
+    return layers == CacheLayers::kOwn ? stack.num_layers : 1;
+  }
 };
 
 class KvCache {
