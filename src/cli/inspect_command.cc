@@ -50,8 +50,14 @@ void PrintConfig(const ModelConfig& config, std::ostream& out) {
              stack.head_dim, stack.num_kv_heads);
   fmt::print(out, "positions     {}, up to {} tokens\n", PositionName(stack.position),
              stack.max_positions);
+  const bool is_encoder = config.kind == model::ModelKind::kEncoder;
   fmt::print(out, "vocabulary    {}{}\n", config.vocab_size,
-             config.tied_head ? ", head tied to the embedding" : "");
+             config.tied_head && !is_encoder ? ", head tied to the embedding" : "");
+  if (config.classifier) {
+    fmt::print(out, "classes       {}\n", config.classifier->num_labels());
+  } else if (is_encoder) {
+    fmt::print(out, "output        vectors of texts\n");
+  }
 }
 
 // The degrees at which all ranks compute the same number of the model's query heads.
@@ -64,7 +70,12 @@ std::vector<int64_t> EvenDegrees(const model::StackConfig& stack) {
   return degrees;
 }
 
-void PrintDegrees(const model::StackConfig& stack, std::ostream& out) {
+void PrintDegrees(const model::ModelConfig& config, std::ostream& out) {
+  const model::StackConfig& stack = config.stack;
+  if (config.kind == model::ModelKind::kEncoder) {
+    fmt::print(out, "ranks         1: an encoder is not divided\n");
+    return;
+  }
   fmt::print(out, "ranks         tensor parallel degree 1 to {}, {} without padded heads\n",
              stack.num_heads, fmt::join(EvenDegrees(stack), ", "));
   fmt::print(out, "stages        pipeline parallel degree 1 to {}\n", stack.num_layers);
@@ -140,7 +151,7 @@ Status Inspect(const InspectOptions& options, std::ostream& out) {
   fmt::print(out, "weights       {} in {} {} file{}\n", HumanBytes(totals.bytes),
              checkpoint.files().size(), checkpoint.format(),
              checkpoint.files().size() == 1 ? "" : "s");
-  PrintDegrees(description.config.stack, out);
+  PrintDegrees(description.config, out);
   if (options.tensors == TensorTable::kShow) PrintTensors(plan, out);
   PrintUnused(plan, checkpoint, out);
   return OkStatus();

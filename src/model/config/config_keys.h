@@ -7,7 +7,8 @@
 
 namespace dray::model {
 
-// Endings of architecture names that tell that the model has no language-model head.
+// Endings of architecture names that tell that the model has no language-model head. Families of
+// encoders say themselves which of them they compute (families/encoder_config.h).
 inline constexpr std::array<std::string_view, 8> kOtherHeads = {
     "ForSequenceClassification", "ForTokenClassification",
     "ForQuestionAnswering",      "ForMaskedLM",
@@ -46,7 +47,7 @@ inline constexpr std::array<std::string_view, 16> kAbsentKeys = {
 
 // Keys that do not change a forward pass: settings of training, tools and generation, and other
 // ways to compute the same sums. Sorted.
-inline constexpr std::array<std::string_view, 83> kHarmlessKeys = {
+inline constexpr std::array<std::string_view, 93> kHarmlessKeys = {
     "activation_dropout",
     "attention_dropout",
     "attention_probs_dropout_prob",
@@ -59,6 +60,7 @@ inline constexpr std::array<std::string_view, 83> kHarmlessKeys = {
     "classifier_dropout",
     "cross_attention_hidden_size",
     "decoder_start_token_id",
+    "directionality",
     "diversity_penalty",
     "do_sample",
     "dropout",
@@ -97,15 +99,23 @@ inline constexpr std::array<std::string_view, 83> kHarmlessKeys = {
     "output_past",
     "output_scores",
     "pad_token_id",
+    "pooler_fc_size",
+    "pooler_num_attention_heads",
+    "pooler_num_fc_layers",
+    "pooler_size_per_head",
+    "pooler_type",
     "prefix",
     "pretraining_tp",
     "problem_type",
+    "qa_dropout",
     "remove_invalid_values",
     "repetition_penalty",
     "resid_pdrop",
     "return_dict",
     "return_dict_in_generate",
     "sep_token_id",
+    "seq_classif_dropout",
+    "sinusoidal_pos_embds",
     "skip_bias_add",
     "skip_bias_add_qkv",
     "slow_but_exact",
@@ -120,6 +130,7 @@ inline constexpr std::array<std::string_view, 83> kHarmlessKeys = {
     "tf_legacy_loss",
     "tie_encoder_decoder",
     "tie_last_hidden_states",
+    "tie_weights_",
     "tokenizer_class",
     "top_k",
     "top_p",

@@ -6,10 +6,35 @@
 #include <string>
 #include <vector>
 
+#include "base/status.h"
 #include "model/config/stack_config.h"
 #include "tensor/dtype.h"
 
 namespace dray::model {
+
+// What a model makes of a text.
+enum class ModelKind : uint8_t {
+  kDecoder,  // the text that follows it
+  kEncoder,  // a vector for each of its tokens
+};
+
+// How the scores of a text's classes become probabilities.
+enum class ClassScores : uint8_t {
+  kSoftmax,  // a text has one class
+  kSigmoid,  // a text has any number of classes
+  kNone,     // the outputs of a regression are values as they are
+};
+
+// The classes that an encoder sorts texts into: activation(dense * first token + bias), then the
+// scores of a second matrix.
+struct ClassifierConfig {
+  std::vector<std::string> labels;  // [class]: its name
+  Activation activation = Activation::kTanh;
+  ClassScores scores = ClassScores::kSoftmax;
+
+  int64_t num_labels() const { return static_cast<int64_t>(labels.size()); }
+  bool operator==(const ClassifierConfig&) const = default;
+};
 
 struct ModelConfig {
   std::string family;  // for people: "llama", "gpt_neox"
@@ -18,6 +43,8 @@ struct ModelConfig {
   int64_t embed_dim = 0;
   bool tied_head = false;  // the head is the token table
   bool head_bias = false;
+  ModelKind kind = ModelKind::kDecoder;
+  std::optional<ClassifierConfig> classifier;  // encoders only
   StackConfig stack;
 
   // The weights' format according to the configuration; the files may have another one.
@@ -29,5 +56,8 @@ struct ModelConfig {
 
   bool operator==(const ModelConfig&) const = default;
 };
+
+// kUnsupported, naming the family, if the model is of another kind.
+Status CheckKind(const ModelConfig& config, ModelKind wanted);
 
 }  // namespace dray::model

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "kernels/options.h"
@@ -11,6 +12,7 @@
 namespace dray::model {
 
 using kernels::Activation;
+using kernels::AttentionMask;
 using kernels::NormKind;
 using kernels::RopeStyle;
 
@@ -80,9 +82,15 @@ struct StackConfig {
 
   PositionKind position = PositionKind::kRotary;
   int64_t position_offset = 0;  // learned: position p reads row p + offset
+  // Rows of the table of token types, one of which is added to each token; 0: there is none.
+  int64_t num_token_types = 0;
+  // The token that has no position, as RoBERTa counts them: it reads the row before the first
+  // position, and the tokens behind it count on as if it were not there.
+  std::optional<int32_t> unplaced_token = std::nullopt;
   RopeConfig rope;
   std::vector<float> alibi_slopes;  // kAlibi: one for each head
 
+  AttentionMask mask = AttentionMask::kCausal;
   // [layer]: the factor of the scores.
   std::vector<float> attention_scale;
   // [layer]: how many tokens a token sees, itself included; 0: all.

@@ -113,8 +113,7 @@ INSTANTIATE_TEST_SUITE_P(
 INSTANTIATE_TEST_SUITE_P(
     Features, RefusalTest,
     testing::Values(
-        RefusalCase{kGpt2Json, R"({"model_type": "t5"})",
-                    "model_type is \"t5\": dray serves bloom"},
+        RefusalCase{kGpt2Json, R"({"model_type": "t5"})", "model_type is \"t5\": dray serves bert"},
         RefusalCase{kGpt2Json, R"({"model_type": null})", "model_type"},
         RefusalCase{kGpt2Json, R"({"activation_function": "quick_gelu"})", "quick_gelu"},
         RefusalCase{kGpt2Json, R"({"add_cross_attention": true})", "add_cross_attention"},

@@ -160,7 +160,8 @@ Result<ModelDescription> DescribeModel(const std::string& where, const Json& con
   ConfigReader reader(config_name, config);
   ModelDescription model;
   DRAY_ASSIGN_OR_RETURN(model.family, ReadFamily(reader));
-  DRAY_RETURN_IF_ERROR(CheckArchitectures(reader));
+  // The readers of encoders read the architecture themselves, since it says which head they have.
+  if (model.family->kind == ModelKind::kDecoder) DRAY_RETURN_IF_ERROR(CheckArchitectures(reader));
   DRAY_RETURN_IF_ERROR(CheckCommonKeys(reader));
   DRAY_ASSIGN_OR_RETURN(model.packed, ReadQuantizationConfig(reader));
   DRAY_ASSIGN_OR_RETURN(model.config, model.family->read_config(reader));

@@ -5,7 +5,10 @@
 
 namespace dray::model {
 
+extern const FamilySpec kBertFamily;
 extern const FamilySpec kBloomFamily;
+extern const FamilySpec kCamembertFamily;
+extern const FamilySpec kDistilBertFamily;
 extern const FamilySpec kGpt2Family;
 extern const FamilySpec kGptJFamily;
 extern const FamilySpec kGptNeoxFamily;
@@ -14,5 +17,7 @@ extern const FamilySpec kMistralFamily;
 extern const FamilySpec kOptFamily;
 extern const FamilySpec kQwen2Family;
 extern const FamilySpec kQwen3Family;
+extern const FamilySpec kRobertaFamily;
+extern const FamilySpec kXlmRobertaFamily;
 
 }  // namespace dray::model

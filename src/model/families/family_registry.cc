@@ -7,8 +7,9 @@ namespace {
 
 // Sorted by model_type.
 constexpr const FamilySpec* kFamilies[] = {
-    &kBloomFamily,   &kGpt2Family, &kGptNeoxFamily, &kGptJFamily,  &kLlamaFamily,
-    &kMistralFamily, &kOptFamily,  &kQwen2Family,   &kQwen3Family,
+    &kBertFamily,    &kBloomFamily, &kCamembertFamily, &kDistilBertFamily, &kGpt2Family,
+    &kGptNeoxFamily, &kGptJFamily,  &kLlamaFamily,     &kMistralFamily,    &kOptFamily,
+    &kQwen2Family,   &kQwen3Family, &kRobertaFamily,   &kXlmRobertaFamily,
 };
 
 }  // namespace
@@ -26,6 +27,10 @@ int64_t ExtentOf(Extent extent, const ModelConfig& config) {
       return config.vocab_size;
     case Extent::kPositions:
       return stack.max_positions + stack.position_offset;
+    case Extent::kTokenTypes:
+      return stack.num_token_types;
+    case Extent::kLabels:
+      return config.classifier ? config.classifier->num_labels() : 0;
     case Extent::kQuery:
       return stack.query_width();
     case Extent::kKv:

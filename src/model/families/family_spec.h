@@ -22,7 +22,12 @@ enum class Slot : uint8_t {
   kProjectOut,      // [embed_dim, hidden]
   kHead,            // [vocab, embed_dim]
   kHeadBias,
-  kPositionEmbedding,  // [positions, hidden]
+  kClassifierDense,  // [hidden, hidden]
+  kClassifierDenseBias,
+  kClassifierOut,  // [labels, hidden]
+  kClassifierOutBias,
+  kPositionEmbedding,   // [positions, hidden]
+  kTokenTypeEmbedding,  // [token types, hidden]
   kEmbeddingNormWeight,
   kEmbeddingNormBias,
   kFinalNormWeight,
@@ -77,6 +82,8 @@ enum class Extent : uint8_t {
   kEmbedDim,
   kVocab,
   kPositions,
+  kTokenTypes,
+  kLabels,
   kQuery,
   kKv,
   kQkv,
@@ -105,6 +112,7 @@ struct FamilySpec {
   // Prefixes that every name but the head's may have: the base model's name with its dot. Names are
   // also looked for without a prefix.
   std::span<const std::string_view> prefixes;
+  ModelKind kind = ModelKind::kDecoder;
 };
 
 // The size along `extent` of a tensor of the checkpoint; kPositions counts the rows of the position

@@ -57,6 +57,15 @@ std::map<Slot, SlotShape> NeededSlots(const ModelConfig& c) {
     slots[Slot::kPositionEmbedding] = {c.stack.max_positions + c.stack.position_offset,
                                        c.stack.hidden};
   }
+  if (c.stack.num_token_types > 0) {
+    slots[Slot::kTokenTypeEmbedding] = {c.stack.num_token_types, c.stack.hidden};
+  }
+  if (c.classifier) {
+    slots[Slot::kClassifierDense] = {c.stack.hidden, c.stack.hidden};
+    slots[Slot::kClassifierDenseBias] = {c.stack.hidden, 0};
+    slots[Slot::kClassifierOut] = {c.classifier->num_labels(), c.stack.hidden};
+    slots[Slot::kClassifierOutBias] = {c.classifier->num_labels(), 0};
+  }
   if (c.stack.embedding_norm) {
     AddNorm(slots, c, Slot::kEmbeddingNormWeight, Slot::kEmbeddingNormBias);
   }
@@ -196,12 +205,20 @@ INSTANTIATE_TEST_SUITE_P(
         Model{"llama32", kLlama32Json},
         Model{"llama_bias", kLlama31Json, R"({"attention_bias": true, "mlp_bias": true})"},
         Model{"mistral", kMistral01Json}, Model{"qwen2", kQwen25Json}, Model{"qwen3", kQwen3Json},
-        Model{"qwen3_bias", kQwen3Json, R"({"attention_bias": true})"}),
+        Model{"qwen3_bias", kQwen3Json, R"({"attention_bias": true})"}, Model{"bert", kMiniLmJson},
+        Model{"bert_classifier", kMiniLmJson,
+              R"({"architectures": ["BertForSequenceClassification"]})"},
+        Model{"roberta", kRobertaJson},
+        Model{"roberta_classifier", kRobertaJson,
+              R"({"architectures": ["RobertaForSequenceClassification"], "num_labels": 5})"},
+        Model{"xlm_roberta", kRobertaJson, R"({"model_type": "xlm-roberta"})"},
+        Model{"camembert", kRobertaJson, R"({"model_type": "camembert"})"},
+        Model{"distilbert", kDistilBertJson}),
     [](const auto& test) { return std::string(test.param.name); });
 
 TEST(FamilyRegistryTest, SortedAndFound) {
   const auto families = AllFamilies();
-  EXPECT_EQ(families.size(), 9u);
+  EXPECT_EQ(families.size(), 14u);
   EXPECT_TRUE(std::is_sorted(families.begin(), families.end(), [](const auto* a, const auto* b) {
     return a->model_type < b->model_type;
   }));

@@ -160,6 +160,32 @@ inline constexpr std::string_view kQwen3Json = R"({
   "tie_word_embeddings": true, "torch_dtype": "bfloat16", "transformers_version": "4.51.0",
   "use_cache": true, "use_sliding_window": false, "vocab_size": 151936})";
 
+inline constexpr std::string_view kMiniLmJson = R"({
+  "_name_or_path": "nreimers/MiniLM-L6-H384-uncased", "architectures": ["BertModel"],
+  "attention_probs_dropout_prob": 0.1, "gradient_checkpointing": false, "hidden_act": "gelu",
+  "hidden_dropout_prob": 0.1, "hidden_size": 384, "initializer_range": 0.02,
+  "intermediate_size": 1536, "layer_norm_eps": 1e-12, "max_position_embeddings": 512,
+  "model_type": "bert", "num_attention_heads": 12, "num_hidden_layers": 6, "pad_token_id": 0,
+  "position_embedding_type": "absolute", "transformers_version": "4.8.2", "type_vocab_size": 2,
+  "use_cache": true, "vocab_size": 30522})";
+
+inline constexpr std::string_view kRobertaJson = R"({
+  "architectures": ["RobertaForMaskedLM"], "attention_probs_dropout_prob": 0.1,
+  "bos_token_id": 0, "eos_token_id": 2, "hidden_act": "gelu", "hidden_dropout_prob": 0.1,
+  "hidden_size": 768, "initializer_range": 0.02, "intermediate_size": 3072,
+  "layer_norm_eps": 1e-05, "max_position_embeddings": 514, "model_type": "roberta",
+  "num_attention_heads": 12, "num_hidden_layers": 12, "pad_token_id": 1, "type_vocab_size": 1,
+  "vocab_size": 50265})";
+
+inline constexpr std::string_view kDistilBertJson = R"({
+  "activation": "gelu", "architectures": ["DistilBertForSequenceClassification"],
+  "attention_dropout": 0.1, "dim": 768, "dropout": 0.1, "finetuning_task": "sst-2",
+  "hidden_dim": 3072, "id2label": {"0": "NEGATIVE", "1": "POSITIVE"}, "initializer_range": 0.02,
+  "label2id": {"NEGATIVE": 0, "POSITIVE": 1}, "max_position_embeddings": 512,
+  "model_type": "distilbert", "n_heads": 12, "n_layers": 6, "output_past": true,
+  "pad_token_id": 0, "qa_dropout": 0.1, "seq_classif_dropout": 0.2,
+  "sinusoidal_pos_embds": false, "tie_weights_": true, "vocab_size": 30522})";
+
 inline Json MustParse(std::string_view text) {
   auto json = Json::Parse(text);
   EXPECT_TRUE(json.ok()) << json.status().ToString();

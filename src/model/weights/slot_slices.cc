@@ -77,6 +77,10 @@ bool StageHas(Slot slot, int64_t layer, const ModelConfig& config, parallel::Sta
     case Slot::kProjectOut:
     case Slot::kHead:
     case Slot::kHeadBias:
+    case Slot::kClassifierDense:
+    case Slot::kClassifierDenseBias:
+    case Slot::kClassifierOut:
+    case Slot::kClassifierOutBias:
     case Slot::kFinalNormWeight:
     case Slot::kFinalNormBias:
       return stage.is_last();

@@ -8,9 +8,12 @@ bool IsMatrixSlot(Slot slot) {
   switch (slot) {
     case Slot::kTokenEmbedding:
     case Slot::kPositionEmbedding:
+    case Slot::kTokenTypeEmbedding:
     case Slot::kProjectIn:
     case Slot::kProjectOut:
     case Slot::kHead:
+    case Slot::kClassifierDense:
+    case Slot::kClassifierOut:
     case Slot::kQkv:
     case Slot::kAttentionOut:
     case Slot::kFfnIn:
@@ -28,7 +31,12 @@ std::string_view Name(Slot slot) {
       "project_out",
       "head",
       "head.bias",
+      "classifier_dense",
+      "classifier_dense.bias",
+      "classifier_out",
+      "classifier_out.bias",
       "position_embedding",
+      "token_type_embedding",
       "embedding_norm.weight",
       "embedding_norm.bias",
       "final_norm.weight",

@@ -32,6 +32,12 @@ Result<Json> ReadJson(const fs::path& path) {
   return json;
 }
 
+// Refuses models that are encoders alone: plans are for the steps of generation.
+Result<std::unique_ptr<ModelShape>> MakeShape(model::ModelDescription description) {
+  DRAY_RETURN_IF_ERROR(CheckKind(description.config, model::ModelKind::kDecoder));
+  return MakeDecoderShape(std::move(description));
+}
+
 // A folder or a GGUF file of a decoder, or a folder of an encoder-decoder model.
 Result<std::unique_ptr<ModelShape>> OpenPath(const fs::path& path) {
   if (path.extension() == ".json") {
@@ -45,9 +51,10 @@ Result<std::unique_ptr<ModelShape>> OpenPath(const fs::path& path) {
   }
   if (!checkpoint::FindWeightFiles(path).ok()) {
     DRAY_ASSIGN_OR_RETURN(auto description, model::DescribeModelFiles(path));
-    return MakeDecoderShape(std::move(description));
+    return MakeShape(std::move(description));
   }
   DRAY_ASSIGN_OR_RETURN(auto files, model::OpenModelFiles(path));
+  DRAY_RETURN_IF_ERROR(CheckKind(files.description.config, model::ModelKind::kDecoder));
   DRAY_ASSIGN_OR_RETURN(auto stored, StoredForms::Make(std::move(files)));
   return MakeDecoderShape(std::move(stored));
 }
@@ -79,7 +86,7 @@ Result<std::unique_ptr<ModelShape>> ReadShape(const std::string& where, const Js
                                  ? where.substr(0, where.size() - std::string("config.json").size())
                                  : where + ": ";
   DRAY_ASSIGN_OR_RETURN(auto description, model::DescribeModel(folder, config, Json()));
-  return MakeDecoderShape(std::move(description));
+  return MakeShape(std::move(description));
 }
 
 Result<std::unique_ptr<ModelShape>> OpenShape(const std::string& model) {
