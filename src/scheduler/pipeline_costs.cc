@@ -8,12 +8,8 @@
 namespace dray::scheduler {
 namespace {
 
-// Filling the pipeline may take this part of the time of all prompts.
-constexpr int64_t kStepsToFill = 32;
 // Rows of a step below which the kernels multiply more slowly.
 constexpr int64_t kLeastRows = 32;
-// A step whose arithmetic takes twice as long as its reading hides the reading well.
-constexpr double kRowsPerBalance = 2;
 
 double ReadSeconds(const PipelineCosts& costs, int64_t busy) {
   const double share = static_cast<double>(busy) / static_cast<double>(costs.num_stages);
@@ -23,7 +19,7 @@ double ReadSeconds(const PipelineCosts& costs, int64_t busy) {
 }  // namespace
 
 double StageSeconds(const PipelineCosts& costs, int64_t rows, int64_t busy) {
-  return std::max(ReadSeconds(costs, busy), static_cast<double>(rows) * costs.row);
+  return ReadSeconds(costs, busy) + static_cast<double>(rows - 1) * costs.row;
 }
 
 double RoundSeconds(const PipelineCosts& costs, int64_t sequences, int64_t micro_batches) {
@@ -44,11 +40,13 @@ int64_t NumMicroBatches(const PipelineCosts& costs, int64_t sequences) {
 int64_t PromptStepTokens(const PipelineCosts& costs, const PromptWork& work, int64_t most) {
   // The pieces of one prompt follow each other through all stages, whatever their size.
   if (costs.num_stages == 1 || work.num_prompts < 2) return most;
-  const double balance = ReadSeconds(costs, costs.num_stages) / costs.row;
-  const double least = std::ceil(kRowsPerBalance * balance);
-  if (least >= static_cast<double>(most)) return most;
-  const int64_t to_fill = work.num_tokens / (kStepsToFill * (costs.num_stages - 1));
-  return std::min(most, std::max({to_fill, kLeastRows, static_cast<int64_t>(least)}));
+  // n tokens in steps of r pass S stages in (n / r + S - 1) * (read + r * row) seconds, which is least
+  // for r = sqrt(n * read / ((S - 1) * row)).
+  const double read = ReadSeconds(costs, costs.num_stages);
+  const double to_fill = static_cast<double>(costs.num_stages - 1) * costs.row;
+  const double best = std::sqrt(static_cast<double>(work.num_tokens) * read / to_fill);
+  if (!(best < static_cast<double>(most))) return most;
+  return std::min(most, std::max(kLeastRows, static_cast<int64_t>(best)));
 }
 
 }  // namespace dray::scheduler

@@ -9,17 +9,18 @@ namespace dray::scheduler {
 // Of one stage; the layers are divided evenly, so all stages cost about the same.
 struct PipelineCosts {
   int64_t num_stages = 1;
-  // Seconds in which a stage reads its weights: while the other stages have nothing to do, and while
-  // all of them read theirs. Stages of one machine share its memory, so the second is longer.
+  // Seconds of a step of one row, that is, one token, which mostly go into reading the stage's weights:
+  // while the other stages have nothing to do, and while all of them read theirs. Stages of one machine
+  // share its memory, so the second is longer.
   double read_alone = 0;
   double read_together = 0;
-  // Seconds of arithmetic for each row, that is, each token of a step. Until the costs are measured,
-  // only rows count.
+  // Seconds of arithmetic for each further row. Until the costs are measured, only rows count.
   double row = 1;
 };
 
-// Seconds that a stage needs for a step of `rows` rows while `busy` stages, itself counted, compute:
-// that of reading its weights or that of the arithmetic, whichever is longer.
+// Seconds that a stage needs for a step of `rows` >= 1 rows while `busy` stages, itself counted,
+// compute: those of reading its weights, and those of each further row. A processor does little of the
+// one while it waits for the other (bench/results/pipeline.md).
 double StageSeconds(const PipelineCosts& costs, int64_t rows, int64_t busy);
 
 // Seconds in which each of `sequences` gets one token, divided evenly into `micro_batches`, at most
@@ -34,8 +35,8 @@ struct PromptWork {
   int64_t num_prompts = 0;
   int64_t num_tokens = 0;
 };
-// The prompt tokens of the next step. Smaller steps fill and drain the pipeline faster, but steps
-// that are too small take their time to read weights. `most` if there is nothing to be gained.
+// The prompt tokens of the next step. Smaller steps fill and drain the pipeline faster, but each step
+// reads the weights. `most` if there is nothing to be gained.
 int64_t PromptStepTokens(const PipelineCosts& costs, const PromptWork& work, int64_t most);
 
 }  // namespace dray::scheduler

@@ -6,21 +6,21 @@
 namespace dray::scheduler {
 namespace {
 
-TEST(PipelineCostsTest, AStageReadsOrComputesWhicheverIsLonger) {
+TEST(PipelineCostsTest, AStageReadsAndComputesFurtherRows) {
   const PipelineCosts costs = {.num_stages = 2, .read_alone = 6, .read_together = 10, .row = 0.5};
   EXPECT_EQ(StageSeconds(costs, 1, 1), 6);
   EXPECT_EQ(StageSeconds(costs, 1, 2), 10);
-  EXPECT_EQ(StageSeconds(costs, 16, 1), 8);
-  EXPECT_EQ(StageSeconds(costs, 40, 2), 20);
+  EXPECT_EQ(StageSeconds(costs, 17, 1), 14);
+  EXPECT_EQ(StageSeconds(costs, 41, 2), 30);
 }
 
 TEST(PipelineCostsTest, ARoundPassesAllStages) {
   const PipelineCosts costs = {.num_stages = 3, .read_alone = 4, .read_together = 6, .row = 1};
-  EXPECT_EQ(RoundSeconds(costs, 2, 1), 3 * 4);
+  EXPECT_EQ(RoundSeconds(costs, 2, 1), 3 * (4 + 1));
   EXPECT_EQ(RoundSeconds(costs, 3, 3), 3 * 6);
-  EXPECT_EQ(RoundSeconds(costs, 24, 1), 3 * 24);
-  EXPECT_EQ(RoundSeconds(costs, 24, 3), 3 * 8);
-  EXPECT_EQ(RoundSeconds(costs, 25, 3), 3 * 9);
+  EXPECT_EQ(RoundSeconds(costs, 24, 1), 3 * (4 + 23));
+  EXPECT_EQ(RoundSeconds(costs, 24, 3), 3 * (6 + 7));
+  EXPECT_EQ(RoundSeconds(costs, 25, 3), 3 * (6 + 8));
 }
 
 // Each micro-batch reads the weights, so a few sequences are best computed together if one stage alone
@@ -29,17 +29,18 @@ TEST(PipelineCostsTest, SharedMemoryIsReadByOneMicroBatch) {
   const PipelineCosts costs = {.num_stages = 2, .read_alone = 6, .read_together = 10, .row = 0.5};
   EXPECT_EQ(NumMicroBatches(costs, 1), 1);
   EXPECT_EQ(NumMicroBatches(costs, 8), 1);
-  EXPECT_EQ(NumMicroBatches(costs, 20), 1);  // 2 * 10 either way
-  EXPECT_EQ(NumMicroBatches(costs, 21), 2);  // 10.5 rows beside 10
+  EXPECT_EQ(NumMicroBatches(costs, 17), 1);  // 2 * 14 either way
+  EXPECT_EQ(NumMicroBatches(costs, 18), 2);  // 14.5 beside 14
   EXPECT_EQ(NumMicroBatches(costs, 64), 2);
 }
 
 // Stages on machines of their own read at the same speed alone and together.
-TEST(PipelineCostsTest, MemoryOfTheirOwnMakesMicroBatchesPayAsSoonAsRowsCount) {
+TEST(PipelineCostsTest, MemoryOfTheirOwnMakesMicroBatchesPayAtOnce) {
   const PipelineCosts costs = {.num_stages = 4, .read_alone = 6, .read_together = 6, .row = 0.5};
-  EXPECT_EQ(NumMicroBatches(costs, 12), 1);
-  EXPECT_EQ(NumMicroBatches(costs, 13), 2);
-  EXPECT_EQ(NumMicroBatches(costs, 24), 2);
+  EXPECT_EQ(NumMicroBatches(costs, 1), 1);
+  EXPECT_EQ(NumMicroBatches(costs, 2), 2);
+  EXPECT_EQ(NumMicroBatches(costs, 4), 4);
+  EXPECT_EQ(NumMicroBatches(costs, 5), 3);  // two rows each, as with four
   EXPECT_EQ(NumMicroBatches(costs, 200), 4);
 }
 
@@ -50,13 +51,30 @@ TEST(PipelineCostsTest, UnmeasuredCostsGiveEachStageAMicroBatch) {
   EXPECT_EQ(NumMicroBatches({.num_stages = 3}, 0), 1);
 }
 
+// No other size takes less time.
+TEST(PipelineCostsTest, PromptStepsBalanceReadingAndFilling) {
+  const PipelineCosts costs = {.num_stages = 3, .read_alone = 4, .read_together = 6, .row = 0.1};
+  const int64_t tokens = 5000;
+  const auto seconds = [&](int64_t step) {
+    const double steps = static_cast<double>(tokens) / static_cast<double>(step);
+    return (steps + 2) * (StageSeconds(costs, step, 3) + costs.row);
+  };
+  const int64_t best = PromptStepTokens(costs, {8, tokens}, 4096);
+  for (const int64_t step : {best / 2, best - 20, best + 20, best * 2}) {
+    EXPECT_LT(seconds(best), seconds(step)) << step << " beside " << best;
+  }
+}
+
 TEST(PipelineCostsTest, PromptStepsAreSmallBesideAllPrompts) {
   const PipelineCosts costs = {.num_stages = 2, .read_alone = 6, .read_together = 10, .row = 0.5};
-  EXPECT_EQ(PromptStepTokens(costs, {8, 4096}, 512), 128);
+  EXPECT_EQ(PromptStepTokens(costs, {8, 4096}, 512), 286);
+  EXPECT_EQ(PromptStepTokens(costs, {8, 1024}, 512), 143);
   EXPECT_EQ(PromptStepTokens(costs, {64, 32768}, 512), 512);
-  EXPECT_EQ(PromptStepTokens(costs, {2, 200}, 512), 40) << "twice the rows of a read";
+  EXPECT_EQ(PromptStepTokens(costs, {2, 40}, 512), 32) << "fewer rows are multiplied more slowly";
   EXPECT_EQ(PromptStepTokens({.num_stages = 2}, {2, 200}, 512), 32);
-  EXPECT_EQ(PromptStepTokens({.num_stages = 5}, {8, 32768}, 512), 256);
+  PipelineCosts five = costs;
+  five.num_stages = 5;
+  EXPECT_EQ(PromptStepTokens(five, {8, 4096}, 512), 143);
 }
 
 TEST(PipelineCostsTest, PromptStepsAreWholeWhereNothingIsGained) {

@@ -32,7 +32,8 @@ class PipelineTimer {
     DRAY_ASSIGN_OR_RETURN(const double many_rows, SecondsAlone(rows));
     DRAY_ASSIGN_OR_RETURN(costs.read_together, SecondsOverlapping());
     costs.read_alone = one_row / stages;
-    costs.row = many_rows / stages / static_cast<double>(rows);
+    const double further_rows = static_cast<double>(std::max<int64_t>(1, rows - 1));
+    costs.row = std::max(0.0, many_rows - one_row) / stages / further_rows;
     return costs;
   }
 
