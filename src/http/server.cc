@@ -16,6 +16,7 @@
 
 #include "base/log.h"
 #include "http/connection/connection.h"
+#include "http/connection/courtesy.h"
 #include "http/listen/listener.h"
 
 namespace dray::http {
@@ -129,7 +130,7 @@ Status Server::Impl::StartThreads() {
 void Server::Impl::Run(asio::io_context& io) {
   while (true) {
     try {
-      io.run();
+      RunCourteously(io);
       return;
     } catch (const std::exception& error) {
       // Only the operation that threw is lost.

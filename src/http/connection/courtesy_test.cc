@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <sched.h>
 
+#include <boost/asio/post.hpp>
+#include <functional>
 #include <thread>
 
 namespace dray::http {
@@ -30,6 +32,31 @@ TEST(CourtesyTest, LastsUntilASecondAfterTheLastRefusal) {
     NoteAnswerForCourtesy(AnswerKind::kAnswer, start + milliseconds(1901));
     EXPECT_EQ(sched_getscheduler(0), SCHED_OTHER);
   }).join();
+}
+
+// Refusals stop the loop for a rest; no handler may be lost for that.
+TEST(CourtesyTest, ALoopThatRestsRunsEveryHandler) {
+  boost::asio::io_context io;
+  constexpr int kNumHandlers = 50;
+  int num_run = 0;
+  std::function<void()> refuse = [&] {
+    NoteAnswerForCourtesy(AnswerKind::kRefusalForLoad, std::chrono::steady_clock::now());
+    // Half of the handlers are there from the beginning, and each of them adds one.
+    if (++num_run <= kNumHandlers / 2) boost::asio::post(io, refuse);
+  };
+  for (int i = 0; i < kNumHandlers / 2; ++i) boost::asio::post(io, refuse);
+  std::thread([&] { RunCourteously(io); }).join();
+  EXPECT_EQ(num_run, kNumHandlers);
+}
+
+TEST(CourtesyTest, ALoopWithoutRefusalsEndsWithItsWork) {
+  boost::asio::io_context io;
+  int num_run = 0;
+  for (int round = 1; round <= 2; ++round) {
+    boost::asio::post(io, [&] { ++num_run; });
+    RunCourteously(io);
+    EXPECT_EQ(num_run, round);
+  }
 }
 
 }  // namespace
