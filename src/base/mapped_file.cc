@@ -10,12 +10,23 @@
 #include <utility>
 
 #include "base/checked_math.h"
+#include "base/machine/huge_pages.h"
 
 namespace dray {
 namespace {
 
-constexpr size_t kAlignment = 64;    // of the bytes of files that are read: a cache line
-constexpr size_t kPageBytes = 4096;  // the least page size of every platform that we run on
+constexpr size_t kAlignment = 64;  // of the bytes of files that are read: a cache line
+
+// MAP_FAILED, and errno, if the file cannot be mapped.
+void* MapAligned(int descriptor, size_t size_bytes) {
+  void* place = ReserveAddresses(size_bytes, Access::kNone);
+  if (place == nullptr) return MAP_FAILED;
+  void* data = ::mmap(place, size_bytes, PROT_READ, MAP_SHARED | MAP_FIXED, descriptor, 0);
+  const int error = errno;
+  if (data == MAP_FAILED) ::munmap(place, size_bytes);
+  errno = error;
+  return data;
+}
 
 }  // namespace
 
@@ -32,7 +43,7 @@ Result<MappedFile> MappedFile::Open(const std::filesystem::path& path) {
     DRAY_RETURN_IF_ERROR(file.ReadAll({content, size}));
     return mapped;
   }
-  void* data = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, file.descriptor(), 0);
+  void* data = MapAligned(file.descriptor(), size);
   if (data == MAP_FAILED) {
     return Status(StatusCode::kIo, fmt::format("{}: cannot map its {} bytes: {}", path.string(),
                                                size, std::strerror(errno)));
@@ -78,8 +89,7 @@ Status MappedFile::CheckUnchanged() const {
 }
 
 void MappedFile::PreferHugePages() const {
-  if (!is_mapped()) return;
-  ::madvise(const_cast<std::byte*>(data_), state_.size_bytes, MADV_HUGEPAGE);
+  if (is_mapped()) dray::PreferHugePages(const_cast<std::byte*>(data_), state_.size_bytes);
 }
 
 void MappedFile::WillNeed(std::span<const std::byte> range) const {

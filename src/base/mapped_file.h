@@ -35,7 +35,8 @@ class MappedFile {
   // As long as the file was when it was opened. If it is cut short or rewritten meanwhile, they may be
   // another file's bytes, or zeros: nothing read from here is good before CheckUnchanged says so, and
   // what was checked must not be read again from here where a different value would do harm.
-  // They begin at a multiple of 64.
+  // They begin at a multiple of 64, and those of a mapped file where a huge page does
+  // (base/machine/huge_pages.h).
   std::span<const std::byte> bytes() const { return {data_, state_.size_bytes}; }
   const std::filesystem::path& path() const { return path_; }
 

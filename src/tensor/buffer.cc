@@ -4,17 +4,15 @@
 #include <sys/mman.h>
 
 #include <algorithm>
-#include <cstdint>
 #include <cstdlib>
 
 #include "base/checked_math.h"
+#include "base/machine/huge_pages.h"
 #include "base/machine/memory_info.h"
 
 namespace dray {
 namespace {
 
-constexpr size_t kHugePageBytes = size_t{2} << 20;
-constexpr size_t kPageBytes = 4096;
 constexpr size_t kAlignment = 64;  // one cache line, one AVX-512 register
 
 // Small buffers come from the heap. Large buffers come from the kernel, aligned to huge pages. The
@@ -42,22 +40,11 @@ class HostMemory final : public Allocator {
     return data;
   }
 
-  // Maps one huge page more than wanted and unmaps the unaligned ends.
   static void* AllocateLarge(size_t size_bytes) {
-    if (size_bytes > SIZE_MAX / 2) return nullptr;
-    const size_t wanted = RoundUp(size_bytes, kPageBytes);
-    const size_t mapped = wanted + kHugePageBytes;
-    void* raw = ::mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (raw == MAP_FAILED) return nullptr;
-    const auto begin = reinterpret_cast<uintptr_t>(raw);
-    const uintptr_t aligned = RoundUp<uintptr_t>(begin, kHugePageBytes);
-    if (aligned > begin) ::munmap(raw, aligned - begin);
-    const uintptr_t end = begin + mapped;
-    if (end > aligned + wanted)
-      ::munmap(reinterpret_cast<void*>(aligned + wanted), end - aligned - wanted);
-    ::madvise(reinterpret_cast<void*>(aligned), wanted / kHugePageBytes * kHugePageBytes,
-              MADV_HUGEPAGE);
-    return reinterpret_cast<void*>(aligned);
+    std::byte* data = ReserveAddresses(size_bytes, Access::kReadWrite);
+    const size_t pages = RoundUp(size_bytes, kPageBytes);
+    if (data != nullptr) PreferHugePages(data, pages / kHugePageBytes * kHugePageBytes);
+    return data;
   }
 
   void Free(void* data, size_t size_bytes) noexcept override {
