@@ -142,11 +142,15 @@ Status ArtifactWriter::Append(ArtifactTensor tensor, const ReadBytes& read) {
 }
 
 Status ArtifactWriter::AddFile(const std::string& name, std::string_view content) {
-  DRAY_ASSIGN_OR_RETURN(OutputFile file, OutputFile::Create(temporary_.path() / name));
-  DRAY_RETURN_IF_ERROR(file.Append(std::as_bytes(std::span(content.data(), content.size()))));
-  DRAY_RETURN_IF_ERROR(file.Sync());
+  DRAY_RETURN_IF_ERROR(AddChangeableFile(name, content));
   files_.push_back({name, static_cast<int64_t>(content.size()), Checksum(content)});
   return OkStatus();
+}
+
+Status ArtifactWriter::AddChangeableFile(const std::string& name, std::string_view content) {
+  DRAY_ASSIGN_OR_RETURN(OutputFile file, OutputFile::Create(temporary_.path() / name));
+  DRAY_RETURN_IF_ERROR(file.Append(std::as_bytes(std::span(content.data(), content.size()))));
+  return file.Sync();
 }
 
 Result<int64_t> ArtifactWriter::Finish(Manifest manifest) {

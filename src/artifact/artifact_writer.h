@@ -55,8 +55,10 @@ class ArtifactWriter {
 
   // Appends a weight, all but the offset of which `tensor` says. Reads it piece by piece.
   Status Append(ArtifactTensor tensor, const ReadBytes& read);
-  // Adds a small file.
+  // Adds a small file, which must stay as it is.
   Status AddFile(const std::string& name, std::string_view content);
+  // Adds a small file that the manifest does not list: it may be changed, or removed, later.
+  Status AddChangeableFile(const std::string& name, std::string_view content);
   // Writes the manifest, whose `files`, `data` and `tensors` the writer knows, and gives the folder its
   // name. The writer can do nothing more. Returns the bytes of all files.
   Result<int64_t> Finish(Manifest manifest);

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <atomic>
+#include <thread>
 #include <utility>
+#include <vector>
 
 #include "artifact/checksum.h"
 #include "base/file.h"
@@ -15,6 +17,11 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int64_t kNoChunk = INT64_MAX;
+
+// A disk is at its rate with several reads at a time, and a thread that finds a page missing waits for its read. So
+// there are more threads than processors.
+constexpr int kWaitingThreads = 6;
+constexpr int kNoProgress = -1;
 
 Status Damaged(const fs::path& path, std::string_view what) {
   return {StatusCode::kCorrupt,
@@ -48,11 +55,14 @@ class Verification {
         next_(begin_) {}
 
   Status Run() {
+    std::vector<std::thread> waiting;
+    for (int i = 0; i < kWaitingThreads; ++i) waiting.emplace_back([this] { Work(kNoProgress); });
     if (options_.pool == nullptr) {
       Work(0);
     } else {
       options_.pool->Run([this](int thread_idx) { Work(thread_idx); });
     }
+    for (std::thread& thread : waiting) thread.join();
     if (options_.stop.stop_requested()) return {StatusCode::kCancelled, "loading it was stopped"};
     const int64_t damaged = damaged_;
     if (damaged == kNoChunk) return OkStatus();
@@ -78,6 +88,7 @@ class Verification {
     for (int64_t chunk = next_++; chunk < end_; chunk = next_++) {
       if (options_.stop.stop_requested() || damaged_ != kNoChunk) return;
       if (Checksum(Chunk(chunk)) != data_.checksums[static_cast<size_t>(chunk)]) Note(chunk);
+      if (!options_.keeps_pages) file_.Release(Chunk(chunk));
       if (thread_idx == 0 && options_.progress) {
         options_.progress(BytesTo(std::min<int64_t>(next_, end_)), BytesTo(end_));
       }

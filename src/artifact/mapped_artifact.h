@@ -29,6 +29,9 @@ struct VerifyOptions {
   int64_t part = 0;
   int64_t parts = 1;
   ThreadPool* pool = nullptr;  // null: the caller's thread alone
+  // Whether the bytes that were read stay in this process's memory. If not, the system may still have them in
+  // its cache of the file.
+  bool keeps_pages = true;
   // Called by the caller's thread as it goes on.
   std::function<void(uint64_t done_bytes, uint64_t total_bytes)> progress = nullptr;
   std::stop_token stop = {};  // ends it with kCancelled
@@ -45,6 +48,8 @@ class MappedArtifact {
   const std::filesystem::path& folder() const { return folder_; }
   std::filesystem::path manifest_path() const { return folder_ / kManifestName; }
   std::string DataPath() const { return data_.path().string(); }
+  const OpenFile& file() const { return file_; }                     // the data file
+  std::span<const std::byte> data() const { return data_.bytes(); }  // all of its bytes
 
   // Null if there is no such weight.
   const ArtifactTensor* Find(std::string_view name) const;
