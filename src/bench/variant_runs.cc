@@ -40,6 +40,8 @@ Status VariantRuns::ForEach(Report& report, const std::function<Status(LoadedVar
     ResetPeakMemory();
     auto model = variant.load();
     if (!model.ok()) return model.status().WithPrefix(variant.label);
+    // What a server has after a few seconds is what is measured.
+    if ((*model)->copy != nullptr) (*model)->copy->Wait();
     LoadedVariant loaded{variant, std::move(model).value(), PeakMemoryBytes()};
     AddModelFacts(loaded, report);
     const Status status = body(loaded);

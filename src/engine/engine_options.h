@@ -101,6 +101,17 @@ struct RankOptions {
   std::filesystem::path program = {};
 };
 
+// Where the weights of an artifact that fits into memory are: in the mapping of its file, which all processes share,
+// or in a copy in huge pages, through which computing is faster.
+enum class ArtifactMemory { kAuto, kMap, kCopy };
+
+// How a model runs whose weights do not fit into memory (runner/artifact/offload.h).
+struct OffloadFacts {
+  int64_t limit_bytes = 0;     // what weights may take
+  int64_t memory_bytes = 0;    // what they take
+  int64_t streamed_bytes = 0;  // what each step reads from the disk
+};
+
 struct LoadModelOptions {
   std::filesystem::path model_dir = {};
   // How weights are stored and computed; absent: as the checkpoint holds them.
@@ -133,6 +144,10 @@ struct LoadModelOptions {
   // Whether all bytes of an artifact are read and compared with their checksums before the model is
   // ready.
   bool verify_artifact = true;
+  ArtifactMemory artifact_memory = ArtifactMemory::kAuto;
+  // The memory that weights may take. Those of a larger artifact are read from its file while the model computes
+  // (runner/artifact/offload.h), those of a larger checkpoint are refused. 0: no limit.
+  int64_t max_memory_bytes = 0;
   // Takes each weight in place of the model, which then has none (model/weights/loader.h). Only for
   // one rank on a thread of this process.
   std::function<Status(model::Slot slot, int64_t layer, const model::Weight& weight)> take =

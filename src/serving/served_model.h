@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "engine/engine_options.h"
 #include "serving/admission.h"
 #include "serving/generation.h"
 #include "serving/metrics/model_metrics.h"
@@ -55,6 +56,8 @@ struct ModelOptions {
   // Called once, on a thread of the model, when more of its workers have failed than pool.retry_threshold allows. May be
   // null.
   std::function<void()> on_failed = nullptr;
+  // How it runs if its weights do not fit into memory.
+  std::optional<engine::OffloadFacts> offload = std::nullopt;
   // Keeps temporary files that the model may read again (load/open_model.h); may be null.
   std::shared_ptr<const void> files = nullptr;
 };

@@ -57,6 +57,8 @@ Result<engine::LoadModelOptions> MakeLoadModelOptions(const ModelSettings& setti
   load.ranks.hostfile = settings.hostfile;
   load.forbid_pickle = settings.forbid_pickle;
   load.verify_artifact = settings.verify_artifact;
+  load.artifact_memory = settings.artifact_memory;
+  load.max_memory_bytes = settings.max_memory_bytes;
   load.load_format = settings.load_format;
   return load;
 }

@@ -127,6 +127,28 @@ TEST(SettingsTest, ReadsAUsualServingProperties) {
   EXPECT_EQ(loaded.settings.model.model_id, "/opt/ml/model");
 }
 
+TEST(SettingsTest, MemoryOfWeightsAsANumberOrAsAcceleratesDevice) {
+  const auto limit = [](const std::string& value) {
+    return Load(File({{"option.max_memory", value}})).settings.model.max_memory_bytes;
+  };
+  EXPECT_EQ(limit("8GiB"), int64_t{8} << 30);
+  EXPECT_EQ(limit("0"), 0);
+  EXPECT_EQ(limit(R"({"cpu": "10GiB"})"), int64_t{10} << 30);
+  EXPECT_EQ(limit(R"({"cpu": 5000})"), 5000);
+  for (const char* value : {R"({"0": "10GiB"})", R"({"cpu": "10GiB", "0": "1GiB"})",
+                            R"({"cpu": -1})", R"({"cpu": "much"})", R"({"cpu")", "half", "-1"}) {
+    const std::string error = ErrorOf(File({{"option.max_memory", value}}));
+    EXPECT_NE(error.find("option.max_memory"), std::string::npos) << error;
+    EXPECT_NE(error.find("bytes"), std::string::npos) << error;
+  }
+  const auto loaded =
+      Load(File({{"option.offload_folder", "/disk"}, {"option.artifact_memory", "copy"}}));
+  EXPECT_EQ(loaded.settings.model.offload_dir, "/disk");
+  EXPECT_EQ(loaded.settings.model.artifact_memory, engine::ArtifactMemory::kCopy);
+  EXPECT_NE(ErrorOf(File({{"option.artifact_memory", "disk"}})).find("auto, map or copy"),
+            std::string::npos);
+}
+
 TEST(SettingsTest, EchoIsAnEngineOfItsOwn) {
   const LoadedSettings loaded = Load(File({{"engine", "Echo"}, {"option.echo_interval", "20"}}));
   EXPECT_EQ(loaded.settings.model.engine, EngineKind::kEcho);

@@ -104,7 +104,10 @@ struct ModelSettings {
   engine::LoadFormat load_format = engine::LoadFormat::kCheckpoint;
   bool forbid_pickle = false;
   bool verify_artifact = true;
-  std::string save_artifact;  // "": nowhere
+  engine::ArtifactMemory artifact_memory = engine::ArtifactMemory::kAuto;
+  std::string save_artifact;     // "": nowhere
+  int64_t max_memory_bytes = 0;  // for weights; 0: what is free
+  std::string offload_dir;       // "": none
 
   // Its engine. 0: the engine's own default.
   int64_t threads = 0;

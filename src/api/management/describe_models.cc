@@ -79,6 +79,12 @@ std::string_view HealthText(const serving::ModelRepository::Entry& entry) {
   return entry.model->lacks_workers() ? "Unhealthy" : "Healthy";
 }
 
+Json OffloadJson(const engine::OffloadFacts& facts) {
+  return Json::MakeObject({{"maxMemoryBytes", facts.limit_bytes},
+                           {"memoryBytes", facts.memory_bytes},
+                           {"diskBytesPerStep", facts.streamed_bytes}});
+}
+
 Json ModelJson(const serving::ModelRepository::Entry& entry) {
   const auto& [info, model] = entry;
   const serving::ModelOptions options =
@@ -103,6 +109,7 @@ Json ModelJson(const serving::ModelRepository::Entry& entry) {
     json.Set("loadProgress", Json::MakeObject({{"loadedBytes", info.loaded_bytes},
                                                {"totalBytes", info.total_bytes}}));
   }
+  if (options.offload) json.Set("offload", OffloadJson(*options.offload));
   if (!info.failure.ok()) json.Set("failure", info.failure.message());
   return json;
 }

@@ -18,10 +18,7 @@ int64_t BlocksWanted(int64_t context, const EngineOptions& options) {
 int64_t FreeBytes(const LoadedModel& model, const EngineOptions& options) {
   if (options.free_memory_bytes) return std::max<int64_t>(0, *options.free_memory_bytes);
   const int64_t free = model.ranks.front().backend->memory().allocator().FreeBytes();
-  // The system counts pages of a mapped file as free, since it could read them again.
-  const bool is_mapped = model.ranks.front().artifact != nullptr;
-  return std::max<int64_t>(0,
-                           is_mapped ? free - static_cast<int64_t>(model.checkpoint_bytes) : free);
+  return std::max<int64_t>(0, free - model.mapped_bytes());
 }
 
 Status CheckOptions(const LoadedModel& model, const EngineOptions& options) {

@@ -8,7 +8,9 @@
 #include <utility>
 
 #include "checkpoint/checkpoint.h"
+#include "engine/runner/artifact/offload.h"
 #include "engine/runner/artifact/artifact_options.h"
+#include "engine/runner/artifact/copy_weights.h"
 #include "engine/runner/fill_ranks.h"
 #include "engine/runner/processes/mpi_place.h"
 #include "engine/runner/processes/rank_launcher.h"
@@ -110,15 +112,23 @@ Result<std::unique_ptr<LoadedModel>> LoadFiles(const LoadModelOptions& options,
 // Verifies the rank's share of the artifact's bytes, so that all ranks together verify all of them. Ranks on
 // several machines may have different files, so each of them verifies all of its file.
 Status VerifyShare(const artifact::MappedArtifact& artifact, const RankModel& rank,
-                   const model::LoadOptions& of_rank) {
-  artifact::VerifyOptions verify = {
-      .pool = rank.backend->host_threads(), .progress = of_rank.progress, .stop = of_rank.stop};
+                   artifact::VerifyOptions verify) {
   const auto job = MpiPlaceOfProcess();
   if (!job || job->world == job->local_world) {
     verify.part = rank.stage.index * rank.rank.world + rank.rank.index;
     verify.parts = rank.stage.count * rank.rank.world;
   }
   return artifact.Verify(verify);
+}
+
+Status CheckOffload(const LoadModelOptions& options, const artifact::MappedArtifact& artifact) {
+  const bool is_large = IsTooLarge(artifact.manifest().data.size_bytes, options.max_memory_bytes);
+  if (!is_large || options.ranks.transport == RankTransport::kThreads) return OkStatus();
+  return {StatusCode::kUnsupported,
+          fmt::format("{}: the weights do not fit into max_memory, and only ranks that are threads "
+                      "can read them from the disk layer by layer: set rank_transport to threads, "
+                      "or raise max_memory",
+                      artifact.folder().string())};
 }
 
 // All but the time that it took.
@@ -128,6 +138,7 @@ Result<std::unique_ptr<LoadedModel>> LoadFromArtifact(const LoadModelOptions& op
   DRAY_ASSIGN_OR_RETURN(const auto facts, model::ParseFacts(artifact->manifest().model,
                                                             artifact->manifest_path().string()));
   DRAY_RETURN_IF_ERROR(CheckArtifactOptions(options, facts, folder));
+  DRAY_RETURN_IF_ERROR(CheckOffload(options, *artifact));
   DRAY_ASSIGN_OR_RETURN(auto description, model::ReadModelDescription(folder));
   DRAY_RETURN_IF_ERROR(CheckQuantizedBy(options, description));
   model::ApplyFacts(facts, description.config);
@@ -140,13 +151,25 @@ Result<std::unique_ptr<LoadedModel>> LoadFromArtifact(const LoadModelOptions& op
   model->checkpoint_format = "artifact of " + facts.checkpoint_format;
   model->checkpoint_bytes = static_cast<uint64_t>(artifact->manifest().data.size_bytes);
   if (options.ranks.transport != RankTransport::kThreads && !options.only_rank) return model;
+  const bool is_large = IsTooLarge(artifact->manifest().data.size_bytes, options.max_memory_bytes);
   const auto map_rank = [&](RankModel& rank,
                             const model::LoadOptions& of_rank) -> Result<model::Weights> {
     rank.artifact = artifact;
-    if (options.verify_artifact) DRAY_RETURN_IF_ERROR(VerifyShare(*artifact, rank, of_rank));
+    if (options.verify_artifact) {
+      DRAY_RETURN_IF_ERROR(VerifyShare(*artifact, rank,
+                                       {.pool = rank.backend->host_threads(),
+                                        .keeps_pages = !is_large,
+                                        .progress = of_rank.progress,
+                                        .stop = of_rank.stop}));
+    }
     return model::LoadArtifactWeights(model->description, artifact, *rank.backend, of_rank);
   };
   DRAY_RETURN_IF_ERROR(FillRanks(*model, load_options, map_rank));
+  if (is_large) {
+    DRAY_RETURN_IF_ERROR(OffloadWeights(*model, artifact, options.max_memory_bytes, options.stop));
+  } else {
+    DRAY_RETURN_IF_ERROR(CopyWeights(*model, artifact, options));
+  }
   DRAY_RETURN_IF_ERROR(artifact->CheckIntact());
   return model;
 }
@@ -202,6 +225,15 @@ Status StartRanks(const LoadModelOptions& options, LoadedModel& model) {
   return OkStatus();
 }
 
+// Weights that are no artifact's are in memory as a whole.
+Status CheckMemory(const LoadedModel& model, const LoadModelOptions& options) {
+  if (!IsTooLarge(model.memory_bytes(), options.max_memory_bytes)) return OkStatus();
+  return {StatusCode::kResourceExhausted,
+          fmt::format("{}: the weights take {} bytes, but max_memory is {}: raise it, or write an "
+                      "artifact with dray partition, which runs from the disk",
+                      options.model_dir.string(), model.memory_bytes(), options.max_memory_bytes)};
+}
+
 }  // namespace
 
 Backends LoadedModel::backends() const {
@@ -214,6 +246,11 @@ size_t LoadedModel::weight_bytes() const {
   size_t total = 0;
   for (const RankModel& rank : ranks) total += rank.weight_bytes();
   return total;
+}
+
+int64_t LoadedModel::mapped_bytes() const {
+  if (ranks.front().artifact == nullptr || offload) return 0;
+  return static_cast<int64_t>(checkpoint_bytes) - (copy == nullptr ? 0 : copy->copied_bytes());
 }
 
 int64_t LoadedModel::BlockBytes(const model::KvCacheSpec& spec) const {
@@ -241,6 +278,7 @@ Result<std::unique_ptr<LoadedModel>> LoadModel(const LoadModelOptions& options) 
   if (options.ranks.transport != RankTransport::kThreads) {
     DRAY_RETURN_IF_ERROR(StartRanks(options, **model));
   }
+  DRAY_RETURN_IF_ERROR(CheckMemory(**model, options));
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
   (*model)->load_seconds = elapsed.count();
   return model;

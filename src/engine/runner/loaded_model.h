@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "artifact/mapped_artifact.h"
+#include "artifact/placement/background_copy.h"
+#include "artifact/placement/unit_stream.h"
 #include "base/status.h"
 #include "engine/engine_options.h"
 #include "kernels/backend.h"
@@ -38,6 +40,9 @@ struct RankModel {
   model::Weights weights;    // none if the rank is another process
   // The artifact whose memory the weights share; null if they have memory of their own.
   std::shared_ptr<const artifact::MappedArtifact> artifact = nullptr;
+  // Has the weights of its layers in memory while they are computed; LoadedModel::streams has it. Null: they
+  // always are.
+  artifact::UnitStream* stream = nullptr;
   std::optional<RemoteRank> remote = std::nullopt;
 
   size_t weight_bytes() const { return remote ? remote->weight_bytes : weights.size_bytes(); }
@@ -51,6 +56,11 @@ struct LoadedModel {
   // Starts the processes of the ranks. Null: the ranks are threads of this process.
   std::shared_ptr<RankLauncher> launcher;
   int64_t num_stages = 1;
+  // [stage], if the weights do not fit into memory.
+  std::vector<std::unique_ptr<artifact::UnitStream>> streams;
+  std::optional<OffloadFacts> offload;
+  // Copies the mapped weights; null if they stay mapped.
+  std::unique_ptr<artifact::BackgroundCopy> copy;
   // How the weights of the layers, and of the tables around them, are stored.
   kernels::WeightForm format;
   kernels::WeightForm table_format;
@@ -64,6 +74,12 @@ struct LoadedModel {
   int64_t ranks_in_stage() const { return num_ranks() / num_stages; }
   // The weights of all ranks. What each rank has in full counts for each of them.
   size_t weight_bytes() const;
+  // The memory that they take: less if parts of them stay on the disk.
+  int64_t memory_bytes() const {
+    return offload ? offload->memory_bytes : static_cast<int64_t>(weight_bytes());
+  }
+  // Bytes of weights that the system counts as free, since it could read them again: those of a mapped file.
+  int64_t mapped_bytes() const;
   // A cache block of all layers, at all ranks together.
   int64_t BlockBytes(const model::KvCacheSpec& spec) const;
   // What computes: the first rank's backend, and how many ranks and stages there are if they are

@@ -15,7 +15,8 @@ Result<std::unique_ptr<RankWorker>> RankWorker::Make(const model::ModelConfig& c
                                                             .weights = rank.weights,
                                                             .backend = *backend,
                                                             .communicator = communicator,
-                                                            .stage = rank.stage},
+                                                            .stage = rank.stage,
+                                                            .stream = rank.stream},
                                                            spec.step));
   return std::unique_ptr<RankWorker>(
       new RankWorker(std::move(backend), rank, std::move(cache), std::move(decoder)));

@@ -13,7 +13,11 @@ LayerStack::LayerStack(const ForwardParts& parts)
       weights_(parts.weights.stack()),
       memory_(parts.backend.memory()),
       ops_(parts.backend.ops()),
-      communicator_(parts.communicator) {}
+      communicator_(parts.communicator),
+      stream_(parts.stream),
+      stream_user_(parts.communicator == nullptr
+                       ? 0
+                       : static_cast<size_t>(parts.communicator->rank().index)) {}
 
 Result<std::unique_ptr<LayerStack>> LayerStack::Make(const ForwardParts& parts,
                                                      int64_t max_tokens) {
@@ -37,7 +41,9 @@ Status LayerStack::Run(const StackRows& rows, const KvCache& cache) {
   rows_ = rows;
   part_mode_ = WriteMode::kOverwrite;
   for (int64_t layer = 0; layer < config_.num_layers; ++layer) {
+    if (stream_ != nullptr) DRAY_RETURN_IF_ERROR(stream_->Begin(stream_user_, layer));
     DRAY_RETURN_IF_ERROR(Layer(layer, cache));
+    if (stream_ != nullptr) stream_->End(stream_user_);
   }
   return OkStatus();
 }

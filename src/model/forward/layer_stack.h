@@ -3,9 +3,11 @@
 // theirs.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 
+#include "artifact/placement/unit_stream.h"
 #include "kernels/backend.h"
 #include "model/config/model_config.h"
 #include "model/forward/kv_cache.h"
@@ -25,6 +27,8 @@ struct ForwardParts {
   // Connects this rank with the others. Null: this rank computes the whole model.
   parallel::Communicator* communicator = nullptr;
   parallel::Stage stage = {};  // whose layers `stack` has
+  // Has the layers' weights in memory while they are computed. Null: they always are.
+  artifact::UnitStream* stream = nullptr;
 };
 
 // What the layers read of a step, beside the residual stream. All arrays are the device's.
@@ -76,6 +80,8 @@ class LayerStack {
   kernels::Memory& memory_;
   kernels::Ops& ops_;
   parallel::Communicator* communicator_;  // may be null
+  artifact::UnitStream* stream_;          // may be null
+  const size_t stream_user_;
 
   Tensor x_;          // [max_tokens, hidden]
   Tensor qkv_;        // [max_tokens, qkv_width]

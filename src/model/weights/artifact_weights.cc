@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "artifact/fields.h"
+#include "base/parse/parse_number.h"
 #include "model/weights/fill_columns.h"
 #include "model/weights/slot_slices.h"
 
@@ -16,9 +17,11 @@ namespace {
 using artifact::ArtifactTensor;
 using artifact::MappedArtifact;
 
+constexpr std::string_view kLayerPrefix = "layers.";
+
 std::string TensorName(Slot slot, int64_t layer) {
   if (layer == kNoLayer) return std::string(Name(slot));
-  return fmt::format("layers.{}.{}", layer, Name(slot));
+  return fmt::format("{}{}.{}", kLayerPrefix, layer, Name(slot));
 }
 
 class ArtifactLoader {
@@ -182,6 +185,12 @@ void ApplyFacts(const ArtifactFacts& facts, ModelConfig& config) {
   config.tied_head = facts.tied_head;
   config.stack.attention_out_bias = facts.attention_out_bias;
   config.stack.rope.frequency_divisors = facts.rope_frequency_divisors;
+}
+
+std::optional<int64_t> LayerOf(std::string_view tensor_name) {
+  if (!tensor_name.starts_with(kLayerPrefix)) return std::nullopt;
+  const std::string_view rest = tensor_name.substr(kLayerPrefix.size());
+  return ParseInt64(rest.substr(0, rest.find('.')));
 }
 
 Status WriteWeight(artifact::ArtifactWriter& writer, kernels::Memory& memory, Slot slot,

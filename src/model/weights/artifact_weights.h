@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "artifact/artifact_writer.h"
 #include "artifact/mapped_artifact.h"
@@ -41,6 +42,10 @@ Result<ArtifactFacts> ParseFacts(const Json& json, const std::string& where);
 void SetFactsOf(const ModelConfig& config, ArtifactFacts& facts);
 // Changes the configuration that was read from the artifact's config.json to that of its model.
 void ApplyFacts(const ArtifactFacts& facts, ModelConfig& config);
+
+// The layer of the whole model that an artifact's tensor of this name belongs to; none if it is outside of the
+// layers.
+std::optional<int64_t> LayerOf(std::string_view tensor_name);
 
 // Appends a weight to the artifact that is being written.
 Status WriteWeight(artifact::ArtifactWriter& writer, kernels::Memory& memory, Slot slot,

@@ -11,13 +11,12 @@
 #include <utility>
 #include <vector>
 
-#include "artifact/manifest.h"
 #include "base/human.h"
 #include "base/log.h"
-#include "checkpoint/weight_files.h"
 #include "engine/partition.h"
 #include "engine/runner/loaded_model.h"
 #include "serving/echo/open_echo_model.h"
+#include "serving/load/offload.h"
 #include "serving/load/open_tokenizer.h"
 #include "serving/load/worker_factory.h"
 #include "serving/tokenizer_codec.h"
@@ -56,6 +55,7 @@ Result<std::unique_ptr<engine::LoadedModel>> LoadDraft(engine::LoadModelOptions 
   load.ranks.transport = engine::RankTransport::kThreads;
   if (model.num_stages == 1 && model.launcher == nullptr) load.backends = model.backends();
   load.format = settings.speculation.draft_dtype;
+  load.max_memory_bytes = 0;
   load.table_format.reset();
   load.smoothing.reset();
   load.quantized_by.clear();
@@ -103,26 +103,16 @@ ModelOptions MakeModelOptions(const ModelSettings& settings, const ModelFiles& f
 
 int64_t MegabytesToBytes(int64_t megabytes) { return megabytes << 20; }
 
-// None if they cannot be found; whoever loads the model says why.
-std::vector<std::filesystem::path> WeightFilesOf(const std::filesystem::path& model) {
-  if (artifact::IsArtifact(model)) return {model / artifact::kDataName};
-  auto weights = checkpoint::FindWeightFiles(model);
-  return weights.ok() ? std::move(weights->files) : std::vector<std::filesystem::path>();
-}
-
 // What the model takes before its cache, as far as that is known before it is read.
-int64_t ExpectedBytes(const ModelSettings& settings, const ModelFiles& files) {
-  uint64_t bytes = 0;
-  for (const auto& path : {files.model, files.draft}) {
-    if (path.empty() || settings.load_format == engine::LoadFormat::kDummy) continue;
-    for (const auto& file : WeightFilesOf(path)) {
-      std::error_code error;
-      const uint64_t size = std::filesystem::file_size(file, error);
-      if (!error) bytes += size;
-    }
+int64_t ExpectedBytes(const ModelSettings& settings, const ModelFiles& files,
+                      int64_t max_memory_bytes) {
+  int64_t bytes = settings.kv_cache_bytes;
+  if (settings.load_format != engine::LoadFormat::kDummy) {
+    const int64_t weights = WeightFileBytes(files.model);
+    bytes += max_memory_bytes > 0 ? std::min(weights, max_memory_bytes) : weights;
+    if (!files.draft.empty()) bytes += WeightFileBytes(files.draft);
   }
-  return std::max(static_cast<int64_t>(bytes) + settings.kv_cache_bytes,
-                  MegabytesToBytes(settings.required_memory_mb));
+  return std::max(bytes, MegabytesToBytes(settings.required_memory_mb));
 }
 
 // The weights, and a backend for them.
@@ -131,9 +121,8 @@ struct LoadedParts {
   std::unique_ptr<engine::LoadedModel> draft;  // null without one
   MemoryBudget::Lease memory;                  // that they take
 
-  int64_t weight_bytes() const {
-    const size_t draft_bytes = draft == nullptr ? 0 : draft->weight_bytes();
-    return static_cast<int64_t>(model->weight_bytes() + draft_bytes);
+  int64_t memory_bytes() const {
+    return model->memory_bytes() + (draft == nullptr ? 0 : draft->memory_bytes());
   }
 };
 
@@ -142,9 +131,10 @@ Result<LoadedParts> LoadParts(engine::LoadModelOptions load, const ModelSettings
                               const std::string& name) {
   LoadedParts parts;
   if (budget != nullptr) {
-    DRAY_ASSIGN_OR_RETURN(parts.memory, budget->Take(ExpectedBytes(settings, files),
-                                                     MegabytesToBytes(settings.reserved_memory_mb),
-                                                     fmt::format("model \"{}\"", name)));
+    DRAY_ASSIGN_OR_RETURN(parts.memory,
+                          budget->Take(ExpectedBytes(settings, files, load.max_memory_bytes),
+                                       MegabytesToBytes(settings.reserved_memory_mb),
+                                       fmt::format("model \"{}\"", name)));
   }
   DRAY_ASSIGN_OR_RETURN(parts.model, engine::LoadModel(load));
   LogModel(*parts.model, name);
@@ -152,7 +142,7 @@ Result<LoadedParts> LoadParts(engine::LoadModelOptions load, const ModelSettings
     load.progress = nullptr;
     DRAY_ASSIGN_OR_RETURN(parts.draft, LoadDraft(std::move(load), settings, files, *parts.model));
   }
-  if (budget != nullptr) parts.memory.Resize(parts.weight_bytes());
+  if (budget != nullptr) parts.memory.Resize(parts.memory_bytes());
   return parts;
 }
 
@@ -205,12 +195,16 @@ Result<std::shared_ptr<ServedModel>> OpenModel(const ModelSettings& settings,
     if (!ready.ok()) return deadline.Explain(ready);
     load.model_dir = setup.load.model_dir = needed.model = settings.save_artifact;
   }
+  const Status prepared = PrepareOffload(settings, open_options.budget, load, needed);
+  if (!prepared.ok()) return deadline.Explain(prepared);
+  setup.load.model_dir = load.model_dir;
   // The tokenizer first: it is small, and a wrong one is told before gigabytes are read.
   DRAY_ASSIGN_OR_RETURN(auto tokenizer, OpenTokenizer(files.tokenizer));
   auto loaded = LoadParts(std::move(load), settings, needed, open_options.budget, options.name);
   if (!loaded.ok()) return deadline.Explain(loaded.status());
   LoadedParts parts = std::move(*loaded);
   options.memory = std::make_shared<MemoryBudget::Lease>(std::move(parts.memory));
+  options.offload = parts.model->offload;
   options.eos_token_ids = parts.model->description.config.eos_token_ids;
   setup.model = std::move(parts.model);
   setup.draft = std::move(parts.draft);

@@ -71,6 +71,13 @@ Result<WorkerParts> WorkerFactory::Make(int64_t max_workers) {
                     "maxWorkers to 1, or rank_transport to threads",
                     setup_.name));
   }
+  if (setup_.model->offload) {
+    return Status(
+        StatusCode::kUnsupported,
+        fmt::format("model \"{}\" does not fit into memory and is read from the disk step by step, "
+                    "which serves one worker; set maxWorkers to 1",
+                    setup_.name));
+  }
   if (const int64_t context = max_context_tokens_) options.max_context_tokens = context;
   DRAY_ASSIGN_OR_RETURN(auto memory, TakeMemory(options));
   const engine::LoadedModel& model = *setup_.model;

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 
+#include "settings/memory_settings.h"
 #include "settings/rank_settings.h"
 #include "settings/setting_values.h"
 #include "settings/table/rows.h"
@@ -73,6 +74,21 @@ constexpr Setting kRows[] = {
     {"option.save_mp_checkpoint_path", "save-mp-checkpoint-path", "FOLDER", "",
      "Where an artifact of the model is written before it is loaded, and is served from then on.",
      Scope::kModel, "", "", [](S& s, Text v) { return SetText(s.model.save_artifact, v); }},
+    {"option.artifact_memory", "artifact-memory", "WHERE", "auto",
+     "Where the weights of an artifact are: map (the system's pages of the file, which processes "
+     "share), copy (huge pages, which are faster), or auto: copy where the file is in small pages "
+     "and memory allows.",
+     Scope::kModel, "", "",
+     [](S& s, Text v) { return SetArtifactMemory(s.model.artifact_memory, v); }},
+    {"option.max_memory", "max-memory", "BYTES", "0",
+     "Memory for weights, also as {\"cpu\": \"8GiB\"}; the rest of an artifact is read from the "
+     "disk "
+     "while the model computes. 0: what is free.",
+     Scope::kModel, "", "", [](S& s, Text v) { return SetMaxMemory(s.model.max_memory_bytes, v); }},
+    {"option.offload_dir", "offload-dir", "FOLDER", "",
+     "Where an artifact of a model is written that does not fit into memory, and run from.",
+     Scope::kModel, "option.offload_folder", "",
+     [](S& s, Text v) { return SetText(s.model.offload_dir, v); }},
     {"option.threads", "threads", "N", "0",
      "Processor threads that compute; 0: all that this process may use.", Scope::kModel, "", "",
      [](S& s, Text v) { return SetCount(s.model.threads, v, 0, 1024); }},
