@@ -25,6 +25,7 @@ LoadModelOptions OneRank(const LoadModelOptions& options,
   LoadModelOptions one = options;
   one.tensor_parallel_degree = one.pipeline_parallel_degree = 1;
   one.ranks.transport = RankTransport::kThreads;
+  one.max_memory_bytes = 0;
   one.backends = {backend};
   one.take = [&writer, backend](model::Slot slot, int64_t layer, const model::Weight& weight) {
     return model::WriteWeight(writer, backend->memory(), slot, layer, weight);
@@ -62,6 +63,9 @@ Result<PartitionReport> Partition(const PartitionOptions& options) {
   DRAY_ASSIGN_OR_RETURN(auto writer, artifact::ArtifactWriter::Create(options.output));
   DRAY_ASSIGN_OR_RETURN(const auto model, LoadModel(OneRank(options.load, backend, writer)));
   DRAY_RETURN_IF_ERROR(AddModelFiles(source, options.tokenizer, model->description, writer));
+  if (!options.settings.empty()) {
+    DRAY_RETURN_IF_ERROR(writer.AddChangeableFile("serving.properties", options.settings));
+  }
   artifact::Manifest manifest;
   manifest.layout = std::string(backend->packer().layout());
   manifest.packed_on = std::string(backend->isa());

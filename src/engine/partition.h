@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <string>
 
 #include "base/status.h"
 #include "engine/engine_options.h"
@@ -17,6 +18,8 @@ struct PartitionOptions {
   LoadModelOptions load;
   // A folder, or a GGUF file, whose tokenizer goes into the artifact.
   std::filesystem::path tokenizer;
+  // The text of the artifact's serving.properties, which may be changed later; "": it has none.
+  std::string settings = {};
   // A folder that does not exist, or is empty.
   std::filesystem::path output;
 };

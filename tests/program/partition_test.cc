@@ -91,6 +91,37 @@ TEST_F(PartitionTest, ASavedArtifactIsServedFromThenOn) {
   EXPECT_EQ(fs::last_write_time(dir_ / "saved" / "weights.dray"), written);
 }
 
+TEST_F(PartitionTest, SettingsBesideTheModelGoWithIt) {
+  const fs::path model = dir_ / "model", artifact = dir_ / "artifact";
+  fs::copy(DRAY_DEMO_FOLDER, model);
+  std::ofstream(model / "serving.properties") << "option.dtype=fp32\noption.max_model_len=77\n";
+  const ProcessResult written = Run({"partition", "--model", model, "--output", artifact});
+  EXPECT_EQ(written.exit_code, 0) << written.errors;
+  EXPECT_EQ(Generate(artifact, {}), Generate(model, {}));
+  // 77 tokens are not enough; and settings may be changed, unlike all other files.
+  const std::vector<std::string> long_answer = {"generate", artifact, "-p", "Once", "-n", "90"};
+  EXPECT_NE(Run(long_answer).exit_code, 0);
+  std::ofstream(artifact / "serving.properties") << "option.max_model_len=200\n";
+  EXPECT_EQ(Run(long_answer).exit_code, 0);
+}
+
+TEST_F(PartitionTest, AModelLargerThanItsMemoryRunsFromTheDiskAndSaysSo) {
+  const fs::path artifact = Demo();
+  const auto limit = std::to_string(fs::file_size(artifact / "weights.dray") * 9 / 10);
+  EXPECT_EQ(Generate(artifact, {"--max-memory", limit}), Generate(artifact, {}));
+  Process server({DRAY_PROGRAM, "serve", artifact, "--port", "0", "--threads", "1", "--max-memory",
+                  limit, "--max-model-len", "256"});
+  const auto line = server.ReadUntil("serving demo on ");
+  ASSERT_TRUE(line) << server.output();
+  const auto port = static_cast<uint16_t>(std::stoi(line->substr(line->rfind(':') + 1)));
+  const auto described = Get(port, "/models/demo");
+  ASSERT_TRUE(described);
+  EXPECT_NE(described->body.find("diskBytesPerStep"), std::string::npos) << described->body;
+  EXPECT_NE(server.output().find("read from the disk"), std::string::npos) << server.output();
+  server.Signal(SIGTERM);
+  EXPECT_EQ(server.Wait(), 0) << server.output();
+}
+
 TEST_F(PartitionTest, ASignalLeavesNothing) {
   const LargeModelFolder model(16);
   for (const int signal : {SIGTERM, SIGINT}) {

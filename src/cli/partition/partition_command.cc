@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/human.h"
+#include "cli/partition/copied_settings.h"
 #include "cli/progress.h"
 #include "cli/serve/shutdown.h"
 #include "engine/partition.h"
@@ -46,6 +47,7 @@ Status Partition(const PartitionArguments& arguments, std::ostream& out) {
   DRAY_ASSIGN_OR_RETURN(options.load,
                         settings::MakeLoadModelOptions(settings, resolved.files.model));
   options.tokenizer = resolved.files.tokenizer;
+  DRAY_ASSIGN_OR_RETURN(options.settings, CopiedSettings(resolved.files.model));
   options.output = arguments.output.empty() ? settings.save_artifact : arguments.output;
   if (options.output.empty()) {
     return {StatusCode::kInvalidArgument, "name a folder for the artifact with --output"};
