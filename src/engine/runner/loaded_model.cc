@@ -8,9 +8,9 @@
 #include <utility>
 
 #include "checkpoint/checkpoint.h"
-#include "engine/runner/artifact/offload.h"
 #include "engine/runner/artifact/artifact_options.h"
 #include "engine/runner/artifact/copy_weights.h"
+#include "engine/runner/artifact/offload.h"
 #include "engine/runner/fill_ranks.h"
 #include "engine/runner/processes/mpi_place.h"
 #include "engine/runner/processes/rank_launcher.h"

@@ -12,8 +12,8 @@
 #include "base/human.h"
 #include "base/machine/memory_info.h"
 #include "checkpoint/weight_files.h"
-#include "engine/runner/artifact/offload.h"
 #include "engine/partition.h"
+#include "engine/runner/artifact/offload.h"
 
 namespace dray::serving {
 namespace {
