@@ -15,7 +15,8 @@ namespace dray::kernels {
 
 // Rows of a checkpoint's tensor in host memory: element (r, c) is at data[r * row_stride + c *
 // col_stride], counted in elements of `dtype` (f32, f16, bf16 or f64). `data` may be unaligned, as
-// files may be.
+// files may be. The weight is the element times row_factors[r] times column_factors[c], each product
+// rounded to f32.
 struct SourceRows {
   const void* data = nullptr;
   DType dtype = DType::kF32;
@@ -23,6 +24,17 @@ struct SourceRows {
   int64_t cols = 0;
   int64_t row_stride = 0;
   int64_t col_stride = 1;
+  const float* row_factors = nullptr;     // [rows]; null: ones
+  const float* column_factors = nullptr;  // [cols]; null: ones
+
+  bool has_factors() const { return row_factors != nullptr || column_factors != nullptr; }
+};
+
+// Sums of the squares of weights. The caller sets them to zero before the first call that adds to them.
+struct SquareSums {
+  std::span<double> columns;  // [cols]: of each column
+  std::span<double> rows;     // [rows]: of each row, whose weights are multiplied before by
+  std::span<const float> column_sizes;  // [cols]
 };
 
 // Rows that a checkpoint holds as integers already, one in each byte: weight (r, c) is
@@ -109,6 +121,9 @@ class Packer {
   virtual Status PackQuantizedRows(WeightMatrix& matrix, int64_t first_row,
                                    const QuantizedSource& source,
                                    std::span<const int64_t> rows) = 0;
+  // Adds the squares of the source's weights to `sums`. The order of the additions depends on the
+  // source's sizes alone, not on the number of threads.
+  virtual void AddSquares(const SourceRows& source, const SquareSums& sums) = 0;
 
   // A name for the order of bytes in which this backend stores matrices. Bytes that were packed
   // under one name are a matrix wherever that name is the same.

@@ -15,6 +15,7 @@
 #include "kernels/cpu/pack/pack_floats.h"
 #include "kernels/cpu/pack/pack_integers.h"
 #include "kernels/cpu/pack/pack_quantized.h"
+#include "kernels/cpu/pack/square_summer.h"
 #include "kernels/cpu/pack/unfit_weights.h"
 
 namespace dray::kernels {
@@ -168,6 +169,16 @@ Status CpuPacker::PackQuantizedRows(WeightMatrix& matrix, int64_t first_row,
     }
   });
   return unfit.Check(matrix.spec());
+}
+
+void CpuPacker::AddSquares(const SourceRows& source, const SquareSums& sums) {
+  DRAY_CHECK(sums.rows.size() == static_cast<size_t>(source.rows));
+  DRAY_CHECK(sums.columns.size() == static_cast<size_t>(source.cols));
+  DRAY_CHECK(sums.column_sizes.size() == static_cast<size_t>(source.cols));
+  SquareSummer summer(team_.isa(), source, sums);
+  const int64_t bytes = source.rows * source.cols * 4;
+  team_.Split(summer.blocks(), bytes, [&](Range blocks) { summer.AddBlocks(blocks); });
+  team_.Split(source.cols, bytes, [&](Range columns) { summer.JoinColumns(columns); });
 }
 
 Result<WeightMatrix> CpuPacker::Adopt(const MatrixSpec& spec, SharedBytes packed) {

@@ -19,6 +19,7 @@ class CpuPacker final : public Packer {
   Status PackRows(WeightMatrix& matrix, int64_t first_row, const SourceRows& source) override;
   Status PackQuantizedRows(WeightMatrix& matrix, int64_t first_row, const QuantizedSource& source,
                            std::span<const int64_t> rows) override;
+  void AddSquares(const SourceRows& source, const SquareSums& sums) override;
   std::string_view layout() const override { return "panels-32"; }
   Result<int64_t> PackedBytes(const MatrixSpec& spec) const override;
   Result<WeightMatrix> Adopt(const MatrixSpec& spec, SharedBytes packed) override;

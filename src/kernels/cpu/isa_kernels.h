@@ -45,15 +45,31 @@ struct PackActivationsTask {
   float input_scale = 0.0f;  // MatrixSpec's
 };
 
-// Rounds weights to unsigned bytes: out = clamp(round(x * inverse_scale + shift) + zero, 0, top).
+// Rounds weights to unsigned bytes: out = clamp(round(x * inverse_scale) + zero, 0, top).
 struct QuantizeTask {
   const float* x = nullptr;
   int64_t count = 0;
   float inverse_scale = 0;
-  float shift = 0;
   int zero = 0;
   int top = 0;
   uint8_t* out = nullptr;
+};
+
+// Scales and zero points with which weights could be rounded.
+struct RoundingCandidates {
+  static constexpr int kMost = 16;
+  int count = 0;
+  // [candidate]
+  float scales[kMost];
+  float inverses[kMost];  // of the scales
+  float zeros[kMost];     // whole numbers from 0 to RoundingTask::top
+};
+
+struct RoundingTask {
+  const float* x = nullptr;
+  int64_t count = 0;
+  int top = 0;
+  const RoundingCandidates* candidates = nullptr;
 };
 
 struct LinearTask {
@@ -142,6 +158,12 @@ struct IsaKernels {
   // number is NaN or infinite.
   void (*extremes)(const float* x, int64_t count, float& least, float& most);
   void (*quantize)(const QuantizeTask& task);
+  // For each candidate, the sum of the squares of x - scale * (q - zero), where q is what `quantize` makes
+  // of x. All instruction sets find the same sums, to the last bit.
+  void (*rounding_errors)(const RoundingTask& task, float* errors);
+  // Adds the square of x[i] to sums[i], and returns the sum of the squares of x[i] * sizes[i]. `count`
+  // is a multiple of 16.
+  double (*add_squares)(const float* x, const float* sizes, int64_t count, double* sums);
   void (*norm)(const NormArgs& args, Range rows);
   // out[i] = activation(gates_and_values[i]) * gates_and_values[width + i]
   void (*gate)(Activation activation, const float* gates_and_values, int64_t width, float* out);

@@ -1,5 +1,7 @@
 // Integer weights with groups and zero points: packed from floats and from integers, read back, and
 // multiplied, against plain formulas.
+#include <cmath>
+#include <functional>
 #include <numeric>
 
 #include "kernels/testing/backend_test.h"
@@ -113,13 +115,22 @@ struct RandomQuantized {
   }
 };
 
-TEST_P(GroupedTest, RoundsFloatsToTheNearestStep) {
-  constexpr int64_t kRows = 45, kCols = 301;
-  std::vector<float> values = RandomFloats(kRows * kCols, 1);
-  for (size_t i = 0; i < 128; ++i) values[i] = 0;                          // whole groups of zeros
-  for (size_t i = kCols; i < kCols + 128; ++i) values[i] = 0.75f;          // of one number,
-  for (size_t i = 2 * kCols; i < 2 * kCols + 128; ++i) values[i] -= 3.0f;  // and all negative
+// Rows of random numbers, some of which have groups of zeros, of one number and of negative numbers.
+constexpr int64_t kFloatRows = 45, kFloatCols = 301;
+std::vector<float> SpecialFloats() {
+  constexpr size_t kCols = kFloatCols;
+  std::vector<float> values = RandomFloats(kFloatRows * kFloatCols, 1);
+  for (size_t i = 0; i < 128; ++i) values[i] = 0;
+  for (size_t i = kCols; i < kCols + 128; ++i) values[i] = 0.75f;
+  for (size_t i = 2 * kCols; i < 2 * kCols + 128; ++i) values[i] -= 3.0f;
+  return values;
+}
+
+TEST_P(GroupedTest, RoundsFloatsToTheNearestOf256Steps) {
+  constexpr int64_t kRows = kFloatRows, kCols = kFloatCols;
+  const std::vector<float> values = SpecialFloats();
   for (const MatrixSpec& spec : Forms(kRows, kCols)) {
+    if (BitsOf(spec) == 4) continue;
     const WeightMatrix matrix = PackFloats(*backend_, spec, values);
     const std::vector<float> stored = Unpack(matrix);
     const bool has_zeros = spec.zero == ZeroPoint::kPerGroup;
@@ -140,6 +151,64 @@ TEST_P(GroupedTest, RoundsFloatsToTheNearestStep) {
               has_zeros || std::abs(group[i]) < range / 2 - range / steps ? half : 2 * half;
           ASSERT_NEAR(stored[first + i], group[i], bound) << Describe(spec) << " at " << r;
         }
+      }
+    }
+  }
+}
+
+double SquaredError(std::span<const float> group, const std::function<float(float)>& rounded) {
+  double sum = 0;
+  for (const float x : group) sum += std::pow(double{rounded(x)} - double{x}, 2);
+  return sum;
+}
+
+// The error of 4 bits whose steps cover the whole group. With zero points these cover the range from the
+// least weight to the largest.
+double CoveringError(std::span<const float> group, ZeroPoint zero_point) {
+  const float least = std::min(0.0f, *std::min_element(group.begin(), group.end()));
+  const float most = std::max(0.0f, *std::max_element(group.begin(), group.end()));
+  const bool has_zeros = zero_point == ZeroPoint::kPerGroup;
+  const float scale = RoundTo(DType::kF16, has_zeros ? (most - least) / 15 : PeakOf(group) / -8.0f);
+  if (scale == 0) return SquaredError(group, [](float) { return 0.0f; });
+  const float zero = has_zeros ? std::nearbyint(-least / (most - least) * 15) : 8.0f;
+  return SquaredError(group, [&](float x) {
+    return (std::clamp(std::nearbyint(x / scale) + zero, 0.0f, 15.0f) - zero) * scale;
+  });
+}
+
+TEST_P(GroupedTest, FourBitsErrLessThanIfTheyCoveredAllWeights) {
+  constexpr int64_t kRows = kFloatRows, kCols = kFloatCols;
+  const std::vector<float> values = SpecialFloats();
+  for (const MatrixSpec& spec : Forms(kRows, kCols)) {
+    if (BitsOf(spec) == 8) continue;
+    const std::vector<float> stored = Unpack(PackFloats(*backend_, spec, values));
+    double sum = 0, covering_sum = 0;
+    for (int64_t at = 0; at < kRows * kCols; at += std::min(spec.group, kCols - at % kCols)) {
+      const auto count = static_cast<size_t>(std::min(spec.group, kCols - at % kCols));
+      const auto group = std::span(values).subspan(static_cast<size_t>(at), count);
+      size_t i = static_cast<size_t>(at);
+      const double error = SquaredError(group, [&](float) { return stored[i++]; });
+      const double covering = CoveringError(group, spec.zero);
+      // The kernels add the squares in f32.
+      EXPECT_LE(error, covering * 1.00001) << Describe(spec) << " at " << at;
+      sum += error;
+      covering_sum += covering;
+    }
+    EXPECT_LT(sum, covering_sum) << Describe(spec);
+  }
+}
+
+// A zero point between two integers would move every small weight of a group with a large one.
+TEST_P(GroupedTest, ZeroStaysZero) {
+  std::vector<float> values = RandomFloats(20 * 128, 11, 0.01f);
+  for (size_t i = 0; i < values.size(); i += 2) values[i] = 0;
+  for (size_t i = 5; i < values.size(); i += 128) values[i] = 1.0f;
+  for (size_t i = 77; i < values.size(); i += 128) values[i] = -0.7f;
+  for (const MatrixSpec& spec : Forms(20, 128)) {
+    const std::vector<float> stored = Unpack(PackFloats(*backend_, spec, values));
+    for (size_t i = 0; i < values.size(); ++i) {
+      if (values[i] == 0) {
+        EXPECT_EQ(stored[i], 0.0f) << Describe(spec);
       }
     }
   }

@@ -87,6 +87,94 @@ TEST_P(PackTest, SourcesNeedNoAlignment) {
   }
 }
 
+// A source of 70 x 97 weights of any format, by rows or by columns.
+struct RandomSource {
+  static constexpr int64_t kRows = 70, kCols = 97;
+
+  RandomSource(DType dtype, bool is_transposed) {
+    values = RandomFloats(kRows * kCols, 8);
+    for (float& v : values) v = RoundTo(dtype, v);
+    std::vector<float> stored = values;
+    for (int64_t r = 0; r < kRows && is_transposed; ++r) {
+      for (int64_t c = 0; c < kCols; ++c) {
+        stored[static_cast<size_t>(c * kRows + r)] = values[static_cast<size_t>(r * kCols + c)];
+      }
+    }
+    bytes = Encode(dtype, stored);
+    rows = {
+        bytes.data(), dtype, kRows, kCols, is_transposed ? 1 : kCols, is_transposed ? kRows : 1};
+  }
+
+  std::vector<float> values;  // row-major
+  std::vector<std::byte> bytes;
+  SourceRows rows;
+};
+
+TEST_P(PackTest, FactorsMultiplyRowsAndColumns) {
+  constexpr int64_t kRows = RandomSource::kRows, kCols = RandomSource::kCols;
+  std::vector<float> row_factors, column_factors;
+  for (int i = 0; i < kRows; ++i) row_factors.push_back(std::exp2(static_cast<float>(i % 5 - 2)));
+  for (int i = 0; i < kCols; ++i)
+    column_factors.push_back(std::exp2(static_cast<float>(i % 7 - 3)));
+  for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16, DType::kF64}) {
+    for (const bool is_transposed : {false, true}) {
+      const RandomSource source(dtype, is_transposed);
+      for (int which = 1; which < 4; ++which) {
+        SourceRows rows = source.rows;
+        std::vector<float> products = source.values;
+        if (which & 1) rows.row_factors = row_factors.data();
+        if (which & 2) rows.column_factors = column_factors.data();
+        for (size_t i = 0; i < products.size(); ++i) {
+          if (which & 1) products[i] *= row_factors[i / kCols];
+          if (which & 2) products[i] *= column_factors[i % kCols];
+        }
+        for (const WeightForm& form : kAllForms) {
+          const MatrixSpec spec = MatrixSpec::Of(kRows, kCols, form);
+          WeightMatrix matrix = Allocate(spec);
+          ExpectOk(packer().PackRows(matrix, 0, rows));
+          EXPECT_EQ(Unpack(matrix), Unpack(PackFloats(*backend_, spec, products)))
+              << Name(dtype) << " to " << Name(form) << (is_transposed ? ", transposed" : "");
+        }
+      }
+    }
+  }
+}
+
+TEST_P(PackTest, SquaresAreAddedUpByRowsAndColumns) {
+  constexpr int64_t kRows = RandomSource::kRows, kCols = RandomSource::kCols;
+  const std::vector<float> sizes = RandomFloats(kCols, 9);
+  for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16, DType::kF64}) {
+    for (const bool is_transposed : {false, true}) {
+      const RandomSource source(dtype, is_transposed);
+      std::vector<double> rows(kRows), columns(kCols, 5.0), row_sums(kRows),
+          column_sums(kCols, 5.0);
+      packer().AddSquares(source.rows, {columns, rows, sizes});
+      for (size_t i = 0; i < source.values.size(); ++i) {
+        const double value = source.values[i],
+                     sized = value * static_cast<double>(sizes[i % kCols]);
+        row_sums[i / kCols] += sized * sized;
+        column_sums[i % kCols] += value * value;
+      }
+      for (size_t r = 0; r < kRows; ++r) EXPECT_NEAR(rows[r], row_sums[r], 1e-12 * row_sums[r]);
+      for (size_t c = 0; c < kCols; ++c) {
+        EXPECT_NEAR(columns[c], column_sums[c], 1e-12 * column_sums[c]) << Name(dtype);
+      }
+    }
+  }
+}
+
+// Enough rows that threads share them.
+TEST_P(PackTest, SumsOfSquaresDoNotDependOnThreads) {
+  constexpr int64_t kRows = 300, kCols = 200;
+  const std::vector<float> values = RandomFloats(kRows * kCols, 10), ones(kCols, 1.0f);
+  std::vector<double> rows(kRows), columns(kCols), other_rows(kRows), other_columns(kCols);
+  const SourceRows source = {values.data(), DType::kF32, kRows, kCols, kCols, 1};
+  packer().AddSquares(source, {columns, rows, ones});
+  MakeTestBackend(GetParam(), 1)->packer().AddSquares(source, {other_columns, other_rows, ones});
+  EXPECT_EQ(rows, other_rows);
+  EXPECT_EQ(columns, other_columns);
+}
+
 TEST_P(PackTest, PanelsFillFromManyParts) {
   constexpr int64_t kRows = 180, kCols = 77;
   const std::vector<float> values = RandomFloats(kRows * kCols, 2);

@@ -40,6 +40,34 @@ inline float PeakOf(std::span<const float> values) {
   return peak;
 }
 
+// The sum of the squares of the group's errors in 4 bits, -8 to 7, with this scale. The kernels add in this
+// order.
+inline float Int4Error(std::span<const float> group, float scale) {
+  const float inverse = scale != 0 ? 1.0f / scale : 0.0f;
+  float lanes[16] = {};
+  for (size_t i = 0; i < group.size(); ++i) {
+    const float stored = std::clamp(std::nearbyint(group[i] * inverse), -8.0f, 7.0f) * scale;
+    lanes[i % 16] += (stored - group[i]) * (stored - group[i]);
+  }
+  float quads[4], pairs[2];
+  for (int i = 0; i < 4; ++i) quads[i] = (lanes[i] + lanes[8 + i]) + (lanes[4 + i] + lanes[12 + i]);
+  for (int i = 0; i < 2; ++i) pairs[i] = quads[i] + quads[2 + i];
+  return pairs[0] + pairs[1];
+}
+
+// The scale of a group in 4 bits: of some parts of the one with which the peak becomes -8, of either sign,
+// the one with the least error.
+inline float Int4Scale(std::span<const float> group) {
+  const float covering = PeakOf(group) / -8.0f;
+  float best = RoundTo(DType::kF16, covering);
+  for (const float share :
+       {1.0f, 0.9375f, 0.875f, 0.8125f, 0.75f, -1.0f, -0.9375f, -0.875f, -0.8125f, -0.75f}) {
+    const float scale = RoundTo(DType::kF16, covering * share);
+    if (Int4Error(group, scale) < Int4Error(group, best)) best = scale;
+  }
+  return best;
+}
+
 // Rounds one row of weights as `format` stores it.
 inline void RoundRow(WeightFormat format, std::span<float> row) {
   if (format == WeightFormat::kF16 || format == WeightFormat::kBF16) {
@@ -54,7 +82,7 @@ inline void RoundRow(WeightFormat format, std::span<float> row) {
   if (format == WeightFormat::kI4) {
     for (size_t begin = 0; begin < row.size(); begin += 64) {
       const auto group = row.subspan(begin, std::min<size_t>(64, row.size() - begin));
-      const float scale = RoundTo(DType::kF16, PeakOf(group) / -8.0f);
+      const float scale = Int4Scale(group);
       const float inverse = scale != 0 ? 1.0f / scale : 0.0f;
       for (float& v : group) v = std::clamp(std::nearbyint(v * inverse), -8.0f, 7.0f) * scale;
     }

@@ -346,6 +346,10 @@ class UnreadableBackend final : public Backend, private Memory, private Packer, 
     WeightMatrix open = open_arguments_.Open(matrix);
     return Await([&] { return inner_->packer().PackQuantizedRows(open, first_row, source, rows); });
   }
+  void AddSquares(const SourceRows& source, const SquareSums& sums) override {
+    queue_.Push([&] { inner_->packer().AddSquares(source, sums); });
+    queue_.Wait();
+  }
   std::string_view layout() const override { return inner_->packer().layout(); }
   Result<int64_t> PackedBytes(const MatrixSpec& spec) const override {
     return inner_->packer().PackedBytes(spec);

@@ -8,6 +8,9 @@
 namespace dray::kernels::DRAY_ISA {
 namespace {
 
+// 1.5 * 2^23: adding it, then taking it off, rounds to an integer.
+constexpr float kRoundingMagic = 12582912.0f;
+
 // f64 is rare in checkpoints: the compiler's own loop will do.
 struct F64 {
   using Type = double;
@@ -88,19 +91,55 @@ float PeakOfNumbers(const float* x, int64_t count) {
   return peak <= __FLT_MAX__ ? peak : __FLT_MAX__;
 }
 
-void Quantize(const QuantizeTask& task) {
-  const Vec magic = Set1(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
-  const Vec inverse = Set1(task.inverse_scale), shift = Set1(task.shift);
-  const Vec zero = Set1(static_cast<float>(task.zero));
-  const Vec top = Set1(static_cast<float>(task.top));
-  for (int64_t i = 0; i < task.count; i += kLanes) {
-    const int64_t n = task.count - i;
-    const Vec rounded = (LoadUpTo(task.x + i, n) * inverse + shift + magic) - magic;
-    float lanes[kLanes];
-    Store(lanes, Min(top, Max(Zero(), rounded + zero)));
-    for (int64_t j = 0; j < kLanes && j < n; ++j) {
-      task.out[i + j] = static_cast<uint8_t>(static_cast<int>(lanes[j]));
+// In f64, in which the square of a float is exact. The compiler makes vectors of the inner loop.
+double AddSquares(const float* x, const float* sizes, int64_t count, double* sums) {
+  constexpr int kParts = 16;
+  double parts[kParts] = {};
+  for (int64_t i = 0; i < count; i += kParts) {
+    for (int j = 0; j < kParts; ++j) {
+      const auto number = static_cast<double>(x[i + j]);
+      const double sized = number * static_cast<double>(sizes[i + j]);
+      sums[i + j] += number * number;
+      parts[j] += sized * sized;
     }
+  }
+  for (int width = kParts / 2; width > 0; width /= 2) {
+    for (int j = 0; j < width; ++j) parts[j] += parts[j + width];
+  }
+  return parts[0];
+}
+
+void Quantize(const QuantizeTask& task) {
+  const Vec magic = Set1(kRoundingMagic), inverse = Set1(task.inverse_scale);
+  const Vec low = Set1(static_cast<float>(-task.zero));
+  const Vec high = Set1(static_cast<float>(task.top - task.zero));
+  // StoreI8 takes signed numbers: an integer q is stored as q - 128, and its highest bit is turned then.
+  const Vec offset = Set1(static_cast<float>(task.zero - 128));
+  for (int64_t i = 0; i < task.count; i += kLanes) {
+    const int64_t n = task.count - i < kLanes ? task.count - i : kLanes;
+    const Vec rounded = (LoadUpTo(task.x + i, n) * inverse + magic) - magic;
+    int8_t lanes[kLanes];
+    StoreI8(lanes, Min(high, Max(low, rounded)) + offset);
+    for (int64_t j = 0; j < n; ++j) task.out[i + j] = static_cast<uint8_t>(lanes[j] ^ 0x80);
+  }
+}
+
+// Without Fma, which rounds otherwise where the hardware has none.
+void RoundingErrors(const RoundingTask& task, float* errors) {
+  const RoundingCandidates& candidates = *task.candidates;
+  const Vec magic = Set1(kRoundingMagic);
+  for (int c = 0; c < candidates.count; ++c) {
+    const Vec scale = Set1(candidates.scales[c]), inverse = Set1(candidates.inverses[c]);
+    const Vec low = Set1(-candidates.zeros[c]);
+    const Vec high = Set1(static_cast<float>(task.top) - candidates.zeros[c]);
+    Vec sum = Zero();
+    for (int64_t i = 0; i < task.count; i += kLanes) {
+      const Vec x = LoadUpTo(task.x + i, task.count - i);
+      const Vec rounded = Min(high, Max(low, (x * inverse + magic) - magic));
+      const Vec error = rounded * scale - x;
+      sum = sum + error * error;
+    }
+    errors[c] = Sum(sum);
   }
 }
 

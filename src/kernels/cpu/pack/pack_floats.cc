@@ -1,8 +1,8 @@
 // A source is read in tiles of 16 rows and kTileCols columns. If the source's rows are dense and of
 // the panel's type, a tile is transposed straight from the source; numbers of other types are first
-// converted into a small tile on the stack. If the source's columns are dense, because the
-// checkpoint stores the matrix transposed, sixteen rows of a column are almost a panel's vector
-// already.
+// converted into a small tile on the stack, and so are those of a source that has factors. If the
+// source's columns are dense, because the checkpoint stores the matrix transposed, sixteen rows of a
+// column are almost a panel's vector already.
 #include "kernels/cpu/pack/pack_floats.h"
 
 #include <algorithm>
@@ -65,6 +65,7 @@ FloatPacker::FloatPacker(const IsaKernels& isa, const WeightMatrix& matrix, int6
       panels_(matrix.data()),
       type_(PanelType(matrix.format())),
       first_row_(first_row),
+      reader_(isa, source),
       source_(source),
       source_bytes_(static_cast<int64_t>(SizeOf(source.dtype))),
       element_bytes_(layout_.element_bytes()) {}
@@ -88,7 +89,7 @@ void FloatPacker::PackGroup(int64_t group, int64_t col) const {
   if (rows.begin >= rows.end) return;
   if (rows.end - rows.begin < kTileRows || cols.end - cols.begin < kTileCols) {
     PackElements(rows, cols);
-  } else if (source_.row_stride == 1 && source_.col_stride != 1) {
+  } else if (source_.row_stride == 1 && source_.col_stride != 1 && !source_.has_factors()) {
     PackTileByColumns(rows.begin, col);
   } else {
     PackTile(rows.begin, col);
@@ -104,7 +105,11 @@ void FloatPacker::PackTile(int64_t row, int64_t col) const {
   alignas(64) std::byte tile[kTileRows * kTileCols * sizeof(float)];
   const std::byte* from = Source(row, col);
   int64_t stride = source_.row_stride * source_bytes_;
-  if (source_.dtype != type_ || source_.col_stride != 1) {
+  if (source_.has_factors()) {
+    StageProducts(row, col, tile);
+    from = tile;
+    stride = kTileCols * element_bytes_;
+  } else if (source_.dtype != type_ || source_.col_stride != 1) {
     StageRows(row, col, tile);
     from = tile;
     stride = kTileCols * element_bytes_;
@@ -119,6 +124,14 @@ void FloatPacker::PackTile(int64_t row, int64_t col) const {
       }
     }
   }
+}
+
+// Does what StageRows does, with the source's factors.
+void FloatPacker::StageProducts(int64_t row, int64_t col, std::byte* tile) const {
+  float products[kTileRows * kTileCols];
+  const int64_t first = row - first_row_;
+  reader_.Read({first, first + kTileRows}, {col, col + kTileCols}, products, kTileCols);
+  isa_.convert(DType::kF32, products, type_, tile, kTileRows * kTileCols);
 }
 
 // Copies a tile to [kTileRows][kTileCols] numbers of the panel's type.
@@ -158,7 +171,15 @@ void FloatPacker::PackTileByColumns(int64_t row, int64_t col) const {
 void FloatPacker::PackElements(Range rows, Range cols) const {
   for (int64_t c = cols.begin; c < cols.end; ++c) {
     for (int64_t r = rows.begin; r < rows.end; ++r) {
-      isa_.convert(source_.dtype, Source(r, c), type_, Vector(r, c) + layout_.LaneOffset(r, c), 1);
+      std::byte* const to = Vector(r, c) + layout_.LaneOffset(r, c);
+      if (!source_.has_factors()) {
+        isa_.convert(source_.dtype, Source(r, c), type_, to, 1);
+        continue;
+      }
+      float product;
+      const int64_t row = r - first_row_;
+      reader_.Read({row, row + 1}, {c, c + 1}, &product, 1);
+      isa_.convert(DType::kF32, &product, type_, to, 1);
     }
   }
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/cpu/isa_kernels.h"
+#include "kernels/cpu/pack/source_reader.h"
 #include "kernels/packer.h"
 
 namespace dray::kernels {
@@ -22,6 +23,7 @@ class FloatPacker {
   void PackGroup(int64_t group, int64_t col) const;
   void PackTile(int64_t row, int64_t col) const;
   void PackTileByColumns(int64_t row, int64_t col) const;
+  void StageProducts(int64_t row, int64_t col, std::byte* tile) const;
   void StageRows(int64_t row, int64_t col, std::byte* tile) const;
   void PackElements(Range rows, Range cols) const;
 
@@ -36,6 +38,7 @@ class FloatPacker {
   std::byte* panels_;
   DType type_;
   int64_t first_row_;
+  SourceReader reader_;
   SourceRows source_;
   int64_t source_bytes_;   // of an element of the source
   int64_t element_bytes_;  // of a packed element

@@ -10,6 +10,7 @@
 #include <span>
 
 #include "kernels/cpu/pack/pack_words.h"
+#include "kernels/cpu/pack/round_group.h"
 
 namespace dray::kernels {
 namespace {
@@ -24,48 +25,6 @@ constexpr float kLeastScale = std::numeric_limits<float>::min();
 // Returns the first number that is NaN or infinite. There must be one.
 float NotFinite(std::span<const float> x) {
   return *std::find_if(x.begin(), x.end(), [](float v) { return !std::isfinite(v); });
-}
-
-// A group's scale and zero point as they are stored, and the numbers with which its weights are
-// rounded. If the scale is too small for f16, all weights of the group become zero.
-struct GroupRounding {
-  float peak = 0;  // the weight that decides the scale; NaN if one is NaN or infinite
-  GroupHeader header;
-  QuantizeTask quantize;
-};
-
-// The weight of largest magnitude becomes the lowest integer, so that all integers are used.
-GroupRounding RoundSymmetric(const IsaKernels& isa, int bits, const float* x, int64_t count) {
-  const int half = 1 << (bits - 1);
-  GroupRounding rounding;
-  rounding.peak = isa.peak(x, count);
-  rounding.header.scale = F32ToF16(rounding.peak / static_cast<float>(-half));
-  const float stored = F16ToF32(rounding.header.scale);
-  rounding.quantize = {.x = x,
-                       .count = count,
-                       .inverse_scale = stored != 0.0f ? 1.0f / stored : 0.0f,
-                       .zero = half,
-                       .top = 2 * half - 1};
-  return rounding;
-}
-
-// The integers cover the range from the least weight (or zero) to the largest one (or zero).
-GroupRounding RoundWithZero(const IsaKernels& isa, int bits, const float* x, int64_t count) {
-  const int top = (1 << bits) - 1;
-  float least = 0, most = 0;
-  isa.extremes(x, count, least, most);
-  GroupRounding rounding;
-  rounding.peak = most >= -least ? most : least;
-  rounding.header.scale = F32ToF16((most - least) / static_cast<float>(top));
-  const float stored = F16ToF32(rounding.header.scale);
-  const float inverse = stored != 0.0f ? 1.0f / stored : 0.0f;
-  rounding.header.minus_zero = F32ToF16(least * inverse);
-  rounding.quantize = {.x = x,
-                       .count = count,
-                       .inverse_scale = inverse,
-                       .shift = -F16ToF32(rounding.header.minus_zero),
-                       .top = top};
-  return rounding;
 }
 
 }  // namespace
@@ -86,12 +45,11 @@ IntegerPacker::IntegerPacker(const IsaKernels& isa, const WeightMatrix& matrix, 
       layout_(matrix.spec()),
       panels_(matrix.data()),
       first_row_(first_row),
-      source_(source),
-      source_bytes_(static_cast<int64_t>(SizeOf(source.dtype))) {}
+      reader_(isa, source) {}
 
 Range IntegerPacker::GroupRows(int64_t group) const {
   return {std::max(group * kWordRows, first_row_),
-          std::min((group + 1) * kWordRows, first_row_ + source_.rows)};
+          std::min((group + 1) * kWordRows, first_row_ + reader_.source().rows)};
 }
 
 void IntegerPacker::Pack(Range panels, UnfitWeights& unfit) const {
@@ -102,7 +60,7 @@ void IntegerPacker::Pack(Range panels, UnfitWeights& unfit) const {
     }
     return;
   }
-  for (int64_t col = 0; col < source_.cols; col += layout_.group) {
+  for (int64_t col = 0; col < reader_.source().cols; col += layout_.group) {
     for (int64_t g = row_groups.begin; g < row_groups.end; ++g) {
       if (GroupRows(g).begin < GroupRows(g).end) PackColumnGroup(GroupRows(g), col, unfit);
     }
@@ -110,36 +68,15 @@ void IntegerPacker::Pack(Range panels, UnfitWeights& unfit) const {
 }
 
 void IntegerPacker::Read(Range rows, Range cols, Tile& tile) const {
-  const int64_t num_cols = std::min(cols.end, source_.cols) - cols.begin;
-  const auto element = [&](int64_t r, int64_t c) {
-    return static_cast<const std::byte*>(source_.data) +
-           ((rows.begin + r - first_row_) * source_.row_stride +
-            (cols.begin + c) * source_.col_stride) *
-               source_bytes_;
-  };
-  const int64_t num_rows = rows.end - rows.begin;
-  if (cols.begin + num_cols < cols.end) std::memset(tile.values, 0, sizeof(tile.values));
-  if (source_.col_stride == 1 || source_.row_stride != 1) {
-    const int64_t run = source_.col_stride == 1 ? num_cols : 1;
-    for (int64_t r = 0; r < num_rows; ++r) {
-      for (int64_t c = 0; c < num_cols; c += run) {
-        isa_.convert(source_.dtype, element(r, c), DType::kF32, tile.values[r] + c, run);
-      }
-    }
-    return;
-  }
-  for (int64_t c = 0; c < num_cols; ++c) {
-    float column[kWordRows];
-    isa_.convert(source_.dtype, element(0, c), DType::kF32, column, num_rows);
-    for (int64_t r = 0; r < num_rows; ++r) tile.values[r][c] = column[r];
-  }
+  reader_.Read({rows.begin - first_row_, rows.end - first_row_}, cols, tile.values[0],
+               kLargestGroup);
 }
 
 bool IntegerPacker::StoreRowScales(Range rows, UnfitWeights& unfit, float* scales) const {
   Tile tile;
   bool all_fit = true;
   const int64_t num_rows = rows.end - rows.begin;
-  for (int64_t col = 0; col < source_.cols; col += kTileCols) {
+  for (int64_t col = 0; col < reader_.source().cols; col += kTileCols) {
     Read(rows, {col, col + kTileCols}, tile);
     for (int64_t r = 0; r < num_rows; ++r) {
       const float peak = std::abs(isa_.peak(tile.values[r], kTileCols));
@@ -160,7 +97,7 @@ void IntegerPacker::PackWholeRows(Range rows, UnfitWeights& unfit) const {
   float scales[kWordRows] = {};
   if (!StoreRowScales(rows, unfit, scales)) return;
   Tile tile;
-  for (int64_t col = 0; col < source_.cols; col += kTileCols) {
+  for (int64_t col = 0; col < reader_.source().cols; col += kTileCols) {
     Read(rows, {col, col + kTileCols}, tile);
     for (int64_t r = 0; r < rows.end - rows.begin; ++r) {
       const float inverse = scales[r] >= kLeastScale ? 1.0f / scales[r] : 0.0f;
@@ -178,11 +115,9 @@ void IntegerPacker::PackWholeRows(Range rows, UnfitWeights& unfit) const {
 void IntegerPacker::PackColumnGroup(Range rows, int64_t col, UnfitWeights& unfit) const {
   Tile tile;
   const int64_t cols = layout_.group;
-  const int bits = layout_.format == WeightFormat::kI4 ? 4 : 8;
   Read(rows, {col, col + cols}, tile);
   for (int64_t r = 0; r < rows.end - rows.begin; ++r) {
-    GroupRounding rounding = layout_.has_zeros() ? RoundWithZero(isa_, bits, tile.values[r], cols)
-                                                 : RoundSymmetric(isa_, bits, tile.values[r], cols);
+    GroupRounding rounding = RoundGroup(isa_, layout_, tile.values[r]);
     if (!std::isfinite(F16ToF32(rounding.header.scale))) {
       const std::span<const float> weights(tile.values[r], static_cast<size_t>(cols));
       const bool is_finite = std::isfinite(rounding.peak);
@@ -192,7 +127,7 @@ void IntegerPacker::PackColumnGroup(Range rows, int64_t col, UnfitWeights& unfit
     StoreHeader(layout_, panels_, rows.begin + r, col, rounding.header);
     rounding.quantize.out = tile.numbers[r];
     isa_.quantize(rounding.quantize);
-    if (bits == 4) PackNibbles(tile.numbers[r], cols);
+    if (layout_.format == WeightFormat::kI4) PackNibbles(tile.numbers[r], cols);
   }
   StoreWords(layout_, panels_, rows, col, tile.Words(cols / layout_.cols_per_step()));
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kernels/cpu/isa_kernels.h"
+#include "kernels/cpu/pack/source_reader.h"
 #include "kernels/cpu/pack/unfit_weights.h"
 #include "kernels/packer.h"
 
@@ -35,8 +36,7 @@ class IntegerPacker {
   PanelLayout layout_;
   std::byte* panels_;
   int64_t first_row_;
-  SourceRows source_;
-  int64_t source_bytes_;  // of an element of the source
+  SourceReader reader_;
 };
 
 }  // namespace dray::kernels
