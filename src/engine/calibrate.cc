@@ -33,6 +33,7 @@ Result<std::unique_ptr<Calibrator>> Calibrator::Load(LoadModelOptions options) {
   if (!IsFloat(options.format)) options.format = options.table_format;
   options.table_format.reset();
   options.smoothing.reset();
+  options.int8_cache = false;  // balanced channels would be measured
   // A recorder sees the matrices of this process only. At the same degrees the figures are the same.
   options.ranks.transport = RankTransport::kThreads;
   DRAY_ASSIGN_OR_RETURN(auto model, LoadModel(options));

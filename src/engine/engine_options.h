@@ -78,7 +78,7 @@ enum class LoadFormat { kCheckpoint, kDummy };
 // Weights in integers, and activations by steps that were measured beforehand.
 struct SmoothingOptions {
   std::filesystem::path calibration_file;  // of model/weights/calibration.h
-  double alpha = 0.5;                      // from 0 to 1: model/weights/smoothing.h
+  double alpha = 0.5;                      // from 0 to 1: model/weights/balance/
 };
 
 // What computes the ranks of a model: [rank].
@@ -120,6 +120,9 @@ struct LoadModelOptions {
   // head; absent: `format`.
   std::optional<kernels::WeightForm> table_format = std::nullopt;
   std::optional<SmoothingOptions> smoothing = std::nullopt;
+  // Whether keys and values will be kept in 8 bits: then the channels that make them are balanced
+  // (model/weights/balance/), as those of weights in integers always are.
+  bool int8_cache = false;
   // "gptq" or "awq": the checkpoint must be quantised so. Its integers are kept, and `format` is
   // for its floats.
   std::string quantized_by = {};

@@ -43,6 +43,7 @@ Result<engine::LoadModelOptions> MakeLoadModelOptions(const ModelSettings& setti
     fs::path& file = load.smoothing->calibration_file;
     file = file.empty() ? model / "calibration.json" : LocateFile(model, file);
   }
+  load.int8_cache = settings.kv_cache_dtype == DType::kI8;
   load.model_dir = model;
   kernels::CpuOptions& cpu = load.backend_options.cpu;
   cpu.num_threads = static_cast<int>(settings.threads);

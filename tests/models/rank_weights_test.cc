@@ -15,9 +15,10 @@
 #include "kernels/testing/device_array.h"
 #include "model/config/local_stack.h"
 #include "model/describe/model_files.h"
+#include "model/weights/balance/balance.h"
+#include "model/weights/calibration.h"
 #include "model/weights/dummy_weights.h"
 #include "model/weights/loader.h"
-#include "model/weights/smoothing.h"
 #include "parallel/shard.h"
 #include "testing/golden_model.h"
 
@@ -352,10 +353,23 @@ TEST_P(RankIntegersTest, Converted) {
 INSTANTIATE_TEST_SUITE_P(Checkpoints, RankIntegersTest, ::testing::ValuesIn(IntegerCheckpoints()),
                          TestName);
 
-// Factors of columns that a norm is divided by, and the steps of inputs.
-TEST(RankSmoothingTest, MatricesAndNormsAreSmoothedAlike) {
-  const CheckpointSource source(testing::ReadGoldenModel("llama-gqa").dir);
-  const ModelConfig& config = source.config();
+// Factors of rows, columns and norms, and the steps of inputs.
+class RankBalanceTest : public ::testing::TestWithParam<std::string> {
+ protected:
+  void ExpectBalanced(const WeightForm& form, const BalanceOptions& options) {
+    const auto balance = Balance::Make(source_.description(), source_.plan(), options).value();
+    ExpectAllRanks(source_, {.format = form, .balance = balance.get()});
+  }
+
+  CheckpointSource source_{testing::ReadGoldenModel(GetParam()).dir};
+};
+
+TEST_P(RankBalanceTest, EveryRankHasItsPartOfTheBalancedModel) {
+  ExpectBalanced(WeightFormat::kI8, {.layers = WeightFormat::kI8, .tables = WeightFormat::kI8});
+}
+
+TEST_P(RankBalanceTest, MatricesAndNormsAreSmoothedAlike) {
+  const ModelConfig& config = source_.config();
   Calibration calibration(config);
   for (int64_t layer = 0; layer < config.stack.num_layers; ++layer) {
     for (const Slot slot : kCalibratedSlots) {
@@ -363,12 +377,11 @@ TEST(RankSmoothingTest, MatricesAndNormsAreSmoothedAlike) {
       for (float& channel : calibration.Peaks(slot, layer)) channel = peak *= 1.1f;
     }
   }
-  const auto smoothing =
-      Smoothing::Make(source.description(), source.plan(), calibration, 0.5).value();
-  for (const WeightForm& form : {WeightForm(WeightFormat::kF32), WeightForm(WeightFormat::kI8)}) {
-    ExpectAllRanks(source, {.format = form, .smoothing = &smoothing});
-  }
+  ExpectBalanced(WeightFormat::kF32, {.layers = WeightFormat::kI8, .calibration = &calibration});
 }
+
+INSTANTIATE_TEST_SUITE_P(Families, RankBalanceTest, ::testing::ValuesIn(testing::GoldenVariants()),
+                         TestName);
 
 }  // namespace
 }  // namespace dray::model

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/log.h"
 #include "checkpoint/checkpoint.h"
 #include "engine/runner/artifact/artifact_options.h"
 #include "engine/runner/artifact/copy_weights.h"
@@ -17,9 +18,10 @@
 #include "model/config/local_stack.h"
 #include "model/describe/model_files.h"
 #include "model/weights/artifact_weights.h"
+#include "model/weights/balance/balance.h"
+#include "model/weights/calibration.h"
 #include "model/weights/dummy_weights.h"
 #include "model/weights/loader.h"
-#include "model/weights/smoothing.h"
 
 namespace dray::engine {
 namespace {
@@ -41,12 +43,33 @@ Status CheckQuantizedBy(const LoadModelOptions& options,
                   options.model_dir.string(), options.quantized_by, method)};
 }
 
-Result<model::Smoothing> MakeSmoothing(const SmoothingOptions& options,
-                                       const model::ModelDescription& description,
-                                       const model::LoadPlan& plan) {
-  DRAY_ASSIGN_OR_RETURN(const auto calibration,
-                        model::ReadCalibration(options.calibration_file, description.config));
-  return model::Smoothing::Make(description, plan, calibration, options.alpha);
+// Balances a model's weights, with the calibration that it may need.
+struct WeightBalance {
+  std::optional<model::Calibration> calibration;
+  std::unique_ptr<model::Balance> balance;
+};
+
+// `load` has the forms of the weights. Beside integers of the checkpoint that are kept, floats stay
+// floats.
+Result<std::unique_ptr<WeightBalance>> MakeBalance(const LoadModelOptions& options,
+                                                   const model::ModelDescription& description,
+                                                   const model::LoadPlan& plan,
+                                                   const model::LoadOptions& load) {
+  auto made = std::make_unique<WeightBalance>();
+  model::BalanceOptions balance = {.int8_cache = options.int8_cache};
+  if (!plan.has_integers || load.integers == model::StoredIntegers::kConvert) {
+    balance.layers = load.format;
+    balance.tables = load.TableFormat();
+  }
+  if (options.smoothing) {
+    DRAY_ASSIGN_OR_RETURN(
+        made->calibration,
+        model::ReadCalibration(options.smoothing->calibration_file, description.config));
+    balance.calibration = &*made->calibration;
+    balance.alpha = options.smoothing->alpha;
+  }
+  DRAY_ASSIGN_OR_RETURN(made->balance, model::Balance::Make(description, plan, balance));
+  return made;
 }
 
 // The model with the backends of its ranks, and without weights.
@@ -89,11 +112,8 @@ Result<std::unique_ptr<LoadedModel>> LoadFiles(const LoadModelOptions& options,
       .progress = options.progress,
       .stop = options.stop,
       .take = options.take};
-  std::optional<model::Smoothing> smoothing;
-  if (options.smoothing) {
-    DRAY_ASSIGN_OR_RETURN(smoothing, MakeSmoothing(*options.smoothing, description, plan));
-    load_options.smoothing = &*smoothing;
-  }
+  DRAY_ASSIGN_OR_RETURN(const auto balance, MakeBalance(options, description, plan, load_options));
+  load_options.balance = balance->balance.get();
   // The plan points to rows of `description`, so the model gets a copy.
   auto model = WithoutWeights(description, std::move(ranks), load_options);
   model->checkpoint_format = std::string(checkpoint.format());
@@ -106,6 +126,10 @@ Result<std::unique_ptr<LoadedModel>> LoadFiles(const LoadModelOptions& options,
                                                               const model::LoadOptions& of_rank) {
                   return model::LoadWeights(from, plan, files, *rank.backend, of_rank);
                 }));
+  // Other ranks of the stage, in processes of their own, have found the same.
+  if (model->ranks.front().rank.index == 0) {
+    if (const auto warning = balance->balance->Warning()) LogWarning(*warning);
+  }
   return model;
 }
 

@@ -7,11 +7,12 @@
 #include <utility>
 #include <vector>
 
+#include "model/weights/balance/balance.h"
 #include "model/weights/fill_columns.h"
 #include "model/weights/row_runs.h"
 #include "model/weights/sliced_rows.h"
 #include "model/weights/slot_slices.h"
-#include "model/weights/smoothing.h"
+#include "model/weights/slot_vector.h"
 #include "model/weights/source_rows.h"
 
 namespace dray::model {
@@ -22,10 +23,6 @@ using checkpoint::IntegerColumns;
 using checkpoint::IntegerTensor;
 using checkpoint::TensorSource;
 using kernels::SourceRows;
-
-// Rows are packed in pieces of about so many bytes before their pages are given back: large enough
-// that the threads are busy, small against any model.
-constexpr int64_t kPieceBytes = int64_t{16} << 20;
 
 // The bytes of its file that a tensor takes, which lies in one place.
 std::span<const std::byte> StoredBytes(const TensorSource& source) {
@@ -74,9 +71,14 @@ Status About(const TensorSource& source, const Status& status) {
   return status.WithPrefix(fmt::format("{}: {}", source.file->path().string(), source.name));
 }
 
-// Whole panels of 32 rows, of about kPieceBytes.
-int64_t PieceRows(int64_t row_bytes) {
-  return std::max<int64_t>(32, kPieceBytes / row_bytes / 32 * 32);
+// [row of the rank's slot]: its factor. Empty if the whole slot has none.
+std::vector<float> LocalFactors(std::span<const float> whole, const parallel::Slice& rows) {
+  if (whole.empty()) return {};
+  std::vector<float> local(static_cast<size_t>(rows.local_size), 1.0f);
+  for (const parallel::Piece& piece : rows.pieces) {
+    std::copy_n(whole.begin() + piece.global, piece.count, local.begin() + piece.local);
+  }
+  return local;
 }
 
 class CheckpointLoader {
@@ -138,19 +140,24 @@ class CheckpointLoader {
     }
   }
 
-  // A matrix that is being filled.
+  // A matrix that is being filled. Factors are for weights in floats; null: none.
   struct Target {
     kernels::WeightMatrix& matrix;
-    ColumnRange columns;             // of the whole matrix, that this one has
-    std::span<const float> factors;  // of these columns, for weights in floats; empty: none
+    ColumnRange columns;          // of the whole matrix, that this one has
+    const float* row_factors;     // [rows of the matrix]
+    const float* column_factors;  // [columns.count]
   };
 
   // What no part fills is padding: a new matrix is zero.
   Status LoadMatrix(const PlannedSlot& slot, bool has_integers) {
     const SlotSlices slices = SlicesOf(slot.row(), config_, options_.rank);
+    const SlotFactors& factors = FactorsOf(slot);
+    const std::vector<float> row_factors = LocalFactors(factors.rows, slices.rows);
     Status packed;
     const auto pack = [&](kernels::WeightMatrix& target, ColumnRange columns) {
-      const Target to = {target, columns, FactorsOf(slot, columns)};
+      const Target to = {
+          target, columns, row_factors.empty() ? nullptr : row_factors.data(),
+          factors.columns.empty() ? nullptr : factors.columns.data() + columns.begin};
       for (size_t i = 0; i < slot.parts.size() && packed.ok(); ++i) {
         packed = Pack(to, slot.parts[i], RunsOf(slot.parts[i], slices));
       }
@@ -167,11 +174,10 @@ class CheckpointLoader {
     return KeepWeight(options_, slot.slot, LocalLayer(slot), std::move(weight), weights_);
   }
 
-  std::span<const float> FactorsOf(const PlannedSlot& slot, ColumnRange columns) const {
-    if (options_.smoothing == nullptr) return {};
-    const auto factors = options_.smoothing->ColumnFactors(slot.slot, slot.layer);
-    if (factors.empty()) return {};
-    return factors.subspan(static_cast<size_t>(columns.begin), static_cast<size_t>(columns.count));
+  const SlotFactors& FactorsOf(const PlannedSlot& slot) const {
+    static const SlotFactors kNone;
+    if (options_.balance == nullptr) return kNone;
+    return options_.balance->Of(slot.slot, slot.layer, backend_.packer());
   }
 
   // The form of the slot with all columns. Integers are kept in the form that is closest to theirs,
@@ -180,9 +186,7 @@ class CheckpointLoader {
                              bool has_integers) const {
     auto plain = kernels::MatrixSpec::Of(slices.rows.local_size, slices.cols.global_size,
                                          options_.FormatOf(slot.slot));
-    if (options_.smoothing != nullptr) {
-      plain.input_scale = options_.smoothing->InputScale(slot.slot, slot.layer);
-    }
+    plain.input_scale = FactorsOf(slot).input_scale;
     const bool keep = options_.integers == StoredIntegers::kKeep;
     for (const PlannedTensor& part : slot.parts) {
       if (part.integers != nullptr) continue;
@@ -247,10 +251,10 @@ class CheckpointLoader {
     for (int64_t done = 0; done < run.count; done += piece) {
       const RowRun part = {run.slot_row + done, run.source_row + done * run.source_step,
                            std::min(piece, run.count - done), run.source_step};
-      const SourceRows rows = GatherRows(slices, part, target.columns, gathered_);
-      const Status packed = backend_.packer().PackRows(
-          target.matrix, part.slot_row,
-          target.factors.empty() ? rows : MultiplyColumns(rows, target.factors, smoothed_));
+      SourceRows rows = GatherRows(slices, part, target.columns, gathered_);
+      rows.column_factors = target.column_factors;
+      if (target.row_factors != nullptr) rows.row_factors = target.row_factors + part.slot_row;
+      const Status packed = backend_.packer().PackRows(target.matrix, part.slot_row, rows);
       DRAY_RETURN_IF_ERROR(About(*tensor.source, packed));
       const bool is_view = slices.size() == 1;
       if (!interleaved && is_view && piece < run.count) {
@@ -263,20 +267,10 @@ class CheckpointLoader {
   // Its parts are gathered on the host, then copied to the device.
   Status LoadVector(const PlannedSlot& slot) {
     const SlotSlices slices = SlicesOf(slot.row(), config_, options_.rank);
-    std::vector<float> vector(static_cast<size_t>(slices.rows.local_size));
-    for (const PlannedTensor& part : slot.parts) {
-      const std::vector<float> whole = GatherVector(*part.source);
-      for (const RowRun& run : RunsOf(part, slices)) {
-        for (int64_t i = 0; i < run.count; ++i) {
-          const int64_t row = run.source_row + i * run.source_step;
-          vector[static_cast<size_t>(run.slot_row + i)] = whole[static_cast<size_t>(row)];
-        }
-      }
-      Advance(part);
-    }
-    if (options_.smoothing != nullptr) {
-      options_.smoothing->DivideNorm(slot.slot, slot.layer, vector);
-    }
+    std::vector<float> vector = GatherSlot(slot, config_, slices);
+    for (const PlannedTensor& part : slot.parts) Advance(part);
+    const std::vector<float> factors = LocalFactors(FactorsOf(slot).rows, slices.rows);
+    for (size_t i = 0; i < factors.size(); ++i) vector[i] *= factors[i];
     auto allocated = Tensor::Make(backend_.memory().allocator(), DType::kF32,
                                   {static_cast<int64_t>(vector.size())});
     if (!allocated.ok()) return About(*slot.parts.front().source, allocated.status());
@@ -297,7 +291,6 @@ class CheckpointLoader {
   const LoadOptions& options_;
   const parallel::LayerRange layers_;
   Weights weights_;
-  std::vector<float> smoothed_;      // a piece of a tensor
   std::vector<std::byte> gathered_;  // a piece of a tensor that lies in several slices
   uint64_t done_bytes_ = 0;
   uint64_t total_bytes_ = 0;

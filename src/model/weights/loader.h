@@ -17,7 +17,7 @@
 
 namespace dray::model {
 
-class Smoothing;  // smoothing.h
+class Balance;  // balance/balance.h
 
 // What is done with weights that the checkpoint stores as integers.
 enum class StoredIntegers : uint8_t {
@@ -36,8 +36,8 @@ struct LoadOptions {
   std::function<void(uint64_t done_bytes, uint64_t total_bytes)> progress = nullptr;
   // Ends loading with kCancelled.
   std::stop_token stop = {};
-  // Null: none.
-  const Smoothing* smoothing = nullptr;
+  // The factors of neighbouring matrices; null: weights stay as they are in the checkpoint.
+  Balance* balance = nullptr;
   // Whose part of each weight is loaded, and the stage whose weights are loaded. Its first layer is
   // layer 0 of the result.
   parallel::Rank rank = {};

@@ -1,9 +1,16 @@
 #include "model/weights/source_rows.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 
 namespace dray::model {
+namespace {
+
+// Large enough that the threads are busy, small against any model.
+constexpr int64_t kPieceBytes = int64_t{16} << 20;
+
+}  // namespace
 
 kernels::SourceRows AsRows(const checkpoint::TensorSource& source, Transform transform) {
   kernels::SourceRows rows;
@@ -28,6 +35,10 @@ kernels::SourceRows PartOf(const kernels::SourceRows& all, const RowRun& run,
   part.cols = columns.count;
   part.row_stride *= run.source_step;
   return part;
+}
+
+int64_t PieceRows(int64_t row_bytes) {
+  return std::max<int64_t>(32, kPieceBytes / row_bytes / 32 * 32);
 }
 
 std::span<const std::byte> SpannedBytes(const kernels::SourceRows& rows) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 
 #include "checkpoint/checkpoint.h"
@@ -18,6 +19,10 @@ kernels::SourceRows AsRows(const checkpoint::TensorSource& source, Transform tra
 // Some columns of the rows of `all` that `run` names.
 kernels::SourceRows PartOf(const kernels::SourceRows& all, const RowRun& run,
                            checkpoint::ColumnRange columns);
+
+// Rows are packed, or measured, in pieces before their pages are given back: so many rows of this size,
+// whole panels of 32.
+int64_t PieceRows(int64_t row_bytes);
 
 // The bytes of the file from the first element to the last.
 std::span<const std::byte> SpannedBytes(const kernels::SourceRows& rows);

@@ -160,6 +160,7 @@ Bytes EncodeLoad(const LoadModelOptions& options) {
   writer.Number(options.smoothing.has_value() ? 1 : 0);
   writer.Text(smoothing.calibration_file.string());
   writer.Real(smoothing.alpha);
+  writer.Number(options.int8_cache ? 1 : 0);
   writer.Text(options.quantized_by);
   writer.Number(options.tensor_parallel_degree);
   writer.Number(options.pipeline_parallel_degree);
@@ -185,6 +186,7 @@ Result<LoadModelOptions> DecodeLoad(std::span<const std::byte> message) {
   smoothing.calibration_file = reader.Text();
   smoothing.alpha = reader.Real();
   if (has_smoothing) options.smoothing = std::move(smoothing);
+  options.int8_cache = reader.Flag();
   options.quantized_by = reader.Text();
   options.tensor_parallel_degree = reader.Number("tensor parallel degree", kMostRanks);
   options.pipeline_parallel_degree = reader.Number("pipeline parallel degree", kMostRanks);

@@ -16,6 +16,7 @@ LoadModelOptions ModelOptions() {
   options.format =
       kernels::WeightForm(kernels::WeightFormat::kI4, 64, kernels::ZeroPoint::kPerGroup);
   options.smoothing = SmoothingOptions{.calibration_file = "c.json", .alpha = 0.3};
+  options.int8_cache = true;
   options.quantized_by = "awq";
   options.tensor_parallel_degree = 3;
   options.pipeline_parallel_degree = 2;
@@ -37,6 +38,7 @@ TEST(RankMessagesTest, AModelComesBackAsItWas) {
   EXPECT_EQ(decoded->format, ModelOptions().format);
   EXPECT_FALSE(decoded->table_format.has_value());
   EXPECT_EQ(decoded->smoothing->alpha, 0.3);
+  EXPECT_TRUE(decoded->int8_cache);
   EXPECT_EQ(decoded->only_rank, 5);
   EXPECT_EQ(decoded->backend_options.cpu.isa, "portable");
 }
