@@ -130,6 +130,11 @@ Result<engine::LoadModelOptions> MakeQuantization(WeightDType dtype,
   }
   load.table_format = floats;
   load.format = GroupedForm(method, settings.group_size);
+  // Every token's embedding is a row of the table, and every logit a sum of few rounded weights: in 4 bits
+  // the tables alone would cost as much as all layers.
+  if (!floats && load.format && load.format->format == WeightFormat::kI4) {
+    load.table_format = WeightFormat::kI8;
+  }
   if (method == Method::kInt8WeightOnly) {
     load.format = WeightForm(WeightFormat::kI8, 0, ZeroPoint::kNone, Inputs::kFloat);
   }

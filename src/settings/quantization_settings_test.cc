@@ -39,7 +39,7 @@ TEST(QuantizationSettingsTest, ADtypeAloneIsForAllWeights) {
   EXPECT_EQ(Options({{"option.dtype", "bf16"}}).format, WeightFormat::kBF16);
   EXPECT_EQ(Options({{"option.dtype", "int8"}}).format, WeightFormat::kI8);
   EXPECT_EQ(Options({{"option.dtype", "int4"}}).format, WeightFormat::kI4);
-  EXPECT_EQ(Options({{"option.dtype", "int4"}}).table_format, std::nullopt);
+  EXPECT_EQ(Options({{"option.dtype", "int8"}}).table_format, std::nullopt);
 }
 
 TEST(QuantizationSettingsTest, EachMethodHasItsForm) {
@@ -58,6 +58,14 @@ TEST(QuantizationSettingsTest, EachMethodHasItsForm) {
   EXPECT_EQ(form("smoothquant"), WeightFormat::kI8);
   EXPECT_EQ(*Options({{"option.dtype", "int4"}, {"option.quantize_group_size", "32"}}).format,
             WeightForm(WeightFormat::kI4, 32));
+}
+
+TEST(QuantizationSettingsTest, TablesBesideLayersInFourBitsHaveEight) {
+  for (const std::string method : {"int4", "int4_asym"}) {
+    EXPECT_EQ(Options({{"option.quantize", method}}).table_format, WeightFormat::kI8);
+  }
+  EXPECT_EQ(Options({{"option.dtype", "int4"}}).table_format, WeightFormat::kI8);
+  EXPECT_EQ(Options({{"option.quantize", "int8_weight_only"}}).table_format, std::nullopt);
 }
 
 TEST(QuantizationSettingsTest, ADtypeBesideAMethodIsForTheTables) {
