@@ -54,8 +54,9 @@ Result<std::vector<Story>> ReadStories(const std::filesystem::path& model_dir,
   return stories;
 }
 
-Result<double> BitsPerByte(const engine::LoadModelOptions& load, DType kv,
+Result<double> BitsPerByte(engine::LoadModelOptions load, DType kv,
                            const std::vector<Story>& stories) {
+  load.int8_cache = kv == DType::kI8;
   DRAY_ASSIGN_OR_RETURN(auto model, engine::LoadModel(load));
   DRAY_ASSIGN_OR_RETURN(auto core,
                         engine::EngineCore::Make(*model, {.max_sequences = 8, .kv_dtype = kv}));

@@ -23,7 +23,7 @@ Result<std::vector<Story>> ReadStories(const std::filesystem::path& model_dir,
 
 // The bits of all tokens after the first one of each story, over the bytes of all stories. `kv` is
 // the format of keys and values.
-Result<double> BitsPerByte(const engine::LoadModelOptions& load, DType kv,
+Result<double> BitsPerByte(engine::LoadModelOptions load, DType kv,
                            const std::vector<Story>& stories);
 
 }  // namespace dray::bench

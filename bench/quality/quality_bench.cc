@@ -3,32 +3,32 @@
 // column for each kind of model with outlier channels (tests/outliers/outliers.h): in floats these
 // models are the first one, and formats cost more on them.
 //
-//   quality_bench [MODEL_DIR] [--text FILE] [--stories N] [--calibration FILE] [--kv bf16,...]
+//   quality_bench [MODEL_DIR] [--text FILE] [--stories N] [--calibration-text FILE] [--kv bf16,...]
 //                 [--methods int4,...] [--outliers norms,...] [--factor F] [--channels N] [--seed N]
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
-#include <filesystem>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "held_out_bits.h"
+#include "measured_models.h"
 #include "outliers/outliers.h"
 #include "settings/quantization_settings.h"
 
 namespace dray::bench {
 namespace {
 
-namespace fs = std::filesystem;
+// Of the text that calibrates: some ten thousand tokens.
+constexpr size_t kCalibrationStories = 40;
 
 struct Options {
   std::string model_dir = "models/demo";
   std::string text = "models/demo/heldout.txt";
-  std::string calibration;
+  std::string calibration_text;  // for smoothquant; empty: it is left out
   std::vector<std::string> kv = {"bf16", "f32", "f16", "i8"};
   std::vector<std::string> methods;  // empty: all
   size_t stories = 1000;
@@ -67,48 +67,6 @@ constexpr Weights kWeights[] = {
     {"bf16", "int4"},
 };
 
-// A column of the table.
-struct Model {
-  std::string name;
-  fs::path dir;
-  double reference = 0;  // bits per byte of the first row
-};
-
-// A folder that is removed with the object.
-class ScratchFolder {
- public:
-  ScratchFolder() {
-    std::string pattern = fs::temp_directory_path() / "quality_bench_XXXXXX";
-    if (::mkdtemp(pattern.data()) != nullptr) dir_ = pattern;
-  }
-  ScratchFolder(const ScratchFolder&) = delete;
-  ScratchFolder& operator=(const ScratchFolder&) = delete;
-  ~ScratchFolder() {
-    std::error_code ignored;
-    if (!dir_.empty()) fs::remove_all(dir_, ignored);
-  }
-  // Empty if the folder could not be made.
-  const fs::path& dir() const { return dir_; }
-
- private:
-  fs::path dir_;
-};
-
-// The model itself, and one with each kind of outliers, which are written to `scratch`.
-Result<std::vector<Model>> MakeModels(const Options& options, const fs::path& scratch) {
-  std::vector<Model> models = {{"as it is", options.model_dir}};
-  for (const std::string& kind : options.kinds) {
-    testing::Outliers outliers = options.outliers;
-    DRAY_ASSIGN_OR_RETURN(outliers.kind, testing::ParseOutlierKind(kind));
-    DRAY_ASSIGN_OR_RETURN(auto model, testing::FloatModel::Read(options.model_dir));
-    DRAY_RETURN_IF_ERROR(testing::AddOutliers(model, outliers));
-    if (scratch.empty()) return Status(StatusCode::kIo, "no folder for the models can be made");
-    DRAY_RETURN_IF_ERROR(model.Write(scratch / kind));
-    models.push_back({kind, scratch / kind});
-  }
-  return models;
-}
-
 std::string Label(const Weights& weights) {
   if (weights.quantize == "none") return std::string(weights.dtype);
   std::string label(weights.quantize);
@@ -118,30 +76,31 @@ std::string Label(const Weights& weights) {
 }
 
 bool IsWanted(const Weights& weights, const Options& options) {
-  if (weights.quantize == "smoothquant" && options.calibration.empty()) return false;
+  if (weights.quantize == "smoothquant" && options.calibration_text.empty()) return false;
   const auto& methods = options.methods;
   return methods.empty() ||
          std::find(methods.begin(), methods.end(), weights.method()) != methods.end();
 }
 
-Result<engine::LoadModelOptions> LoadOptions(const Options& options, const Weights& weights) {
+Result<engine::LoadModelOptions> LoadOptions(const Weights& weights, const MeasuredModel& model) {
   settings::WeightDType dtype;
   DRAY_RETURN_IF_ERROR(settings::SetWeightDType(dtype, weights.dtype));
   settings::QuantizationSettings quantization;
   DRAY_RETURN_IF_ERROR(settings::SetQuantize(quantization, weights.quantize));
   quantization.group_size = weights.group;
   quantization.smoothquant_alpha = weights.alpha;
-  if (weights.alpha > 0) quantization.calibration_file = options.calibration;
-  return settings::MakeQuantization(dtype, quantization);
+  if (weights.alpha > 0) quantization.calibration_file = model.calibration;
+  DRAY_ASSIGN_OR_RETURN(auto load, settings::MakeQuantization(dtype, quantization));
+  load.model_dir = model.dir;
+  return load;
 }
 
 // Prints the row of these formats, a cell as soon as it is known.
-Status PrintRow(const Options& options, const Weights& weights, const std::string& kv,
-                const std::vector<Story>& stories, std::vector<Model>& models) {
+Status PrintRow(const Weights& weights, const std::string& kv, const std::vector<Story>& stories,
+                std::vector<MeasuredModel>& models) {
   fmt::print("| {} | {} |", Label(weights), kv);
-  DRAY_ASSIGN_OR_RETURN(auto load, LoadOptions(options, weights));
-  for (Model& model : models) {
-    load.model_dir = model.dir;
+  for (MeasuredModel& model : models) {
+    DRAY_ASSIGN_OR_RETURN(const auto load, LoadOptions(weights, model));
     DRAY_ASSIGN_OR_RETURN(const double bits, BitsPerByte(load, *ParseDType(kv), stories));
     const bool is_first = model.reference == 0;
     if (is_first) model.reference = bits;
@@ -157,9 +116,15 @@ Status Run(const Options& options) {
   DRAY_ASSIGN_OR_RETURN(const auto stories,
                         ReadStories(options.model_dir, options.text, options.stories));
   const ScratchFolder scratch;
-  DRAY_ASSIGN_OR_RETURN(auto models, MakeModels(options, scratch.dir()));
+  DRAY_ASSIGN_OR_RETURN(
+      auto models, MakeModels(options.model_dir, options.kinds, options.outliers, scratch.dir()));
+  if (!options.calibration_text.empty()) {
+    DRAY_ASSIGN_OR_RETURN(const auto text, ReadStories(options.model_dir, options.calibration_text,
+                                                       kCalibrationStories));
+    DRAY_RETURN_IF_ERROR(Calibrate(models, text, scratch.dir()));
+  }
   fmt::print("| weights | keys and values |");
-  for (const Model& model : models) fmt::print(" {} |", model.name);
+  for (const MeasuredModel& model : models) fmt::print(" {} |", model.name);
   fmt::print("\n| --- | --- |");
   for (size_t i = 0; i < models.size(); ++i) fmt::print(" --- |");
   fmt::print("\n");
@@ -168,7 +133,7 @@ Status Run(const Options& options) {
     const bool is_reference = &weights == kWeights;
     if (!is_reference && !IsWanted(weights, options)) continue;
     for (const std::string& kv : options.kv) {
-      DRAY_RETURN_IF_ERROR(PrintRow(options, weights, kv, stories, models));
+      DRAY_RETURN_IF_ERROR(PrintRow(weights, kv, stories, models));
     }
   }
   return OkStatus();
@@ -182,7 +147,8 @@ int main(int argc, char** argv) {
   dray::bench::Options options;
   app.add_option("model", options.model_dir, "Model directory");
   app.add_option("--text", options.text, "Text, split at blank lines");
-  app.add_option("--calibration", options.calibration, "For smoothquant: of dray calibrate");
+  app.add_option("--calibration-text", options.calibration_text,
+                 "For smoothquant: what each model is calibrated with, split at blank lines");
   app.add_option("--kv", options.kv, "Formats of keys and values: bf16, f32, f16, i8")
       ->delimiter(',')
       ->check(CLI::IsMember({"bf16", "f32", "f16", "i8"}));
@@ -191,7 +157,7 @@ int main(int argc, char** argv) {
   app.add_option("--stories", options.stories, "At most so many parts of it");
   app.add_option("--outliers", options.kinds,
                  "Columns for models with outlier channels: "
-                 "norms, ffn, values, stream, all")
+                 "norms, ffn, values, keys, stream, all")
       ->delimiter(',');
   app.add_option("--factor", options.outliers.factor, "How much larger these channels are");
   app.add_option("--channels", options.outliers.channels, "How many of each part");

@@ -1,6 +1,6 @@
 // Writes a model with outlier channels (outliers.h) to a folder, for other programs to read.
 //
-//   outlier_tool MODEL_DIR OUT_DIR --kind norms|ffn|values|stream|all
+//   outlier_tool MODEL_DIR OUT_DIR --kind norms|ffn|values|keys|stream|all
 #include <fmt/format.h>
 
 #include <cstdio>
@@ -38,7 +38,9 @@ int main(int argc, char** argv) {
         .help = "Folder of a llama checkpoint in floats",
         .is_required = true},
        {.names = "out", .target = &options.out_dir, .help = "Folder to write", .is_required = true},
-       {.names = "--kind", .target = &options.kind, .help = "norms, ffn, values, stream or all"},
+       {.names = "--kind",
+        .target = &options.kind,
+        .help = "norms, ffn, values, keys, stream or all"},
        {.names = "--factor",
         .target = &options.outliers.factor,
         .help = "How much larger the channels become"},

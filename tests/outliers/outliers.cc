@@ -19,9 +19,10 @@ struct KindName {
   OutlierKind kind;
   std::string_view name;
 };
-constexpr std::array<KindName, 5> kNames = {{{OutlierKind::kNorms, "norms"},
+constexpr std::array<KindName, 6> kNames = {{{OutlierKind::kNorms, "norms"},
                                              {OutlierKind::kFeedForward, "ffn"},
                                              {OutlierKind::kValues, "values"},
+                                             {OutlierKind::kKeys, "keys"},
                                              {OutlierKind::kStream, "stream"},
                                              {OutlierKind::kAll, "all"}}};
 
@@ -100,12 +101,29 @@ void ScaleValues(FloatModel& model, float factor, ChannelPicker picker) {
   }
 }
 
+void ScaleKeys(FloatModel& model, float factor, ChannelPicker picker) {
+  const int64_t head_dim = model.head_dim(), half = head_dim / 2;
+  for (int64_t l = 0; l < model.num_layers(); ++l) {
+    FloatTensor& key = LayerTensor(model, l, kKey);
+    for (const int64_t pair : picker.Pick(key.rows() / 2)) {
+      const int64_t kv_head = pair / half;
+      for (const int64_t dimension : {pair % half, pair % half + half}) {
+        key.ScaleRow(kv_head * head_dim + dimension, factor);
+        for (int64_t i = 0; i < model.heads_per_kv_head(); ++i) {
+          const int64_t head = kv_head * model.heads_per_kv_head() + i;
+          LayerTensor(model, l, kQuery).ScaleRow(head * head_dim + dimension, 1 / factor);
+        }
+      }
+    }
+  }
+}
+
 Status Check(FloatModel& model, const Outliers& outliers) {
   if (!std::isfinite(outliers.factor) || outliers.factor <= 0) {
     return {StatusCode::kInvalidArgument,
             fmt::format("the factor is {}: it must be above zero", outliers.factor)};
   }
-  const int64_t most = std::min(model.hidden(), LayerTensor(model, 0, kValue).rows());
+  const int64_t most = std::min(model.hidden(), LayerTensor(model, 0, kKey).rows() / 2);
   if (outliers.channels >= 1 && outliers.channels <= most) return OkStatus();
   return {StatusCode::kInvalidArgument,
           fmt::format("there are to be {} large channels: it must be 1 to {}", outliers.channels,
@@ -136,7 +154,8 @@ Result<OutlierKind> ParseOutlierKind(std::string_view name) {
   }
   return Status(
       StatusCode::kInvalidArgument,
-      fmt::format("no outliers are called \"{}\": use norms, ffn, values, stream or all", name));
+      fmt::format("no outliers are called \"{}\": use norms, ffn, values, keys, stream or all",
+                  name));
 }
 
 Status AddOutliers(FloatModel& model, const Outliers& outliers) {
@@ -152,6 +171,7 @@ Status AddOutliers(FloatModel& model, const Outliers& outliers) {
   if (has(OutlierKind::kNorms)) ScaleNorms(model, outliers.factor, picker(2));
   if (has(OutlierKind::kFeedForward)) ScaleFeedForward(model, outliers.factor, picker(3));
   if (has(OutlierKind::kValues)) ScaleValues(model, outliers.factor, picker(4));
+  if (has(OutlierKind::kKeys)) ScaleKeys(model, outliers.factor, picker(5));
   return OkStatus();
 }
 

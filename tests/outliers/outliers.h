@@ -23,6 +23,9 @@ enum class OutlierKind {
   kFeedForward,
   // Values and outputs of attention: rows of v_proj are multiplied, columns of o_proj divided.
   kValues,
+  // Keys and queries: rows of k_proj are multiplied, rows of q_proj divided, for both dimensions of
+  // pairs that are rotated together.
+  kKeys,
   // The residual stream: the weights of all norms go into the matrices behind them. Then the
   // stream is rotated and reflected so that the directions in which the token table is largest become
   // the channels. The model gets a head of its own. The factor is not used.
@@ -34,11 +37,11 @@ enum class OutlierKind {
 struct Outliers {
   OutlierKind kind = OutlierKind::kNorms;
   float factor = 64;
-  int64_t channels = 4;  // of each norm, feed-forward, attention, or of the stream
+  int64_t channels = 4;  // of each norm, feed-forward, values, keys (pairs), or of the stream
   uint64_t seed = 1;     // decides which channels
 };
 
-// "norms", "ffn", "values", "stream", "all".
+// "norms", "ffn", "values", "keys", "stream", "all".
 std::string_view Name(OutlierKind kind);
 // Every kind, in the order above.
 const std::vector<OutlierKind>& AllOutlierKinds();
