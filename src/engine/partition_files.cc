@@ -79,6 +79,12 @@ Result<uint64_t> SourceChecksum(const fs::path& model) {
 
 Status AddModelFiles(const fs::path& model, const fs::path& tokenizer,
                      const model::ModelDescription& description, artifact::ArtifactWriter& writer) {
+  if (description.config.kind == model::ModelKind::kEncoder && HasEntry(model / "modules.json")) {
+    return {StatusCode::kUnsupported,
+            fmt::format("{}: an artifact has no folders for the modules of sentence-transformers; "
+                        "serve the checkpoint itself",
+                        (model / "modules.json").string())};
+  }
   DRAY_ASSIGN_OR_RETURN(auto files, FindFiles(checkpoint::ModelDir(model)));
   if (!description.gguf_config.is_null()) {
     files.erase("config.json");
