@@ -18,6 +18,7 @@
 #include "settings/server/error_settings.h"
 #include "settings/server/listen_address.h"
 #include "settings/speculation_settings.h"
+#include "settings/task.h"
 
 namespace dray::settings {
 
@@ -101,6 +102,7 @@ struct ModelSettings {
   bool has_built_in_handler = false;
   WeightDType dtype;
   QuantizationSettings quantization;
+  Task task = Task::kAuto;
   engine::LoadFormat load_format = engine::LoadFormat::kCheckpoint;
   bool forbid_pickle = false;
   bool verify_artifact = true;

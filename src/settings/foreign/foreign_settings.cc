@@ -23,7 +23,6 @@ constexpr Text kDraftRanks = "the ranks of a model also compute its draft model"
 constexpr Text kLater = "that is not in this build yet; remove it";
 
 constexpr Row kRows[] = {
-    {"option.task", "text-generation generate auto", Otherwise::kRefuse, "only text-generation is"},
     {"option.load_in_8bit", "false", Otherwise::kRefuse,
      "use option.quantize=int8_weight_only in its place"},
     {"option.load_in_4bit", "false", Otherwise::kRefuse,

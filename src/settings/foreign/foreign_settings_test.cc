@@ -106,7 +106,7 @@ TEST(ForeignSettingsTest, FewKeysAreRefused) {
   for (const ForeignSetting* row : AllRows()) {
     if (row->otherwise == ForeignSetting::Otherwise::kRefuse) refused.insert(row->property);
   }
-  for (const char* key : {"option.task", "option.enable_lora", "option.handler", "option.s3url"}) {
+  for (const char* key : {"option.enable_lora", "option.handler", "option.s3url"}) {
     EXPECT_EQ(refused.count(key), 1U) << key;
   }
   EXPECT_LT(refused.size(), 20U);

@@ -1,4 +1,6 @@
 // The settings of a model's files, numbers, ranks, cache and speculation.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 
@@ -21,6 +23,13 @@ Status SetLoadFormat(engine::LoadFormat& out, Text text) {
     return MustBe("it must be auto or dummy");
   }
   out = text == "dummy" ? engine::LoadFormat::kDummy : engine::LoadFormat::kCheckpoint;
+  return OkStatus();
+}
+
+Status SetTask(Task& out, Text text) {
+  const auto task = ParseTask(text);
+  if (!task) return MustBe(fmt::format("it must be one of {}", kTasks));
+  out = *task;
   return OkStatus();
 }
 
@@ -61,6 +70,10 @@ constexpr Setting kRows[] = {
      "With smoothquant: what dray calibrate wrote of this model; here or in the model's folder.",
      Scope::kModel, "", "",
      [](S& s, Text v) { return SetText(s.model.quantization.calibration_file, v); }},
+    {"option.task", "task", "TASK", "auto",
+     "What the model is for: auto (what its architecture is for), text-generation, text-embedding, "
+     "feature-extraction (the state of each token) or text-classification.",
+     Scope::kModel, "", "", [](S& s, Text v) { return SetTask(s.model.task, v); }},
     {"option.load_format", "load-format", "FORMAT", "auto",
      "Where weights come from: auto (the checkpoint's files), or dummy (random numbers; only "
      "the configuration is read, to time a size without its checkpoint).",

@@ -31,7 +31,7 @@ constexpr ForeignSetting kSettings[] = {
     {"option.tool_call_parser", "", kWarn, kChat},
     {"option.enable_reasoning", "false", kWarn, kChat},
     {"option.image_placeholder_token", "", kWarn, kImages},
-    {"option.normalize", "", kWarn, "dray makes no embeddings"},
+    {"option.normalize", "", kWarn, "the files beside an encoder say how it makes vectors"},
     {"option.prefix", "", kWarn, kForeignModelFiles},
     {"option.default_accept", "", kWarn, "option.output_formatter says how answers are written"},
     {"option.model_format", "", kWarn, kForeignModelFiles},

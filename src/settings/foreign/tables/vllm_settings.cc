@@ -20,7 +20,7 @@ constexpr Text kReplicas = "one process serves";
 constexpr Text kAnew = "prompts are computed anew";
 constexpr Text kMamba = "dray has no such models";
 constexpr Text kGuess = "set option.speculative_method and the settings beside it";
-constexpr Text kPool = "dray makes no embeddings";
+constexpr Text kPool = "the files beside an encoder say how it makes vectors";
 constexpr Text kChat = "chat is not in this build";
 constexpr Text kScales = "int8 caches have scales of their own";
 
