@@ -11,14 +11,6 @@ bool Contains(const std::vector<int32_t>& ids, int32_t id) {
   return std::find(ids.begin(), ids.end(), id) != ids.end();
 }
 
-// Of a request that ended before its sequences.
-RequestOutcome OutcomeOf(const Reason& reason) {
-  if (std::holds_alternative<TimedOut>(reason)) return RequestOutcome::kTimedOut;
-  const auto* const status = std::get_if<Status>(&reason);
-  const bool is_cancelled = status != nullptr && status->code() == StatusCode::kCancelled;
-  return is_cancelled ? RequestOutcome::kCancelled : RequestOutcome::kFailed;
-}
-
 }  // namespace
 
 Generation::Generation(Setup setup)

@@ -18,12 +18,13 @@
 #include "serving/admission.h"
 #include "serving/metrics/model_metrics.h"
 #include "serving/reasons.h"
+#include "serving/request_in_flight.h"
 #include "serving/text_codec.h"
 #include "serving/text_events.h"
 
 namespace dray::serving {
 
-class Generation final : public engine::EventSink {
+class Generation final : public engine::EventSink, public RequestInFlight {
  public:
   struct Setup {
     const TextCodec* codec = nullptr;
@@ -39,21 +40,17 @@ class Generation final : public engine::EventSink {
     ModelMetrics* metrics = nullptr;
   };
   explicit Generation(Setup setup);
-  using Clock = std::chrono::steady_clock;
 
   void OnEvent(engine::Event event) override;
   void OnStart() override { clock_.OnStart(Clock::now()); }
 
   // `engine` took the request under this id.
   void SetStarted(engine::Engine& engine, RequestId id);
-  // Ends the request soon; its EndEvent carries `reason`. Nothing happens if it is over already.
-  void Cancel(Reason reason);
-
-  // Cancels the request if it has had no event for the limit: before the first event, or between
-  // two.
+  // The EndEvent carries `reason`.
+  void Cancel(Reason reason) override;
   void CancelIfLate(Clock::time_point now, std::chrono::milliseconds first_limit,
-                    std::chrono::milliseconds next_limit);
-  bool over() const { return over_; }
+                    std::chrono::milliseconds next_limit) override;
+  bool over() const override { return over_; }
   bool cancelled() const;
 
   int64_t num_prompt_tokens() const { return num_prompt_tokens_; }

@@ -80,6 +80,12 @@ struct Wording {
         fmt::format("parameter {} is {}, but the prompt alone has {} tokens; raise it, or set {}",
                     spell("max_length"), r.max_length, r.prompt_tokens, spell("max_new_tokens")));
   }
+  Status operator()(const TextTooLong& r) const {
+    return Invalid(
+        fmt::format("a text has {} tokens; this model takes at most {}; shorten it, or "
+                    "set {}",
+                    r.tokens, r.max_tokens, spell("truncate")));
+  }
   Status operator()(const TimedOut& r) const {
     return {StatusCode::kDeadlineExceeded, fmt::format("no token came for {} ms", r.limit.count())};
   }

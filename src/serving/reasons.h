@@ -72,6 +72,12 @@ struct MaxLengthTooShort {
   int64_t prompt_tokens = 0;
 };
 
+// A text for an encoder.
+struct TextTooLong {
+  int64_t tokens = 0;
+  int64_t max_tokens = 0;
+};
+
 // No token came for so long.
 struct TimedOut {
   std::chrono::milliseconds limit{0};
@@ -79,9 +85,10 @@ struct TimedOut {
 
 // A Status stands for everything that no caller treats apart: errors of the tokenizer and of the
 // engine, and what cancelled the request.
-using Reason = std::variant<Status, ModelUnknown, ModelNotReady, ModelExists, ModelDraining,
-                            NoWorkers, QueueFull, PromptEmpty, PromptTooLarge, PromptTooLong,
-                            NewTokensTooMany, MaxLengthTooShort, TimedOut, sampling::ParamProblem>;
+using Reason =
+    std::variant<Status, ModelUnknown, ModelNotReady, ModelExists, ModelDraining, NoWorkers,
+                 QueueFull, PromptEmpty, PromptTooLarge, PromptTooLong, NewTokensTooMany,
+                 MaxLengthTooShort, TextTooLong, TimedOut, sampling::ParamProblem>;
 
 // The reason in neutral words, with parameters spelt by `spell`.
 Status ToStatus(const Reason& reason, sampling::SpellParam spell = sampling::QuoteParam);

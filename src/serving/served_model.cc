@@ -1,9 +1,15 @@
 // What happens to a request, in which order, before it reaches the engine.
 #include "serving/served_model.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
+#include "engine/encoder/encoder_worker.h"
+#include "serving/encoder/encode_call.h"
+#include "serving/encoder/encoder_service.h"
+#include "serving/encoder/encoding.h"
 #include "serving/prepare_request.h"
 
 namespace dray::serving {
@@ -23,7 +29,29 @@ Result<WorkerParts> RefuseWorker(int64_t) {
   return Status(StatusCode::kUnsupported, "this model cannot have a further worker");
 }
 
+// The worker of an encoder, which may end and come again, but has no others beside it.
+WorkerPool::WorkerMaker EncoderWorkers(const EncoderService& encoder) {
+  return [engine = encoder.shared_engine()](int64_t max_workers) -> Result<WorkerParts> {
+    if (max_workers > 1) {
+      return Status(StatusCode::kUnsupported,
+                    "an encoder has one worker, which computes with all threads: set maxWorkers to "
+                    "1");
+    }
+    return WorkerParts{engine::MakeEncoderWorker(engine), {}};
+  };
+}
+
 }  // namespace
+
+ServedModel::ServedModel(ModelOptions options, std::unique_ptr<EncoderService> encoder)
+    : options_(std::move(options)),
+      admission_(MaxRequests(options_, options_.pool.max_workers)),
+      encoder_(std::move(encoder)),
+      limits_({.vocab_size = encoder_->limits().vocab_size,
+               .max_context_tokens = encoder_->limits().max_tokens}),
+      pool_(options_.pool, OneWorker(engine::MakeEncoderWorker(encoder_->shared_engine())),
+            EncoderWorkers(*encoder_)),
+      watcher_([this] { Watch(); }) {}
 
 ServedModel::ServedModel(ModelOptions options, std::vector<WorkerParts> workers,
                          WorkerPool::WorkerMaker make_worker, std::unique_ptr<TextCodec> codec)
@@ -86,6 +114,12 @@ OrReason<std::shared_ptr<Generation>> ServedModel::Submit(const TextRequest& req
 
 OrReason<std::shared_ptr<Generation>> ServedModel::TrySubmit(const TextRequest& request,
                                                              std::shared_ptr<TextSink> sink) {
+  if (encoder_ != nullptr) {
+    return Reason(Status(StatusCode::kUnsupported,
+                         fmt::format("model \"{}\" is an encoder: it makes vectors or classes of "
+                                     "texts, and generates no text",
+                                     options_.name)));
+  }
   auto ticket = Admit();
   if (!ticket.ok()) return ticket.reason();
   if (pool_.options().max_workers == 0) return Reason(NoWorkers{options_.name});
@@ -105,17 +139,53 @@ OrReason<std::shared_ptr<Generation>> ServedModel::TrySubmit(const TextRequest& 
   const Status submitted = pool_.Submit({request.priority, std::move(*prepared), generation});
   if (!submitted.ok()) return Reason(submitted);
   if (pool_.NeedsTending()) WakeWatcher();
-  const std::lock_guard lock(mutex_);
-  watched_.push_back(generation);
-  if (cancel_reason_) generation->Cancel(*cancel_reason_);
+  WatchRequest(generation);
   return generation;
+}
+
+OrReason<std::shared_ptr<Encoding>> ServedModel::Encode(const EncodeCall& call,
+                                                        std::shared_ptr<EncodeReceiver> receiver) {
+  auto encoding = TryEncode(call, std::move(receiver));
+  if (!encoding.ok()) CountRefusal(encoding.reason());
+  return encoding;
+}
+
+OrReason<std::shared_ptr<Encoding>> ServedModel::TryEncode(
+    const EncodeCall& call, std::shared_ptr<EncodeReceiver> receiver) {
+  if (encoder_ == nullptr) {
+    return Reason(Status(StatusCode::kUnsupported,
+                         fmt::format("model \"{}\" is a decoder: it generates text, and makes no "
+                                     "vectors or classes of it",
+                                     options_.name)));
+  }
+  auto ticket = Admit();
+  if (!ticket.ok()) return ticket.reason();
+  if (pool_.options().max_workers == 0) return Reason(NoWorkers{options_.name});
+  auto prepared = encoder_->Prepare(call, [&receiver] { return receiver->cancelled(); });
+  if (!prepared.ok()) return prepared.reason();
+  auto encoding =
+      std::make_shared<Encoding>(Encoding::Setup{.receiver = std::move(receiver),
+                                                 .num_tokens = std::move(prepared->num_tokens),
+                                                 .ticket = std::move(*ticket),
+                                                 .metrics = &metrics_});
+  const auto id = encoder_->engine().Submit(std::move(prepared->request), encoding);
+  if (!id.ok()) return Reason(id.status());
+  encoding->SetStarted(encoder_->engine(), *id);
+  WatchRequest(encoding);
+  return encoding;
+}
+
+void ServedModel::WatchRequest(const std::shared_ptr<RequestInFlight>& request) {
+  const std::lock_guard lock(mutex_);
+  watched_.push_back(request);
+  if (cancel_reason_) request->Cancel(*cancel_reason_);
 }
 
 void ServedModel::CancelAll(const Reason& reason) {
   const std::lock_guard lock(mutex_);
   cancel_reason_ = reason;
-  for (const std::weak_ptr<Generation>& weak : watched_) {
-    if (const auto generation = weak.lock()) generation->Cancel(reason);
+  for (const std::weak_ptr<RequestInFlight>& weak : watched_) {
+    if (const auto request = weak.lock()) request->Cancel(reason);
   }
 }
 
@@ -147,14 +217,14 @@ void ServedModel::Watch() {
     if (stop_) return;
     tend_now_ = false;
     // Those that are over, and those that nobody holds.
-    std::erase_if(watched_, [](const std::weak_ptr<Generation>& weak) {
-      const auto generation = weak.lock();
-      return generation == nullptr || generation->over();
+    std::erase_if(watched_, [](const std::weak_ptr<RequestInFlight>& weak) {
+      const auto request = weak.lock();
+      return request == nullptr || request->over();
     });
     const auto now = Generation::Clock::now();
-    for (const std::weak_ptr<Generation>& weak : watched_) {
-      if (const auto generation = weak.lock()) {
-        generation->CancelIfLate(now, options_.predict_timeout, options_.chunked_read_timeout);
+    for (const std::weak_ptr<RequestInFlight>& weak : watched_) {
+      if (const auto request = weak.lock()) {
+        request->CancelIfLate(now, options_.predict_timeout, options_.chunked_read_timeout);
       }
     }
   }

@@ -29,6 +29,12 @@
 
 namespace dray::serving {
 
+// serving/encoder/
+class EncodeReceiver;
+class EncoderService;
+class Encoding;
+struct EncodeCall;
+
 struct ModelOptions {
   std::string name = "model";
   std::string version;
@@ -68,6 +74,8 @@ class ServedModel {
   // workers.
   ServedModel(ModelOptions options, std::vector<WorkerParts> workers,
               WorkerPool::WorkerMaker make_worker, std::unique_ptr<TextCodec> codec);
+  // Of an encoder, which has one worker.
+  ServedModel(ModelOptions options, std::unique_ptr<EncoderService> encoder);
   // With one worker, and no others.
   ServedModel(ModelOptions options, std::unique_ptr<engine::Engine> engine,
               std::unique_ptr<TextCodec> codec);
@@ -85,6 +93,12 @@ class ServedModel {
   // request causes no event.
   OrReason<std::shared_ptr<Generation>> Submit(const TextRequest& request,
                                                std::shared_ptr<TextSink> sink);
+
+  // Null unless the model is an encoder.
+  const EncoderService* encoder() const { return encoder_.get(); }
+  // Does the same with a request to an encoder. kUnsupported if the model is none.
+  OrReason<std::shared_ptr<Encoding>> Encode(const EncodeCall& call,
+                                             std::shared_ptr<EncodeReceiver> receiver);
 
   // Refuses new requests from now on.
   void BeginDrain() { admission_.BeginDrain(); }
@@ -123,15 +137,20 @@ class ServedModel {
   // The watcher's thread.
   void Watch();
 
-  // Accepts or refuses, without counting what was refused.
+  // Accept or refuse, without counting what was refused.
   OrReason<std::shared_ptr<Generation>> TrySubmit(const TextRequest& request,
                                                   std::shared_ptr<TextSink> sink);
+  OrReason<std::shared_ptr<Encoding>> TryEncode(const EncodeCall& call,
+                                                std::shared_ptr<EncodeReceiver> receiver);
+  // Lets the watcher and CancelAll see the request.
+  void WatchRequest(const std::shared_ptr<RequestInFlight>& request);
 
   const ModelOptions options_;
   ModelMetrics metrics_;
   LoadTimes load_times_;
   Admission admission_;
-  const std::unique_ptr<TextCodec> codec_;
+  const std::unique_ptr<TextCodec> codec_;  // null for an encoder
+  const std::unique_ptr<EncoderService> encoder_;
   const engine::EngineLimits limits_;
   WorkerPool pool_;  // after the codec, which its last events still use
 
@@ -139,7 +158,7 @@ class ServedModel {
   std::condition_variable wake_;
   bool stop_ = false;
   bool tend_now_ = false;
-  std::vector<std::weak_ptr<Generation>> watched_;
+  std::vector<std::weak_ptr<RequestInFlight>> watched_;
   std::optional<Reason> cancel_reason_;  // of CancelAll
   std::thread watcher_;
 };

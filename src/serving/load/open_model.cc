@@ -17,6 +17,7 @@
 #include "engine/runner/loaded_model.h"
 #include "serving/echo/open_echo_model.h"
 #include "serving/load/offload.h"
+#include "serving/load/open_encoder.h"
 #include "serving/load/open_tokenizer.h"
 #include "serving/load/worker_factory.h"
 #include "serving/tokenizer_codec.h"
@@ -176,9 +177,9 @@ Result<std::shared_ptr<ServedModel>> OpenModel(const ModelSettings& settings,
   WorkerFactory::Setup setup;
   setup.name = options.name;
   DRAY_ASSIGN_OR_RETURN(setup.options, settings::MakeEngineOptions(settings));
-  DRAY_ASSIGN_OR_RETURN(auto load, settings::MakeLoadModelOptions(settings, files.model));
+  DRAY_ASSIGN_OR_RETURN(ModelFiles needed, FilesOfTransformer(files));
+  DRAY_ASSIGN_OR_RETURN(auto load, settings::MakeLoadModelOptions(settings, needed.model));
   setup.load = load;
-  ModelFiles needed = files;
   if (setup.options.speculation.method != engine::SpeculationMethod::kDraftModel) {
     needed.draft.clear();
   }
@@ -199,12 +200,18 @@ Result<std::shared_ptr<ServedModel>> OpenModel(const ModelSettings& settings,
   if (!prepared.ok()) return deadline.Explain(prepared);
   setup.load.model_dir = load.model_dir;
   // The tokenizer first: it is small, and a wrong one is told before gigabytes are read.
-  DRAY_ASSIGN_OR_RETURN(auto tokenizer, OpenTokenizer(files.tokenizer));
+  DRAY_ASSIGN_OR_RETURN(auto tokenizer, OpenTokenizer(needed.tokenizer));
   auto loaded = LoadParts(std::move(load), settings, needed, open_options.budget, options.name);
   if (!loaded.ok()) return deadline.Explain(loaded.status());
   LoadedParts parts = std::move(*loaded);
+  DRAY_ASSIGN_OR_RETURN(const bool is_encoder, IsEncoder(*parts.model, settings));
   options.memory = std::make_shared<MemoryBudget::Lease>(std::move(parts.memory));
   options.offload = parts.model->offload;
+  if (is_encoder) {
+    DRAY_ASSIGN_OR_RETURN(auto encoder, OpenEncoder(std::move(parts.model), settings, files.model,
+                                                    std::move(tokenizer)));
+    return std::make_shared<ServedModel>(std::move(options), std::move(encoder));
+  }
   options.eos_token_ids = parts.model->description.config.eos_token_ids;
   setup.model = std::move(parts.model);
   setup.draft = std::move(parts.draft);

@@ -1,0 +1,80 @@
+#include "serving/load/open_encoder.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "settings/engine_settings.h"
+
+namespace dray::serving {
+namespace {
+
+using engine::EncodeOutput;
+using settings::Task;
+
+// What a request gets that does not say what it wants.
+EncodeOutput OutputOf(Task task, const engine::EncoderEngine& engine) {
+  switch (task) {
+    case Task::kFeatureExtraction:
+      return EncodeOutput::kStates;
+    case Task::kTextClassification:
+      return EncodeOutput::kClasses;
+    case Task::kTextEmbedding:
+      return EncodeOutput::kVector;
+    case Task::kAuto:
+    case Task::kTextGeneration:
+      break;
+  }
+  return engine.classifier() != nullptr ? EncodeOutput::kClasses : EncodeOutput::kVector;
+}
+
+Status WrongTask(std::string_view family, std::string_view what) {
+  return {
+      StatusCode::kInvalidArgument,
+      fmt::format("option.task does not fit the model: {} models {}; remove the setting, or set it "
+                  "to auto",
+                  family, what)};
+}
+
+}  // namespace
+
+Result<bool> IsEncoder(const engine::LoadedModel& model, const settings::ModelSettings& settings) {
+  const auto& config = model.description.config;
+  const bool is_encoder = config.kind == model::ModelKind::kEncoder;
+  const bool wants_text = settings.task == Task::kTextGeneration;
+  if (is_encoder && wants_text) return WrongTask(config.family, "generate no text");
+  if (is_encoder && settings.task == Task::kTextClassification && !config.classifier) {
+    return WrongTask(config.family, "of this architecture have no classes");
+  }
+  if (!is_encoder && !wants_text && settings.task != Task::kAuto) {
+    return WrongTask(config.family, "generate text, and make no vectors or classes of it");
+  }
+  return is_encoder;
+}
+
+Result<ModelFiles> FilesOfTransformer(const ModelFiles& files) {
+  DRAY_ASSIGN_OR_RETURN(const auto folder, model::FindTransformerDir(files.model));
+  ModelFiles found = files;
+  if (found.tokenizer == found.model) found.tokenizer = folder;
+  found.model = folder;
+  return found;
+}
+
+Result<std::unique_ptr<EncoderService>> OpenEncoder(
+    std::shared_ptr<engine::LoadedModel> model, const settings::ModelSettings& settings,
+    const std::filesystem::path& model_dir, std::unique_ptr<tokenizer::Tokenizer> tokenizer) {
+  DRAY_ASSIGN_OR_RETURN(const auto sentence, model::ReadSentenceConfig(model_dir));
+  engine::EncoderOptions options;
+  if (settings.max_rolling_batch_prefill_tokens > 0) {
+    options.max_batch_tokens = settings.max_rolling_batch_prefill_tokens;
+  }
+  options.kv_dtype = settings.kv_cache_dtype;
+  options.forbid_pickle = settings.forbid_pickle;
+  DRAY_ASSIGN_OR_RETURN(auto engine,
+                        engine::EncoderEngine::Start(std::move(model), sentence, options));
+  const EncodeOutput output = OutputOf(settings.task, *engine);
+  return std::make_unique<EncoderService>(std::move(engine), std::move(tokenizer), sentence,
+                                          output);
+}
+
+}  // namespace dray::serving

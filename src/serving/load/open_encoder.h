@@ -1,0 +1,31 @@
+// From a loaded encoder and its files to a model that makes vectors of texts.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+
+#include "base/status.h"
+#include "engine/encoder/encoder_engine.h"
+#include "engine/runner/loaded_model.h"
+#include "serving/encoder/encoder_service.h"
+#include "serving/load/model_files.h"
+#include "settings/settings.h"
+#include "tokenizer/tokenizer.h"
+
+namespace dray::serving {
+
+// Whether the loaded model is an encoder. kInvalidArgument, naming the setting, if `option.task` asks for
+// something else than the model is for.
+Result<bool> IsEncoder(const engine::LoadedModel& model, const settings::ModelSettings& settings);
+
+// The files of a model whose config.json is in a folder of its own, as modules.json says
+// (model/sentence/sentence_config.h); other files as they are.
+Result<ModelFiles> FilesOfTransformer(const ModelFiles& files);
+
+// Starts the engine of an encoder. The files in `model_dir` say how vectors are made. Errors as of
+// engine::EncoderEngine::Start, and of reading these files.
+Result<std::unique_ptr<EncoderService>> OpenEncoder(
+    std::shared_ptr<engine::LoadedModel> model, const settings::ModelSettings& settings,
+    const std::filesystem::path& model_dir, std::unique_ptr<tokenizer::Tokenizer> tokenizer);
+
+}  // namespace dray::serving
