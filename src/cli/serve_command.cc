@@ -25,8 +25,10 @@
 #include "api/management/management.h"
 #include "api/metrics/metrics.h"
 #include "api/metrics/no_metrics.h"
+#include "api/openai/embeddings.h"
 #include "api/sagemaker/runtime.h"
 #include "api/task_queue.h"
+#include "api/tei/tei.h"
 #include "base/log.h"
 #include "cli/progress.h"
 #include "cli/serve/failed_model.h"
@@ -277,6 +279,8 @@ Result<Routers> MakeRouters(const settings::ServerSettings& settings,
                                        MakeDjlOptions(settings), std::move(load_missing));
   api::RegisterRuntimeRoutes(routers.inference, repository, std::move(invoke));
   api::RegisterAdapterRoutes(routers.management, repository);
+  api::RegisterEmbeddingsRoute(routers.inference, repository, tasks);
+  api::RegisterTeiRoutes(routers.inference, repository, tasks);
   api::RegisterManagementRoutes(routers.management, manager, repository);
   api::RegisterLogging(routers.management);
   routers.metrics = std::make_shared<api::MetricsPages>(repository);

@@ -10,6 +10,7 @@
 
 #include "api/djl/djl_answers.h"
 #include "api/djl/djl_form.h"
+#include "api/djl/encoder_call.h"
 #include "api/djl/errors/djl_errors.h"
 #include "api/djl/paging/djl_paging.h"
 #include "api/djl/prediction.h"
@@ -152,6 +153,9 @@ void DjlService::PredictNow(const std::shared_ptr<http::Request>& request,
     if (const auto refusal = (*model)->RefuseUnread()) {
       request->DropBody();
       return responder->Send(state_.errors->Answer(*refusal));
+    }
+    if ((*model)->encoder() != nullptr) {
+      return PredictWithEncoder(*request, responder, **model, {tasks_, state_.errors});
     }
     return api::Predict(*request, responder, **model, state_);
   }
