@@ -1,0 +1,174 @@
+// Whole encoders, from texts to vectors and classes, against sentence-transformers and transformers;
+// and what of their requests is refused, cut, cancelled or computed together.
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <cmath>
+#include <thread>
+
+#include "serving/encoder/encoding.h"
+#include "testing/sentence_golden.h"
+
+namespace dray::serving {
+namespace {
+
+using engine::EncodeOutput;
+using testing::AnswerWait;
+using testing::OpenSentenceModel;
+using testing::ReadSentenceGolden;
+using testing::SentenceGolden;
+
+// Vectors of length about one, and outputs of classifiers below ten.
+constexpr float kTolerance = 1e-5f;
+
+EncodeAnswer Encode(ServedModel& model, const EncodeCall& call) {
+  const auto wait = std::make_shared<AnswerWait>();
+  const auto encoding = model.Encode(call, wait);
+  EXPECT_TRUE(encoding.ok()) << encoding.status().ToString();
+  if (!encoding.ok()) return {};
+  auto answer = wait->Wait();
+  EXPECT_TRUE(answer.ok()) << answer.status().ToString();
+  return answer.ok() ? *answer : EncodeAnswer{};
+}
+
+void ExpectNear(const std::vector<float>& got, const std::vector<float>& expected, size_t input) {
+  ASSERT_EQ(got.size(), expected.size());
+  for (size_t i = 0; i < got.size(); ++i) {
+    EXPECT_NEAR(got[i], expected[i], kTolerance) << "input " << input << ", number " << i;
+  }
+}
+
+void CheckGolden(const std::string& name, EncodeOutput output) {
+  const SentenceGolden golden = ReadSentenceGolden(name);
+  const auto model = OpenSentenceModel(name);
+  ASSERT_NE(model, nullptr);
+  const EncodeAnswer all = Encode(*model, {.inputs = golden.inputs, .output = output});
+  ASSERT_EQ(all.numbers.size(), golden.numbers.size());
+  for (size_t i = 0; i < golden.inputs.size(); ++i) {
+    ExpectNear(all.numbers[i], golden.numbers[i], i);
+    const EncodeAnswer one = Encode(*model, {.inputs = {golden.inputs[i]}, .output = output});
+    ASSERT_EQ(one.numbers.size(), 1u);
+    EXPECT_EQ(one.numbers[0], all.numbers[i]) << "alone";
+  }
+}
+
+TEST(SentenceModelTest, MeanAndNormalize) { CheckGolden("mean", EncodeOutput::kVector); }
+TEST(SentenceModelTest, SeveralPoolingsAndADenseLayer) {
+  CheckGolden("dense", EncodeOutput::kVector);
+}
+TEST(SentenceModelTest, ARankerScoresPairs) { CheckGolden("ranker", EncodeOutput::kClasses); }
+TEST(SentenceModelTest, AClassifierOfPairs) { CheckGolden("classes", EncodeOutput::kClasses); }
+
+TEST(SentenceModelTest, ManyRequestsAtOnceGetTheSameNumbers) {
+  const SentenceGolden golden = ReadSentenceGolden("mean");
+  const auto model = OpenSentenceModel("mean");
+  ASSERT_NE(model, nullptr);
+  const EncodeAnswer expected = Encode(*model, {.inputs = golden.inputs});
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&] {
+      for (int i = 0; i < 20; ++i) {
+        EXPECT_EQ(Encode(*model, {.inputs = golden.inputs}).numbers, expected.numbers);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(model->num_in_flight(), 0);
+  EXPECT_EQ(model->metrics().ended[static_cast<size_t>(RequestOutcome::kStop)], 81u);
+  EXPECT_GT(model->stats().prompt_tokens, 0u);
+}
+
+TEST(SentenceModelTest, TokensMayComeInPlaceOfText) {
+  const auto model = OpenSentenceModel("mean");
+  ASSERT_NE(model, nullptr);
+  const EncodeAnswer text = Encode(*model, {.inputs = {InputText{"word"}}});
+  const EncodeAnswer states =
+      Encode(*model, {.inputs = {InputText{"word"}}, .output = EncodeOutput::kStates});
+  ASSERT_EQ(states.numbers.size(), 1u);
+  EXPECT_EQ(states.numbers[0].size(), static_cast<size_t>(text.num_tokens[0]) * 24);
+  EXPECT_EQ(Encode(*model, {.inputs = {InputTokens{7, 8}}}).num_tokens, std::vector<int64_t>{2});
+}
+
+TEST(SentenceModelTest, WhatDoesNotFitIsRefusedOrCut) {
+  const auto model = OpenSentenceModel("mean");
+  ASSERT_NE(model, nullptr);
+  std::string text;
+  for (int i = 0; i < 50; ++i) text += "cat ";
+  EncodeCall call = {.inputs = {InputText{text}}};
+  EXPECT_EQ(Encode(*model, call).num_tokens, std::vector<int64_t>{20});
+  call.too_long = TooLong::kRefuse;
+  const auto wait = std::make_shared<AnswerWait>();
+  const auto refused = model->Encode(call, wait);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_TRUE(std::holds_alternative<TextTooLong>(refused.reason())) << refused.status().ToString();
+  for (const InputTokens& tokens : {InputTokens{}, InputTokens{-1}, InputTokens{1 << 30}}) {
+    EXPECT_EQ(model->Encode({.inputs = {tokens}}, wait).status().code(),
+              StatusCode::kInvalidArgument);
+  }
+  const Status no_classes =
+      model->Encode({.inputs = {InputText{"a"}}, .output = EncodeOutput::kClasses}, wait).status();
+  EXPECT_EQ(no_classes.code(), StatusCode::kUnsupported);
+  EXPECT_NE(no_classes.message().find("no classes"), std::string::npos);
+  const Status generated = model->Submit({.text = "a"}, nullptr).status();
+  EXPECT_EQ(generated.code(), StatusCode::kUnsupported);
+  EXPECT_NE(generated.message().find("is an encoder"), std::string::npos);
+}
+
+TEST(SentenceModelTest, ACancelledRequestEndsWithItsReason) {
+  const auto model = OpenSentenceModel("mean");
+  ASSERT_NE(model, nullptr);
+  EncodeCall call;
+  for (int i = 0; i < 2000; ++i) call.inputs.emplace_back(InputText{"the cat sat on the mat"});
+  const auto wait = std::make_shared<AnswerWait>();
+  const auto encoding = model->Encode(call, wait);
+  ASSERT_TRUE(encoding.ok());
+  (*encoding)->Cancel(TimedOut{std::chrono::milliseconds(5)});
+  const auto answer = wait->Wait();
+  // All passes may have been computed before the cancellation came.
+  if (!answer.ok()) EXPECT_TRUE(std::holds_alternative<TimedOut>(answer.reason()));
+  EXPECT_TRUE((*encoding)->over());
+  EXPECT_EQ(Encode(*model, {.inputs = {InputText{"cat"}}}).numbers.size(), 1u);
+}
+
+TEST(SentenceModelTest, AModelThatEndsCancelsWhatItHas) {
+  auto model = OpenSentenceModel("mean");
+  ASSERT_NE(model, nullptr);
+  EncodeCall call;
+  for (int i = 0; i < 500; ++i) call.inputs.emplace_back(InputText{"cat"});
+  const auto wait = std::make_shared<AnswerWait>();
+  const auto encoding = model->Encode(call, wait);
+  ASSERT_TRUE(encoding.ok());
+  model.reset();
+  const auto answer = wait->Wait();
+  if (!answer.ok()) EXPECT_EQ(answer.status().code(), StatusCode::kCancelled);
+  (*encoding)->Cancel(Status(StatusCode::kCancelled, "late"));
+}
+
+TEST(SentenceModelTest, TasksThatDoNotFitAreRefused) {
+  settings::ModelSettings settings;
+  for (const auto task : {settings::Task::kTextGeneration, settings::Task::kTextClassification}) {
+    settings.task = task;
+    const auto dir = testing::SentenceDir("mean");
+    const auto model = OpenModel(settings, {.model = dir, .tokenizer = dir, .draft = {}});
+    ASSERT_FALSE(model.ok());
+    EXPECT_NE(model.status().message().find("option.task"), std::string::npos);
+  }
+  settings.task = settings::Task::kTextEmbedding;
+  const auto demo = SourceDir() / "models/demo";
+  EXPECT_NE(OpenModel(settings, {.model = demo, .tokenizer = demo, .draft = {}})
+                .status()
+                .message()
+                .find("make no vectors"),
+            std::string::npos);
+  settings.tensor_parallel_degree = 2;
+  settings.oversubscribe = true;
+  const auto dir = testing::SentenceDir("mean");
+  EXPECT_NE(OpenModel(settings, {.model = dir, .tokenizer = dir, .draft = {}})
+                .status()
+                .message()
+                .find("tensor_parallel_degree"),
+            std::string::npos);
+}
+
+}  // namespace
+}  // namespace dray::serving
