@@ -13,12 +13,12 @@
 #include "engine/engine_options.h"
 #include "settings/answers/answer_shape.h"
 #include "settings/answers/output_format.h"
+#include "settings/answers/task.h"
 #include "settings/number_formats.h"
 #include "settings/quantization_settings.h"
 #include "settings/server/error_settings.h"
 #include "settings/server/listen_address.h"
 #include "settings/speculation_settings.h"
-#include "settings/task.h"
 
 namespace dray::settings {
 

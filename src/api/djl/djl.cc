@@ -10,7 +10,7 @@
 
 #include "api/djl/djl_answers.h"
 #include "api/djl/djl_form.h"
-#include "api/djl/encoder_call.h"
+#include "api/djl/encoder/encoder_call.h"
 #include "api/djl/errors/djl_errors.h"
 #include "api/djl/paging/djl_paging.h"
 #include "api/djl/prediction.h"

@@ -1,4 +1,4 @@
-#include "api/djl/encoder_call.h"
+#include "api/djl/encoder/encoder_call.h"
 
 #include <fmt/format.h>
 

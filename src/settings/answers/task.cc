@@ -1,4 +1,4 @@
-#include "settings/task.h"
+#include "settings/answers/task.h"
 
 #include <algorithm>
 #include <string>
