@@ -112,7 +112,7 @@ int Main(int argc, char** argv) {
       "Share of the machine's limits that Attention reaches",
       {{.names = "--isa",
         .target = &options.isa,
-        .help = "portable, avx2, avx512, avx512-bf16; empty: the best"},
+        .help = "one of those that DRAY_ISA names; empty: the best"},
        {.names = "--threads", .target = &options.threads, .help = "0: one per processor"},
        {.names = "--block-size", .target = &options.block_size, .help = "tokens in a cache block"},
        {.names = "--only",

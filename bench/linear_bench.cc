@@ -104,7 +104,7 @@ double PeakRate(MachineLimits& limits, const WeightForm& form) {
   double rate = 0;
   const bool is_integer = form.format == WeightFormat::kI8 || form.format == WeightFormat::kI4;
   if (is_integer && form.inputs == Inputs::kRounded) {
-    rate = limits.Int8Rate();
+    rate = form.format == WeightFormat::kI4 ? limits.Int4Rate() : limits.Int8Rate();
   } else if (is_integer || form.format == WeightFormat::kBF16) {
     rate = limits.BF16Rate();
   }
@@ -113,7 +113,7 @@ double PeakRate(MachineLimits& limits, const WeightForm& form) {
 
 void Measure(Backend& backend, const Options& options, const WeightForm& form) {
   const Chain chain = MakeChain(backend, options, form);
-  MachineLimits limits(options.threads);
+  MachineLimits limits(options.threads, backend.isa());
   const int64_t most = *std::max_element(options.rows.begin(), options.rows.end());
   const DeviceArray<float> x(backend, std::vector<float>(static_cast<size_t>(most) * 8192, 0.01f));
   const DeviceArray<float> out(backend, static_cast<size_t>(most) * 50272);
@@ -147,7 +147,7 @@ int Main(int argc, char** argv) {
       "Share of the machine's limits that Linear reaches",
       {{.names = "--isa",
         .target = &options.isa,
-        .help = "portable, avx2, avx512, avx512-bf16; empty: the best"},
+        .help = "one of those that DRAY_ISA names; empty: the best"},
        {.names = "--format",
         .target = &options.format,
         .help = "f32, f16, bf16, int8, int8_weight_only, int4, int4_asym"},

@@ -149,7 +149,8 @@ class Comparer {
     return {.read_bandwidth = std::max(a.read_bandwidth, b.read_bandwidth),
             .f32 = std::max(a.f32, b.f32),
             .bf16 = std::max(a.bf16, b.bf16),
-            .int8 = std::max(a.int8, b.int8)};
+            .int8 = std::max(a.int8, b.int8),
+            .int4 = std::max(a.int4, b.int4)};
   }
 
   void AddPrompt(int64_t degree, TimedEngine& engine, Comparison& result) {

@@ -36,7 +36,8 @@ struct LimitsSample {
   double f32 = 0;
   double bf16 = 0;
   double int8 = 0;
-  double f16 = 0;  // no processor that dray measures has it
+  double int4 = 0;  // 4-bit weights with 8-bit activations; zero: at the rate of int8
+  double f16 = 0;   // no processor that dray measures has it
 };
 
 // Reads memory as fast as all threads together can: plain vector loads, with the prefetch distance
@@ -54,10 +55,13 @@ class MachineLimits {
   // Bytes a second in one pass over the buffer.
   double ReadBandwidth();
   // Multiply-and-adds a second (each counts as two operations) between registers: of f32, of pairs
-  // of bf16, or of 8-bit integers. Zero if there is no instruction of the kind.
+  // of bf16, of 8-bit integers, or of 4-bit with 8-bit integers. Zero if there is no instruction of
+  // the kind. Integer sums are exact. Those of instruction sets that lack an instruction for them
+  // are computed by the fastest sequence that is known.
   double F32Rate();
   double BF16Rate();
   double Int8Rate();
+  double Int4Rate();
   // The best of three measurements of each limit.
   LimitsSample Sample();
 

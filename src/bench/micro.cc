@@ -66,6 +66,7 @@ std::vector<Column> Columns() {
           {"f32_tops", "f32 TOP/s", 2},
           {"bf16_tops", "bf16 TOP/s", 2},
           {"int8_tops", "int8 TOP/s", 2},
+          {"int4_tops", "int4 TOP/s", 2},
           {"total_tokens_per_second", "tok/s with prompts", 1, kDataOnly},
           {"samples", "samples", 0, kDataOnly},
           {"repeats_ms", "ms of each repeat", 2, kDataOnly},
@@ -122,7 +123,7 @@ double TotalRate(const MicroRun& run, const std::vector<RunTimes>& all) {
 
 LimitsSample Better(const LimitsSample& a, const LimitsSample& b) {
   return {std::max(a.read_bandwidth, b.read_bandwidth), std::max(a.f32, b.f32),
-          std::max(a.bf16, b.bf16), std::max(a.int8, b.int8)};
+          std::max(a.bf16, b.bf16), std::max(a.int8, b.int8), std::max(a.int4, b.int4)};
 }
 
 struct Measured {
@@ -167,6 +168,7 @@ void AddRow(const LoadedVariant& loaded, const MicroRun& run, const Measured& me
                          Tops(limits.f32),
                          Tops(limits.bf16),
                          Tops(limits.int8),
+                         Tops(limits.int4),
                          is_prompt ? Cell() : Cell(TotalRate(run, measured.times)),
                          static_cast<int64_t>(summary.count),
                          RepeatsMs(run, measured.times),
@@ -211,14 +213,12 @@ Report MeasureLimits(int num_threads, int64_t bandwidth_bytes) {
   Report report;
   report.title = "What this machine allows";
   report.facts.emplace_back("machine", CpuModelName());
-  report.columns = {{"threads", "threads"},
-                    {"read_gb_per_second", "read GB/s"},
-                    {"f32_tops", "f32 TOP/s", 2},
-                    {"bf16_tops", "bf16 TOP/s", 2},
-                    {"int8_tops", "int8 TOP/s", 2}};
+  report.columns = {{"threads", "threads"},         {"read_gb_per_second", "read GB/s"},
+                    {"f32_tops", "f32 TOP/s", 2},   {"bf16_tops", "bf16 TOP/s", 2},
+                    {"int8_tops", "int8 TOP/s", 2}, {"int4_tops", "int4 TOP/s", 2}};
   const int64_t threads = num_threads > 0 ? num_threads : UsableCpuCount();
   report.rows.push_back({threads, limits.read_bandwidth / 1e9, Tops(limits.f32), Tops(limits.bf16),
-                         Tops(limits.int8)});
+                         Tops(limits.int8), Tops(limits.int4)});
   return report;
 }
 

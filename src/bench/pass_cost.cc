@@ -40,8 +40,10 @@ void AddProducts(const kernels::MatrixSpec& matrix, double inputs, PassCost& cos
       cost.bf16 += products;
       return;
     case WeightFormat::kI8:
-    case WeightFormat::kI4:
       (matrix.inputs == kernels::Inputs::kFloat ? cost.bf16 : cost.int8) += products;
+      return;
+    case WeightFormat::kI4:
+      cost.int4 += products;
       return;
   }
 }
@@ -63,7 +65,8 @@ Floor FloorOf(const PassCost& cost, const LimitsSample& limits) {
     return products / (rate > 0 ? rate : limits.f32);
   };
   const double arithmetic = seconds(cost.f32, limits.f32) + seconds(cost.bf16, limits.bf16) +
-                            seconds(cost.f16, limits.f16) + seconds(cost.int8, limits.int8);
+                            seconds(cost.f16, limits.f16) + seconds(cost.int8, limits.int8) +
+                            seconds(cost.int4, limits.int4 > 0 ? limits.int4 : limits.int8);
   const double memory = cost.bytes / limits.read_bandwidth;
   if (arithmetic > memory) return {arithmetic, Bound::kArithmetic};
   return {memory, Bound::kMemory};

@@ -26,6 +26,7 @@ struct PassCost {
   double f32 = 0;
   double bf16 = 0;
   double int8 = 0;
+  double int4 = 0;
   double f16 = 0;
 };
 

@@ -14,6 +14,7 @@ bench::LimitsSample Scaled(const bench::LimitsSample& limits, double share) {
           .f32 = share * limits.f32,
           .bf16 = share * limits.bf16,
           .int8 = share * limits.int8,
+          .int4 = share * limits.int4,
           .f16 = share * limits.f16};
 }
 

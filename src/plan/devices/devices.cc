@@ -21,6 +21,7 @@ bench::LimitsSample Sustained(const bench::LimitsSample& peak) {
           .f32 = kArithmeticShare * peak.f32,
           .bf16 = kArithmeticShare * peak.bf16,
           .int8 = kArithmeticShare * peak.int8,
+          .int4 = kArithmeticShare * peak.int4,
           .f16 = kArithmeticShare * peak.f16};
 }
 

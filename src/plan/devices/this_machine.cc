@@ -135,7 +135,8 @@ Host MachineWith(const bench::LimitsSample& limits, const Link& sums, int64_t nu
   host.device.sustained = {.read_bandwidth = kProcessorMemoryShare * limits.read_bandwidth,
                            .f32 = kProcessorFloatShare * limits.f32,
                            .bf16 = kProcessorFloatShare * limits.bf16,
-                           .int8 = kProcessorIntegerShare * limits.int8};
+                           .int8 = kProcessorIntegerShare * limits.int8,
+                           .int4 = kProcessorIntegerShare * limits.int4};
   host.link = sums;
   return host;
 }
