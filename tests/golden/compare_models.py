@@ -32,7 +32,7 @@ ROUNDED = {"bf16": torch.bfloat16, "f16": torch.float16}
 ROUNDED_TOLERANCE = {"bf16": 5e-2, "f16": 1e-2}
 NEW_TOKENS = 32
 OF_TRANSFORMERS = (ValueError, AssertionError, ZeroDivisionError, RuntimeError, StrictDataclassError)  # bad sizes
-ISAS = ("portable", "avx2", "avx512", "avx512-bf16")
+ISAS = ("portable", "avx2", "avx512", "avx512-vnni", "avx512-bf16")
 
 
 class Failure(Exception):

@@ -181,7 +181,7 @@ int main(int argc, char** argv) {
        {.names = "--dtype",
         .target = &options.dtype,
         .help = "f32, f16, bf16, or auto: as the files hold it"},
-       {.names = "--isa", .target = &options.isa, .help = "portable, avx2, avx512 or avx512-bf16"},
+       {.names = "--isa", .target = &options.isa, .help = "one of those that DRAY_ISA names"},
        {.names = "--threads", .target = &options.threads, .help = "threads of the backend"},
        {.names = "--block-size",
         .target = &options.block_size,

@@ -18,7 +18,13 @@ extern const IsaKernels kKernels;
 namespace avx2 {
 extern const IsaKernels kKernels;
 }
+namespace avx_vnni {
+extern const IsaKernels kKernels;
+}
 namespace avx512 {
+extern const IsaKernels kKernels;
+}
+namespace avx512_vnni {
 extern const IsaKernels kKernels;
 }
 namespace avx512_bf16 {
@@ -32,7 +38,9 @@ std::vector<const IsaKernels*> AvailableIsas() {
   const CpuFeatures& cpu = DetectCpuFeatures();
   // Every processor with bf16 instructions has the VNNI ones, but a virtual machine may hide them.
   if (cpu.avx512_bf16 && cpu.avx512_vnni) isas.push_back(&avx512_bf16::kKernels);
+  if (cpu.avx512_vnni) isas.push_back(&avx512_vnni::kKernels);
   if (cpu.avx512) isas.push_back(&avx512::kKernels);
+  if (cpu.avx_vnni) isas.push_back(&avx_vnni::kKernels);
   if (cpu.avx2) isas.push_back(&avx2::kKernels);
 #endif
   isas.push_back(&portable::kKernels);

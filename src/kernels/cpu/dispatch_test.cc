@@ -44,7 +44,9 @@ TEST(DispatchTest, WithoutForceTheBestOfThisProcessor) {
   const ScopedIsaVariable variable("");
   const CpuFeatures& cpu = DetectCpuFeatures();
   const std::string best = cpu.avx512_bf16 && cpu.avx512_vnni ? "avx512-bf16"
+                           : cpu.avx512_vnni                  ? "avx512-vnni"
                            : cpu.avx512                       ? "avx512"
+                           : cpu.avx_vnni                     ? "avx-vnni"
                            : cpu.avx2                         ? "avx2"
                                                               : "portable";
   const auto backend = MakeTestBackend("", 3);

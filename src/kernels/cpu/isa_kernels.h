@@ -37,11 +37,12 @@ struct PackActivationsTask {
   int64_t padded_cols = 0;
   RowBlocks blocks{0, 1};
   std::byte* out = nullptr;
-  // Only for rounded inputs. `scales` has one scale for each row. `group_sums` has, for each block,
-  // [groups, rows of the block] sums of the quantised activations of `group_cols` padded columns.
+  // Only for rounded inputs. `scales` has one scale for each row. `input_sums` has, for each block,
+  // [padded_cols / sum_cols, rows of the block] sums of the quantised activations of `sum_cols`
+  // padded columns, as the set's kernels read them.
   float* scales = nullptr;
-  int32_t* group_sums = nullptr;
-  int64_t group_cols = 0;
+  int32_t* input_sums = nullptr;
+  int64_t sum_cols = 0;
   float input_scale = 0.0f;  // MatrixSpec's
 };
 
@@ -79,14 +80,16 @@ struct LinearTask {
   RowBlocks blocks{0, 1};
   const std::byte* activations = nullptr;
   const float* scales = nullptr;
-  const int32_t* group_sums = nullptr;
-  // Only for int8 weights with float inputs and more than two blocks of rows: memory of
-  // ExpandedBytes for one panel in bf16.
+  const int32_t* input_sums = nullptr;  // PackActivationsTask's
+  int64_t sums_per_row = 0;
+  // Only for int8 weights without groups, and enough blocks of rows (IsaKernels): memory of
+  // ExpandedBytes, for one panel in the form in which all blocks multiply it.
   std::byte* expanded = nullptr;
 };
 
+// Two bytes for each weight of a panel, and four for each channel.
 inline int64_t ExpandedBytes(const PanelLayout& layout) {
-  return layout.padded_cols * kPanelRows * 2 + kReadAhead;
+  return layout.padded_cols * kPanelRows * 2 + kPanelRows * 4 + kReadAhead;
 }
 
 // Attention computes queries (pairs of a row and a head) of one sequence that share a key head over
@@ -143,6 +146,11 @@ struct IsaKernels {
   // have blocks of at most max_grouped_rows.
   int max_linear_rows[kNumWeightFormats];
   int max_grouped_rows;
+  // The most columns whose quantised activations are summed together, for weights with groups.
+  int64_t max_sum_cols;
+  // The fewest blocks of rows for which linear expands weights of int8 without groups whose inputs
+  // are rounded; 0: it never does. Those with float inputs are expanded for three blocks or more.
+  int64_t min_blocks_to_expand;
   int activation_bytes[kNumWeightFormats];
 
   void (*pack_activations[kNumWeightFormats])(const PackActivationsTask& task, Range blocks);

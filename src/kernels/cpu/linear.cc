@@ -34,16 +34,30 @@ struct ActivationSizes {
   int64_t sums = 0;
 
   ActivationSizes() = default;
-  ActivationSizes(const LinearTask& task, int64_t activation_bytes, int64_t groups) {
+  ActivationSizes(const LinearTask& task, int64_t activation_bytes) {
     const int64_t rows = task.blocks.rows;
     packed = RoundUp<int64_t>(rows * task.layout.padded_cols * activation_bytes, kLineBytes);
     if (task.layout.rounds_inputs) {
       scales = RoundUp<int64_t>(rows * 4, kLineBytes);
-      sums = RoundUp<int64_t>(rows * groups * 4, kLineBytes);
+      sums = RoundUp<int64_t>(rows * task.sums_per_row * 4, kLineBytes);
     }
   }
   int64_t total() const { return packed + scales + sums; }
 };
+
+// The number of sums of quantised activations that Linear needs for each row.
+int64_t SumsPerRow(const PanelLayout& layout, const IsaKernels& isa) {
+  if (layout.group == 0 || layout.padded_cols == 0) return 1;
+  return layout.padded_cols / std::min(layout.group, isa.max_sum_cols);
+}
+
+// The bytes of LinearTask::expanded.
+int64_t BytesToExpand(const LinearTask& task, const IsaKernels& isa) {
+  if (task.layout.format != WeightFormat::kI8 || task.layout.group > 0) return 0;
+  constexpr int64_t kBlocksOfFloatInputs = 3;
+  const int64_t least = task.layout.rounds_inputs ? isa.min_blocks_to_expand : kBlocksOfFloatInputs;
+  return least > 0 && task.blocks.count >= least ? ExpandedBytes(task.layout) : 0;
+}
 
 // What one thread does in a call: it packs activations, then multiplies.
 struct ThreadTasks {
@@ -77,20 +91,13 @@ class LinearCall {
   void Multiply(const ThreadTasks& tasks, Range panels) const { multiply_(tasks.linear, panels); }
 
  private:
-  // Weights that are widened before they are multiplied have inputs of another format. That pays from
-  // three blocks of rows.
-  bool WidensPanels(size_t inputs, size_t format) const {
-    return inputs != format && task_.blocks.count > 2;
-  }
-
   LinearTask task_;
-  int64_t groups_ = 1;
   bool packs_alone_ = false;
   void (*pack_)(const PackActivationsTask& task, Range blocks) = nullptr;
   void (*multiply_)(const LinearTask& task, Range panels) = nullptr;
 
   // Each thread has memory of its own: perhaps a row that is being normalised, a panel that is
-  // widened, and a copy of the packed activations. Packed activations that all threads share lie
+  // expanded, and a copy of the packed activations. Packed activations that all threads share lie
   // before that.
   ActivationSizes sizes_;
   int64_t normed_bytes_ = 0;
@@ -108,16 +115,16 @@ LinearCall::LinearCall(const IsaKernels& isa, const LinearArgs& args) {
   task_.places = PanelPlaces(weight, task_.layout);
   const size_t inputs = InputFormat(task_.layout);
   task_.blocks = RowBlocks(
-      args.rows, task_.layout.group > 0 ? isa.max_grouped_rows : isa.max_linear_rows[format]);
+      args.rows, task_.layout.group > 0 ? isa.max_grouped_rows : isa.max_linear_rows[inputs]);
+  task_.sums_per_row = SumsPerRow(task_.layout, isa);
   pack_ = isa.pack_activations[inputs];
   multiply_ = isa.linear[format];
   const int64_t padded_cols = task_.layout.padded_cols;
-  groups_ = task_.layout.sums_per_row();
   packs_alone_ = args.rows * padded_cols <= kPackAloneElements;
 
-  sizes_ = ActivationSizes(task_, isa.activation_bytes[inputs], groups_);
+  sizes_ = ActivationSizes(task_, isa.activation_bytes[inputs]);
   if (args.norm != nullptr) normed_bytes_ = padded_cols * static_cast<int64_t>(sizeof(float));
-  if (WidensPanels(inputs, format)) expanded_bytes_ = ExpandedBytes(task_.layout);
+  expanded_bytes_ = BytesToExpand(task_, isa);
   // A page lies between the parts of two threads, so that no prefetcher runs from one into the other.
   constexpr int64_t kPage = 4096;
   shared_bytes_ = packs_alone_ ? 0 : RoundUp(sizes_.total(), kPage);
@@ -144,11 +151,11 @@ ThreadTasks LinearCall::TasksOf(int thread_idx) const {
   pack.out = packed;
   if (task_.layout.rounds_inputs) {
     pack.scales = reinterpret_cast<float*>(packed + sizes_.packed);
-    pack.group_sums = reinterpret_cast<int32_t*>(packed + sizes_.packed + sizes_.scales);
+    pack.input_sums = reinterpret_cast<int32_t*>(packed + sizes_.packed + sizes_.scales);
     pack.input_scale = args.weight->spec().input_scale;
-    pack.group_cols = task_.layout.padded_cols / groups_;
+    pack.sum_cols = task_.layout.padded_cols / task_.sums_per_row;
     tasks.linear.scales = pack.scales;
-    tasks.linear.group_sums = pack.group_sums;
+    tasks.linear.input_sums = pack.input_sums;
   }
   return tasks;
 }

@@ -14,8 +14,8 @@ struct CpuOptions {
   bool pin_threads = true;
   // Whether the ranks of a group may be more than processors: then several ranks share one.
   bool oversubscribe = false;
-  // "", or one of portable, avx2, avx512, avx512-bf16; empty asks the environment (DRAY_ISA), then
-  // the processor.
+  // "", or one of portable, avx2, avx-vnni, avx512, avx512-vnni, avx512-bf16; empty asks the
+  // environment (DRAY_ISA), then the processor.
   std::string isa = {};
 };
 

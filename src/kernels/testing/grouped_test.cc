@@ -353,22 +353,40 @@ TEST_P(GroupedTest, LinearMatchesDoublePrecisionOnOddShapes) {
   }
 }
 
+// Products of bytes saturate in pairs on some processors, and their sums in 16 bits may wrap around.
 TEST_P(GroupedTest, NumbersAtTheirExtremesDoNotOverflow) {
-  constexpr int64_t kIn = 4096;
-  const std::vector<float> x(kIn, 1.0f);
-  for (const MatrixSpec& spec : Forms(32, kIn)) {
+  constexpr int64_t kOut = 32, kIn = 4096;
+  std::vector<MatrixSpec> specs = Forms(kOut, kIn);
+  specs.push_back({kOut, kIn, WeightFormat::kI8});
+  for (const MatrixSpec& spec : specs) {
+    const int64_t group = spec.group > 0 ? spec.group : kIn;
     const int top = (1 << BitsOf(spec)) - 1;
-    const std::vector<uint8_t> values(32 * kIn, static_cast<uint8_t>(top));
-    const auto groups = static_cast<size_t>(32 * kIn / spec.group);
-    const std::vector<float> scales(groups, 0.5f), minimums(groups, 0.0f);
-    QuantizedRows rows = {values.data(), 32, kIn, kIn, BitsOf(spec), spec.group, scales.data()};
-    if (spec.zero == ZeroPoint::kPerGroup) rows.minimums = minimums.data();
-    WeightMatrix matrix = Allocate(spec);
-    PackIntegers(matrix, rows);
     const double half = spec.zero == ZeroPoint::kPerGroup ? 0 : (top + 1) / 2;
-    const double expected = kIn * 0.5 * (top - half);
-    for (const float y : RunLinear(*backend_, matrix, x, 1)) {
-      EXPECT_NEAR(y, expected, 1e-5 * expected) << Describe(spec);
+    const auto groups = static_cast<size_t>(kOut * kIn / group);
+    const std::vector<float> scales(groups, 0.5f), minimums(groups, 0.0f);
+    for (const int value : {0, top}) {
+      const std::vector<uint8_t> values(kOut * kIn, static_cast<uint8_t>(value));
+      QuantizedRows source = {values.data(), kOut, kIn, kIn, BitsOf(spec), group, scales.data()};
+      if (spec.zero == ZeroPoint::kPerGroup) source.minimums = minimums.data();
+      WeightMatrix matrix = Allocate(spec);
+      PackIntegers(matrix, source);
+      // Inputs of 1, of -1, and of both in turn.
+      const auto input = [](int64_t row, int64_t col) {
+        return row % 3 == 0 || (row % 3 == 2 && col % 2 == 0) ? 1.0f : -1.0f;
+      };
+      for (const int64_t rows : {1, 3, 40}) {
+        std::vector<float> x(static_cast<size_t>(rows * kIn));
+        for (size_t i = 0; i < x.size(); ++i) {
+          x[i] = input(static_cast<int64_t>(i) / kIn, static_cast<int64_t>(i) % kIn);
+        }
+        const std::vector<float> out = RunLinear(*backend_, matrix, x, rows);
+        for (size_t i = 0; i < out.size(); ++i) {
+          const auto row = static_cast<int64_t>(i) / kOut;
+          const double inputs = row % 3 == 2 ? 0 : input(row, 0) * kIn;
+          EXPECT_NEAR(out[i], inputs * 0.5 * (value - half), 1e-5 * kIn * top)
+              << Describe(spec) << " of " << value << ", " << rows << " rows";
+        }
+      }
     }
   }
 }

@@ -12,14 +12,13 @@
 
 #include <cstdint>
 
+#include "kernels/cpu/isa/integer_sums_inl.h"
 #include "kernels/cpu/isa/math.h"
 #include "kernels/cpu/isa/vec.h"
 #include "kernels/cpu/isa_kernels.h"
 
 namespace dray::kernels::DRAY_ISA {
 namespace {
-
-#define DRAY_INLINE __attribute__((always_inline)) inline
 
 // Where weights come from.
 //
@@ -42,10 +41,6 @@ DRAY_INLINE void PrefetchStep(const std::byte* w, int lines) {
     }
   }
 }
-
-// Four k of quantised activations, and how many such steps a line of them holds.
-constexpr int kQuadBytes = 4 * kQuantizedBytes;
-constexpr int kQuadsPerLine = static_cast<int>(kLineBytes) / kQuadBytes;
 
 // The part of the next panel that a block of rows prefetches.
 struct NextPanel {
@@ -75,7 +70,7 @@ struct TileArgs {
   int64_t x_lines;
   NextPanel next;
   const float* scales;        // of the rows
-  const int32_t* group_sums;  // [groups][rows]
+  const int32_t* input_sums;  // [sums_per_row][rows]: LinearTask's
   float* acc_out;
   int64_t block;        // of rows
   std::byte* expanded;  // LinearTask's
@@ -218,7 +213,7 @@ void RunPanel(const LinearTask& task, const PanelPart& part, int64_t next) {
     tile.block = b;
     if (task.scales != nullptr) {
       tile.scales = task.scales + rows.begin;
-      tile.group_sums = task.group_sums + rows.begin * task.layout.sums_per_row();
+      tile.input_sums = task.input_sums + rows.begin * task.sums_per_row;
     }
     PrefetchOutput(*task.args, rows, part);
     FunctionFor<Kernel>(task.blocks, rows.end - rows.begin)(tile);

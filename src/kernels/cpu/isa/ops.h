@@ -1,22 +1,24 @@
 // The functions of this folder's .cc files, which table.cc puts into the table.
+//
+// A set that only has other products of integers than a set before it is compiled with
+// DRAY_BASE_ISA, the name of that set: it takes all other functions from there.
 #pragma once
 
 #include "kernels/cpu/isa_kernels.h"
 
-namespace dray::kernels::DRAY_ISA {
+#if !defined(DRAY_BASE_ISA)
+#define DRAY_BASE_ISA DRAY_ISA
+#define DRAY_IS_BASE_ISA
+#endif
+
+namespace dray::kernels::DRAY_BASE_ISA {
 
 void PackActivationsF32(const PackActivationsTask& task, Range blocks);
 void PackActivationsBF16(const PackActivationsTask& task, Range blocks);
 
-void PackActivationsInt(const PackActivationsTask& task, Range blocks);
-
 void LinearF32(const LinearTask& task, Range panels);
 void LinearF16(const LinearTask& task, Range panels);
 void LinearBF16(const LinearTask& task, Range panels);
-void LinearI8(const LinearTask& task, Range panels);
-void LinearI4(const LinearTask& task, Range panels);
-// For int8 with groups.
-void LinearGroupsI8(const LinearTask& task, Range panels);
 // For int8 with float inputs.
 void LinearI8Float(const LinearTask& task, Range panels);
 
@@ -40,6 +42,20 @@ void ActivateArray(Activation activation, const float* x, float* out, int64_t co
 void ExpArray(const float* x, float* out, int64_t count);
 void ErfArray(const float* x, float* out, int64_t count);
 void TanhArray(const float* x, float* out, int64_t count);
+
+}  // namespace dray::kernels::DRAY_BASE_ISA
+
+namespace dray::kernels::DRAY_ISA {
+
+#if !defined(DRAY_IS_BASE_ISA)
+using namespace DRAY_BASE_ISA;
+#endif
+
+void PackActivationsInt(const PackActivationsTask& task, Range blocks);
+void LinearI8(const LinearTask& task, Range panels);
+void LinearI4(const LinearTask& task, Range panels);
+// For int8 with groups.
+void LinearGroupsI8(const LinearTask& task, Range panels);
 
 template <typename Format>
 void RopeAndCacheHeads(const RopeAndCacheArgs& args, Range heads);

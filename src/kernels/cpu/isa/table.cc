@@ -1,4 +1,5 @@
 // The table of one instruction set.
+#include "kernels/cpu/isa/integer_sums_inl.h"
 #include "kernels/cpu/isa/ops.h"
 #include "kernels/cpu/isa/vec.h"
 
@@ -7,10 +8,12 @@ namespace dray::kernels::DRAY_ISA {
 extern const IsaKernels kKernels;
 constinit const IsaKernels kKernels = {
     .name = kIsaName,
-    .max_linear_rows = {kMaxLinearRows, kMaxLinearRows, kMaxLinearRows, kMaxLinearRows,
+    .max_linear_rows = {kMaxLinearRows, kMaxLinearRows, kMaxLinearRows, kMaxInt8Rows,
                         kMaxGroupedRows},
     .max_grouped_rows = kMaxGroupedRows,
-    .activation_bytes = {4, 4, kHasBF16Dot ? 2 : 4, kQuantizedBytes, kQuantizedBytes},
+    .max_sum_cols = kSumCols,
+    .min_blocks_to_expand = kMinBlocksToExpand,
+    .activation_bytes = {4, 4, kHasBF16Dot ? 2 : 4, kInputBytes, kInputBytes},
     .pack_activations = {PackActivationsF32, PackActivationsF32, PackActivationsBF16,
                          PackActivationsInt, PackActivationsInt},
     .linear = {LinearF32, LinearF16, LinearBF16, LinearI8, LinearI4},

@@ -24,6 +24,11 @@
 
 #include <cstring>
 
+// The set's product of bytes adds them in pairs that saturate.
+#if defined(__AVX2__) && !defined(__AVX512F__) && !defined(__AVXVNNI__)
+#define DRAY_SATURATING_BYTES
+#endif
+
 #if defined(__AVX512F__)
 #include "kernels/cpu/isa/vec_avx512_inl.h"
 #elif defined(__AVX2__)

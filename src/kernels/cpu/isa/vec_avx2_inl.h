@@ -7,10 +7,17 @@
 
 namespace dray::kernels::DRAY_ISA {
 
+#ifdef __AVXVNNI__
+inline constexpr char kIsaName[] = "avx-vnni";
+inline constexpr int kMaxInt8Rows = 6;
+#else
 inline constexpr char kIsaName[] = "avx2";
+inline constexpr int kMaxInt8Rows = 12;
+#endif
 inline constexpr int kAccumulators = 6;
 inline constexpr int kMaxLinearRows = 6;
-inline constexpr int kMaxGroupedRows = 2;
+inline constexpr int kMaxGroupedRows = 6;
+inline constexpr bool kGroupSumsInRegisters = false;
 inline constexpr int kIntTemporaries = 2;
 // The number of unrolled steps of a loop over weights: those of a whole line.
 inline constexpr int kUnrolledSteps = 16;
@@ -159,6 +166,9 @@ inline IntVec IntSet1(int32_t x) {
   const __m256i v = _mm256_set1_epi32(x);
   return {v, v};
 }
+inline IntVec operator+(IntVec a, IntVec b) {
+  return {_mm256_add_epi32(a.lo, b.lo), _mm256_add_epi32(a.hi, b.hi)};
+}
 inline Vec ToFloats(IntVec a) { return {_mm256_cvtepi32_ps(a.lo), _mm256_cvtepi32_ps(a.hi)}; }
 inline ByteVec LoadBytes(const void* p) {
   return {LoadPairs(p), LoadPairs(static_cast<const char*>(p) + 32)};
@@ -190,8 +200,25 @@ inline void StorePairs(void* p, Vec first, Vec second) {
   _mm256_store_si256(halves + 1, PairsHalf(first.hi, second.hi));
 }
 
-// Bytes 0 and 2, and bytes 1 and 3, of each four as pairs of 16 bits. This set's product of bytes
-// is not used, because it saturates.
+#ifdef __AVXVNNI__
+inline constexpr int kQuantizedBytes = 1;
+struct QuadVec {
+  __m256i v;
+};
+inline QuadVec LoadQuad(const void* p) {
+  int32_t quad;
+  __builtin_memcpy(&quad, p, sizeof(quad));
+  return {_mm256_set1_epi32(quad)};
+}
+// In assembly because g++ 12 spills accumulators around the intrinsic.
+inline __m256i DotHalf(__m256i acc, __m256i weights, QuadVec x) {
+  asm("%{vex%} vpdpbusd %2, %1, %0" : "+x"(acc) : "x"(weights), "x"(x.v));
+  return acc;
+}
+inline void StoreQuantized(void* p, Vec rounded) { StoreI8(static_cast<int8_t*>(p), rounded); }
+#else
+// Bytes 0 and 2, and bytes 1 and 3, of each four as pairs of 16 bits. The product of bytes
+// saturates; integer_sums_avx2_inl.h says how Linear avoids that.
 inline constexpr int kQuantizedBytes = 2;
 struct QuadVec {
   __m256i even, odd;
@@ -207,9 +234,6 @@ inline __m256i DotHalf(__m256i acc, __m256i weights, QuadVec x) {
   return _mm256_add_epi32(
       acc, _mm256_add_epi32(_mm256_madd_epi16(even, x.even), _mm256_madd_epi16(odd, x.odd)));
 }
-inline IntVec DotBytes(IntVec acc, ByteVec weights, QuadVec x) {
-  return {DotHalf(acc.lo, weights.lo, x), DotHalf(acc.hi, weights.hi, x)};
-}
 // Sixteen numbers as 0 2 1 3, 4 6 5 7, ... of 16 bits.
 inline void StoreQuantized(void* p, Vec rounded) {
   const __m256i order = _mm256_setr_epi8(0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15,  //
@@ -218,6 +242,10 @@ inline void StoreQuantized(void* p, Vec rounded) {
       _mm256_packs_epi32(_mm256_cvtps_epi32(rounded.lo), _mm256_cvtps_epi32(rounded.hi));
   const __m256i shorts = _mm256_permute4x64_epi64(packed, 0xD8);
   _mm256_storeu_si256(static_cast<__m256i*>(p), _mm256_shuffle_epi8(shorts, order));
+}
+#endif
+inline IntVec DotBytes(IntVec acc, ByteVec weights, QuadVec x) {
+  return {DotHalf(acc.lo, weights.lo, x), DotHalf(acc.hi, weights.hi, x)};
 }
 
 // All ones in the lanes below n.

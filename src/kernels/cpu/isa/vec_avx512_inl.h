@@ -12,12 +12,18 @@ namespace dray::kernels::DRAY_ISA {
 inline constexpr char kIsaName[] = "avx512-bf16";
 inline constexpr bool kHasBF16Dot = true;
 #else
+#ifdef __AVX512VNNI__
+inline constexpr char kIsaName[] = "avx512-vnni";
+#else
 inline constexpr char kIsaName[] = "avx512";
+#endif
 inline constexpr bool kHasBF16Dot = false;
 #endif
 inline constexpr int kAccumulators = 25;
 inline constexpr int kMaxLinearRows = 12;
+inline constexpr int kMaxInt8Rows = 12;
 inline constexpr int kMaxGroupedRows = 6;
+inline constexpr bool kGroupSumsInRegisters = true;
 inline constexpr int kIntTemporaries = 1;
 // The number of unrolled steps of a loop over weights: those of a whole line.
 inline constexpr int kUnrolledSteps = 16;

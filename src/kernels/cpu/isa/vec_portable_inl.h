@@ -16,7 +16,10 @@ inline constexpr char kIsaName[] = "portable";
 // and the rows of a block of Linear.
 inline constexpr int kAccumulators = 3;
 inline constexpr int kMaxLinearRows = 2;
+inline constexpr int kMaxInt8Rows = 2;
 inline constexpr int kMaxGroupedRows = 2;
+// Whether the registers hold float sums beside the integer sums of a group of columns.
+inline constexpr bool kGroupSumsInRegisters = true;
 inline constexpr int kIntTemporaries = 2;
 // The number of unrolled steps of a loop over weights. One is long enough here, where each
 // vector is four registers; sixteen would take minutes to compile.

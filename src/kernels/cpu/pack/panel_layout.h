@@ -89,8 +89,6 @@ struct PanelLayout {
     return 1;
   }
   int64_t group_bytes() const { return header_bytes + group / cols_per_step() * kStepBytes; }
-  // The number of sums of quantised activations that Linear needs for each row.
-  int64_t sums_per_row() const { return group == 0 || padded_cols == 0 ? 1 : padded_cols / group; }
   int64_t storage_bytes() const { return panels * panel_bytes + kReadAhead; }
 
   // The byte offset of the vector that holds (row, col), and the offset of the number (of its byte,

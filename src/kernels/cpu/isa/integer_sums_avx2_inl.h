@@ -1,0 +1,112 @@
+// Sums of products of bytes with AVX2, included through integer_sums_inl.h only.
+//
+// The processor's product of bytes takes unsigned weights and signed activations. It adds two
+// neighbouring products to an integer of 16 bits, which saturates. No sum here does:
+//
+//   4-bit weights  The sum of a unit of 64 columns stays in 16 bits: two sums of 32 columns for each
+//                  channel. It begins at -8 times the sum of its activations, so that it ends as
+//                  the sum of (q - 8) * x, at most 8 * 127 * 32 = 32512 in magnitude. Products are
+//                  at most 2 * 15 * 127. On the way the sum may wrap around, which does not change
+//                  its end.
+//   8-bit weights  The magnitude of each weight is multiplied with an activation that takes on the
+//                  weight's sign. Products are at most 2 * 128 * 127 = 32512, and are widened to 32
+//                  bits at once.
+//
+// The arithmetic is in assembly because g++ 12 spills accumulators around the intrinsics, which
+// halves the speed.
+#pragma once
+
+namespace dray::kernels::DRAY_ISA {
+namespace {
+
+constexpr int kInputBytes = 1;
+constexpr int64_t kMinBlocksToExpand = 2;
+
+DRAY_INLINE void StoreInputs(void* p, Vec whole) { StoreI8(static_cast<int8_t*>(p), whole); }
+
+// Four activations of a row. They are spread to all lanes where they are multiplied, because
+// loads are cheaper than registers.
+using InputQuad = const int32_t*;
+DRAY_INLINE InputQuad LoadInputs(const void* p) { return static_cast<const int32_t*>(p); }
+
+// The two 16-bit integers at which NibbleSum begins: -8 times the sum of lanes 0 and 1 of every
+// four, and of lanes 2 and 3. For whole rows the sums may be too large, but their kernel does not
+// use them.
+DRAY_INLINE int32_t PackSum(Vec sum) {
+  const __m256 eight = _mm256_add_ps(sum.lo, sum.hi);
+  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  const __m128 two = _mm_hadd_ps(four, four);
+  const __m128i start = _mm_cvtps_epi32(_mm_mul_ps(two, _mm_set1_ps(-kNibbleZero)));
+  return _mm_cvtsi128_si32(_mm_shufflelo_epi16(start, 0x08));
+}
+DRAY_INLINE int32_t InputSum(int32_t packed) {
+  return (static_cast<int16_t>(packed) + (packed >> 16)) / -kNibbleZero;
+}
+
+DRAY_INLINE __m256i Ones16() { return _mm256_set1_epi16(1); }
+
+struct NibbleSum {
+  static constexpr int kZero = kNibbleZero;
+  using Weights = ByteVec;
+  __m256i lo, hi;
+
+  static DRAY_INLINE Weights Prepare(ByteVec stored) { return stored; }
+  DRAY_INLINE void Start(int32_t packed) { lo = hi = _mm256_set1_epi32(packed); }
+  DRAY_INLINE void Add(const Weights& weights, InputQuad x) {
+    __m256i spread;
+    asm("vpbroadcastd %1, %0" : "=x"(spread) : "m"(*x));
+    AddTo(lo, weights.lo, spread);
+    AddTo(hi, weights.hi, spread);
+  }
+  DRAY_INLINE IntVec Total() const {
+    return {_mm256_madd_epi16(lo, Ones16()), _mm256_madd_epi16(hi, Ones16())};
+  }
+
+ private:
+  static DRAY_INLINE void AddTo(__m256i& sum, __m256i weights, __m256i x) {
+    __m256i products;
+    asm("vpmaddubsw %2, %3, %0\n\tvpaddw %0, %1, %1"
+        : "=&x"(products), "+x"(sum)
+        : "x"(x), "x"(weights));
+  }
+};
+
+// Four weights of each of eight channels.
+struct SignedBytes {
+  __m256i numbers, magnitudes;
+
+  // `stored` holds q + 128. The magnitude of -128 is 128 as an unsigned number.
+  static DRAY_INLINE SignedBytes Of(__m256i stored) {
+    const __m256i q = _mm256_xor_si256(stored, _mm256_set1_epi8(static_cast<char>(0x80)));
+    return {q, _mm256_abs_epi8(q)};
+  }
+
+  DRAY_INLINE void AddTo(__m256i& sum, InputQuad x) const {
+    __m256i products;
+    asm("vpbroadcastd %5, %0\n\tvpsignb %2, %0, %0\n\tvpmaddubsw %0, %3, %0\n\t"
+        "vpmaddwd %4, %0, %0\n\tvpaddd %0, %1, %1"
+        : "=&x"(products), "+x"(sum)
+        : "x"(numbers), "x"(magnitudes), "xm"(Ones16()), "m"(*x));
+  }
+};
+
+struct ByteSum {
+  static constexpr int kZero = kByteWeightZero;
+  struct Weights {
+    SignedBytes lo, hi;
+  };
+  __m256i lo, hi;
+
+  static DRAY_INLINE Weights Prepare(ByteVec stored) {
+    return {SignedBytes::Of(stored.lo), SignedBytes::Of(stored.hi)};
+  }
+  DRAY_INLINE void Start(int32_t) { lo = hi = _mm256_setzero_si256(); }
+  DRAY_INLINE void Add(const Weights& weights, InputQuad x) {
+    weights.lo.AddTo(lo, x);
+    weights.hi.AddTo(hi, x);
+  }
+  DRAY_INLINE IntVec Total() const { return {lo, hi}; }
+};
+
+}  // namespace
+}  // namespace dray::kernels::DRAY_ISA
