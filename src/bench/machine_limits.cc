@@ -93,7 +93,7 @@ DRAY_AVX_VNNI DRAY_PEAK_LOOP(DotInt8AvxVnni, __m256i, _mm256_set1_epi32(3), _mm2
                              asm("%{vex%} vpdpbusd %2, %1, %0"
                                  : "+x"(a)
                                  : "x"(x), "x"(y)));
-// 16-bit products in pairs, for 8-bit numbers. Byte products are no faster in these registers.
+// 16-bit products in pairs, for 8-bit numbers. Byte products would take as many instructions.
 DRAY_AVX512 DRAY_PEAK_LOOP(DotPairsAvx512, __m512i, _mm512_set1_epi16(3), _mm512_set1_epi16(5),
                            a = _mm512_add_epi32(a, _mm512_madd_epi16(x, y)));
 // Products of magnitudes with activations that take on the signs, as a mask with which `x` is
