@@ -64,7 +64,8 @@ Result<std::unique_ptr<EncoderEngine>> EncoderEngine::Start(std::shared_ptr<Load
   DRAY_ASSIGN_OR_RETURN(parts.encoder, model::Encoder::Make({.config = config,
                                                              .stack = rank.stack,
                                                              .weights = rank.weights,
-                                                             .backend = *rank.backend},
+                                                             .backend = *rank.backend,
+                                                             .stream = rank.stream},
                                                             parts.pass_limits));
   DRAY_ASSIGN_OR_RETURN(parts.vectors,
                         model::TextVectors::Make(sentence, config.stack.hidden, *rank.backend,
