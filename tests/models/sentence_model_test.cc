@@ -109,7 +109,9 @@ TEST(SentenceModelTest, WhatDoesNotFitIsRefusedOrCut) {
       model->Encode({.inputs = {InputText{"a"}}, .output = EncodeOutput::kClasses}, wait).status();
   EXPECT_EQ(no_classes.code(), StatusCode::kUnsupported);
   EXPECT_NE(no_classes.message().find("no classes"), std::string::npos);
-  const Status generated = model->Submit({.text = "a"}, nullptr).status();
+  TextRequest prompt;
+  prompt.text = "a";
+  const Status generated = model->Submit(prompt, nullptr).status();
   EXPECT_EQ(generated.code(), StatusCode::kUnsupported);
   EXPECT_NE(generated.message().find("is an encoder"), std::string::npos);
 }
@@ -125,7 +127,9 @@ TEST(SentenceModelTest, ACancelledRequestEndsWithItsReason) {
   (*encoding)->Cancel(TimedOut{std::chrono::milliseconds(5)});
   const auto answer = wait->Wait();
   // All passes may have been computed before the cancellation came.
-  if (!answer.ok()) EXPECT_TRUE(std::holds_alternative<TimedOut>(answer.reason()));
+  if (!answer.ok()) {
+    EXPECT_TRUE(std::holds_alternative<TimedOut>(answer.reason()));
+  }
   EXPECT_TRUE((*encoding)->over());
   EXPECT_EQ(Encode(*model, {.inputs = {InputText{"cat"}}}).numbers.size(), 1u);
 }
@@ -140,7 +144,9 @@ TEST(SentenceModelTest, AModelThatEndsCancelsWhatItHas) {
   ASSERT_TRUE(encoding.ok());
   model.reset();
   const auto answer = wait->Wait();
-  if (!answer.ok()) EXPECT_EQ(answer.status().code(), StatusCode::kCancelled);
+  if (!answer.ok()) {
+    EXPECT_EQ(answer.status().code(), StatusCode::kCancelled);
+  }
   (*encoding)->Cancel(Status(StatusCode::kCancelled, "late"));
 }
 
