@@ -56,6 +56,7 @@ class Verification {
 
   Status Run() {
     std::vector<std::thread> waiting;
+    waiting.reserve(kWaitingThreads);
     for (int i = 0; i < kWaitingThreads; ++i) waiting.emplace_back([this] { Work(kNoProgress); });
     if (options_.pool == nullptr) {
       Work(0);

@@ -71,6 +71,7 @@ std::vector<float> Normalized(const std::vector<float>& vector) {
   for (const float x : vector) squares += double{x} * double{x};
   const double length = std::max(std::sqrt(squares), 1e-12);
   std::vector<float> out;
+  out.reserve(vector.size());
   for (const float x : vector) out.push_back(static_cast<float>(double{x} / length));
   return out;
 }

@@ -20,9 +20,9 @@ struct TeiCall {
 };
 
 // kInvalidArgument says what is wrong.
-Result<TeiCall> ReadEmbed(std::string_view body);
-Result<TeiCall> ReadPredict(std::string_view body);
-Result<TeiCall> ReadRerank(std::string_view body);
+Result<TeiCall> ReadEmbed(std::string_view text);
+Result<TeiCall> ReadPredict(std::string_view text);
+Result<TeiCall> ReadRerank(std::string_view text);
 
 std::string WriteEmbed(const TeiCall& call, const serving::EncodeAnswer& answer);
 std::string WritePredict(const TeiCall& call, const serving::EncodeAnswer& answer,

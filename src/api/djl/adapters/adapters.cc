@@ -60,7 +60,7 @@ void RegisterAdapterRoutes(http::Router& router, const serving::ModelRepository&
 }
 
 std::string FindAdapter(const Request& request) {
-  const std::string of_header = FindDjlProperty(request, "X-Amzn-SageMaker-Adapter-Identifier");
+  std::string of_header = FindDjlProperty(request, "X-Amzn-SageMaker-Adapter-Identifier");
   if (!of_header.empty()) return of_header;
   const std::string* const in_query = request.QueryParameter("adapter");
   return in_query == nullptr ? "" : *in_query;
