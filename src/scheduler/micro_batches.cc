@@ -25,19 +25,17 @@ bool Scheduler::DecodesWait() const {
   return num_steps >= NumMicroBatches(options_.pipeline, NumCandidates());
 }
 
-PromptWork Scheduler::FindPromptWork() const {
-  PromptWork work;
-  if (options_.pipeline.num_stages == 1) return work;
+int64_t Scheduler::NumPromptTokens() const {
+  if (options_.pipeline.num_stages == 1) return 0;
+  int64_t num_tokens = 0;
   int64_t left = NumCandidates();
   for (const SequenceQueue* queue : {&running_, &waiting_}) {
     for (SequenceIndex i = queue->front(); i != kNoSequence && left > 0; i = table_[i].next) {
       --left;
-      if (table_[i].num_pending() == 1) continue;
-      ++work.num_prompts;
-      work.num_tokens += std::max<int64_t>(0, table_[i].num_pending() - table_[i].num_scheduled);
+      if (table_[i].num_pending() > 1) num_tokens += table_[i].num_unplanned();
     }
   }
-  return work;
+  return num_tokens;
 }
 
 }  // namespace dray::scheduler

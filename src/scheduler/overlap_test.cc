@@ -77,12 +77,51 @@ TEST_F(OverlapTest, ASequenceInFlightIsNotPlanned) {
   EXPECT_EQ(Plan(), (Rows{{1, 4, 1, 0}, {2, 2, 1, 0}}));
 }
 
-TEST_F(OverlapTest, APieceOfAPromptWaitsForThePieceBefore) {
-  Add(1, 12, 2);
+TEST_F(OverlapTest, PiecesOfAPromptFollowEachOther) {
+  Add(1, 18, 2);
   EXPECT_EQ(Plan(), (Rows{{1, 0, 8, 0}}));
-  EXPECT_TRUE(Plan().empty());
+  EXPECT_EQ(Plan(), (Rows{{1, 8, 8, 0}}));
+  EXPECT_EQ(Plan(), (Rows{{1, 16, 2, 0}}));
+  EXPECT_EQ(plans_[1]->entries[0].block_table.size(), 4U);
+  EXPECT_EQ(plans_[1]->entries[0].sampling, Sampling::kNo);
+  EXPECT_EQ(plans_[2]->entries[0].sampling, Sampling::kYes);
+  EXPECT_TRUE(Plan().empty()) << "the next token is not known yet";
+  for (int i = 0; i < 3; ++i) Finish();
+  EXPECT_EQ(Plan(), (Rows{{1, 18, 1, 0}}));
+}
+
+TEST_F(OverlapTest, TheLastTokenOfAPromptIsNoDecodeWhileAPieceIsInFlight) {
+  Start(16, 2);
+  Add(1, 1, 8);
+  Plan();
   Finish();
+  scheduler_->SetPipelineCosts({.num_stages = 2, .read_alone = 6, .read_together = 10, .row = 1});
+  Add(2, 8, 8);
+  EXPECT_EQ(Plan(), (Rows{{1, 1, 1, 0}, {2, 0, 7, 0}}));
+  EXPECT_EQ(Plan(), (Rows{{2, 7, 1, 0}})) << "it does not wait for the step with decodes";
+}
+
+TEST_F(OverlapTest, ACancelledSequenceKeepsItsBlocksUntilItsLastPieceIsBack) {
+  Start(4);
+  Add(1, 12, 1);
+  EXPECT_EQ(Plan(), (Rows{{1, 0, 8, 0}}));
   EXPECT_EQ(Plan(), (Rows{{1, 8, 4, 0}}));
+  EXPECT_TRUE(scheduler_->Cancel(SequenceId(1)));
+  Finish();
+  EXPECT_EQ(scheduler_->blocks().num_free(), 1);
+  Finish();
+  EXPECT_EQ(scheduler_->blocks().num_free(), 4);
+}
+
+TEST_F(OverlapTest, NoPieceOfAnotherRequestFollowsWhileOneIsIsolated) {
+  Add(1, 12, 2);
+  Add(2, 2, 2);
+  EXPECT_EQ(Plan(), (Rows{{1, 0, 8, 0}}));
+  scheduler_->Isolate(SequenceId(2));
+  EXPECT_EQ(Plan(), (Rows{{2, 0, 2, 0}}));
+  Finish();
+  EXPECT_TRUE(Plan().empty());
+  EXPECT_EQ(preempted_, (std::vector{SequenceId(1)}));
 }
 
 TEST_F(OverlapTest, MicroBatchesDivideTheSequences) {
@@ -138,12 +177,12 @@ TEST_F(OverlapTest, CostsBoundThePromptTokensOfAStep) {
   Start(64, 2);
   const PipelineCosts costs = {.num_stages = 2, .read_alone = 6, .read_together = 10, .row = 5};
   scheduler_->SetPipelineCosts(costs);
-  Add(1, 8, 8);
-  EXPECT_EQ(Plan(), (Rows{{1, 0, 8, 0}})) << "the only prompt";
+  Add(1, 1, 8);
+  Plan();
   Finish();
   for (uint64_t id = 2; id <= 3; ++id) Add(id, 64, 8);
-  const int64_t most = PromptStepTokens(costs, {2, 128}, 8);
-  EXPECT_EQ(Plan(), (Rows{{1, 8, 1, 0}, {2, 0, most - 1, 0}}));
+  const int64_t most = PromptStepTokens(costs, 128, 8);
+  EXPECT_EQ(Plan(), (Rows{{1, 1, 1, 0}, {2, 0, most - 1, 0}}));
 }
 
 TEST_F(OverlapTest, PlansStayValidUntilTheirUpdate) {

@@ -37,14 +37,13 @@ int64_t NumMicroBatches(const PipelineCosts& costs, int64_t sequences) {
   return best;
 }
 
-int64_t PromptStepTokens(const PipelineCosts& costs, const PromptWork& work, int64_t most) {
-  // The pieces of one prompt follow each other through all stages, whatever their size.
-  if (costs.num_stages == 1 || work.num_prompts < 2) return most;
+int64_t PromptStepTokens(const PipelineCosts& costs, int64_t num_tokens, int64_t most) {
+  if (costs.num_stages == 1) return most;
   // n tokens in steps of r pass S stages in (n / r + S - 1) * (read + r * row) seconds, which is least
   // for r = sqrt(n * read / ((S - 1) * row)).
   const double read = ReadSeconds(costs, costs.num_stages);
   const double to_fill = static_cast<double>(costs.num_stages - 1) * costs.row;
-  const double best = std::sqrt(static_cast<double>(work.num_tokens) * read / to_fill);
+  const double best = std::sqrt(static_cast<double>(num_tokens) * read / to_fill);
   if (!(best < static_cast<double>(most))) return most;
   return std::min(most, std::max(kLeastRows, static_cast<int64_t>(best)));
 }

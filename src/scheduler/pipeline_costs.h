@@ -30,13 +30,8 @@ double RoundSeconds(const PipelineCosts& costs, int64_t sequences, int64_t micro
 // The number of micro-batches with the shortest round; the smallest of several.
 int64_t NumMicroBatches(const PipelineCosts& costs, int64_t sequences);
 
-// The prompts that are not computed yet.
-struct PromptWork {
-  int64_t num_prompts = 0;
-  int64_t num_tokens = 0;
-};
-// The prompt tokens of the next step. Smaller steps fill and drain the pipeline faster, but each step
-// reads the weights. `most` if there is nothing to be gained.
-int64_t PromptStepTokens(const PipelineCosts& costs, const PromptWork& work, int64_t most);
+// The prompt tokens of the next step, if `num_tokens` of all prompts are left. Smaller steps fill and
+// drain the pipeline faster, but each step reads the weights. `most` if there is nothing to be gained.
+int64_t PromptStepTokens(const PipelineCosts& costs, int64_t num_tokens, int64_t most);
 
 }  // namespace dray::scheduler

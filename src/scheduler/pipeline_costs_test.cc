@@ -59,7 +59,7 @@ TEST(PipelineCostsTest, PromptStepsBalanceReadingAndFilling) {
     const double steps = static_cast<double>(tokens) / static_cast<double>(step);
     return (steps + 2) * (StageSeconds(costs, step, 3) + costs.row);
   };
-  const int64_t best = PromptStepTokens(costs, {8, tokens}, 4096);
+  const int64_t best = PromptStepTokens(costs, tokens, 4096);
   for (const int64_t step : {best / 2, best - 20, best + 20, best * 2}) {
     EXPECT_LT(seconds(best), seconds(step)) << step << " beside " << best;
   }
@@ -67,21 +67,20 @@ TEST(PipelineCostsTest, PromptStepsBalanceReadingAndFilling) {
 
 TEST(PipelineCostsTest, PromptStepsAreSmallBesideAllPrompts) {
   const PipelineCosts costs = {.num_stages = 2, .read_alone = 6, .read_together = 10, .row = 0.5};
-  EXPECT_EQ(PromptStepTokens(costs, {8, 4096}, 512), 286);
-  EXPECT_EQ(PromptStepTokens(costs, {8, 1024}, 512), 143);
-  EXPECT_EQ(PromptStepTokens(costs, {64, 32768}, 512), 512);
-  EXPECT_EQ(PromptStepTokens(costs, {2, 40}, 512), 32) << "fewer rows are multiplied more slowly";
-  EXPECT_EQ(PromptStepTokens({.num_stages = 2}, {2, 200}, 512), 32);
+  EXPECT_EQ(PromptStepTokens(costs, 4096, 512), 286);
+  EXPECT_EQ(PromptStepTokens(costs, 1024, 512), 143);
+  EXPECT_EQ(PromptStepTokens(costs, 32768, 512), 512);
+  EXPECT_EQ(PromptStepTokens(costs, 40, 512), 32) << "fewer rows are multiplied more slowly";
+  EXPECT_EQ(PromptStepTokens({.num_stages = 2}, 200, 512), 32);
   PipelineCosts five = costs;
   five.num_stages = 5;
-  EXPECT_EQ(PromptStepTokens(five, {8, 4096}, 512), 143);
+  EXPECT_EQ(PromptStepTokens(five, 4096, 512), 143);
 }
 
 TEST(PipelineCostsTest, PromptStepsAreWholeWhereNothingIsGained) {
-  EXPECT_EQ(PromptStepTokens({.num_stages = 2}, {1, 512}, 512), 512) << "no other prompt";
-  EXPECT_EQ(PromptStepTokens({.num_stages = 1}, {8, 4096}, 512), 512);
+  EXPECT_EQ(PromptStepTokens({.num_stages = 1}, 4096, 512), 512);
   const PipelineCosts reads = {.num_stages = 2, .read_alone = 600, .read_together = 1000, .row = 1};
-  EXPECT_EQ(PromptStepTokens(reads, {8, 4096}, 512), 512) << "every step only reads";
+  EXPECT_EQ(PromptStepTokens(reads, 4096, 512), 512) << "every step only reads";
 }
 
 }  // namespace

@@ -125,7 +125,7 @@ bool Scheduler::Cancel(SequenceId id) {
   Sequence& sequence = table_[index];
   (sequence.state == SequenceState::kRunning ? running_ : waiting_).Remove(table_, index);
   if (sequence.num_scheduled > 0) {
-    // The step in flight reads and writes these blocks; the step's Update frees them.
+    // The steps in flight read and write these blocks; the last one's Update frees them.
     sequence.state = SequenceState::kCancelled;
     index_of_.erase(found);
     return true;
@@ -163,7 +163,7 @@ const Plan& Scheduler::Schedule(std::span<const DraftProposal> proposals) {
   next_step_->indexes.clear();
   next_step_->has_decodes = false;
   next_step_->num_prompt_tokens_left =
-      PromptStepTokens(options_.pipeline, FindPromptWork(), options_.max_batch_tokens);
+      PromptStepTokens(options_.pipeline, NumPromptTokens(), options_.max_batch_tokens);
   if (isolated_) PreemptOthers();
   const size_t num_set_aside = plan.preempted.size();
   ScheduleRunning();
@@ -192,15 +192,17 @@ void Scheduler::ScheduleRunning() {
   for (SequenceIndex i = running_.front(); i != kNoSequence; i = table_[i].next) {
     if (num_entries() >= most) return;
     Sequence& sequence = table_[i];
-    if (sequence.in_flight()) continue;
+    // An isolated request leaves others in flight, but plans no more of them.
+    if (sequence.num_unplanned() == 0 || !MayRun(sequence)) continue;
     const bool is_decode = sequence.num_pending() == 1;
     if (is_decode && decodes_wait) continue;
     const int64_t wanted =
         is_decode ? 1
-                  : std::min({sequence.num_pending(), options_.max_prefill_chunk_tokens,
+                  : std::min({sequence.num_unplanned(), options_.max_prefill_chunk_tokens,
                               prefill_budget, prompt_tokens_left});
     if (wanted == 0) continue;
-    const int64_t granted = GrowBlocks(sequence, wanted);
+    const int64_t granted =
+        GrowBlocks(sequence, sequence.num_computed + sequence.num_scheduled, wanted);
     if (granted == 0) continue;
     if (is_decode) {
       next_step_->has_decodes = true;
@@ -212,12 +214,11 @@ void Scheduler::ScheduleRunning() {
   }
 }
 
-// Gives the sequence blocks for up to `num_tokens` more tokens, and returns for how many tokens it
-// has blocks. Preempts later arrivals only if there would be no block for even one token.
-int64_t Scheduler::GrowBlocks(Sequence& sequence, int64_t num_tokens) {
+// Gives the sequence blocks for up to `num_tokens` tokens from position `first` on, and returns for
+// how many of them it has blocks. Preempts later arrivals only if there would be no block for even one.
+int64_t Scheduler::GrowBlocks(Sequence& sequence, int64_t first, int64_t num_tokens) {
   const auto room = [&] {
-    return static_cast<int64_t>(sequence.blocks.size()) * options_.block_size -
-           sequence.num_computed;
+    return static_cast<int64_t>(sequence.blocks.size()) * options_.block_size - first;
   };
   while (room() < num_tokens) {
     if (const auto block = pool_.Allocate()) {
@@ -241,15 +242,16 @@ void Scheduler::AddEntry(SequenceIndex index, int64_t num_tokens) {
   Sequence& sequence = table_[index];
   Plan& plan = next_step_->plan;
   // Only blocks with one holder are written: shared blocks are full and hold earlier tokens.
-  DRAY_DCHECK(pool_.num_holders(sequence.blocks[sequence.num_computed / options_.block_size]) == 1);
-  sequence.num_scheduled = num_tokens;
+  const int64_t first = sequence.num_computed + sequence.num_scheduled;
+  DRAY_DCHECK(pool_.num_holders(sequence.blocks[first / options_.block_size]) == 1);
   sequence.entry = plan.entries.size();
   plan.entries.push_back(
       {.id = sequence.id,
-       .first_token = sequence.num_computed,
+       .first_token = first,
        .num_tokens = num_tokens,
        .block_table = sequence.blocks,
-       .sampling = num_tokens == sequence.num_pending() ? Sampling::kYes : Sampling::kNo});
+       .sampling = num_tokens == sequence.num_unplanned() ? Sampling::kYes : Sampling::kNo});
+  sequence.num_scheduled += num_tokens;
   plan.num_tokens += num_tokens;
   next_step_->indexes.push_back(index);
 }
@@ -267,7 +269,7 @@ void Scheduler::GrantDrafts(const DraftProposal& proposal) {
                                    sequence.max_new_tokens - sequence.num_generated - 1});
   if (wanted <= 0) return;
   // This preempts no sequence, because there is room for the sequence's own token already.
-  const int64_t granted = GrowBlocks(sequence, 1 + wanted) - 1;
+  const int64_t granted = GrowBlocks(sequence, sequence.num_computed, 1 + wanted) - 1;
   PlanEntry& entry = plan.entries[sequence.entry];
   entry.num_tokens += granted;
   entry.num_drafts = granted;
@@ -329,7 +331,7 @@ bool Scheduler::Admit(SequenceIndex index, const PromptSource& source, int64_t n
   const int64_t wanted = std::min({sequence.num_pending(), options_.max_prefill_chunk_tokens,
                                    options_.max_batch_tokens - next_step_->plan.num_tokens,
                                    next_step_->num_prompt_tokens_left});
-  const int64_t granted = GrowBlocks(sequence, wanted);
+  const int64_t granted = GrowBlocks(sequence, sequence.num_computed, wanted);
   DRAY_CHECK(granted == wanted);
   next_step_->num_prompt_tokens_left -= granted;
   AddEntry(index, granted);
@@ -377,12 +379,12 @@ std::span<const SequenceId> Scheduler::Update(std::span<const SequenceResult> re
 void Scheduler::UpdateSequence(SequenceIndex index, const PlanEntry& entry,
                                const SequenceResult* result) {
   Sequence& sequence = table_[index];
+  sequence.num_computed += entry.num_tokens;
+  sequence.num_scheduled -= entry.num_tokens;
   if (sequence.state == SequenceState::kCancelled) {
-    Forget(index);
+    if (!sequence.in_flight()) Forget(index);
     return;
   }
-  sequence.num_computed += sequence.num_scheduled;
-  sequence.num_scheduled = 0;
   if (result == nullptr) return;
   DRAY_CHECK(result->num_accepted >= 0 && result->num_accepted <= entry.num_drafts &&
              result->num_accepted < result->num_new_tokens);

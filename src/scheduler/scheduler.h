@@ -16,17 +16,19 @@
 // order advances in every step, and every sequence is first at some time: none starves.
 //
 // Steps in flight. While some steps are in flight, the next one is planned of the sequences that
-// are not in any of them. A sequence in flight keeps its blocks until its step is back, even if it
-// is cancelled. If the latest arrival is in flight, it cannot be preempted, and the sequence that
-// lacks a block is left out of this step. Steps must run in the order of their plans, because a
-// plan may give away a block that a step before it copies from.
+// have known tokens in none of them: the pieces of a prompt follow each other, but a sequence whose
+// next token is being computed waits. A sequence in flight keeps its blocks until its last step is
+// back, even if it is cancelled. If the latest arrival is in flight, it cannot be preempted, and the
+// sequence that lacks a block is left out of this step. Steps must run in the order of their plans,
+// because a piece reads what the piece before it wrote, and a plan may give away a block that a step
+// before it copies from.
 //
 // Micro-batches. If one step had all sequences, none would be left for the next one, and the stages
 // of a pipeline would wait for each other; but each step reads each stage's weights. The costs
 // (pipeline_costs.h) say in how many micro-batches m the sequences are divided: a step has at most an
 // m-th of all sequences that are running or could run, rounded up. While m steps with decodes are in
 // flight, further decodes wait, so that they come together again. The costs also bound the prompt
-// tokens of a step, so that several prompts fill the stages evenly.
+// tokens of a step, so that prompts fill the stages evenly.
 //
 // Isolation. The caller may ask for plans of one request alone (Isolate), to find out whether its
 // tokens make steps fail. The order among the others stays as it is.
@@ -92,7 +94,7 @@ class Scheduler {
   Status Fork(SequenceId parent, SequenceId child);
 
   // Ends a sequence; false if there is none of that id, for example because it has just finished.
-  // If the sequence is in flight, its plan stays valid, and Update must still get a result for it,
+  // If the sequence is in flight, its plans stay valid, and Update must still get a result for it,
   // which it ignores.
   bool Cancel(SequenceId id);
 
@@ -155,7 +157,8 @@ class Scheduler {
   int64_t MostEntries() const;
   // Whether enough steps with decodes are in flight.
   bool DecodesWait() const;
-  PromptWork FindPromptWork() const;
+  // Tokens of prompts that are in no step yet.
+  int64_t NumPromptTokens() const;
   // Takes the blocks of all sequences that are not in flight and not isolated.
   void PreemptOthers();
   bool MayRun(const Sequence& sequence) const {
@@ -167,7 +170,7 @@ class Scheduler {
   bool Admit(SequenceIndex index, const PromptSource& source, int64_t num_outstanding);
   PromptSource FindPromptSource(const Sequence& sequence) const;
   void SharePrompt(Sequence& child, const Sequence& parent, int64_t num_tokens);
-  int64_t GrowBlocks(Sequence& sequence, int64_t num_tokens);
+  int64_t GrowBlocks(Sequence& sequence, int64_t first, int64_t num_tokens);
   bool PreemptBehind(const Order& order);
   void Preempt(SequenceIndex index);
   void AddEntry(SequenceIndex index, int64_t num_tokens);

@@ -2,6 +2,7 @@
 // allocating. Internal to this folder.
 #pragma once
 
+#include <algorithm>
 #include <compare>
 #include <cstdint>
 #include <optional>
@@ -46,8 +47,8 @@ struct Sequence {
   int64_t max_new_tokens = 0;
   int64_t num_generated = 0;
   int64_t num_computed = 0;   // tokens whose keys and values are in `blocks`
-  int64_t num_scheduled = 0;  // tokens that its step in flight computes, guesses included
-  size_t entry = 0;           // its place in that step's plan
+  int64_t num_scheduled = 0;  // tokens that its steps in flight compute, guesses included
+  size_t entry = 0;           // its place in the plan of the last of them
   std::vector<BlockId> blocks;
   SequenceIndex previous = kNoSequence;
   SequenceIndex next = kNoSequence;
@@ -56,6 +57,8 @@ struct Sequence {
   bool in_flight() const { return num_scheduled > 0; }
   int64_t num_known() const { return num_prompt_tokens + num_generated; }
   int64_t num_pending() const { return num_known() - num_computed; }
+  // Pending tokens that are in no step yet. None while a step that samples is in flight.
+  int64_t num_unplanned() const { return std::max<int64_t>(0, num_pending() - num_scheduled); }
 };
 
 // A list of sequences in ascending Order, linked through `previous` and `next` of the table's

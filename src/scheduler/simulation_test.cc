@@ -33,6 +33,7 @@ TEST_P(SimulationTest, RulesHoldInEveryStep) {
   int64_t num_accepted = 0;
   int64_t num_rejected = 0;
   int64_t num_overlaps = 0;
+  int64_t num_pieces = 0;
   const auto start = std::chrono::steady_clock::now();
   for (uint64_t seed = first; seed < first + num_seeds; ++seed) {
     Simulation simulation(seed, GetParam());
@@ -44,13 +45,14 @@ TEST_P(SimulationTest, RulesHoldInEveryStep) {
     num_accepted += simulation.num_accepted();
     num_rejected += simulation.num_rejected();
     num_overlaps += simulation.num_overlaps();
+    num_pieces += simulation.num_pieces();
   }
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
   fmt::print(
       "{} seeds, {} events, {} preemptions, {} block copies, {} guesses accepted, {} refused, {} "
-      "overlapping steps, {:.2f} million events/s\n",
+      "overlapping steps, {} pieces behind others, {:.2f} million events/s\n",
       num_seeds, num_events, num_preemptions, num_copies, num_accepted, num_rejected, num_overlaps,
-      static_cast<double>(num_events) / seconds.count() / 1e6);
+      num_pieces, static_cast<double>(num_events) / seconds.count() / 1e6);
   // The simulator must reach what it is to check.
   if (num_seeds >= 100) {
     const auto seeds = static_cast<int64_t>(num_seeds);
@@ -60,6 +62,7 @@ TEST_P(SimulationTest, RulesHoldInEveryStep) {
     EXPECT_GT(num_rejected, seeds);
     if (GetParam() > 1) {
       EXPECT_GT(num_overlaps, 10 * seeds);
+      EXPECT_GT(num_pieces, seeds);
     }
   }
 }

@@ -76,7 +76,8 @@ void Simulation::ForkSome() {
   child.is_fork = true;
   child.values.resize(static_cast<size_t>(child.num_prompt_tokens));
   child.num_computed = 0;
-  child.running = child.in_flight = child.cancelled = false;
+  child.running = child.cancelled = false;
+  child.num_steps = 0;
   const Status status = scheduler_->Fork(parent->id, child.id);
   Expect(status.ok() != parent->cancelled, "Fork returned {}", status.ToString());
   if (status.ok()) clients_.emplace(child.id, std::move(child));
@@ -103,8 +104,8 @@ void Simulation::LoseCache() {
 }
 
 void Simulation::Stop(Client& client) {
-  client.running = client.in_flight = false;
-  client.num_computed = 0;
+  client.running = false;
+  client.num_steps = client.num_computed = 0;
 }
 
 void Simulation::Step() {
@@ -130,7 +131,11 @@ bool Simulation::SubmitPlan() {
   CheckPlan(plan);
   CheckBlocksInFlight(plan);
   if (!error_.empty()) return false;
-  for (const PlanEntry& entry : plan.entries) clients_.at(entry.id).in_flight = true;
+  for (const PlanEntry& entry : plan.entries) {
+    Client& client = clients_.at(entry.id);
+    if (client.num_steps++ > 0) ++num_pieces_;
+    client.num_planned = entry.first_token + entry.num_tokens - entry.num_drafts;
+  }
   in_flight_.push_back({.plan = &plan, .step = step_, .free_blocks = FreeBlocks()});
   if (in_flight_.size() > 1) ++num_overlaps_;
   return true;
@@ -138,7 +143,7 @@ bool Simulation::SubmitPlan() {
 
 void Simulation::TakePreemption(const Plan& plan, SequenceId id) {
   const auto it = clients_.find(id);
-  const bool running = it != clients_.end() && it->second.running && !it->second.in_flight;
+  const bool running = it != clients_.end() && it->second.running && !it->second.in_flight();
   Expect(running, "{} preempted but not running", id.value());
   const bool planned = std::any_of(plan.entries.begin(), plan.entries.end(),
                                    [id](const PlanEntry& e) { return e.id == id; });
@@ -218,7 +223,7 @@ void Simulation::Compute(const PlanEntry& entry, int64_t step) {
     cache_[Slot(entry, p)] = value;
   }
   client.running = true;
-  client.in_flight = false;
+  --client.num_steps;
   client.num_computed = end;
   if (entry.sampling == Sampling::kYes) SampleTokens(client, value, ComputeDrafts(client, entry));
 }
@@ -262,7 +267,7 @@ void Simulation::CancelInFlight(const Plan& plan) {
 
 void Simulation::EraseCancelled() {
   std::erase_if(clients_,
-                [](const auto& item) { return item.second.cancelled && !item.second.in_flight; });
+                [](const auto& item) { return item.second.cancelled && !item.second.in_flight(); });
 }
 
 void Simulation::Finish() {

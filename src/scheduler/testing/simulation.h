@@ -44,6 +44,8 @@ class Simulation {
   int64_t num_rejected() const { return num_rejected_; }
   // Steps that were planned while others were in flight.
   int64_t num_overlaps() const { return num_overlaps_; }
+  // Pieces of prompts that were planned while the piece before was in flight.
+  int64_t num_pieces() const { return num_pieces_; }
 
  private:
   // A step that is planned and not yet run.
@@ -141,6 +143,7 @@ class Simulation {
   int64_t num_accepted_ = 0;
   int64_t num_rejected_ = 0;
   int64_t num_overlaps_ = 0;
+  int64_t num_pieces_ = 0;
   std::string error_;
 };
 

@@ -22,12 +22,12 @@ void Simulation::CheckPlan(const Plan& plan) {
     ++num_events_;
     num_tokens += entry.num_tokens;
     const auto it = clients_.find(entry.id);
-    Expect(it != clients_.end() && !it->second.cancelled && !it->second.in_flight,
-           "sequence {} in the plan is unknown or in flight", entry.id.value());
+    Expect(it != clients_.end() && !it->second.cancelled, "sequence {} in the plan is unknown",
+           entry.id.value());
     if (!error_.empty()) return;
     Client& client = it->second;
     CheckEntry(client, entry);
-    if (!client.running) {
+    if (!client.running && !client.in_flight()) {
       Expect(last_admitted == nullptr || *last_admitted < client.order, "{} passed another",
              client.id.value());
       last_admitted = &client.order;
@@ -41,13 +41,14 @@ void Simulation::CheckPlan(const Plan& plan) {
 
 void Simulation::CheckEntry(Client& client, const PlanEntry& entry) {
   const uint64_t id = entry.id.value();
-  const bool fresh_fork = client.is_fork && !client.running;
+  const bool fresh_fork = client.is_fork && !client.running && !client.in_flight();
+  const int64_t num_planned = client.in_flight() ? client.num_planned : client.num_computed;
   if (fresh_fork && entry.first_token > 0) {
     Expect(entry.first_token <= client.num_prompt_tokens, "fork {} skips to {}", id,
            entry.first_token);
   } else {
-    Expect(entry.first_token == client.num_computed, "sequence {} goes from {} to {}", id,
-           client.num_computed, entry.first_token);
+    Expect(entry.first_token == num_planned, "sequence {} goes from {} to {}", id, num_planned,
+           entry.first_token);
   }
   const int64_t num_known = entry.num_tokens - entry.num_drafts;
   const int64_t end = entry.first_token + num_known;
@@ -82,11 +83,11 @@ void Simulation::CheckFairness(const Plan& plan, const Order* last_admitted) {
   const Client* first = nullptr;
   for (const auto& [id, client] : clients_) {
     const bool in_plan = std::binary_search(planned.begin(), planned.end(), id);
-    if ((client.running || client.in_flight) && !client.cancelled &&
+    if ((client.running || client.in_flight()) && !client.cancelled &&
         (first == nullptr || client.order < first->order)) {
       first = &client;
     }
-    if (in_plan || client.in_flight) continue;
+    if (in_plan || client.in_flight()) continue;
     if (!client.running && last_admitted != nullptr && !client.is_fork) {
       Expect(*last_admitted < client.order, "sequence {} was passed", id.value());
     }
@@ -100,13 +101,13 @@ void Simulation::CheckFairness(const Plan& plan, const Order* last_admitted) {
 }
 
 bool Simulation::MayStandStill(const Client& first) const {
-  if (first.in_flight) return true;
+  if (first.in_flight()) return true;
   const Client* last = &first;
   for (const auto& [id, client] : clients_) {
-    if (client.cancelled && client.in_flight) return true;  // it may hold the blocks
-    if ((client.running || client.in_flight) && last->order < client.order) last = &client;
+    if (client.cancelled && client.in_flight()) return true;  // it may hold the blocks
+    if ((client.running || client.in_flight()) && last->order < client.order) last = &client;
   }
-  return last->in_flight;
+  return last->in_flight();
 }
 
 void Simulation::CheckBlocksInFlight(const Plan& plan) {
@@ -116,6 +117,7 @@ void Simulation::CheckBlocksInFlight(const Plan& plan) {
     const auto written = entry.block_table.subspan(first, last - first + 1);
     for (const StepInFlight& step : in_flight_) {
       for (const PlanEntry& other : step.plan->entries) {
+        if (other.id == entry.id) continue;
         const bool meet =
             std::find_first_of(other.block_table.begin(), other.block_table.end(), written.begin(),
                                written.end()) != other.block_table.end();

@@ -44,9 +44,11 @@ struct Client {
   std::vector<uint64_t> values;  // by position, of all known tokens; the truth
   int64_t num_computed = 0;
   bool running = false;
-  bool in_flight = false;  // a step that is planned and not yet run computes it
-  bool cancelled = false;  // while in flight
+  int64_t num_steps = 0;    // that are planned, compute it, and have not run yet
+  int64_t num_planned = 0;  // tokens that are computed after them
+  bool cancelled = false;   // while in flight
 
+  bool in_flight() const { return num_steps > 0; }
   int64_t num_known() const { return static_cast<int64_t>(values.size()); }
   int64_t num_generated() const { return num_known() - num_prompt_tokens; }
   // The next token, given the value at the last known position.
