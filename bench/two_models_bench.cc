@@ -1,7 +1,8 @@
 // What do two models lose by sharing the processors? Each model has clients that ask again as soon as
 // they have their answer. Each round measures the first model alone, both together, and the second one
-// alone, so that other work on the machine changes their ratio little. Together they should make at
-// least 95 % of the tokens that one of them makes alone.
+// alone, so that other work on the machine changes their ratio little. A measurement ends with the
+// answers that are under way after its time, so that all of them have as many prompt tokens for a new
+// token. Together the models should make at least 95 % of the tokens that one of them makes alone.
 //
 //   two_models_bench MODEL_DIR [--second DIR] [--dummy] [--threads N] [--clients 4] [--prompt 64]
 //                    [--new 64] [--seconds 5] [--rounds 7]
@@ -41,7 +42,7 @@ struct Options {
   int rounds = 7;
 };
 
-// The clients of one model. Every answer is followed by the next request until Stop.
+// The clients of one model. Every answer is followed by the next request until AskNoMore.
 class Clients {
  public:
   Clients(engine::Engine& engine, const Options& options) : engine_(engine), options_(options) {}
@@ -51,9 +52,9 @@ class Clients {
     num_open_ = options_.clients;
     for (int64_t i = 0; i < options_.clients; ++i) Ask(i);
   }
-  // Waits for the answers that are under way.
-  void Stop() {
-    stop_ = true;
+  void AskNoMore() { stop_ = true; }
+  // Waits for the answers that are under way, after AskNoMore.
+  void Wait() {
     std::unique_lock lock(mutex_);
     ended_.wait(lock, [this] { return num_open_ == 0; });
   }
@@ -117,18 +118,17 @@ double Microseconds(const timeval& time) {
 }
 
 Span Measure(const std::vector<Clients*>& all, const Options& options) {
-  for (Clients* clients : all) clients->Start();
-  // Prompts are computed and the engines are warm.
-  std::this_thread::sleep_for(std::chrono::duration<double>(options.seconds / 10));
   rusage before{}, after{};
   ::getrusage(RUSAGE_SELF, &before);
   const int64_t first = NumTokens(all);
   const Stopwatch watch;
+  for (Clients* clients : all) clients->Start();
   std::this_thread::sleep_for(std::chrono::duration<double>(options.seconds));
+  for (Clients* clients : all) clients->AskNoMore();
+  for (Clients* clients : all) clients->Wait();
   const double seconds = watch.Seconds();
   const auto tokens = static_cast<double>(NumTokens(all) - first);
   ::getrusage(RUSAGE_SELF, &after);
-  for (Clients* clients : all) clients->Stop();
   const double processor = Microseconds(after.ru_utime) + Microseconds(after.ru_stime) -
                            Microseconds(before.ru_utime) - Microseconds(before.ru_stime);
   return {.tokens_per_second = tokens / seconds,
