@@ -2,9 +2,9 @@
 """Writes a checkpoint of full size with random weights, to measure speed and memory without a download.
 
 Usage: tools/make_random_model.py --shape opt-1.3b|neox-1.4b|llama-1.3b --out DIR [--dtype bf16|f16|f32]
-       tools/make_random_model.py --config some/config.json --out DIR
+       tools/make_random_model.py --config some/config.json --out DIR [--std 0.02] [--without-weights]
 Writes config.json, sharded safetensors with an index, tokenizer.json, tokenizer_config.json and
-generation_config.json. Needs only numpy. Weights are normal(0, 0.02), weights of norms 1 + normal(0, 0.02). The
+generation_config.json. Needs only numpy. Weights are normal(0, std), weights of norms 1 + normal(0, std). The
 same seed gives the same bytes. Tensors are drawn one after the other, so that only one is in memory.
 """
 
@@ -189,9 +189,9 @@ def to_bytes(values, dtype):
     return (bits >> 16).astype(numpy.uint16).tobytes()
 
 
-def draw(rng, name, shape, dtype):
+def draw(rng, name, shape, dtype, std):
     values = rng.standard_normal(shape, dtype=numpy.float32)
-    values *= 0.02
+    values *= std
     if name.endswith(".weight") and ("norm" in name or ".ln_" in name):
         values += 1.0
     return to_bytes(values, dtype)
@@ -209,7 +209,7 @@ def split_shards(tensors, item_bytes, shard_bytes):
     return shards
 
 
-def write_shard(path, tensors, dtype, rng):
+def write_shard(path, tensors, dtype, rng, std):
     """Writes a safetensors file: the header's length, the JSON header padded to 8 bytes, then the data."""
     code, _, item_bytes = DTYPES[dtype]
     header, offset = {"__metadata__": {"format": "pt"}}, 0
@@ -222,17 +222,17 @@ def write_shard(path, tensors, dtype, rng):
     with open(path, "wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for name, shape in tensors:
-            file.write(draw(rng, name, shape, dtype))
+            file.write(draw(rng, name, shape, dtype, std))
     return offset
 
 
-def write_weights(config, dtype, out, shard_bytes, seed):
+def write_weights(config, dtype, out, shard_bytes, seed, std):
     tensors = list(FAMILIES[config["model_type"]](config))
     shards = split_shards(tensors, DTYPES[dtype][2], shard_bytes)
     rng, index, total = numpy.random.Generator(numpy.random.SFC64(seed)), {}, 0
     for number, shard in enumerate(shards, 1):
         name = f"model-{number:05}-of-{len(shards):05}.safetensors"
-        total += write_shard(out / name, shard, dtype, rng)
+        total += write_shard(out / name, shard, dtype, rng, std)
         index |= {tensor: name for tensor, _ in shard}
         print(f"{name}: {total / 1e9:.2f} GB written so far", flush=True)
     text = json.dumps({"metadata": {"total_size": total}, "weight_map": index}, indent=1)
@@ -319,6 +319,8 @@ def main():
     parser.add_argument("--dtype", choices=sorted(DTYPES), default="bf16")
     parser.add_argument("--shard-gb", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--std", type=float, default=0.02, help="the weights' standard deviation")
+    parser.add_argument("--without-weights", action="store_true", help="write the other files only")
     args = parser.parse_args()
     config = SHAPES[args.shape] if args.shape else json.loads(args.config.read_text())
     if config.get("model_type") not in FAMILIES:
@@ -326,7 +328,8 @@ def main():
     args.out.mkdir(parents=True, exist_ok=True)
     write_configs(config, args.dtype, args.out)
     write_tokenizer(config, args.out)
-    write_weights(config, args.dtype, args.out, int(args.shard_gb * 1e9), args.seed)
+    if not args.without_weights:
+        write_weights(config, args.dtype, args.out, int(args.shard_gb * 1e9), args.seed, args.std)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "model/describe/model_files.h"
+#include "model/weights/load_plan.h"
 #include "model/weights/source_rows.h"
 
 namespace dray::testing {
@@ -71,6 +72,43 @@ Status CopyJsonFiles(const fs::path& from, const fs::path& to) {
                                        to.string(), error.message())};
 }
 
+// Of what is read here, only these forms are known to be rewritten exactly.
+Status CheckForm(const fs::path& dir, const model::ModelConfig& config) {
+  const model::StackConfig& stack = config.stack;
+  std::string_view reason;
+  if (stack.norm_placement != model::NormPlacement::kPre) {
+    reason = "norms stand behind attention and feed-forward";
+  } else if (stack.residual_after_norm) {
+    reason = "the residual stream is the output of norms";
+  } else if (stack.qk_norm) {
+    reason = "queries and keys have norms";
+  } else if (!stack.norm_affine || !stack.final_norm) {
+    reason = "norms have no weights";
+  } else if (config.embed_dim != stack.hidden) {
+    reason = "the token table is projected";
+  }
+  if (reason.empty()) return OkStatus();
+  return {StatusCode::kUnsupported,
+          fmt::format("{}: no outlier models are made where {}", dir.string(), reason)};
+}
+
+Result<const Layout*> RequireLayout(const fs::path& dir, std::string_view model_type) {
+  if (const Layout* layout = FindLayout(model_type)) return layout;
+  return Status(StatusCode::kUnsupported,
+                fmt::format("{}: outlier models are made of {} checkpoints; its model_type is {}",
+                            dir.string(), KnownLayouts(), model_type));
+}
+
+// Checkpoints of the network without its head have names without the prefix.
+std::string FullName(const Layout& layout, std::string_view name) {
+  if (name.starts_with(layout.prefix) || name.starts_with(layout.head)) return std::string(name);
+  return fmt::format("{}{}", layout.prefix, name);
+}
+
+std::string InLayer(const Layout& layout, int64_t layer, std::string_view name) {
+  return fmt::format("{}{}.{}", layout.layers, layer, name);
+}
+
 }  // namespace
 
 void FloatTensor::ScaleRow(int64_t row, float factor) {
@@ -81,41 +119,89 @@ void FloatTensor::ScaleColumn(int64_t col, float factor) {
   for (int64_t r = 0; r < rows(); ++r) Row(r)[col] *= factor;
 }
 
+void Affine::ScaleOutput(int64_t row, float factor) const {
+  weight->ScaleRow(row, factor);
+  if (bias != nullptr) bias->ScaleRow(row, factor);
+}
+
 Result<FloatModel> FloatModel::Read(const fs::path& dir) {
   DRAY_ASSIGN_OR_RETURN(const model::ModelFiles files, model::OpenModelFiles(dir));
   const model::ModelConfig& config = files.description.config;
-  const model::StackConfig& stack = config.stack;
-  if (files.description.family->model_type != "llama" || stack.qkv_bias || stack.ffn_bias) {
-    return Status(StatusCode::kUnsupported,
-                  fmt::format("{}: outlier models are made of llama checkpoints without biases; "
-                              "its model_type is {}",
-                              dir.string(), files.description.family->model_type));
-  }
   FloatModel model;
+  DRAY_ASSIGN_OR_RETURN(model.layout_, RequireLayout(dir, files.description.family->model_type));
+  DRAY_RETURN_IF_ERROR(CheckForm(dir, config));
   model.source_dir_ = dir;
+  model.stack_ = config.stack;
   DRAY_ASSIGN_OR_RETURN(const std::string text, ReadFile(dir / "config.json", kMaxConfigBytes));
   DRAY_ASSIGN_OR_RETURN(model.config_, Json::Parse(text));
   model.config_.Set("tie_word_embeddings", config.tied_head);
   model.config_.Set("dtype", "float32");
-  for (const checkpoint::TensorSource& source : files.checkpoint.tensors()) {
-    if (config.tied_head && source.name == "lm_head.weight") continue;
-    DRAY_ASSIGN_OR_RETURN(model.tensors_[source.name], ReadTensor(source));
+  DRAY_ASSIGN_OR_RETURN(const model::LoadPlan plan,
+                        model::PlanTensors(files.description, files.checkpoint));
+  for (const model::PlannedSlot& slot : plan.slots) {
+    for (const model::PlannedTensor& part : slot.parts) {
+      const std::string name = FullName(*model.layout_, part.source->name);
+      DRAY_ASSIGN_OR_RETURN(model.tensors_[name], ReadTensor(*part.source));
+    }
   }
   DRAY_RETURN_IF_ERROR(files.checkpoint.CheckUnchanged());
-  if (!model.tensors_.contains("model.embed_tokens.weight")) {
-    return Status(StatusCode::kNotFound,
-                  fmt::format("{} has no tensor model.embed_tokens.weight", dir.string()));
-  }
-  model.num_layers_ = stack.num_layers;
-  model.hidden_ = stack.hidden;
-  model.head_dim_ = stack.head_dim;
-  model.heads_per_kv_head_ = stack.num_heads / stack.num_kv_heads;
   return model;
+}
+
+Affine FloatModel::Part(std::string_view name) {
+  const std::string stem(name);
+  const auto bias = tensors_.find(stem + ".bias");
+  return {&tensors_.at(stem + ".weight"), bias == tensors_.end() ? nullptr : &bias->second};
+}
+
+Affine FloatModel::LayerPart(int64_t layer, std::string_view name) {
+  return Part(InLayer(*layout_, layer, name));
+}
+
+std::vector<NormAndReaders> FloatModel::Norms() {
+  std::vector<NormAndReaders> norms;
+  for (int64_t l = 0; l < stack_.num_layers; ++l) {
+    const auto part = [&](std::string_view name) { return LayerPart(l, name); };
+    NormAndReaders attention = {part(layout_->attention_norm), {part(layout_->query)}};
+    if (!layout_->has_joined_heads()) {
+      attention.readers.push_back(part(layout_->key));
+      attention.readers.push_back(part(layout_->value));
+    }
+    std::vector<Affine> ffn;
+    if (!layout_->gate.empty()) ffn.push_back(part(layout_->gate));
+    ffn.push_back(part(layout_->up));
+    if (layout_->ffn_norm.empty()) {
+      attention.readers.insert(attention.readers.end(), ffn.begin(), ffn.end());
+    }
+    norms.push_back(std::move(attention));
+    if (!layout_->ffn_norm.empty()) norms.push_back({part(layout_->ffn_norm), std::move(ffn)});
+  }
+  if (has_head()) norms.push_back({Part(layout_->final_norm), {Part(layout_->head)}});
+  return norms;
+}
+
+std::vector<Affine> FloatModel::StreamWriters() {
+  std::vector<Affine> writers;
+  for (int64_t l = 0; l < stack_.num_layers; ++l) {
+    writers.push_back(LayerPart(l, layout_->attention_out));
+    writers.push_back(LayerPart(l, layout_->down));
+  }
+  return writers;
+}
+
+int64_t FloatModel::HeadRow(HeadPart part, int64_t channel) const {
+  if (!layout_->has_joined_heads()) return channel;
+  const int64_t head = channel / stack_.head_dim, dimension = channel % stack_.head_dim;
+  return (head * 3 + static_cast<int64_t>(part)) * stack_.head_dim + dimension;
+}
+
+bool FloatModel::has_head() const {
+  return tensors_.contains(std::string(layout_->head) + ".weight");
 }
 
 void FloatModel::UntieHead() {
   if (has_head()) return;
-  tensors_["lm_head.weight"] = tensors_.at("model.embed_tokens.weight");
+  tensors_[std::string(layout_->head) + ".weight"] = Weight(layout_->embedding);
   config_.Set("tie_word_embeddings", false);
 }
 

@@ -1,14 +1,17 @@
-// A LLaMA-shaped checkpoint as f32 numbers in memory, to be changed and written as another model.
+// A decoder's checkpoint as f32 numbers in memory, to be changed and written as another model.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/parse/json.h"
 #include "base/status.h"
+#include "model/config/stack_config.h"
+#include "outliers/layouts.h"
 #include "tensor/tensor.h"
 
 namespace dray::testing {
@@ -25,39 +28,64 @@ struct FloatTensor {
   void ScaleColumn(int64_t col, float factor);
 };
 
+// A matrix, or the weights of a norm, and the vector that is added to the results.
+struct Affine {
+  FloatTensor* weight = nullptr;
+  FloatTensor* bias = nullptr;  // null: nothing is added
+
+  // Multiplies output `row`: a row of a matrix, an element of a norm, and that of the bias.
+  void ScaleOutput(int64_t row, float factor) const;
+};
+
+// A norm of the residual stream and all the matrices that read its output.
+struct NormAndReaders {
+  Affine norm;
+  std::vector<Affine> readers;
+};
+
+enum class HeadPart { kQuery, kKey, kValue };
+
 class FloatModel {
  public:
-  // Reads a folder. Fails if it cannot be opened as a model, or if its model_type is not "llama", a
-  // layer has biases, or weights are stored as integers or in slices.
+  // Reads a folder. Fails if it cannot be opened as a model, or if no models with outliers can be
+  // made of it: its family has no layout, a norm does not stand before what reads its output, or
+  // weights are stored as integers or in slices.
   static Result<FloatModel> Read(const std::filesystem::path& dir);
   // Writes model.safetensors, config.json and copies of the other .json files of the folder that
   // was read. Makes the folder if there is none.
   Status Write(const std::filesystem::path& dir) const;
 
-  // A tensor outside of the layers, such as "model.norm". The model must have it.
-  FloatTensor& Weight(const std::string& name) { return tensors_.at(name + ".weight"); }
-  // A tensor of a layer, such as "mlp.up_proj".
-  FloatTensor& LayerWeight(int64_t layer, const std::string& name) {
-    return Weight("model.layers." + std::to_string(layer) + "." + name);
+  const Layout& layout() const { return *layout_; }
+  const model::StackConfig& stack() const { return stack_; }
+
+  // By the names of the layout; the model must have the part.
+  Affine Part(std::string_view name);
+  Affine LayerPart(int64_t layer, std::string_view name);
+  // The weights of these.
+  FloatTensor& Weight(std::string_view name) { return *Part(name).weight; }
+  FloatTensor& LayerWeight(int64_t layer, std::string_view name) {
+    return *LayerPart(layer, name).weight;
   }
+
+  // The norms of every layer, attention's first, then the final norm, if the model has a head.
+  std::vector<NormAndReaders> Norms();
+  // The matrices whose results are added to the residual stream.
+  std::vector<Affine> StreamWriters();
+  // The row of the part's matrix that makes a channel of all query, key or value heads.
+  int64_t HeadRow(HeadPart part, int64_t channel) const;
+  // Query heads that read the same key/value head.
+  int64_t heads_per_kv_head() const { return stack_.num_heads / stack_.num_kv_heads; }
+
   // Gives a model whose head is the token table a head of its own, with the same numbers.
   void UntieHead();
-  bool has_head() const { return tensors_.contains("lm_head.weight"); }
-
-  int64_t num_layers() const { return num_layers_; }
-  int64_t hidden() const { return hidden_; }
-  int64_t head_dim() const { return head_dim_; }
-  // Query heads that read the same key/value head.
-  int64_t heads_per_kv_head() const { return heads_per_kv_head_; }
+  bool has_head() const;
 
  private:
   std::filesystem::path source_dir_;
   Json config_;
+  const Layout* layout_ = nullptr;
+  model::StackConfig stack_;
   std::map<std::string, FloatTensor> tensors_;  // by their full names
-  int64_t num_layers_ = 0;
-  int64_t hidden_ = 0;
-  int64_t head_dim_ = 0;
-  int64_t heads_per_kv_head_ = 0;
 };
 
 }  // namespace dray::testing

@@ -35,7 +35,7 @@ int main(int argc, char** argv) {
       "Writes a model with outlier channels that computes the same function in floats",
       {{.names = "model",
         .target = &options.model_dir,
-        .help = "Folder of a llama checkpoint in floats",
+        .help = "Folder of a checkpoint in floats: llama, opt, gptj, gpt_neox or bloom",
         .is_required = true},
        {.names = "out", .target = &options.out_dir, .help = "Folder to write", .is_required = true},
        {.names = "--kind",

@@ -2,9 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
-#include <initializer_list>
 #include <numeric>
 #include <random>
 #include <string>
@@ -25,10 +25,6 @@ constexpr std::array<KindName, 6> kNames = {{{OutlierKind::kNorms, "norms"},
                                              {OutlierKind::kKeys, "keys"},
                                              {OutlierKind::kStream, "stream"},
                                              {OutlierKind::kAll, "all"}}};
-
-constexpr std::string_view kQuery = "self_attn.q_proj", kKey = "self_attn.k_proj",
-                           kValue = "self_attn.v_proj", kOut = "self_attn.o_proj",
-                           kGate = "mlp.gate_proj", kUp = "mlp.up_proj", kDown = "mlp.down_proj";
 
 // Draws different channels of [0, count). Not by a standard distribution: the libraries' results
 // differ.
@@ -51,79 +47,100 @@ class ChannelPicker {
   int64_t channels_;
 };
 
+using Channels = std::vector<int64_t>;
+
 // Multiplies channels of a norm's output, and divides the columns of the matrices that read it.
-void ScaleNorm(FloatTensor& norm, std::initializer_list<FloatTensor*> readers,
-               const std::vector<int64_t>& channels, float factor) {
-  for (const int64_t channel : channels) {
-    norm.ScaleRow(channel, factor);
-    for (FloatTensor* reader : readers) reader->ScaleColumn(channel, 1 / factor);
-  }
-}
-
-FloatTensor& LayerTensor(FloatModel& model, int64_t layer, std::string_view name) {
-  return model.LayerWeight(layer, std::string(name));
-}
-
 void ScaleNorms(FloatModel& model, float factor, ChannelPicker picker) {
-  for (int64_t l = 0; l < model.num_layers(); ++l) {
-    const auto tensor = [&](std::string_view name) { return &LayerTensor(model, l, name); };
-    ScaleNorm(*tensor("input_layernorm"), {tensor(kQuery), tensor(kKey), tensor(kValue)},
-              picker.Pick(model.hidden()), factor);
-    ScaleNorm(*tensor("post_attention_layernorm"), {tensor(kGate), tensor(kUp)},
-              picker.Pick(model.hidden()), factor);
+  for (const NormAndReaders& at : model.Norms()) {
+    for (const int64_t channel : picker.Pick(model.stack().hidden)) {
+      at.norm.ScaleOutput(channel, factor);
+      for (const Affine& reader : at.readers) reader.weight->ScaleColumn(channel, 1 / factor);
+    }
   }
-  if (!model.has_head()) return;
-  ScaleNorm(model.Weight("model.norm"), {&model.Weight("lm_head")}, picker.Pick(model.hidden()),
-            factor);
+}
+
+// Between the two matrices stands ReLU, or a product with the gates: both give factors above zero on.
+bool GivesFactorsOn(const model::StackConfig& stack) {
+  return stack.gated || stack.activation == kernels::Activation::kRelu;
 }
 
 void ScaleFeedForward(FloatModel& model, float factor, ChannelPicker picker) {
-  for (int64_t l = 0; l < model.num_layers(); ++l) {
-    FloatTensor& up = LayerTensor(model, l, kUp);
-    for (const int64_t channel : picker.Pick(up.rows())) {
-      up.ScaleRow(channel, factor);
-      LayerTensor(model, l, kDown).ScaleColumn(channel, 1 / factor);
+  for (int64_t l = 0; l < model.stack().num_layers; ++l) {
+    const Affine up = model.LayerPart(l, model.layout().up);
+    FloatTensor& down = model.LayerWeight(l, model.layout().down);
+    for (const int64_t channel : picker.Pick(up.weight->rows())) {
+      up.ScaleOutput(channel, factor);
+      down.ScaleColumn(channel, 1 / factor);
     }
   }
+}
+
+// The channels of the query heads that read `channel` of the key/value heads.
+Channels QueryChannels(const FloatModel& model, int64_t channel) {
+  const int64_t head_dim = model.stack().head_dim, group = model.heads_per_kv_head();
+  Channels channels;
+  for (int64_t i = 0; i < group; ++i) {
+    channels.push_back((channel / head_dim * group + i) * head_dim + channel % head_dim);
+  }
+  return channels;
 }
 
 void ScaleValues(FloatModel& model, float factor, ChannelPicker picker) {
-  const int64_t head_dim = model.head_dim(), group = model.heads_per_kv_head();
-  for (int64_t l = 0; l < model.num_layers(); ++l) {
-    FloatTensor& value = LayerTensor(model, l, kValue);
-    for (const int64_t channel : picker.Pick(value.rows())) {
-      value.ScaleRow(channel, factor);
-      for (int64_t i = 0; i < group; ++i) {
-        const int64_t head = channel / head_dim * group + i;
-        LayerTensor(model, l, kOut).ScaleColumn(head * head_dim + channel % head_dim, 1 / factor);
-      }
+  for (int64_t l = 0; l < model.stack().num_layers; ++l) {
+    const Affine value = model.LayerPart(l, model.layout().value);
+    FloatTensor& out = model.LayerWeight(l, model.layout().attention_out);
+    for (const int64_t channel : picker.Pick(model.stack().kv_width())) {
+      value.ScaleOutput(model.HeadRow(HeadPart::kValue, channel), factor);
+      for (const int64_t query : QueryChannels(model, channel)) out.ScaleColumn(query, 1 / factor);
     }
   }
 }
 
+// The dimensions of a head in sets that must have one factor: those that are rotated together, and
+// each of the others alone.
+std::vector<Channels> RotatedSets(const model::StackConfig& stack) {
+  const int64_t rotated = stack.position == model::PositionKind::kRotary ? stack.rope.dim : 0;
+  std::vector<Channels> sets;
+  for (int64_t i = 0; i < rotated / 2; ++i) {
+    const bool halves = stack.rope.style == model::RopeStyle::kHalf;
+    sets.push_back(halves ? Channels{i, i + rotated / 2} : Channels{2 * i, 2 * i + 1});
+  }
+  for (int64_t i = rotated; i < stack.head_dim; ++i) sets.push_back({i});
+  return sets;
+}
+
 void ScaleKeys(FloatModel& model, float factor, ChannelPicker picker) {
-  const int64_t head_dim = model.head_dim(), half = head_dim / 2;
-  for (int64_t l = 0; l < model.num_layers(); ++l) {
-    FloatTensor& key = LayerTensor(model, l, kKey);
-    for (const int64_t pair : picker.Pick(key.rows() / 2)) {
-      const int64_t kv_head = pair / half;
-      for (const int64_t dimension : {pair % half, pair % half + half}) {
-        key.ScaleRow(kv_head * head_dim + dimension, factor);
-        for (int64_t i = 0; i < model.heads_per_kv_head(); ++i) {
-          const int64_t head = kv_head * model.heads_per_kv_head() + i;
-          LayerTensor(model, l, kQuery).ScaleRow(head * head_dim + dimension, 1 / factor);
+  const model::StackConfig& stack = model.stack();
+  const std::vector<Channels> sets = RotatedSets(stack);
+  const auto per_head = static_cast<int64_t>(sets.size());
+  for (int64_t l = 0; l < stack.num_layers; ++l) {
+    const Affine key = model.LayerPart(l, model.layout().key);
+    const Affine query = model.LayerPart(l, model.layout().query);
+    for (const int64_t set : picker.Pick(stack.num_kv_heads * per_head)) {
+      for (const int64_t dimension : sets[static_cast<size_t>(set % per_head)]) {
+        const int64_t channel = set / per_head * stack.head_dim + dimension;
+        key.ScaleOutput(model.HeadRow(HeadPart::kKey, channel), factor);
+        for (const int64_t reader : QueryChannels(model, channel)) {
+          query.ScaleOutput(model.HeadRow(HeadPart::kQuery, reader), 1 / factor);
         }
       }
     }
   }
 }
 
-Status Check(FloatModel& model, const Outliers& outliers) {
+Status Check(const FloatModel& model, const Outliers& outliers) {
+  const model::StackConfig& stack = model.stack();
   if (!std::isfinite(outliers.factor) || outliers.factor <= 0) {
     return {StatusCode::kInvalidArgument,
             fmt::format("the factor is {}: it must be above zero", outliers.factor)};
   }
-  const int64_t most = std::min(model.hidden(), LayerTensor(model, 0, kKey).rows() / 2);
+  if (!HasOutliers(model, outliers.kind)) {
+    return {StatusCode::kInvalidArgument,
+            fmt::format("\"{}\" cannot be made of {}: no rewriting computes the same function",
+                        Name(outliers.kind), model.layout().model_type)};
+  }
+  const auto sets = static_cast<int64_t>(RotatedSets(stack).size());
+  const int64_t most = std::min(stack.hidden, stack.num_kv_heads * sets);
   if (outliers.channels >= 1 && outliers.channels <= most) return OkStatus();
   return {StatusCode::kInvalidArgument,
           fmt::format("there are to be {} large channels: it must be 1 to {}", outliers.channels,
@@ -158,16 +175,25 @@ Result<OutlierKind> ParseOutlierKind(std::string_view name) {
                   name));
 }
 
+bool HasOutliers(const FloatModel& model, OutlierKind kind) {
+  if (kind == OutlierKind::kFeedForward) return GivesFactorsOn(model.stack());
+  if (kind == OutlierKind::kStream) return !model.stack().embedding_norm;
+  return true;
+}
+
 Status AddOutliers(FloatModel& model, const Outliers& outliers) {
   DRAY_RETURN_IF_ERROR(Check(model, outliers));
   const auto has = [&](OutlierKind kind) {
-    return outliers.kind == kind || outliers.kind == OutlierKind::kAll;
+    return outliers.kind == kind ||
+           (outliers.kind == OutlierKind::kAll && HasOutliers(model, kind));
   };
   // The kinds of kAll draw different channels.
   const auto picker = [&](uint64_t stream) {
     return ChannelPicker(outliers.seed + (stream << 32), outliers.channels);
   };
-  if (has(OutlierKind::kStream)) RotateStream(model, picker(1).Pick(model.hidden()));
+  if (has(OutlierKind::kStream)) {
+    DRAY_RETURN_IF_ERROR(RotateStream(model, picker(1).Pick(model.stack().hidden)));
+  }
   if (has(OutlierKind::kNorms)) ScaleNorms(model, outliers.factor, picker(2));
   if (has(OutlierKind::kFeedForward)) ScaleFeedForward(model, outliers.factor, picker(3));
   if (has(OutlierKind::kValues)) ScaleValues(model, outliers.factor, picker(4));

@@ -19,25 +19,28 @@ enum class OutlierKind {
   // of the matrices behind the norm are divided. The final norm takes part if the model has a head of
   // its own; the token table cannot be both divided and left as it is.
   kNorms,
-  // The inputs of mlp.down_proj: rows of mlp.up_proj are multiplied, columns of mlp.down_proj divided.
+  // The inside of feed-forward: rows of the up projection are multiplied, columns of the down
+  // projection divided. Only if the layer is gated, or its activation is ReLU.
   kFeedForward,
-  // Values and outputs of attention: rows of v_proj are multiplied, columns of o_proj divided.
+  // Values and outputs of attention: rows of the value projection are multiplied, columns of the
+  // output projection divided.
   kValues,
-  // Keys and queries: rows of k_proj are multiplied, rows of q_proj divided, for both dimensions of
-  // pairs that are rotated together.
+  // Keys and queries: rows of the key projection are multiplied, rows of the query projection
+  // divided, for both dimensions of pairs that are rotated together.
   kKeys,
   // The residual stream: the weights of all norms go into the matrices behind them. Then the
-  // stream is rotated and reflected so that the directions in which the token table is largest become
-  // the channels. The model gets a head of its own. The factor is not used.
+  // stream is reflected so that the directions in which the token table is largest become the
+  // channels. The model gets a head of its own. The factor is not used. Not if the token table is
+  // followed by a norm (BLOOM).
   kStream,
-  // kStream, then the other kinds.
+  // kStream, then the other kinds, as far as the model has them.
   kAll,
 };
 
 struct Outliers {
   OutlierKind kind = OutlierKind::kNorms;
   float factor = 64;
-  int64_t channels = 4;  // of each norm, feed-forward, values, keys (pairs), or of the stream
+  int64_t channels = 4;  // of each norm, feed-forward, values, keys (pairs), or the stream
   uint64_t seed = 1;     // decides which channels
 };
 
@@ -48,8 +51,11 @@ const std::vector<OutlierKind>& AllOutlierKinds();
 // kInvalidArgument, naming the kinds, if there is none of this name.
 Result<OutlierKind> ParseOutlierKind(std::string_view name);
 
-// kInvalidArgument if the factor is not a positive number, or if a part of the model has fewer
-// channels.
+// Whether outliers of this kind can be added.
+bool HasOutliers(const FloatModel& model, OutlierKind kind);
+
+// kInvalidArgument if the factor is not a positive number, a part of the model has fewer channels, or
+// outliers of this kind cannot be added.
 Status AddOutliers(FloatModel& model, const Outliers& outliers);
 
 }  // namespace dray::testing

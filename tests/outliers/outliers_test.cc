@@ -7,14 +7,12 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
-#include <memory>
 #include <string>
 #include <vector>
 
 #include "base/file.h"
 #include "base/testing/source_dir.h"
-#include "engine/engine_core.h"
-#include "testing/engine_support.h"
+#include "outliers/log_probabilities.h"
 #include "tokenizer/tokenizer.h"
 
 namespace dray::testing {
@@ -29,53 +27,21 @@ constexpr size_t kTextBytes = 600;
 // anew; f32 noise of the demo model's logits is below 2e-4.
 constexpr double kRotatedTolerance = 1e-3;
 
-// How a model is stored; f32 if nothing is said.
-struct Formats {
-  kernels::WeightForm layers = kernels::WeightFormat::kF32;
-  kernels::WeightForm tables = kernels::WeightFormat::kF32;
-  DType cache = DType::kF32;
-};
-
 // The log-probability of each token of the held-out text's beginning.
-std::vector<float> LogProbabilities(const fs::path& dir, const Formats& formats = {}) {
-  auto model = engine::LoadModel({.model_dir = dir,
-                                  .format = formats.layers,
-                                  .table_format = formats.tables,
-                                  .int8_cache = formats.cache == DType::kI8,
-                                  .backend_options = {.cpu = {.num_threads = 1}}});
-  EXPECT_TRUE(model.ok()) << model.status().ToString();
-  if (!model.ok()) return {};
-  auto core = engine::EngineCore::Make(**model, {.max_sequences = 1, .kv_dtype = formats.cache});
-  EXPECT_TRUE(core.ok()) << core.status().ToString();
+std::vector<float> OfHeldOutText(const fs::path& dir, const Formats& formats = {}) {
   const auto tokenizer = tokenizer::Tokenizer::Load(kDemo);
   const std::string text = ReadFile(kDemo / "heldout.txt", 1 << 20).value().substr(0, kTextBytes);
-  auto request = engine::MakeRequest((*tokenizer)->Encode(text, {}).value(), 1);
-  request.params.prompt_logprobs = 0;
-  const auto sink = std::make_shared<engine::RecordingSink>();
-  (*core)->Add(RequestId(1), std::move(request), sink);
-  while ((*core)->Step()) {
-  }
-  EXPECT_TRUE(sink->status().ok()) << sink->status().ToString();
-  std::vector<float> all;
-  for (const engine::PromptEvent& event : sink->Prompts()) {
-    all.insert(all.end(), event.logprobs.begin(), event.logprobs.end());
-  }
-  EXPECT_GT(all.size(), 100u);
-  return all;
+  return LogProbabilities(dir, (*tokenizer)->Encode(text, {}).value(), formats);
 }
 
 FloatModel Demo() { return std::move(FloatModel::Read(kDemo).value()); }
 
-// The log-probabilities of the demo model with these outliers, written to a folder and loaded.
+// The log-probabilities of the demo model with these outliers.
 std::vector<float> WithOutliers(const Outliers& outliers, const Formats& formats = {}) {
   const fs::path dir =
       fs::path(::testing::TempDir()) / ("outliers-" + std::string(Name(outliers.kind)));
-  FloatModel model = Demo();
-  Status status = AddOutliers(model, outliers);
-  EXPECT_TRUE(status.ok()) << status.ToString();
-  status = model.Write(dir);
-  EXPECT_TRUE(status.ok()) << status.ToString();
-  const auto values = LogProbabilities(dir, formats);
+  WriteWithOutliers(kDemo, outliers, dir);
+  const auto values = OfHeldOutText(dir, formats);
   fs::remove_all(dir);
   return values;
 }
@@ -99,7 +65,7 @@ int64_t CountLarge(const FloatTensor& norm, float limit) {
 }
 
 TEST(OutliersTest, ScaledChannelsChangeNoBit) {
-  const auto plain = LogProbabilities(kDemo);
+  const auto plain = OfHeldOutText(kDemo);
   for (const auto kind :
        {OutlierKind::kNorms, OutlierKind::kFeedForward, OutlierKind::kValues, OutlierKind::kKeys}) {
     for (const float factor : {64.0f, 1024.0f}) {
@@ -109,7 +75,7 @@ TEST(OutliersTest, ScaledChannelsChangeNoBit) {
 }
 
 TEST(OutliersTest, RotatedStreamsComputeTheSame) {
-  const auto plain = LogProbabilities(kDemo);
+  const auto plain = OfHeldOutText(kDemo);
   for (const auto kind : {OutlierKind::kStream, OutlierKind::kAll}) {
     const auto rotated = WithOutliers({.kind = kind});
     ASSERT_EQ(rotated.size(), plain.size());
@@ -119,21 +85,11 @@ TEST(OutliersTest, RotatedStreamsComputeTheSame) {
   }
 }
 
-// The mean of the tokens' differences.
-double MeanDifference(const std::vector<float>& a, const std::vector<float>& b) {
-  EXPECT_EQ(a.size(), b.size());
-  double sum = 0;
-  for (size_t i = 0; i < a.size(); ++i) sum += std::abs(double{a[i]} - double{b[i]});
-  return sum / static_cast<double>(a.size());
-}
-
 // Without balance the differences are 8 (norms) to 40 times (all) those of the plain model.
 TEST(OutliersTest, IntegersLoseLittleMoreThanOnThePlainModel) {
-  const auto exact = LogProbabilities(kDemo);
-  const Formats int8 = {.layers = kernels::WeightFormat::kI8, .tables = kernels::WeightFormat::kI8};
-  const Formats int4 = {.layers = kernels::WeightFormat::kI4, .tables = kernels::WeightFormat::kI8};
-  for (const Formats& formats : {int8, int4, Formats{.cache = DType::kI8}}) {
-    const double plain = MeanDifference(LogProbabilities(kDemo, formats), exact);
+  const auto exact = OfHeldOutText(kDemo);
+  for (const Formats& formats : {kInt8, kInt4, kInt8Cache}) {
+    const double plain = MeanDifference(OfHeldOutText(kDemo, formats), exact);
     for (const OutlierKind kind : AllOutlierKinds()) {
       EXPECT_LT(MeanDifference(WithOutliers({.kind = kind}, formats), exact), 2.5 * plain)
           << Name(kind) << " in " << Name(formats.layers);
@@ -144,7 +100,7 @@ TEST(OutliersTest, IntegersLoseLittleMoreThanOnThePlainModel) {
 TEST(OutliersTest, NormsHaveAsManyLargeChannelsAsAsked) {
   FloatModel model = Demo();
   ASSERT_TRUE(AddOutliers(model, {.kind = OutlierKind::kNorms, .channels = 7}).ok());
-  for (int64_t l = 0; l < model.num_layers(); ++l) {
+  for (int64_t l = 0; l < model.stack().num_layers; ++l) {
     EXPECT_EQ(CountLarge(model.LayerWeight(l, "input_layernorm"), 16), 7);
     EXPECT_EQ(CountLarge(model.LayerWeight(l, "post_attention_layernorm"), 16), 7);
   }

@@ -1,7 +1,9 @@
 #include "outliers/stream_rotation.h"
 
+#include <fmt/format.h>
+
 #include <cmath>
-#include <string>
+#include <utility>
 #include <vector>
 
 namespace dray::testing {
@@ -14,30 +16,23 @@ constexpr int kPowerSteps = 50;
 // A reflection whose vector is shorter moves nothing.
 constexpr double kShortest = 1e-12;
 
-constexpr const char* kAttentionReaders[] = {"self_attn.q_proj", "self_attn.k_proj",
-                                             "self_attn.v_proj"};
-constexpr const char* kFeedForwardReaders[] = {"mlp.gate_proj", "mlp.up_proj"};
-constexpr const char* kWriters[] = {"self_attn.o_proj", "mlp.down_proj"};
-
-void FoldNorm(FloatTensor& norm, FloatTensor& reader) {
-  for (int64_t c = 0; c < norm.rows(); ++c) {
-    reader.ScaleColumn(c, norm.values[static_cast<size_t>(c)]);
+// Divides the biases by the weights, multiplies the columns of the readers by the weights, and sets
+// the weights to one.
+Status FoldNorm(const NormAndReaders& at) {
+  std::vector<float>& weights = at.norm.weight->values;
+  for (int64_t c = 0; c < at.norm.weight->rows(); ++c) {
+    const float weight = weights[static_cast<size_t>(c)];
+    for (const Affine& reader : at.readers) reader.weight->ScaleColumn(c, weight);
+    if (at.norm.bias == nullptr) continue;
+    if (weight == 0.0f) {
+      return {
+          StatusCode::kInvalidArgument,
+          fmt::format("the stream cannot be rotated: weight {} of a norm with biases is zero", c)};
+    }
+    at.norm.bias->values[static_cast<size_t>(c)] /= weight;
   }
-}
-
-void SetToOne(FloatTensor& norm) { norm.values.assign(norm.values.size(), 1.0f); }
-
-void FoldNorms(FloatModel& model) {
-  for (int64_t l = 0; l < model.num_layers(); ++l) {
-    FloatTensor& attention = model.LayerWeight(l, "input_layernorm");
-    FloatTensor& feed_forward = model.LayerWeight(l, "post_attention_layernorm");
-    for (const char* name : kAttentionReaders) FoldNorm(attention, model.LayerWeight(l, name));
-    for (const char* name : kFeedForwardReaders) FoldNorm(feed_forward, model.LayerWeight(l, name));
-    SetToOne(attention);
-    SetToOne(feed_forward);
-  }
-  FoldNorm(model.Weight("model.norm"), model.Weight("lm_head"));
-  SetToOne(model.Weight("model.norm"));
+  weights.assign(weights.size(), 1.0f);
+  return OkStatus();
 }
 
 double Dot(const float* row, const Direction& direction) {
@@ -53,12 +48,22 @@ void Normalise(Direction& direction) {
   for (double& x : direction) x /= std::sqrt(squares);
 }
 
-// The direction, of length 1 and zero in `taken` channels, along which the sum of the rows' squared
-// products is largest. Found by power iteration.
-Direction LargestDirection(FloatTensor& table, std::span<const int64_t> taken) {
-  Direction direction(static_cast<size_t>(table.cols()), 1.0);
+// Takes away what lies along the directions, which have length 1 and are orthogonal to each other.
+void Project(Direction& direction, const std::vector<Direction>& taken) {
+  for (const Direction& other : taken) {
+    double product = 0;
+    for (size_t c = 0; c < other.size(); ++c) product += direction[c] * other[c];
+    for (size_t c = 0; c < other.size(); ++c) direction[c] -= product * other[c];
+  }
+}
+
+// The direction, of length 1 and orthogonal to those that are taken, along which the sum of the
+// rows' squared products is largest. Found by power iteration.
+Direction LargestDirection(FloatTensor& table, const std::vector<Direction>& taken) {
+  Direction direction(static_cast<size_t>(table.cols()));
+  for (size_t c = 0; c < direction.size(); ++c) direction[c] = c % 2 == 0 ? 1.0 : 0.5;
   for (int step = 0; step < kPowerSteps; ++step) {
-    for (const int64_t channel : taken) direction[static_cast<size_t>(channel)] = 0;
+    Project(direction, taken);
     Normalise(direction);
     Direction next(direction.size(), 0.0);
     for (int64_t r = 0; r < table.rows(); ++r) {
@@ -68,7 +73,7 @@ Direction LargestDirection(FloatTensor& table, std::span<const int64_t> taken) {
     }
     direction = std::move(next);
   }
-  for (const int64_t channel : taken) direction[static_cast<size_t>(channel)] = 0;
+  Project(direction, taken);
   Normalise(direction);
   return direction;
 }
@@ -102,32 +107,64 @@ void ReflectColumns(FloatTensor& matrix, const Direction& mirror) {
   }
 }
 
-void ReflectStream(FloatModel& model, const Direction& mirror) {
-  ReflectRows(model.Weight("model.embed_tokens"), mirror);
-  ReflectRows(model.Weight("lm_head"), mirror);
-  for (int64_t l = 0; l < model.num_layers(); ++l) {
-    for (const char* name : kAttentionReaders) ReflectRows(model.LayerWeight(l, name), mirror);
-    for (const char* name : kFeedForwardReaders) ReflectRows(model.LayerWeight(l, name), mirror);
-    for (const char* name : kWriters) ReflectColumns(model.LayerWeight(l, name), mirror);
+// Reflects a vector of the stream.
+void ReflectVector(FloatTensor& vector, const Direction& mirror) {
+  const double twice = 2 * Dot(vector.values.data(), mirror);
+  for (size_t c = 0; c < mirror.size(); ++c) {
+    float& x = vector.values[c];
+    x = static_cast<float>(static_cast<double>(x) - twice * mirror[c]);
   }
+}
+
+void ReflectStream(FloatModel& model, const Direction& mirror) {
+  const Layout& layout = model.layout();
+  ReflectRows(model.Weight(layout.embedding), mirror);
+  if (!layout.positions.empty()) ReflectRows(model.Weight(layout.positions), mirror);
+  for (const NormAndReaders& at : model.Norms()) {
+    if (at.norm.bias != nullptr) ReflectVector(*at.norm.bias, mirror);
+    for (const Affine& reader : at.readers) ReflectRows(*reader.weight, mirror);
+  }
+  for (const Affine& writer : model.StreamWriters()) {
+    ReflectColumns(*writer.weight, mirror);
+    if (writer.bias != nullptr) ReflectVector(*writer.bias, mirror);
+  }
+}
+
+// The axis of a channel, as far as it is orthogonal to the directions that are taken.
+Direction Axis(int64_t hidden, int64_t channel, const std::vector<Direction>& taken) {
+  Direction axis(static_cast<size_t>(hidden), 0.0);
+  axis[static_cast<size_t>(channel)] = 1;
+  Project(axis, taken);
+  Normalise(axis);
+  return axis;
 }
 
 }  // namespace
 
-void RotateStream(FloatModel& model, std::span<const int64_t> channels) {
+Status RotateStream(FloatModel& model, std::span<const int64_t> channels) {
+  const int64_t hidden = model.stack().hidden;
   model.UntieHead();
-  FoldNorms(model);
-  for (size_t i = 0; i < channels.size(); ++i) {
-    // The mirror image of the direction is the channel's axis. Both are zero in the channels that
-    // were set before, so these stay as they are.
-    Direction mirror = LargestDirection(model.Weight("model.embed_tokens"), channels.first(i));
-    mirror[static_cast<size_t>(channels[i])] -= 1;
+  for (const NormAndReaders& at : model.Norms()) DRAY_RETURN_IF_ERROR(FoldNorm(at));
+  // Directions that no reflection changes any more.
+  std::vector<Direction> taken;
+  if (model.stack().norm == kernels::NormKind::kLayerNorm) {
+    taken.emplace_back(static_cast<size_t>(hidden), 1 / std::sqrt(static_cast<double>(hidden)));
+  }
+  for (const int64_t channel : channels) {
+    // The mirror image of the direction is the channel's axis.
+    Direction mirror = LargestDirection(model.Weight(model.layout().embedding), taken);
+    const Direction axis = Axis(hidden, channel, taken);
     double squares = 0;
-    for (const double x : mirror) squares += x * x;
+    for (size_t c = 0; c < mirror.size(); ++c) {
+      mirror[c] -= axis[c];
+      squares += mirror[c] * mirror[c];
+    }
+    taken.push_back(axis);
     if (squares < kShortest) continue;
     Normalise(mirror);
     ReflectStream(model, mirror);
   }
+  return OkStatus();
 }
 
 }  // namespace dray::testing
