@@ -7,13 +7,15 @@
 //                 [--methods int4,...] [--outliers norms,...] [--factor F] [--channels N] [--seed N]
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cstdint>
 #include <cstdio>
+#include <iterator>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "cli/flags/flags.h"
 #include "held_out_bits.h"
 #include "measured_models.h"
 #include "outliers/outliers.h"
@@ -31,7 +33,7 @@ struct Options {
   std::string calibration_text;  // for smoothquant; empty: it is left out
   std::vector<std::string> kv = {"bf16", "f32", "f16", "i8"};
   std::vector<std::string> methods;  // empty: all
-  size_t stories = 1000;
+  uint64_t stories = 1000;
   std::vector<std::string> kinds;  // of outliers
   testing::Outliers outliers;
 };
@@ -112,7 +114,20 @@ Status PrintRow(const Weights& weights, const std::string& kv, const std::vector
   return OkStatus();
 }
 
+Status CheckCacheFormats(const std::vector<std::string>& names) {
+  constexpr std::string_view kKnown[] = {"bf16", "f32", "f16", "i8"};
+  for (const std::string& name : names) {
+    if (std::find(std::begin(kKnown), std::end(kKnown), name) == std::end(kKnown)) {
+      return {StatusCode::kInvalidArgument,
+              fmt::format("--kv \"{}\" is no format of keys and values: use bf16, f32, f16 or i8",
+                          name)};
+    }
+  }
+  return OkStatus();
+}
+
 Status Run(const Options& options) {
+  DRAY_RETURN_IF_ERROR(CheckCacheFormats(options.kv));
   DRAY_ASSIGN_OR_RETURN(const auto stories,
                         ReadStories(options.model_dir, options.text, options.stories));
   const ScratchFolder scratch;
@@ -143,26 +158,33 @@ Status Run(const Options& options) {
 }  // namespace dray::bench
 
 int main(int argc, char** argv) {
-  CLI::App app("Bits per byte of held-out text in each number format");
+  using dray::cli::CommaList;
   dray::bench::Options options;
-  app.add_option("model", options.model_dir, "Model directory");
-  app.add_option("--text", options.text, "Text, split at blank lines");
-  app.add_option("--calibration-text", options.calibration_text,
-                 "For smoothquant: what each model is calibrated with, split at blank lines");
-  app.add_option("--kv", options.kv, "Formats of keys and values: bf16, f32, f16, i8")
-      ->delimiter(',')
-      ->check(CLI::IsMember({"bf16", "f32", "f16", "i8"}));
-  app.add_option("--methods", options.methods, "Only these values of --quantize or --dtype")
-      ->delimiter(',');
-  app.add_option("--stories", options.stories, "At most so many parts of it");
-  app.add_option("--outliers", options.kinds,
-                 "Columns for models with outlier channels: "
-                 "norms, ffn, values, keys, stream, all")
-      ->delimiter(',');
-  app.add_option("--factor", options.outliers.factor, "How much larger these channels are");
-  app.add_option("--channels", options.outliers.channels, "How many of each part");
-  app.add_option("--seed", options.outliers.seed, "Decides which");
-  CLI11_PARSE(app, argc, argv);
+  dray::testing::Outliers& outliers = options.outliers;
+  const auto exit_code = dray::cli::ParseFlags(
+      "Bits per byte of held-out text in each number format",
+      {{.names = "model", .target = &options.model_dir, .help = "Folder of the model"},
+       {.names = "--text", .target = &options.text, .help = "Text, split at blank lines"},
+       {.names = "--calibration-text",
+        .target = &options.calibration_text,
+        .help = "For smoothquant: what each model is calibrated with, split at blank lines"},
+       {.names = "--kv",
+        .target = CommaList{&options.kv},
+        .help = "Formats of keys and values: bf16, f32, f16, i8"},
+       {.names = "--methods",
+        .target = CommaList{&options.methods},
+        .help = "Only these values of --quantize or --dtype"},
+       {.names = "--stories", .target = &options.stories, .help = "At most so many parts of it"},
+       {.names = "--outliers",
+        .target = CommaList{&options.kinds},
+        .help = "Columns for models with outlier channels: norms, ffn, values, keys, stream, all"},
+       {.names = "--factor",
+        .target = &outliers.factor,
+        .help = "How much larger these channels are"},
+       {.names = "--channels", .target = &outliers.channels, .help = "How many of each part"},
+       {.names = "--seed", .target = &outliers.seed, .help = "Decides which"}},
+      argc, argv);
+  if (exit_code) return *exit_code;
   const dray::Status status = dray::bench::Run(options);
   if (status.ok()) return 0;
   fmt::print(stderr, "\nquality_bench: {}\n", status.ToString());
