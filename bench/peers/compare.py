@@ -26,6 +26,8 @@ ENGINES = {  # [name]: the formats that the engine runs
     "openvino_genai": ("int8", "int4"),
     "ctranslate2": ("int8",),
     "llama_cpp": ("bf16", "int8", "int4"),
+    "ik_llama_cpp": ("int8", "int4"),
+    "xllamacpp": ("int8", "int4"),
     "accelerate": ("bf16",),
 }
 
@@ -40,6 +42,7 @@ def latency(prompt, new):
 
 SUITES = {
     "micro": [{"kind": "prompt", "prompt": 512}, decode(1), decode(8), decode(32)],
+    "integers": [{"kind": "prompt", "prompt": 512}, decode(1), decode(8, new=24)],
     "batch": [{"kind": "batch", "sequences": 4, "prompt": 256, "new": 256}],
     "start": [{"kind": "start", "prompt": 16}],
     "grid": [latency(p, n) for p, n in itertools.product((50, 200, 500, 1000), (50, 100, 150, 200))],

@@ -54,17 +54,17 @@ class Table(unittest.TestCase):
 
     def test_quality_is_a_share_of_bits(self):
         columns = [("as it is", {"F32": 2.0, "Q8_0": 2.0, "Q4_0": 4.0}),
-                   ("norms", {"F32": 4.0, "Q8_0": 8.0, "Q4_0": 2.0})]
+                   ("norms", {"F32": 4.0, "Q8_0": 6.0, "Q4_0": 2.0})]
         text = quality.markdown(columns, ["Q8_0", "Q4_0"])
-        self.assertIn("| F32, perplexity | 2.0000 | 4.0000 |", text)
-        self.assertIn("| Q8_0 | +0.00 % | +50.00 % |", text)
-        self.assertIn("| Q4_0 | +100.00 % | -50.00 % |", text)
+        self.assertIn("| F32, bits | 2.00000 | 4.00000 |", text)
+        self.assertIn("| Q8_0 | +0.000 % | +50.000 % |", text)
+        self.assertIn("| Q4_0 | +100.000 % | -50.000 % |", text)
 
     def test_stories_are_counted_from_the_beginning(self):
         with tempfile.TemporaryDirectory() as folder:
             path = pathlib.Path(folder) / "text"
             path.write_text("a\nb\n\nc\n\nd\n", encoding="utf-8")
-            self.assertEqual(quality.first_stories(path, 2), "a\nb\n\nc")
+            self.assertEqual(quality.first_stories(path, 2), ["a\nb", "c"])
 
 
 class Workloads(unittest.TestCase):

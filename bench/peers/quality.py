@@ -1,16 +1,20 @@
 #!/usr/bin/env python3
 """What llama.cpp's formats cost in quality, on a model and on models made of it with outlier channels.
 
-    bench/peers/quality.py --tools DIR --outlier-tool build/release/tests/outlier_tool [--model models/demo]
+    bench/peers/quality.py --outlier-tool build/release/tests/outlier_tool [--tools DIR] [--model models/demo]
 
-DIR holds llama-quantize and llama-perplexity. Every model is written as f32 by dray's outlier_tool, converted with the
-Python packages gguf and numpy, rounded by llama-quantize (token table and head as Q8_0) and measured by
-llama-perplexity on the beginning of the held-out text. The table has the f32 model's perplexity, and for each format
-how many more bits it needs, as a share of the f32 model's bits. It stands beside the table of quality_bench:
-llama-perplexity cuts the text elsewhere, so only shares can be compared.
+Every model is written as f32 by dray's outlier_tool, converted with the Python packages gguf and numpy, and rounded by
+llama-quantize (token table and head as Q8_0). The table has the bits of the f32 model, and for each format how many
+more it needs, as a share of the f32 model's bits. There are two ways to measure:
+
+    with --tools   DIR holds llama.cpp's llama-quantize and llama-perplexity. The latter cuts the text elsewhere than
+                   quality_bench does, so only shares can be compared with those of dray; bits are those of a token
+    without        the Python package ik-llama-cpp-python has ik_llama.cpp's llama-quantize and library. Stories are
+                   read one by one, and bits are those of a byte, as quality_bench counts them
 """
 
 import argparse
+import importlib.util
 import json
 import math
 import os
@@ -20,10 +24,11 @@ import subprocess
 import sys
 import tempfile
 
-sys.path.append(str(pathlib.Path(__file__).resolve().parent / "engines"))
+ENGINES = pathlib.Path(__file__).resolve().parent / "engines"
+sys.path.append(str(ENGINES))
 import llama_cpp  # noqa: E402
 
-KINDS = ("norms", "ffn", "values", "stream", "all")
+KINDS = ("norms", "ffn", "values", "keys", "stream", "all")
 FORMATS = ("Q8_0", "Q4_0", "Q4_1", "IQ4_NL")
 PERPLEXITY = re.compile(r"Final estimate: PPL = ([0-9.]+)")
 
@@ -73,12 +78,54 @@ def run(*command):
     return done.stdout + done.stderr
 
 
-def perplexity(options, path, text):
-    found = PERPLEXITY.search(run(options.tools / "llama-perplexity", "-m", path, "-f", text, "-c", options.context,
-                                  "-t", options.threads))
-    if found is None:
-        raise SystemExit(f"{path}: llama-perplexity printed no final estimate; the text may be too short")
-    return float(found[1])
+class PerplexityTool:
+    """llama.cpp's programs in a folder."""
+
+    def __init__(self, options):
+        self.options, self.quantize = options, options.tools / "llama-quantize"
+
+    def bits(self, path, stories, config):
+        """Of a token."""
+        del config
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8") as file:
+            file.write("\n\n".join(stories))
+            file.flush()
+            found = PERPLEXITY.search(run(self.options.tools / "llama-perplexity", "-m", path, "-f", file.name, "-c",
+                                          self.options.context, "-t", self.options.threads))
+        if found is None:
+            raise SystemExit(f"{path}: llama-perplexity printed no final estimate; the text may be too short")
+        return math.log2(float(found[1]))
+
+
+class IkLibrary:
+    """ik_llama.cpp as its Python package."""
+
+    def __init__(self, options):
+        # By its path, because the package has the same name.
+        spec = importlib.util.spec_from_file_location("ik_engine", ENGINES / "ik_llama_cpp.py")
+        self.engine = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(self.engine)
+        self.options, self.quantize = options, pathlib.Path(self.engine.tools_folder()) / "llama-quantize"
+
+    def bits(self, path, stories, config):
+        """Of a byte. A story is <s>, its tokens and </s>; the bits are those of all tokens after the first one."""
+        library = self.engine.Library(str(path), self.options.threads, 1, config["max_position_embeddings"])
+        total = 0.0
+        for story in stories:
+            library.clear()
+            tokens = [config["bos_token_id"], *library.tokens(story), config["eos_token_id"]]
+            library.decode([(token, i, 0, True) for i, token in enumerate(tokens)])
+            total -= sum(self.log2_probability(library, i, token) for i, token in enumerate(tokens[1:]))
+        library.close()
+        return total / sum(len(story.encode()) for story in stories)
+
+    @staticmethod
+    def log2_probability(library, entry, token):
+        import numpy
+
+        logits = numpy.ctypeslib.as_array(library.logits(entry), (library.vocab_size,)).astype(numpy.float64)
+        largest = logits.max()
+        return (logits[token] - largest - math.log(numpy.exp(logits - largest).sum())) / math.log(2)
 
 
 def make_folder(options, kind, folder):
@@ -87,43 +134,44 @@ def make_folder(options, kind, folder):
     run(options.outlier_tool, options.model, folder, *outliers, "--seed", options.seed)
 
 
-def measure(options, kind, work):
-    """The perplexities of a kind of outliers (None: of the model as it is) by format; "F32" is not rounded."""
+def measure(options, program, kind, stories, work):
+    """The bits of a kind of outliers (None: of the model as it is) by format; "F32" is not rounded."""
     folder = work / (kind or "plain")
     make_folder(options, kind, folder)
+    config = json.loads((folder / "config.json").read_text())
     whole, rounded = folder / "f32.gguf", folder / "rounded.gguf"
     write_gguf(folder, whole)
-    results = {"F32": perplexity(options, whole, work / "text")}
+    results = {"F32": program.bits(whole, stories, config)}
     for name in options.formats:
-        run(options.tools / "llama-quantize", "--token-embedding-type", "q8_0", "--output-tensor-type", "q8_0",
-            whole, rounded, name)
-        results[name] = perplexity(options, rounded, work / "text")
+        run(program.quantize, "--token-embedding-type", "q8_0", "--output-tensor-type", "q8_0", whole, rounded, name)
+        results[name] = program.bits(rounded, stories, config)
     return results
 
 
-def share(perplexity_of_format, perplexity_of_floats):
-    """How many more bits a token takes, in percent of what it takes with float weights."""
-    return 100 * (math.log(perplexity_of_format) / math.log(perplexity_of_floats) - 1)
+def share(bits_of_format, bits_of_floats):
+    """How many more bits the text takes, in percent of what it takes with float weights."""
+    return 100 * (bits_of_format / bits_of_floats - 1)
 
 
 def markdown(columns, formats):
-    """`columns`: (name, perplexities by format) of every model."""
+    """`columns`: (name, bits by format) of every model."""
     lines = ["| weights | " + " | ".join(name for name, _ in columns) + " |",
              "| --- |" + " --- |" * len(columns),
-             "| F32, perplexity | " + " | ".join(f"{results['F32']:.4f}" for _, results in columns) + " |"]
+             "| F32, bits | " + " | ".join(f"{results['F32']:.5f}" for _, results in columns) + " |"]
     for name in formats:
-        shares = [f"{share(results[name], results['F32']):+.2f} %" for _, results in columns]
+        shares = [f"{share(results[name], results['F32']):+.3f} %" for _, results in columns]
         lines.append(f"| {name} | " + " | ".join(shares) + " |")
     return "\n".join(lines)
 
 
 def first_stories(path, count):
-    return "\n\n".join(path.read_text(encoding="utf-8").split("\n\n")[:count])
+    stories = [story.strip("\n") for story in path.read_text(encoding="utf-8").split("\n\n")]
+    return [story for story in stories if story][:count]
 
 
 def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tools", type=pathlib.Path, required=True, help="folder of llama.cpp's programs")
+    parser.add_argument("--tools", type=pathlib.Path, help="folder of llama.cpp's programs")
     parser.add_argument("--outlier-tool", type=pathlib.Path, required=True)
     parser.add_argument("--model", type=pathlib.Path, default=pathlib.Path("models/demo"))
     parser.add_argument("--text", type=pathlib.Path, default=pathlib.Path("models/demo/heldout.txt"))
@@ -132,17 +180,19 @@ def parse():
     parser.add_argument("--formats", nargs="*", default=list(FORMATS))
     parser.add_argument("--factor", type=float, default=64)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--context", type=int, default=512)
+    parser.add_argument("--context", type=int, default=512, help="of llama-perplexity")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     return parser.parse_args()
 
 
 def main():
     options = parse()
+    program = PerplexityTool(options) if options.tools else IkLibrary(options)
+    stories = first_stories(options.text, options.stories)
     with tempfile.TemporaryDirectory() as folder:
         work = pathlib.Path(folder)
-        (work / "text").write_text(first_stories(options.text, options.stories), encoding="utf-8")
-        columns = [(kind or "as it is", measure(options, kind, work)) for kind in [None, *options.outliers]]
+        columns = [(kind or "as it is", measure(options, program, kind, stories, work))
+                   for kind in [None, *options.outliers]]
     print(markdown(columns, options.formats))
 
 
