@@ -98,16 +98,10 @@ struct MemoryGroupKernel : GroupShape<Step, kGroup, kZeroPoint> {
     }
   }
 
-  // Both halves at once for one or two rows, so that weights are read in the order of memory. With
-  // more rows the registers hold the sums of one half.
+  static constexpr bool HoldsBothHalves(int rows) { return rows <= 2; }
   template <int kRows, Source kSource>
   static void Panel(const TileArgs& args) {
-    if constexpr (kRows <= 2) {
-      Tile<kRows, 2, kSource>(args, 0, args.next);
-    } else {
-      Tile<kRows, 1, kSource>(args, 0, args.next);
-      Tile<kRows, 1, kSource>(args, 1, NextPanel{args.next.at, 0});
-    }
+    RunHalves<MemoryGroupKernel, kRows, kSource>(args);
   }
 };
 

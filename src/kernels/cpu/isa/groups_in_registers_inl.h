@@ -75,14 +75,12 @@ struct RegisterGroupKernel : GroupShape<Step, kGroup, kZeroPoint> {
     }
   }
 
+  static constexpr bool HoldsBothHalves(int rows) {
+    return 4 * rows + kIntTemporaries <= kAccumulators;
+  }
   template <int kRows, Source kSource>
   static void Panel(const TileArgs& args) {
-    if constexpr (4 * kRows + kIntTemporaries <= kAccumulators) {
-      Tile<kRows, 2, kSource>(args, 0, args.next);
-    } else {
-      Tile<kRows, 1, kSource>(args, 0, args.next);
-      Tile<kRows, 1, kSource>(args, 1, NextPanel{args.next.at, 0});
-    }
+    RunHalves<RegisterGroupKernel, kRows, kSource>(args);
   }
 };
 

@@ -53,14 +53,12 @@ struct Int8Kernel {
     }
   }
 
+  static constexpr bool HoldsBothHalves(int rows) {
+    return 2 * rows + kIntTemporaries <= kAccumulators;
+  }
   template <int kRows, Source kSource>
   static void Panel(const TileArgs& args) {
-    if constexpr (2 * kRows + kIntTemporaries <= kAccumulators) {
-      Tile<kRows, 2, kSource>(args, 0, args.next);
-    } else {
-      Tile<kRows, 1, kSource>(args, 0, args.next);
-      Tile<kRows, 1, kSource>(args, 1, NextPanel{args.next.at, 0});
-    }
+    RunHalves<Int8Kernel, kRows, kSource>(args);
   }
 };
 

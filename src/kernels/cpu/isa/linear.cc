@@ -100,32 +100,6 @@ struct StepBF16 {
 using StepBF16 = StepWiden<WidenBF16>;
 #endif
 
-// Multiplies one block of rows with `kHalves` halves of a panel.
-template <typename Step, int kRows, int kHalves, Source kSource>
-DRAY_INLINE void Tile(const TileArgs& args, int first_half, NextPanel next) {
-  const std::byte* w = args.w + first_half * kLineBytes;
-  const std::byte* x = args.x;
-  Vec acc[kRows][kHalves];
-  for (int r = 0; r < kRows; ++r) {
-    for (int h = 0; h < kHalves; ++h) acc[r][h] = Zero();
-  }
-  for (int64_t line = 0; line < args.x_lines; ++line) {
-#pragma GCC unroll kUnrolledSteps
-    for (int s = 0; s < Step::kStepsPerLine; ++s) {
-      PrefetchStep<kSource>(w, kHalves);
-      next.Fetch<kSource>(s);
-      Step::template Run<kRows, kHalves>(w, x + s * Step::kActivationBytes, acc);
-      w += kStepBytes;
-    }
-    x += kRows * kLineBytes;
-  }
-  for (int r = 0; r < kRows; ++r) {
-    for (int h = 0; h < kHalves; ++h) {
-      Store(args.acc_out + r * kPanelRows + (first_half + h) * kLanes, acc[r][h]);
-    }
-  }
-}
-
 template <typename Step>
 struct FloatKernel {
   static constexpr int kMaxRows = kMaxLinearRows;
@@ -133,15 +107,38 @@ struct FloatKernel {
   static constexpr int64_t kFetchCols = kLineCols;
   static constexpr Source kTwoBlocks = Source::kShared;
 
-  // Computes both halves of the panel at once if the registers can hold their sums.
+  // Multiplies one block of rows with `kHalves` halves of a panel.
+  template <int kRows, int kHalves, Source kSource>
+  static DRAY_INLINE void Tile(const TileArgs& args, int first_half, NextPanel next) {
+    const std::byte* w = args.w + first_half * kLineBytes;
+    const std::byte* x = args.x;
+    Vec acc[kRows][kHalves];
+    for (int r = 0; r < kRows; ++r) {
+      for (int h = 0; h < kHalves; ++h) acc[r][h] = Zero();
+    }
+    for (int64_t line = 0; line < args.x_lines; ++line) {
+#pragma GCC unroll kUnrolledSteps
+      for (int s = 0; s < Step::kStepsPerLine; ++s) {
+        PrefetchStep<kSource>(w, kHalves);
+        next.Fetch<kSource>(s);
+        Step::template Run<kRows, kHalves>(w, x + s * Step::kActivationBytes, acc);
+        w += kStepBytes;
+      }
+      x += kRows * kLineBytes;
+    }
+    for (int r = 0; r < kRows; ++r) {
+      for (int h = 0; h < kHalves; ++h) {
+        Store(args.acc_out + r * kPanelRows + (first_half + h) * kLanes, acc[r][h]);
+      }
+    }
+  }
+
+  static constexpr bool HoldsBothHalves(int rows) {
+    return 2 * rows + Step::kTemporaries <= kAccumulators;
+  }
   template <int kRows, Source kSource>
   static void Panel(const TileArgs& args) {
-    if constexpr (2 * kRows + Step::kTemporaries <= kAccumulators) {
-      Tile<Step, kRows, 2, kSource>(args, 0, args.next);
-    } else {
-      Tile<Step, kRows, 1, kSource>(args, 0, args.next);
-      Tile<Step, kRows, 1, kSource>(args, 1, NextPanel{args.next.at, 0});
-    }
+    RunHalves<FloatKernel, kRows, kSource>(args);
   }
 };
 

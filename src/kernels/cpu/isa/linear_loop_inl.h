@@ -76,6 +76,19 @@ struct TileArgs {
   std::byte* expanded;  // LinearTask's
 };
 
+// Multiplies one block of rows with one panel by Kernel::Tile<kRows, kHalves, kSource>(args, first_half,
+// next): with both halves at once if Kernel::HoldsBothHalves(kRows), which reads weights in the order
+// of memory, and else with one half after the other.
+template <typename Kernel, int kRows, Source kSource>
+DRAY_INLINE void RunHalves(const TileArgs& args) {
+  if constexpr (Kernel::HoldsBothHalves(kRows)) {
+    Kernel::template Tile<kRows, 2, kSource>(args, 0, args.next);
+  } else {
+    Kernel::template Tile<kRows, 1, kSource>(args, 0, args.next);
+    Kernel::template Tile<kRows, 1, kSource>(args, 1, NextPanel{args.next.at, 0});
+  }
+}
+
 using PanelFunction = void (*)(const TileArgs&);
 
 // The fewest rows of a block where there are `blocks` blocks or more: RowBlocks shares rows out
