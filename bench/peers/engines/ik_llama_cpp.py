@@ -46,7 +46,8 @@ class Library:
         options.n_ctx, options.n_seq_max = tokens, sequences
         options.n_batch, options.n_ubatch = BATCH, MICRO_BATCH
         options.n_threads = options.n_threads_batch = threads
-        options.flash_attn = True
+        # With several sequences its flash attention ends with a failed assertion.
+        options.flash_attn = sequences == 1
         self.context = api.llama_init_from_model(self.model, options)
         if not self.context:
             raise SystemExit(f"ik_llama.cpp: no context for {tokens} tokens")
