@@ -23,13 +23,15 @@ HERE = pathlib.Path(__file__).resolve().parent
 WORK = pathlib.Path("/tmp/dray-peers")
 ENGINES = {  # [name]: the formats that the engine runs
     "dray": ("bf16", "int8", "int4"),
+    "dray_artifact": ("bf16", "int8", "int4"),
     "openvino_genai": ("int8", "int4"),
     "ctranslate2": ("int8",),
     "llama_cpp": ("bf16", "int8", "int4"),
     "ik_llama_cpp": ("int8", "int4"),
-    "xllamacpp": ("int8", "int4"),
+    "xllamacpp": ("bf16", "int8", "int4"),
     "accelerate": ("bf16",),
 }
+OWN = ("dray", "dray_artifact")
 
 
 def decode(sequences, prompt=128, new=48):
@@ -150,9 +152,10 @@ def markdown(options, engines, records, limits):
     for what, unit, weights in dict.fromkeys(key[:3] for key in records):
         medians = {name: statistics.median(records[what, unit, weights, name]["results"])
                    for name in names if (what, unit, weights, name) in records}
-        others = [value for name, value in medians.items() if name != "dray"]
-        best = (max if unit == "tok/s" else min)(others, default=None)
-        last = f"{ratio(medians['dray'], best, unit):.2f} x" if best and "dray" in medians else ""
+        better = max if unit == "tok/s" else min
+        best = better((value for name, value in medians.items() if name not in OWN), default=None)
+        ours = better((value for name, value in medians.items() if name in OWN), default=None)
+        last = f"{ratio(ours, best, unit):.2f} x" if best and ours else ""
         cells = [f"{medians[name]:.4g}" if name in medians else "" for name in names]
         lines.append(f"| {what} | {unit} | {weights} | " + " | ".join(cells) + f" | {last} |")
     return "\n".join(lines) + "\n"

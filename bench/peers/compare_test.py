@@ -37,6 +37,14 @@ class Table(unittest.TestCase):
         text = compare.markdown(options(), compare.make_engines(["dray", "accelerate"]), records, [])
         self.assertIn("| batch | s | bf16 | 5 | 20 | 4.00 x |", text)
 
+    def test_the_better_of_both_of_ours_counts(self):
+        records = {("start", "s", "bf16", "dray"): {"results": [4.0]},
+                   ("start", "s", "bf16", "dray_artifact"): {"results": [1.0]},
+                   ("start", "s", "bf16", "accelerate"): {"results": [3.0]}}
+        engines = compare.make_engines(["dray", "dray_artifact", "accelerate"])
+        text = compare.markdown(options(), engines, records, [])
+        self.assertIn("| start | s | bf16 | 4 | 1 | 3 | 3.00 x |", text)
+
     def test_an_engine_that_failed_leaves_a_gap(self):
         records = {("prompt", "tok/s", "int4", "dray"): {"results": [7.0]}}
         text = compare.markdown(options(), compare.make_engines(["dray", "llama_cpp"]), records, [])

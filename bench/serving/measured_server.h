@@ -21,6 +21,7 @@ class MeasuredServer {
   MeasuredServer(const std::vector<std::string>& command, const std::vector<int>& cpus);
 
   uint16_t port() const { return port_; }
+  pid_t pid() const { return process_.pid(); }
   // Of all its threads since its start.
   double CpuSeconds() const;
   // Its physical memory.

@@ -35,8 +35,8 @@ def call(arguments, *options):
 
 
 def bench(arguments, *options):
-    weights = [] if any(name.endswith((".safetensors", ".bin")) for name in os.listdir(arguments.model)) \
-        else ["--load-format", "dummy"]
+    has_weights = any(name.endswith((".safetensors", ".bin", ".dray")) for name in os.listdir(arguments.model))
+    weights = [] if has_weights else ["--load-format", "dummy"]
     text = call(arguments, "bench", arguments.model, *weights, "--repeats", str(arguments.repeats), "--json", *options)
     return json.loads(text)["rows"]
 

@@ -30,6 +30,7 @@ def make_server(path, threads, sequences, tokens):
     options.n_ctx, options.n_parallel = tokens, sequences
     options.n_batch, options.n_ubatch = 2048, 512
     options.cpuparams.n_threads = options.cpuparams_batch.n_threads = threads
+    options.warmup = False
     return xllamacpp.Server(options)
 
 
@@ -43,8 +44,6 @@ def generate(server, prompts, new):
 
 def run(arguments):
     work = arguments.workload
-    if work["kind"] == "start":
-        raise SystemExit("xllamacpp: no workload of kind 'start'")
     sequences = work.get("sequences", 1)
     # The server divides its tokens evenly, and needs some beyond the prompt's.
     tokens = sequences * (work["prompt"] + work.get("new", 1) + 16)
