@@ -53,8 +53,9 @@ Formats ChooseFormats(const ShapeFacts& facts, const PlanOptions& options) {
   Formats formats;
   const kernels::WeightFormat stored = facts.stored_format.value_or(FormatOf(facts.dtype));
   formats.layers = options.format.value_or(stored);
-  formats.tables = options.table_format.value_or(formats.layers);
   formats.keep_stored = !options.format;
+  const auto stored_tables = formats.keep_stored ? facts.stored_table_format : std::nullopt;
+  formats.tables = options.table_format.value_or(stored_tables ? *stored_tables : formats.layers);
   formats.cache = options.cache.value_or(engine::KvDTypeBeside(formats.tables.format));
   return formats;
 }

@@ -2,10 +2,12 @@
 // degree and format, parameters, bytes of weights and cache, and the cost of a pass are the same.
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <string>
 
 #include "base/testing/source_dir.h"
 #include "bench/model_cost.h"
+#include "engine/partition.h"
 #include "engine/runner/cache_size.h"
 #include "model/forward/kv_cache.h"
 #include "plan/cost/memory.h"
@@ -105,6 +107,35 @@ TEST(PlanModelTest, BytesOfEveryRankOfCheckpointsInIntegers) {
                        {form, form, engine::KvDType(**model, {}), /*keep_stored=*/true});
     }
   }
+}
+
+// An artifact has the forms that it was written with, tables of their own among them.
+TEST(PlanModelTest, BytesOfEveryRankOfAnArtifact) {
+  const std::filesystem::path folder = ::testing::TempDir() + "plan_model_artifact";
+  std::filesystem::remove_all(folder);
+  engine::LoadModelOptions from;
+  from.model_dir = testing::ReadGoldenModel("llama-gqa").dir;
+  from.format = WeightFormat::kI8;
+  from.table_format = WeightFormat::kF32;
+  ASSERT_TRUE(
+      engine::Partition({.load = from, .tokenizer = from.model_dir, .output = folder}).ok());
+  const auto shape = OpenShape(folder.string());
+  ASSERT_TRUE(shape.ok()) << shape.status().ToString();
+  EXPECT_EQ((*shape)->facts().stored_format, WeightFormat::kI8);
+  EXPECT_EQ((*shape)->facts().stored_table_format, WeightFormat::kF32);
+  EXPECT_EQ((*shape)->facts().checkpoint_bytes,
+            static_cast<double>(std::filesystem::file_size(folder / "weights.dray")));
+  for (const int64_t ranks : {1, 2}) {
+    SCOPED_TRACE(ranks);
+    from.tensor_parallel_degree = ranks;
+    from.backend_options = {.cpu = {.num_threads = 2, .oversubscribe = true}};
+    const auto model = engine::LoadModel(from);
+    ASSERT_TRUE(model.ok()) << model.status().ToString();
+    ExpectSameMemory(**model, **shape,
+                     {WeightFormat::kI8, WeightFormat::kF32, engine::KvDType(**model, {}),
+                      /*keep_stored=*/true});
+  }
+  std::filesystem::remove_all(folder);
 }
 
 TEST(PlanModelTest, CostsOfAPassOfEveryFamily) {

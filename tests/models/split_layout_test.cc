@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/testing/source_dir.h"
+#include "engine/partition.h"
 #include "engine/runner/loaded_model.h"
 #include "model/describe/model_files.h"
 #include "testing/golden_model.h"
@@ -133,6 +134,27 @@ TEST_P(SplitLayoutTest, IsDividedOverAnyNumberOfRanks) {
     EXPECT_NEAR(testing::WorstLogitError(**split, golden_),
                 testing::WorstLogitError(**plain, golden_), GetParam().tolerance)
         << ranks;
+  }
+}
+
+// The artifact says what config.json does not: OPT-350m's tables have the full width here.
+TEST_P(SplitLayoutTest, AnArtifactOfItComputesTheSame) {
+  const LayoutFolder folder(GetParam());
+  const fs::path artifact = folder.dir() / "artifact";
+  const auto report =
+      Partition({.load = {.model_dir = folder.dir(), .format = kernels::WeightFormat::kF32},
+                 .tokenizer = folder.dir(),
+                 .output = artifact});
+  ASSERT_TRUE(report.ok()) << report.status().ToString();
+  for (const int64_t ranks : {1, 2}) {
+    const auto split = Load(folder.dir(), ranks);
+    const auto mapped = Load(artifact, ranks, std::nullopt);
+    ASSERT_TRUE(split.ok()) << split.status().ToString();
+    ASSERT_TRUE(mapped.ok()) << mapped.status().ToString();
+    EXPECT_EQ(testing::WorstLogitError(**mapped, golden_),
+              testing::WorstLogitError(**split, golden_))
+        << ranks;
+    EXPECT_EQ(testing::GreedyTokens(**mapped, golden_), testing::GreedyTokens(**split, golden_));
   }
 }
 

@@ -8,6 +8,7 @@
 
 #include "artifact/fields.h"
 #include "base/parse/parse_number.h"
+#include "model/families/family_config.h"
 #include "model/weights/fill_columns.h"
 #include "model/weights/slot_slices.h"
 
@@ -18,11 +19,6 @@ using artifact::ArtifactTensor;
 using artifact::MappedArtifact;
 
 constexpr std::string_view kLayerPrefix = "layers.";
-
-std::string TensorName(Slot slot, int64_t layer) {
-  if (layer == kNoLayer) return std::string(Name(slot));
-  return fmt::format("{}{}.{}", kLayerPrefix, layer, Name(slot));
-}
 
 class ArtifactLoader {
  public:
@@ -72,7 +68,7 @@ class ArtifactLoader {
   }
 
   Status LoadSlot(const WeightRow& row, int64_t layer) {
-    const std::string name = TensorName(row.slot, layer);
+    const std::string name = ArtifactName(row.slot, layer);
     const ArtifactTensor* tensor = artifact_->Find(name);
     if (tensor == nullptr) return Unfit(name, "is missing");
     const SlotSlices slices = SlicesOf(row, model_.config, options_.rank);
@@ -135,16 +131,18 @@ class ArtifactLoader {
 Json FactsJson(const ArtifactFacts& facts) {
   Json divisors = Json::MakeArray();
   for (const float divisor : facts.rope_frequency_divisors) divisors.Append(divisor);
-  return Json::MakeObject({{"family", facts.family},
-                           {"source_checksum", facts.source_checksum},
-                           {"checkpoint_format", facts.checkpoint_format},
-                           {"checkpoint_bytes", facts.checkpoint_bytes},
-                           {"form", artifact::FormJson(facts.format)},
-                           {"table_form", artifact::FormJson(facts.table_format)},
-                           {"smoothed", facts.is_smoothed},
-                           {"tied_head", facts.tied_head},
-                           {"attention_out_bias", facts.attention_out_bias},
-                           {"rope_frequency_divisors", std::move(divisors)}});
+  Json json = Json::MakeObject({{"family", facts.family},
+                                {"source_checksum", facts.source_checksum},
+                                {"checkpoint_format", facts.checkpoint_format},
+                                {"checkpoint_bytes", facts.checkpoint_bytes},
+                                {"form", artifact::FormJson(facts.format)},
+                                {"table_form", artifact::FormJson(facts.table_format)},
+                                {"smoothed", facts.is_smoothed},
+                                {"tied_head", facts.tied_head},
+                                {"attention_out_bias", facts.attention_out_bias},
+                                {"rope_frequency_divisors", std::move(divisors)}});
+  if (facts.embed_dim) json.Set("embed_dim", *facts.embed_dim);
+  return json;
 }
 
 Result<ArtifactFacts> ParseFacts(const Json& json, const std::string& where) {
@@ -163,6 +161,9 @@ Result<ArtifactFacts> ParseFacts(const Json& json, const std::string& where) {
   DRAY_ASSIGN_OR_RETURN(facts.is_smoothed, fields.Flag("smoothed"));
   DRAY_ASSIGN_OR_RETURN(facts.tied_head, fields.Flag("tied_head"));
   DRAY_ASSIGN_OR_RETURN(facts.attention_out_bias, fields.Flag("attention_out_bias"));
+  if (fields.Has("embed_dim")) {
+    DRAY_ASSIGN_OR_RETURN(facts.embed_dim, fields.Integer("embed_dim", 1, kMaxHidden));
+  }
   DRAY_ASSIGN_OR_RETURN(const Json::Array* divisors, fields.List("rope_frequency_divisors"));
   for (const Json& divisor : *divisors) {
     const auto number = divisor.AsDouble();
@@ -178,13 +179,20 @@ void SetFactsOf(const ModelConfig& config, ArtifactFacts& facts) {
   facts.family = config.family;
   facts.tied_head = config.tied_head;
   facts.attention_out_bias = config.stack.attention_out_bias;
+  facts.embed_dim = config.embed_dim;
   facts.rope_frequency_divisors = config.stack.rope.frequency_divisors;
 }
 
 void ApplyFacts(const ArtifactFacts& facts, ModelConfig& config) {
   config.tied_head = facts.tied_head;
   config.stack.attention_out_bias = facts.attention_out_bias;
+  config.embed_dim = facts.embed_dim.value_or(config.embed_dim);
   config.stack.rope.frequency_divisors = facts.rope_frequency_divisors;
+}
+
+std::string ArtifactName(Slot slot, int64_t layer) {
+  if (layer == kNoLayer) return std::string(Name(slot));
+  return fmt::format("{}{}.{}", kLayerPrefix, layer, Name(slot));
 }
 
 std::optional<int64_t> LayerOf(std::string_view tensor_name) {
@@ -196,7 +204,7 @@ std::optional<int64_t> LayerOf(std::string_view tensor_name) {
 Status WriteWeight(artifact::ArtifactWriter& writer, kernels::Memory& memory, Slot slot,
                    int64_t layer, const Weight& weight) {
   ArtifactTensor tensor;
-  tensor.name = TensorName(slot, layer);
+  tensor.name = ArtifactName(slot, layer);
   const std::byte* bytes = weight.matrix.bytes();
   if (weight.matrix.rows() > 0) {
     tensor.matrix = weight.matrix.spec();

@@ -29,9 +29,10 @@ struct ArtifactFacts {
   kernels::WeightForm format;
   kernels::WeightForm table_format;
   bool is_smoothed = false;
-  // What the checkpoint's tensors have settled (tied_head.h, gguf_config.h).
+  // What the checkpoint's tensors have settled (tied_head.h, gguf_config.h, split_names.h).
   bool tied_head = false;
   bool attention_out_bias = false;
+  std::optional<int64_t> embed_dim;  // absent: that of config.json
   std::vector<float> rope_frequency_divisors;
 };
 
@@ -42,6 +43,9 @@ Result<ArtifactFacts> ParseFacts(const Json& json, const std::string& where);
 void SetFactsOf(const ModelConfig& config, ArtifactFacts& facts);
 // Changes the configuration that was read from the artifact's config.json to that of its model.
 void ApplyFacts(const ArtifactFacts& facts, ModelConfig& config);
+
+// What an artifact calls a weight. `layer` is one of the whole model, kNoLayer for slots before kFirstLayerSlot.
+std::string ArtifactName(Slot slot, int64_t layer);
 
 // The layer of the whole model that an artifact's tensor of this name belongs to; none if it is outside of the
 // layers.

@@ -10,6 +10,7 @@
 #include "plan/cost/pass.h"
 #include "plan/cost/traffic.h"
 #include "plan/devices/parse_machines.h"
+#include "plan/devices/this_machine.h"
 #include "plan/shape/open_shape.h"
 
 namespace dray::plan {
@@ -203,6 +204,45 @@ TEST(LatencyTest, StagesHelpBatchesButNotSingleSequences) {
   EXPECT_NEAR(run("2x", 2, 1), run("1x", 1, 1), 0.01 * run("1x", 1, 1));
   // Two micro-batches: each stage reads its weights for both.
   EXPECT_NEAR(run("2x", 2, 2), run("1x", 1, 1), 0.05 * run("1x", 1, 1));
+}
+
+// Two processors that read 100 GB/s together, and 80 GB/s if one of them is alone.
+Machines TwoProcessors(double lone_read_bandwidth) {
+  const bench::LimitsSample limits = {
+      .read_bandwidth = 100e9, .f32 = 1e15, .bf16 = 1e15, .int8 = 1e15};
+  Machines machines;
+  machines.hosts = {MachineWith(limits, {}, 2)};
+  machines.hosts.front().lone_read_bandwidth = lone_read_bandwidth;
+  return machines;
+}
+
+TEST(LatencyTest, AStageAloneReadsFasterThanItsShareOfTheMemory) {
+  const auto run = [&](double lone, int64_t stages, int64_t batch) {
+    const Case made = {Open("opt-30b"), TwoProcessors(lone), {1, stages}, kHalf, {.batch = batch}};
+    return made.Run().decode.seconds;
+  };
+  const double whole = run(0, 1, 1);
+  // Both halves of the weights, one after the other, at half of the bandwidth or at 80 % of it.
+  EXPECT_NEAR(run(0, 2, 1), 2 * whole, 0.01 * whole);
+  EXPECT_NEAR(run(80e9, 2, 1), whole / 0.8, 0.01 * whole);
+  // Two micro-batches would read all weights twice, with both processors.
+  EXPECT_NEAR(run(80e9, 2, 2), whole / 0.8, 0.05 * whole);
+  EXPECT_NEAR(run(50e9, 2, 2), 2 * whole, 0.05 * whole);
+}
+
+TEST(LatencyTest, PromptsOfAPipelineAreCutAsTheSchedulerCutsThem) {
+  const std::string spec = "100GB@1TB/s,100TFLOPs";
+  const auto run = [&](const std::string& count, int64_t stages, int64_t batch) {
+    const Case made = {Open("opt-30b"), Parse(count + spec), {1, stages}, kHalf, {.batch = batch}};
+    return made.Run().prompt.seconds;
+  };
+  const double one = run("1x", 1, 1);
+  // A whole prompt would pass two stages in the time of one; its pieces pass them at the same time.
+  EXPECT_LT(run("2x", 2, 1), 0.9 * one);
+  EXPECT_GT(run("2x", 2, 1), 0.5 * one);
+  // Two whole prompts would need three halves.
+  EXPECT_LT(run("2x", 2, 2), 1.4 * one);
+  EXPECT_GT(run("2x", 2, 2), one);
 }
 
 TEST(LatencyTest, IntegersMultiplyAtTheirOwnRate) {

@@ -1,78 +1,38 @@
 #include "plan/cost/latency.h"
 
 #include <algorithm>
-#include <map>
 
 #include "base/checked_math.h"
-#include "plan/cost/traffic.h"
+#include "scheduler/pipeline_costs.h"
 
 namespace dray::plan {
 namespace {
 
-bench::LimitsSample Scaled(const bench::LimitsSample& limits, double share) {
-  return {.read_bandwidth = share * limits.read_bandwidth,
-          .f32 = share * limits.f32,
-          .bf16 = share * limits.bf16,
-          .int8 = share * limits.int8,
-          .int4 = share * limits.int4,
-          .f16 = share * limits.f16};
-}
-
-// The time of one pass in one stage.
-struct StageTime {
-  double seconds = 0;
-  double link_seconds = 0;
-  double floor_seconds = 0;
-  bench::Bound bound = bench::Bound::kMemory;
-};
-
-StageTime TimeOf(const LatencyInputs& inputs, int64_t stage, const Pass& pass) {
-  const size_t place = inputs.layout.stage_hosts[static_cast<size_t>(stage)];
-  const Host& host = inputs.machines.hosts[place];
-  const double share = ShareOfHost(inputs.layout, inputs.machines, place);
-  const bench::LimitsSample sustained = Scaled(host.device.sustained, share);
-  const bench::LimitsSample peak = Scaled(host.device.peak, share);
-  StageTime time;
-  for (const RankShare& rank : inputs.shares[static_cast<size_t>(stage)]) {
-    const bench::PassCost cost = CostOf(rank, pass, inputs.formats, PackingOf(host));
-    const bench::Floor expected = FloorOf(cost, sustained);
-    if (expected.seconds > time.seconds) {
-      time.seconds = expected.seconds;
-      time.bound = expected.bound;
-    }
-    time.floor_seconds = std::max(time.floor_seconds, FloorOf(cost, peak).seconds);
-  }
-  time.link_seconds = LinkSeconds(inputs.facts, inputs.layout, inputs.machines, stage, pass);
-  time.seconds += time.link_seconds;
-  return time;
-}
-
-std::vector<StageTime> TimesOf(const LatencyInputs& inputs, const Pass& pass) {
+// Of all stages, of which `busy` compute at the same time.
+std::vector<StageTime> TimesOf(const LatencyInputs& inputs, const Pass& pass, int64_t busy) {
   std::vector<StageTime> times;
   for (int64_t stage = 0; stage < inputs.layout.degrees.pipeline; ++stage) {
-    times.push_back(TimeOf(inputs, stage, pass));
+    times.push_back(TimeOf(inputs, stage, pass, busy));
   }
   return times;
 }
 
-// When each stage, and the last pass of each group of sequences, is done.
+// When each stage is done with the passes that were added.
 class Timeline {
  public:
   explicit Timeline(int64_t stages) : stages_(static_cast<size_t>(stages), 0.0) {}
 
-  void Add(int64_t sequences_id, const std::vector<double>& seconds) {
-    double done = sequences_[sequences_id];
+  void Add(const Pass& pass, const std::vector<double>& seconds) {
+    double done = pass.waits ? end() : 0;
     for (size_t stage = 0; stage < stages_.size(); ++stage) {
       done = std::max(done, stages_[stage]) + seconds[stage];
       stages_[stage] = done;
     }
-    sequences_[sequences_id] = done;
   }
   double end() const { return stages_.back(); }
 
  private:
   std::vector<double> stages_;
-  std::map<int64_t, double> sequences_;
 };
 
 std::vector<double> Seconds(const std::vector<StageTime>& times, double StageTime::*member) {
@@ -88,15 +48,40 @@ const StageTime& Slowest(const std::vector<StageTime>& times) {
   });
 }
 
+double SlowestSeconds(const LatencyInputs& inputs, const Pass& pass, int64_t busy) {
+  return Slowest(TimesOf(inputs, pass, busy)).seconds;
+}
+
+// The work with the steps that the scheduler takes: it cuts the prompts of a pipeline smaller, so that the stages
+// have work sooner.
+Workload WithStepsOfPipeline(const LatencyInputs& inputs) {
+  Workload work = inputs.workload;
+  const int64_t stages = inputs.layout.degrees.pipeline;
+  if (stages == 1 || work.step_tokens < 2 || inputs.facts.has_encoder()) return work;
+  const Pass step = {.shape = {.sequences = 1,
+                               .rows = work.step_tokens,
+                               .context = static_cast<double>(work.prompt_tokens)}};
+  scheduler::PipelineCosts costs = {.num_stages = stages};
+  const Pass token = DecodePass(inputs.facts, work, 1);
+  costs.read_alone = SlowestSeconds(inputs, token, 1);
+  costs.read_together = SlowestSeconds(inputs, token, stages);
+  costs.row = std::max(0.0, SlowestSeconds(inputs, step, stages) - costs.read_together) /
+              static_cast<double>(work.step_tokens - 1);
+  work.step_tokens = PromptStepTokens(costs, work.batch * work.prompt_tokens, work.step_tokens);
+  return work;
+}
+
 PassesTime PromptTime(const LatencyInputs& inputs) {
   const int64_t stages = inputs.layout.degrees.pipeline;
   Timeline expected(stages), floor(stages), links(stages);
   PassesTime total;
-  for (const Pass& pass : PromptPasses(inputs.facts, inputs.workload)) {
-    const std::vector<StageTime> times = TimesOf(inputs, pass);
-    expected.Add(pass.sequences_id, Seconds(times, &StageTime::seconds));
-    floor.Add(pass.sequences_id, Seconds(times, &StageTime::floor_seconds));
-    links.Add(pass.sequences_id, Seconds(times, &StageTime::link_seconds));
+  const std::vector<Pass> passes = PromptPasses(inputs.facts, WithStepsOfPipeline(inputs));
+  const int64_t busy = passes.size() > 1 ? stages : 1;
+  for (const Pass& pass : passes) {
+    const std::vector<StageTime> times = TimesOf(inputs, pass, busy);
+    expected.Add(pass, Seconds(times, &StageTime::seconds));
+    floor.Add(pass, Seconds(times, &StageTime::floor_seconds));
+    links.Add(pass, Seconds(times, &StageTime::link_seconds));
     total.bound = Slowest(times).bound;
   }
   total.seconds = expected.end();
@@ -105,14 +90,12 @@ PassesTime PromptTime(const LatencyInputs& inputs) {
   return total;
 }
 
-// A batch is divided into as many micro-batches as there are stages, if it has so many sequences. A
-// sequence's next token takes the way through all stages, or as long as the slowest stage needs for
-// all micro-batches.
-PassesTime DecodeTime(const LatencyInputs& inputs) {
-  const int64_t parts = std::min(inputs.workload.batch, inputs.layout.degrees.pipeline);
+// A round of a batch that is divided into `parts` micro-batches. A sequence's next token takes the way through
+// all stages, or as long as the slowest stage needs for all micro-batches.
+PassesTime RoundTime(const LatencyInputs& inputs, int64_t parts) {
   const int64_t sequences = DivideRoundUp(inputs.workload.batch, parts);
   const std::vector<StageTime> times =
-      TimesOf(inputs, DecodePass(inputs.facts, inputs.workload, sequences));
+      TimesOf(inputs, DecodePass(inputs.facts, inputs.workload, sequences), parts);
   const auto period = [&](double StageTime::*member) {
     double way = 0, slowest = 0;
     for (const StageTime& time : times) {
@@ -129,11 +112,19 @@ PassesTime DecodeTime(const LatencyInputs& inputs) {
   return total;
 }
 
-}  // namespace
-
-Packing PackingOf(const Host& host) {
-  return host.sharing == Sharing::kOneDevice ? Packing::kPanels : Packing::kPlain;
+// As the scheduler does, divides the batch into as many micro-batches as make a round shortest, at most as many as
+// there are stages and sequences (scheduler/pipeline_costs.h).
+PassesTime DecodeTime(const LatencyInputs& inputs) {
+  const int64_t most = std::min(inputs.workload.batch, inputs.layout.degrees.pipeline);
+  PassesTime best = RoundTime(inputs, 1);
+  for (int64_t parts = 2; parts <= most; ++parts) {
+    const PassesTime round = RoundTime(inputs, parts);
+    if (round.seconds < best.seconds) best = round;
+  }
+  return best;
 }
+
+}  // namespace
 
 Latency LatencyOf(const LatencyInputs& inputs) {
   return {.prompt = PromptTime(inputs), .decode = DecodeTime(inputs)};

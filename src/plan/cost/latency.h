@@ -1,15 +1,9 @@
-// How long prompts and new tokens take on a layout. A pass of a rank takes the time for its bytes or
-// that for its products, whichever is longer, at what the device sustains; a stage takes as long as
-// its slowest rank, and the time on its links.
+// How long prompts and new tokens take on a layout, of whose stages stage_time.h says how long they need.
 #pragma once
 
-#include <vector>
-
-#include "plan/cost/layout.h"
-#include "plan/cost/pass.h"
+#include "bench/pass_cost.h"
+#include "plan/cost/stage_time.h"
 #include "plan/cost/workload.h"
-#include "plan/devices/devices.h"
-#include "plan/shape/model_shape.h"
 
 namespace dray::plan {
 
@@ -31,19 +25,6 @@ struct Latency {
   }
 };
 
-struct LatencyInputs {
-  const ShapeFacts& facts;
-  const Machines& machines;
-  const Layout& layout;
-  // [stage][rank of the stage]
-  const std::vector<std::vector<RankShare>>& shares;
-  const Formats& formats;
-  const Workload& workload;
-};
-
 Latency LatencyOf(const LatencyInputs& inputs);
-
-// How a host stores matrices.
-Packing PackingOf(const Host& host);
 
 }  // namespace dray::plan

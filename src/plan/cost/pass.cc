@@ -23,13 +23,13 @@ bool Reads(const Pass& pass, WeightUse use) {
 }
 
 // A prompt of more than step_tokens in pieces.
-void AddPieces(const Workload& workload, int64_t sequence, std::vector<Pass>& passes) {
+void AddPieces(const Workload& workload, std::vector<Pass>& passes) {
   for (int64_t done = 0; done < workload.prompt_tokens;) {
     const int64_t rows = std::min(workload.step_tokens, workload.prompt_tokens - done);
     done += rows;
-    passes.push_back({.end = done == workload.prompt_tokens ? PassEnd::kLogits : PassEnd::kStream,
-                      .shape = {.sequences = 1, .rows = rows, .context = static_cast<double>(done)},
-                      .sequences_id = sequence});
+    passes.push_back(
+        {.end = done == workload.prompt_tokens ? PassEnd::kLogits : PassEnd::kStream,
+         .shape = {.sequences = 1, .rows = rows, .context = static_cast<double>(done)}});
   }
 }
 
@@ -70,17 +70,18 @@ std::vector<Pass> PromptPasses(const ShapeFacts& facts, const Workload& workload
                       .end = PassEnd::kStream,
                       .shape = {workload.batch, workload.prompt_tokens, prompt},
                       .input_tokens = workload.prompt_tokens});
-    passes.push_back({.shape = {workload.batch, 1, 1}, .input_tokens = workload.prompt_tokens});
+    passes.push_back(
+        {.shape = {workload.batch, 1, 1}, .input_tokens = workload.prompt_tokens, .waits = true});
     return passes;
   }
   const int64_t together = workload.step_tokens / workload.prompt_tokens;
   for (int64_t first = 0; first < workload.batch; first += std::max<int64_t>(1, together)) {
     if (together <= 1) {
-      AddPieces(workload, first, passes);
+      AddPieces(workload, passes);
       continue;
     }
     const int64_t sequences = std::min(together, workload.batch - first);
-    passes.push_back({.shape = {sequences, workload.prompt_tokens, prompt}, .sequences_id = first});
+    passes.push_back({.shape = {sequences, workload.prompt_tokens, prompt}});
   }
   return passes;
 }

@@ -20,9 +20,8 @@ struct Pass {
   PassEnd end = PassEnd::kLogits;  // whether the last token of each sequence gets logits
   bench::PassShape shape;
   int64_t input_tokens = 0;  // that cross-attention reads
-  // Passes of the same sequences follow each other; others may be computed by other stages at the
-  // same time.
-  int64_t sequences_id = 0;
+  // The pass begins when the one before it has passed all stages; others follow each other from stage to stage.
+  bool waits = false;
 };
 
 // From the prompts to the first token of every sequence. A decoder reads prompts in steps of at most

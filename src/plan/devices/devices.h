@@ -37,6 +37,8 @@ struct Host {
   std::string source;
   int64_t num_devices = 1;  // ranks that it has room for
   Device device;            // kOneDevice: the whole machine
+  // kOneDevice: what one of its `num_devices` processors reads while the others are idle; 0: its equal share.
+  double lone_read_bandwidth = 0;
   Link link;
   Link network;
   double disk_bytes_per_second = 0;  // 0: unknown

@@ -1,5 +1,5 @@
 // The machine that dray runs on, measured: its limits as `dray bench` measures them, the memory that
-// this process may take, and what a sum over two ranks costs.
+// this process may take, what a sum over two ranks costs, and what a single processor reads.
 #pragma once
 
 #include <cstdint>
@@ -19,12 +19,12 @@ inline constexpr double kProcessorIntegerShare = 0.77;
 // This machine, with limits and sums that were measured. `num_devices` of its processors compute.
 Host MachineWith(const bench::LimitsSample& limits, const Link& sums, int64_t num_devices);
 
-// Measures both; takes about two seconds. `num_threads` of the machine's processors compute; 0: all
+// Measures all of it; takes about two seconds. `num_threads` of the machine's processors compute; 0: all
 // that this process may use. Fails if the memory for the measurement cannot be had.
 Result<Host> MeasureThisMachine(int num_threads);
 
-// The time of a sum between two ranks that are threads, each of which reads its share of the weights
-// before: so the time includes the wait for the slower rank.
+// The time of a sum between two ranks that are threads and come to it at the same time. In a model they nearly do,
+// since a rank that is early helps the other one (docs/communicators.md).
 Result<Link> MeasureSums();
 
 }  // namespace dray::plan

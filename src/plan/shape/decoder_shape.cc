@@ -69,9 +69,10 @@ ShapeFacts FactsOf(const model::ModelDescription& description) {
 }
 
 ShapeFacts FactsOf(const StoredForms& stored) {
-  ShapeFacts facts = FactsOf(stored.description());
-  facts.stored_format = stored.format();
-  facts.checkpoint_bytes = static_cast<double>(stored.checkpoint_bytes());
+  ShapeFacts facts = FactsOf(stored.facts().description);
+  facts.stored_format = stored.facts().format;
+  facts.stored_table_format = stored.facts().table_format;
+  facts.checkpoint_bytes = static_cast<double>(stored.facts().file_bytes);
   return facts;
 }
 
@@ -85,7 +86,7 @@ class DecoderShape final : public ModelShape {
       : ModelShape(FactsOf(description)), description_(std::move(description)) {}
   explicit DecoderShape(std::unique_ptr<StoredForms> stored)
       : ModelShape(FactsOf(*stored)),
-        description_(stored->description()),
+        description_(stored->facts().description),
         stored_(std::move(stored)) {}
 
   RankShare ShareOf(Rank rank, Stage stage) const override {

@@ -92,9 +92,10 @@ struct ShapeFacts {
   int64_t max_positions = 0;
   // The format of the weights according to the configuration.
   std::optional<DType> dtype;
-  // According to the weights' files: the format of most numbers, and the size of the files. Absent
-  // and 0 if there are none.
+  // According to the weights' files: the format of most numbers, that of matrices outside of the layers, and the
+  // size of the files. Absent and 0 if there are none.
   std::optional<kernels::WeightFormat> stored_format = std::nullopt;
+  std::optional<kernels::WeightFormat> stored_table_format = std::nullopt;
   double checkpoint_bytes = 0;
   // In the order in which they compute. The last one is the decoder, which makes the logits.
   std::vector<StreamShape> streams;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "artifact/manifest.h"
 #include "base/file.h"
 #include "checkpoint/weight_files.h"
 #include "model/describe/model_description.h"
@@ -38,7 +39,7 @@ Result<std::unique_ptr<ModelShape>> MakeShape(model::ModelDescription descriptio
   return MakeDecoderShape(std::move(description));
 }
 
-// A folder or a GGUF file of a decoder, or a folder of an encoder-decoder model.
+// A folder, an artifact or a GGUF file of a decoder, or a folder of an encoder-decoder model.
 Result<std::unique_ptr<ModelShape>> OpenPath(const fs::path& path) {
   if (path.extension() == ".json") {
     DRAY_ASSIGN_OR_RETURN(const Json config, ReadJson(path));
@@ -49,13 +50,18 @@ Result<std::unique_ptr<ModelShape>> OpenPath(const fs::path& path) {
     DRAY_ASSIGN_OR_RETURN(const Json config, ReadJson(path / "config.json"));
     if (IsT5(ModelTypeOf(config))) return ReadShape((path / "config.json").string(), config);
   }
+  if (artifact::IsArtifact(path)) {
+    DRAY_ASSIGN_OR_RETURN(auto stored, FormsOfArtifact(path));
+    DRAY_RETURN_IF_ERROR(CheckKind(stored->facts().description.config, model::ModelKind::kDecoder));
+    return MakeDecoderShape(std::move(stored));
+  }
   if (!checkpoint::FindWeightFiles(path).ok()) {
     DRAY_ASSIGN_OR_RETURN(auto description, model::DescribeModelFiles(path));
     return MakeShape(std::move(description));
   }
   DRAY_ASSIGN_OR_RETURN(auto files, model::OpenModelFiles(path));
   DRAY_RETURN_IF_ERROR(CheckKind(files.description.config, model::ModelKind::kDecoder));
-  DRAY_ASSIGN_OR_RETURN(auto stored, StoredForms::Make(std::move(files)));
+  DRAY_ASSIGN_OR_RETURN(auto stored, FormsOfCheckpoint(std::move(files)));
   return MakeDecoderShape(std::move(stored));
 }
 

@@ -1,44 +1,51 @@
-// The forms in which a checkpoint stores the matrices of a decoder, as the loader keeps them where no
+// The forms in which a model's files store the matrices of a decoder, as the loader keeps them where no
 // dtype is asked for. Only headers of files are read.
 #pragma once
 
-#include <map>
+#include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <utility>
 
 #include "base/status.h"
-#include "kernels/backend.h"
+#include "kernels/weight_matrix.h"
+#include "model/describe/model_description.h"
 #include "model/describe/model_files.h"
-#include "model/weights/load_plan.h"
 #include "model/weights/slot_slices.h"
 
 namespace dray::plan {
 
 class StoredForms {
  public:
-  // Fails as model::PlanTensors does.
-  static Result<std::unique_ptr<StoredForms>> Make(model::ModelFiles files);
+  struct Facts {
+    model::ModelDescription description;
+    kernels::WeightFormat format{};        // of what most numbers are
+    kernels::WeightFormat table_format{};  // of matrices outside of the layers
+    uint64_t file_bytes = 0;               // of the files with weights
+  };
 
+  virtual ~StoredForms() = default;
   StoredForms(const StoredForms&) = delete;
   StoredForms& operator=(const StoredForms&) = delete;
 
-  const model::ModelDescription& description() const { return files_.description; }
-  // Of what most numbers are.
-  kernels::WeightFormat format() const { return format_; }
-  uint64_t checkpoint_bytes() const { return files_.checkpoint.total_bytes(); }
+  const Facts& facts() const { return facts_; }
   // The form of a rank's part of a slot. `layer` is one of the whole model, kNoLayer for slots
   // before kFirstLayerSlot.
-  kernels::WeightForm FormOf(model::Slot slot, int64_t layer,
-                             const model::SlotSlices& slices) const;
+  virtual kernels::WeightForm FormOf(model::Slot slot, int64_t layer,
+                                     const model::SlotSlices& slices) const = 0;
+
+ protected:
+  explicit StoredForms(Facts facts) : facts_(std::move(facts)) {}
 
  private:
-  explicit StoredForms(model::ModelFiles files) : files_(std::move(files)) {}
-
-  model::ModelFiles files_;
-  model::LoadPlan plan_;  // points into files_
-  std::map<std::pair<model::Slot, int64_t>, const model::PlannedSlot*> slots_;
-  std::unique_ptr<kernels::Backend> backend_;  // says which formats suit it
-  kernels::WeightFormat format_{};
+  Facts facts_;
 };
+
+// Fails as model::PlanTensors does.
+Result<std::unique_ptr<StoredForms>> FormsOfCheckpoint(model::ModelFiles files);
+
+// Reads the manifest and config.json of an artifact. Fails as artifact::ReadManifest and model::ParseFacts do;
+// kCorrupt, naming the folder, if the manifest lacks a weight of the model.
+Result<std::unique_ptr<StoredForms>> FormsOfArtifact(const std::filesystem::path& folder);
 
 }  // namespace dray::plan
