@@ -1,6 +1,6 @@
 // How long does it take from the start of `dray generate` to its first token? Of an artifact with all bytes verified
 // and without, at each tensor-parallel degree; of a checkpoint with the form of weights that --dtype asks for. The
-// variants take turns in each round. With --cold the model's files are taken out of memory before each run, and
+// variants take turns in each round, and with them the system's new memory, which copies of weights need. With --cold the model's files are taken out of memory before each run, and
 // fio reads the largest of them before and after it.
 //
 //   first_token_bench MODEL [--dtype int8] [--degrees 1,2] [--rounds 5] [--prompt 16] [--threads N] [--cold]
@@ -14,14 +14,18 @@
 #include <vector>
 
 #include "artifact/manifest.h"
+#include "base/machine/cpu_info.h"
 #include "bench/machine_limits.h"
 #include "bench/statistics.h"
 #include "cli/flags/flags.h"
 #include "disk.h"
+#include "fresh_memory.h"
 #include "timed_command.h"
 
 namespace dray::bench {
 namespace {
+
+constexpr int64_t kFreshBytes = int64_t{512} << 20;
 
 struct Options {
   std::string model;
@@ -90,6 +94,7 @@ class FirstTokens {
       DRAY_RETURN_IF_ERROR(TimeCommand(variants_.front().argv).status());
     }
     for (int round = 0; round < options_.rounds; ++round) {
+      memory_rates_.push_back(FreshMemoryRate(kFreshBytes, UsableCpuCount()));
       for (Variant& variant : variants_) {
         DRAY_RETURN_IF_ERROR(options_.is_cold ? RunCold(variant) : Run(variant).status());
       }
@@ -101,6 +106,9 @@ class FirstTokens {
     const auto bytes = static_cast<double>(BytesOf(files_));
     fmt::print("{} {}, {:.0f} MB, {}: seconds to the first token\n", options_.model, options_.dtype,
                bytes / 1e6, options_.is_cold ? "cold" : "in memory");
+    fmt::print("  the system gives new memory at {:.0f} MB/s ({:.0f} to {:.0f})\n",
+               Median(memory_rates_) / 1e6, Percentile(memory_rates_, 0) / 1e6,
+               Percentile(memory_rates_, 1) / 1e6);
     for (const Variant& variant : variants_) {
       const double median = Median(variant.seconds);
       fmt::print("  {:<26} median {:.3f} ({:.3f} to {:.3f}), {:.0f} MB/s", variant.name, median,
@@ -143,6 +151,7 @@ class FirstTokens {
   const std::vector<std::filesystem::path> files_;
   std::filesystem::path largest_;
   std::vector<Variant> variants_;
+  std::vector<double> memory_rates_;
 };
 
 int Run(int argc, char** argv) {
