@@ -130,6 +130,21 @@ struct AttentionSequence {
   int32_t num_rows = 0;
   int32_t context_tokens = 0;  // tokens in the cache, the new ones included
   int32_t table_offset = 0;    // where this sequence's block ids start in block_tables
+  int32_t first_token = 0;     // no token sees those before this one; below context_tokens
+};
+
+// Numbers that are added to scores: one for each head and distance from the query to the key.
+struct RelativeBias {
+  // Entries at both ends that repeat the last one, so that a kernel may read several at once.
+  static constexpr int64_t kMargin = 16;
+
+  // [num_heads, stride()]; null: none. Entry reach + kMargin + d of a head is for a key that lies d
+  // tokens behind the query (before it, if d is negative). Beyond `reach`, on either side, all
+  // entries are that of the reach.
+  const float* values = nullptr;
+  int64_t reach = 0;
+
+  int64_t stride() const { return 2 * (reach + kMargin) + 1; }
 };
 
 // Attention of new tokens over their sequence's cache, which holds their own keys and values
@@ -148,6 +163,7 @@ struct AttentionArgs {
   float scale = 1.0f;
   // [num_heads]: slope * key position is added to each score; null: none
   const float* alibi_slopes = nullptr;
+  RelativeBias relative_bias = {};
   // A token sees the last `window` tokens, itself included; 0: all. Always 0 with a full mask.
   int64_t window = 0;
 };

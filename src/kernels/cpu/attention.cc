@@ -58,9 +58,14 @@ struct Tile {
 
   // The positions that row `row` of the sequence sees.
   Range Visible(int64_t row) const {
-    if (args->mask == AttentionMask::kFull) return {0, sequence->context_tokens};
-    const int64_t end = sequence->context_tokens - sequence->num_rows + row + 1;
-    return {args->window > 0 ? std::max<int64_t>(0, end - args->window) : 0, end};
+    const int64_t first = sequence->first_token;
+    if (args->mask == AttentionMask::kFull) return {first, sequence->context_tokens};
+    const int64_t end = Position(row) + 1;
+    return {args->window > 0 ? std::max(first, end - args->window) : first, end};
+  }
+  // The position of row `row` of the sequence.
+  int64_t Position(int64_t row) const {
+    return sequence->context_tokens - sequence->num_rows + row;
   }
   // The chunks of which at least one row sees something.
   Range Chunks() const {
@@ -103,6 +108,12 @@ struct ThreadMemory {
   float* chunk;
 };
 
+// The head's bias for distance zero; null without a bias.
+const float* BiasOf(const RelativeBias& bias, int64_t head) {
+  if (bias.values == nullptr) return nullptr;
+  return bias.values + head * bias.stride() + bias.reach + RelativeBias::kMargin;
+}
+
 // Returns the task that computes the queries of `rows` of a tile over one chunk.
 AttentionChunkTask ChunkTask(const Tile& tile, Range rows, int64_t chunk, const CacheSpan& next,
                              const ThreadMemory& memory) {
@@ -113,6 +124,7 @@ AttentionChunkTask ChunkTask(const Tile& tile, Range rows, int64_t chunk, const 
   task.kv_head = tile.kv_head;
   task.next = next;
   task.scale = args.scale;
+  task.bias_reach = args.relative_bias.reach;
   task.scores = memory.scores;
   task.queries = memory.queries;
   for (int64_t r = rows.begin; r < rows.end; ++r) {
@@ -124,6 +136,8 @@ AttentionChunkTask ChunkTask(const Tile& tile, Range rows, int64_t chunk, const 
       task.begin[i] = std::max(visible.begin, chunk * kChunkTokens);
       task.end[i] = std::min(visible.end, (chunk + 1) * kChunkTokens);
       task.slope[i] = args.alibi_slopes != nullptr ? args.alibi_slopes[h] : 0.0f;
+      task.position[i] = tile.Position(r);
+      task.bias[i] = BiasOf(args.relative_bias, h);
     }
   }
   return task;

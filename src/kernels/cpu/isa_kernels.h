@@ -125,6 +125,11 @@ struct AttentionChunkTask {
   int64_t begin[kMaxQueries];
   int64_t end[kMaxQueries];
   float slope[kMaxQueries];  // ALiBi; zero without it
+  // [query]: its position in the sequence, and its head's relative bias for distance zero; null
+  // without one.
+  int64_t position[kMaxQueries];
+  const float* bias[kMaxQueries];
+  int64_t bias_reach = 0;  // RelativeBias::reach
   float scale = 1.0f;
   // Scratch, 64-byte aligned. `scores` is [kMaxQueries, kChunkTokens]. `queries` is
   // [kMaxQueries, RoundUp(head_dim, kChunkTokens)], for queries in the form of the cache's format.

@@ -18,6 +18,8 @@ struct Setup {
   bool alibi = false;
   int64_t window = 0;
   AttentionMask mask = AttentionMask::kCausal;
+  int64_t bias_reach = 0;   // of a relative bias; 0: none
+  int64_t first_token = 0;  // of all sequences
 };
 
 // A cache in which sequences own scattered blocks. What nobody has written must never show: keys
@@ -36,7 +38,9 @@ class Scene {
         key_scales_(backend, std::vector<float>(NumSlots(), NAN)),
         value_scales_(backend, std::vector<float>(NumSlots(), NAN)),
         slopes_(RandomFloats(setup.num_heads, 11)),
-        device_slopes_(backend, slopes_) {
+        device_slopes_(backend, slopes_),
+        bias_(MakeBias()),
+        device_bias_(backend, bias_) {
     for (size_t s = 0; s < contexts_.size(); ++s) WriteSequence(static_cast<int64_t>(s));
   }
 
@@ -50,7 +54,7 @@ class Scene {
       const auto s = static_cast<size_t>(which[i]);
       sequences.push_back({static_cast<int32_t>(q.size() / static_cast<size_t>(width)),
                            static_cast<int32_t>(rows[i]), static_cast<int32_t>(context[i]),
-                           offsets_[s]});
+                           offsets_[s], static_cast<int32_t>(setup_.first_token)});
       const std::vector<float>& all = queries_[s];
       q.insert(q.end(), all.begin() + (context[i] - rows[i]) * width,
                all.begin() + context[i] * width);
@@ -58,17 +62,19 @@ class Scene {
     const DeviceArray<float> device_q(backend_, q);
     const DeviceArray<AttentionSequence> device_sequences(backend_, sequences);
     const DeviceArray<float> out(backend_, std::vector<float>(q.size(), NAN));
-    backend_.ops().Attention({.q = Rows(device_q, width),
-                              .out = Rows(out, width),
-                              .num_heads = setup_.num_heads,
-                              .cache = cache(),
-                              .sequences = device_sequences.data(),
-                              .num_sequences = static_cast<int64_t>(sequences.size()),
-                              .block_tables = device_table_.data(),
-                              .mask = setup_.mask,
-                              .scale = scale(),
-                              .alibi_slopes = setup_.alibi ? device_slopes_.data() : nullptr,
-                              .window = setup_.window});
+    backend_.ops().Attention(
+        {.q = Rows(device_q, width),
+         .out = Rows(out, width),
+         .num_heads = setup_.num_heads,
+         .cache = cache(),
+         .sequences = device_sequences.data(),
+         .num_sequences = static_cast<int64_t>(sequences.size()),
+         .block_tables = device_table_.data(),
+         .mask = setup_.mask,
+         .scale = scale(),
+         .alibi_slopes = setup_.alibi ? device_slopes_.data() : nullptr,
+         .relative_bias = {has_bias() ? device_bias_.data() : nullptr, setup_.bias_reach},
+         .window = setup_.window});
     return out.ToHost();
   }
 
@@ -76,7 +82,8 @@ class Scene {
   std::vector<double> Reference(int64_t sequence, int64_t row, int64_t head) const {
     const auto s = static_cast<size_t>(sequence);
     const int64_t dim = setup_.head_dim, kv = head / (setup_.num_heads / setup_.num_kv_heads);
-    const int64_t first = setup_.window > 0 ? std::max<int64_t>(0, row + 1 - setup_.window) : 0;
+    const int64_t in_window = setup_.window > 0 ? row + 1 - setup_.window : 0;
+    const int64_t first = std::max(setup_.first_token, in_window);
     const int64_t last = setup_.mask == AttentionMask::kFull ? contexts_[s] - 1 : row;
     const float* at = queries_[s].data() + (row * setup_.num_heads + head) * dim;
     std::vector<float> q(at, at + dim);
@@ -89,7 +96,8 @@ class Scene {
       }
       scores.push_back(
           dot * scale() +
-          (setup_.alibi ? slopes_[static_cast<size_t>(head)] * static_cast<double>(t) : 0.0));
+          (setup_.alibi ? slopes_[static_cast<size_t>(head)] * static_cast<double>(t) : 0.0) +
+          Bias(head, t - row));
     }
     const double max = *std::max_element(scores.begin(), scores.end());
     double sum = 0;
@@ -108,6 +116,29 @@ class Scene {
   const Setup& setup() const { return setup_; }
 
  private:
+  bool has_bias() const { return setup_.bias_reach > 0; }
+  // Numbers of a relative bias, in the order of RelativeBias::values.
+  std::vector<float> MakeBias() const {
+    const RelativeBias bias = {nullptr, setup_.bias_reach};
+    const auto inner = RandomFloats(bias.stride(), 12, 4.0f);
+    std::vector<float> values;
+    for (int64_t h = 0; h < setup_.num_heads; ++h) {
+      for (int64_t i = 0; i < bias.stride(); ++i) {
+        const int64_t distance =
+            std::clamp(i - bias.reach - RelativeBias::kMargin, -bias.reach, bias.reach);
+        values.push_back(inner[static_cast<size_t>(distance + bias.reach)] *
+                         static_cast<float>(h + 1));
+      }
+    }
+    return values;
+  }
+  double Bias(int64_t head, int64_t distance) const {
+    if (!has_bias()) return 0;
+    const RelativeBias bias = {nullptr, setup_.bias_reach};
+    const int64_t near = std::clamp(distance, -bias.reach, bias.reach);
+    return bias_[static_cast<size_t>(head * bias.stride() + bias.reach + RelativeBias::kMargin +
+                                     near)];
+  }
   float scale() const { return 1.0f / std::sqrt(static_cast<float>(setup_.head_dim)); }
   KvLayer cache() const {
     return {keys_.data(),    values_.data(),    setup_.dtype,       setup_.num_kv_heads,
@@ -188,6 +219,8 @@ class Scene {
   DeviceArray<float> keys_, values_, key_scales_, value_scales_;
   std::vector<float> slopes_;
   DeviceArray<float> device_slopes_;
+  std::vector<float> bias_;
+  DeviceArray<float> device_bias_;
   std::vector<std::vector<float>> queries_, keys_of_, values_of_;  // as the cache holds them
 };
 
@@ -207,13 +240,14 @@ double RoundingOfWeights(const Setup& setup, int64_t row) {
 // A whole prompt of each context against the reference.
 void CheckAgainstReference(Backend& backend, const Setup& setup, int64_t context) {
   Scene scene(backend, setup, {context});
-  const std::vector<float> out = scene.Run({0}, {context}, {context});
-  for (int64_t row = 0; row < context; row += 1 + row / 8) {
+  const int64_t first = setup.first_token, num_rows = context - first;
+  const std::vector<float> out = scene.Run({0}, {num_rows}, {context});
+  for (int64_t row = first; row < context; row += 1 + (row - first) / 8) {
     for (int64_t h = 0; h < setup.num_heads; ++h) {
       const std::vector<double> expected = scene.Reference(0, row, h);
       for (int64_t d = 0; d < setup.head_dim; ++d) {
         const float got =
-            out[static_cast<size_t>((row * setup.num_heads + h) * setup.head_dim + d)];
+            out[static_cast<size_t>(((row - first) * setup.num_heads + h) * setup.head_dim + d)];
         // A score s errs by about head_dim roundings of sum |q k| <= 6 head_dim, scaled by
         // 1/sqrt(head_dim) (and some of |slope * position|); exp turns that into a relative error
         // of each weight, and values are at most one.
@@ -246,6 +280,39 @@ TEST_P(AttentionTest, MatchesDoublePrecision) {
 TEST_P(AttentionTest, AlibiAndWindowMatch) {
   for (const int64_t window : {0, 1, 5, 100, 257}) {
     CheckAgainstReference(*backend_, {4, 2, 24, 32, DType::kF32, true, window}, 600);
+  }
+}
+
+Setup WithBias(int64_t reach, int64_t first_token, AttentionMask mask, DType dtype) {
+  Setup setup;
+  setup.num_heads = 4;
+  setup.num_kv_heads = 2;
+  setup.dtype = dtype;
+  setup.mask = mask;
+  setup.bias_reach = reach;
+  setup.first_token = first_token;
+  return setup;
+}
+
+// Reaches shorter and longer than a vector, a chunk and the text.
+TEST_P(AttentionTest, RelativeBiasMatches) {
+  for (const DType dtype : {DType::kF32, DType::kBF16, DType::kI8}) {
+    for (const AttentionMask mask : {AttentionMask::kCausal, AttentionMask::kFull}) {
+      for (const int64_t reach : {1, 5, 16, 128, 1000}) {
+        CheckAgainstReference(*backend_, WithBias(reach, 0, mask, dtype), 300);
+      }
+    }
+  }
+}
+
+TEST_P(AttentionTest, NoTokenSeesThoseBeforeTheFirst) {
+  for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16, DType::kI8}) {
+    for (const int64_t first : {1, 15, 16, 47, 256, 299}) {
+      for (const AttentionMask mask : {AttentionMask::kCausal, AttentionMask::kFull}) {
+        CheckAgainstReference(*backend_, WithBias(0, first, mask, dtype), 300);
+        CheckAgainstReference(*backend_, WithBias(20, first, mask, dtype), 300);
+      }
+    }
   }
 }
 
@@ -313,6 +380,7 @@ TEST_P(AttentionTest, ARowIsTheSameBitsHoweverItIsComputed) {
     CheckIndependence(GetParam(), {6, 1, 40, 32, dtype, true});
     CheckIndependence(GetParam(), {2, 1, 32, 32, dtype, false, 130});
     CheckIndependence(GetParam(), {1, 1, 7, 48, dtype});
+    CheckIndependence(GetParam(), WithBias(90, 0, AttentionMask::kCausal, dtype));
   }
 }
 

@@ -243,6 +243,7 @@ class OpenArguments {
     args.sequences = memory_.Open(args.sequences);
     args.block_tables = memory_.Open(args.block_tables);
     args.alibi_slopes = memory_.Open(args.alibi_slopes);
+    args.relative_bias.values = memory_.Open(args.relative_bias.values);
     return args;
   }
   GatherRowsArgs Open(GatherRowsArgs args) const {

@@ -151,7 +151,7 @@ class ChunkPass {
     }
   }
 
-  // Computes the scores of kGroups groups: scaled, with ALiBi, not yet masked.
+  // Computes the scores of kGroups groups: scaled, with their biases, not yet masked.
   template <int kQueries, int kGroups>
   __attribute__((noinline)) void ScoreTile(int query, int group) {
     typename D::Acc acc[kQueries][kGroups];
@@ -202,8 +202,20 @@ class ChunkPass {
       score = score * Load(Scales(task_.cache->key_scales, offsets_[group]));
     }
     const Vec position = Set1(static_cast<float>(chunk_ + group * kLanes)) + Iota();
-    Store(Scores(query) + group * kLanes,
-          Fma(score, Set1(task_.scale), Set1(task_.slope[query]) * position));
+    score = Fma(score, Set1(task_.scale), Set1(task_.slope[query]) * position);
+    if (task_.bias[query] != nullptr) score = score + Load(BiasOf(query, group));
+    Store(Scores(query) + group * kLanes, score);
+  }
+
+  // The relative bias of a query for the keys of a group. Where all of them lie beyond the reach, any
+  // entries beyond it will do.
+  const float* BiasOf(int query, int64_t group) const {
+    static_assert(RelativeBias::kMargin == kLanes);
+    const int64_t least = -task_.bias_reach - kLanes, most = task_.bias_reach + 1;
+    int64_t distance = chunk_ + group * kLanes - task_.position[query];
+    if (distance < least) distance = least;
+    if (distance > most) distance = most;
+    return task_.bias[query] + distance;
   }
 
   // Turns scores into units of weights: exp(score - max), or zero for tokens that a query does not
