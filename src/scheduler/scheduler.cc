@@ -73,6 +73,14 @@ Status Scheduler::Add(const SequenceSpec& spec) {
         "shorten the prompt, lower max_new_tokens or give the cache more memory",
         spec.num_prompt_tokens, spec.max_new_tokens, capacity);
   }
+  if (options_.whole_prompts &&
+      spec.num_prompt_tokens > options_.max_batch_tokens - options_.max_sequences) {
+    return Refuse(
+        StatusCode::kInvalidArgument,
+        "a prompt of {} tokens, which is computed in one step, does not fit into a step of "
+        "{} tokens beside {} sequences; shorten the prompt",
+        spec.num_prompt_tokens, options_.max_batch_tokens, options_.max_sequences);
+  }
   const SequenceIndex index = NewSequence(spec.id, spec.num_prompt_tokens, spec.max_new_tokens);
   table_[index].order.arrival = table_[index].order.serial;
   waiting_.InsertFromBack(table_, index);
@@ -324,18 +332,27 @@ bool Scheduler::Admit(SequenceIndex index, const PromptSource& source, int64_t n
   const int64_t num_new_blocks =
       BlocksFor(sequence.num_known() + 1) - num_shared / options_.block_size;
   if (num_new_blocks > pool_.num_free() - num_outstanding) return false;
+  const int64_t wanted = FirstTokens(sequence, num_shared);
+  if (wanted == 0) return false;
   waiting_.Remove(table_, index);
   sequence.state = SequenceState::kRunning;
   running_.InsertFromBack(table_, index);
   if (num_shared > 0) SharePrompt(sequence, *source.parent, num_shared);
-  const int64_t wanted = std::min({sequence.num_pending(), options_.max_prefill_chunk_tokens,
-                                   options_.max_batch_tokens - next_step_->plan.num_tokens,
-                                   next_step_->num_prompt_tokens_left});
   const int64_t granted = GrowBlocks(sequence, sequence.num_computed, wanted);
   DRAY_CHECK(granted == wanted);
   next_step_->num_prompt_tokens_left -= granted;
   AddEntry(index, granted);
   return true;
+}
+
+int64_t Scheduler::FirstTokens(const Sequence& sequence, int64_t num_shared) const {
+  const bool is_whole = options_.whole_prompts && num_shared == 0;
+  const int64_t least = is_whole ? sequence.num_prompt_tokens : 1;
+  const int64_t wanted = std::min({sequence.num_known() - num_shared,
+                                   std::max(options_.max_prefill_chunk_tokens, least),
+                                   options_.max_batch_tokens - next_step_->plan.num_tokens,
+                                   next_step_->num_prompt_tokens_left});
+  return wanted < least ? 0 : wanted;
 }
 
 // Makes the parent's first `num_tokens` tokens computed tokens of the child. Whole blocks are

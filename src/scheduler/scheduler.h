@@ -33,6 +33,11 @@
 // Isolation. The caller may ask for plans of one request alone (Isolate), to find out whether its
 // tokens make steps fail. The order among the others stays as it is.
 //
+// Whole prompts. Where a prompt's tokens see each other, as those of an encoder do, a prompt is computed
+// in one step: a sequence that has nothing computed gets all of its prompt, perhaps more than the most
+// of a piece, or waits for a step that has room for it. A step's budget has room for every prompt
+// beside a token of each other sequence.
+//
 // Guesses (drafts). A plan may also compute guesses of tokens to come. They are granted last, to
 // sequences that lack only one token, from the budget and the blocks that the step has left. Blocks
 // of refused guesses are freed again. So a plan with guesses differs in nothing else from the plan
@@ -63,6 +68,8 @@ struct SchedulerOptions {
   int64_t max_sequences = 256;
   // Per step and sequence.
   int64_t max_prefill_chunk_tokens = 512;
+  // No prompt is cut. Then a prompt and max_sequences may have at most max_batch_tokens together.
+  bool whole_prompts = false;
   PipelineCosts pipeline = {};
 };
 
@@ -84,7 +91,7 @@ class Scheduler {
 
   // Accepts a sequence, which then ends exactly once: in Update or by Cancel.
   // kInvalidArgument if the prompt is empty, if there are to be no new tokens, if the id is in use,
-  // or if the cache can never hold so many tokens.
+  // if the cache can never hold so many tokens, or if the prompt is to be whole and no step has room.
   Status Add(const SequenceSpec& spec);
 
   // Accepts `child`, another sample of `parent`'s prompt. If the parent still exists when the child
@@ -168,6 +175,9 @@ class Scheduler {
   void ScheduleRunning();
   void AdmitWaiting();
   bool Admit(SequenceIndex index, const PromptSource& source, int64_t num_outstanding);
+  // How many tokens of a waiting sequence, whose first `num_shared` are computed, the step that is
+  // being planned may have; 0: it has no room for a prompt that must be whole.
+  int64_t FirstTokens(const Sequence& sequence, int64_t num_shared) const;
   PromptSource FindPromptSource(const Sequence& sequence) const;
   void SharePrompt(Sequence& child, const Sequence& parent, int64_t num_tokens);
   int64_t GrowBlocks(Sequence& sequence, int64_t first, int64_t num_tokens);

@@ -15,6 +15,8 @@ Simulation::Simulation(uint64_t seed, size_t max_in_flight)
   options_.max_batch_tokens = options_.max_sequences + random_.Between(0, 24);
   options_.max_prefill_chunk_tokens = random_.Between(1, 12);
   arrival_interval_ = random_.Between(1, 8);
+  options_.whole_prompts = seed % 4 == 3;
+  if (options_.whole_prompts) options_.max_batch_tokens += capacity();
   cache_.assign(static_cast<size_t>(capacity()), kPoison);
   writer_.assign(cache_.size(), 0);
   auto scheduler = Scheduler::Create(options_);

@@ -54,7 +54,11 @@ void Simulation::CheckEntry(Client& client, const PlanEntry& entry) {
   const int64_t end = entry.first_token + num_known;
   Expect(num_known >= 1 && end <= client.num_known(), "sequence {} computes to {} of {}", id, end,
          client.num_known());
-  Expect(num_known <= options_.max_prefill_chunk_tokens, "chunk of {}", num_known);
+  // A whole prompt may be longer than a piece.
+  const bool begins_whole = options_.whole_prompts && entry.first_token == 0;
+  const int64_t least = begins_whole ? client.num_prompt_tokens : 1;
+  Expect(num_known >= least && num_known <= std::max(options_.max_prefill_chunk_tokens, least),
+         "a piece of {} tokens", num_known);
   CheckDrafts(client, entry);
   Expect((entry.sampling == Sampling::kYes) == (end == client.num_known()),
          "sequence {} samples at {} of {}", id, end, client.num_known());
