@@ -37,6 +37,7 @@ Result<std::unique_ptr<Calibrator>> Calibrator::Load(LoadModelOptions options) {
   // A recorder sees the matrices of this process only. At the same degrees the figures are the same.
   options.ranks.transport = RankTransport::kThreads;
   DRAY_ASSIGN_OR_RETURN(auto model, LoadModel(options));
+  DRAY_RETURN_IF_ERROR(CheckKind(model->description.config, model::ModelKind::kDecoder));
   std::unique_ptr<Calibrator> calibrator(new Calibrator(std::move(model)));
   calibrator->Record();
   DRAY_RETURN_IF_ERROR(calibrator->PrepareRunner());

@@ -21,7 +21,8 @@
 namespace dray::engine {
 
 struct GenerateRequest {
-  // At least one token; ids below the model's vocabulary size.
+  // At least one token; ids below the model's vocabulary size. Without the token that stands before the
+  // answer of an encoder-decoder.
   std::vector<int32_t> prompt;
   // Stop strings and include_stop_str_in_output are ignored here.
   sampling::SamplingParams params;
@@ -72,6 +73,9 @@ struct EngineLimits {
   int64_t max_context_tokens = 0;
   // The memory of its key/value cache, including that of a draft model.
   int64_t cache_bytes = 0;
+  // Whether the model is an encoder-decoder: the prompt is a text for the encoder, and the answer does
+  // not continue it.
+  bool encodes_prompt = false;
 };
 
 // Upper bounds of the classes by which steps are counted. One more class without a bound follows them.

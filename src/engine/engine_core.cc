@@ -21,11 +21,15 @@ using Clock = std::chrono::steady_clock;
 
 // The size of a runner for these options. A step wants the logits of up to `rows_per_sequence` rows
 // of each sequence.
-RunnerSpec SpecOf(const CacheSize& size, const EngineOptions& options, int64_t rows_per_sequence) {
+RunnerSpec SpecOf(const CacheSize& size, const EngineOptions& options, int64_t rows_per_sequence,
+                  bool whole_prompts) {
   const int64_t blocks_per_sequence =
       DivideRoundUp<int64_t>(size.max_context_tokens, options.block_size) + 1;
+  // A prompt that is not cut must fit into a step beside a token of every other sequence.
+  const int64_t least_tokens =
+      options.max_sequences + (whole_prompts ? size.max_context_tokens : 0);
   return {.cache = size.spec,
-          .step = {.max_batch_tokens = std::max(options.max_batch_tokens, options.max_sequences),
+          .step = {.max_batch_tokens = std::max(options.max_batch_tokens, least_tokens),
                    .max_sequences = options.max_sequences,
                    .max_logit_rows = options.max_sequences * rows_per_sequence,
                    .max_table_entries = blocks_per_sequence * options.max_sequences}};
@@ -40,7 +44,9 @@ Result<std::unique_ptr<EngineCore>> EngineCore::Make(LoadedModel& model,
   const int64_t draft_block_bytes = drafter == nullptr ? 0 : drafter->BlockBytes(options);
   const int64_t max_drafts = MaxDrafts(drafter.get(), options);
   DRAY_ASSIGN_OR_RETURN(const CacheSize size, ChooseCacheSize(model, options, draft_block_bytes));
-  const RunnerSpec spec = SpecOf(size, options, 1 + max_drafts);
+  const model::ModelConfig& config = model.description.config;
+  const bool has_encoder = config.encoder.has_value();
+  const RunnerSpec spec = SpecOf(size, options, 1 + max_drafts, has_encoder);
   DRAY_ASSIGN_OR_RETURN(
       auto scheduler,
       scheduler::Scheduler::Create({.num_blocks = static_cast<int32_t>(spec.cache.num_blocks),
@@ -48,11 +54,15 @@ Result<std::unique_ptr<EngineCore>> EngineCore::Make(LoadedModel& model,
                                     .max_batch_tokens = spec.step.max_batch_tokens,
                                     .max_sequences = options.max_sequences,
                                     .max_prefill_chunk_tokens = options.max_prefill_chunk_tokens,
+                                    .whole_prompts = has_encoder,
                                     .pipeline = {.num_stages = model.num_stages}}));
   const int64_t block_bytes = model.BlockBytes(spec.cache) + draft_block_bytes;
-  const EngineLimits limits = {.vocab_size = model.description.config.vocab_size,
-                               .max_context_tokens = size.max_context_tokens,
-                               .cache_bytes = spec.cache.num_blocks * block_bytes};
+  // The token before the answer takes a place in the cache.
+  const EngineLimits limits = {
+      .vocab_size = config.vocab_size,
+      .max_context_tokens = size.max_context_tokens - (has_encoder ? 1 : 0),
+      .cache_bytes = spec.cache.num_blocks * block_bytes,
+      .encodes_prompt = has_encoder};
   std::unique_ptr<EngineCore> core(
       new EngineCore(model, limits, std::move(scheduler), std::move(drafter), options, spec));
   DRAY_RETURN_IF_ERROR(
@@ -106,14 +116,19 @@ void EngineCore::Add(RequestId id, GenerateRequest generate, std::shared_ptr<Eve
   owned->id = id;
   owned->params = std::move(generate.params);
   owned->sink = std::move(sink);
-  owned->num_prompt_tokens = static_cast<int64_t>(generate.prompt.size());
   Request& request = requests_.Add(std::move(owned));
   if (!health().ok()) {
     End(id, health());
     return;
   }
+  const auto num_tokens = static_cast<int64_t>(generate.prompt.size());
   counters_.prompt_tokens += generate.prompt.size();
-
+  request.num_prompt_tokens = num_tokens;
+  if (limits_.encodes_prompt) {
+    generate.prompt.push_back(model_.description.config.decoder_start_token_id);
+    request.num_source_tokens = num_tokens;
+    request.num_prompt_tokens = num_tokens + 1;
+  }
   sampling::ChooseSeed(request.params);
   const SequenceId parent = AddSequence(request, 0, generate.prompt);
   Status status = scheduler_.Add({.id = parent,
@@ -134,12 +149,12 @@ SequenceId EngineCore::AddSequence(Request& request, int sequence_idx,
   sequence->num_prompt_tokens = request.num_prompt_tokens;
   sequence->tokens.reserve(prompt.size() + static_cast<size_t>(request.params.max_new_tokens));
   sequence->tokens = prompt;
-  sequence->sampler = std::make_unique<sampling::Sampler>(
-      sampling::SamplerSpec{.params = request.params,
-                            .eos_token_ids = model_.description.config.eos_token_ids,
-                            .prompt = prompt,
-                            .seed = request.params.seed.value_or(0),
-                            .sample_index = static_cast<uint32_t>(sequence_idx)});
+  sequence->sampler = std::make_unique<sampling::Sampler>(sampling::SamplerSpec{
+      .params = request.params,
+      .eos_token_ids = model_.description.config.eos_token_ids,
+      .prompt = std::span(prompt).subspan(static_cast<size_t>(request.num_source_tokens)),
+      .seed = request.params.seed.value_or(0),
+      .sample_index = static_cast<uint32_t>(sequence_idx)});
   speculator_.Welcome(*sequence);
   return requests_.Add(std::move(sequence)).id;
 }

@@ -17,8 +17,8 @@
 #include "tensor/dtype.h"
 
 namespace dray::model {
-enum class Slot : uint8_t;  // model/families/family_spec.h
-struct Weight;              // model/weights/weights.h
+struct Weight;       // model/weights/weights.h
+struct WeightPlace;  // model/weights/weights.h
 }  // namespace dray::model
 
 namespace dray::engine {
@@ -153,7 +153,7 @@ struct LoadModelOptions {
   int64_t max_memory_bytes = 0;
   // Takes each weight in place of the model, which then has none (model/weights/loader.h). Only for
   // one rank on a thread of this process.
-  std::function<Status(model::Slot slot, int64_t layer, const model::Weight& weight)> take =
+  std::function<Status(const model::WeightPlace& place, const model::Weight& weight)> take =
       nullptr;
   // Called while weights are read, with the bytes done and their total.
   std::function<void(uint64_t done_bytes, uint64_t total_bytes)> progress = nullptr;

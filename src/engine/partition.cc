@@ -27,8 +27,8 @@ LoadModelOptions OneRank(const LoadModelOptions& options,
   one.ranks.transport = RankTransport::kThreads;
   one.max_memory_bytes = 0;
   one.backends = {backend};
-  one.take = [&writer, backend](model::Slot slot, int64_t layer, const model::Weight& weight) {
-    return model::WriteWeight(writer, backend->memory(), slot, layer, weight);
+  one.take = [&writer, backend](const model::WeightPlace& place, const model::Weight& weight) {
+    return model::WriteWeight(writer, backend->memory(), place, weight);
   };
   return one;
 }

@@ -20,7 +20,8 @@ struct Request {
   std::shared_ptr<EventSink> sink;
   PromptEvent prompt_scores;
   int64_t num_prompt_tokens = 0;
-  bool started = false;  // a step has computed tokens of it
+  int64_t num_source_tokens = 0;  // the first tokens of the prompt, which an encoder reads
+  bool started = false;           // a step has computed tokens of it
   // How many runners in a row have failed when this request was to advance (recovery/suspects.h).
   int64_t num_failures = 0;
   std::vector<SequenceId> open_sequences;

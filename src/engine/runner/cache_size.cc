@@ -63,7 +63,9 @@ Result<CacheSize> ChooseCacheSize(const LoadedModel& model, const EngineOptions&
   size.spec.dtype = KvDType(model, options);
   const int64_t block_bytes = model.BlockBytes(size.spec) + more_block_bytes;
   const bool context_asked = options.max_context_tokens > 0;
-  size.max_context_tokens = context_asked ? options.max_context_tokens : config.stack.max_positions;
+  const int64_t usual =
+      config.usual_context_tokens > 0 ? config.usual_context_tokens : config.stack.max_positions;
+  size.max_context_tokens = context_asked ? options.max_context_tokens : usual;
 
   const int64_t budget =
       options.kv_cache_bytes > 0 ? options.kv_cache_bytes : FreeBytes(model, options) / 4;

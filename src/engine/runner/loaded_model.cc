@@ -13,13 +13,13 @@
 #include "engine/runner/artifact/copy_weights.h"
 #include "engine/runner/artifact/offload.h"
 #include "engine/runner/fill_ranks.h"
+#include "engine/runner/load/encoder_load.h"
+#include "engine/runner/load/weight_balance.h"
 #include "engine/runner/processes/mpi_place.h"
 #include "engine/runner/processes/rank_launcher.h"
 #include "model/config/local_stack.h"
 #include "model/describe/model_files.h"
 #include "model/weights/artifact_weights.h"
-#include "model/weights/balance/balance.h"
-#include "model/weights/calibration.h"
 #include "model/weights/dummy_weights.h"
 #include "model/weights/loader.h"
 
@@ -28,6 +28,7 @@ namespace {
 
 // Always the same number, so that the random weights are always the same.
 constexpr uint64_t kDummySeed = 20220914;
+constexpr uint64_t kEncoderDummySeed = kDummySeed + 1;
 
 Status CheckQuantizedBy(const LoadModelOptions& options,
                         const model::ModelDescription& description) {
@@ -43,33 +44,23 @@ Status CheckQuantizedBy(const LoadModelOptions& options,
                   options.model_dir.string(), options.quantized_by, method)};
 }
 
-// Balances a model's weights, with the calibration that it may need.
-struct WeightBalance {
-  std::optional<model::Calibration> calibration;
-  std::unique_ptr<model::Balance> balance;
-};
-
-// `load` has the forms of the weights. Beside integers of the checkpoint that are kept, floats stay
-// floats.
-Result<std::unique_ptr<WeightBalance>> MakeBalance(const LoadModelOptions& options,
-                                                   const model::ModelDescription& description,
-                                                   const model::LoadPlan& plan,
-                                                   const model::LoadOptions& load) {
-  auto made = std::make_unique<WeightBalance>();
-  model::BalanceOptions balance = {.int8_cache = options.int8_cache};
-  if (!plan.has_integers || load.integers == model::StoredIntegers::kConvert) {
-    balance.layers = load.format;
-    balance.tables = load.TableFormat();
+// What is not there for models that have an encoder beside their decoder.
+Status CheckEncoderOptions(const LoadModelOptions& options, const model::ModelConfig& config) {
+  if (!config.encoder) return OkStatus();
+  const auto refuse = [&](std::string_view setting, std::string_view next_step) {
+    return Status(StatusCode::kUnsupported,
+                  fmt::format("{}: {} is not there for {} models, which have an encoder: {}",
+                              options.model_dir.string(), setting, config.family, next_step));
+  };
+  if (options.smoothing)
+    return refuse("smoothquant", "use dynamic_int8, which needs no calibration");
+  if (options.pipeline_parallel_degree > 1) {
+    return refuse("pipeline_parallel_degree above 1", "use tensor_parallel_degree");
   }
-  if (options.smoothing) {
-    DRAY_ASSIGN_OR_RETURN(
-        made->calibration,
-        model::ReadCalibration(options.smoothing->calibration_file, description.config));
-    balance.calibration = &*made->calibration;
-    balance.alpha = options.smoothing->alpha;
+  if (options.ranks.transport != RankTransport::kThreads) {
+    return refuse("a rank_transport other than threads", "set it to threads");
   }
-  DRAY_ASSIGN_OR_RETURN(made->balance, model::Balance::Make(description, plan, balance));
-  return made;
+  return OkStatus();
 }
 
 // The model with the backends of its ranks, and without weights.
@@ -90,6 +81,10 @@ std::unique_ptr<LoadedModel> WithoutWeights(model::ModelDescription description,
                             .stage = stage,
                             .stack = local,
                             .weights = model::Weights(local.num_layers)});
+    if (const auto& encoder = model->description.config.encoder) {
+      const model::StackConfig reader = model::LocalStack(*encoder, rank);
+      model->ranks.back().encoder.emplace(RankEncoder{reader, model::Weights(reader.num_layers)});
+    }
   }
   model->format = options.format;
   model->table_format = options.TableFormat();
@@ -99,8 +94,10 @@ std::unique_ptr<LoadedModel> WithoutWeights(model::ModelDescription description,
 Result<std::unique_ptr<LoadedModel>> LoadFiles(const LoadModelOptions& options,
                                                model::ModelFiles& files) {
   auto& [description, checkpoint] = files;
+  DRAY_RETURN_IF_ERROR(CheckEncoderOptions(options, description.config));
   DRAY_ASSIGN_OR_RETURN(RankBackends ranks, BackendsOf(options, description.config));
   DRAY_ASSIGN_OR_RETURN(const auto plan, model::PlanTensors(description, checkpoint));
+  DRAY_ASSIGN_OR_RETURN(const auto encoder, EncoderLoad::Make(description, checkpoint));
   DRAY_RETURN_IF_ERROR(CheckQuantizedBy(options, description));
   const bool known = !options.quantized_by.empty();
   const bool keep = !options.format || known;
@@ -114,21 +111,26 @@ Result<std::unique_ptr<LoadedModel>> LoadFiles(const LoadModelOptions& options,
       .take = options.take};
   DRAY_ASSIGN_OR_RETURN(const auto balance, MakeBalance(options, description, plan, load_options));
   load_options.balance = balance->balance.get();
+  if (encoder) DRAY_RETURN_IF_ERROR(encoder->PrepareBalance(options, load_options));
   // The plan points to rows of `description`, so the model gets a copy.
   auto model = WithoutWeights(description, std::move(ranks), load_options);
   model->checkpoint_format = std::string(checkpoint.format());
   model->checkpoint_bytes = checkpoint.total_bytes();
   if (options.ranks.transport != RankTransport::kThreads) return model;
-  DRAY_RETURN_IF_ERROR(
-      // The names of a structured binding are not captured by themselves.
-      FillRanks(*model, load_options,
-                [&, &from = description, &files = checkpoint](RankModel& rank,
-                                                              const model::LoadOptions& of_rank) {
-                  return model::LoadWeights(from, plan, files, *rank.backend, of_rank);
-                }));
+  // The names of a structured binding are not captured by themselves.
+  const auto fill_rank = [&, &from = description, &files = checkpoint](
+                             RankModel& rank,
+                             const model::LoadOptions& of_rank) -> Result<model::Weights> {
+    if (!encoder) return model::LoadWeights(from, plan, files, *rank.backend, of_rank);
+    DRAY_RETURN_IF_ERROR(encoder->Fill(rank, of_rank, plan));
+    return model::LoadWeights(from, plan, files, *rank.backend, encoder->OptionsBehind(of_rank));
+  };
+  DRAY_RETURN_IF_ERROR(FillRanks(*model, load_options, fill_rank));
   // Other ranks of the stage, in processes of their own, have found the same.
   if (model->ranks.front().rank.index == 0) {
     if (const auto warning = balance->balance->Warning()) LogWarning(*warning);
+    const auto of_encoder = encoder ? encoder->Warning() : std::nullopt;
+    if (of_encoder) LogWarning(*of_encoder);
   }
   return model;
 }
@@ -145,8 +147,16 @@ Status VerifyShare(const artifact::MappedArtifact& artifact, const RankModel& ra
   return artifact.Verify(verify);
 }
 
-Status CheckOffload(const LoadModelOptions& options, const artifact::MappedArtifact& artifact) {
+Status CheckOffload(const LoadModelOptions& options, const artifact::MappedArtifact& artifact,
+                    const model::ModelConfig& config) {
   const bool is_large = IsTooLarge(artifact.manifest().data.size_bytes, options.max_memory_bytes);
+  if (is_large && config.encoder) {
+    return {StatusCode::kUnsupported,
+            fmt::format("{}: the weights do not fit into max_memory, and those of {} models, which "
+                        "have an encoder, are not read from the disk layer by layer: raise "
+                        "max_memory, or choose a smaller format",
+                        artifact.folder().string(), config.family)};
+  }
   if (!is_large || options.ranks.transport == RankTransport::kThreads) return OkStatus();
   return {StatusCode::kUnsupported,
           fmt::format("{}: the weights do not fit into max_memory, and only ranks that are threads "
@@ -162,8 +172,9 @@ Result<std::unique_ptr<LoadedModel>> LoadFromArtifact(const LoadModelOptions& op
   DRAY_ASSIGN_OR_RETURN(const auto facts, model::ParseFacts(artifact->manifest().model,
                                                             artifact->manifest_path().string()));
   DRAY_RETURN_IF_ERROR(CheckArtifactOptions(options, facts, folder));
-  DRAY_RETURN_IF_ERROR(CheckOffload(options, *artifact));
   DRAY_ASSIGN_OR_RETURN(auto description, model::ReadModelDescription(folder));
+  DRAY_RETURN_IF_ERROR(CheckOffload(options, *artifact, description.config));
+  DRAY_RETURN_IF_ERROR(CheckEncoderOptions(options, description.config));
   DRAY_RETURN_IF_ERROR(CheckQuantizedBy(options, description));
   model::ApplyFacts(facts, description.config);
   DRAY_ASSIGN_OR_RETURN(RankBackends ranks, BackendsOf(options, description.config));
@@ -185,6 +196,11 @@ Result<std::unique_ptr<LoadedModel>> LoadFromArtifact(const LoadModelOptions& op
                                         .keeps_pages = !is_large,
                                         .progress = of_rank.progress,
                                         .stop = of_rank.stop}));
+    }
+    if (rank.encoder) {
+      DRAY_ASSIGN_OR_RETURN(rank.encoder->weights,
+                            model::LoadArtifactWeights(EncoderOf(model->description), artifact,
+                                                       *rank.backend, of_rank));
     }
     return model::LoadArtifactWeights(model->description, artifact, *rank.backend, of_rank);
   };
@@ -217,6 +233,7 @@ Result<std::unique_ptr<LoadedModel>> MakeDummy(const LoadModelOptions& options) 
         "the same time");
   }
   DRAY_ASSIGN_OR_RETURN(auto description, model::DescribeModelFiles(options.model_dir));
+  DRAY_RETURN_IF_ERROR(CheckEncoderOptions(options, description.config));
   DRAY_ASSIGN_OR_RETURN(RankBackends ranks, BackendsOf(options, description.config));
   const model::LoadOptions load_options = {
       .format = options.format.value_or(
@@ -228,10 +245,18 @@ Result<std::unique_ptr<LoadedModel>> MakeDummy(const LoadModelOptions& options) 
   auto model = WithoutWeights(std::move(description), std::move(ranks), load_options);
   model->checkpoint_format = "dummy";
   if (options.ranks.transport != RankTransport::kThreads) return model;
-  DRAY_RETURN_IF_ERROR(
-      FillRanks(*model, load_options, [&](RankModel& rank, const model::LoadOptions& of_rank) {
-        return model::MakeDummyWeights(model->description, *rank.backend, of_rank, kDummySeed);
-      }));
+  const auto make_rank = [&](RankModel& rank,
+                             const model::LoadOptions& of_rank) -> Result<model::Weights> {
+    if (rank.encoder) {
+      model::LoadOptions of_encoder = of_rank;
+      of_encoder.progress = nullptr;
+      DRAY_ASSIGN_OR_RETURN(rank.encoder->weights,
+                            model::MakeDummyWeights(EncoderOf(model->description), *rank.backend,
+                                                    of_encoder, kEncoderDummySeed));
+    }
+    return model::MakeDummyWeights(model->description, *rank.backend, of_rank, kDummySeed);
+  };
+  DRAY_RETURN_IF_ERROR(FillRanks(*model, load_options, make_rank));
   return model;
 }
 

@@ -29,6 +29,12 @@ struct RemoteRank {
   std::string backend;  // Backend::Describe
 };
 
+// What one rank has of the encoder of an encoder-decoder.
+struct RankEncoder {
+  model::StackConfig stack;
+  model::Weights weights;
+};
+
 // What one rank has of a model (docs/ranks.md). A model that is not divided has one rank with all
 // of it.
 struct RankModel {
@@ -44,8 +50,12 @@ struct RankModel {
   // always are.
   artifact::UnitStream* stream = nullptr;
   std::optional<RemoteRank> remote = std::nullopt;
+  std::optional<RankEncoder> encoder = std::nullopt;
 
-  size_t weight_bytes() const { return remote ? remote->weight_bytes : weights.size_bytes(); }
+  size_t weight_bytes() const {
+    if (remote) return remote->weight_bytes;
+    return weights.size_bytes() + (encoder ? encoder->weights.size_bytes() : 0);
+  }
 };
 
 struct LoadedModel {

@@ -8,6 +8,7 @@
 // caller's thread, that of group_runner.h several ranks on threads of their own.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -21,6 +22,7 @@
 #include "engine/runner/loaded_model.h"
 #include "model/forward/decoder.h"
 #include "model/forward/kv_cache.h"
+#include "model/forward/source_encoder.h"
 #include "parallel/communicator.h"
 #include "parallel/link.h"
 
@@ -33,6 +35,9 @@ struct RunnerSpec {
   model::DecoderLimits step;
 };
 
+// How many sources a step may have, and how long they may be together.
+model::EncoderLimits SourceLimits(const RunnerSpec& spec);
+
 // The tokens at [first_position, first_position + num_rows) of one sequence.
 struct SequenceRows {
   int64_t first_position = 0;
@@ -41,13 +46,20 @@ struct SequenceRows {
   std::span<const int32_t> known;         // the sequence's tokens, from position 0
   std::span<const int32_t> guesses = {};  // of the tokens that follow the known ones
   std::span<const BlockId> block_table;   // covers all positions up to the last row
+  // How many of the first tokens an encoder reads. The rows have all of them, and at least one more
+  // token, or none of them.
+  int64_t num_source_tokens = 0;
+
+  // The position of the first row of the decoder.
+  int64_t first_decoded() const { return std::max(first_position, num_source_tokens); }
 };
 
-// What one step computes: the block copies, then all rows as one ragged batch.
+// What one step computes: the block copies, then the sources, then all rows as one ragged batch.
 struct RunnerStep {
   // [i]: the bytes of block copy_from[i] are copied to block copy_to[i], in the order of i.
   std::vector<int32_t> copy_from;
   std::vector<int32_t> copy_to;
+  model::SourceBatch sources;  // of encoder-decoders, that sequences of the batch begin with
   model::RaggedBatch batch;
   // The rows of the batch whose logits the runner returns, in the order in which it returns them.
   std::vector<int32_t> logit_rows;
@@ -56,10 +68,14 @@ struct RunnerStep {
   // Reserves memory for the largest step, so that no step allocates.
   void Reserve(const RunnerSpec& spec);
   void AppendCopy(BlockId from, BlockId to);
-  // Appends rows of a sequence that has no rows in this step yet. Returns the index of the first.
+  // Appends rows of a sequence that has no rows in this step yet. Returns the index of the first that
+  // the decoder computes.
   int32_t AppendRows(const SequenceRows& rows, int64_t block_size);
 
   bool empty() const { return batch.ids.empty() && copy_from.empty(); }
+
+ private:
+  void AppendSource(const SequenceRows& rows, int64_t block_size);
 };
 
 // What one rank of a model has sent to others.

@@ -10,26 +10,45 @@ Result<std::unique_ptr<RankWorker>> RankWorker::Make(const model::ModelConfig& c
                                                      const RunnerSpec& spec,
                                                      parallel::Communicator* communicator) {
   DRAY_ASSIGN_OR_RETURN(auto cache, model::KvCache::Make(*backend, rank.stack, spec.cache));
-  DRAY_ASSIGN_OR_RETURN(auto decoder, model::Decoder::Make({.config = config,
-                                                            .stack = rank.stack,
-                                                            .weights = rank.weights,
-                                                            .backend = *backend,
-                                                            .communicator = communicator,
-                                                            .stage = rank.stage,
-                                                            .stream = rank.stream},
-                                                           spec.step));
-  return std::unique_ptr<RankWorker>(
+  const model::ForwardParts parts = {.config = config,
+                                     .stack = rank.stack,
+                                     .weights = rank.weights,
+                                     .backend = *backend,
+                                     .communicator = communicator,
+                                     .stage = rank.stage,
+                                     .stream = rank.stream};
+  DRAY_ASSIGN_OR_RETURN(auto decoder, model::Decoder::Make(parts, spec.step));
+  std::unique_ptr<RankWorker> worker(
       new RankWorker(std::move(backend), rank, std::move(cache), std::move(decoder)));
+  if (rank.encoder) DRAY_RETURN_IF_ERROR(worker->AddEncoder(*rank.encoder, parts, spec));
+  return worker;
+}
+
+Status RankWorker::AddEncoder(const RankEncoder& encoder, const model::ForwardParts& decoder,
+                              const RunnerSpec& spec) {
+  encoder_config_ = std::make_unique<const model::ModelConfig>(model::EncoderOf(decoder.config));
+  DRAY_ASSIGN_OR_RETURN(source_encoder_,
+                        model::SourceEncoder::Make({.config = *encoder_config_,
+                                                    .stack = encoder.stack,
+                                                    .weights = encoder.weights,
+                                                    .backend = decoder.backend,
+                                                    .communicator = decoder.communicator,
+                                                    .tables = &decoder.weights},
+                                                   decoder, SourceLimits(spec)));
+  return OkStatus();
 }
 
 void RankWorker::Begin(const RunnerStep& step) {
   Abandon();
-  turn_.emplace(*backend_, static_cast<int64_t>(step.batch.ids.size()));
+  turn_.emplace(*backend_, static_cast<int64_t>(step.batch.ids.size() + step.sources.slots.size()));
 }
 
 Status RankWorker::Compute(const StepPart& part, std::span<float> logits) {
   if (part.is_first) {
     CopyBlocks(*part.step);
+    if (!part.step->sources.slots.empty()) {
+      DRAY_RETURN_IF_ERROR(source_encoder_->Run(part.step->sources, cache_));
+    }
     if (!part.step->batch.ids.empty()) {
       DRAY_RETURN_IF_ERROR(decoder_->Forward(part.step->batch, cache_));
     }

@@ -14,6 +14,7 @@
 #include "kernels/backend.h"
 #include "model/forward/decoder.h"
 #include "model/forward/kv_cache.h"
+#include "model/forward/source_encoder.h"
 #include "parallel/communicator.h"
 
 namespace dray::engine {
@@ -59,6 +60,9 @@ class RankWorker {
         num_layers_(rank.stack.num_layers),
         cache_(std::move(cache)),
         decoder_(std::move(decoder)) {}
+  // Makes the encoder of an encoder-decoder, whose decoder is `decoder`.
+  Status AddEncoder(const RankEncoder& encoder, const model::ForwardParts& decoder,
+                    const RunnerSpec& spec);
   void CopyBlocks(const RunnerStep& step);
 
   std::shared_ptr<kernels::Backend> backend_;
@@ -66,6 +70,8 @@ class RankWorker {
   int64_t num_layers_;
   model::KvCache cache_;
   std::unique_ptr<model::Decoder> decoder_;
+  std::unique_ptr<const model::ModelConfig> encoder_config_;  // that source_encoder_ refers to
+  std::unique_ptr<model::SourceEncoder> source_encoder_;      // null if the model has no encoder
   std::optional<kernels::StepTurn> turn_;
 };
 

@@ -21,10 +21,18 @@ Status CheckLookup(const SpeculationOptions& options) {
 }
 
 Status CheckDraftModel(const LoadedModel& model, const LoadedModel* draft) {
+  if (model.description.config.encoder) {
+    return {
+        StatusCode::kUnsupported,
+        fmt::format("speculative_draft_model: {} models answer a text that an encoder reads, which "
+                    "no draft model does; use speculative_method=ngram",
+                    model.description.config.family)};
+  }
   if (draft == nullptr) {
     return {StatusCode::kInvalidArgument,
             "speculation with a draft model needs one: set speculative_draft_model"};
   }
+  DRAY_RETURN_IF_ERROR(CheckKind(draft->description.config, model::ModelKind::kDecoder));
   const int64_t vocab = model.description.config.vocab_size;
   const int64_t draft_vocab = draft->description.config.vocab_size;
   if (vocab == draft_vocab) return OkStatus();

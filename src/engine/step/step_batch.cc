@@ -22,17 +22,18 @@ ScoredRange PromptScores(const scheduler::PlanEntry& entry, const Sequence& sequ
 // Appends the rows of an entry. `result_idx` is that of its result, if it samples.
 void AppendEntry(const scheduler::PlanEntry& entry, const Sequence& sequence, int64_t block_size,
                  int32_t result_idx, StepInFlight& step) {
-  const int32_t first_row = step.input.AppendRows({.first_position = entry.first_token,
-                                                   .num_rows = entry.num_tokens,
-                                                   .num_prompt_tokens = sequence.num_prompt_tokens,
-                                                   .known = sequence.tokens,
-                                                   .guesses = sequence.drafts.tokens,
-                                                   .block_table = entry.block_table},
-                                                  block_size);
+  const SequenceRows rows = {.first_position = entry.first_token,
+                             .num_rows = entry.num_tokens,
+                             .num_prompt_tokens = sequence.num_prompt_tokens,
+                             .known = sequence.tokens,
+                             .guesses = sequence.drafts.tokens,
+                             .block_table = entry.block_table,
+                             .num_source_tokens = sequence.request->num_source_tokens};
+  const int32_t first_row = step.input.AppendRows(rows, block_size);
   WantedRow wanted = {.id = entry.id, .position = 0, .row = 0};
   const auto want = [&](int64_t position) {
     wanted.position = position;
-    wanted.row = first_row + static_cast<int32_t>(position - entry.first_token);
+    wanted.row = first_row + static_cast<int32_t>(position - rows.first_decoded());
     step.input.logit_rows.push_back(wanted.row);
     step.wanted.push_back(wanted);
   };

@@ -47,7 +47,7 @@ inline constexpr std::array<std::string_view, 16> kAbsentKeys = {
 
 // Keys that do not change a forward pass: settings of training, tools and generation, and other
 // ways to compute the same sums. Sorted.
-inline constexpr std::array<std::string_view, 93> kHarmlessKeys = {
+inline constexpr std::array<std::string_view, 95> kHarmlessKeys = {
     "activation_dropout",
     "attention_dropout",
     "attention_probs_dropout_prob",
@@ -64,6 +64,7 @@ inline constexpr std::array<std::string_view, 93> kHarmlessKeys = {
     "diversity_penalty",
     "do_sample",
     "dropout",
+    "dropout_rate",
     "early_stopping",
     "embd_pdrop",
     "encoder_no_repeat_ngram_size",
@@ -76,6 +77,7 @@ inline constexpr std::array<std::string_view, 93> kHarmlessKeys = {
     "hidden_dropout_prob",
     "id2label",
     "init_std",
+    "initializer_factor",
     "initializer_range",
     "is_decoder",
     "label2id",

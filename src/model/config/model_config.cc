@@ -2,15 +2,44 @@
 
 #include <fmt/format.h>
 
+#include <string_view>
+
+#include "base/check.h"
+
 namespace dray::model {
+
+namespace {
+
+std::string_view Describe(ModelKind kind) {
+  switch (kind) {
+    case ModelKind::kDecoder:
+      return "decoders, which generate text and make no vectors or classes of it";
+    case ModelKind::kEncoder:
+      return "encoders, which make vectors or classes of texts and generate no text";
+    case ModelKind::kEncoderDecoder:
+      return "encoder-decoders, which answer a text by a text of their own";
+  }
+  return "";
+}
+
+}  // namespace
 
 Status CheckKind(const ModelConfig& config, ModelKind wanted) {
   if (config.kind == wanted) return OkStatus();
-  const std::string_view reason =
-      wanted == ModelKind::kDecoder
-          ? "encoders, which make vectors or classes of texts and generate no text"
-          : "decoders, which generate text and make no vectors or classes of it";
-  return {StatusCode::kUnsupported, fmt::format("{} models are {}", config.family, reason)};
+  return {StatusCode::kUnsupported,
+          fmt::format("{} models are {}", config.family, Describe(config.kind))};
+}
+
+ModelConfig EncoderOf(const ModelConfig& config) {
+  DRAY_CHECK(config.encoder.has_value());
+  ModelConfig encoder = config;
+  encoder.kind = ModelKind::kEncoder;
+  encoder.stack = *config.encoder;
+  encoder.encoder.reset();
+  // It has no head, so no head is its table.
+  encoder.tied_head = false;
+  encoder.head_scale = 1.0f;
+  return encoder;
 }
 
 }  // namespace dray::model

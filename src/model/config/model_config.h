@@ -14,8 +14,9 @@ namespace dray::model {
 
 // What a model makes of a text.
 enum class ModelKind : uint8_t {
-  kDecoder,  // the text that follows it
-  kEncoder,  // a vector for each of its tokens
+  kDecoder,         // the text that follows it
+  kEncoder,         // a vector for each of its tokens
+  kEncoderDecoder,  // a text of its own, which answers it: an encoder reads, a decoder writes
 };
 
 // How the scores of a text's classes become probabilities.
@@ -46,6 +47,15 @@ struct ModelConfig {
   ModelKind kind = ModelKind::kDecoder;
   std::optional<ClassifierConfig> classifier;  // encoders only
   StackConfig stack;
+  // Of an encoder-decoder: the layers that read the text; `stack` has those that write the answer.
+  // Both have one width and one token table.
+  std::optional<StackConfig> encoder;
+  // Of an encoder-decoder: what stands before the answer's first token.
+  int32_t decoder_start_token_id = 0;
+  // Logits are multiplied by it. If it is not 1, there is a final norm with weights and without biases.
+  float head_scale = 1.0f;
+  // The longest context if nobody asks for another one; 0: stack.max_positions.
+  int64_t usual_context_tokens = 0;
 
   // The weights' format according to the configuration; the files may have another one.
   std::optional<DType> dtype;
@@ -59,5 +69,8 @@ struct ModelConfig {
 
 // kUnsupported, naming the family, if the model is of another kind.
 Status CheckKind(const ModelConfig& config, ModelKind wanted);
+
+// The encoder of an encoder-decoder as a model by itself, whose token table is that of `config`.
+ModelConfig EncoderOf(const ModelConfig& config);
 
 }  // namespace dray::model

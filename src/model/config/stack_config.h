@@ -29,7 +29,7 @@ enum class ResidualForm : uint8_t {
   kParallelTwoNorms,  // x += attention(norm1 x) + ffn(norm2 x)
 };
 
-enum class PositionKind : uint8_t { kNone, kLearned, kRotary, kAlibi };
+enum class PositionKind : uint8_t { kNone, kLearned, kRotary, kAlibi, kRelative };
 
 // How rotary frequencies are stretched beyond the trained context.
 enum class RopeScaling : uint8_t { kNone, kLinear, kDynamic, kLlama3, kYarn };
@@ -55,6 +55,15 @@ struct RopeConfig {
   std::vector<float> frequency_divisors;
 
   bool operator==(const RopeConfig&) const = default;
+};
+
+// Relative positions as T5 has them: scores have a learned number for each head and bucket of distances
+// (forward/relative_bias.h). All layers share one table.
+struct RelativePositions {
+  int64_t num_buckets = 32;
+  int64_t max_distance = 128;  // from here on, all distances of a direction share a bucket
+
+  bool operator==(const RelativePositions&) const = default;
 };
 
 struct StackConfig {
@@ -89,6 +98,7 @@ struct StackConfig {
   std::optional<int32_t> unplaced_token = std::nullopt;
   RopeConfig rope;
   std::vector<float> alibi_slopes;  // kAlibi: one for each head
+  RelativePositions relative;       // kRelative
 
   AttentionMask mask = AttentionMask::kCausal;
   // [layer]: the factor of the scores.
@@ -101,6 +111,9 @@ struct StackConfig {
   bool qkv_bias = false;
   bool attention_out_bias = false;
   bool ffn_bias = false;
+  // Between its attention and its feed-forward part, a layer attends to the states of an encoder. Of
+  // layers with norms before sequential parts only.
+  bool cross_attention = false;
 
   bool operator==(const StackConfig&) const = default;
 

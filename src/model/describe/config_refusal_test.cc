@@ -113,7 +113,8 @@ INSTANTIATE_TEST_SUITE_P(
 INSTANTIATE_TEST_SUITE_P(
     Features, RefusalTest,
     testing::Values(
-        RefusalCase{kGpt2Json, R"({"model_type": "t5"})", "model_type is \"t5\": dray serves bert"},
+        RefusalCase{kGpt2Json, R"({"model_type": "longt5"})",
+                    "model_type is \"longt5\": dray serves bert"},
         RefusalCase{kGpt2Json, R"({"model_type": null})", "model_type"},
         RefusalCase{kGpt2Json, R"({"activation_function": "quick_gelu"})", "quick_gelu"},
         RefusalCase{kGpt2Json, R"({"add_cross_attention": true})", "add_cross_attention"},
@@ -172,9 +173,9 @@ TEST(ConfigRefusalTest, NullsAndNeutralValuesPass) {
 }
 
 constexpr std::string_view kPublished[] = {
-    kGpt2Json,      kOpt125mJson,   kOpt350mJson,   kGptJ6bJson,  kPythia1_4bJson,
-    kNeox20bJson,   kBloom560mJson, kLlama2Json,    kLlama31Json, kLlama32Json,
-    kTinyLlamaJson, kMistral01Json, kMistral03Json, kQwen25Json,  kQwen3Json};
+    kGpt2Json,      kOpt125mJson, kOpt350mJson, kGptJ6bJson,  kPythia1_4bJson, kNeox20bJson,
+    kBloom560mJson, kLlama2Json,  kLlama31Json, kLlama32Json, kTinyLlamaJson,  kMistral01Json,
+    kMistral03Json, kQwen25Json,  kQwen3Json,   kT5SmallJson, kFlanT5XxlJson,  kMt5SmallJson};
 
 // Sets every key of every configuration, and every rope parameter, to values that no reader
 // expects. The result must be a model, or an error that names the file.

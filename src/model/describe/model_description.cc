@@ -61,15 +61,18 @@ Status CheckArchitectures(ConfigReader& reader) {
   return OkStatus();
 }
 
-Status CheckCommonKeys(ConfigReader& reader) {
+Status CheckCommonKeys(ConfigReader& reader, ModelKind kind) {
   for (const std::string_view key : kQuantizationKeys) {
     if (!reader.Has(key)) continue;
     const Status status = reader.Refuse(
         key, "dray does not read quantised checkpoints; use the float checkpoint it was made from");
     return {StatusCode::kUnsupported, status.message()};
   }
-  for (const std::string_view key : kFalseKeys) {
-    DRAY_RETURN_IF_ERROR(reader.RefuseUnless(key, false));
+  // The readers of encoder-decoders say what these must be.
+  if (kind != ModelKind::kEncoderDecoder) {
+    for (const std::string_view key : kFalseKeys) {
+      DRAY_RETURN_IF_ERROR(reader.RefuseUnless(key, false));
+    }
   }
   for (const std::string_view key : kAbsentKeys) {
     DRAY_RETURN_IF_ERROR(reader.RefuseUnless(key, nullptr));
@@ -105,7 +108,7 @@ Result<std::optional<int32_t>> TokenId(const ConfigReader& reader, std::string_v
 
 // `config` holds the family's defaults; replaces those that the file sets. A null in the file means
 // "none".
-Status ReadTokenIds(ConfigReader& reader, ModelConfig& config) {
+Status ReadEndTokens(ConfigReader& reader, ModelConfig& config) {
   if (reader.IsNull("bos_token_id")) config.bos_token_id.reset();
   if (reader.IsNull("eos_token_id")) config.eos_token_ids.clear();
   if (const Json* bos = reader.Find("bos_token_id")) {
@@ -123,6 +126,21 @@ Status ReadTokenIds(ConfigReader& reader, ModelConfig& config) {
     if (id) config.eos_token_ids.push_back(*id);
   }
   return OkStatus();
+}
+
+// Replaces the token before an answer, if the file names one.
+Status ReadStartToken(ConfigReader& reader, ModelConfig& config) {
+  if (config.kind != ModelKind::kEncoderDecoder) return OkStatus();
+  DRAY_ASSIGN_OR_RETURN(const int64_t start,
+                        reader.Int("decoder_start_token_id", 0, config.vocab_size - 1,
+                                   config.decoder_start_token_id));
+  config.decoder_start_token_id = static_cast<int32_t>(start);
+  return OkStatus();
+}
+
+Status ReadTokenIds(ConfigReader& reader, ModelConfig& config) {
+  DRAY_RETURN_IF_ERROR(ReadStartToken(reader, config));
+  return ReadEndTokens(reader, config);
 }
 
 void WarnOfUnknownKeys(const ConfigReader& reader) {
@@ -160,9 +178,9 @@ Result<ModelDescription> DescribeModel(const std::string& where, const Json& con
   ConfigReader reader(config_name, config);
   ModelDescription model;
   DRAY_ASSIGN_OR_RETURN(model.family, ReadFamily(reader));
-  // The readers of encoders read the architecture themselves, since it says which head they have.
+  // The readers of other kinds read the architecture themselves, since it says which head they have.
   if (model.family->kind == ModelKind::kDecoder) DRAY_RETURN_IF_ERROR(CheckArchitectures(reader));
-  DRAY_RETURN_IF_ERROR(CheckCommonKeys(reader));
+  DRAY_RETURN_IF_ERROR(CheckCommonKeys(reader, model.family->kind));
   DRAY_ASSIGN_OR_RETURN(model.packed, ReadQuantizationConfig(reader));
   DRAY_ASSIGN_OR_RETURN(model.config, model.family->read_config(reader));
   model.config.family = model.family->model_type;
@@ -183,8 +201,17 @@ Result<ModelDescription> DescribeModel(const std::string& where, const Json& con
   return model;
 }
 
+ModelDescription EncoderOf(const ModelDescription& model) {
+  ModelDescription encoder = model;
+  encoder.part = ModelPart::kEncoder;
+  encoder.config = EncoderOf(model.config);
+  encoder.weights.assign(model.family->encoder_weights.begin(),
+                         model.family->encoder_weights.end());
+  return encoder;
+}
+
 int64_t ModelDescription::num_parameters() const {
-  int64_t total = 0;
+  int64_t total = config.encoder ? EncoderOf(*this).num_parameters() : 0;
   for (const WeightRow& row : weights) {
     if (!IsPresent(row, config)) continue;
     const int64_t copies = row.slot < kFirstLayerSlot ? 1 : config.stack.num_layers;

@@ -18,6 +18,7 @@ namespace dray::model {
 
 struct ModelDescription {
   const FamilySpec* family = nullptr;
+  ModelPart part = ModelPart::kMain;  // of the model that the files hold
   ModelConfig config;
   // The family's weights with the names and layouts of this model's files, and the prefixes that
   // the names may have. PlannedTensors point to the rows.
@@ -31,6 +32,9 @@ struct ModelDescription {
   // Numbers of the whole model, tied ones counted once.
   int64_t num_parameters() const;
 };
+
+// The encoder of an encoder-decoder as a model by itself, whose weights are those of its layers alone.
+ModelDescription EncoderOf(const ModelDescription& model);
 
 // Does the same with parsed files. `generation_config` is null if there is no such file. `where` is
 // put before the files' names in errors: a directory with its slash, or nothing.

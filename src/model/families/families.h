@@ -14,10 +14,12 @@ extern const FamilySpec kGptJFamily;
 extern const FamilySpec kGptNeoxFamily;
 extern const FamilySpec kLlamaFamily;
 extern const FamilySpec kMistralFamily;
+extern const FamilySpec kMt5Family;
 extern const FamilySpec kOptFamily;
 extern const FamilySpec kQwen2Family;
 extern const FamilySpec kQwen3Family;
 extern const FamilySpec kRobertaFamily;
+extern const FamilySpec kT5Family;
 extern const FamilySpec kXlmRobertaFamily;
 
 }  // namespace dray::model

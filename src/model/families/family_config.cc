@@ -66,6 +66,11 @@ Status ReadNormEps(ConfigReader& reader, std::string_view key, double default_va
 Status ReadActivation(ConfigReader& reader, std::string_view key, std::string_view default_name,
                       StackConfig& stack) {
   DRAY_ASSIGN_OR_RETURN(const std::string name, reader.String(key, default_name));
+  return ParseActivation(reader, key, name, stack);
+}
+
+Status ParseActivation(const ConfigReader& reader, std::string_view key, std::string_view name,
+                       StackConfig& stack) {
   std::string known;
   for (const auto& [candidate, activation] : kActivations) {
     if (name == candidate) {

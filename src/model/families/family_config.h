@@ -47,6 +47,10 @@ Status ReadNormEps(ConfigReader& reader, std::string_view key, double default_va
 Status ReadActivation(ConfigReader& reader, std::string_view key, std::string_view default_name,
                       StackConfig& stack);
 
+// Fills activation from such a name, which is the value of `key` or a part of it.
+Status ParseActivation(const ConfigReader& reader, std::string_view key, std::string_view name,
+                       StackConfig& stack);
+
 // Sets every layer's attention_scale to 1 / sqrt(head_dim), and its window to none.
 void SetPlainAttention(StackConfig& stack);
 

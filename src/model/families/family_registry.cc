@@ -7,9 +7,10 @@ namespace {
 
 // Sorted by model_type.
 constexpr const FamilySpec* kFamilies[] = {
-    &kBertFamily,    &kBloomFamily, &kCamembertFamily, &kDistilBertFamily, &kGpt2Family,
-    &kGptNeoxFamily, &kGptJFamily,  &kLlamaFamily,     &kMistralFamily,    &kOptFamily,
-    &kQwen2Family,   &kQwen3Family, &kRobertaFamily,   &kXlmRobertaFamily,
+    &kBertFamily,    &kBloomFamily,   &kCamembertFamily, &kDistilBertFamily,
+    &kGpt2Family,    &kGptNeoxFamily, &kGptJFamily,      &kLlamaFamily,
+    &kMistralFamily, &kMt5Family,     &kOptFamily,       &kQwen2Family,
+    &kQwen3Family,   &kRobertaFamily, &kT5Family,        &kXlmRobertaFamily,
 };
 
 }  // namespace
@@ -41,6 +42,10 @@ int64_t ExtentOf(Extent extent, const ModelConfig& config) {
       return stack.ffn;
     case Extent::kHeadDim:
       return stack.head_dim;
+    case Extent::kHeads:
+      return stack.num_heads;
+    case Extent::kRelativeBuckets:
+      return stack.relative.num_buckets;
   }
   return 0;
 }

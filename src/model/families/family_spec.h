@@ -32,6 +32,7 @@ enum class Slot : uint8_t {
   kEmbeddingNormBias,
   kFinalNormWeight,
   kFinalNormBias,
+  kRelativeBias,  // [num_buckets, num_heads], bucket by bucket
   kAttentionNormWeight,
   kAttentionNormBias,
   kFfnNormWeight,
@@ -42,7 +43,11 @@ enum class Slot : uint8_t {
   kKeyNorm,       // [head_dim]
   kAttentionOut,  // [hidden, query_width]
   kAttentionOutBias,
-  kFfnIn,  // [ffn, hidden]; gated: [2 * ffn, hidden], gates first
+  kCrossNormWeight,
+  kCrossQuery,     // [query_width, hidden]
+  kCrossKeyValue,  // [2 * kv_width, hidden]: key heads, value heads; of the encoder's states
+  kCrossOut,       // [hidden, query_width]
+  kFfnIn,          // [ffn, hidden]; gated: [2 * ffn, hidden], gates first
   kFfnInBias,
   kFfnOut,  // [hidden, ffn]
   kFfnOutBias,
@@ -53,6 +58,12 @@ inline constexpr Slot kFirstLayerSlot = Slot::kAttentionNormWeight;
 // The layer of a slot that exists only once.
 inline constexpr int64_t kNoLayer = -1;
 
+// Which of a model's stacks a weight belongs to.
+enum class ModelPart : uint8_t {
+  kMain,     // the only one, or the decoder
+  kEncoder,  // the encoder of an encoder-decoder
+};
+
 // The rows of its slot that a checkpoint tensor fills.
 enum class Part : uint8_t { kWhole, kQuery, kKey, kValue, kGate, kUp };
 
@@ -62,6 +73,7 @@ enum class Transform : uint8_t {
   kTranspose,          // stored [in, out]
   kPerHeadQkv,         // rows (or elements) grouped by head: q, k, v of head 0, then of head 1, ...
   kInterleavedHalves,  // of each head, rows 0, half, 1, half + 1, ...
+  kFlatten,            // a matrix becomes a vector, row behind row
 };
 
 // How a tensor is split over the ranks of a tensor-parallel group. Where the cuts are:
@@ -88,16 +100,19 @@ enum class Extent : uint8_t {
   kKv,
   kQkv,
   kFfn,
-  kHeadDim
+  kHeadDim,
+  kHeads,
+  kRelativeBuckets,
 };
 
-// One tensor of the checkpoint and its place in the model. In `name`, "{}" stands for the layer's
+// One tensor of the checkpoint and its place in the model. A vector has no columns, unless it is a
+// matrix in the checkpoint (Transform::kFlatten). In `name`, "{}" stands for the layer's
 // number, and "|" separates alternatives, the usual one first.
 struct WeightRow {
   Slot slot;
   std::string_view name;
   Extent rows = Extent::kNone;
-  Extent cols = Extent::kNone;  // kNone for vectors
+  Extent cols = Extent::kNone;
   ShardRule shard = ShardRule::kReplicate;
   Part part = Part::kWhole;
   Transform transform = Transform::kNone;
@@ -113,6 +128,8 @@ struct FamilySpec {
   // also looked for without a prefix.
   std::span<const std::string_view> prefixes;
   ModelKind kind = ModelKind::kDecoder;
+  // Of an encoder-decoder: those of its encoder, but for the token table.
+  std::span<const WeightRow> encoder_weights = {};
 };
 
 // The size along `extent` of a tensor of the checkpoint; kPositions counts the rows of the position

@@ -16,6 +16,7 @@ struct Model {
   const char* name;
   std::string_view json;
   std::string_view changes = "{}";
+  bool of_encoder = false;  // the encoder of an encoder-decoder
 };
 
 class FamilyTableTest : public testing::TestWithParam<Model> {
@@ -24,12 +25,14 @@ class FamilyTableTest : public testing::TestWithParam<Model> {
     auto model = Describe(With(GetParam().json, GetParam().changes));
     ASSERT_TRUE(model.ok()) << model.status().ToString();
     family_ = model->family;
+    if (GetParam().of_encoder) model = EncoderOf(*model);
     config_ = model->config;
+    rows_ = model->weights;
   }
 
   std::vector<WeightRow> Present() const {
     std::vector<WeightRow> rows;
-    for (const WeightRow& row : family_->weights) {
+    for (const WeightRow& row : rows_) {
       if (row.present == nullptr || row.present(config_)) rows.push_back(row);
     }
     return rows;
@@ -37,6 +40,7 @@ class FamilyTableTest : public testing::TestWithParam<Model> {
 
   const FamilySpec* family_ = nullptr;
   ModelConfig config_;
+  std::vector<WeightRow> rows_;
 };
 
 struct SlotShape {
@@ -65,6 +69,15 @@ std::map<Slot, SlotShape> NeededSlots(const ModelConfig& c) {
     slots[Slot::kClassifierDenseBias] = {c.stack.hidden, 0};
     slots[Slot::kClassifierOut] = {c.classifier->num_labels(), c.stack.hidden};
     slots[Slot::kClassifierOutBias] = {c.classifier->num_labels(), 0};
+  }
+  if (c.stack.position == PositionKind::kRelative) {
+    slots[Slot::kRelativeBias] = {c.stack.relative.num_buckets, c.stack.num_heads};
+  }
+  if (c.stack.cross_attention) {
+    slots[Slot::kCrossNormWeight] = {c.stack.hidden, 0};
+    slots[Slot::kCrossQuery] = {c.stack.query_width(), c.stack.hidden};
+    slots[Slot::kCrossKeyValue] = {2 * c.stack.kv_width(), c.stack.hidden};
+    slots[Slot::kCrossOut] = {c.stack.hidden, c.stack.query_width()};
   }
   if (c.stack.embedding_norm) {
     AddNorm(slots, c, Slot::kEmbeddingNormWeight, Slot::kEmbeddingNormBias);
@@ -105,7 +118,11 @@ TEST_P(FamilyTableTest, FillsEverySlotOnce) {
     shape.rows += ExtentOf(row.rows, config_);
     shape.cols = row.cols == Extent::kNone ? 0 : ExtentOf(row.cols, config_);
   }
-  const auto needed = NeededSlots(config_);
+  auto needed = NeededSlots(config_);
+  if (GetParam().of_encoder) {  // it reads the decoder's table and has no head
+    needed.erase(Slot::kTokenEmbedding);
+    needed.erase(Slot::kHead);
+  }
   ASSERT_EQ(filled.size(), needed.size());
   for (const auto& [slot, shape] : needed) {
     ASSERT_TRUE(filled.contains(slot)) << static_cast<int>(slot);
@@ -115,7 +132,7 @@ TEST_P(FamilyTableTest, FillsEverySlotOnce) {
 }
 
 TEST_P(FamilyTableTest, PartsMatchTheirSlots) {
-  for (const WeightRow& row : family_->weights) {
+  for (const WeightRow& row : rows_) {
     const bool is_qkv = row.slot == Slot::kQkv || row.slot == Slot::kQkvBias;
     const bool is_ffn_in = row.slot == Slot::kFfnIn || row.slot == Slot::kFfnInBias;
     switch (row.part) {
@@ -127,11 +144,13 @@ TEST_P(FamilyTableTest, PartsMatchTheirSlots) {
         break;
       case Part::kKey:
       case Part::kValue:
-        EXPECT_TRUE(is_qkv && row.rows == Extent::kKv) << row.name;
+        EXPECT_TRUE((is_qkv || row.slot == Slot::kCrossKeyValue) && row.rows == Extent::kKv)
+            << row.name;
         break;
       case Part::kGate:
       case Part::kUp:
-        EXPECT_TRUE(is_ffn_in && config_.stack.gated && row.rows == Extent::kFfn) << row.name;
+        EXPECT_TRUE(is_ffn_in && row.rows == Extent::kFfn) << row.name;
+        EXPECT_TRUE(config_.stack.gated || !IsPresent(row, config_)) << row.name;
         break;
     }
     if (row.transform == Transform::kPerHeadQkv) {
@@ -146,7 +165,7 @@ TEST_P(FamilyTableTest, PartsMatchTheirSlots) {
 
 TEST_P(FamilyTableTest, NamesHaveALayerWhereTheSlotHasOne) {
   std::set<std::string_view> names;
-  for (const WeightRow& row : family_->weights) {
+  for (const WeightRow& row : rows_) {
     EXPECT_TRUE(names.insert(row.name).second) << row.name;
     EXPECT_EQ(row.slot >= kFirstLayerSlot, row.name.find("{}") != std::string_view::npos)
         << row.name;
@@ -166,11 +185,14 @@ ShardRule ExpectedRule(Slot slot) {
       return ShardRule::kVocab;
     case Slot::kQkv:
     case Slot::kQkvBias:
+    case Slot::kCrossQuery:
+    case Slot::kCrossKeyValue:
       return ShardRule::kColumnByHead;
     case Slot::kFfnIn:
     case Slot::kFfnInBias:
       return ShardRule::kColumn;
     case Slot::kAttentionOut:
+    case Slot::kCrossOut:
     case Slot::kFfnOut:
       return ShardRule::kRow;
     case Slot::kAttentionOutBias:
@@ -182,7 +204,7 @@ ShardRule ExpectedRule(Slot slot) {
 }
 
 TEST_P(FamilyTableTest, ShardRules) {
-  for (const WeightRow& row : family_->weights) {
+  for (const WeightRow& row : rows_) {
     EXPECT_EQ(row.shard, ExpectedRule(row.slot)) << row.name;
   }
 }
@@ -213,17 +235,21 @@ INSTANTIATE_TEST_SUITE_P(
               R"({"architectures": ["RobertaForSequenceClassification"], "num_labels": 5})"},
         Model{"xlm_roberta", kRobertaJson, R"({"model_type": "xlm-roberta"})"},
         Model{"camembert", kRobertaJson, R"({"model_type": "camembert"})"},
-        Model{"distilbert", kDistilBertJson}),
+        Model{"distilbert", kDistilBertJson}, Model{"t5", kT5SmallJson},
+        Model{"t5_encoder", kT5SmallJson, "{}", true}, Model{"flan_t5", kFlanT5XxlJson},
+        Model{"flan_t5_encoder", kFlanT5XxlJson, "{}", true},
+        Model{"mt5", kMt5SmallJson, R"({"num_decoder_layers": 3})"},
+        Model{"mt5_encoder", kMt5SmallJson, R"({"num_decoder_layers": 3})", true}),
     [](const auto& test) { return std::string(test.param.name); });
 
 TEST(FamilyRegistryTest, SortedAndFound) {
   const auto families = AllFamilies();
-  EXPECT_EQ(families.size(), 14u);
+  EXPECT_EQ(families.size(), 16u);
   EXPECT_TRUE(std::is_sorted(families.begin(), families.end(), [](const auto* a, const auto* b) {
     return a->model_type < b->model_type;
   }));
   for (const FamilySpec* family : families) EXPECT_EQ(FindFamily(family->model_type), family);
-  EXPECT_EQ(FindFamily("t5"), nullptr);
+  EXPECT_EQ(FindFamily("longt5"), nullptr);
   EXPECT_EQ(FindFamily(""), nullptr);
 }
 

@@ -41,7 +41,9 @@ Decoder::Decoder(const ForwardParts& parts, const DecoderLimits& limits)
 
 Result<std::unique_ptr<Decoder>> Decoder::Make(const ForwardParts& parts,
                                                const DecoderLimits& limits) {
-  DRAY_RETURN_IF_ERROR(CheckKind(parts.config, ModelKind::kDecoder));
+  if (parts.config.kind != ModelKind::kEncoderDecoder) {
+    DRAY_RETURN_IF_ERROR(CheckKind(parts.config, ModelKind::kDecoder));
+  }
   std::unique_ptr<Decoder> decoder(new Decoder(parts, limits));
   if (decoder->communicator_ != nullptr) {
     DRAY_CHECK(decoder->communicator_->max_count() >=
@@ -79,12 +81,15 @@ Status Decoder::AllocateIndices() {
       static_cast<int64_t>(sizeof(kernels::AttentionSequence) / sizeof(int32_t));
   const int64_t tokens = limits_.max_batch_tokens;
   const int64_t words = 2 * tokens + limits_.max_table_entries + limits_.max_logit_rows +
-                        limits_.max_sequences * kSequenceWords;
+                        2 * limits_.max_sequences * kSequenceWords;
   DRAY_ASSIGN_OR_RETURN(index_memory_, Tensor::Make(memory_.allocator(), DType::kI32, {words}));
   auto* next = index_memory_.as<int32_t>();
   const auto take = [&](int64_t count) { return std::exchange(next, next + count); };
-  indices_.sequences =
-      reinterpret_cast<kernels::AttentionSequence*>(take(limits_.max_sequences * kSequenceWords));
+  for (kernels::AttentionSequence** list : {&indices_.sequences, &indices_.cross_sequences}) {
+    *list =
+        reinterpret_cast<kernels::AttentionSequence*>(take(limits_.max_sequences * kSequenceWords));
+  }
+  cross_sequences_.reserve(static_cast<size_t>(limits_.max_sequences));
   indices_.slots = take(tokens);
   indices_.rope_rows = take(tokens);
   indices_.block_tables = take(limits_.max_table_entries);
@@ -104,7 +109,18 @@ Status Decoder::Upload(const RaggedBatch& batch) {
   DRAY_RETURN_IF_ERROR(copy(indices_.slots, batch.slots));
   DRAY_RETURN_IF_ERROR(copy(indices_.block_tables, batch.block_tables));
   DRAY_RETURN_IF_ERROR(copy(indices_.sequences, batch.sequences));
+  if (config_.cross_attention) DRAY_RETURN_IF_ERROR(UploadCrossSequences(batch));
   return config_.position == PositionKind::kRotary ? UploadRope(batch) : OkStatus();
+}
+
+Status Decoder::UploadCrossSequences(const RaggedBatch& batch) {
+  cross_sequences_.clear();
+  for (kernels::AttentionSequence cross : batch.sequences) {
+    cross.context_tokens = std::exchange(cross.first_token, 0);
+    cross_sequences_.push_back(cross);
+  }
+  return memory_.CopyFromHost(indices_.cross_sequences, cross_sequences_.data(),
+                              cross_sequences_.size() * sizeof(cross_sequences_[0]));
 }
 
 Status Decoder::UploadRope(const RaggedBatch& batch) {
@@ -136,7 +152,8 @@ Status Decoder::Forward(const RaggedBatch& batch, const KvCache& cache) {
                       .rope_rows = indices_.rope_rows,
                       .sequences = indices_.sequences,
                       .num_sequences = num_sequences_,
-                      .block_tables = indices_.block_tables},
+                      .block_tables = indices_.block_tables,
+                      .cross_sequences = indices_.cross_sequences},
                      cache);
 }
 

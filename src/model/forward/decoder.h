@@ -32,6 +32,10 @@ struct DecoderLimits {
 
 // One step, described in host memory. Rows of different sequences follow each other; a sequence's
 // rows are contiguous.
+//
+// The cache of an encoder-decoder's sequence begins with the keys and values of its source
+// (source_encoder.h): AttentionSequence::first_token is the number of the source's tokens, which must
+// be there already, and positions are counted behind them.
 struct RaggedBatch {
   std::vector<int32_t> ids;        // [num_tokens]
   std::vector<int32_t> positions;  // [num_tokens], from 0 in each sequence
@@ -51,7 +55,7 @@ struct RaggedBatch {
 class Decoder {
  public:
   // Allocates all working memory; Forward and Logits allocate none. What `parts` names must outlive
-  // the decoder. kUnsupported if the model is no decoder.
+  // the decoder. kUnsupported if the model has no decoder.
   static Result<std::unique_ptr<Decoder>> Make(const ForwardParts& parts,
                                                const DecoderLimits& limits);
   // The most numbers that a rank of `world` gives to its communicator in one call.
@@ -78,14 +82,18 @@ class Decoder {
     int32_t* block_tables = nullptr;
     int32_t* logit_rows = nullptr;
     kernels::AttentionSequence* sequences = nullptr;
+    kernels::AttentionSequence* cross_sequences = nullptr;
   };
 
   Decoder(const ForwardParts& parts, const DecoderLimits& limits);
   Status Allocate(const ForwardParts& parts);
   Status AllocateHead();
+  // Makes the final norm's weight times the head's scale.
+  Status ScaleFinalNorm();
   Status AllocateIndices();
   Status Upload(const RaggedBatch& batch);
   Status UploadRope(const RaggedBatch& batch);
+  Status UploadCrossSequences(const RaggedBatch& batch);
   // Multiplies `count` rows of head_in_ by this rank's rows of the head.
   void ComputeHead(int64_t count);
   // Puts the logits of all ranks together, without the padding of the vocabulary.
@@ -106,15 +114,17 @@ class Decoder {
   Tensor index_memory_;
   std::unique_ptr<TokenEmbedding> embedding_;  // null at every stage but the first
   std::unique_ptr<LayerStack> stack_;
-  Tensor cos_sin_;    // [max_batch_tokens, rope.dim]
-  Tensor head_in_;    // [max_logit_rows, hidden]
-  Tensor projected_;  // [max_logit_rows, embed_dim], only with a projection out
-  Tensor logits_;     // [max_logit_rows, vocab_rows_]
-  Tensor gathered_;   // [world, max_logit_rows * vocab_rows_], only at rank 0 of several
+  Tensor cos_sin_;      // [max_batch_tokens, rope.dim]
+  Tensor head_in_;      // [max_logit_rows, hidden]
+  Tensor scaled_norm_;  // [hidden], only if the head has a scale
+  Tensor projected_;    // [max_logit_rows, embed_dim], only with a projection out
+  Tensor logits_;       // [max_logit_rows, vocab_rows_]
+  Tensor gathered_;     // [world, max_logit_rows * vocab_rows_], only at rank 0 of several
 
   std::vector<float> inverse_frequencies_;
   std::vector<float> host_cos_sin_;
   std::vector<int32_t> rope_rows_;
+  std::vector<kernels::AttentionSequence> cross_sequences_;  // for uploads
   int64_t num_tokens_ = 0;
   int64_t num_sequences_ = 0;
 };

@@ -1,6 +1,7 @@
 // The end of a decoder's forward pass: rows of the residual stream become logits. The ranks of a
 // group divide the vocabulary.
 #include <algorithm>
+#include <vector>
 
 #include "base/check.h"
 #include "model/forward/decoder.h"
@@ -16,9 +17,21 @@ Status Decoder::AllocateHead() {
   if (communicator_ != nullptr && rank_.index == 0) {
     DRAY_ASSIGN_OR_RETURN(gathered_, MakeRows(memory_, rank_.world, rows * vocab_rows_));
   }
+  if (model_config_.head_scale != 1.0f) DRAY_RETURN_IF_ERROR(ScaleFinalNorm());
   if (weights_.Matrix(Slot::kProjectOut) == nullptr) return OkStatus();
   DRAY_ASSIGN_OR_RETURN(projected_, MakeRows(memory_, rows, model_config_.embed_dim));
   return OkStatus();
+}
+
+Status Decoder::ScaleFinalNorm() {
+  DRAY_CHECK(config_.final_norm && config_.norm_affine && !config_.norm_bias);
+  std::vector<float> weight(static_cast<size_t>(config_.hidden));
+  const size_t bytes = weight.size() * sizeof(float);
+  DRAY_RETURN_IF_ERROR(
+      memory_.CopyToHost(weight.data(), weights_.Vector(Slot::kFinalNormWeight), bytes));
+  for (float& w : weight) w *= model_config_.head_scale;
+  DRAY_ASSIGN_OR_RETURN(scaled_norm_, MakeRows(memory_, 1, config_.hidden));
+  return memory_.CopyFromHost(scaled_norm_.as<float>(), weight.data(), bytes);
 }
 
 Status Decoder::Logits(std::span<const int32_t> rows, std::span<float> out) {
@@ -38,8 +51,9 @@ Status Decoder::Logits(std::span<const int32_t> rows, std::span<float> out) {
 }
 
 void Decoder::ComputeHead(int64_t count) {
-  const VectorNorm final_norm =
+  VectorNorm final_norm =
       MakeNorm(config_, weights_.stack(), Slot::kFinalNormWeight, Slot::kFinalNormBias, kNoLayer);
+  if (model_config_.head_scale != 1.0f) final_norm.weight = scaled_norm_.as<float>();
   const VectorNorm* norm = config_.final_norm ? &final_norm : nullptr;
   kernels::Activations head_in = RowsOf(head_in_);
   if (const auto* project = weights_.Matrix(Slot::kProjectOut)) {

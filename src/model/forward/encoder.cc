@@ -120,12 +120,21 @@ Status Encoder::Forward(const EncoderBatch& batch) {
   DRAY_RETURN_IF_ERROR(Upload(batch));
   const TokenInputs tokens = {.ids = batch.ids, .positions = positions_, .types = batch.types};
   DRAY_RETURN_IF_ERROR(embedding_->Run(tokens, stack_->x()));
-  return stack_->Run({.num_tokens = static_cast<int64_t>(slots_.size()),
-                      .slots = device_slots_,
-                      .sequences = device_sequences_,
-                      .num_sequences = static_cast<int64_t>(sequences_.size()),
-                      .block_tables = blocks_},
-                     cache_);
+  const auto num_tokens = static_cast<int64_t>(slots_.size());
+  DRAY_RETURN_IF_ERROR(stack_->Run({.num_tokens = num_tokens,
+                                    .slots = device_slots_,
+                                    .sequences = device_sequences_,
+                                    .num_sequences = static_cast<int64_t>(sequences_.size()),
+                                    .block_tables = blocks_},
+                                   cache_));
+  if (!config_.final_norm) return OkStatus();
+  backend_.ops().Norm({.norm = MakeNorm(config_, weights_.stack(), Slot::kFinalNormWeight,
+                                        Slot::kFinalNormBias, kNoLayer),
+                       .x = RowsOf(states()),
+                       .out = RowsOf(states()),
+                       .rows = num_tokens,
+                       .cols = config_.hidden});
+  return OkStatus();
 }
 
 Status Encoder::States(std::span<float> out) {

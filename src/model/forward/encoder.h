@@ -42,8 +42,11 @@ class Encoder {
   // Computes the texts. An error that the backend finds later is returned by the functions below or
   // by the backend's EndStep. An error of the communicator has ended the group.
   Status Forward(const EncoderBatch& batch);
-  // The states of the tokens of the last Forward: [num_tokens, hidden] into host memory.
+  // The states of the tokens of the last Forward, after the final norm if there is one:
+  // [num_tokens, hidden] into host memory.
   Status States(std::span<float> out);
+  // The same in the backend's memory: [max_batch_tokens, hidden].
+  const Tensor& states() const { return stack_->x(); }
   // What the classifier makes of the last Forward's texts, which the model must have: one number for
   // each class, before they become probabilities: [num_texts, num_labels] into host memory.
   Status ClassOutputs(std::span<float> out);

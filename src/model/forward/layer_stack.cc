@@ -3,6 +3,9 @@
 #include <utility>
 #include <vector>
 
+#include "base/check.h"
+#include "model/forward/relative_bias.h"
+
 namespace dray::model {
 
 using kernels::VectorNorm;
@@ -22,19 +25,41 @@ LayerStack::LayerStack(const ForwardParts& parts)
 Result<std::unique_ptr<LayerStack>> LayerStack::Make(const ForwardParts& parts,
                                                      int64_t max_tokens) {
   std::unique_ptr<LayerStack> stack(new LayerStack(parts));
-  DRAY_RETURN_IF_ERROR(stack->Allocate(max_tokens));
+  DRAY_RETURN_IF_ERROR(stack->Allocate(parts, max_tokens));
   return stack;
 }
 
-Status LayerStack::Allocate(int64_t max_tokens) {
+Status LayerStack::Allocate(const ForwardParts& parts, int64_t max_tokens) {
+  DRAY_CHECK(!config_.cross_attention || (config_.norm_placement == NormPlacement::kPre &&
+                                          config_.residual == ResidualForm::kSequential));
   DRAY_ASSIGN_OR_RETURN(x_, MakeRows(memory_, max_tokens, config_.hidden));
   DRAY_ASSIGN_OR_RETURN(qkv_, MakeRows(memory_, max_tokens, config_.qkv_width()));
   DRAY_ASSIGN_OR_RETURN(attention_, MakeRows(memory_, max_tokens, config_.query_width()));
   DRAY_ASSIGN_OR_RETURN(ffn_, MakeRows(memory_, max_tokens, config_.ffn));
-  if (config_.position != PositionKind::kAlibi) return OkStatus();
+  if (config_.position == PositionKind::kAlibi) return AllocateAlibi();
+  if (config_.position == PositionKind::kRelative) return AllocateRelativeBias(parts);
+  return OkStatus();
+}
+
+Status LayerStack::AllocateAlibi() {
   const std::vector<float>& slopes = config_.alibi_slopes;
   DRAY_ASSIGN_OR_RETURN(alibi_, MakeRows(memory_, 1, config_.num_heads));
   return memory_.CopyFromHost(alibi_.as<float>(), slopes.data(), slopes.size() * sizeof(float));
+}
+
+Status LayerStack::AllocateRelativeBias(const ForwardParts& parts) {
+  const StackConfig& whole = parts.config.stack;
+  const auto rank = communicator_ == nullptr ? parallel::Rank{} : communicator_->rank();
+  std::vector<float> table(static_cast<size_t>(whole.relative.num_buckets * whole.num_heads));
+  DRAY_RETURN_IF_ERROR(memory_.CopyToHost(table.data(), weights_.Vector(Slot::kRelativeBias),
+                                          table.size() * sizeof(float)));
+  const parallel::Slice heads = parallel::CutHeads(whole.num_heads, whole.num_kv_heads, rank).query;
+  const std::vector<float> values = SpreadRelativeBias(config_, table, whole.num_heads, heads);
+  DRAY_ASSIGN_OR_RETURN(relative_bias_values_,
+                        MakeRows(memory_, 1, static_cast<int64_t>(values.size())));
+  relative_bias_ = {relative_bias_values_.as<float>(), config_.relative.max_distance};
+  return memory_.CopyFromHost(relative_bias_values_.as<float>(), values.data(),
+                              values.size() * sizeof(float));
 }
 
 Status LayerStack::Run(const StackRows& rows, const KvCache& cache) {
@@ -81,6 +106,7 @@ Status LayerStack::Layer(int64_t layer, const KvCache& cache) {
   AttentionCore(layer, before_projection(attention_norm), cache);
   AddAttentionOut(layer);
   DRAY_RETURN_IF_ERROR(AddParts());
+  DRAY_RETURN_IF_ERROR(AddCrossAttention(layer, cache));
   FeedForwardIn(layer, before_projection(ffn_norm));
   AddFeedForwardOut(layer);
   return AddParts();
@@ -108,18 +134,43 @@ void LayerStack::AttentionCore(int64_t layer, const VectorNorm* norm, const KvCa
                               .table_rows = rows_.rope_rows,
                               .slots = rows_.slots,
                               .cache = cache.Layer(layer)});
-  ops_.Attention(
-      {.q = RowsOf(qkv_),
-       .out = RowsOf(attention_),
-       .num_heads = config_.num_heads,
-       .cache = cache.Layer(layer),
-       .sequences = rows_.sequences,
-       .num_sequences = rows_.num_sequences,
-       .block_tables = rows_.block_tables,
-       .mask = config_.mask,
-       .scale = config_.attention_scale[static_cast<size_t>(layer)],
-       .alibi_slopes = config_.position == PositionKind::kAlibi ? alibi_.as<float>() : nullptr,
-       .window = config_.window[static_cast<size_t>(layer)]});
+  kernels::AttentionArgs attention = Attention(layer, cache);
+  attention.sequences = rows_.sequences;
+  attention.mask = config_.mask;
+  if (config_.position == PositionKind::kAlibi) attention.alibi_slopes = alibi_.as<float>();
+  attention.relative_bias = relative_bias_;
+  attention.window = config_.window[static_cast<size_t>(layer)];
+  ops_.Attention(attention);
+}
+
+kernels::AttentionArgs LayerStack::Attention(int64_t layer, const KvCache& cache) const {
+  return {.q = RowsOf(qkv_),
+          .out = RowsOf(attention_),
+          .num_heads = config_.num_heads,
+          .cache = cache.Layer(layer),
+          .num_sequences = rows_.num_sequences,
+          .block_tables = rows_.block_tables,
+          .scale = config_.attention_scale[static_cast<size_t>(layer)]};
+}
+
+Status LayerStack::AddCrossAttention(int64_t layer, const KvCache& cache) {
+  if (!config_.cross_attention) return OkStatus();
+  const VectorNorm norm = {.kind = config_.norm,
+                           .weight = weights_.Vector(Slot::kCrossNormWeight, layer),
+                           .eps = config_.norm_eps};
+  ops_.Linear({.weight = weights_.Matrix(Slot::kCrossQuery, layer),
+               .norm = &norm,
+               .x = RowsOf(x_),
+               .rows = rows_.num_tokens,
+               .out = RowsOf(qkv_)});
+  kernels::AttentionArgs attention = Attention(layer, cache);
+  attention.sequences = rows_.cross_sequences;
+  attention.mask = AttentionMask::kFull;
+  ops_.Attention(attention);
+  AddProjection({.weight = weights_.Matrix(Slot::kCrossOut, layer),
+                 .x = RowsOf(attention_),
+                 .rows = rows_.num_tokens});
+  return AddParts();
 }
 
 void LayerStack::AddAttentionOut(int64_t layer) {

@@ -29,6 +29,8 @@ struct ForwardParts {
   parallel::Stage stage = {};  // whose layers `stack` has
   // Has the layers' weights in memory while they are computed. Null: they always are.
   artifact::UnitStream* stream = nullptr;
+  // Has the token table, if `weights` has none.
+  const Weights* tables = nullptr;
 };
 
 // What the layers read of a step, beside the residual stream. All arrays are the device's.
@@ -40,6 +42,9 @@ struct StackRows {
   const kernels::AttentionSequence* sequences = nullptr;  // [num_sequences]
   int64_t num_sequences = 0;
   const int32_t* block_tables = nullptr;
+  // [num_sequences]: the rows of each sequence over the part of its cache that has the keys and values
+  // of the encoder's states. Null if the layers have no cross-attention.
+  const kernels::AttentionSequence* cross_sequences = nullptr;
 };
 
 class LayerStack {
@@ -57,12 +62,19 @@ class LayerStack {
 
  private:
   explicit LayerStack(const ForwardParts& parts);
-  Status Allocate(int64_t max_tokens);
+  Status Allocate(const ForwardParts& parts, int64_t max_tokens);
+  Status AllocateAlibi();
+  Status AllocateRelativeBias(const ForwardParts& parts);
   Status Layer(int64_t layer, const KvCache& cache);
   // Writes the attention's output, before its projection, into attention_. `norm` is of x_, null
   // for none.
   void AttentionCore(int64_t layer, const kernels::VectorNorm* norm, const KvCache& cache);
   void AddAttentionOut(int64_t layer);
+  // Adds what the layer reads of the encoder's states. Nothing if it has no cross-attention.
+  Status AddCrossAttention(int64_t layer, const KvCache& cache);
+  // The arguments of attention with the queries in qkv_, into attention_, without what differs between
+  // the attention to the sequence itself and that to the encoder's states.
+  kernels::AttentionArgs Attention(int64_t layer, const KvCache& cache) const;
   void FeedForwardIn(int64_t layer, const kernels::VectorNorm* norm);
   void AddFeedForwardOut(int64_t layer);
   // Adds the product to x_, or to this rank's part of the next sum.
@@ -84,10 +96,12 @@ class LayerStack {
   const size_t stream_user_;
 
   Tensor x_;          // [max_tokens, hidden]
-  Tensor qkv_;        // [max_tokens, qkv_width]
+  Tensor qkv_;        // [max_tokens, qkv_width]; the queries of cross-attention are here, too
   Tensor attention_;  // [max_tokens, query_width]
   Tensor ffn_;        // [max_tokens, ffn]
   Tensor alibi_;      // [num_heads]
+  kernels::RelativeBias relative_bias_;
+  Tensor relative_bias_values_;
 
   StackRows rows_;  // of the step
   // How the next projection is written to this rank's part: the first of a sum replaces what is

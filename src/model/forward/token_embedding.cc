@@ -12,6 +12,7 @@ TokenEmbedding::TokenEmbedding(const ForwardParts& parts, int64_t max_tokens)
     : model_config_(parts.config),
       config_(parts.stack),
       weights_(parts.weights),
+      tables_(parts.tables != nullptr ? *parts.tables : parts.weights),
       memory_(parts.backend.memory()),
       ops_(parts.backend.ops()),
       communicator_(parts.communicator),
@@ -98,7 +99,7 @@ void TokenEmbedding::AddRows(Slot table, const int32_t* rows, const Tensor& x) {
 }
 
 Status TokenEmbedding::ReadTable(const kernels::Activations& out) {
-  kernels::EmbedArgs args = {.table = weights_.Matrix(Slot::kTokenEmbedding),
+  kernels::EmbedArgs args = {.table = tables_.Matrix(Slot::kTokenEmbedding),
                              .ids = ids_,
                              .num_tokens = num_tokens_,
                              .out = out};

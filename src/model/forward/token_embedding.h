@@ -42,6 +42,7 @@ class TokenEmbedding {
   const ModelConfig& model_config_;
   const StackConfig& config_;
   const Weights& weights_;
+  const Weights& tables_;  // with the token table
   kernels::Memory& memory_;
   kernels::Ops& ops_;
   parallel::Communicator* communicator_;  // may be null

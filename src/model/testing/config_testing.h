@@ -186,6 +186,32 @@ inline constexpr std::string_view kDistilBertJson = R"({
   "pad_token_id": 0, "qa_dropout": 0.1, "seq_classif_dropout": 0.2,
   "sinusoidal_pos_embds": false, "tie_weights_": true, "vocab_size": 30522})";
 
+inline constexpr std::string_view kT5SmallJson = R"({
+  "architectures": ["T5ForConditionalGeneration"], "d_ff": 2048, "d_kv": 64, "d_model": 512,
+  "decoder_start_token_id": 0, "dropout_rate": 0.1, "eos_token_id": 1, "initializer_factor": 1.0,
+  "is_encoder_decoder": true, "layer_norm_epsilon": 1e-06, "model_type": "t5",
+  "n_positions": 512, "num_heads": 8, "num_layers": 6, "output_past": true, "pad_token_id": 0,
+  "relative_attention_num_buckets": 32, "task_specific_params": {"summarization":
+  {"early_stopping": true, "max_length": 200}}, "vocab_size": 32128})";
+
+inline constexpr std::string_view kFlanT5XxlJson = R"({
+  "architectures": ["T5ForConditionalGeneration"], "d_ff": 10240, "d_kv": 64, "d_model": 4096,
+  "decoder_start_token_id": 0, "dense_act_fn": "gelu_new", "dropout_rate": 0.1, "eos_token_id": 1,
+  "feed_forward_proj": "gated-gelu", "initializer_factor": 1.0, "is_encoder_decoder": true,
+  "is_gated_act": true, "layer_norm_epsilon": 1e-06, "model_type": "t5", "num_decoder_layers": 24,
+  "num_heads": 64, "num_layers": 24, "output_past": true, "pad_token_id": 0,
+  "relative_attention_max_distance": 128, "relative_attention_num_buckets": 32,
+  "tie_word_embeddings": false, "torch_dtype": "float32", "transformers_version": "4.24.0.dev0",
+  "use_cache": true, "vocab_size": 32128})";
+
+inline constexpr std::string_view kMt5SmallJson = R"({
+  "architectures": ["MT5ForConditionalGeneration"], "d_ff": 1024, "d_kv": 64, "d_model": 512,
+  "decoder_start_token_id": 0, "dropout_rate": 0.1, "eos_token_id": 1,
+  "feed_forward_proj": "gated-gelu", "initializer_factor": 1.0, "is_encoder_decoder": true,
+  "layer_norm_epsilon": 1e-06, "model_type": "mt5", "num_decoder_layers": 8, "num_heads": 6,
+  "num_layers": 8, "pad_token_id": 0, "relative_attention_num_buckets": 32,
+  "tie_word_embeddings": false, "tokenizer_class": "T5Tokenizer", "vocab_size": 250112})";
+
 inline Json MustParse(std::string_view text) {
   auto json = Json::Parse(text);
   EXPECT_TRUE(json.ok()) << json.status().ToString();

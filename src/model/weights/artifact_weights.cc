@@ -68,7 +68,7 @@ class ArtifactLoader {
   }
 
   Status LoadSlot(const WeightRow& row, int64_t layer) {
-    const std::string name = ArtifactName(row.slot, layer);
+    const std::string name = ArtifactName({model_.part, row.slot, layer});
     const ArtifactTensor* tensor = artifact_->Find(name);
     if (tensor == nullptr) return Unfit(name, "is missing");
     const SlotSlices slices = SlicesOf(row, model_.config, options_.rank);
@@ -190,9 +190,10 @@ void ApplyFacts(const ArtifactFacts& facts, ModelConfig& config) {
   config.stack.rope.frequency_divisors = facts.rope_frequency_divisors;
 }
 
-std::string ArtifactName(Slot slot, int64_t layer) {
-  if (layer == kNoLayer) return std::string(Name(slot));
-  return fmt::format("{}{}.{}", kLayerPrefix, layer, Name(slot));
+std::string ArtifactName(const WeightPlace& place) {
+  const std::string_view part = place.part == ModelPart::kEncoder ? "encoder." : "";
+  if (place.layer == kNoLayer) return fmt::format("{}{}", part, Name(place.slot));
+  return fmt::format("{}{}{}.{}", part, kLayerPrefix, place.layer, Name(place.slot));
 }
 
 std::optional<int64_t> LayerOf(std::string_view tensor_name) {
@@ -201,10 +202,10 @@ std::optional<int64_t> LayerOf(std::string_view tensor_name) {
   return ParseInt64(rest.substr(0, rest.find('.')));
 }
 
-Status WriteWeight(artifact::ArtifactWriter& writer, kernels::Memory& memory, Slot slot,
-                   int64_t layer, const Weight& weight) {
+Status WriteWeight(artifact::ArtifactWriter& writer, kernels::Memory& memory,
+                   const WeightPlace& place, const Weight& weight) {
   ArtifactTensor tensor;
-  tensor.name = ArtifactName(slot, layer);
+  tensor.name = ArtifactName(place);
   const std::byte* bytes = weight.matrix.bytes();
   if (weight.matrix.rows() > 0) {
     tensor.matrix = weight.matrix.spec();

@@ -44,16 +44,16 @@ void SetFactsOf(const ModelConfig& config, ArtifactFacts& facts);
 // Changes the configuration that was read from the artifact's config.json to that of its model.
 void ApplyFacts(const ArtifactFacts& facts, ModelConfig& config);
 
-// What an artifact calls a weight. `layer` is one of the whole model, kNoLayer for slots before kFirstLayerSlot.
-std::string ArtifactName(Slot slot, int64_t layer);
+// What an artifact calls a weight, whose layer is one of the whole model.
+std::string ArtifactName(const WeightPlace& place);
 
 // The layer of the whole model that an artifact's tensor of this name belongs to; none if it is outside of the
-// layers.
+// layers, or in those of an encoder beside a decoder.
 std::optional<int64_t> LayerOf(std::string_view tensor_name);
 
 // Appends a weight to the artifact that is being written.
-Status WriteWeight(artifact::ArtifactWriter& writer, kernels::Memory& memory, Slot slot,
-                   int64_t layer, const Weight& weight);
+Status WriteWeight(artifact::ArtifactWriter& writer, kernels::Memory& memory,
+                   const WeightPlace& place, const Weight& weight);
 
 // The weights of options.rank and options.stage. Matrices share the artifact's memory as far as
 // Packer::TakePart can; vectors, which are less than a thousandth of a model, are copied. Uses only the

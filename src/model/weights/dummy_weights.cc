@@ -30,6 +30,7 @@ bool IsNormWeight(Slot slot) {
     case Slot::kEmbeddingNormWeight:
     case Slot::kFinalNormWeight:
     case Slot::kAttentionNormWeight:
+    case Slot::kCrossNormWeight:
     case Slot::kFfnNormWeight:
     case Slot::kQueryNorm:
     case Slot::kKeyNorm:
@@ -39,8 +40,11 @@ bool IsNormWeight(Slot slot) {
   }
 }
 
-bool IsFirstPart(Part part) {
-  return part == Part::kWhole || part == Part::kQuery || part == Part::kGate;
+// Whether the row has the first rows of its slot.
+bool IsFirstPart(const WeightRow& row) {
+  const bool has_no_queries = row.slot == Slot::kCrossKeyValue;
+  return row.part == Part::kWhole || row.part == Part::kQuery || row.part == Part::kGate ||
+         (row.part == Part::kKey && has_no_queries);
 }
 
 class Generator {
@@ -48,7 +52,8 @@ class Generator {
   Generator(const ModelDescription& model, kernels::Backend& backend, const LoadOptions& options,
             uint64_t seed)
       : config_(model.config),
-        family_(*model.family),
+        part_(model.part),
+        rows_(model.weights),
         backend_(backend),
         options_(options),
         random_(seed),
@@ -57,12 +62,12 @@ class Generator {
 
   Result<Weights> Make() {
     DrawNumbers();
-    for (const WeightRow& row : family_.weights) {
+    for (const WeightRow& row : rows_) {
       if (row.slot < kFirstLayerSlot) DRAY_RETURN_IF_ERROR(Fill(row, kNoLayer));
     }
     for (int64_t layer = 0; layer < config_.stack.num_layers; ++layer) {
       DRAY_RETURN_IF_ERROR(options_.CheckStop());
-      for (const WeightRow& row : family_.weights) {
+      for (const WeightRow& row : rows_) {
         if (row.slot >= kFirstLayerSlot) DRAY_RETURN_IF_ERROR(Fill(row, layer));
       }
       if (options_.progress) {
@@ -76,7 +81,7 @@ class Generator {
  private:
   void DrawNumbers() {
     int64_t most_cols = 1;
-    for (const WeightRow& row : family_.weights) {
+    for (const WeightRow& row : rows_) {
       if (IsPresent(row, config_)) most_cols = std::max(most_cols, ExtentOf(row.cols, config_));
     }
     numbers_.resize(static_cast<size_t>(most_cols + kSpread));
@@ -91,7 +96,7 @@ class Generator {
 
   // Fills the slot of a row. Parts of one slot are one matrix: the first part fills all of it.
   Status Fill(const WeightRow& row, int64_t layer) {
-    if (!IsPresent(row, config_) || !IsFirstPart(row.part)) return OkStatus();
+    if (!IsPresent(row, config_) || !IsFirstPart(row)) return OkStatus();
     const bool is_matrix = IsMatrixSlot(row.slot);
     if (!StageHas(row.slot, layer, config_, options_.stage)) {
       if (is_matrix) SkipMatrix(row);
@@ -132,8 +137,8 @@ class Generator {
                       }
                       return OkStatus();
                     }));
-    return KeepWeight(options_, row.slot, layer, {.matrix = std::move(matrix), .vector = {}},
-                      weights_);
+    return KeepWeight(options_, {part_, row.slot, layer},
+                      {.matrix = std::move(matrix), .vector = {}}, weights_);
   }
 
   // Some rows of a whole matrix, and where their numbers are: row r's begin at
@@ -170,12 +175,13 @@ class Generator {
                                                     {static_cast<int64_t>(values.size())}));
     DRAY_RETURN_IF_ERROR(backend_.memory().CopyFromHost(tensor.as<float>(), values.data(),
                                                         values.size() * sizeof(float)));
-    return KeepWeight(options_, row.slot, layer, {.matrix = {}, .vector = std::move(tensor)},
-                      weights_);
+    return KeepWeight(options_, {part_, row.slot, layer},
+                      {.matrix = {}, .vector = std::move(tensor)}, weights_);
   }
 
   const ModelConfig& config_;
-  const FamilySpec& family_;
+  const ModelPart part_;
+  const std::vector<WeightRow>& rows_;
   kernels::Backend& backend_;
   const LoadOptions& options_;
   std::mt19937_64 random_;

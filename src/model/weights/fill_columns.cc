@@ -64,13 +64,13 @@ Result<kernels::WeightMatrix> FillColumns(kernels::Packer& packer, const kernels
   return packer.TakePart(whole, part);
 }
 
-Status KeepWeight(const LoadOptions& options, Slot slot, int64_t layer, Weight weight,
+Status KeepWeight(const LoadOptions& options, const WeightPlace& place, Weight weight,
                   Weights& weights) {
-  if (options.take) return options.take(slot, layer, weight);
+  if (options.take) return options.take(place, weight);
   if (weight.matrix.rows() > 0) {
-    weights.SetMatrix(slot, layer, std::move(weight.matrix));
+    weights.SetMatrix(place.slot, place.layer, std::move(weight.matrix));
   } else {
-    weights.SetVector(slot, layer, std::move(weight.vector));
+    weights.SetVector(place.slot, place.layer, std::move(weight.vector));
   }
   return OkStatus();
 }

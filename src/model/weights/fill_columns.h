@@ -37,7 +37,7 @@ Result<kernels::WeightMatrix> TakeRankPart(kernels::Packer& packer,
                                            const SlotSlices& slices);
 
 // Gives the weight to options.take, or else puts it into `weights`.
-Status KeepWeight(const LoadOptions& options, Slot slot, int64_t layer, Weight weight,
+Status KeepWeight(const LoadOptions& options, const WeightPlace& place, Weight weight,
                   Weights& weights);
 
 }  // namespace dray::model

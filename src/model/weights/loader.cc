@@ -86,6 +86,7 @@ class CheckpointLoader {
   CheckpointLoader(const ModelDescription& model, kernels::Backend& backend,
                    const LoadOptions& options)
       : config_(model.config),
+        part_(model.part),
         backend_(backend),
         options_(options),
         layers_(parallel::CutLayers(model.config.stack.num_layers, options.stage)),
@@ -171,7 +172,7 @@ class CheckpointLoader {
   }
 
   Status Keep(const PlannedSlot& slot, Weight weight) {
-    return KeepWeight(options_, slot.slot, LocalLayer(slot), std::move(weight), weights_);
+    return KeepWeight(options_, {part_, slot.slot, LocalLayer(slot)}, std::move(weight), weights_);
   }
 
   const SlotFactors& FactorsOf(const PlannedSlot& slot) const {
@@ -287,6 +288,7 @@ class CheckpointLoader {
   }
 
   const ModelConfig& config_;
+  const ModelPart part_;
   kernels::Backend& backend_;
   const LoadOptions& options_;
   const parallel::LayerRange layers_;

@@ -45,7 +45,7 @@ struct LoadOptions {
   // Called before each slot of a checkpoint is loaded; null: not.
   std::function<void()> before_slot = nullptr;
   // Takes each weight as soon as it is filled; the result then has none of them. Null: not.
-  std::function<Status(Slot slot, int64_t layer, const Weight& weight)> take = nullptr;
+  std::function<Status(const WeightPlace& place, const Weight& weight)> take = nullptr;
 
   // kCancelled once `stop` asks to end.
   Status CheckStop() const {

@@ -6,12 +6,13 @@ namespace dray::model {
 namespace {
 
 // Where the first row of a part lies in its slot.
-int64_t FirstSlotRow(Part part, const StackConfig& stack) {
-  switch (part) {
+int64_t FirstSlotRow(const WeightRow& row, const StackConfig& stack) {
+  const int64_t first_key = row.slot == Slot::kCrossKeyValue ? 0 : stack.query_width();
+  switch (row.part) {
     case Part::kKey:
-      return stack.query_width();
+      return first_key;
     case Part::kValue:
-      return stack.query_width() + stack.kv_width();
+      return first_key + stack.kv_width();
     case Part::kUp:
       return stack.ffn;
     default:
@@ -23,7 +24,7 @@ int64_t FirstSlotRow(Part part, const StackConfig& stack) {
 // each head.
 std::vector<RowRun> AllRuns(const WeightRow& row, const ModelConfig& config) {
   const StackConfig& stack = config.stack;
-  const int64_t first = FirstSlotRow(row.part, stack);
+  const int64_t first = FirstSlotRow(row, stack);
   std::vector<RowRun> runs;
   if (row.transform == Transform::kInterleavedHalves) {
     const int64_t half = stack.head_dim / 2;
@@ -32,6 +33,9 @@ std::vector<RowRun> AllRuns(const WeightRow& row, const ModelConfig& config) {
       runs.push_back({first + at + half, at + 1, half, 2});
     }
     return runs;
+  }
+  if (row.transform == Transform::kFlatten) {
+    return {{first, 0, ExtentOf(row.rows, config) * ExtentOf(row.cols, config)}};
   }
   if (row.transform != Transform::kPerHeadQkv) return {{first, 0, ExtentOf(row.rows, config)}};
   for (int64_t part = 0; part < 3; ++part) {

@@ -152,18 +152,22 @@ SourceRows GatherRows(const std::vector<RowSlice>& slices, const RowRun& run, Co
 }
 
 std::vector<float> GatherVector(const checkpoint::TensorSource& source) {
-  std::vector<float> vector(static_cast<size_t>(source.shape[0]));
+  const int64_t elements = source.shape.elements();
+  std::vector<float> vector(static_cast<size_t>(elements));
   if (source.blocks != nullptr) {
-    checkpoint::DecodeBlocks(*source.blocks, source.data, source.shape[0], vector.data());
+    checkpoint::DecodeBlocks(*source.blocks, source.data, elements, vector.data());
     return vector;
   }
+  const int64_t cols = elements / source.shape[0];
   for (const RowSlice& slice : RowSlicesOf(source, Transform::kNone)) {
     const SourceRows& rows = slice.rows;
     const auto* data = static_cast<const std::byte*>(rows.data);
-    for (int64_t i = 0; i < rows.rows; ++i) {
-      const auto at = static_cast<size_t>(i * rows.row_stride) * SizeOf(rows.dtype);
-      vector[static_cast<size_t>(slice.row + i)] =
-          ReadElement(rows.dtype, data + at) * source.multiplier;
+    for (int64_t i = 0; i < rows.rows * rows.cols; ++i) {
+      const int64_t row = i / rows.cols, col = i % rows.cols;
+      const int64_t at = row * rows.row_stride + col * rows.col_stride;
+      vector[static_cast<size_t>((slice.row + row) * cols + slice.col + col)] =
+          ReadElement(rows.dtype, data + static_cast<size_t>(at) * SizeOf(rows.dtype)) *
+          source.multiplier;
     }
   }
   return vector;

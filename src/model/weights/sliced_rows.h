@@ -37,7 +37,7 @@ RowRun TakeFirstInSlices(RowRun& run, const std::vector<RowSlice>& slices);
 kernels::SourceRows GatherRows(const std::vector<RowSlice>& slices, const RowRun& run,
                                checkpoint::ColumnRange columns, std::vector<std::byte>& buffer);
 
-// All elements of a vector, times its multiplier.
+// All elements of a vector, or of a matrix row behind row, times its multiplier.
 std::vector<float> GatherVector(const checkpoint::TensorSource& source);
 
 }  // namespace dray::model

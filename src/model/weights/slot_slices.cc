@@ -15,6 +15,7 @@ std::vector<Extent> SectionsOf(const WeightRow& row, const StackConfig& stack) {
   if (row.slot == Slot::kQkv || row.slot == Slot::kQkvBias) {
     return {Extent::kQuery, Extent::kKv, Extent::kKv};
   }
+  if (row.slot == Slot::kCrossKeyValue) return {Extent::kKv, Extent::kKv};
   const bool is_ffn_in = row.slot == Slot::kFfnIn || row.slot == Slot::kFfnInBias;
   if (is_ffn_in && stack.gated) return {Extent::kFfn, Extent::kFfn};
   return {row.rows};
@@ -74,6 +75,8 @@ bool StageHas(Slot slot, int64_t layer, const ModelConfig& config, parallel::Sta
   switch (slot) {
     case Slot::kTokenEmbedding:
       return stage.is_first() || (stage.is_last() && config.tied_head);
+    case Slot::kRelativeBias:
+      return true;
     case Slot::kProjectOut:
     case Slot::kHead:
     case Slot::kHeadBias:
@@ -95,6 +98,10 @@ checkpoint::ColumnRange SlotSlices::stored_columns() const {
 }
 
 SlotSlices SlicesOf(const WeightRow& row, const ModelConfig& config, Rank rank) {
+  if (row.transform == Transform::kFlatten) {
+    const int64_t elements = ExtentOf(row.rows, config) * ExtentOf(row.cols, config);
+    return {.rows = parallel::Whole(elements), .cols = parallel::Whole(1)};
+  }
   std::vector<Slice> sections;
   for (const Extent section : SectionsOf(row, config.stack)) {
     sections.push_back(RowsOf(section, row.shard, config, rank));

@@ -22,7 +22,8 @@ struct SlotSlices {
 };
 
 // Whether the ranks of a stage have the slot. The first stage has what makes the residual stream of
-// tokens, the last one what makes logits of it; a token table that is also the head is at both.
+// tokens, the last one what makes logits of it; a token table that is also the head is at both, and
+// what all layers share at every stage.
 // `layer` is one of the whole model, kNoLayer for slots before kFirstLayerSlot.
 bool StageHas(Slot slot, int64_t layer, const ModelConfig& config, parallel::Stage stage);
 

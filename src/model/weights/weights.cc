@@ -16,6 +16,9 @@ bool IsMatrixSlot(Slot slot) {
     case Slot::kClassifierOut:
     case Slot::kQkv:
     case Slot::kAttentionOut:
+    case Slot::kCrossQuery:
+    case Slot::kCrossKeyValue:
+    case Slot::kCrossOut:
     case Slot::kFfnIn:
     case Slot::kFfnOut:
       return true;
@@ -41,6 +44,7 @@ std::string_view Name(Slot slot) {
       "embedding_norm.bias",
       "final_norm.weight",
       "final_norm.bias",
+      "relative_bias",
       "attention_norm.weight",
       "attention_norm.bias",
       "ffn_norm.weight",
@@ -51,6 +55,10 @@ std::string_view Name(Slot slot) {
       "key_norm.weight",
       "attention_out",
       "attention_out.bias",
+      "cross_norm.weight",
+      "cross_query",
+      "cross_key_value",
+      "cross_out",
       "ffn_in",
       "ffn_in.bias",
       "ffn_out",

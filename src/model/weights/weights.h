@@ -19,6 +19,13 @@ bool IsMatrixSlot(Slot slot);
 // "qkv", "ffn_out_bias", ...: for people.
 std::string_view Name(Slot slot);
 
+// Where a weight is in a model. `layer` is kNoLayer for slots before kFirstLayerSlot.
+struct WeightPlace {
+  ModelPart part = ModelPart::kMain;
+  Slot slot{};
+  int64_t layer = kNoLayer;
+};
+
 // A slot's weight: a matrix, a vector, or neither.
 struct Weight {
   kernels::WeightMatrix matrix;

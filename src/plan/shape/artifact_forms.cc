@@ -24,7 +24,7 @@ class ArtifactForms final : public StoredForms {
 
   kernels::WeightForm FormOf(model::Slot slot, int64_t layer,
                              const model::SlotSlices& slices) const override {
-    const auto found = specs_.find(model::ArtifactName(slot, layer));
+    const auto found = specs_.find(model::ArtifactName({.slot = slot, .layer = layer}));
     DRAY_CHECK(found != specs_.end());
     kernels::MatrixSpec whole = found->second;
     whole.rows = slices.rows.local_size;
@@ -44,7 +44,7 @@ Status CheckComplete(const SpecsByName& specs, const model::ModelDescription& mo
     const int64_t first = in_layers ? 0 : model::kNoLayer;
     const int64_t end = in_layers ? model.config.stack.num_layers : model::kNoLayer + 1;
     for (int64_t layer = first; layer < end; ++layer) {
-      const std::string name = model::ArtifactName(row.slot, layer);
+      const std::string name = model::ArtifactName({.slot = row.slot, .layer = layer});
       if (specs.contains(name)) continue;
       return {StatusCode::kCorrupt,
               fmt::format("{}: it has no matrix {}; write the artifact again with dray partition",

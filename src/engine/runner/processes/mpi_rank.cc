@@ -238,7 +238,8 @@ class MpiRank {
     const model::ModelConfig& config = model_->description.config;
     duties_.bounds = {.spec = run.spec,
                       .vocab_size = config.vocab_size,
-                      .max_positions = config.stack.max_positions};
+                      .max_positions = config.stack.max_positions,
+                      .has_encoder = config.encoder.has_value()};
     DRAY_RETURN_IF_ERROR(ConnectStage(rank));
     DRAY_RETURN_IF_ERROR(ConnectStages(rank));
     DRAY_RETURN_IF_ERROR(ConnectOrders(message));

@@ -32,7 +32,8 @@ class ProcessRunner final : public ModelRunner {
                 std::unique_ptr<RankProcesses> processes)
       : bounds_{.spec = spec,
                 .vocab_size = model.description.config.vocab_size,
-                .max_positions = model.description.config.stack.max_positions},
+                .max_positions = model.description.config.stack.max_positions,
+                .has_encoder = model.description.config.encoder.has_value()},
         last_rank_(model.num_ranks() - model.ranks_in_stage()),
         submitted_(static_cast<size_t>(model.num_stages)),
         piece_(kHeaderFloats + static_cast<size_t>(spec.step.max_logit_rows * bounds_.vocab_size)),

@@ -113,7 +113,8 @@ class RankProcess {
                .is_last_stage = rank.stage.is_last(),
                .bounds = {.spec = run.spec,
                           .vocab_size = config.vocab_size,
-                          .max_positions = config.stack.max_positions}};
+                          .max_positions = config.stack.max_positions,
+                          .has_encoder = config.encoder.has_value()}};
     return OkStatus();
   }
 

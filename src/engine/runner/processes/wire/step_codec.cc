@@ -16,8 +16,9 @@ namespace {
 
 constexpr uint32_t kStepMark = 0x70657473;  // "step"
 constexpr int64_t kNumberBytes = 4;
-constexpr int64_t kSequenceNumbers = 4;  // of AttentionSequence
+constexpr int64_t kSequenceNumbers = 5;  // of AttentionSequence
 constexpr int64_t kTokenArrays = 4;      // ids, positions, slots, known_tokens
+constexpr int64_t kSourceArrays = 2;     // ids, slots
 static_assert(sizeof(kernels::AttentionSequence) == kSequenceNumbers * kNumberBytes);
 static_assert(sizeof(PieceHeader) == 16);
 
@@ -28,8 +29,10 @@ struct Counts {
   uint32_t sequences = 0;
   uint32_t table_entries = 0;
   uint32_t logit_rows = 0;
+  uint32_t sources = 0;
+  uint32_t source_tokens = 0;
 };
-constexpr int64_t kHeaderBytes = 6 * kNumberBytes;
+constexpr int64_t kHeaderBytes = 8 * kNumberBytes;
 
 template <typename T>
 void WriteArray(ByteWriter& writer, const std::vector<T>& values) {
@@ -65,10 +68,11 @@ Status CheckCount(uint32_t count, int64_t limit, std::string_view what) {
   return Corrupt(fmt::format("a step with {} {}: at most {} are allowed", count, what, limit));
 }
 
-Result<Counts> ReadCounts(ByteReader& reader, const RunnerSpec& spec) {
+Result<Counts> ReadCounts(ByteReader& reader, const StepBounds& bounds) {
+  const RunnerSpec& spec = bounds.spec;
   Counts counts;
   for (uint32_t* count : {&counts.copies, &counts.tokens, &counts.sequences, &counts.table_entries,
-                          &counts.logit_rows}) {
+                          &counts.logit_rows, &counts.sources, &counts.source_tokens}) {
     DRAY_ASSIGN_OR_RETURN(*count, reader.Read<uint32_t>());
   }
   DRAY_ASSIGN_OR_RETURN(const uint32_t mark, reader.Read<uint32_t>());
@@ -79,7 +83,23 @@ Result<Counts> ReadCounts(ByteReader& reader, const RunnerSpec& spec) {
   DRAY_RETURN_IF_ERROR(
       CheckCount(counts.table_entries, spec.step.max_table_entries, "entries of block tables"));
   DRAY_RETURN_IF_ERROR(CheckCount(counts.logit_rows, counts.tokens, "rows of logits"));
+  DRAY_RETURN_IF_ERROR(
+      CheckCount(counts.sources, bounds.has_encoder ? counts.sequences : 0, "sources"));
+  DRAY_RETURN_IF_ERROR(
+      CheckCount(counts.source_tokens, spec.step.max_batch_tokens, "tokens of sources"));
   return counts;
+}
+
+// The sources must have all of their tokens.
+Status CheckSources(const model::EncoderBatch& texts) {
+  int64_t num_tokens = 0;
+  for (const int32_t length : texts.lengths) {
+    if (length < 1) return Corrupt(fmt::format("a step with a source of {} tokens", length));
+    num_tokens += length;
+  }
+  if (num_tokens == static_cast<int64_t>(texts.ids.size())) return OkStatus();
+  return Corrupt(fmt::format("a step of {} tokens of sources with sources of {}", texts.ids.size(),
+                             num_tokens));
 }
 
 // The sequences must have all rows, one sequence after the other, and a block for each position.
@@ -89,11 +109,12 @@ Status CheckSequences(const model::RaggedBatch& batch, const StepBounds& bounds)
   for (const kernels::AttentionSequence& sequence : batch.sequences) {
     if (sequence.first_row != next_row || sequence.num_rows < 1 ||
         sequence.context_tokens < sequence.num_rows ||
-        sequence.context_tokens > bounds.max_positions) {
-      return Corrupt(
-          fmt::format("a step with a sequence of {} rows from row {} on, and of {} "
-                      "tokens",
-                      sequence.num_rows, sequence.first_row, sequence.context_tokens));
+        sequence.context_tokens > bounds.max_positions || sequence.first_token < 0 ||
+        sequence.first_token > sequence.context_tokens - sequence.num_rows) {
+      return Corrupt(fmt::format(
+          "a step with a sequence of {} rows from row {} on, and of {} "
+          "tokens from token {} on",
+          sequence.num_rows, sequence.first_row, sequence.context_tokens, sequence.first_token));
     }
     next_row += sequence.num_rows;
     const int64_t blocks =
@@ -125,6 +146,10 @@ Status CheckStep(const RunnerStep& step, const StepBounds& bounds) {
       CheckRange(batch.known_tokens, bounds.max_positions + 1, "number of known tokens"));
   DRAY_RETURN_IF_ERROR(
       CheckRange(step.logit_rows, static_cast<int64_t>(batch.ids.size()), "row of logits"));
+  DRAY_RETURN_IF_ERROR(CheckRange(step.sources.texts.ids, bounds.vocab_size, "source token"));
+  DRAY_RETURN_IF_ERROR(CheckRange(step.sources.slots,
+                                  num_blocks * bounds.spec.cache.block_size, "cache slot"));
+  DRAY_RETURN_IF_ERROR(CheckSources(step.sources.texts));
   return CheckSequences(batch, bounds);
 }
 
@@ -132,8 +157,9 @@ Status CheckStep(const RunnerStep& step, const StepBounds& bounds) {
 
 int64_t MaxStepBytes(const RunnerSpec& spec) {
   const int64_t numbers = 2 * spec.cache.num_blocks +
-                          (kTokenArrays + 1) * spec.step.max_batch_tokens +
-                          kSequenceNumbers * spec.step.max_sequences + spec.step.max_table_entries;
+                          (kTokenArrays + 1 + kSourceArrays) * spec.step.max_batch_tokens +
+                          (kSequenceNumbers + 1) * spec.step.max_sequences +
+                          spec.step.max_table_entries;
   return kHeaderBytes + numbers * kNumberBytes;
 }
 
@@ -142,7 +168,8 @@ void EncodeStep(const RunnerStep& step, std::vector<std::byte>& out) {
   ByteWriter writer(out);
   for (const size_t count :
        {step.copy_from.size(), step.batch.ids.size(), step.batch.sequences.size(),
-        step.batch.block_tables.size(), step.logit_rows.size(), size_t{kStepMark}}) {
+        step.batch.block_tables.size(), step.logit_rows.size(), step.sources.texts.lengths.size(),
+        step.sources.slots.size(), size_t{kStepMark}}) {
     writer.Write(static_cast<uint32_t>(count));
   }
   for (const auto* values : {&step.copy_from, &step.copy_to, &step.batch.ids, &step.batch.positions,
@@ -152,11 +179,14 @@ void EncodeStep(const RunnerStep& step, std::vector<std::byte>& out) {
   WriteArray(writer, step.batch.sequences);
   WriteArray(writer, step.batch.block_tables);
   WriteArray(writer, step.logit_rows);
+  WriteArray(writer, step.sources.texts.lengths);
+  WriteArray(writer, step.sources.texts.ids);
+  WriteArray(writer, step.sources.slots);
 }
 
 Status DecodeStep(std::span<const std::byte> bytes, const StepBounds& bounds, RunnerStep& step) {
   ByteReader reader(bytes, "a step");
-  DRAY_ASSIGN_OR_RETURN(const Counts counts, ReadCounts(reader, bounds.spec));
+  DRAY_ASSIGN_OR_RETURN(const Counts counts, ReadCounts(reader, bounds));
   model::RaggedBatch& batch = step.batch;
   DRAY_RETURN_IF_ERROR(ReadArray(reader, counts.copies, step.copy_from));
   DRAY_RETURN_IF_ERROR(ReadArray(reader, counts.copies, step.copy_to));
@@ -166,6 +196,9 @@ Status DecodeStep(std::span<const std::byte> bytes, const StepBounds& bounds, Ru
   DRAY_RETURN_IF_ERROR(ReadArray(reader, counts.sequences, batch.sequences));
   DRAY_RETURN_IF_ERROR(ReadArray(reader, counts.table_entries, batch.block_tables));
   DRAY_RETURN_IF_ERROR(ReadArray(reader, counts.logit_rows, step.logit_rows));
+  DRAY_RETURN_IF_ERROR(ReadArray(reader, counts.sources, step.sources.texts.lengths));
+  DRAY_RETURN_IF_ERROR(ReadArray(reader, counts.source_tokens, step.sources.texts.ids));
+  DRAY_RETURN_IF_ERROR(ReadArray(reader, counts.source_tokens, step.sources.slots));
   if (reader.remaining() > 0) {
     return Corrupt(fmt::format("a step with {} bytes behind its end", reader.remaining()));
   }

@@ -1,8 +1,8 @@
 // Steps and their results as bytes, between the front and the ranks of a model in other processes.
 //
-// A step:    six counts (uint32_t): block copies, tokens, sequences, entries of block tables, rows
-//            of logits, and a mark that tells a step from other bytes; then the arrays of
-//            RunnerStep, 4 bytes a number.
+// A step:    eight counts (uint32_t): block copies, tokens, sequences, entries of block tables, rows
+//            of logits, sources, their tokens, and a mark that tells a step from other bytes; then
+//            the arrays of RunnerStep, 4 bytes a number.
 // A report:  a single byte, in the place of a step, asks a rank for its traffic (rank_messages.h).
 // A piece:   PieceHeader, then its logits [num_rows, vocab] as f32.
 //
@@ -26,6 +26,7 @@ struct StepBounds {
   RunnerSpec spec;
   int64_t vocab_size = 0;
   int64_t max_positions = 0;
+  bool has_encoder = false;  // only then a step may have sources
 };
 
 // The size of the largest step in bytes.

@@ -61,6 +61,47 @@ void ExpectRefused(const RunnerStep& step, const std::string& what) {
   EXPECT_NE(status.message().find(what), std::string::npos) << status.message();
 }
 
+// A sequence that begins with a source of five tokens, and two tokens behind it.
+RunnerStep StepWithSource() {
+  static const std::vector<int32_t> kTokens = {5, 99, 0, 7, 8, 1, 2};
+  static const std::vector<BlockId> kBlocks = {BlockId(3)};
+  RunnerStep step;
+  step.AppendRows({.num_rows = 7,
+                   .num_prompt_tokens = 6,
+                   .known = kTokens,
+                   .block_table = kBlocks,
+                   .num_source_tokens = 5},
+                  kBlockSize);
+  step.logit_rows = {1};
+  return step;
+}
+
+TEST(StepCodecTest, SourcesComeBackAndAreChecked) {
+  StepBounds bounds = SmallBounds();
+  bounds.has_encoder = true;
+  const RunnerStep step = StepWithSource();
+  RunnerStep decoded;
+  ASSERT_TRUE(DecodeStep(Encoded(step), bounds, decoded).ok());
+  EXPECT_EQ(decoded.sources.texts.ids, (std::vector<int32_t>{5, 99, 0, 7, 8}));
+  EXPECT_EQ(decoded.sources.texts.lengths, std::vector<int32_t>{5});
+  EXPECT_EQ(decoded.sources.slots, step.sources.slots);
+  EXPECT_EQ(decoded.batch.sequences[0].first_token, 5);
+  EXPECT_EQ(decoded.batch.positions, (std::vector<int32_t>{0, 1}));
+  ExpectRefused(step, "a step with 1 sources: at most 0 are allowed");
+  const auto refused = [&](void (*change)(RunnerStep&), const std::string& what) {
+    RunnerStep changed = step;
+    change(changed);
+    RunnerStep into;
+    const Status status = DecodeStep(Encoded(changed), bounds, into);
+    EXPECT_NE(status.message().find(what), std::string::npos) << status.message();
+  };
+  refused([](RunnerStep& s) { s.sources.texts.lengths[0] = 4; }, "sources of 4");
+  refused([](RunnerStep& s) { s.sources.texts.lengths[0] = 0; }, "a source of 0 tokens");
+  refused([](RunnerStep& s) { s.sources.texts.ids[1] = 100; }, "source token 100");
+  refused([](RunnerStep& s) { s.sources.slots[1] = 128; }, "cache slot 128");
+  refused([](RunnerStep& s) { s.batch.sequences[0].first_token = 6; }, "from token 6 on");
+}
+
 TEST(StepCodecTest, AStepComesBackAsItWas) {
   const RunnerStep step = SmallStep();
   const auto bytes = Encoded(step);
