@@ -75,6 +75,7 @@ Result<RunTimes> Collect(const Clocks& clocks, RunTimes times) {
 
 Result<TimedEngine> TimedEngine::Make(engine::LoadedModel& model,
                                       const engine::EngineOptions& options, const RunShape& shape) {
+  DRAY_RETURN_IF_ERROR(CheckKind(model.description.config, model::ModelKind::kDecoder));
   const int64_t context = shape.prompt_tokens + shape.new_tokens;
   const int64_t most = model.description.config.stack.max_positions;
   if (context > most) {

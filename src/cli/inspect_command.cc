@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <optional>
 #include <ostream>
 #include <set>
 #include <string>
@@ -37,6 +38,8 @@ std::string_view PositionName(model::PositionKind kind) {
       return "rotary";
     case model::PositionKind::kAlibi:
       return "ALiBi";
+    case model::PositionKind::kRelative:
+      return "relative";
   }
   return "";
 }
@@ -44,12 +47,18 @@ std::string_view PositionName(model::PositionKind kind) {
 void PrintConfig(const ModelConfig& config, std::ostream& out) {
   const model::StackConfig& stack = config.stack;
   fmt::print(out, "family        {}\n", config.family);
+  if (config.encoder) fmt::print(out, "encoder       {} layers\n", config.encoder->num_layers);
   fmt::print(out, "layers        {} of width {}, feed-forward {}{}\n", stack.num_layers,
              stack.hidden, stack.ffn, stack.gated ? " (gated)" : "");
   fmt::print(out, "attention     {} heads of {}, {} key/value heads\n", stack.num_heads,
              stack.head_dim, stack.num_kv_heads);
-  fmt::print(out, "positions     {}, up to {} tokens\n", PositionName(stack.position),
-             stack.max_positions);
+  if (stack.position == model::PositionKind::kRelative) {
+    fmt::print(out, "positions     relative, {} buckets up to a distance of {}\n",
+               stack.relative.num_buckets, stack.relative.max_distance);
+  } else {
+    fmt::print(out, "positions     {}, up to {} tokens\n", PositionName(stack.position),
+               stack.max_positions);
+  }
   const bool is_encoder = config.kind == model::ModelKind::kEncoder;
   fmt::print(out, "vocabulary    {}{}\n", config.vocab_size,
              config.tied_head && !is_encoder ? ", head tied to the embedding" : "");
@@ -78,7 +87,11 @@ void PrintDegrees(const model::ModelConfig& config, std::ostream& out) {
   }
   fmt::print(out, "ranks         tensor parallel degree 1 to {}, {} without padded heads\n",
              stack.num_heads, fmt::join(EvenDegrees(stack), ", "));
-  fmt::print(out, "stages        pipeline parallel degree 1 to {}\n", stack.num_layers);
+  if (config.encoder) {
+    fmt::print(out, "stages        1: the layers of an encoder-decoder are not divided\n");
+  } else {
+    fmt::print(out, "stages        pipeline parallel degree 1 to {}\n", stack.num_layers);
+  }
 }
 
 void ForEachTensor(const LoadPlan& plan, const std::function<void(const PlannedTensor&)>& visit) {
@@ -144,7 +157,13 @@ Status Inspect(const InspectOptions& options, std::ostream& out) {
   }
   DRAY_ASSIGN_OR_RETURN(const auto files, model::OpenModelFiles(options.model_dir));
   const auto& [description, checkpoint] = files;
-  DRAY_ASSIGN_OR_RETURN(const auto plan, model::PlanTensors(description, checkpoint));
+  DRAY_ASSIGN_OR_RETURN(auto plan, model::PlanTensors(description, checkpoint));
+  std::optional<model::ModelDescription> encoder;  // whose rows the plan names
+  if (description.config.encoder) {
+    encoder = EncoderOf(description);
+    DRAY_ASSIGN_OR_RETURN(auto first, model::PlanTensors(*encoder, checkpoint));
+    plan.slots.insert(plan.slots.begin(), first.slots.begin(), first.slots.end());
+  }
   const Totals totals = Count(plan);
   PrintConfig(description.config, out);
   fmt::print(out, "parameters    {} ({})\n", totals.parameters, HumanCount(totals.parameters));

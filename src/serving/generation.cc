@@ -2,6 +2,7 @@
 #include "serving/generation.h"
 
 #include <algorithm>
+#include <span>
 #include <utility>
 
 namespace dray::serving {
@@ -21,8 +22,10 @@ Generation::Generation(Setup setup)
       last_event_(Clock::now()) {
   const auto stop_text = setup_.params.include_stop_str_in_output ? sampling::StopText::kInclude
                                                                   : sampling::StopText::kExclude;
+  const auto text_before = setup_.continues_prompt ? std::span<const int32_t>(setup_.prompt)
+                                                   : std::span<const int32_t>();
   for (int64_t i = 0; i < setup_.params.n; ++i) {
-    sequences_.push_back({.stream = setup_.codec->NewStream(setup_.special_tokens, setup_.prompt),
+    sequences_.push_back({.stream = setup_.codec->NewStream(setup_.special_tokens, text_before),
                           .stop_checker = {setup_.params.stop_strings, stop_text}});
   }
 }

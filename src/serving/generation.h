@@ -31,6 +31,8 @@ class Generation final : public engine::EventSink, public RequestInFlight {
     std::shared_ptr<TextSink> sink;
     sampling::SamplingParams params;
     std::vector<int32_t> prompt;
+    // Whether the answer's text continues that of the prompt.
+    bool continues_prompt = true;
     SpecialTokens special_tokens = SpecialTokens::kSkip;
     // The model's end tokens.
     std::vector<int32_t> eos_token_ids;

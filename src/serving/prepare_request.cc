@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "engine/validate.h"
 #include "tokenizer/text/utf8.h"
 
 namespace dray::serving {
@@ -44,7 +45,9 @@ OrReason<std::vector<int32_t>> EncodePrompt(const TextRequest& request, const Te
 
 // How many new tokens the request may have, in a context that has room for some.
 OrReason<int64_t> DecideNewTokens(const TextRequest& request, int64_t num_prompt_tokens,
-                                  int64_t context_tokens, int64_t default_max_new_tokens) {
+                                  const engine::EngineLimits& limits,
+                                  int64_t default_max_new_tokens) {
+  const int64_t context_tokens = limits.max_context_tokens;
   const int64_t room = context_tokens - num_prompt_tokens;
   if (room < 1) return Reason(PromptTooLong{num_prompt_tokens, context_tokens});
   if (request.max_new_tokens) {
@@ -52,10 +55,12 @@ OrReason<int64_t> DecideNewTokens(const TextRequest& request, int64_t num_prompt
     return Reason(NewTokensTooMany{num_prompt_tokens, *request.max_new_tokens, context_tokens});
   }
   if (!request.max_length) return std::min(room, default_max_new_tokens);
-  if (*request.max_length > num_prompt_tokens) {
-    return std::min(room, *request.max_length - num_prompt_tokens);
+  // As transformers counts: the answer of an encoder-decoder begins with one token that is given.
+  const int64_t num_before = limits.encodes_prompt ? 1 : num_prompt_tokens;
+  if (*request.max_length > num_before) {
+    return std::min(room, *request.max_length - num_before);
   }
-  return Reason(MaxLengthTooShort{*request.max_length, num_prompt_tokens});
+  return Reason(MaxLengthTooShort{*request.max_length, num_before});
 }
 
 // What of the bad words can be refused without a tokenizer.
@@ -100,11 +105,13 @@ OrReason<engine::GenerateRequest> PrepareRequest(const TextRequest& request, con
   auto prompt = EncodePrompt(request, codec, limits, is_cancelled);
   if (!prompt.ok()) return prompt.reason();
   const auto num_prompt_tokens = static_cast<int64_t>(prompt->size());
-  const auto max_new_tokens = DecideNewTokens(request, num_prompt_tokens, limits.max_context_tokens,
-                                              default_max_new_tokens);
+  const auto max_new_tokens =
+      DecideNewTokens(request, num_prompt_tokens, limits, default_max_new_tokens);
   if (!max_new_tokens.ok()) return max_new_tokens.reason();
   engine::GenerateRequest prepared{std::move(*prompt), request.params};
   prepared.params.max_new_tokens = *max_new_tokens;
+  const Status scores = engine::CheckPromptLogprobs(prepared.params, limits);
+  if (!scores.ok()) return Reason(scores);
   const Status status = AddBadWords(request.bad_words, codec, prepared.params);
   if (!status.ok()) return Reason(status);
   param_limits.vocab_size = limits.vocab_size;

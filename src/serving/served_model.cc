@@ -131,6 +131,7 @@ OrReason<std::shared_ptr<Generation>> ServedModel::TrySubmit(const TextRequest& 
       .sink = std::move(sink),
       .params = prepared->params,
       .prompt = prepared->prompt,
+      .continues_prompt = !limits_.encodes_prompt,
       .special_tokens = request.special_tokens,
       .eos_token_ids = options_.eos_token_ids,
       .ticket = std::move(*ticket),

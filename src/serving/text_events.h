@@ -25,7 +25,8 @@ struct TextRequest {
   sampling::SamplingParams params;
   // Absent: the default, or what the model's context has left if that is less.
   std::optional<int64_t> max_new_tokens;
-  // Prompt and new tokens together; used if max_new_tokens is absent.
+  // Prompt and new tokens together, or, if the model is an encoder-decoder, the answer with the token
+  // before it; used if max_new_tokens is absent.
   std::optional<int64_t> max_length;
   // Keep only so many tokens of the prompt, its last ones.
   std::optional<int64_t> truncate;

@@ -98,6 +98,8 @@ class Predictor {
     const auto priority = ReadPriority(request_);
     if (!priority.ok()) return Fail(priority.status());
     call->request.priority = *priority;
+    // The answer of an encoder-decoder does not continue the prompt.
+    if (model_.limits().encodes_prompt) call->return_full_text = false;
     Start(std::move(call).value());
   }
 

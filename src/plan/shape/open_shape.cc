@@ -7,7 +7,6 @@
 #include "checkpoint/weight_files.h"
 #include "model/describe/model_description.h"
 #include "model/describe/model_files.h"
-#include "model/families/family_spec.h"
 #include "plan/shape/decoder_shape.h"
 #include "plan/shape/shipped_shapes.h"
 #include "plan/shape/stored_forms.h"
@@ -86,7 +85,7 @@ std::string KnownShapes() {
 
 Result<std::unique_ptr<ModelShape>> ReadShape(const std::string& where, const Json& config) {
   const std::string type = ModelTypeOf(config);
-  if (IsT5(type) && model::FindFamily(type) == nullptr) return ReadT5Shape(where, config);
+  if (IsT5(type)) return ReadT5Shape(where, config);
   // Errors name "config.json" behind the place.
   const std::string folder = where.ends_with("config.json")
                                  ? where.substr(0, where.size() - std::string("config.json").size())

@@ -23,6 +23,7 @@ EncodeOutput OutputOf(Task task, const engine::EncoderEngine& engine) {
       return EncodeOutput::kVector;
     case Task::kAuto:
     case Task::kTextGeneration:
+    case Task::kTextToText:
       break;
   }
   return engine.classifier() != nullptr ? EncodeOutput::kClasses : EncodeOutput::kVector;
@@ -41,7 +42,11 @@ Status WrongTask(std::string_view family, std::string_view what) {
 Result<bool> IsEncoder(const engine::LoadedModel& model, const settings::ModelSettings& settings) {
   const auto& config = model.description.config;
   const bool is_encoder = config.kind == model::ModelKind::kEncoder;
-  const bool wants_text = settings.task == Task::kTextGeneration;
+  const bool wants_text =
+      settings.task == Task::kTextGeneration || settings.task == Task::kTextToText;
+  if (settings.task == Task::kTextToText && config.kind == model::ModelKind::kDecoder) {
+    return WrongTask(config.family, "continue a text, and have no encoder that reads it");
+  }
   if (is_encoder && wants_text) return WrongTask(config.family, "generate no text");
   if (is_encoder && settings.task == Task::kTextClassification && !config.classifier) {
     return WrongTask(config.family, "of this architecture have no classes");

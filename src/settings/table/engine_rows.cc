@@ -71,8 +71,10 @@ constexpr Setting kRows[] = {
      Scope::kModel, "", "",
      [](S& s, Text v) { return SetText(s.model.quantization.calibration_file, v); }},
     {"option.task", "task", "TASK", "auto",
-     "What the model is for: auto (what its architecture is for), text-generation, text-embedding, "
-     "feature-extraction (the state of each token) or text-classification.",
+     "What the model is for: auto (what its architecture is for), text-generation, "
+     "text2text-generation (of an encoder-decoder), text-embedding, feature-extraction (the state "
+     "of "
+     "each token) or text-classification.",
      Scope::kModel, "", "", [](S& s, Text v) { return SetTask(s.model.task, v); }},
     {"option.load_format", "load-format", "FORMAT", "auto",
      "Where weights come from: auto (the checkpoint's files), or dummy (random numbers; only "
