@@ -193,7 +193,7 @@ constexpr Refused kRefused[] = {
     {"gpt2", "model_type", "null", "model_type"},
     {"gpt2", "model_type", "\"\"", "model_type"},
     {"gpt2", "model_type", "\"GPT2\"", "model_type is \"GPT2\": dray serves"},
-    {"gpt2", "model_type", "\"t5\"", "model_type is \"t5\": dray serves"},
+    {"gpt2", "model_type", "\"longt5\"", "model_type is \"longt5\": dray serves"},
     {"gpt2", "model_type", "\"mamba\"", "model_type is \"mamba\""},
     {"gpt2", "model_type", "7", "model_type is 7"},
     {"gpt2", "model_type", "[\"gpt2\"]", "model_type"},

@@ -1,44 +1,19 @@
 #include "testing/golden_encoder.h"
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
-#include "base/check.h"
 #include "base/file.h"
 #include "base/mapped_file.h"
 #include "base/parse/json.h"
 #include "base/testing/source_dir.h"
 #include "checkpoint/safetensors.h"
+#include "testing/golden_json.h"
 
 namespace dray::testing {
 namespace {
 
 const std::filesystem::path kEncoders = SourceDir() / "tests/golden/encoders";
-
-std::vector<int32_t> Ints(const Json& json) {
-  std::vector<int32_t> values;
-  for (const Json& value : *json.AsArray()) {
-    values.push_back(static_cast<int32_t>(*value.AsInt64()));
-  }
-  return values;
-}
-
-// The f32 numbers of the tensor that `text` names under `key`; none if it names none.
-template <typename Tensors>
-std::vector<float> Floats(const Json& text, std::string_view key, const Tensors& tensors) {
-  const Json* name = text.Find(key);
-  std::vector<float> values;
-  if (name == nullptr) return values;
-  for (const auto& tensor : tensors) {
-    if (tensor.name != *name->AsString()) continue;
-    DRAY_CHECK(tensor.dtype == DType::kF32);
-    values.resize(static_cast<size_t>(tensor.shape.elements()));
-    std::memcpy(values.data(), tensor.data, values.size() * sizeof(float));
-  }
-  DRAY_CHECK(!values.empty());
-  return values;
-}
 
 }  // namespace
 
@@ -59,10 +34,10 @@ GoldenEncoder ReadGoldenEncoder(const std::string& variant) {
   const auto content = checkpoint::ReadSafetensors(file.bytes(), "golden.safetensors").value();
   for (const Json& text : *json.Find("texts")->AsArray()) {
     GoldenText one;
-    one.ids = Ints(*text.Find("ids"));
-    one.types = Ints(*text.Find("types"));
-    one.states = Floats(text, "states", content.tensors);
-    one.classes = Floats(text, "classes", content.tensors);
+    one.ids = GoldenInts(*text.Find("ids"));
+    one.types = GoldenInts(*text.Find("types"));
+    one.states = GoldenFloats(text, "states", content.tensors);
+    one.classes = GoldenFloats(text, "classes", content.tensors);
     golden.texts.push_back(std::move(one));
   }
   return golden;

@@ -306,8 +306,8 @@ TEST_P(AttentionTest, RelativeBiasMatches) {
 }
 
 TEST_P(AttentionTest, NoTokenSeesThoseBeforeTheFirst) {
-  for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16, DType::kI8}) {
-    for (const int64_t first : {1, 15, 16, 47, 256, 299}) {
+  for (const DType dtype : {DType::kF32, DType::kI8}) {
+    for (const int64_t first : {1, 16, 47, 299}) {
       for (const AttentionMask mask : {AttentionMask::kCausal, AttentionMask::kFull}) {
         CheckAgainstReference(*backend_, WithBias(0, first, mask, dtype), 300);
         CheckAgainstReference(*backend_, WithBias(20, first, mask, dtype), 300);
