@@ -38,6 +38,10 @@ endif()
 # fifth less time.
 set(DRAY_TEST_OPTIONS $<$<CONFIG:Release>:-O1>)
 
+# Rooms with few readers of untrusted bytes. The fuzz preset compiles them without optimisation, which takes a
+# quarter less time.
+set(DRAY_ROOMS_OF_FEW_READERS bench cli engine parallel plan sampling scheduler serving)
+
 # dray_library(NAME base SRCS a.cc b.cc [DEPS tensor] [LIBS fmt::fmt])
 # Defines the library dray_<NAME> of this folder. DEPS are other folders of src/ and must agree with
 # the layering table, which tools/check_layers enforces. LIBS are external libraries.
@@ -49,6 +53,9 @@ function(dray_library)
     target_link_libraries(dray_${arg_NAME} PUBLIC dray_${dep})
   endforeach()
   target_link_libraries(dray_${arg_NAME} PRIVATE fmt::fmt ${arg_LIBS})
+  if(DRAY_FUZZ AND arg_NAME IN_LIST DRAY_ROOMS_OF_FEW_READERS)
+    target_compile_options(dray_${arg_NAME} PRIVATE -O0)
+  endif()
   dray_precompiled(dray_${arg_NAME} dray_precompiled_library)
 endfunction()
 
