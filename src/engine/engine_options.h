@@ -89,6 +89,12 @@ using Backends = std::vector<std::shared_ptr<kernels::Backend>>;
 // mpirun unless it is rank 0 of one itself.
 enum class RankTransport { kThreads, kProcesses, kMpi };
 
+// Which of `count` equal shares of the processors. The workers of a model have a share each.
+struct ProcessorShare {
+  int64_t index = 0;
+  int64_t count = 1;
+};
+
 struct RankOptions {
   RankTransport transport = RankTransport::kThreads;
   // Of ranks in other processes: how long a rank may be silent, or keep another rank waiting, before
@@ -99,6 +105,9 @@ struct RankOptions {
   std::filesystem::path hostfile = {};
   // The program whose command `rank` is a rank; empty: this process's own.
   std::filesystem::path program = {};
+  // Of ranks in other processes: what they have together of the processors of each machine. Ranks that are
+  // threads have those of their backends.
+  ProcessorShare share = {};
 };
 
 // Where the weights of an artifact that fits into memory are: in the mapping of its file, which all processes share,
@@ -131,8 +140,8 @@ struct LoadModelOptions {
   static constexpr int64_t kMaxDegree = 0;
   int64_t tensor_parallel_degree = 1;
   // How many stages divide the layers, each with as many ranks. kMaxDegree: one. In an MPI job that a
-  // user has started, two degrees of 1 stand for a rank for each process: those of a machine are a
-  // stage.
+  // user has started, degrees of 1 or kMaxDegree, both, stand for a rank for each process: those of a
+  // machine are a stage; kMaxDegree beside another degree stands for what makes a rank of each process.
   int64_t pipeline_parallel_degree = 1;
   RankOptions ranks = {};
   // The only rank that is loaded, counted stage by stage, in a process that is one rank of the model.

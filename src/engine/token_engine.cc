@@ -111,17 +111,17 @@ Result<std::unique_ptr<Engine>> StartEngine(std::shared_ptr<LoadedModel> model,
       std::move(backends), std::move(model), std::move(draft), std::move(core)));
 }
 
-Result<std::unique_ptr<Engine>> StartEngineOn(Backends backends, std::shared_ptr<LoadedModel> model,
+Result<std::unique_ptr<Engine>> StartEngineOn(EngineHome home, std::shared_ptr<LoadedModel> model,
                                               const EngineOptions& options,
                                               std::shared_ptr<LoadedModel> draft) {
-  Backends of_draft = backends;
-  if (draft != nullptr) of_draft.resize(static_cast<size_t>(draft->num_ranks()));
   DRAY_ASSIGN_OR_RETURN(auto drafter, MakeDrafter(*model, draft.get(), options.speculation,
-                                                  MakeRunnerOn(std::move(of_draft))));
+                                                  MakeRunnerOn(std::move(home.of_draft))));
+  RunnerMaker make_runner = home.launcher != nullptr ? MakeRunnerBy(std::move(home.launcher))
+                                                     : MakeRunnerOn(home.backends);
   DRAY_ASSIGN_OR_RETURN(
-      auto core, EngineCore::Make(*model, options, std::move(drafter), MakeRunnerOn(backends)));
+      auto core, EngineCore::Make(*model, options, std::move(drafter), std::move(make_runner)));
   return std::unique_ptr<Engine>(std::make_unique<TokenEngine>(
-      std::move(backends), std::move(model), std::move(draft), std::move(core)));
+      std::move(home.backends), std::move(model), std::move(draft), std::move(core)));
 }
 
 }  // namespace dray::engine

@@ -19,10 +19,20 @@ Result<std::unique_ptr<Engine>> StartEngine(std::shared_ptr<LoadedModel> model,
                                             std::shared_ptr<LoadedModel> draft = nullptr,
                                             const RunnerMaker& make_runner = MakeRunner);
 
-// Starts one of several engines that share the weights of `model`: it has a cache of its own and
-// computes on `backends`, one for each rank of the model, which no other engine uses. The first ones
-// compute the draft model, whose ranks are not more than the model's.
-Result<std::unique_ptr<Engine>> StartEngineOn(Backends backends, std::shared_ptr<LoadedModel> model,
+// What one of several engines of a model computes on. No other engine uses any of it.
+struct EngineHome {
+  // One for each rank of the model. If the ranks are processes, these are for the front's own work.
+  Backends backends = {};
+  // One for each rank of the draft model, such as the first ones of `backends`; none if there is no
+  // draft model.
+  Backends of_draft = {};
+  // Has the processes of the ranks; null if the ranks are threads.
+  std::shared_ptr<RankLauncher> launcher = nullptr;
+};
+
+// Starts one of several engines of `model`, with a cache of its own. They share the weights, unless the
+// ranks are processes: then each engine's ranks load the model for themselves.
+Result<std::unique_ptr<Engine>> StartEngineOn(EngineHome home, std::shared_ptr<LoadedModel> model,
                                               const EngineOptions& options,
                                               std::shared_ptr<LoadedModel> draft = nullptr);
 

@@ -220,6 +220,7 @@ Status ModelRepository::Remove(std::string_view name, std::string_view version,
       model->CancelAll(ModelDraining{std::string(name)});
       model->WaitUntilIdle(Clock::now() + kCancelTime);
     }
+    model->StopMakingWorkers();
     ReleaseModel(std::move(model));
   }
   const std::lock_guard lock(mutex_);
@@ -231,6 +232,13 @@ void ModelRepository::Forget(std::string_view name, std::string_view version) {
   const std::lock_guard lock(mutex_);
   DRAY_CHECK(At(name, version).model == nullptr);
   places_.erase(FindPlace(name, version));
+}
+
+void ModelRepository::StopMakingWorkers() {
+  const std::lock_guard lock(mutex_);
+  for (const Place& entry : places_) {
+    if (entry.model != nullptr) entry.model->StopMakingWorkers();
+  }
 }
 
 void ModelRepository::BeginDrain() {

@@ -83,6 +83,8 @@ class ModelRepository {
 
   // Every model refuses new requests from now on.
   void BeginDrain();
+  // Gives up the workers that are being made; no model gets further ones.
+  void StopMakingWorkers();
 
  private:
   struct Place : Entry {

@@ -21,23 +21,24 @@ int64_t MaxRequests(const ModelOptions& options, int64_t max_workers) {
 
 std::vector<WorkerParts> OneWorker(std::unique_ptr<engine::Engine> engine) {
   std::vector<WorkerParts> workers;
-  workers.push_back({std::move(engine), {}});
+  workers.push_back({.engine = std::move(engine)});
   return workers;
 }
 
-Result<WorkerParts> RefuseWorker(int64_t) {
+Result<WorkerParts> RefuseWorker(int64_t, const std::stop_token&) {
   return Status(StatusCode::kUnsupported, "this model cannot have a further worker");
 }
 
 // The worker of an encoder, which may end and come again, but has no others beside it.
 WorkerPool::WorkerMaker EncoderWorkers(const EncoderService& encoder) {
-  return [engine = encoder.shared_engine()](int64_t max_workers) -> Result<WorkerParts> {
+  return [engine = encoder.shared_engine()](int64_t max_workers,
+                                            const std::stop_token&) -> Result<WorkerParts> {
     if (max_workers > 1) {
       return Status(StatusCode::kUnsupported,
                     "an encoder has one worker, which computes with all threads: set maxWorkers to "
                     "1");
     }
-    return WorkerParts{engine::MakeEncoderWorker(engine), {}};
+    return WorkerParts{.engine = engine::MakeEncoderWorker(engine)};
   };
 }
 
@@ -193,6 +194,8 @@ void ServedModel::CancelAll(const Reason& reason) {
 Status ServedModel::Apply(const WorkerPool::Change& change) {
   admission_.SetMaxRequests(MaxRequests(options_, change.max_workers));
   Status status = pool_.Apply(change);
+  // A change that no worker can follow is not made.
+  admission_.SetMaxRequests(MaxRequests(options_, pool_.options().max_workers));
   WakeWatcher();
   return status;
 }

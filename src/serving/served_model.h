@@ -111,6 +111,8 @@ class ServedModel {
 
   // Changes the numbers of workers and how they take requests; see WorkerPool::Apply.
   Status Apply(const WorkerPool::Change& change);
+  // Gives up a worker that is being made; no other one will come.
+  void StopMakingWorkers() { pool_.StopMaking(); }
 
   bool healthy() const { return pool_.healthy(); }
   bool lacks_workers() const { return pool_.lacks_workers(); }

@@ -3,6 +3,8 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <cstdio>
+#include <fstream>
 #include <memory>
 #include <string>
 #include <utility>
@@ -115,6 +117,9 @@ TEST(UserJobTest, AnswersAreThoseOfThreads) {
   };
   expect(2, {}, {"--tensor-parallel-degree", "2"});
   expect(2, {"--pipeline-parallel-degree", "2"}, {"--pipeline-parallel-degree", "2"});
+  expect(2, {"--tensor-parallel-degree", "max"}, {"--tensor-parallel-degree", "2"});
+  expect(2, {"--tensor-parallel-degree", "max", "--pipeline-parallel-degree", "2"},
+         {"--pipeline-parallel-degree", "2"});
 }
 
 TEST(UserJobTest, OtherDegreesThanProcessesAreRefused) {
@@ -148,6 +153,21 @@ TEST_P(UserServerTest, EndsWithItsRanksAndTheReason) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Ranks, UserServerTest, ::testing::Values(0U, 1U));
+
+// mpirun has no slots for so many.
+TEST(MpiRunnerTest, MoreRanksThanSlotsAreRefusedWithTheNextStep) {
+  const auto golden = testing::ReadGoldenModel("llama-gqa");
+  const std::string hosts = ::testing::TempDir() + "one_slot";
+  std::ofstream(hosts) << "localhost slots=1\n";
+  LoadModelOptions options = JobOptions(golden, {2, 1});
+  options.backend_options.cpu.oversubscribe = false;
+  options.ranks.hostfile = hosts;
+  const Status refused = LoadModel(options).status();
+  EXPECT_NE(refused.message().find("if it has fewer slots than the 2 ranks need, set tensor"),
+            std::string::npos)
+      << refused.ToString();
+  std::remove(hosts.c_str());
+}
 
 }  // namespace
 }  // namespace dray::engine

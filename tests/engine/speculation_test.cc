@@ -1,7 +1,5 @@
 // Speculation does not change what a request gets: with every drafter, and whatever else the engine
 // computes, all events and all bits of all log-probabilities are the same as without.
-#include <fmt/format.h>
-
 #include <functional>
 #include <set>
 #include <string>
@@ -9,45 +7,12 @@
 #include "engine/engine_core.h"
 #include "engine/speculation/model_drafter.h"
 #include "engine/speculation/prompt_lookup.h"
+#include "engine/testing/scribe_sink.h"
 #include "testing/engine_support.h"
 #include "testing/oracle_drafter.h"
 
 namespace dray::engine {
 namespace {
-
-using Lines = std::vector<std::string>;
-
-// Writes each event as a line. Numbers are hexadecimal, so that no bit is lost.
-class ScribeSink : public EventSink {
- public:
-  void OnEvent(Event event) override {
-    const auto tops = [](const std::vector<sampling::TokenLogprob>& list) {
-      std::string text;
-      for (const sampling::TokenLogprob& top : list)
-        text += fmt::format(" {}:{:a}", top.id, top.logprob);
-      return text;
-    };
-    if (const auto* prompt = std::get_if<PromptEvent>(&event)) {
-      std::string line = "prompt";
-      for (size_t i = 0; i < prompt->logprobs.size(); ++i) {
-        line += fmt::format(" {:a} ({} )", prompt->logprobs[i], tops(prompt->tops[i]));
-      }
-      shared.push_back(line);
-    } else if (const auto* token = std::get_if<TokenEvent>(&event)) {
-      ids[token->sequence_idx].push_back(token->token.id);
-      samples[token->sequence_idx].push_back(
-          fmt::format("{} {:a}{}", token->token.id, token->token.logprob, tops(token->tops)));
-    } else if (const auto* end = std::get_if<SequenceEndEvent>(&event)) {
-      samples[end->sequence_idx].push_back(fmt::format("end {}", static_cast<int>(end->reason)));
-    } else {
-      shared.push_back("over: " + std::get<RequestEndEvent>(event).status.ToString());
-    }
-  }
-
-  Lines shared;                  // of the request
-  std::map<int, Lines> samples;  // of each sequence
-  std::map<int, std::vector<int32_t>> ids;
-};
 
 using Sinks = std::vector<std::shared_ptr<ScribeSink>>;
 

@@ -157,7 +157,7 @@ TEST(SpeculationTextTest, EnginesShareADraftModel) {
     engine::Backends backends;
     backends.push_back(std::move(*backend));
     auto engine =
-        engine::StartEngineOn(std::move(backends), shared,
+        engine::StartEngineOn({.backends = backends, .of_draft = backends}, shared,
                               {.max_sequences = 8,
                                .speculation = {.method = engine::SpeculationMethod::kDraftModel,
                                                .costs = engine::SpeculationOptions::Costs::kFixed}},

@@ -150,6 +150,19 @@ TEST(SentenceModelTest, AModelThatEndsCancelsWhatItHas) {
   (*encoding)->Cancel(Status(StatusCode::kCancelled, "late"));
 }
 
+// A server for several models may be told to have several workers of each.
+TEST(SentenceModelTest, ThereIsOneWorkerHoweverManyAreAskedFor) {
+  settings::ModelSettings settings;
+  settings.workers.min_workers = settings.workers.max_workers = 2;
+  const auto model = OpenSentenceModel("mean", settings);
+  ASSERT_NE(model, nullptr);
+  EXPECT_EQ(model->workers().workers.size(), 1U);
+  EXPECT_FALSE(model->lacks_workers());
+  EXPECT_EQ(model->Apply({.min_workers = 2, .max_workers = 2}).code(), StatusCode::kUnsupported);
+  EXPECT_FALSE(model->lacks_workers());
+  EXPECT_EQ(Encode(*model, {.inputs = {InputText{"word"}}}).num_tokens.size(), 1U);
+}
+
 TEST(SentenceModelTest, TasksThatDoNotFitAreRefused) {
   settings::ModelSettings settings;
   for (const auto task : {settings::Task::kTextGeneration, settings::Task::kTextClassification}) {

@@ -9,6 +9,7 @@
 #include <tuple>
 #include <utility>
 
+#include "base/machine/cpu_info.h"
 #include "engine/runner/processes/mpi_place.h"
 
 namespace dray::engine {
@@ -30,6 +31,23 @@ Status CheckDegrees(int64_t ranks_in_stage, int64_t num_stages, const model::Sta
   return OkStatus();
 }
 
+// The workers of a model whose ranks are local processes have processors of their own.
+Status CheckShares(const LoadModelOptions& options, int64_t num_ranks) {
+  const int64_t workers = options.ranks.share.count;
+  const kernels::CpuOptions& cpu = options.backend_options.cpu;
+  const bool is_local = options.ranks.transport == RankTransport::kProcesses;
+  if (workers == 1 || !is_local || cpu.oversubscribe) return OkStatus();
+  int64_t most = UsableCpuCount();
+  if (cpu.num_threads > 0) most = std::min<int64_t>(most, cpu.num_threads);
+  if (workers * num_ranks <= most) return OkStatus();
+  return {
+      StatusCode::kInvalidArgument,
+      fmt::format("each rank of {} workers of {} ranks needs a thread on a processor, but there "
+                  "are {} of them: set maxWorkers to at most {}, or set oversubscribe to let "
+                  "ranks share processors",
+                  workers, num_ranks, most, std::max<int64_t>(1, most / num_ranks))};
+}
+
 // If the ranks are other processes, the backends have one thread each, which stay where the system
 // puts them: the processors are for those processes. If local processes have too few threads or
 // processors, MakeBackends says so; mpirun has its own rules for its machines.
@@ -49,19 +67,21 @@ kernels::BackendOptions BackendOptionsOf(const LoadModelOptions& options, int64_
   return backend;
 }
 
-// The degrees that `options` ask for.
+// The degrees that `options` ask for: of ranks in a stage, and of stages.
 std::pair<int64_t, int64_t> DegreesOf(const LoadModelOptions& options, int64_t num_heads) {
-  const auto or_natural = [&](int64_t degree, int64_t natural) {
-    return degree == LoadModelOptions::kMaxDegree ? natural : degree;
-  };
-  const int64_t nodes = kernels::NumNaturalRanks(options.backend_options);
-  const std::pair<int64_t, int64_t> degrees = {
-      or_natural(options.tensor_parallel_degree, std::min(nodes, num_heads)),
-      or_natural(options.pipeline_parallel_degree, 1)};
+  const auto is_max = [](int64_t degree) { return degree == LoadModelOptions::kMaxDegree; };
+  const int64_t in_stage = options.tensor_parallel_degree;
+  const int64_t stages = options.pipeline_parallel_degree;
   const auto place = MpiPlaceOfProcess();
-  const bool is_open = degrees.first == 1 && degrees.second == 1;
-  if (options.ranks.transport != RankTransport::kMpi || !place || !is_open) return degrees;
-  return {place->local_world, place->world / place->local_world};
+  if (options.ranks.transport == RankTransport::kMpi && place) {
+    const bool is_open = (in_stage == 1 || is_max(in_stage)) && (stages == 1 || is_max(stages));
+    if (is_open) return {place->local_world, place->world / place->local_world};
+    const auto others = [&](int64_t degree) { return std::max<int64_t>(1, place->world / degree); };
+    return {is_max(in_stage) ? others(stages) : in_stage,
+            is_max(stages) ? others(in_stage) : stages};
+  }
+  const int64_t nodes = kernels::NumNaturalRanks(options.backend_options);
+  return {is_max(in_stage) ? std::min(nodes, num_heads) : in_stage, is_max(stages) ? 1 : stages};
 }
 
 // Fills one rank. An error of the allocator must not leave the rank's thread.
@@ -90,6 +110,7 @@ Result<RankBackends> BackendsOf(const LoadModelOptions& options, const model::Mo
   DRAY_RETURN_IF_ERROR(CheckDegrees(ranks.ranks_in_stage, ranks.num_stages, stack));
   const int64_t num_backends = options.only_rank ? 1 : ranks.ranks_in_stage * ranks.num_stages;
   ranks.first_rank = options.only_rank.value_or(0);
+  DRAY_RETURN_IF_ERROR(CheckShares(options, num_backends));
   auto made =
       kernels::MakeBackends(BackendOptionsOf(options, num_backends), static_cast<int>(num_backends),
                             ranks.num_stages == 1 ? GroupTurns::kTogether : GroupTurns::kNone);

@@ -63,7 +63,8 @@ struct LoadedModel {
   // Stage by stage, each with as many ranks as the others; at least one. If the ranks are other
   // processes, the backends are for the front's own work.
   std::vector<RankModel> ranks;
-  // Starts the processes of the ranks. Null: the ranks are threads of this process.
+  // Starts the processes of the ranks. Null: the ranks are threads of this process. Further groups of such
+  // ranks have launchers of their own (MakeRunnerBy).
   std::shared_ptr<RankLauncher> launcher;
   int64_t num_stages = 1;
   // [stage], if the weights do not fit into memory.

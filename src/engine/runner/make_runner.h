@@ -14,7 +14,9 @@ namespace dray::engine {
 // model must outlive the runner.
 Result<std::unique_ptr<ModelRunner>> MakeRunner(LoadedModel& model, const RunnerSpec& spec);
 // Makes such runners on other backends than those of the model's ranks, for weights that several
-// runners share, unless the ranks are processes. There is a backend for each rank, and only one runner uses them.
+// runners share. The ranks are threads. There is a backend for each rank, and only one runner uses them.
 RunnerMaker MakeRunnerOn(Backends backends);
+// Makes such runners with the processes of `launcher`, which no other runner uses.
+RunnerMaker MakeRunnerBy(std::shared_ptr<RankLauncher> launcher);
 
 }  // namespace dray::engine

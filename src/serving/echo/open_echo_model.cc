@@ -28,14 +28,14 @@ std::shared_ptr<ServedModel> OpenEchoModel(const settings::ModelSettings& settin
       .max_context_tokens = ContextTokens(settings),
       .token_interval = std::chrono::milliseconds(settings.echo_interval_ms),
   };
-  const auto make_worker = [echo](int64_t) -> Result<WorkerParts> {
-    return WorkerParts{.engine = engine::StartEchoEngine(echo), .memory = {}};
+  const auto make_worker = [echo](int64_t, const std::stop_token&) -> Result<WorkerParts> {
+    return WorkerParts{.engine = engine::StartEchoEngine(echo)};
   };
   options.eos_token_ids = {kCharacterEndToken};
   options.default_max_new_tokens = echo.max_context_tokens;
   std::vector<WorkerParts> workers;
   for (int64_t i = 0; i < std::max<int64_t>(1, options.pool.min_workers); ++i) {
-    workers.push_back({.engine = engine::StartEchoEngine(echo), .memory = {}});
+    workers.push_back({.engine = engine::StartEchoEngine(echo)});
   }
   return std::make_shared<ServedModel>(std::move(options), std::move(workers), make_worker,
                                        MakeCharacterCodec());

@@ -86,6 +86,17 @@ PoolOptions MakePoolOptions(const ModelSettings& settings) {
   return pool;
 }
 
+// Of an encoder.
+void LimitToOneWorker(PoolOptions& pool, const std::string& name) {
+  if (pool.max_workers > 1) {
+    LogWarning(
+        fmt::format("{}: maxWorkers is {}, but an encoder has one worker, which computes "
+                    "with all threads",
+                    name, pool.max_workers));
+  }
+  pool.min_workers = pool.max_workers = 1;
+}
+
 ModelOptions MakeModelOptions(const ModelSettings& settings, const ModelFiles& files) {
   ModelOptions options;
   options.name = settings.model_name.empty() ? ModelNameOf(files.model) : settings.model_name;
@@ -155,7 +166,7 @@ Result<std::vector<WorkerParts>> MakeWorkers(WorkerFactory& factory, const PoolO
     return workers;
   }
   for (int64_t i = 0; i < std::max<int64_t>(1, pool.min_workers); ++i) {
-    DRAY_ASSIGN_OR_RETURN(workers.emplace_back(), factory.Make(pool.max_workers));
+    DRAY_ASSIGN_OR_RETURN(workers.emplace_back(), factory.Make(pool.max_workers, {}));
   }
   return workers;
 }
@@ -179,6 +190,8 @@ Result<std::shared_ptr<ServedModel>> OpenModel(const ModelSettings& settings,
   DRAY_ASSIGN_OR_RETURN(setup.options, settings::MakeEngineOptions(settings));
   DRAY_ASSIGN_OR_RETURN(ModelFiles needed, FilesOfTransformer(files));
   DRAY_ASSIGN_OR_RETURN(auto load, settings::MakeLoadModelOptions(settings, needed.model));
+  // Processes of ranks that are started with the model are those of its first worker.
+  load.ranks.share.count = options.pool.max_workers;
   setup.load = load;
   if (setup.options.speculation.method != engine::SpeculationMethod::kDraftModel) {
     needed.draft.clear();
@@ -205,9 +218,13 @@ Result<std::shared_ptr<ServedModel>> OpenModel(const ModelSettings& settings,
   if (!loaded.ok()) return deadline.Explain(loaded.status());
   LoadedParts parts = std::move(*loaded);
   DRAY_ASSIGN_OR_RETURN(const bool is_encoder, IsEncoder(*parts.model, settings));
+  if (open_options.budget != nullptr) {
+    setup.weights = parts.memory.Split(WorkerFactory::GroupWeightBytes(*parts.model));
+  }
   options.memory = std::make_shared<MemoryBudget::Lease>(std::move(parts.memory));
   options.offload = parts.model->offload;
   if (is_encoder) {
+    LimitToOneWorker(options.pool, options.name);
     DRAY_ASSIGN_OR_RETURN(auto encoder, OpenEncoder(std::move(parts.model), settings, files.model,
                                                     std::move(tokenizer)));
     return std::make_shared<ServedModel>(std::move(options), std::move(encoder));
@@ -221,7 +238,9 @@ Result<std::shared_ptr<ServedModel>> OpenModel(const ModelSettings& settings,
   DRAY_ASSIGN_OR_RETURN(auto workers, MakeWorkers(*factory, options.pool));
   return std::make_shared<ServedModel>(
       std::move(options), std::move(workers),
-      [factory](int64_t max_workers) { return factory->Make(max_workers); },
+      [factory](int64_t max_workers, const std::stop_token& stop) {
+        return factory->Make(max_workers, stop);
+      },
       MakeTokenizerCodec(std::move(tokenizer)));
 }
 

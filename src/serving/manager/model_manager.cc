@@ -95,7 +95,11 @@ ModelManager::ModelManager(Options options, ModelRepository& repository)
       }) {}
 
 // The watch begins operations, and operations add models to the watch.
-ModelManager::~ModelManager() { watch_.Stop(); }
+ModelManager::~ModelManager() {
+  watch_.Stop();
+  // An operation that scales a model waits for its workers.
+  repository_.StopMakingWorkers();
+}
 
 OrReason<std::string> ModelManager::Register(Registration registration, OnFailure on_failure,
                                              Done done) {
@@ -369,6 +373,7 @@ std::optional<Reason> ModelManager::Scale(const std::string& name, const std::st
           const auto merged = Merge(entry.model->pool_options(), change);
           const Status applied = entry.model->Apply(merged);
           if (status.ok()) status = applied;
+          if (!applied.ok()) continue;
           LogInfo(fmt::format("{}: {} to {} workers", Title(name, entry.info.version),
                               merged.min_workers, merged.max_workers));
         }

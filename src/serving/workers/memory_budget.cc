@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/check.h"
 #include "base/human.h"
 
 namespace dray::serving {
@@ -19,6 +20,12 @@ void MemoryBudget::Lease::Resize(int64_t bytes) {
   const std::lock_guard lock(state_->mutex);
   state_->taken_bytes += bytes - bytes_;
   bytes_ = bytes;
+}
+
+MemoryBudget::Lease MemoryBudget::Lease::Split(int64_t bytes) {
+  DRAY_CHECK(bytes <= bytes_);
+  bytes_ -= bytes;
+  return {state_, bytes};
 }
 
 void MemoryBudget::Lease::Return() {

@@ -34,6 +34,8 @@ class MemoryBudget {
     int64_t bytes() const { return bytes_; }
     // What is in fact taken, once that is known.
     void Resize(int64_t bytes);
+    // Parts with `bytes` of its bytes, which the returned lease has.
+    Lease Split(int64_t bytes);
 
    private:
     friend class MemoryBudget;

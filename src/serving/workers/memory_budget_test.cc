@@ -35,6 +35,19 @@ TEST(MemoryBudgetTest, OtherProgramsCountToo) {
   EXPECT_EQ(budget.available_bytes(), 1000);
 }
 
+TEST(MemoryBudgetTest, ALeaseIsDivided) {
+  MemoryBudget budget([] { return int64_t{1000}; });
+  auto whole = budget.Take(600, 0, "a");
+  ASSERT_TRUE(whole.ok());
+  {
+    const MemoryBudget::Lease part = whole->Split(150);
+    EXPECT_EQ(part.bytes(), 150);
+    EXPECT_EQ(whole->bytes(), 450);
+    EXPECT_EQ(budget.available_bytes(), 400);
+  }
+  EXPECT_EQ(budget.available_bytes(), 550);
+}
+
 TEST(MemoryBudgetTest, ALeaseMayOutliveTheBudget) {
   MemoryBudget::Lease lease;
   {

@@ -33,6 +33,8 @@ WorkerPool::WorkerPool(const PoolOptions& options, std::vector<WorkerParts> firs
 }
 
 WorkerPool::~WorkerPool() {
+  StopMaking();
+  maker_ = {};
   Workers workers;
   std::vector<Job> jobs;
   {

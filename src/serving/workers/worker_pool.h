@@ -1,11 +1,12 @@
 // The workers of one model version, and the one queue that they take its requests from. A worker is
-// an engine with a cache and processors of its own, over weights that all workers share.
+// an engine with a cache and processors of its own (load/worker_factory.h).
 //
 // Permanent workers are there as long as the model. Temporary ones are started while the queue is
 // long, up to a limit, and end when they have had nothing to do for some time.
 //
 // Threads: any; Tend belongs to one thread, which calls it again and again. Engines call back on their
-// own threads when a request is over. No callback is called under the pool's mutex.
+// own threads when a request is over. No callback is called under the pool's mutex. Owns a thread while
+// Tend has a worker made, which may take as long as loading the model.
 #pragma once
 
 #include <chrono>
@@ -13,6 +14,8 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <stop_token>
+#include <thread>
 #include <vector>
 
 #include "base/status.h"
@@ -37,10 +40,11 @@ struct PoolOptions {
   int64_t retry_threshold = 0;
 };
 
-// What a worker is made of.
+// What a worker is made of. The engine ends before its memory is given back.
 struct WorkerParts {
-  std::unique_ptr<engine::Engine> engine;
-  MemoryBudget::Lease memory;  // that its cache takes
+  MemoryBudget::Lease memory = {};   // that its cache takes
+  MemoryBudget::Lease weights = {};  // that weights take which no other worker shares
+  std::unique_ptr<engine::Engine> engine = {};
 };
 
 struct WorkerStatus {
@@ -61,8 +65,10 @@ struct WorkerGroupStatus {
 class WorkerPool {
  public:
   using Clock = std::chrono::steady_clock;
-  // Makes a further worker where there will be at most `max_workers`.
-  using WorkerMaker = std::function<Result<WorkerParts>(int64_t max_workers)>;
+  // Makes a further worker where there will be at most `max_workers`. Calls do not overlap. Ends with an
+  // error soon after `stop` asks for it.
+  using WorkerMaker =
+      std::function<Result<WorkerParts>(int64_t max_workers, const std::stop_token& stop)>;
   // The most workers of a model: each has a thread of its own at least.
   static constexpr int64_t kMaxWorkers = 64;
 
@@ -85,11 +91,14 @@ class WorkerPool {
     std::chrono::seconds max_idle_time{60};
   };
   // Starts workers up to the new fewest, and lets those beyond the new most end what they have
-  // begun. An error if a worker cannot be started; the numbers hold nevertheless.
+  // begun. An error if a worker cannot be started; the numbers hold nevertheless, and it is tried again. But
+  // kUnsupported changes no numbers: no such worker will ever start.
   Status Apply(const Change& change);
   PoolOptions options() const;
+  // Gives up a worker that is being made; no other one will come.
+  void StopMaking() { stop_making_.request_stop(); }
 
-  // Ends cancelled requests that wait, starts and ends workers, and begins batches whose time has
+  // Ends cancelled requests that wait, has workers made, ends workers, and begins batches whose time has
   // come. Returns when it should be called again at the latest.
   Clock::time_point Tend();
   // Whether Tend has something to do now.
@@ -130,6 +139,9 @@ class WorkerPool {
   void MarkLeavingLocked();
   Workers TakeEndedLocked(Clock::time_point now);
   bool WantsWorkerLocked() const;
+  bool WantsWorker() const;
+  // Has a thread make a worker.
+  void StartMaking();
   int64_t NumActiveLocked() const;
   int64_t NumFailedLocked() const;
   bool HealthyLocked() const { return NumFailedLocked() <= options_.retry_threshold; }
@@ -144,6 +156,7 @@ class WorkerPool {
 
   const WorkerMaker make_worker_;
   std::mutex making_mutex_;  // held while a worker is made
+  std::stop_source stop_making_;
 
   mutable std::mutex mutex_;
   PoolOptions options_;
@@ -154,6 +167,8 @@ class WorkerPool {
   Clock::time_point next_try_;  // after a worker could not be made
   engine::EngineStats ended_stats_;
   bool stopping_ = false;
+  bool making_ = false;  // maker_ is at work
+  std::jthread maker_;   // of Tend
 };
 
 }  // namespace dray::serving

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <system_error>
 #include <utility>
 
 #include "base/log.h"
@@ -83,7 +84,7 @@ void WorkerPool::AddLocked(WorkerParts parts) {
 
 // The caller holds making_mutex_.
 Status WorkerPool::AddWorker() {
-  auto parts = make_worker_(options().max_workers);
+  auto parts = make_worker_(options().max_workers, stop_making_.get_token());
   std::vector<Refused> refused;
   {
     const std::lock_guard lock(mutex_);
@@ -101,8 +102,10 @@ Status WorkerPool::AddWorker() {
 Status WorkerPool::Apply(const Change& change) {
   const std::lock_guard making(making_mutex_);
   int64_t num_missing = 0;
+  PoolOptions before;
   {
     const std::lock_guard lock(mutex_);
+    before = options_;
     options_.max_workers = change.max_workers;
     options_.min_workers = std::min(change.min_workers, change.max_workers);
     options_.batch_size = change.batch_size;
@@ -111,7 +114,16 @@ Status WorkerPool::Apply(const Change& change) {
     MarkLeavingLocked();
     num_missing = options_.min_workers - NumActiveLocked();
   }
-  for (int64_t i = 0; i < num_missing; ++i) DRAY_RETURN_IF_ERROR(AddWorker());
+  for (int64_t i = 0; i < num_missing; ++i) {
+    const Status added = AddWorker();
+    if (added.ok()) continue;
+    if (added.code() == StatusCode::kUnsupported) {
+      const std::lock_guard lock(mutex_);
+      options_ = before;
+      MarkLeavingLocked();
+    }
+    return added;
+  }
   return OkStatus();
 }
 
@@ -145,16 +157,44 @@ WorkerPool::Workers WorkerPool::TakeEndedLocked(Clock::time_point now) {
 }
 
 bool WorkerPool::WantsWorkerLocked() const {
-  if (stopping_ || !HealthyLocked() || Clock::now() < next_try_) return false;
+  if (stop_making_.stop_requested() || !HealthyLocked() || Clock::now() < next_try_) return false;
   const int64_t num_active = NumActiveLocked();
   if (num_active < options_.min_workers) return true;
   const bool long_queue = queue_.size() > 2 * options_.batch_size;
   return num_active < options_.max_workers && (long_queue || (num_active == 0 && !queue_.empty()));
 }
 
+bool WorkerPool::WantsWorker() const {
+  const std::lock_guard lock(mutex_);
+  return WantsWorkerLocked();
+}
+
+void WorkerPool::StartMaking() {
+  const auto make = [this] {
+    {
+      const std::lock_guard making(making_mutex_);
+      // A change of the numbers may have brought the worker meanwhile.
+      const Status added = WantsWorker() ? AddWorker() : OkStatus();
+      if (!added.ok() && !stop_making_.stop_requested()) {
+        LogWarning(fmt::format("no further worker: {}", added.message()));
+      }
+    }
+    const std::lock_guard lock(mutex_);
+    making_ = false;
+  };
+  try {
+    maker_ = std::jthread(make);
+  } catch (const std::system_error& error) {
+    LogWarning(fmt::format("no further worker: the system gives no thread: {}", error.what()));
+    const std::lock_guard lock(mutex_);
+    making_ = false;
+    next_try_ = Clock::now() + kRetryInterval;
+  }
+}
+
 bool WorkerPool::NeedsTending() const {
   const std::lock_guard lock(mutex_);
-  return WantsWorkerLocked() || (options_.batch_size > 1 && !queue_.empty());
+  return (WantsWorkerLocked() && !making_) || (options_.batch_size > 1 && !queue_.empty());
 }
 
 WorkerPool::Clock::time_point WorkerPool::Tend() {
@@ -170,17 +210,14 @@ WorkerPool::Clock::time_point WorkerPool::Tend() {
     cancelled = queue_.TakeCancelled();
     if (!HealthyLocked()) hopeless = queue_.TakeAll();
     refused = DispatchLocked();
-    wants_worker = WantsWorkerLocked();
+    wants_worker = WantsWorkerLocked() && !making_;
+    if (wants_worker) making_ = true;
   }
   EndAll(cancelled, {StatusCode::kCancelled, "the request was cancelled"});
   EndAll(hopeless, {StatusCode::kUnavailable, "the model's workers have failed"});
   Deliver(refused);
   ended.clear();
-  if (std::unique_lock making(making_mutex_, std::try_to_lock);
-      wants_worker && making.owns_lock()) {
-    const Status added = AddWorker();
-    if (!added.ok()) LogWarning(fmt::format("no further worker: {}", added.message()));
-  }
+  if (wants_worker) StartMaking();
   const std::lock_guard lock(mutex_);
   auto next = now + kTendInterval;
   if (options_.batch_size > 1 && !queue_.empty()) {

@@ -66,8 +66,11 @@ class WorkerPoolTest : public testing::Test {
     for (int64_t i = 0; i < pool.min_workers; ++i) workers.push_back(MakeWorker());
     model_ = std::make_unique<ServedModel>(
         options, std::move(workers),
-        [this](int64_t) -> Result<WorkerParts> {
-          if (!refuse_.empty()) return Status(StatusCode::kResourceExhausted, refuse_);
+        [this](int64_t, const std::stop_token& stop) -> Result<WorkerParts> {
+          if (!refuse_.empty()) return Status(refusal_, refuse_);
+          ++num_asked_;
+          WaitUntil([&] { return !hold_ || stop.stop_requested(); });
+          if (hold_) return Status(StatusCode::kCancelled, "it was stopped");
           return MakeWorker();
         },
         std::make_unique<ByteCodec>());
@@ -77,7 +80,7 @@ class WorkerPoolTest : public testing::Test {
     if (pause_) engine->Pause();
     const std::lock_guard lock(mutex_);
     engines_.push_back(engine.get());
-    return {std::move(engine), {}};
+    return {.engine = std::move(engine)};
   }
   // A one-letter name is also the prompt, so an answer takes two steps.
   std::shared_ptr<Generation> Ask(const std::string& name, int64_t priority = kDefaultPriority) {
@@ -107,7 +110,10 @@ class WorkerPoolTest : public testing::Test {
   std::vector<FakeEngine*> engines_;
   FakeEngine::Options engine_options_;
   std::atomic<bool> pause_{false};
+  std::atomic<bool> hold_{false};  // workers that are made do not come
+  std::atomic<int> num_asked_{0};
   std::string refuse_;
+  StatusCode refusal_ = StatusCode::kResourceExhausted;
   std::unique_ptr<ServedModel> model_;
 };
 
@@ -197,6 +203,47 @@ TEST_F(WorkerPoolTest, ScalingStartsAndEndsWorkers) {
             StatusCode::kResourceExhausted);
   EXPECT_TRUE(model_->lacks_workers());
   EXPECT_TRUE(model_->healthy());
+}
+
+TEST_F(WorkerPoolTest, AWorkerThatIsLongInComingHoldsNothingUp) {
+  Open({.min_workers = 1, .max_workers = 2, .max_running = 1});
+  hold_ = true;
+  Engine(0).Pause();
+  for (const char* name : {"a", "b", "c"}) Ask(name);
+  const auto waits = Ask("d");
+  WaitUntil([&] { return num_asked_ > 0; });
+  // Meanwhile, requests that wait are cancelled, and others are answered.
+  waits->Cancel(Status(StatusCode::kCancelled, "the client has gone"));
+  EXPECT_EQ(ends_.WaitFor(1), "d");
+  Engine(0).Resume();
+  EXPECT_EQ(ends_.WaitFor(4), "dabc");
+  EXPECT_EQ(num_asked_.load(), 1);
+  // The worker that is being made does not hold up the model's end.
+  model_.reset();
+  EXPECT_EQ(NumMade(), 1U);
+}
+
+TEST_F(WorkerPoolTest, AModelThatEndsGivesUpItsScaling) {
+  Open({});
+  hold_ = true;
+  std::thread scaling([&] {
+    EXPECT_EQ(model_->Apply({.min_workers = 2, .max_workers = 2}).code(), StatusCode::kCancelled);
+  });
+  WaitUntil([&] { return num_asked_ > 0; });
+  model_->StopMakingWorkers();
+  scaling.join();
+  EXPECT_EQ(NumWorkers(), 1U);
+}
+
+TEST_F(WorkerPoolTest, NumbersThatCannotBeAreRefused) {
+  Open({.min_workers = 1, .max_workers = 1});
+  refuse_ = "one worker only";
+  refusal_ = StatusCode::kUnsupported;
+  EXPECT_EQ(model_->Apply({.min_workers = 2, .max_workers = 2}).message(), "one worker only");
+  EXPECT_FALSE(model_->lacks_workers());
+  EXPECT_EQ(model_->workers().max_workers, 1);
+  Ask("a");
+  EXPECT_EQ(ends_.WaitFor(1), "a");
 }
 
 TEST_F(WorkerPoolTest, AModelWithoutWorkersRefuses) {

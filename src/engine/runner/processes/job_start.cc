@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -107,6 +108,15 @@ Status RankProcesses::StartJob() {
   return OkStatus();
 }
 
+Status RankProcesses::TakeUserJob() {
+  static std::atomic<bool> taken = false;
+  if (!taken.exchange(true)) return OkStatus();
+  return {
+      StatusCode::kUnsupported,
+      "the processes of this mpirun compute a model already, or have done so, and serve no other "
+      "one: start dray serve without mpirun and with rank_transport mpi, or another server"};
+}
+
 Status RankProcesses::StartHeadThread() {
   SetRankVariables(*MpiPlaceOfProcess());
   DRAY_ASSIGN_OR_RETURN(auto ends, parallel::ControlSocket::MakePair());
@@ -140,7 +150,20 @@ Status RankProcesses::CheckJob() {
   if (!job_) return OkStatus();
   const auto end = job_->AwaitEnd(milliseconds(0));
   if (!end) return OkStatus();
-  return {StatusCode::kUnavailable, fmt::format("mpirun {}; its messages are in the log", *end)};
+  std::string message = fmt::format("mpirun {}; its messages are in the log", *end);
+  const bool none_has_come =
+      std::none_of(ranks_.begin(), ranks_.end(),
+                   [](const RankProcess& rank) { return rank.socket.has_value(); });
+  if (none_has_come) {
+    // Only mpirun knows the processors of all machines.
+    message += fmt::format(
+        "; if it has fewer slots than the {} ranks need, set tensor_parallel_degree or "
+        "pipeline_parallel_degree so that they are at most as many, name more slots in hostfile, "
+        "or "
+        "set oversubscribe",
+        ranks_.size());
+  }
+  return {StatusCode::kUnavailable, std::move(message)};
 }
 
 void RankProcesses::EndJob(const Status& status) {

@@ -216,7 +216,7 @@ class MpiRank {
                           options_.pipeline_parallel_degree, num_ranks, num_ranks)};
     }
     options_.only_rank = rank_;
-    TakeShare(library_->job().local_rank, library_->job().local_world,
+    TakeShare(library_->job().local_rank, library_->job().local_world, options_.ranks.share,
               options_.backend_options.cpu);
     if (is_head()) {
       options_.progress = [this](uint64_t done, uint64_t total) {

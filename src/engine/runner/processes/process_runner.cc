@@ -15,7 +15,6 @@
 
 #include "base/check.h"
 #include "engine/runner/piece_runner.h"
-#include "engine/runner/processes/rank_launcher.h"
 #include "engine/runner/processes/rank_wiring.h"
 #include "engine/runner/processes/wire/step_codec.h"
 
@@ -189,9 +188,10 @@ class ProcessRunner final : public ModelRunner {
 }  // namespace
 
 Result<std::unique_ptr<ModelRunner>> MakeProcessRunner(const LoadedModel& model,
+                                                       RankLauncher& launcher,
                                                        const RunnerSpec& spec) {
   const RunnerSpec small = WithSmallPieces(spec, model.description.config.vocab_size);
-  DRAY_ASSIGN_OR_RETURN(auto processes, model.launcher->Take());
+  DRAY_ASSIGN_OR_RETURN(auto processes, launcher.Take());
   DRAY_ASSIGN_OR_RETURN(FrontLinks links, ConnectProcesses(model, small, *processes));
   return std::unique_ptr<ModelRunner>(
       std::make_unique<ProcessRunner>(model, small, std::move(links), std::move(processes)));

@@ -1,4 +1,5 @@
-// Starts the processes of a model's ranks whenever a runner needs new ones.
+// Starts the processes of a group of ranks, which compute one model, whenever the group's runner needs new
+// ones.
 #pragma once
 
 #include <memory>
@@ -13,8 +14,10 @@ namespace dray::engine {
 // Threads: one at a time.
 class RankLauncher {
  public:
-  // The degrees of `options` are at least 1.
-  explicit RankLauncher(LoadModelOptions options) : options_(std::move(options)) {}
+  // The degrees of `options` are at least 1. `started` are processes that were started with such options,
+  // if there are any.
+  explicit RankLauncher(LoadModelOptions options, std::unique_ptr<RankProcesses> started = nullptr)
+      : options_(std::move(options)), processes_(std::move(started)) {}
 
   // Starts processes, and keeps them for Take.
   Status Start();
@@ -22,6 +25,8 @@ class RankLauncher {
   const RankProcesses* processes() const { return processes_.get(); }
   // Gives away the processes; starts new ones if there are none.
   Result<std::unique_ptr<RankProcesses>> Take();
+  // Gives away the processes; null if there are none.
+  std::unique_ptr<RankProcesses> TakeStarted() { return std::move(processes_); }
   const LoadModelOptions& options() const { return options_; }
 
  private:

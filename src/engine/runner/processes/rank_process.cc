@@ -69,7 +69,7 @@ class RankProcess {
     DRAY_ASSIGN_OR_RETURN(options_, DecodeLoad(message.bytes));
     TakeShare(*options_.only_rank,
               options_.tensor_parallel_degree * options_.pipeline_parallel_degree,
-              options_.backend_options.cpu);
+              options_.ranks.share, options_.backend_options.cpu);
     options_.progress = [this](uint64_t done, uint64_t total) {
       static_cast<void>(front_.TrySend(EncodeProgress({done, total})));
     };

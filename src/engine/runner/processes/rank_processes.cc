@@ -43,6 +43,7 @@ std::vector<std::string> RankVariables(size_t rank, size_t world) {
 Result<std::unique_ptr<RankProcesses>> RankProcesses::Start(const LoadModelOptions& options) {
   DRAY_CHECK(options.tensor_parallel_degree >= 1 && options.pipeline_parallel_degree >= 1);
   std::unique_ptr<RankProcesses> processes(new RankProcesses(options));
+  if (processes->has_head_thread_) DRAY_RETURN_IF_ERROR(TakeUserJob());
   if (processes->wake_.value() < 0) {
     return Status(
         StatusCode::kResourceExhausted,

@@ -37,13 +37,15 @@ class RankProcesses {
  public:
   // Starts a process for each rank of the model, and returns when all have loaded their weights. The
   // degrees of `options` are at least 1. `options.progress` is called by another thread. The error
-  // of a rank names it. kCancelled if `options.stop` asks to end.
+  // of a rank names it. kCancelled if `options.stop` asks to end, kUnsupported if the ranks are the
+  // processes of a user's job that have computed another model: they can start MPI only once.
   static Result<std::unique_ptr<RankProcesses>> Start(const LoadModelOptions& options);
   RankProcesses(const RankProcesses&) = delete;
   RankProcesses& operator=(const RankProcesses&) = delete;
   // Ends the processes.
   ~RankProcesses();
 
+  const LoadModelOptions& options() const { return options_; }
   int64_t num_ranks() const { return static_cast<int64_t>(ranks_.size()); }
   // Whether the ranks are an MPI job.
   bool is_job() const { return options_.ranks.transport == RankTransport::kMpi; }
@@ -96,6 +98,8 @@ class RankProcesses {
   // Of an MPI job (job_start.cc).
   Status StartJob();
   Status StartHeadThread();
+  // Takes the processes of a user's job for this group, as only one group ever may.
+  static Status TakeUserJob();
   void AcceptRank();
   Status CheckJob();
   void EndJob(const Status& status);

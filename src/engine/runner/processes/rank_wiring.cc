@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "base/machine/cpu_info.h"
-#include "engine/runner/processes/rank_launcher.h"
 #include "engine/runner/processes/wire/step_codec.h"
 #include "parallel/shared_memory_group.h"
 
@@ -23,8 +22,8 @@ constexpr int64_t kStepTimeouts = 10;
 
 class Wiring {
  public:
-  Wiring(const LoadedModel& model, const RunnerSpec& spec)
-      : model_(model), spec_(spec), options_(model.launcher->options()) {}
+  Wiring(const LoadedModel& model, const RunnerSpec& spec, const LoadModelOptions& options)
+      : model_(model), spec_(spec), options_(options) {}
 
   // Makes the memory files.
   Status Make() {
@@ -74,10 +73,11 @@ class Wiring {
  private:
   bool is_job() const { return options_.ranks.transport == RankTransport::kMpi; }
 
-  // Computing threads of all ranks, and the front's.
+  // Computing threads of all ranks, also of those of the model's other workers, and the front's.
   int64_t NumThreads() const {
     const int wanted = options_.backend_options.cpu.num_threads;
-    return std::max<int64_t>(wanted > 0 ? wanted : UsableCpuCount(), model_.num_ranks()) + 1;
+    const int64_t num_ranks = model_.num_ranks() * options_.ranks.share.count;
+    return std::max<int64_t>(wanted > 0 ? wanted : UsableCpuCount(), num_ranks) + 1;
   }
 
   LinkSpec SpecOf(int64_t from, int64_t to, int64_t max_bytes) const {
@@ -167,7 +167,7 @@ std::chrono::milliseconds PieceTimeout(const LoadModelOptions& options) {
 
 Result<FrontLinks> ConnectProcesses(const LoadedModel& model, const RunnerSpec& spec,
                                     RankProcesses& processes) {
-  Wiring wiring(model, spec);
+  Wiring wiring(model, spec, processes.options());
   DRAY_RETURN_IF_ERROR(wiring.Make());
   DRAY_ASSIGN_OR_RETURN(FrontLinks links, wiring.JoinFront());
   DRAY_RETURN_IF_ERROR(wiring.Send(processes));

@@ -166,6 +166,8 @@ Bytes EncodeLoad(const LoadModelOptions& options) {
   writer.Number(options.pipeline_parallel_degree);
   writer.Number(options.ranks.timeout.count());
   writer.Number(options.only_rank.value_or(0));
+  writer.Number(options.ranks.share.index);
+  writer.Number(options.ranks.share.count);
   WriteCpu(writer, options.backend_options.cpu);
   writer.Number(options.forbid_pickle ? 1 : 0);
   writer.Number(options.verify_artifact ? 1 : 0);
@@ -175,6 +177,7 @@ Bytes EncodeLoad(const LoadModelOptions& options) {
 
 Result<LoadModelOptions> DecodeLoad(std::span<const std::byte> message) {
   constexpr int64_t kMostRanks = 1 << 20;
+  constexpr int64_t kMostShares = 1 << 20;
   constexpr int64_t kMostMilliseconds = int64_t{1} << 40;
   MessageReader reader(message, Kind::kLoad);
   LoadModelOptions options;
@@ -192,6 +195,8 @@ Result<LoadModelOptions> DecodeLoad(std::span<const std::byte> message) {
   options.pipeline_parallel_degree = reader.Number("pipeline parallel degree", kMostRanks);
   options.ranks.timeout = std::chrono::milliseconds(reader.Number("time limit", kMostMilliseconds));
   options.only_rank = reader.Number("rank", kMostRanks);
+  options.ranks.share.index = reader.Number("share of the processors", kMostShares);
+  options.ranks.share.count = reader.Number("number of shares", kMostShares);
   options.backend_options.cpu = ReadCpu(reader);
   options.forbid_pickle = reader.Flag();
   options.verify_artifact = reader.Flag();
@@ -199,6 +204,8 @@ Result<LoadModelOptions> DecodeLoad(std::span<const std::byte> message) {
   DRAY_RETURN_IF_ERROR(reader.End());
   const int64_t world = options.tensor_parallel_degree * options.pipeline_parallel_degree;
   if (*options.only_rank >= world) return Corrupt("rank", *options.only_rank);
+  const ProcessorShare& share = options.ranks.share;
+  if (share.index >= share.count) return Corrupt("share of the processors", share.index);
   return options;
 }
 

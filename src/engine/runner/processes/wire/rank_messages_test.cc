@@ -22,6 +22,7 @@ LoadModelOptions ModelOptions() {
   options.pipeline_parallel_degree = 2;
   options.ranks.timeout = std::chrono::milliseconds(1234);
   options.only_rank = 5;
+  options.ranks.share = {.index = 1, .count = 3};
   options.backend_options.cpu = {.num_threads = 7, .pin_threads = false, .isa = "portable"};
   options.forbid_pickle = true;
   options.load_format = LoadFormat::kDummy;
@@ -40,6 +41,8 @@ TEST(RankMessagesTest, AModelComesBackAsItWas) {
   EXPECT_EQ(decoded->smoothing->alpha, 0.3);
   EXPECT_TRUE(decoded->int8_cache);
   EXPECT_EQ(decoded->only_rank, 5);
+  EXPECT_EQ(decoded->ranks.share.index, 1);
+  EXPECT_EQ(decoded->ranks.share.count, 3);
   EXPECT_EQ(decoded->backend_options.cpu.isa, "portable");
 }
 
