@@ -21,6 +21,7 @@
 #include "model/describe/model_files.h"
 #include "model/weights/balance/channel_sizes.h"
 #include "model/weights/loader.h"
+#include "outliers/outliers.h"
 #include "testing/golden_model.h"
 
 namespace dray::model {
@@ -171,20 +172,35 @@ TEST_P(BalancedVariantTest, SizesAreThoseOfThePackedMatrices) {
     std::vector<double> columns(sizes.size()), rows(static_cast<size_t>(matrix.rows()));
     const std::vector<float> numbers = kernels::ReadMatrix(TestBackend(), matrix);
     for (size_t i = 0; i < numbers.size(); ++i) {
-      const double number = numbers[i], sized = number * sizes[i % sizes.size()];
-      columns[i % sizes.size()] += number * number;
+      const double sized = double{numbers[i]} * sizes[i % sizes.size()];
       rows[i / sizes.size()] += sized * sized;
+    }
+    for (size_t i = 0; i < numbers.size(); ++i) {
+      columns[i % sizes.size()] += double{numbers[i]} * numbers[i] / rows[i / sizes.size()];
     }
     ASSERT_EQ(squares.rows.size(), rows.size());
     for (size_t i = 0; i < rows.size(); ++i) EXPECT_NEAR(squares.rows[i], rows[i], 1e-12 * rows[i]);
     for (size_t i = 0; i < columns.size(); ++i) {
-      EXPECT_NEAR(squares.columns[i], columns[i], 1e-12 * columns[i]) << Name(slot.slot);
+      // The quotients are rounded to floats.
+      EXPECT_NEAR(squares.columns[i], columns[i], 1e-6 * columns[i]) << Name(slot.slot);
     }
   }
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, BalancedVariantTest,
                          ::testing::ValuesIn(testing::GoldenVariants()), TestName);
+
+TEST(BalanceTest, LargeRowsCountAsOthersDo) {
+  // The factors of a norm behind which a few rows of keys are 64 times as large as before.
+  const fs::path dir = fs::path(::testing::TempDir()) / "balance-large-rows";
+  const fs::path source = testing::ReadGoldenModel("llama-gqa").dir;
+  auto model = std::move(testing::FloatModel::Read(source).value());
+  ASSERT_TRUE(testing::AddOutliers(model, {.kind = testing::OutlierKind::kKeys}).ok());
+  ASSERT_TRUE(model.Write(dir).ok());
+  EXPECT_EQ(BalancedModel(dir).Of(Slot::kQkv).columns,
+            BalancedModel(source).Of(Slot::kQkv).columns);
+  fs::remove_all(dir);
+}
 
 TEST(BalanceTest, NormsAndTheMatricesBehindThem) {
   auto llama = BalancedModel::OfVariant("llama-gqa");

@@ -10,10 +10,11 @@
 
 namespace dray::model {
 
-// Sums of squares of the weights of a slot, over the whole slot.
+// Sums of squares of the weights of a slot, over the whole slot. A row of integers has its own scale, so
+// that each row counts alike, however large it is, where columns are compared.
 struct SlotSquares {
-  std::vector<double> columns;  // [cols]: of each column
   std::vector<double> rows;  // [rows]: of each row, weights multiplied by the sizes of their inputs
+  std::vector<double> columns;  // [cols]: of each column, squares divided by the sums of their rows
 
   // Whether the slot was measured.
   explicit operator bool() const { return !columns.empty(); }
@@ -22,7 +23,7 @@ struct SlotSquares {
 // Asks the kernel to read the slot's matrix from the disk soon, for MeasureSlot.
 void PrefetchSlot(const PlannedSlot& slot);
 
-// Reads the slot's matrix with the threads of the packer's backend. `input_sizes` is [cols]. Measures
+// Reads the slot's matrix twice with the threads of the packer's backend. `input_sizes` is [cols]. Measures
 // nothing if a part of the matrix is stored as integers.
 SlotSquares MeasureSlot(const PlannedSlot& slot, const ModelConfig& config,
                         std::span<const float> input_sizes, kernels::Packer& packer);
