@@ -1,6 +1,7 @@
 // The manifest of an artifact: any text is refused, or what it says is consistent and can be written again.
 #include <cstdint>
 #include <cstring>
+#include <filesystem>
 #include <string>
 #include <string_view>
 
@@ -21,7 +22,9 @@ void CheckConsistent(const Manifest& manifest) {
     end = tensor.offset + tensor.size_bytes;
   }
   for (const auto& file : manifest.files) {
-    DRAY_CHECK(file.name.find('/') == std::string::npos && file.name != "..");
+    const std::filesystem::path name = file.name;
+    DRAY_CHECK(name.is_relative() && name.has_filename() && name.lexically_normal() == name);
+    DRAY_CHECK(*name.begin() != ".." && *name.begin() != ".");
   }
   const auto chunks = static_cast<int64_t>(manifest.data.checksums.size());
   DRAY_CHECK((chunks - 1) * manifest.data.chunk_bytes < manifest.data.size_bytes);

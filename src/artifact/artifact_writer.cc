@@ -27,6 +27,15 @@ Status OsError(const fs::path& path, const char* what) {
                       is_full ? "; make room, or write the artifact to another disk" : "")};
 }
 
+// Does nothing if there is such a folder.
+Status MakeFolder(const fs::path& folder) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (!error) return OkStatus();
+  return {StatusCode::kIo,
+          fmt::format("{}: cannot make the folder: {}", folder.string(), error.message())};
+}
+
 Status SyncFolder(const fs::path& folder) {
   const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (descriptor < 0) return OsError(folder, "cannot open");
@@ -101,11 +110,7 @@ Result<ArtifactWriter> ArtifactWriter::Create(const fs::path& folder) {
   if (!writer.folder_.has_filename()) writer.folder_ = writer.folder_.parent_path();
   DRAY_RETURN_IF_ERROR(CheckAbsent(writer.folder_));
   const fs::path parent = writer.folder_.parent_path();
-  fs::create_directories(parent, error);
-  if (error) {
-    return Status(StatusCode::kIo,
-                  fmt::format("{}: cannot make the folder: {}", parent.string(), error.message()));
-  }
+  DRAY_RETURN_IF_ERROR(MakeFolder(parent));
   const std::string prefix = fmt::format(".{}.partial-", writer.folder_.filename().string());
   DRAY_ASSIGN_OR_RETURN(writer.temporary_, TemporaryFolder::Make(parent, prefix));
   DRAY_ASSIGN_OR_RETURN(writer.data_, OutputFile::Create(writer.temporary_.path() / kDataName));
@@ -148,9 +153,17 @@ Status ArtifactWriter::AddFile(const std::string& name, std::string_view content
 }
 
 Status ArtifactWriter::AddChangeableFile(const std::string& name, std::string_view content) {
-  DRAY_ASSIGN_OR_RETURN(OutputFile file, OutputFile::Create(temporary_.path() / name));
+  const fs::path path = temporary_.path() / name;
+  DRAY_RETURN_IF_ERROR(MakeFolder(path.parent_path()));
+  DRAY_ASSIGN_OR_RETURN(OutputFile file, OutputFile::Create(path));
   DRAY_RETURN_IF_ERROR(file.Append(std::as_bytes(std::span(content.data(), content.size()))));
-  return file.Sync();
+  DRAY_RETURN_IF_ERROR(file.Sync());
+  // Finish waits for the temporary folder's own entries.
+  for (fs::path folder = path.parent_path(); folder != temporary_.path();
+       folder = folder.parent_path()) {
+    DRAY_RETURN_IF_ERROR(SyncFolder(folder));
+  }
+  return OkStatus();
 }
 
 Result<int64_t> ArtifactWriter::Finish(Manifest manifest) {

@@ -55,7 +55,7 @@ class ArtifactWriter {
 
   // Appends a weight, all but the offset of which `tensor` says. Reads it piece by piece.
   Status Append(ArtifactTensor tensor, const ReadBytes& read);
-  // Adds a small file, which must stay as it is.
+  // Adds a small file, which must stay as it is. Makes the folders of its name: "1_Pooling/config.json".
   Status AddFile(const std::string& name, std::string_view content);
   // Adds a small file that the manifest does not list: it may be changed, or removed, later.
   Status AddChangeableFile(const std::string& name, std::string_view content);

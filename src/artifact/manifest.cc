@@ -67,13 +67,19 @@ Json TensorJson(const ArtifactTensor& tensor) {
   return json;
 }
 
-// A name that leads nowhere but into the artifact's own folder.
-bool IsPlainName(const std::string& name) {
+bool IsControl(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; }
+
+// Whether the name leads nowhere but into the artifact's own folder and the folders below it.
+bool StaysInside(std::string_view name) {
   constexpr size_t kMostBytes = 255;
-  return !name.empty() && name.size() <= kMostBytes && name != "." && name != ".." &&
-         std::none_of(name.begin(), name.end(), [](char c) {
-           return c == '/' || static_cast<unsigned char>(c) < 0x20 || c == 0x7F;
-         });
+  if (name.size() > kMostBytes || std::any_of(name.begin(), name.end(), IsControl)) return false;
+  for (size_t begin = 0; begin <= name.size();) {
+    const size_t end = std::min(name.find('/', begin), name.size());
+    const std::string_view part = name.substr(begin, end - begin);
+    if (part.empty() || part == "." || part == "..") return false;
+    begin = end + 1;
+  }
+  return true;
 }
 
 Result<std::vector<ArtifactFile>> ParseFiles(const Fields& manifest) {
@@ -84,8 +90,8 @@ Result<std::vector<ArtifactFile>> ParseFiles(const Fields& manifest) {
     const Fields fields(json, fmt::format("{}: files[{}]", manifest.where(), files.size()));
     ArtifactFile& file = files.emplace_back();
     DRAY_ASSIGN_OR_RETURN(file.name, fields.Text("name"));
-    if (!IsPlainName(file.name) || !names.insert(file.name).second) {
-      return fields.Refuse("name", "a file's name without a folder, each once");
+    if (!StaysInside(file.name) || !names.insert(file.name).second) {
+      return fields.Refuse("name", "a file in the artifact's folder or below it, each once");
     }
     DRAY_ASSIGN_OR_RETURN(file.size_bytes, fields.Integer("bytes", 0, kMost));
     DRAY_ASSIGN_OR_RETURN(file.checksum, fields.ChecksumOf("checksum"));

@@ -36,7 +36,7 @@ struct ArtifactTensor {
 
 // A file that is small enough to be checked as a whole.
 struct ArtifactFile {
-  std::string name;
+  std::string name;  // in the artifact's folder, or below it: "1_Pooling/config.json"
   int64_t size_bytes = 0;
   uint64_t checksum = 0;
 };
@@ -64,7 +64,7 @@ bool IsArtifact(const std::filesystem::path& folder);
 std::string FormatManifest(const Manifest& manifest);
 // `where` is put before errors. kCorrupt if the text is not as FormatManifest wrote it, kUnsupported if
 // its version is another one. What it says is consistent: each weight lies inside the data file, no two
-// share bytes, names differ and are plain file names, and every chunk has a checksum.
+// share bytes, names differ and lead nowhere else, and every chunk has a checksum.
 Result<Manifest> ParseManifest(std::string_view text, const std::string& where);
 // Reads and parses a folder's manifest; kNotFound if it has none.
 Result<Manifest> ReadManifest(const std::filesystem::path& folder);

@@ -22,7 +22,8 @@ Manifest Example() {
   manifest.layout = "panels-32";
   manifest.packed_on = "avx2";
   manifest.model = Json::MakeObject({{"family", "llama"}});
-  manifest.files = {{"config.json", 10, 7}, {"tokenizer.json", 0, 8}};
+  manifest.files = {
+      {"config.json", 10, 7}, {"tokenizer.json", 0, 8}, {"1_Pooling/config.json", 5, 9}};
   manifest.data = {10'000, 4096, {1, 2, 3}};
   MatrixSpec spec = MatrixSpec::Of(3, 5, {WeightFormat::kI4, 32, ZeroPoint::kPerGroup});
   spec.input_scale = 0.1f;
@@ -98,6 +99,11 @@ const Case kCases[] = {
     {"an absolute path", [](Json& m) { Element(m, "files", 0).Set("name", "/etc/passwd"); },
      "files[0]"},
     {"the folder", [](Json& m) { Element(m, "files", 0).Set("name", ".."); }, "files[0]"},
+    {"no name", [](Json& m) { Element(m, "files", 0).Set("name", ""); }, "files[0]"},
+    {"a folder", [](Json& m) { Element(m, "files", 0).Set("name", "a/"); }, "files[0]"},
+    {"a way out", [](Json& m) { Element(m, "files", 0).Set("name", "a/../../b"); }, "files[0]"},
+    {"another spelling", [](Json& m) { Element(m, "files", 0).Set("name", "a//b"); }, "files[0]"},
+    {"a line break", [](Json& m) { Element(m, "files", 0).Set("name", "a\nb"); }, "files[0]"},
     {"a file twice", [](Json& m) { Element(m, "files", 1).Set("name", "config.json"); },
      "files[1]"},
     {"the manifest itself", [](Json& m) { Element(m, "files", 1).Set("name", kManifestName); },

@@ -57,12 +57,13 @@ Result<PartitionReport> Partition(const PartitionOptions& options) {
         fmt::format("{} is an artifact already; name the checkpoint that it was made from",
                     source.string()));
   }
-  DRAY_ASSIGN_OR_RETURN(const uint64_t source_checksum, SourceChecksum(source));
+  const ModelSources sources = {source, options.tokenizer, options.modules};
+  DRAY_ASSIGN_OR_RETURN(const uint64_t source_checksum, SourceChecksum(sources));
   DRAY_ASSIGN_OR_RETURN(auto made, kernels::MakeBackend(options.load.backend_options));
   const std::shared_ptr<kernels::Backend> backend = std::move(made);
   DRAY_ASSIGN_OR_RETURN(auto writer, artifact::ArtifactWriter::Create(options.output));
   DRAY_ASSIGN_OR_RETURN(const auto model, LoadModel(OneRank(options.load, backend, writer)));
-  DRAY_RETURN_IF_ERROR(AddModelFiles(source, options.tokenizer, model->description, writer));
+  DRAY_RETURN_IF_ERROR(AddModelFiles(sources, model->description, writer));
   if (!options.settings.empty()) {
     DRAY_RETURN_IF_ERROR(writer.AddChangeableFile("serving.properties", options.settings));
   }
@@ -88,7 +89,9 @@ Status EnsureArtifact(const PartitionOptions& options) {
   DRAY_ASSIGN_OR_RETURN(const artifact::Manifest manifest, artifact::ReadManifest(options.output));
   DRAY_ASSIGN_OR_RETURN(const auto facts,
                         model::ParseFacts(manifest.model, options.output.string()));
-  DRAY_ASSIGN_OR_RETURN(const uint64_t source, SourceChecksum(options.load.model_dir));
+  DRAY_ASSIGN_OR_RETURN(
+      const uint64_t source,
+      SourceChecksum({options.load.model_dir, options.tokenizer, options.modules}));
   if (facts.source_checksum == artifact::ChecksumText(source)) return OkStatus();
   return {StatusCode::kInvalidArgument,
           fmt::format("{}: this artifact is not of the files that {} has now; remove it, or set "

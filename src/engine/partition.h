@@ -18,6 +18,8 @@ struct PartitionOptions {
   LoadModelOptions load;
   // A folder, or a GGUF file, whose tokenizer goes into the artifact.
   std::filesystem::path tokenizer;
+  // The folder with modules.json, if the model has one; load.model_dir is then its transformer.
+  std::filesystem::path modules = {};
   // The text of the artifact's serving.properties, which may be changed later; "": it has none.
   std::string settings = {};
   // A folder that does not exist, or is empty.

@@ -19,6 +19,7 @@
 #include "engine/testing/sequence_scorer.h"
 #include "kernels/testing/device_array.h"
 #include "model/weights/calibration.h"
+#include "testing/golden_encoder.h"
 #include "testing/golden_model.h"
 
 namespace dray::engine {
@@ -103,7 +104,7 @@ class ArtifactModelTest : public ::testing::TestWithParam<std::string> {
   void ExpectSame(const LoadModelOptions& from) {
     LoadModelOptions mapped;
     mapped.model_dir = ExpectSameWeights(from);
-    for (const int64_t num_ranks : {1, 2, 3}) {
+    for (const int64_t num_ranks : {1, 2, 3, 4}) {
       const Outcome expected = LogitsOf(from, num_ranks), got = LogitsOf(mapped, num_ranks);
       EXPECT_TRUE(got == expected) << num_ranks << " ranks " << got.error << expected.error;
     }
@@ -174,6 +175,23 @@ std::string TestName(const ::testing::TestParamInfo<std::string>& info) {
 
 INSTANTIATE_TEST_SUITE_P(Families, ArtifactModelTest,
                          ::testing::ValuesIn(testing::GoldenVariants()), TestName);
+
+// Encoders compute with one rank; sentence_artifact_test.cc has their answers.
+class ArtifactOfEncodersTest : public ArtifactModelTest {};
+
+TEST_P(ArtifactOfEncodersTest, FamiliesInEveryForm) {
+  LoadModelOptions options;
+  options.model_dir = testing::ReadGoldenEncoder(GetParam()).dir;
+  for (const WeightForm& form : {WeightForm(WeightFormat::kF32), WeightForm(WeightFormat::kBF16),
+                                 WeightForm(WeightFormat::kI8), WeightForm(WeightFormat::kI4)}) {
+    SCOPED_TRACE(Name(form));
+    options.format = form;
+    ExpectSameWeights(options);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Encoders, ArtifactOfEncodersTest,
+                         ::testing::ValuesIn(testing::GoldenEncoderVariants()), TestName);
 
 class ArtifactOfIntegersTest : public ArtifactModelTest {};
 

@@ -14,22 +14,13 @@ namespace {
 
 using engine::EncodeOutput;
 using testing::AnswerWait;
+using testing::Encode;
 using testing::OpenSentenceModel;
 using testing::ReadSentenceGolden;
 using testing::SentenceGolden;
 
 // Vectors of length about one, and outputs of classifiers below ten.
 constexpr float kTolerance = 1e-5f;
-
-EncodeAnswer Encode(ServedModel& model, const EncodeCall& call) {
-  const auto wait = std::make_shared<AnswerWait>();
-  const auto encoding = model.Encode(call, wait);
-  EXPECT_TRUE(encoding.ok()) << encoding.status().ToString();
-  if (!encoding.ok()) return {};
-  auto answer = wait->Wait();
-  EXPECT_TRUE(answer.ok()) << answer.status().ToString();
-  return answer.ok() ? *answer : EncodeAnswer{};
-}
 
 void ExpectNear(const std::vector<float>& got, const std::vector<float>& expected, size_t input) {
   ASSERT_EQ(got.size(), expected.size());

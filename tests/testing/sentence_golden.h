@@ -16,6 +16,7 @@
 #include "base/parse/json.h"
 #include "base/testing/source_dir.h"
 #include "serving/encoder/encode_call.h"
+#include "serving/encoder/encoding.h"
 #include "serving/load/open_model.h"
 
 namespace dray::testing {
@@ -82,5 +83,16 @@ class AnswerWait final : public serving::EncodeReceiver {
   std::condition_variable arrived_;
   std::optional<serving::OrReason<serving::EncodeAnswer>> answer_;
 };
+
+// The answer to a call; empty, with a failure of the test, if there is none.
+inline serving::EncodeAnswer Encode(serving::ServedModel& model, const serving::EncodeCall& call) {
+  const auto wait = std::make_shared<AnswerWait>();
+  const auto encoding = model.Encode(call, wait);
+  EXPECT_TRUE(encoding.ok()) << encoding.status().ToString();
+  if (!encoding.ok()) return {};
+  auto answer = wait->Wait();
+  EXPECT_TRUE(answer.ok()) << answer.status().ToString();
+  return answer.ok() ? *answer : serving::EncodeAnswer{};
+}
 
 }  // namespace dray::testing

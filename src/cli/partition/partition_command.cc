@@ -13,6 +13,7 @@
 #include "cli/progress.h"
 #include "cli/serve/shutdown.h"
 #include "engine/partition.h"
+#include "serving/load/open_encoder.h"
 #include "settings/engine_settings.h"
 
 namespace dray::cli {
@@ -44,9 +45,11 @@ Status Partition(const PartitionArguments& arguments, std::ostream& out) {
   DRAY_ASSIGN_OR_RETURN(const ResolvedModel resolved, ResolveModel(arguments.model));
   const settings::ModelSettings& settings = resolved.settings.model;
   engine::PartitionOptions options;
-  DRAY_ASSIGN_OR_RETURN(options.load,
-                        settings::MakeLoadModelOptions(settings, resolved.files.model));
-  options.tokenizer = resolved.files.tokenizer;
+  DRAY_ASSIGN_OR_RETURN(const serving::ModelFiles files,
+                        serving::FilesOfTransformer(resolved.files));
+  DRAY_ASSIGN_OR_RETURN(options.load, settings::MakeLoadModelOptions(settings, files.model));
+  options.tokenizer = files.tokenizer;
+  options.modules = serving::FolderOfModules(resolved.files.model);
   DRAY_ASSIGN_OR_RETURN(options.settings, CopiedSettings(resolved.files.model));
   options.output = arguments.output.empty() ? settings.save_artifact : arguments.output;
   if (options.output.empty()) {

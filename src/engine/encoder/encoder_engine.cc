@@ -129,6 +129,7 @@ Result<RequestId> EncoderEngine::Submit(EncodeRequest request, std::shared_ptr<E
   DRAY_RETURN_IF_ERROR(Validate(request));
   const std::lock_guard lock(mutex_);
   if (stopping_) return Status(StatusCode::kUnavailable, "the engine is ending");
+  if (!healthy_) return Status(StatusCode::kUnavailable, "the model's weights are damaged");
   const RequestId id(++last_id_);
   inbox_.push_back({.id = id, .request = std::move(request), .sink = std::move(sink)});
   ++stats_.waiting_sequences;
@@ -145,6 +146,11 @@ void EncoderEngine::Cancel(RequestId id) {
 EngineStats EncoderEngine::stats() const {
   const std::lock_guard lock(mutex_);
   return stats_;
+}
+
+bool EncoderEngine::healthy() const {
+  const std::lock_guard lock(mutex_);
+  return healthy_;
 }
 
 void EncoderEngine::Loop() {
@@ -195,6 +201,10 @@ void EncoderEngine::RunPass() {
   }
   if (!failure.ok()) {
     LogError(fmt::format("encoder pass failed: {}", failure.message()));
+    if (failure.code() == StatusCode::kCorrupt) {
+      const std::lock_guard lock(mutex_);
+      healthy_ = false;
+    }
     Fail(places, failure);
     return;
   }
@@ -242,6 +252,9 @@ Result<std::vector<std::vector<float>>> EncoderEngine::Compute(
     DRAY_RETURN_IF_ERROR(encoder_->ClassOutputs(classes));
   }
   DRAY_RETURN_IF_ERROR(turn.Finish());
+  // What was computed with lost pages must not become an answer.
+  const auto& artifact = model_->ranks.front().artifact;
+  if (artifact != nullptr) DRAY_RETURN_IF_ERROR(artifact->CheckIntact());
   std::vector<std::vector<float>> numbers;
   auto state = states.begin();
   for (size_t i = 0; i < places.size(); ++i) {

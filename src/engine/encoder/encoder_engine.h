@@ -65,7 +65,7 @@ class EncoderEngine {
 
   // Accepts a request and returns its id. kInvalidArgument if a text is empty or too long, or a token
   // or type does not exist; kUnsupported if the model has no classes but the request wants them;
-  // kUnavailable if the engine is ending. A refused request causes no event.
+  // kUnavailable if the engine is ending or not healthy. A refused request causes no event.
   Result<RequestId> Submit(EncodeRequest request, std::shared_ptr<EncodeSink> sink);
   // Ends the request soon, with kCancelled. Does nothing if the request is over already.
   void Cancel(RequestId id);
@@ -78,6 +78,8 @@ class EncoderEngine {
   }
   // running_sequences and waiting_sequences count requests; prompt_tokens and steps what is computed.
   EngineStats stats() const;
+  // False once the file of the weights was changed or cut short. Requests that have come by then end with an error.
+  bool healthy() const;
 
  private:
   struct Parts {
@@ -116,6 +118,7 @@ class EncoderEngine {
   std::vector<EncodeJob> inbox_;
   std::vector<RequestId> cancelled_;
   bool stopping_ = false;
+  bool healthy_ = true;
   uint64_t last_id_ = 0;
   EngineStats stats_;
 

@@ -29,7 +29,7 @@ class EncoderWorker final : public Engine {
     }
     return stats;
   }
-  bool healthy() const override { return true; }
+  bool healthy() const override { return engine_->healthy(); }
 
  private:
   const std::shared_ptr<const EncoderEngine> engine_;

@@ -58,7 +58,7 @@ int64_t WeightFileBytes(const fs::path& model) {
 }
 
 Status PrepareOffload(const settings::ModelSettings& settings, const MemoryBudget* budget,
-                      engine::LoadModelOptions& load, ModelFiles& files) {
+                      const fs::path& modules, engine::LoadModelOptions& load, ModelFiles& files) {
   if (load.load_format == engine::LoadFormat::kDummy) return OkStatus();
   const bool is_artifact = artifact::IsArtifact(load.model_dir);
   const Room room = RoomForWeights(settings, budget);
@@ -70,8 +70,10 @@ Status PrepareOffload(const settings::ModelSettings& settings, const MemoryBudge
   }
   if (weights <= room.largest) return OkStatus();
   if (!is_artifact && !settings.offload_dir.empty()) {
-    DRAY_RETURN_IF_ERROR(engine::EnsureArtifact(
-        {.load = load, .tokenizer = files.tokenizer, .output = settings.offload_dir}));
+    DRAY_RETURN_IF_ERROR(engine::EnsureArtifact({.load = load,
+                                                 .tokenizer = files.tokenizer,
+                                                 .modules = modules,
+                                                 .output = settings.offload_dir}));
     load.model_dir = files.model = settings.offload_dir;
   } else if (!is_artifact) {
     return {

@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "base/file.h"
 #include "settings/engine_settings.h"
 
 namespace dray::serving {
@@ -63,6 +64,10 @@ Result<ModelFiles> FilesOfTransformer(const ModelFiles& files) {
   if (found.tokenizer == found.model) found.tokenizer = folder;
   found.model = folder;
   return found;
+}
+
+std::filesystem::path FolderOfModules(const std::filesystem::path& model) {
+  return HasEntry(model / "modules.json") ? model : std::filesystem::path();
 }
 
 Result<std::unique_ptr<EncoderService>> OpenEncoder(

@@ -22,6 +22,10 @@ Result<bool> IsEncoder(const engine::LoadedModel& model, const settings::ModelSe
 // (model/sentence/sentence_config.h); other files as they are.
 Result<ModelFiles> FilesOfTransformer(const ModelFiles& files);
 
+// The folder with modules.json that an artifact of the model needs (engine/partition.h): `model`, or "" if it has no
+// such file.
+std::filesystem::path FolderOfModules(const std::filesystem::path& model);
+
 // Starts the engine of an encoder. The files in `model_dir` say how vectors are made. Errors as of
 // engine::EncoderEngine::Start, and of reading these files.
 Result<std::unique_ptr<EncoderService>> OpenEncoder(

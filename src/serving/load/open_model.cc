@@ -204,12 +204,15 @@ Result<std::shared_ptr<ServedModel>> OpenModel(const ModelSettings& settings,
   };
   load.stop = deadline.stop_token();
   if (!settings.save_artifact.empty()) {
-    const Status ready = engine::EnsureArtifact(
-        {.load = load, .tokenizer = needed.tokenizer, .output = settings.save_artifact});
+    const Status ready = engine::EnsureArtifact({.load = load,
+                                                 .tokenizer = needed.tokenizer,
+                                                 .modules = FolderOfModules(files.model),
+                                                 .output = settings.save_artifact});
     if (!ready.ok()) return deadline.Explain(ready);
     load.model_dir = setup.load.model_dir = needed.model = settings.save_artifact;
   }
-  const Status prepared = PrepareOffload(settings, open_options.budget, load, needed);
+  const Status prepared =
+      PrepareOffload(settings, open_options.budget, FolderOfModules(files.model), load, needed);
   if (!prepared.ok()) return deadline.Explain(prepared);
   setup.load.model_dir = load.model_dir;
   // The tokenizer first: it is small, and a wrong one is told before gigabytes are read.
