@@ -45,8 +45,19 @@ struct Describer {
   std::string operator()(const TooManyTotalTokens& p) const {
     return fmt::format(
         "parameters {} {} and {} {} ask for {} tokens; their product must be at most {}",
-        spell("n"), p.n, spell("max_new_tokens"), p.max_new_tokens, p.n * p.max_new_tokens,
-        p.max_total);
+        spell(p.name), p.count, spell("max_new_tokens"), p.max_new_tokens,
+        p.count * p.max_new_tokens, p.max_total);
+  }
+  std::string operator()(const TooFewBeams& p) const {
+    return fmt::format("parameter {} is {}; it must be at most {}, which is {}", spell("n"), p.n,
+                       spell("num_beams"), p.num_beams);
+  }
+  std::string operator()(const BeamsSample& p) const {
+    return fmt::format(
+        "parameter {} is {}, and {} is set or implied (temperature {}); beam search does not "
+        "sample: send {} false, or {} 1",
+        spell("num_beams"), p.num_beams, spell("do_sample"), p.temperature, spell("do_sample"),
+        spell("num_beams"));
   }
 };
 

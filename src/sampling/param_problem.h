@@ -52,15 +52,29 @@ struct MinAboveMaxNewTokens {
   int64_t max_new_tokens = 0;
 };
 
-// All samples of the request together.
+// All samples or beams of the request together.
 struct TooManyTotalTokens {
-  int64_t n = 0;
+  std::string_view name;  // of the parameter that says how many there are
+  int64_t count = 0;
   int64_t max_new_tokens = 0;
   int64_t max_total = 0;
 };
 
-using ParamProblem = std::variant<NumberOutOfRange, TooManyEntries, WrongEntrySize, UnknownTokenId,
-                                  BiasOutOfRange, MinAboveMaxNewTokens, TooManyTotalTokens>;
+// More sequences are to be returned than there are beams.
+struct TooFewBeams {
+  int64_t n = 0;
+  int64_t num_beams = 0;
+};
+
+// Beam search that also samples.
+struct BeamsSample {
+  int64_t num_beams = 0;
+  double temperature = 0;
+};
+
+using ParamProblem =
+    std::variant<NumberOutOfRange, TooManyEntries, WrongEntrySize, UnknownTokenId, BiasOutOfRange,
+                 MinAboveMaxNewTokens, TooManyTotalTokens, TooFewBeams, BeamsSample>;
 
 // How a request spells the parameter of a schema name, with its quotation marks.
 using SpellParam = std::string (*)(std::string_view name);

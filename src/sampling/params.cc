@@ -3,11 +3,14 @@
 
 #include <random>
 #include <string_view>
+#include <utility>
 
 namespace dray::sampling {
 namespace {
 
 constexpr double kMaxInt32 = 2147483647.0;
+// A length of 2^20, the most tokens of a request, to this power is 2^100, which a float holds.
+constexpr double kMaxLengthPenalty = 5.0;
 
 // One number: how to read it and the range it must lie in. An absent optional reads as its minimum.
 struct NumberRule {
@@ -41,6 +44,12 @@ const NumberRule kNumberRules[] = {
      [](const L& l) { return static_cast<double>(l.max_new_tokens); }},
     {"n", [](const P& p) { return static_cast<double>(p.n); }, 1,
      [](const L& l) { return static_cast<double>(l.max_n); }},
+    {"no_repeat_ngram_size", [](const P& p) { return static_cast<double>(p.no_repeat_ngram_size); },
+     0, [](const L&) { return kMaxInt32; }},
+    {"num_beams", [](const P& p) { return static_cast<double>(p.num_beams); }, 1,
+     [](const L& l) { return static_cast<double>(l.max_num_beams); }},
+    {"length_penalty", [](const P& p) { return p.length_penalty; }, -kMaxLengthPenalty,
+     [](const L&) { return kMaxLengthPenalty; }},
     {"num_logprobs", [](const P& p) { return static_cast<double>(p.num_logprobs.value_or(0)); }, 0,
      [](const L& l) { return static_cast<double>(l.max_logprobs); }},
     {"prompt_logprobs",
@@ -64,6 +73,10 @@ const ListRule kListRules[] = {
      [](const L& l) { return l.max_bad_words; }},
     {"logit_bias", [](const P& p) { return p.logit_bias.size(); },
      [](const L& l) { return l.max_logit_bias; }},
+    {"suppress_tokens", [](const P& p) { return p.suppress_tokens.size(); },
+     [](const L& l) { return l.max_suppress_tokens; }},
+    {"begin_suppress_tokens", [](const P& p) { return p.begin_suppress_tokens.size(); },
+     [](const L& l) { return l.max_suppress_tokens; }},
 };
 
 constexpr double kMaxLogitBias = 100;
@@ -96,14 +109,31 @@ Problem CheckTokenId(std::string_view name, int32_t id, const ParamLimits& limit
   return UnknownTokenId{name, id, limits.vocab_size};
 }
 
+Problem CheckTokenIds(const SamplingParams& params, const ParamLimits& limits) {
+  const std::pair<std::string_view, const std::vector<int32_t>&> lists[] = {
+      {"stop_token_ids", params.stop_token_ids},
+      {"suppress_tokens", params.suppress_tokens},
+      {"begin_suppress_tokens", params.begin_suppress_tokens}};
+  for (const auto& [name, ids] : lists) {
+    for (const int32_t id : ids) {
+      if (const Problem problem = CheckTokenId(name, id, limits)) return problem;
+    }
+  }
+  const std::pair<std::string_view, std::optional<int32_t>> forced[] = {
+      {"forced_bos_token_id", params.forced_bos_token_id},
+      {"forced_eos_token_id", params.forced_eos_token_id}};
+  for (const auto& [name, id] : forced) {
+    if (!id) continue;
+    if (const Problem problem = CheckTokenId(name, *id, limits)) return problem;
+  }
+  return std::nullopt;
+}
+
 Problem CheckEntries(const SamplingParams& params, const ParamLimits& limits) {
   for (const std::string& stop : params.stop_strings) {
     if (!stop.empty() && stop.size() <= static_cast<size_t>(limits.max_stop_string_bytes)) continue;
     return WrongEntrySize{"stop_strings", WrongEntrySize::Unit::kBytes, stop.size(),
                           limits.max_stop_string_bytes};
-  }
-  for (const int32_t id : params.stop_token_ids) {
-    if (const Problem problem = CheckTokenId("stop_token_ids", id, limits)) return problem;
   }
   for (const std::vector<int32_t>& word : params.bad_words) {
     if (word.empty() || word.size() > static_cast<size_t>(limits.max_bad_word_tokens)) {
@@ -122,18 +152,29 @@ Problem CheckEntries(const SamplingParams& params, const ParamLimits& limits) {
   return std::nullopt;
 }
 
+Problem CheckBeams(const SamplingParams& params) {
+  if (!UsesBeams(params)) return std::nullopt;
+  if (!IsGreedy(params)) return BeamsSample{params.num_beams, params.temperature};
+  if (params.n > params.num_beams) return TooFewBeams{params.n, params.num_beams};
+  return std::nullopt;
+}
+
 }  // namespace
 
 Problem FindProblem(const SamplingParams& params, const ParamLimits& limits) {
   if (const Problem problem = CheckNumbers(params, limits)) return problem;
   if (const Problem problem = CheckLists(params, limits)) return problem;
+  if (const Problem problem = CheckTokenIds(params, limits)) return problem;
   if (const Problem problem = CheckEntries(params, limits)) return problem;
   if (params.min_new_tokens > params.max_new_tokens) {
     return MinAboveMaxNewTokens{params.min_new_tokens, params.max_new_tokens};
   }
-  // The product cannot overflow: both factors passed their own limits.
-  if (params.n * params.max_new_tokens > limits.max_total_new_tokens) {
-    return TooManyTotalTokens{params.n, params.max_new_tokens, limits.max_total_new_tokens};
+  if (const Problem problem = CheckBeams(params)) return problem;
+  // The products cannot overflow: all factors passed their own limits.
+  const std::string_view name = UsesBeams(params) ? "num_beams" : "n";
+  const int64_t count = UsesBeams(params) ? params.num_beams : params.n;
+  if (count * params.max_new_tokens > limits.max_total_new_tokens) {
+    return TooManyTotalTokens{name, count, params.max_new_tokens, limits.max_total_new_tokens};
   }
   return std::nullopt;
 }

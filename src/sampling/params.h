@@ -18,6 +18,11 @@ struct LogitBias {
   double bias = 0;
 };
 
+// When beam search stops while some beams could go on. kYes: as soon as num_beams hypotheses are
+// finished. kNo: once no beam can become better than the worst of them, estimated at the present
+// length. kNever: the same, estimated at the length where a beam's score would be best.
+enum class EarlyStopping { kNo, kYes, kNever };
+
 // The types are as wide as the numbers that JSON can hold, so that a value out of range reaches
 // Validate as it is.
 struct SamplingParams {
@@ -55,12 +60,27 @@ struct SamplingParams {
   // Sequences of tokens that must not appear: the token that would complete one is masked.
   std::vector<std::vector<int32_t>> bad_words;
   std::vector<LogitBias> logit_bias;
+  // No sequence of so many tokens, prompt included, occurs twice; 0 allows it.
+  int64_t no_repeat_ngram_size = 0;
+  // Tokens that are never chosen, and tokens that are not chosen as the first one.
+  std::vector<int32_t> suppress_tokens;
+  std::vector<int32_t> begin_suppress_tokens;
+  // If present, the token that follows a prompt of one token, and the token at max_new_tokens.
+  std::optional<int32_t> forced_bos_token_id;
+  std::optional<int32_t> forced_eos_token_id;
 
   // End tokens and stop tokens are masked until this many tokens are generated.
   int64_t min_new_tokens = 0;
   int64_t max_new_tokens = 30;
-  // How many samples to generate from the prompt.
+  // How many samples to generate from the prompt; of beam search, how many sequences to return.
   int64_t n = 1;
+  // Above 1: beam search (beams/beam_search.h), which does not sample. Then n is at most num_beams,
+  // and the sequences come best first, when the search is done.
+  int64_t num_beams = 1;
+  // Of beam search. A finished sequence's score is divided by its length to this power, so that
+  // values above 0 prefer long ones.
+  double length_penalty = 1.0;
+  EarlyStopping early_stopping = EarlyStopping::kNo;
   // If present, each token's log-probability is reported, and those of this many likeliest tokens.
   std::optional<int64_t> num_logprobs;
   // The same for the tokens of the prompt.
@@ -70,6 +90,8 @@ struct SamplingParams {
 // Sampling tends to greedy choice as the temperature goes to 0. Below this temperature float
 // arithmetic would overflow.
 inline constexpr double kGreedyTemperature = 1e-5;
+
+inline bool UsesBeams(const SamplingParams& params) { return params.num_beams > 1; }
 
 inline bool IsGreedy(const SamplingParams& params) {
   return !params.do_sample || params.temperature < kGreedyTemperature;
@@ -82,9 +104,10 @@ struct ParamLimits {
   int64_t vocab_size = 0;
   // The context length less the prompt's tokens, or a lower limit; the caller sets it.
   int64_t max_new_tokens = 0;
-  // The limit of n * max_new_tokens.
+  // The limit of max_new_tokens times n, or times num_beams if that is more.
   int64_t max_total_new_tokens = int64_t{1} << 20;
   int64_t max_n = 16;
+  int64_t max_num_beams = 64;
   int64_t max_logprobs = 20;
   int64_t max_stop_strings = 16;
   int64_t max_stop_string_bytes = 256;
@@ -94,6 +117,7 @@ struct ParamLimits {
   // Of text, before it is tokenized.
   int64_t max_bad_word_bytes = 1024;
   int64_t max_logit_bias = 1024;
+  int64_t max_suppress_tokens = 1024;
 };
 
 // The first parameter that is out of its range.

@@ -160,6 +160,42 @@ TEST(ParamsTest, ParametersMustAgree) {
   EXPECT_FALSE(Validate(params, limits).ok());
 }
 
+TEST(ParamsTest, BeamSearchDoesNotSampleAndReturnsNoMoreThanItsBeams) {
+  SamplingParams params;
+  params.num_beams = 4;
+  params.n = 4;
+  EXPECT_TRUE(Validate(params, TestLimits()).ok());
+  params.n = 5;
+  EXPECT_EQ(Validate(params, TestLimits()).message(),
+            "parameter \"n\" is 5; it must be at most \"num_beams\", which is 4");
+  params.n = 1;
+  params.do_sample = true;
+  const Status samples = Validate(params, TestLimits());
+  EXPECT_NE(samples.message().find("beam search does not sample"), std::string::npos)
+      << samples.message();
+  params.do_sample = false;
+  ParamLimits limits = TestLimits();
+  limits.max_total_new_tokens = params.num_beams * params.max_new_tokens - 1;
+  EXPECT_NE(Validate(params, limits).message().find("num_beams"), std::string::npos);
+  params.num_beams = 65;
+  EXPECT_FALSE(Validate(params, TestLimits()).ok());
+}
+
+TEST(ParamsTest, TokensThatAreSuppressedOrForcedMustBeKnown) {
+  for (const auto set : {+[](SamplingParams&p, int32_t id) {
+                           p.suppress_tokens = {1, id};
+                         },
+                         +[](SamplingParams&p, int32_t id) { p.begin_suppress_tokens = {id}; },
+                         +[](SamplingParams&p, int32_t id) { p.forced_bos_token_id = id; },
+                         +[](SamplingParams&p, int32_t id) { p.forced_eos_token_id = id; }}) {
+    SamplingParams params;
+    set(params, 2);
+    EXPECT_TRUE(Validate(params, TestLimits()).ok());
+    set(params, static_cast<int32_t>(TestLimits().vocab_size));
+    EXPECT_FALSE(Validate(params, TestLimits()).ok());
+  }
+}
+
 TEST(ParamsTest, MessageNamesParameterValueAndRange) {
   SamplingParams params;
   params.temperature = 101;

@@ -46,12 +46,60 @@ void MaskBadWords(const SamplingParams& params, const TokenHistory& history,
   }
 }
 
+// Masks each token that has followed the last no_repeat_ngram_size - 1 tokens before.
+void MaskRepeatedNgrams(const SamplingParams& params, const TokenHistory& history,
+                        std::span<float> logits) {
+  const std::span<const int32_t> tokens = history.tokens();
+  const auto size = static_cast<size_t>(params.no_repeat_ngram_size);
+  if (size == 0 || tokens.size() < size) return;
+  const auto prefix = tokens.last(size - 1);
+  for (size_t begin = 0; begin + size <= tokens.size(); ++begin) {
+    const int32_t next = tokens[begin + size - 1];
+    if (!InRow(next, logits)) continue;
+    if (std::equal(prefix.begin(), prefix.end(),
+                   tokens.begin() + static_cast<std::ptrdiff_t>(begin)))
+      logits[next] = kMasked;
+  }
+}
+
+void Mask(std::span<const int32_t> ids, std::span<float> logits) {
+  for (const int32_t id : ids) {
+    if (InRow(id, logits)) logits[id] = kMasked;
+  }
+}
+
+// Leaves one token, with a logit of 0.
+void Force(int32_t id, std::span<float> logits) {
+  std::fill(logits.begin(), logits.end(), kMasked);
+  if (InRow(id, logits)) logits[id] = 0;
+}
+
+void ForceTokens(const SamplingParams& params, const TokenHistory& history,
+                 std::span<float> logits) {
+  const int64_t num_generated = history.num_generated();
+  const bool follows_one_token = history.num_prompt_tokens() + num_generated == 1;
+  if (params.forced_bos_token_id && follows_one_token) Force(*params.forced_bos_token_id, logits);
+  if (params.forced_eos_token_id && num_generated + 1 == params.max_new_tokens) {
+    Force(*params.forced_eos_token_id, logits);
+  }
+  Mask(params.suppress_tokens, logits);
+  // A forced first token comes before the first one that is chosen.
+  const int64_t begin = params.forced_bos_token_id && history.num_prompt_tokens() == 1 ? 1 : 0;
+  if (num_generated == begin) Mask(params.begin_suppress_tokens, logits);
+}
+
 }  // namespace
 
 TokenHistory::TokenHistory(const SamplingParams& params, std::span<const int32_t> prompt)
-    : counts_prompt_(params.repetition_penalty != 1.0),
+    : keeps_tokens_(params.no_repeat_ngram_size > 0),
+      counts_prompt_(params.repetition_penalty != 1.0),
       counts_generated_(counts_prompt_ || params.presence_penalty != 0 ||
                         params.frequency_penalty != 0) {
+  num_prompt_tokens_ = static_cast<int64_t>(prompt.size());
+  if (keeps_tokens_) {
+    tokens_.reserve(prompt.size() + static_cast<size_t>(params.max_new_tokens));
+    tokens_.assign(prompt.begin(), prompt.end());
+  }
   if (counts_prompt_) {
     std::vector<int32_t> sorted(prompt.begin(), prompt.end());
     std::sort(sorted.begin(), sorted.end());
@@ -74,6 +122,7 @@ TokenHistory::TokenHistory(const SamplingParams& params, std::span<const int32_t
 
 void TokenHistory::Append(int32_t token_id) {
   ++num_generated_;
+  if (keeps_tokens_) tokens_.push_back(token_id);
   if (counts_generated_) Count(token_id);
   if (tail_size_ == 0) return;
   if (tail_.size() == tail_size_) tail_.erase(tail_.begin());
@@ -97,11 +146,10 @@ void ProcessLogits(const SamplingParams& params, const TokenHistory& history,
     if (InRow(entry.token_id, logits)) logits[entry.token_id] += static_cast<float>(entry.bias);
   }
   ApplyPenalties(params, history, logits);
+  MaskRepeatedNgrams(params, history, logits);
   MaskBadWords(params, history, end_tokens, logits);
-  if (history.num_generated() >= params.min_new_tokens) return;
-  for (const int32_t id : end_tokens) {
-    if (InRow(id, logits)) logits[id] = kMasked;
-  }
+  if (history.num_generated() < params.min_new_tokens) Mask(end_tokens, logits);
+  ForceTokens(params, history, logits);
 }
 
 }  // namespace dray::sampling

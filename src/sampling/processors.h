@@ -30,20 +30,27 @@ class TokenHistory {
   std::span<const Occurrence> occurrences() const { return occurrences_; }
   // The last tokens of prompt and output: one less than the longest bad word has.
   std::span<const int32_t> tail() const { return tail_; }
+  // All tokens of prompt and output. Empty unless no_repeat_ngram_size is set.
+  std::span<const int32_t> tokens() const { return tokens_; }
+  int64_t num_prompt_tokens() const { return num_prompt_tokens_; }
 
  private:
   void Count(int32_t token_id);
 
+  bool keeps_tokens_;
   bool counts_prompt_;
   bool counts_generated_;
   size_t tail_size_ = 0;
+  int64_t num_prompt_tokens_ = 0;
   int64_t num_generated_ = 0;
+  std::vector<int32_t> tokens_;
   std::vector<Occurrence> occurrences_;
   std::vector<int32_t> tail_;
 };
 
 // Applies, in this order: logit_bias, repetition_penalty, frequency_penalty and presence_penalty,
-// bad_words, and, while fewer than min_new_tokens are generated, the masks of `end_tokens`.
+// no_repeat_ngram_size, bad_words, while fewer than min_new_tokens are generated the masks of
+// `end_tokens`, forced_bos_token_id, forced_eos_token_id, suppress_tokens and begin_suppress_tokens.
 // `logits` is (vocab). Hugging Face transformers applies those steps that it has in the same order.
 void ProcessLogits(const SamplingParams& params, const TokenHistory& history,
                    std::span<const int32_t> end_tokens, std::span<float> logits);

@@ -50,6 +50,44 @@ TEST(ProcessorsTest, BiasComesFirst) {
   EXPECT_EQ(Process(params, {0}, {}, {-2, 4}), (std::vector<float>{2, 3}));
 }
 
+TEST(ProcessorsTest, NoSequenceOfTokensRepeats) {
+  SamplingParams params;
+  params.no_repeat_ngram_size = 3;
+  const std::vector<float> row = {5, 5, 5, 5};
+  EXPECT_EQ(Process(params, {0, 1, 2, 0}, {1}, row), (std::vector<float>{5, 5, kMasked, 5}));
+  EXPECT_EQ(Process(params, {0, 1, 2, 0, 1, 3}, {0, 1}, row),
+            (std::vector<float>{5, 5, kMasked, kMasked}));
+  EXPECT_EQ(Process(params, {0, 1}, {}, row), row);
+  params.no_repeat_ngram_size = 1;
+  EXPECT_EQ(Process(params, {0, 2}, {2}, row), (std::vector<float>{kMasked, 5, kMasked, 5}));
+}
+
+TEST(ProcessorsTest, SuppressedTokensAreMasked) {
+  SamplingParams params;
+  params.suppress_tokens = {1, 9};
+  params.begin_suppress_tokens = {2};
+  const std::vector<float> row = {5, 5, 5, 5};
+  EXPECT_EQ(Process(params, {0}, {}, row), (std::vector<float>{5, kMasked, kMasked, 5}));
+  EXPECT_EQ(Process(params, {0}, {3}, row), (std::vector<float>{5, kMasked, 5, 5}));
+}
+
+TEST(ProcessorsTest, ForcedTokensAreTheOnlyOnes) {
+  SamplingParams params;
+  params.forced_bos_token_id = 1;
+  params.forced_eos_token_id = 2;
+  params.begin_suppress_tokens = {3};
+  params.max_new_tokens = 4;
+  const std::vector<float> row = {5, 5, 5, 5};
+  const std::vector<float> first = {kMasked, 0, kMasked, kMasked};
+  const std::vector<float> last = {kMasked, kMasked, 0, kMasked};
+  EXPECT_EQ(Process(params, {0}, {}, row), first);
+  // The forced token is not the first one that is chosen.
+  EXPECT_EQ(Process(params, {0}, {1}, row), (std::vector<float>{5, 5, 5, kMasked}));
+  EXPECT_EQ(Process(params, {0}, {1, 1, 1}, row), last);
+  // Only a prompt of one token is followed by it.
+  EXPECT_EQ(Process(params, {0, 0}, {}, row), (std::vector<float>{5, 5, 5, kMasked}));
+}
+
 TEST(ProcessorsTest, BadWordIsMaskedWhenItsBeginningStands) {
   SamplingParams params;
   params.bad_words = {{1, 2, 3}, {0}};

@@ -1,0 +1,70 @@
+// Beam search from logits: makes the rows that BeamSearch takes, and keeps what the parameters need
+// to know about each beam's tokens.
+//
+// As in transformers, the parameters that change logits (processors.h) are applied to
+// log-probabilities here, and the search adds up the results without normalising them again.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "base/status.h"
+#include "sampling/beams/beam_search.h"
+#include "sampling/beams/top_scores.h"
+#include "sampling/candidates.h"
+#include "sampling/params.h"
+#include "sampling/processors.h"
+#include "sampling/token_result.h"
+
+namespace dray::sampling {
+
+struct BeamSamplerSpec {
+  SamplingParams params = {};                   // as Validate accepted them
+  std::span<const int32_t> eos_token_ids = {};  // the model's; read only by the constructor
+  std::span<const int32_t> prompt = {};         // read only by the constructor
+};
+
+class BeamSampler {
+ public:
+  explicit BeamSampler(const BeamSamplerSpec& spec);
+  BeamSampler(const BeamSampler&) = delete;  // histories point to params_
+  BeamSampler& operator=(const BeamSampler&) = delete;
+
+  // Takes the logits (vocab) of a beam's last token, and overwrites them. Before the first step the
+  // beams are one, beam 0. A row that was taken before is replaced. kInternal: the largest logit is
+  // not finite.
+  Status Take(int64_t beam, std::span<float> logits, SamplingWorkspace& workspace);
+  // Whether each beam's logits are taken.
+  bool ready() const { return num_taken_ == num_current(); }
+
+  // Takes a step with the rows that were taken; `ready` must be true. search() has the result.
+  // kInvalidArgument: the parameters mask every token.
+  Status Advance();
+
+  const BeamSearch& search() const { return search_; }
+  const SamplingParams& params() const { return params_; }
+  // Why a hypothesis of the search has ended.
+  FinishReason ReasonOf(const Hypothesis& hypothesis) const;
+
+ private:
+  // The number of different beams now.
+  int64_t num_current() const { return search_.num_steps() == 0 ? 1 : params_.num_beams; }
+  void FillRow(std::span<const float> scores, SamplingWorkspace& workspace, BeamRow& row);
+
+  SamplingParams params_;
+  // The model's end tokens, unless ignore_eos is set, then stop_token_ids.
+  std::vector<int32_t> end_tokens_;
+  size_t num_eos_ = 0;
+  BeamSearch search_;
+  std::vector<TokenHistory> histories_, next_histories_;  // by beam
+  std::vector<BeamRow> rows_;                             // by beam
+  std::vector<bool> taken_;                               // by beam
+  int64_t num_taken_ = 0;
+  int64_t vocab_size_ = 0;
+  RowFilter filter_;
+  std::vector<int32_t> kept_;
+};
+
+}  // namespace dray::sampling

@@ -1,0 +1,146 @@
+"""Writes what transformers' beam search gives: tests/golden/beams/search.json and models.json.
+
+Pinned as make_model_goldens.py is. Usage: python make_beam_goldens.py [--check]
+search.json: beam search over tables, in which the next token's scores depend on the last token alone. They have
+few different values, so most choices are among equal scores. models.json: the committed models.
+"""
+
+import argparse
+import json
+import pathlib
+import random
+
+import torch
+import transformers
+from make_model_goldens import check_versions, load, reset_rope
+from transformers.modeling_outputs import CausalLMOutput
+
+HERE = pathlib.Path(__file__).parent
+# Every family, and where families differ inside: windows, odd heads, learned and no positions.
+MODELS = ("bloom", "gpt2", "gpt_neox", "gpt_neox-sequential", "gptj", "gptj-4-heads", "llama", "llama-gqa", "mistral",
+          "opt", "opt-350m", "qwen2", "qwen2-sliding", "qwen3")
+
+
+# ---- tables --------------------------------------------------------------------------------------
+
+
+class TableConfig(transformers.PretrainedConfig):
+    model_type = "score_table"
+
+
+class TableModel(transformers.PreTrainedModel, transformers.GenerationMixin):
+    config_class = TableConfig
+
+    def __init__(self, config, logits):
+        super().__init__(config)
+        self.table = torch.nn.Parameter(logits)
+
+    def forward(self, input_ids, attention_mask=None, **_):
+        return CausalLMOutput(logits=self.table[input_ids])
+
+
+def table_case(chance, rows, vocab):
+    num_beams = chance.choice((2, 2, 3, 4, 5, 8))
+    num_ends = chance.choice((0, 1, 1, 1, 2))
+    params = {"num_beams": num_beams, "num_return_sequences": chance.randint(1, num_beams),
+              "length_penalty": chance.choice((-1.0, 0.0, 0.5, 1.0, 1.0, 2.0)),
+              "early_stopping": chance.choice((False, True, "never")), "max_new_tokens": chance.randint(1, 12)}
+    ends = chance.sample(range(vocab), num_ends)
+    prompt = [chance.randrange(vocab) for _ in range(chance.randint(1, 3))]
+    return run(rows, prompt, params, ends)
+
+
+def make_table(chance, vocab, num_values):
+    row = [chance.randrange(num_values) * 0.75 for _ in range(vocab)]
+    # All rows have the same values in other orders, so that sums over different beams are often equal too.
+    logits = torch.tensor([chance.sample(row, vocab) for _ in range(vocab)])
+    config = TableConfig(vocab_size=vocab)
+    model = TableModel(config, logits).eval()
+    model.generation_config = transformers.GenerationConfig()
+    scores = torch.log_softmax(logits, dim=-1)
+    values = sorted(set(scores.flatten().tolist()))
+    rows = [[values.index(value) for value in row] for row in scores.tolist()]
+    cases = [table_case(chance, model, vocab) for _ in range(120)]
+    return {"vocab": vocab, "values": values, "rows": rows, "cases": cases}
+
+
+# ---- search --------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def run(model, prompt, params, ends):
+    reset_rope(model)
+    ids = torch.tensor([prompt])
+    result = model.generate(ids, attention_mask=torch.ones_like(ids), do_sample=False, eos_token_id=ends or None,
+                            pad_token_id=0, use_cache=not isinstance(model, TableModel), output_scores=True,
+                            return_dict_in_generate=True, **params)
+    sequences, scores = [], []
+    for i, sequence in enumerate(result.sequences.tolist()):
+        new = sequence[len(prompt):]
+        if params["num_beams"] > 1:
+            new = new[:int((result.beam_indices[i] >= 0).sum())]
+            scores.append(result.sequences_scores[i].item())
+        sequences.append(new)
+    return {"prompt": prompt, "ends": ends, **params, "sequences": sequences, "scores": scores}
+
+
+MODEL_PARAMS = (
+    {"num_beams": 1, "max_new_tokens": 12},
+    {"num_beams": 2, "max_new_tokens": 20},
+    {"num_beams": 4, "num_return_sequences": 4, "max_new_tokens": 24, "ends": 2},
+    {"num_beams": 5, "num_return_sequences": 3, "length_penalty": 2.0, "early_stopping": True, "max_new_tokens": 30,
+     "ends": 1},
+    {"num_beams": 4, "num_return_sequences": 2, "length_penalty": -0.5, "early_stopping": "never", "max_new_tokens": 18,
+     "ends": 3},
+    {"num_beams": 3, "num_return_sequences": 3, "length_penalty": 0.0, "repetition_penalty": 1.4, "max_new_tokens": 16,
+     "ends": 1},
+    {"num_beams": 2, "num_return_sequences": 2, "min_new_tokens": 9, "max_new_tokens": 16, "ends": 2},
+    {"num_beams": 4, "num_return_sequences": 4, "max_new_tokens": 40},
+    {"num_beams": 3, "num_return_sequences": 2, "no_repeat_ngram_size": 2, "max_new_tokens": 30},
+    {"num_beams": 2, "num_return_sequences": 2, "suppress_tokens": [3, 5, 7, 11, 20], "begin_suppress_tokens": [1, 2, 9],
+     "forced_eos_token_id": 6, "max_new_tokens": 14},
+    {"num_beams": 2, "num_return_sequences": 2, "forced_bos_token_id": 8, "begin_suppress_tokens": [4, 10, 12],
+     "max_new_tokens": 10},
+)
+
+
+def model_cases(name):
+    """Cases that a float64 run decides in the same way, so that they do not hang on rounding."""
+    model = load(HERE / "models" / name)
+    exact = load(HERE / "models" / name).double()
+    prompts = [prompt["ids"] for prompt in json.loads((HERE / "models" / name / "golden.json").read_text())["prompts"]]
+    cases = []
+    for i, chosen in enumerate(MODEL_PARAMS):
+        params = {"num_return_sequences": 1, "length_penalty": 1.0, "early_stopping": False, **chosen}
+        num_ends = params.pop("ends", 0)
+        prompt = prompts[0 if "forced_bos_token_id" in params else (i * 3) % len(prompts)]
+        # Tokens that the search comes upon: those of the answer without end tokens.
+        free = run(model, prompt, dict(params), [])["sequences"][0]
+        ends = sorted(set(free[4::5][:num_ends]))
+        case, check = run(model, prompt, dict(params), ends), run(exact, prompt, dict(params), ends)
+        if case["sequences"] == check["sequences"]:
+            cases.append(case)
+    assert len(cases) >= len(MODEL_PARAMS) - 2, (name, len(cases))
+    return cases
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--check", action="store_true")
+    check = parser.parse_args().check
+    check_versions()
+    chance = random.Random("beams")
+    tables = [make_table(chance, vocab, num_values) for vocab, num_values in ((140, 6), (140, 24), (200, 9), (24, 5))]
+    files = {"search.json": tables, "models.json": {name: model_cases(name) for name in MODELS}}
+    (HERE / "beams").mkdir(exist_ok=True)
+    for name, content in files.items():
+        text = json.dumps(content, separators=(",", ":")).replace('{"prompt"', '\n{"prompt"') + "\n"
+        path = HERE / "beams" / name
+        if not check:
+            path.write_text(text)
+        elif path.read_text() != text:
+            raise SystemExit(f"{path} differs from what transformers gives")
+
+
+if __name__ == "__main__":
+    main()
