@@ -32,7 +32,7 @@ int64_t Scheduler::NumPromptTokens() const {
   for (const SequenceQueue* queue : {&running_, &waiting_}) {
     for (SequenceIndex i = queue->front(); i != kNoSequence && left > 0; i = table_[i].next) {
       --left;
-      if (table_[i].num_pending() > 1) num_tokens += table_[i].num_unplanned();
+      if (!table_[i].held && table_[i].num_pending() > 1) num_tokens += table_[i].num_unplanned();
     }
   }
   return num_tokens;

@@ -47,16 +47,25 @@ struct Plan {
   bool empty() const { return entries.empty(); }
 };
 
-enum class Outcome { kGoesOn, kFinished };
+// kHeld: the sequence is a beam, and its next token is chosen together with those of the other beams
+// (Scheduler::ContinueBeams). Until then it is not planned.
+enum class Outcome { kGoesOn, kFinished, kHeld };
 
 // The result of a plan entry that samples.
 struct SequenceResult {
   SequenceId id;
-  int64_t num_new_tokens = 1;  // at least 1; with the earlier ones at most max_new_tokens
+  // At least 1, but 0 for kHeld; with the earlier ones at most max_new_tokens.
+  int64_t num_new_tokens = 1;
   Outcome outcome = Outcome::kGoesOn;
   // The first num_accepted of the new tokens are the entry's guesses, so they are computed already.
   // Less than num_new_tokens.
   int64_t num_accepted = 0;
+};
+
+// Beam `id` becomes what beam `parent` is now, followed by one new token.
+struct BeamMove {
+  SequenceId id;
+  SequenceId parent;
 };
 
 }  // namespace dray::scheduler

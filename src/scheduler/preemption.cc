@@ -28,8 +28,10 @@ std::span<const SequenceId> Scheduler::PreemptAll(std::span<const SequenceResult
       if (oldest.plan.entries[i].sampling == Sampling::kNo) continue;
       DRAY_CHECK(num_used < results.size());
       const SequenceResult& result = results[num_used++];
-      const bool cancelled = table_[oldest.indexes[i]].state == SequenceState::kCancelled;
-      if (!cancelled && result.num_new_tokens > 0) TakeTokens(oldest.indexes[i], result);
+      Sequence& sequence = table_[oldest.indexes[i]];
+      if (sequence.state == SequenceState::kCancelled) continue;
+      sequence.held = result.outcome == Outcome::kHeld;
+      if (result.num_new_tokens > 0) TakeTokens(oldest.indexes[i], result);
     }
     DRAY_CHECK(num_used == results.size());
   }

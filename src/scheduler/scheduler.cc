@@ -64,6 +64,12 @@ Status Scheduler::Add(const SequenceSpec& spec) {
   if (Contains(spec.id)) {
     return Refuse(StatusCode::kInvalidArgument, "sequence id {} is in use", spec.id.value());
   }
+  if (spec.num_beams < 1 || spec.num_beams > options_.max_sequences) {
+    return Refuse(StatusCode::kInvalidArgument,
+                  "beam search with {} beams: they must be at least 1 and at most {}, the most "
+                  "sequences of a step; ask for fewer beams or raise max_sequences",
+                  spec.num_beams, options_.max_sequences);
+  }
   const int64_t capacity = int64_t{options_.num_blocks} * options_.block_size;
   if (spec.num_prompt_tokens > capacity ||
       spec.max_new_tokens > capacity - spec.num_prompt_tokens) {
@@ -80,6 +86,16 @@ Status Scheduler::Add(const SequenceSpec& spec) {
         "a prompt of {} tokens, which is computed in one step, does not fit into a step of "
         "{} tokens beside {} sequences; shorten the prompt",
         spec.num_prompt_tokens, options_.max_batch_tokens, options_.max_sequences);
+  }
+  const int64_t num_blocks = BlocksFor(spec.num_prompt_tokens + spec.max_new_tokens);
+  if (num_blocks > options_.num_blocks / spec.num_beams) {
+    return Refuse(
+        StatusCode::kInvalidArgument,
+        "{} beams of {} prompt tokens and up to {} new ones need {} blocks of the KV cache "
+        "each, which has {}; ask for fewer beams, lower max_new_tokens or give the cache "
+        "more memory",
+        spec.num_beams, spec.num_prompt_tokens, spec.max_new_tokens, num_blocks,
+        options_.num_blocks);
   }
   const SequenceIndex index = NewSequence(spec.id, spec.num_prompt_tokens, spec.max_new_tokens);
   table_[index].order.arrival = table_[index].order.serial;
@@ -120,6 +136,7 @@ SequenceIndex Scheduler::NewSequence(SequenceId id, int64_t num_prompt_tokens,
   sequence.num_prompt_tokens = num_prompt_tokens;
   sequence.max_new_tokens = max_new_tokens;
   sequence.num_generated = sequence.num_computed = sequence.num_scheduled = 0;
+  sequence.held = false;
   // The vector never grows beyond this, so plans can keep views of it.
   sequence.blocks.reserve(static_cast<size_t>(BlocksFor(num_prompt_tokens + max_new_tokens)));
   index_of_.emplace(id, index);
@@ -225,6 +242,7 @@ void Scheduler::ScheduleRunning() {
 // Gives the sequence blocks for up to `num_tokens` tokens from position `first` on, and returns for
 // how many of them it has blocks. Preempts later arrivals only if there would be no block for even one.
 int64_t Scheduler::GrowBlocks(Sequence& sequence, int64_t first, int64_t num_tokens) {
+  if (!OwnNextBlock(sequence, first)) return 0;
   const auto room = [&] {
     return static_cast<int64_t>(sequence.blocks.size()) * options_.block_size - first;
   };
@@ -249,7 +267,7 @@ bool Scheduler::PreemptBehind(const Order& order) {
 void Scheduler::AddEntry(SequenceIndex index, int64_t num_tokens) {
   Sequence& sequence = table_[index];
   Plan& plan = next_step_->plan;
-  // Only blocks with one holder are written: shared blocks are full and hold earlier tokens.
+  // Only blocks with one holder are written: OwnNextBlock.
   const int64_t first = sequence.num_computed + sequence.num_scheduled;
   DRAY_DCHECK(pool_.num_holders(sequence.blocks[first / options_.block_size]) == 1);
   sequence.entry = plan.entries.size();
@@ -286,92 +304,6 @@ void Scheduler::GrantDrafts(const DraftProposal& proposal) {
   sequence.num_scheduled += granted;
 }
 
-void Scheduler::AdmitWaiting() {
-  if (waiting_.empty()) return;
-  // New sequences do not get the blocks that running ones will need soon, or they would be
-  // preempted soon.
-  int64_t num_outstanding = 0;
-  for (SequenceIndex i = running_.front(); i != kNoSequence; i = table_[i].next) {
-    num_outstanding += OutstandingBlocks(table_[i]);
-  }
-  SequenceIndex i = waiting_.front();
-  const int64_t most = MostEntries();
-  while (i != kNoSequence && running_.size() < options_.max_sequences && num_entries() < most &&
-         next_step_->plan.num_tokens < options_.max_batch_tokens &&
-         next_step_->num_prompt_tokens_left > 0) {
-    const SequenceIndex next = table_[i].next;
-    const PromptSource source = FindPromptSource(table_[i]);
-    // A fork whose parent has not computed the prompt yet is passed over, because it waits for the
-    // parent and not for its turn.
-    if (source.kind != PromptSource::kNotYet && MayRun(table_[i])) {
-      if (!Admit(i, source, num_outstanding)) return;
-      num_outstanding += OutstandingBlocks(table_[i]);
-    }
-    i = next;
-  }
-}
-
-Scheduler::PromptSource Scheduler::FindPromptSource(const Sequence& sequence) const {
-  if (!sequence.parent) return {};
-  const auto found = index_of_.find(sequence.parent->id);
-  if (found == index_of_.end()) return {};
-  const Sequence& parent = table_[found->second];
-  if (parent.order.serial != sequence.parent->serial) return {};
-  if (parent.num_computed < parent.num_prompt_tokens) return {PromptSource::kNotYet, &parent};
-  return {PromptSource::kReady, &parent};
-}
-
-// Starts a waiting sequence if there are blocks for its known tokens and the next one beside the
-// `num_outstanding` blocks that running sequences still lack.
-bool Scheduler::Admit(SequenceIndex index, const PromptSource& source, int64_t num_outstanding) {
-  Sequence& sequence = table_[index];
-  // The last known token is always computed, because the next token is sampled from its logits.
-  const int64_t num_shared = source.kind == PromptSource::kReady
-                                 ? std::min(sequence.num_prompt_tokens, sequence.num_known() - 1)
-                                 : 0;
-  const int64_t num_new_blocks =
-      BlocksFor(sequence.num_known() + 1) - num_shared / options_.block_size;
-  if (num_new_blocks > pool_.num_free() - num_outstanding) return false;
-  const int64_t wanted = FirstTokens(sequence, num_shared);
-  if (wanted == 0) return false;
-  waiting_.Remove(table_, index);
-  sequence.state = SequenceState::kRunning;
-  running_.InsertFromBack(table_, index);
-  if (num_shared > 0) SharePrompt(sequence, *source.parent, num_shared);
-  const int64_t granted = GrowBlocks(sequence, sequence.num_computed, wanted);
-  DRAY_CHECK(granted == wanted);
-  next_step_->num_prompt_tokens_left -= granted;
-  AddEntry(index, granted);
-  return true;
-}
-
-int64_t Scheduler::FirstTokens(const Sequence& sequence, int64_t num_shared) const {
-  const bool is_whole = options_.whole_prompts && num_shared == 0;
-  const int64_t least = is_whole ? sequence.num_prompt_tokens : 1;
-  const int64_t wanted = std::min({sequence.num_known() - num_shared,
-                                   std::max(options_.max_prefill_chunk_tokens, least),
-                                   options_.max_batch_tokens - next_step_->plan.num_tokens,
-                                   next_step_->num_prompt_tokens_left});
-  return wanted < least ? 0 : wanted;
-}
-
-// Makes the parent's first `num_tokens` tokens computed tokens of the child. Whole blocks are
-// shared. A partial last block is copied, because both sequences will write to it.
-void Scheduler::SharePrompt(Sequence& child, const Sequence& parent, int64_t num_tokens) {
-  const int64_t num_whole = num_tokens / options_.block_size;
-  for (int64_t i = 0; i < num_whole; ++i) {
-    pool_.Share(parent.blocks[i]);
-    child.blocks.push_back(parent.blocks[i]);
-  }
-  if (num_tokens % options_.block_size != 0) {
-    const auto copy = pool_.Allocate();
-    DRAY_CHECK(copy.has_value());
-    child.blocks.push_back(*copy);
-    next_step_->plan.block_copies.push_back({.from = parent.blocks[num_whole], .to = *copy});
-  }
-  child.num_computed = num_tokens;
-}
-
 std::span<const SequenceId> Scheduler::Update(std::span<const SequenceResult> results) {
   DRAY_CHECK(num_in_flight_ > 0);
   const Step& step = *steps_.front();
@@ -403,6 +335,10 @@ void Scheduler::UpdateSequence(SequenceIndex index, const PlanEntry& entry,
     return;
   }
   if (result == nullptr) return;
+  if (result->outcome == Outcome::kHeld) {
+    sequence.held = true;
+    return;
+  }
   DRAY_CHECK(result->num_accepted >= 0 && result->num_accepted <= entry.num_drafts &&
              result->num_accepted < result->num_new_tokens);
   if (result->num_accepted < entry.num_drafts) {

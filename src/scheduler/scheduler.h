@@ -38,6 +38,16 @@
 // of a piece, or waits for a step that has room for it. A step's budget has room for every prompt
 // beside a token of each other sequence.
 //
+// Beams. The beams of a request are sequences that get their next tokens together. A beam whose last
+// token is computed is held: it is not planned until all beams are held and the caller says which of
+// them are followed (ContinueBeams). Beams with a common beginning share its blocks. A beam that
+// would write to a block with other holders writes to a copy, which the plan makes first; the last
+// holder writes to the block itself. Held beams advance only with the others, so a sequence that
+// waits may take the blocks and the place of a held one behind it, and those of any one behind it if
+// no sequence can advance otherwise. A request with beams is accepted
+// only if the cache has room for all of them without sharing. So the first sequence in the order
+// that is not held advances in every step.
+//
 // Guesses (drafts). A plan may also compute guesses of tokens to come. They are granted last, to
 // sequences that lack only one token, from the budget and the blocks that the step has left. Blocks
 // of refused guesses are freed again. So a plan with guesses differs in nothing else from the plan
@@ -77,6 +87,8 @@ struct SequenceSpec {
   SequenceId id;
   int64_t num_prompt_tokens = 0;
   int64_t max_new_tokens = 0;
+  // Above 1: this is the first of so many beams; ContinueBeams adds the others.
+  int64_t num_beams = 1;
 };
 
 // Not thread-safe: one thread owns it. Schedule plans a step; the step is in flight until Update is
@@ -91,7 +103,8 @@ class Scheduler {
 
   // Accepts a sequence, which then ends exactly once: in Update or by Cancel.
   // kInvalidArgument if the prompt is empty, if there are to be no new tokens, if the id is in use,
-  // if the cache can never hold so many tokens, or if the prompt is to be whole and no step has room.
+  // if the cache can never hold so many tokens, of all beams without sharing, if a step can never have so
+  // many beams, or if the prompt is to be whole and no step has room.
   Status Add(const SequenceSpec& spec);
 
   // Accepts `child`, another sample of `parent`'s prompt. If the parent still exists when the child
@@ -99,6 +112,11 @@ class Scheduler {
   // copied. Otherwise the child computes the prompt itself. kNotFound if there is no such parent,
   // kInvalidArgument if the child's id is in use.
   Status Fork(SequenceId parent, SequenceId child);
+
+  // All beams of a request are held, and go on as `moves` say: one move for each beam that exists,
+  // which keeps its id, and one for each new id, which joins. No beam gets more tokens than
+  // max_new_tokens; the caller cancels the beams before that.
+  void ContinueBeams(std::span<const BeamMove> moves);
 
   // Ends a sequence; false if there is none of that id, for example because it has just finished.
   // If the sequence is in flight, its plans stay valid, and Update must still get a result for it,
@@ -155,6 +173,15 @@ class Scheduler {
     int64_t num_prompt_tokens_left = 0;  // that the costs still allow while the step is planned
   };
 
+  // What a beam takes over from the beam that it continues.
+  struct BeamStart {
+    SequenceState state = SequenceState::kUnused;
+    int64_t num_generated = 0;
+    int64_t num_computed = 0;
+    bool is_own = false;          // the beam continues itself, and keeps its blocks
+    std::vector<BlockId> blocks;  // else these
+  };
+
   explicit Scheduler(const SchedulerOptions& options);
 
   SequenceIndex NewSequence(SequenceId id, int64_t num_prompt_tokens, int64_t max_new_tokens);
@@ -175,6 +202,10 @@ class Scheduler {
   void ScheduleRunning();
   void AdmitWaiting();
   bool Admit(SequenceIndex index, const PromptSource& source, int64_t num_outstanding);
+  // The blocks that running sequences will need soon.
+  int64_t NumOutstandingBlocks() const;
+  // The prompt's tokens that a waiting sequence may take over from `source`.
+  int64_t NumShared(const Sequence& sequence, const PromptSource& source) const;
   // How many tokens of a waiting sequence, whose first `num_shared` are computed, the step that is
   // being planned may have; 0: it has no room for a prompt that must be whole.
   int64_t FirstTokens(const Sequence& sequence, int64_t num_shared) const;
@@ -182,6 +213,15 @@ class Scheduler {
   void SharePrompt(Sequence& child, const Sequence& parent, int64_t num_tokens);
   int64_t GrowBlocks(Sequence& sequence, int64_t first, int64_t num_tokens);
   bool PreemptBehind(const Order& order);
+  // Takes the blocks of the latest held sequence behind `order`, if there is one.
+  bool PreemptHeldBehind(const Order& order);
+  // If no sequence can advance, takes the blocks of the latest one behind `order`, if there is one.
+  bool PreemptIfStuck(const Order& order);
+  // Makes sure that no other sequence holds the block of position `first`, which the sequence writes to
+  // next.
+  bool OwnNextBlock(Sequence& sequence, int64_t first);
+  SequenceIndex IndexOfBeam(const BeamMove& move);
+  void ContinueBeam(SequenceIndex index, BeamStart& start);
   void Preempt(SequenceIndex index);
   void AddEntry(SequenceIndex index, int64_t num_tokens);
   void GrantDrafts(const DraftProposal& proposal);
@@ -213,6 +253,9 @@ class Scheduler {
   size_t num_in_flight_ = 0;
   Step* next_step_ = nullptr;  // being planned
   std::vector<SequenceId> ended_;
+  // Used again by ContinueBeams.
+  std::vector<SequenceIndex> beam_indexes_;
+  std::vector<BeamStart> beam_starts_;
 };
 
 }  // namespace dray::scheduler

@@ -49,6 +49,7 @@ struct Sequence {
   int64_t num_computed = 0;   // tokens whose keys and values are in `blocks`
   int64_t num_scheduled = 0;  // tokens that its steps in flight compute, guesses included
   size_t entry = 0;           // its place in the plan of the last of them
+  bool held = false;          // a beam whose next token is not chosen yet: Outcome::kHeld
   std::vector<BlockId> blocks;
   SequenceIndex previous = kNoSequence;
   SequenceIndex next = kNoSequence;
