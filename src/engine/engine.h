@@ -9,6 +9,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -36,7 +37,8 @@ struct PromptEvent {
 };
 
 // One new token of sequence `sequence_idx` (0 <= sequence_idx < n). Its log-probability is 0 unless
-// num_logprobs asks for it.
+// num_logprobs asks for it. The tokens of beam search come when the search is done, sequence by
+// sequence.
 struct TokenEvent {
   int sequence_idx = 0;
   sampling::TokenLogprob token;
@@ -47,6 +49,8 @@ struct TokenEvent {
 struct SequenceEndEvent {
   int sequence_idx = 0;
   sampling::FinishReason reason = sampling::FinishReason::kLength;
+  // Of beam search: the sum of the tokens' scores / length^length_penalty.
+  std::optional<float> beam_score = {};
 };
 
 // The request is over, with an error or (ok) because its last sequence ended. Always the last

@@ -129,12 +129,23 @@ void EngineCore::Add(RequestId id, GenerateRequest generate, std::shared_ptr<Eve
     request.num_source_tokens = num_tokens;
     request.num_prompt_tokens = num_tokens + 1;
   }
+  const auto decoded =
+      std::span(generate.prompt).subspan(static_cast<size_t>(request.num_source_tokens));
+  if (sampling::UsesBeams(request.params)) {
+    request.beams = std::make_unique<BeamGroup>(
+        sampling::BeamSamplerSpec{.params = request.params,
+                                  .eos_token_ids = model_.description.config.eos_token_ids,
+                                  .prompt = decoded});
+  }
   sampling::ChooseSeed(request.params);
   const SequenceId parent = AddSequence(request, 0, generate.prompt);
   Status status = scheduler_.Add({.id = parent,
                                   .num_prompt_tokens = request.num_prompt_tokens,
-                                  .max_new_tokens = request.params.max_new_tokens});
-  for (int64_t i = 1; status.ok() && i < request.params.n; ++i) {
+                                  .max_new_tokens = request.params.max_new_tokens,
+                                  .num_beams = request.params.num_beams});
+  // The other beams come with the first choice among tokens.
+  const int64_t num_samples = request.beams != nullptr ? 1 : request.params.n;
+  for (int64_t i = 1; status.ok() && i < num_samples; ++i) {
     const SequenceId child = AddSequence(request, static_cast<int>(i), generate.prompt);
     status = scheduler_.Fork(parent, child);
   }
@@ -149,12 +160,14 @@ SequenceId EngineCore::AddSequence(Request& request, int sequence_idx,
   sequence->num_prompt_tokens = request.num_prompt_tokens;
   sequence->tokens.reserve(prompt.size() + static_cast<size_t>(request.params.max_new_tokens));
   sequence->tokens = prompt;
-  sequence->sampler = std::make_unique<sampling::Sampler>(sampling::SamplerSpec{
-      .params = request.params,
-      .eos_token_ids = model_.description.config.eos_token_ids,
-      .prompt = std::span(prompt).subspan(static_cast<size_t>(request.num_source_tokens)),
-      .seed = request.params.seed.value_or(0),
-      .sample_index = static_cast<uint32_t>(sequence_idx)});
+  if (request.beams == nullptr) {
+    sequence->sampler = std::make_unique<sampling::Sampler>(sampling::SamplerSpec{
+        .params = request.params,
+        .eos_token_ids = model_.description.config.eos_token_ids,
+        .prompt = std::span(prompt).subspan(static_cast<size_t>(request.num_source_tokens)),
+        .seed = request.params.seed.value_or(0),
+        .sample_index = static_cast<uint32_t>(sequence_idx)});
+  }
   speculator_.Welcome(*sequence);
   return requests_.Add(std::move(sequence)).id;
 }
@@ -294,10 +307,30 @@ void EngineCore::Abandon(const Status& status) {
 void EngineCore::ForgetStepsInFlight(std::span<const scheduler::SequenceResult> results) {
   num_in_flight_ = 0;
   EndSequences(scheduler_.PreemptAll(results));
+  if (!results.empty()) AdvanceBeams();
   speculator_.Abandon();
 }
 
-void EngineCore::UpdateScheduler() { EndSequences(scheduler_.Update(selector_.results())); }
+void EngineCore::UpdateScheduler() {
+  EndSequences(scheduler_.Update(selector_.results()));
+  AdvanceBeams();
+}
+
+void EngineCore::AdvanceBeams() {
+  for (const RequestId id : selector_.ready_beams()) {
+    Request* request = requests_.Find(id);
+    if (request == nullptr) continue;
+    const auto moves = request->beams->Advance(*request, requests_);
+    if (!moves.ok()) {
+      End(id, moves.status());
+    } else if (!moves->empty()) {
+      scheduler_.ContinueBeams(*moves);
+    } else {
+      request->beams->Report(*request->sink);
+      End(id, OkStatus());
+    }
+  }
+}
 
 void EngineCore::EndSequences(std::span<const SequenceId> ended) {
   for (const SequenceId id : ended) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/ids.h"
+#include "engine/beams/beam_group.h"
 #include "engine/engine.h"
 #include "engine/speculation/draft_policy.h"
 #include "sampling/params.h"
@@ -25,6 +26,7 @@ struct Request {
   // How many runners in a row have failed when this request was to advance (recovery/suspects.h).
   int64_t num_failures = 0;
   std::vector<SequenceId> open_sequences;
+  std::unique_ptr<BeamGroup> beams;  // null unless the request has num_beams above 1
 
   int64_t num_prompt_scores() const { return static_cast<int64_t>(prompt_scores.logprobs.size()); }
 };
@@ -43,11 +45,11 @@ struct SequenceDrafts {
 struct Sequence {
   SequenceId id;
   Request* request = nullptr;
-  int sequence_idx = 0;
+  int sequence_idx = 0;  // of the samples, or of the beams
   int64_t num_prompt_tokens = 0;
   std::vector<int32_t> tokens;  // prompt, then generated
   int64_t num_reached = 0;      // the most of them that were ever computed (recovery/suspects.h)
-  std::unique_ptr<sampling::Sampler> sampler;
+  std::unique_ptr<sampling::Sampler> sampler;  // null for a beam
   SequenceDrafts drafts;
 };
 

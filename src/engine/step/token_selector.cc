@@ -14,6 +14,7 @@ void TokenSelector::Reserve(int64_t max_sequences) {
 void TokenSelector::Begin(const StepInFlight& step) {
   results_.clear();
   failures_.clear();
+  ready_beams_.clear();
   for (const scheduler::PlanEntry& entry : step.plan->entries) {
     if (entry.sampling == scheduler::Sampling::kNo) continue;
     results_.push_back({.id = entry.id, .num_new_tokens = 0});
@@ -74,6 +75,7 @@ Status TokenSelector::SelectToken(const WantedRow& wanted, Sequence& sequence,
       wanted.position == request.num_prompt_tokens - 1) {
     request.sink->OnEvent(std::move(request.prompt_scores));
   }
+  if (request.beams != nullptr) return TakeBeam(sequence, result, logits);
   DRAY_ASSIGN_OR_RETURN(const sampling::SampledToken sampled,
                         sequence.sampler->Choose(logits, workspace_));
   sequence.tokens.push_back(sampled.token_id);
@@ -86,6 +88,17 @@ Status TokenSelector::SelectToken(const WantedRow& wanted, Sequence& sequence,
     result.outcome = Outcome::kFinished;
     request.sink->OnEvent(SequenceEndEvent{sequence.sequence_idx, *reason});
   }
+  return OkStatus();
+}
+
+Status TokenSelector::TakeBeam(Sequence& sequence, SequenceResult& result,
+                               std::span<float> logits) {
+  Request& request = *sequence.request;
+  DRAY_RETURN_IF_ERROR(request.beams->Take(sequence.sequence_idx, logits, workspace_));
+  result.outcome = Outcome::kHeld;
+  if (!request.beams->ready()) return OkStatus();
+  ready_beams_.push_back(request.id);
+  num_tokens_ += static_cast<uint64_t>(request.params.num_beams);
   return OkStatus();
 }
 

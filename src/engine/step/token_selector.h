@@ -40,17 +40,23 @@ class TokenSelector {
   std::span<const scheduler::SequenceResult> results() const { return results_; }
   // The requests that failed in this step; the caller ends them.
   std::span<const std::pair<RequestId, Status>> failures() const { return failures_; }
-  // The number of new tokens in all steps so far.
+  // The requests whose beams have all their logits in this step; the caller continues them once the
+  // scheduler has the results.
+  std::span<const RequestId> ready_beams() const { return ready_beams_; }
+  // The number of new tokens in all steps so far, those of all beams included.
   uint64_t num_tokens() const { return num_tokens_; }
 
  private:
   void ScorePrompt(const WantedRow& wanted, Sequence& sequence, std::span<const float> logits);
   // Chooses the next token from the row's logits, appends it to the sequence and sends its event.
   Status SelectToken(const WantedRow& wanted, Sequence& sequence, std::span<float> logits);
+  // Gives the row's logits to the request's beams.
+  Status TakeBeam(Sequence& sequence, scheduler::SequenceResult& result, std::span<float> logits);
 
   RequestTable& requests_;
   std::vector<scheduler::SequenceResult> results_;
   std::vector<std::pair<RequestId, Status>> failures_;
+  std::vector<RequestId> ready_beams_;
   uint64_t num_tokens_ = 0;
   sampling::SamplingWorkspace workspace_;
   std::vector<sampling::TokenLogprob> tops_;
