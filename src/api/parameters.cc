@@ -59,13 +59,21 @@ Status Read(Text spelling, Json& value, std::vector<std::string>& out) {
   return OkStatus();
 }
 
+Status ReadTokenId(Text spelling, const Json& value, Text kind, int32_t& out) {
+  const auto id = value.AsInt64();
+  if (!id || *id < 0 || *id > INT32_MAX) return WrongKind(spelling, value, kind);
+  out = static_cast<int32_t>(*id);
+  return OkStatus();
+}
+
+Status Read(Text spelling, Json& value, std::optional<int32_t>& out) {
+  return ReadTokenId(spelling, value, "a token id", out.emplace());
+}
+
 // A list of token ids, or one.
-Status ReadTokenIds(Text spelling, Json& value, PartialCall& out) {
+Status Read(Text spelling, Json& value, std::vector<int32_t>& out) {
   const auto append = [&](const Json& entry) {
-    const auto id = entry.AsInt64();
-    if (!id || *id < 0 || *id > INT32_MAX) return WrongKind(spelling, entry, "a list of token ids");
-    out.call.request.params.stop_token_ids.push_back(static_cast<int32_t>(*id));
-    return OkStatus();
+    return ReadTokenId(spelling, entry, "a list of token ids", out.emplace_back());
   };
   const Json::Array* const list = value.AsArray();
   if (list == nullptr) return append(value);
@@ -115,29 +123,26 @@ Status ReadSkipSpecialTokens(Text spelling, Json& value, PartialCall& out) {
   return OkStatus();
 }
 
+// true, false or "never".
+Status ReadEarlyStopping(Text spelling, Json& value, PartialCall& out) {
+  sampling::EarlyStopping& early_stopping = out.call.request.params.early_stopping;
+  const std::string* const text = value.AsString();
+  if (text != nullptr && *text == "never") {
+    early_stopping = sampling::EarlyStopping::kNever;
+    return OkStatus();
+  }
+  const auto flag = value.AsBool();
+  if (!flag) return WrongKind(spelling, value, "true, false or \"never\"");
+  early_stopping = *flag ? sampling::EarlyStopping::kYes : sampling::EarlyStopping::kNo;
+  return OkStatus();
+}
+
 // Parameters of other servers, of which one value means what happens here anyway.
-Status ReadNumBeams(Text spelling, Json& value, PartialCall&) {
-  int64_t beams = 1;
-  DRAY_RETURN_IF_ERROR(Read(spelling, value, beams));
-  if (beams == 1) return OkStatus();
-  return Invalid(
-      fmt::format("parameter \"{}\" must be 1: beam search is not in this build yet", spelling));
-}
-
-Status ReadLengthPenalty(Text spelling, Json& value, PartialCall&) {
-  double penalty = 1;
-  DRAY_RETURN_IF_ERROR(Read(spelling, value, penalty));
-  if (penalty == 1) return OkStatus();
-  return Invalid(
-      fmt::format("parameter \"{}\" must be 1: beam search is not in this build yet", spelling));
-}
-
-template <bool kOnly>
-Status ReadFixedBool(Text spelling, Json& value, PartialCall&) {
-  bool flag = kOnly;
+Status ReadTrueOnly(Text spelling, Json& value, PartialCall&) {
+  bool flag = true;
   DRAY_RETURN_IF_ERROR(Read(spelling, value, flag));
-  if (flag == kOnly) return OkStatus();
-  return Invalid(fmt::format("parameter \"{}\" must be {} in this build", spelling, kOnly));
+  if (flag) return OkStatus();
+  return Invalid(fmt::format("parameter \"{}\" must be true in this build", spelling));
 }
 
 // The reader of a parameter that goes straight into a field.
@@ -175,11 +180,22 @@ constexpr Parameter kParameters[] = {
      DRAY_FIELD(call.request.truncate)},
     {"stop_strings", "at most 16, of 1 to 256 bytes", "texts that end the answer; left out of it",
      DRAY_FIELD(call.request.params.stop_strings)},
-    {"stop_token_ids", "at most 256", "tokens that end the answer", ReadTokenIds},
+    {"stop_token_ids", "at most 256", "tokens that end the answer",
+     DRAY_FIELD(call.request.params.stop_token_ids)},
     {"include_stop_str_in_output", "true, false", "leave such a text in the answer",
      DRAY_FIELD(call.request.params.include_stop_str_in_output)},
     {"bad_words", "at most 128, of 1 to 1024 bytes and 64 tokens", "texts that must not occur",
      DRAY_FIELD(call.request.bad_words)},
+    {"no_repeat_ngram_size", "0 up", "above 0: no sequence of so many tokens occurs twice",
+     DRAY_FIELD(call.request.params.no_repeat_ngram_size)},
+    {"suppress_tokens", "at most 1024", "tokens that are never chosen",
+     DRAY_FIELD(call.request.params.suppress_tokens)},
+    {"begin_suppress_tokens", "at most 1024", "tokens that are not chosen as the first one",
+     DRAY_FIELD(call.request.params.begin_suppress_tokens)},
+    {"forced_bos_token_id", "a token id", "the token that follows a prompt of one token",
+     DRAY_FIELD(call.request.params.forced_bos_token_id)},
+    {"forced_eos_token_id", "a token id", "the last token of an answer of `max_new_tokens`",
+     DRAY_FIELD(call.request.params.forced_eos_token_id)},
     {"ignore_eos", "true, false", "go on after the model's end token",
      DRAY_FIELD(call.request.params.ignore_eos)},
     {"n", "1 to `best_of`", "so many answers", DRAY_FIELD(n)},
@@ -200,12 +216,15 @@ constexpr Parameter kParameters[] = {
     {"skip_special_tokens", "true, false", "leave special tokens out of the text",
      ReadSkipSpecialTokens},
     {"output_format", settings::kOutputFormats, "how the answer is written", ReadFormat},
-    {"num_beams", "1", "beam search is not in this build yet", ReadNumBeams},
-    {"length_penalty", "1", "of beam search", ReadLengthPenalty},
-    {"early_stopping", "false", "of beam search", ReadFixedBool<false>},
-    {"use_cache", "true", "keys and values are always kept", ReadFixedBool<true>},
+    {"num_beams", "1 to 64", "above 1: beam search with so many beams",
+     DRAY_FIELD(call.request.params.num_beams)},
+    {"length_penalty", "-5 to 5", "of beam search; above 0: prefer long answers",
+     DRAY_FIELD(call.request.params.length_penalty)},
+    {"early_stopping", "true, false, `never`",
+     "of beam search; when to stop looking for better answers", ReadEarlyStopping},
+    {"use_cache", "true", "keys and values are always kept", ReadTrueOnly},
     {"pad_token_id", "a token id", "no answer is padded", ReadPadToken},
-    {"spaces_between_special_tokens", "true", "special tokens are set apart", ReadFixedBool<true>},
+    {"spaces_between_special_tokens", "true", "special tokens are set apart", ReadTrueOnly},
 };
 #undef DRAY_FIELD
 

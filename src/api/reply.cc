@@ -87,6 +87,7 @@ void Reply::OnTokens(size_t input_idx, SequenceTextEvent event) {
   if (result.sequences.size() <= sequence_idx) result.sequences.resize(sequence_idx + 1);
   SequenceResult& sequence = result.sequences[sequence_idx];
   sequence.finish = event.finish;
+  sequence.beam_score = event.beam_score;
   const bool shows_tokens = setup_.writer->ShowsTokens(setup_.call);
   for (const serving::TextToken& token : event.tokens) {
     sequence.text += token.text;
@@ -166,6 +167,7 @@ void Reply::CancelAll(const Status& reason) {
 std::vector<const SequenceResult*> RankSequences(const InputResult& result) {
   std::vector<const SequenceResult*> ranked;
   for (const SequenceResult& sequence : result.sequences) ranked.push_back(&sequence);
+  if (result.sequences.front().beam_score) return ranked;
   std::stable_sort(ranked.begin(), ranked.end(),
                    [](const SequenceResult* a, const SequenceResult* b) {
                      return a->sum_logprobs > b->sum_logprobs;

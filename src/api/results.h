@@ -18,6 +18,7 @@ struct SequenceResult {
   int64_t num_tokens = 0;
   double sum_logprobs = 0;
   std::optional<sampling::FinishReason> finish;
+  std::optional<float> beam_score;  // of beam search, once it has ended
 };
 
 // What came of one input.
@@ -31,7 +32,8 @@ struct InputResult {
   std::optional<uint64_t> seed;
 };
 
-// The input's sequences, likeliest first; equals stay in order.
+// The input's sequences, likeliest first; equals stay in order. Those of beam search are in the order
+// of the search.
 std::vector<const SequenceResult*> RankSequences(const InputResult& result);
 
 }  // namespace dray::api

@@ -83,7 +83,7 @@ void Generation::OnToken(const engine::TokenEvent& event) {
       .push_back(std::move(token));
   if (!out.tokens.empty()) Deliver(std::move(out));
   if (sequence.stop_checker.stopped())
-    EndSequence(event.sequence_idx, sampling::FinishReason::kStopString);
+    EndSequence({event.sequence_idx, sampling::FinishReason::kStopString});
 }
 
 bool Generation::MayBeLast(const SequenceText& sequence, const TextToken& token) const {
@@ -95,17 +95,16 @@ bool Generation::MayBeLast(const SequenceText& sequence, const TextToken& token)
          Contains(setup_.params.stop_token_ids, token.id);
 }
 
-void Generation::OnSequenceEnd(const engine::SequenceEndEvent& event) {
-  EndSequence(event.sequence_idx, event.reason);
-}
+void Generation::OnSequenceEnd(const engine::SequenceEndEvent& event) { EndSequence(event); }
 
-void Generation::EndSequence(int sequence_idx, sampling::FinishReason reason) {
-  SequenceText& sequence = sequences_.at(static_cast<size_t>(sequence_idx));
+void Generation::EndSequence(const engine::SequenceEndEvent& end) {
+  SequenceText& sequence = sequences_.at(static_cast<size_t>(end.sequence_idx));
   if (std::exchange(sequence.ended, true)) return;
-  SequenceTextEvent out{.sequence_idx = sequence_idx,
+  SequenceTextEvent out{.sequence_idx = end.sequence_idx,
                         .num_prompt_tokens = num_prompt_tokens_,
                         .tokens = std::exchange(sequence.held, {}),
-                        .finish = reason,
+                        .finish = end.reason,
+                        .beam_score = end.beam_score,
                         .tail_text = {}};
   if (!sequence.stop_checker.stopped()) {
     std::string tail(sequence.stop_checker.Push(sequence.stream->Flush()));

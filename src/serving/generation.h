@@ -72,7 +72,7 @@ class Generation final : public engine::EventSink, public RequestInFlight {
   void OnToken(const engine::TokenEvent& event);
   void OnSequenceEnd(const engine::SequenceEndEvent& event);
   void OnRequestEnd(const engine::RequestEndEvent& event);
-  void EndSequence(int sequence_idx, sampling::FinishReason reason);
+  void EndSequence(const engine::SequenceEndEvent& end);
   void Deliver(TextEvent event);
   bool MayBeLast(const SequenceText& sequence, const TextToken& token) const;
   std::vector<TopToken> Tops(const std::vector<sampling::TokenLogprob>& tops) const;

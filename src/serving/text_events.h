@@ -66,6 +66,8 @@ struct SequenceTextEvent {
   int64_t num_prompt_tokens = 0;
   std::vector<TextToken> tokens;
   std::optional<sampling::FinishReason> finish;
+  // With `finish`, of beam search: the sequence's score.
+  std::optional<float> beam_score = {};
   // With `finish` only: text that belongs to a token that was already reported. Usually empty.
   std::string tail_text;
 };

@@ -82,6 +82,15 @@ Status ReadParameterField(std::span<const ParameterSpelling> spellings, Json* pa
 Status DecideCounts(PartialCall& partial) {
   GenerateCall& call = partial.call;
   sampling::SamplingParams& params = call.request.params;
+  if (sampling::UsesBeams(params)) {
+    if (partial.best_of && *partial.best_of != params.num_beams) {
+      return InvalidBody(fmt::format(
+          "parameter \"best_of\" is {} and \"num_beams\" is {}; beam search finds as many "
+          "sequences as it has beams: leave out best_of",
+          *partial.best_of, params.num_beams));
+    }
+    partial.best_of.reset();
+  }
   call.num_returned = partial.n.value_or(partial.best_of.value_or(1));
   params.n = partial.best_of.value_or(call.num_returned);
   if (call.num_returned < 1 || params.n < call.num_returned) {

@@ -156,10 +156,40 @@ TEST(DjlCallTest, RefusesWithTheFieldsName) {
   EXPECT_EQ(ErrorWith(R"({"seed": -1})"), "parameter \"seed\" is -1; it must be at least 0");
   EXPECT_EQ(ErrorWith(R"({"n": 3, "best_of": 2})"),
             "parameter \"n\" is 3 and \"best_of\" is 2; n must be at least 1 and at most best_of");
-  EXPECT_NE(ErrorWith(R"({"num_beams": 4})").find("beam search"), std::string::npos);
+  EXPECT_EQ(ErrorWith(R"({"early_stopping": "soon"})"),
+            "parameter \"early_stopping\" must be true, false or \"never\", not string");
+  EXPECT_EQ(ErrorWith(R"({"forced_eos_token_id": [2]})"),
+            "parameter \"forced_eos_token_id\" must be a token id, not array");
+  EXPECT_EQ(
+      ErrorWith(R"({"num_beams": 4, "best_of": 3})"),
+      "parameter \"best_of\" is 3 and \"num_beams\" is 4; beam search finds as many sequences as "
+      "it has beams: leave out best_of");
   EXPECT_NE(ErrorWith(R"({"top_n_tokens": -1})").find("at least 0"), std::string::npos);
   EXPECT_NE(ErrorWith(R"({"output_formatter": "4p"})").find("one of json, jsonlines, sse, 3p"),
             std::string::npos);
+}
+
+TEST(DjlCallTest, ReadsTheParametersOfBeamSearch) {
+  const GenerateCall call =
+      With(R"({"num_beams": 4, "num_return_sequences": 3, "length_penalty": -0.5,
+      "early_stopping": "never", "no_repeat_ngram_size": 3, "suppress_tokens": [5, 6],
+      "begin_suppress_tokens": 7, "forced_bos_token_id": 8, "forced_eos_token_id": 9})");
+  const sampling::SamplingParams& params = call.request.params;
+  EXPECT_EQ(params.num_beams, 4);
+  EXPECT_EQ(params.n, 3);
+  EXPECT_EQ(call.num_returned, 3);
+  EXPECT_FALSE(params.do_sample);
+  EXPECT_EQ(params.length_penalty, -0.5);
+  EXPECT_EQ(params.early_stopping, sampling::EarlyStopping::kNever);
+  EXPECT_EQ(params.no_repeat_ngram_size, 3);
+  EXPECT_EQ(params.suppress_tokens, (std::vector<int32_t>{5, 6}));
+  EXPECT_EQ(params.begin_suppress_tokens, (std::vector<int32_t>{7}));
+  EXPECT_EQ(params.forced_bos_token_id, 8);
+  EXPECT_EQ(params.forced_eos_token_id, 9);
+  EXPECT_EQ(With(R"({"early_stopping": true})").request.params.early_stopping,
+            sampling::EarlyStopping::kYes);
+  // Beam search returns one sequence unless more are asked for.
+  EXPECT_EQ(With(R"({"num_beams": 4, "best_of": 4})").request.params.n, 1);
 }
 
 TEST(DjlCallTest, PlainTextIsAListOfOne) {

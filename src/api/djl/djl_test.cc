@@ -222,6 +222,33 @@ TEST_F(DjlTest, SeveralSequencesComeLikeliestFirst) {
       R"("tokens":[{"id":98,"text":"b","log_prob":-0.098}],"generated_text":"b"}]}})");
 }
 
+TEST_F(DjlTest, SequencesOfBeamSearchKeepTheirOrderAndHaveScores) {
+  FakeEngine::Options engine;
+  // The later sequence has the likelier tokens.
+  engine.next_token = [](const engine::GenerateRequest&, int sequence, int64_t) {
+    return static_cast<int32_t>('c' - sequence);
+  };
+  Start(engine);
+  const std::string parameters =
+      R"("max_new_tokens": 1, "num_beams": 3, "num_return_sequences": 2)";
+  EXPECT_EQ(
+      Invoke(fmt::format(R"({{"inputs": "x", "parameters": {{{}}}}})", parameters)).body,
+      R"({"generated_text":"c","details":{"finish_reason":"length","generated_tokens":1,)"
+      R"("inputs":"x","tokens":[{"id":99,"text":"c","log_prob":-0.099}],"sequence_score":-1.5,)"
+      R"("best_of_sequences":[{"finish_reason":"length","generated_tokens":1,"inputs":"x",)"
+      R"("tokens":[{"id":98,"text":"b","log_prob":-0.098}],"sequence_score":-2.5,)"
+      R"("generated_text":"b"}]}})");
+  EXPECT_EQ(engine_->last_request().params.num_beams, 3);
+  const TestResponse streamed =
+      Invoke(fmt::format(R"({{"inputs": "x", "stream": true, "parameters": {{{}}}}})", parameters));
+  EXPECT_EQ(streamed.status, 400);
+  EXPECT_NE(streamed.body.find("beam search has no tokens to stream"), std::string::npos);
+  const TestResponse sampled =
+      Invoke(R"({"inputs": "x", "parameters": {"num_beams": 2, "temperature": 0.7}})");
+  EXPECT_EQ(sampled.status, 400);
+  EXPECT_NE(sampled.body.find("beam search does not sample"), std::string::npos);
+}
+
 TEST_F(DjlTest, WhatDoesNotFitIsNamed) {
   Start();
   TestResponse response = Invoke(fmt::format(R"({{"inputs": "{}"}})", std::string(70, 'x')));

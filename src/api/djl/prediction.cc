@@ -256,6 +256,13 @@ class Predictor {
     const Delivery delivery = settings::IsStreamed(format).value_or(wants_stream)
                                   ? Delivery::kStreamed
                                   : Delivery::kWhole;
+    if (delivery == Delivery::kStreamed && sampling::UsesBeams(call.request.params)) {
+      return responder_->Send(errors_->Answer(DjlError{
+          400, "BadRequestException",
+          "beam search has no tokens to stream before it is done: leave out \"num_beams\", or have "
+          "the answer whole (\"stream\": false, \"output_formatter\": \"json\")",
+          ErrorKind::kBadRequest}));
+    }
     const bool one_input =
         call.inputs.size() == 1 || StreamsSeveralInputs(options_.answer_shape, format);
     if (delivery == Delivery::kStreamed && (!one_input || call.request.params.n > 1)) {

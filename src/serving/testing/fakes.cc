@@ -167,7 +167,9 @@ void FakeEngine::StepSequence(Request& request, int sequence_idx) {
   request.sink->OnEvent(std::move(event));
   const auto end = [&](sampling::FinishReason reason) {
     request.ended[index] = true;
-    request.sink->OnEvent(engine::SequenceEndEvent{sequence_idx, reason});
+    engine::SequenceEndEvent ended{sequence_idx, reason};
+    if (sampling::UsesBeams(params)) ended.beam_score = -1.5F - static_cast<float>(sequence_idx);
+    request.sink->OnEvent(ended);
   };
   const auto& stops = params.stop_token_ids;
   if (id == ByteCodec::kEnd && !params.ignore_eos) return end(sampling::FinishReason::kEosToken);

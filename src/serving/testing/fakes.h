@@ -40,6 +40,7 @@ class FakeEngine final : public engine::Engine {
     int64_t max_context_tokens = 64;
     // Refuses further requests with kUnavailable.
     int64_t max_requests = 100'000;
+    // Sequences of beam search end with the scores -1.5, -2.5, ...
     // By default the prompt's first byte, then its second, ..., then the end token.
     std::function<int32_t(const engine::GenerateRequest& request, int sequence_idx, int64_t step)>
         next_token;

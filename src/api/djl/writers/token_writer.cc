@@ -109,6 +109,7 @@ class TokenWriter final : public HandlerWriter {
     if (call.top_n_tokens > 0) {
       details.Set("top_tokens", TopTokensJson(sequence.tokens, call.top_n_tokens));
     }
+    if (sequence.beam_score) details.Set("sequence_score", *sequence.beam_score);
     if (result.seed) details.Set("seed", *result.seed);
   }
 

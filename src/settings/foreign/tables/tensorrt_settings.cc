@@ -68,7 +68,7 @@ constexpr ForeignSetting kSettings[] = {
     {"option.normalize_log_probs", "", kWarn, kForeignBackend},
     {"option.gather_generation_logits", "", kWarn, kForeignBackend},
     {"option.extended_runtime_perf_knob_config", "", kWarn, kForeignBackend},
-    {"option.max_beam_width", "1", kWarn, "beam search is not in this build"},
+    {"option.max_beam_width", "1", kWarn, "every request may have up to 64 beams"},
     {"option.max_attention_window", "", kWarn, kConfig},
     {"option.sink_token_length", "", kWarn, kConfig},
     {"option.free_gpu_memory_fraction", "", kWarn, kForeignMemory},
