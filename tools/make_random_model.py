@@ -112,6 +112,21 @@ def gptj_tensors(c):
     yield from linear("lm_head", c["vocab_size"], hidden, True)
 
 
+def gpt_neo_tensors(c):
+    hidden, inner = c["hidden_size"], c.get("intermediate_size") or 4 * c["hidden_size"]
+    yield "transformer.wte.weight", (c["vocab_size"], hidden)
+    yield "transformer.wpe.weight", (c["max_position_embeddings"], hidden)
+    for i in range(c["num_layers"]):
+        h = f"transformer.h.{i}."
+        yield from norm(h + "ln_1", hidden)
+        for part in ("q_proj", "k_proj", "v_proj", "out_proj"):
+            yield from linear(h + "attn.attention." + part, hidden, hidden, part == "out_proj")
+        yield from norm(h + "ln_2", hidden)
+        yield from linear(h + "mlp.c_fc", inner, hidden, True)
+        yield from linear(h + "mlp.c_proj", hidden, inner, True)
+    yield from norm("transformer.ln_f", hidden)
+
+
 def gpt_neox_tensors(c):
     hidden, inner, bias = c["hidden_size"], c["intermediate_size"], c.get("attention_bias", True)
     yield "gpt_neox.embed_in.weight", (c["vocab_size"], hidden)
@@ -170,7 +185,7 @@ def llama_tensors(c):
 
 
 FAMILIES = {"gpt2": gpt2_tensors, "opt": opt_tensors, "gptj": gptj_tensors,
-            "gpt_neox": gpt_neox_tensors, "bloom": bloom_tensors, "llama": llama_tensors,
+            "gpt_neo": gpt_neo_tensors, "gpt_neox": gpt_neox_tensors, "bloom": bloom_tensors, "llama": llama_tensors,
             "mistral": llama_tensors, "qwen2": llama_tensors, "qwen3": llama_tensors}
 
 

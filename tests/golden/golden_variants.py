@@ -68,6 +68,19 @@ def gptj(**changes):
     return config | changes
 
 
+def gpt_neo(**changes):
+    config = {
+        "activation_function": "gelu_new", "architectures": ["GPTNeoForCausalLM"], "attention_dropout": 0,
+        "attention_layers": ["global", "local", "local"], "attention_types": [[["global", "local"], 1], [["local"], 1]],
+        "bos_token_id": 276, "embed_dropout": 0, "eos_token_id": 276, "gradient_checkpointing": False,
+        "hidden_size": 36, "initializer_range": 0.02, "intermediate_size": None, "layer_norm_epsilon": 1e-05,
+        "max_position_embeddings": 512, "model_type": "gpt_neo", "num_heads": 3, "num_layers": 3, "resid_dropout": 0,
+        "tokenizer_class": "GPT2Tokenizer", "transformers_version": "4.9.0.dev0", "use_cache": True,
+        "vocab_size": 277, "window_size": 31,
+    }
+    return config | changes
+
+
 def gpt_neox(**changes):
     config = {
         "architectures": ["GPTNeoXForCausalLM"], "bos_token_id": 0, "eos_token_id": 0,
@@ -196,6 +209,13 @@ VARIANTS = [
     Variant("gptj-full-rotary", gptj(rotary_dim=12, n_embd=36, n_inner=81, activation_function="gelu"),
             note="rotary_dim equals head_dim"),
     Variant("gptj-4-heads", gptj(n_embd=48, n_head=4, n_layer=3, n_inner=70), note=DIVISIBLE),
+    # GPT-Neo
+    Variant("gpt_neo", gpt_neo(), storage="bin", extras="attention.masked_bias",
+            note="layer 0 sees all, layers 1 and 2 a window of 31"),
+    Variant("gpt_neo-4-heads", gpt_neo(hidden_size=40, num_heads=4, intermediate_size=66, window_size=5,
+                                       attention_types=[[["local", "global", "local"], 1]],
+                                       attention_layers=["local", "global", "local"]),
+            head=True, note=DIVISIBLE),
     # GPT-NeoX
     Variant("gpt_neox", gpt_neox(), storage="safetensors-sharded", extras="neox", rename=EMBED_OUT),
     Variant("gpt_neox-sequential", gpt_neox(use_parallel_residual=False, attention_bias=False,

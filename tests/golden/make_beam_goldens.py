@@ -17,7 +17,7 @@ from transformers.modeling_outputs import CausalLMOutput
 
 HERE = pathlib.Path(__file__).parent
 # Every family, and where families differ inside: windows, odd heads, learned and no positions.
-MODELS = ("bloom", "gpt2", "gpt_neox", "gpt_neox-sequential", "gptj", "gptj-4-heads", "llama", "llama-gqa", "mistral",
+MODELS = ("bloom", "gpt2", "gpt_neo", "gpt_neox", "gpt_neox-sequential", "gptj", "gptj-4-heads", "llama", "llama-gqa", "mistral",
           "opt", "opt-350m", "qwen2", "qwen2-sliding", "qwen3")
 
 

@@ -62,6 +62,8 @@ def draw_weight(name, shape, config, rng):
         gain = {"query_key_value": 2.5, "dense_4h_to_h": 1.0}.get(name.split(".")[-2], 2.0)
     if getattr(config, "scale_attn_weights", True) is False and "c_attn" in name:
         gain = 0.8
+    if config.model_type == "gpt_neo" and ("q_proj" in name or "k_proj" in name):  # its scores have no scale
+        gain = 0.8
     return normal(gain / fan_in**0.5)
 
 
@@ -86,6 +88,9 @@ def extra_tensors(variant, config):
         if variant.extras == "attn.masked_bias":
             out[f"transformer.h.{i}.attn.bias"] = mask.to(torch.bool)
             out[f"transformer.h.{i}.attn.masked_bias"] = torch.tensor(-1e9)
+        if variant.extras == "attention.masked_bias":
+            out[f"transformer.h.{i}.attn.attention.bias"] = mask.to(torch.uint8)
+            out[f"transformer.h.{i}.attn.attention.masked_bias"] = torch.tensor(-1e9)
         if variant.extras == "neox":
             prefix = f"gpt_neox.layers.{i}.attention."
             out[prefix + "bias"] = mask.to(torch.uint8)

@@ -88,6 +88,20 @@ def gptj(rng):
         ("rotary_dim",) if head_dim >= 64 else ())
 
 
+def gpt_neo(rng):
+    heads, head_dim = pick_heads(rng, even=False)
+    layers = [rng.choice(("global", "local")) for _ in range(rng.choice((1, 2, 3)))]
+    types = rng.choice(([[layers, 1]], [[[kind], 1] for kind in layers]))
+    config = common(rng, "gpt_neo") | {
+        "hidden_size": heads * head_dim, "num_heads": heads, "num_layers": len(layers), "attention_types": types,
+        "attention_layers": layers, "window_size": rng.choice((1, 2, 5, 31, 256)),
+        "max_position_embeddings": rng.choice(POSITIONS), "activation_function": rng.choice(ACTIVATIONS),
+        "layer_norm_epsilon": pick_eps(rng), "intermediate_size": rng.choice((None, 1, 7, 33)), "resid_dropout": 0.0,
+    }
+    return config, ("activation_function", "layer_norm_epsilon", "max_position_embeddings", "window_size",
+                    "attention_layers")
+
+
 def bloom(rng):
     heads, head_dim = pick_heads(rng, even=False)
     config = common(rng, "bloom") | {
@@ -206,8 +220,8 @@ def qwen3(rng):
     return config | qwen_windows(rng, config), LLAMA_DROPPABLE + ("attention_bias", "head_dim")
 
 
-FAMILIES = {"gpt2": gpt2, "opt": opt, "gptj": gptj, "gpt_neox": gpt_neox, "bloom": bloom, "llama": llama,
-            "mistral": mistral, "qwen2": qwen2, "qwen3": qwen3}
+FAMILIES = {"gpt2": gpt2, "opt": opt, "gptj": gptj, "gpt_neo": gpt_neo, "gpt_neox": gpt_neox,
+            "bloom": bloom, "llama": llama, "mistral": mistral, "qwen2": qwen2, "qwen3": qwen3}
 
 
 def random_config(family, rng):

@@ -9,9 +9,9 @@ import json
 import safetensors.torch
 import torch
 
-BASE_PREFIX = {"gpt2": "transformer.", "gptj": "transformer.", "bloom": "transformer.", "opt": "model.",
-               "gpt_neox": "gpt_neox."}
-EMBEDDING = {"gpt2": "wte", "gptj": "wte", "bloom": "word_embeddings", "opt": "decoder.embed_tokens",
+BASE_PREFIX = {"gpt2": "transformer.", "gptj": "transformer.", "gpt_neo": "transformer.", "bloom": "transformer.",
+               "opt": "model.", "gpt_neox": "gpt_neox."}
+EMBEDDING = {"gpt2": "wte", "gptj": "wte", "gpt_neo": "wte", "bloom": "word_embeddings", "opt": "decoder.embed_tokens",
              "gpt_neox": "embed_in"}
 DTYPES = ("float32", "float32", "float32", "bfloat16", "float16", "float64", "mixed")
 

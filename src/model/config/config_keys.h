@@ -47,7 +47,7 @@ inline constexpr std::array<std::string_view, 16> kAbsentKeys = {
 
 // Keys that do not change a forward pass: settings of training, tools and generation, and other
 // ways to compute the same sums. Sorted.
-inline constexpr std::array<std::string_view, 95> kHarmlessKeys = {
+inline constexpr std::array<std::string_view, 97> kHarmlessKeys = {
     "activation_dropout",
     "attention_dropout",
     "attention_probs_dropout_prob",
@@ -67,6 +67,7 @@ inline constexpr std::array<std::string_view, 95> kHarmlessKeys = {
     "dropout_rate",
     "early_stopping",
     "embd_pdrop",
+    "embed_dropout",
     "encoder_no_repeat_ngram_size",
     "exponential_decay_length_penalty",
     "finetuning_task",
@@ -112,6 +113,7 @@ inline constexpr std::array<std::string_view, 95> kHarmlessKeys = {
     "qa_dropout",
     "remove_invalid_values",
     "repetition_penalty",
+    "resid_dropout",
     "resid_pdrop",
     "return_dict",
     "return_dict_in_generate",

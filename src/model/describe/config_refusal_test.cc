@@ -58,6 +58,15 @@ INSTANTIATE_TEST_SUITE_P(
         RefusalCase{kGptJ6bJson, R"({"rotary_dim": 63})", "rotary_dim is 63"},
         RefusalCase{kGptJ6bJson, R"({"rotary_dim": 0})", "rotary_dim"},
         RefusalCase{kGptJ6bJson, R"({"rotary_dim": 258})", "rotary_dim"},
+        RefusalCase{kGptNeo1_3bJson, R"({"num_layers": 23})", "attention_types"},
+        RefusalCase{kGptNeo1_3bJson, R"({"window_size": 0})", "window_size"},
+        RefusalCase{kGptNeo1_3bJson, R"({"attention_types": "global"})", "attention_types"},
+        RefusalCase{kGptNeo1_3bJson, R"({"attention_types": [["global", 24]]})",
+                    "the names of layers must be lists"},
+        RefusalCase{kGptNeo1_3bJson, R"({"attention_types": [[["global"], 4097]]})",
+                    "at most num_layers (24)"},
+        RefusalCase{kGptNeo1_3bJson, R"({"attention_types": [[["sparse"], 24]]})",
+                    "global and local"},
         RefusalCase{kPythia1_4bJson, R"({"rotary_pct": 0})", "rotary_pct"},
         RefusalCase{kPythia1_4bJson, R"({"rotary_pct": 1.5})", "rotary_pct"},
         RefusalCase{kPythia1_4bJson, R"({"rotary_emb_base": 0})", "rotary_emb_base"},
@@ -173,9 +182,10 @@ TEST(ConfigRefusalTest, NullsAndNeutralValuesPass) {
 }
 
 constexpr std::string_view kPublished[] = {
-    kGpt2Json,      kOpt125mJson, kOpt350mJson, kGptJ6bJson,  kPythia1_4bJson, kNeox20bJson,
-    kBloom560mJson, kLlama2Json,  kLlama31Json, kLlama32Json, kTinyLlamaJson,  kMistral01Json,
-    kMistral03Json, kQwen25Json,  kQwen3Json,   kT5SmallJson, kFlanT5XxlJson,  kMt5SmallJson};
+    kGpt2Json,      kOpt125mJson,   kOpt350mJson,   kGptJ6bJson,    kPythia1_4bJson,
+    kNeox20bJson,   kBloom560mJson, kLlama2Json,    kLlama31Json,   kLlama32Json,
+    kTinyLlamaJson, kMistral01Json, kMistral03Json, kQwen25Json,    kQwen3Json,
+    kT5SmallJson,   kFlanT5XxlJson, kMt5SmallJson,  kGptNeo1_3bJson};
 
 // Sets every key of every configuration, and every rope parameter, to values that no reader
 // expects. The result must be a model, or an error that names the file.

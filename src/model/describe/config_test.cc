@@ -115,6 +115,28 @@ TEST(ConfigTest, GptJNullRotatesWholeHeads) {
   EXPECT_EQ(MustRead(With(kGptJ6bJson, R"({"rotary_dim": null})")).stack.rope.dim, 256);
 }
 
+TEST(ConfigTest, GptNeo) {
+  const ModelConfig config = MustRead(kGptNeo1_3bJson);
+  EXPECT_EQ(Sizes(config), (std::vector<int64_t>{50257, 2048, 2048, 24, 16, 16, 128, 8192, 2048}));
+  EXPECT_EQ(config.stack.position, PositionKind::kLearned);
+  EXPECT_EQ(config.stack.residual, ResidualForm::kSequential);
+  EXPECT_EQ(config.stack.activation, Activation::kGeluTanh);
+  EXPECT_FALSE(config.stack.qkv_bias);
+  EXPECT_TRUE(config.stack.attention_out_bias && config.stack.ffn_bias && config.tied_head);
+  EXPECT_EQ(config.stack.attention_scale, std::vector<float>(24, 1.0F));
+  for (size_t layer = 0; layer < 24; ++layer) {
+    EXPECT_EQ(config.stack.window[layer], layer % 2 == 0 ? 0 : 256);
+  }
+  EXPECT_EQ(MustRead(Bare("gpt_neo")), config);
+}
+
+TEST(ConfigTest, GptNeoLayersFollowTheirTypes) {
+  // attention_types counts, not the list that older files have beside it.
+  const auto config = MustRead(With(kGptNeo1_3bJson, R"({"num_layers": 5, "window_size": 7,
+      "attention_types": [[["local"], 2], [["global", "local", "global"], 1], [["local"], 0]]})"));
+  EXPECT_EQ(config.stack.window, (std::vector<int64_t>{7, 7, 0, 7, 0}));
+}
+
 TEST(ConfigTest, GptNeox) {
   const ModelConfig pythia = MustRead(kPythia1_4bJson);
   EXPECT_EQ(Sizes(pythia), (std::vector<int64_t>{50304, 2048, 2048, 24, 16, 16, 128, 8192, 2048}));

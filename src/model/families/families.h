@@ -11,6 +11,7 @@ extern const FamilySpec kCamembertFamily;
 extern const FamilySpec kDistilBertFamily;
 extern const FamilySpec kGpt2Family;
 extern const FamilySpec kGptJFamily;
+extern const FamilySpec kGptNeoFamily;
 extern const FamilySpec kGptNeoxFamily;
 extern const FamilySpec kLlamaFamily;
 extern const FamilySpec kMistralFamily;

@@ -7,10 +7,10 @@ namespace {
 
 // Sorted by model_type.
 constexpr const FamilySpec* kFamilies[] = {
-    &kBertFamily,    &kBloomFamily,   &kCamembertFamily, &kDistilBertFamily,
-    &kGpt2Family,    &kGptNeoxFamily, &kGptJFamily,      &kLlamaFamily,
-    &kMistralFamily, &kMt5Family,     &kOptFamily,       &kQwen2Family,
-    &kQwen3Family,   &kRobertaFamily, &kT5Family,        &kXlmRobertaFamily,
+    &kBertFamily,   &kBloomFamily,      &kCamembertFamily, &kDistilBertFamily, &kGpt2Family,
+    &kGptNeoFamily, &kGptNeoxFamily,    &kGptJFamily,      &kLlamaFamily,      &kMistralFamily,
+    &kMt5Family,    &kOptFamily,        &kQwen2Family,     &kQwen3Family,      &kRobertaFamily,
+    &kT5Family,     &kXlmRobertaFamily,
 };
 
 }  // namespace

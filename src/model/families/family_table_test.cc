@@ -220,6 +220,8 @@ INSTANTIATE_TEST_SUITE_P(
         Model{"opt_no_final_norm", kOpt125mJson, R"({"_remove_final_layer_norm": true})"},
         Model{"gptj", kGptJ6bJson},
         Model{"gptj_tied", kGptJ6bJson, R"({"tie_word_embeddings": true})"},
+        Model{"gpt_neo", kGptNeo1_3bJson},
+        Model{"gpt_neo_untied", kGptNeo1_3bJson, R"({"tie_word_embeddings": false})"},
         Model{"pythia", kPythia1_4bJson},
         Model{"neox_no_bias", kNeox20bJson,
               R"({"attention_bias": false, "use_parallel_residual": false})"},
@@ -244,7 +246,7 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(FamilyRegistryTest, SortedAndFound) {
   const auto families = AllFamilies();
-  EXPECT_EQ(families.size(), 16u);
+  EXPECT_EQ(families.size(), 17u);
   EXPECT_TRUE(std::is_sorted(families.begin(), families.end(), [](const auto* a, const auto* b) {
     return a->model_type < b->model_type;
   }));

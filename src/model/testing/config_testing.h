@@ -51,6 +51,21 @@ inline constexpr std::string_view kGptJ6bJson = R"({
   "tokenizer_class": "GPT2Tokenizer", "transformers_version": "4.18.0.dev0", "use_cache": true,
   "vocab_size": 50400})";
 
+inline constexpr std::string_view kGptNeo1_3bJson = R"({
+  "activation_function": "gelu_new", "architectures": ["GPTNeoForCausalLM"], "attention_dropout": 0,
+  "attention_layers": ["global", "local", "global", "local", "global", "local", "global", "local",
+  "global", "local", "global", "local", "global", "local", "global", "local", "global", "local",
+  "global", "local", "global", "local", "global", "local"],
+  "attention_types": [[["global", "local"], 12]], "bos_token_id": 50256, "embed_dropout": 0,
+  "eos_token_id": 50256, "gradient_checkpointing": false, "hidden_size": 2048,
+  "initializer_range": 0.02, "intermediate_size": null, "layer_norm_epsilon": 1e-05,
+  "max_position_embeddings": 2048, "model_type": "gpt_neo", "num_heads": 16, "num_layers": 24,
+  "resid_dropout": 0, "summary_activation": null, "summary_first_dropout": 0.1,
+  "summary_proj_to_labels": true, "summary_type": "cls_index", "summary_use_proj": true,
+  "task_specific_params": {"text-generation": {"do_sample": true, "max_length": 50,
+  "temperature": 0.9}}, "tokenizer_class": "GPT2Tokenizer", "transformers_version": "4.9.0.dev0",
+  "use_cache": true, "vocab_size": 50257, "window_size": 256})";
+
 inline constexpr std::string_view kPythia1_4bJson = R"({
   "architectures": ["GPTNeoXForCausalLM"], "bos_token_id": 0, "eos_token_id": 0,
   "hidden_act": "gelu", "hidden_size": 2048, "initializer_range": 0.02, "intermediate_size": 8192,
