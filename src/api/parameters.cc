@@ -81,10 +81,12 @@ Status Read(Text spelling, Json& value, std::vector<int32_t>& out) {
   return OkStatus();
 }
 
-// No answer is padded, so it does not matter with what.
-Status ReadPadToken(Text spelling, Json& value, PartialCall&) {
+// No answer is padded. Only groups of beams use the token, and check it.
+Status ReadPadToken(Text spelling, Json& value, PartialCall& out) {
   int64_t id = 0;
-  return Read(spelling, value, id);
+  DRAY_RETURN_IF_ERROR(Read(spelling, value, id));
+  if (id >= 0 && id <= INT32_MAX) out.call.request.params.pad_token_id = static_cast<int32_t>(id);
+  return OkStatus();
 }
 
 // A whole number from 0 up.
@@ -222,6 +224,14 @@ constexpr Parameter kParameters[] = {
      DRAY_FIELD(call.request.params.length_penalty)},
     {"early_stopping", "true, false, `never`",
      "of beam search; when to stop looking for better answers", ReadEarlyStopping},
+    {"num_beam_groups", "a divisor of `num_beams`", "groups of beams that find different answers",
+     DRAY_FIELD(call.request.params.num_beam_groups)},
+    {"diversity_penalty", "0 to 10000",
+     "of groups; taken from the score of a token for each beam of earlier groups that chose it",
+     DRAY_FIELD(call.request.params.diversity_penalty)},
+    {"sibling_diversity_rate", "-10000 to 10000",
+     "added k times to the score of a beam's k-th continuation",
+     DRAY_FIELD(call.request.params.sibling_diversity_rate)},
     {"use_cache", "true", "keys and values are always kept", ReadTrueOnly},
     {"pad_token_id", "a token id", "no answer is padded", ReadPadToken},
     {"spaces_between_special_tokens", "true", "special tokens are set apart", ReadTrueOnly},

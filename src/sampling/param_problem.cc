@@ -59,6 +59,18 @@ struct Describer {
         spell("num_beams"), p.num_beams, spell("do_sample"), p.temperature, spell("do_sample"),
         spell("num_beams"));
   }
+  std::string operator()(const UnevenBeamGroups& p) const {
+    return fmt::format("parameter {} is {}; it must divide {}, which is {}",
+                       spell("num_beam_groups"), p.num_beam_groups, spell("num_beams"),
+                       p.num_beams);
+  }
+  std::string operator()(const GroupsWithoutDiversity& p) const {
+    return fmt::format(
+        "parameter {} is {} and {} is {}; groups of beams need a penalty above 0, and a penalty "
+        "needs at least 2 groups",
+        spell("num_beam_groups"), p.num_beam_groups, spell("diversity_penalty"),
+        p.diversity_penalty);
+  }
 };
 
 }  // namespace

@@ -72,9 +72,22 @@ struct BeamsSample {
   double temperature = 0;
 };
 
+// Beams that do not divide into groups of the same size.
+struct UnevenBeamGroups {
+  int64_t num_beam_groups = 0;
+  int64_t num_beams = 0;
+};
+
+// Groups of beams without a penalty that makes them differ, or a penalty without groups.
+struct GroupsWithoutDiversity {
+  int64_t num_beam_groups = 0;
+  double diversity_penalty = 0;
+};
+
 using ParamProblem =
     std::variant<NumberOutOfRange, TooManyEntries, WrongEntrySize, UnknownTokenId, BiasOutOfRange,
-                 MinAboveMaxNewTokens, TooManyTotalTokens, TooFewBeams, BeamsSample>;
+                 MinAboveMaxNewTokens, TooManyTotalTokens, TooFewBeams, BeamsSample,
+                 UnevenBeamGroups, GroupsWithoutDiversity>;
 
 // How a request spells the parameter of a schema name, with its quotation marks.
 using SpellParam = std::string (*)(std::string_view name);

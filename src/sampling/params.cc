@@ -11,6 +11,8 @@ namespace {
 constexpr double kMaxInt32 = 2147483647.0;
 // A length of 2^20, the most tokens of a request, to this power is 2^100, which a float holds.
 constexpr double kMaxLengthPenalty = 5.0;
+// Log-probabilities that are chosen are far above minus this number.
+constexpr double kMaxDiversity = 1e4;
 
 // One number: how to read it and the range it must lie in. An absent optional reads as its minimum.
 struct NumberRule {
@@ -48,8 +50,14 @@ const NumberRule kNumberRules[] = {
      0, [](const L&) { return kMaxInt32; }},
     {"num_beams", [](const P& p) { return static_cast<double>(p.num_beams); }, 1,
      [](const L& l) { return static_cast<double>(l.max_num_beams); }},
-    {"length_penalty", [](const P& p) { return p.length_penalty; }, -kMaxLengthPenalty,
-     [](const L&) { return kMaxLengthPenalty; }},
+    {"length_penalty", [](const P& p) { return p.length_penalty.value_or(1.0); },
+     -kMaxLengthPenalty, [](const L&) { return kMaxLengthPenalty; }},
+    {"num_beam_groups", [](const P& p) { return static_cast<double>(p.num_beam_groups); }, 1,
+     [](const L& l) { return static_cast<double>(l.max_num_beams); }},
+    {"diversity_penalty", [](const P& p) { return p.diversity_penalty; }, 0,
+     [](const L&) { return kMaxDiversity; }},
+    {"sibling_diversity_rate", [](const P& p) { return p.sibling_diversity_rate; }, -kMaxDiversity,
+     [](const L&) { return kMaxDiversity; }},
     {"num_logprobs", [](const P& p) { return static_cast<double>(p.num_logprobs.value_or(0)); }, 0,
      [](const L& l) { return static_cast<double>(l.max_logprobs); }},
     {"prompt_logprobs",
@@ -121,7 +129,8 @@ Problem CheckTokenIds(const SamplingParams& params, const ParamLimits& limits) {
   }
   const std::pair<std::string_view, std::optional<int32_t>> forced[] = {
       {"forced_bos_token_id", params.forced_bos_token_id},
-      {"forced_eos_token_id", params.forced_eos_token_id}};
+      {"forced_eos_token_id", params.forced_eos_token_id},
+      {"pad_token_id", params.num_beam_groups > 1 ? params.pad_token_id : std::nullopt}};
   for (const auto& [name, id] : forced) {
     if (!id) continue;
     if (const Problem problem = CheckTokenId(name, *id, limits)) return problem;
@@ -153,9 +162,15 @@ Problem CheckEntries(const SamplingParams& params, const ParamLimits& limits) {
 }
 
 Problem CheckBeams(const SamplingParams& params) {
+  if (params.num_beams % params.num_beam_groups != 0) {
+    return UnevenBeamGroups{params.num_beam_groups, params.num_beams};
+  }
   if (!UsesBeams(params)) return std::nullopt;
   if (!IsGreedy(params)) return BeamsSample{params.num_beams, params.temperature};
   if (params.n > params.num_beams) return TooFewBeams{params.n, params.num_beams};
+  if ((params.num_beam_groups > 1) != (params.diversity_penalty > 0)) {
+    return GroupsWithoutDiversity{params.num_beam_groups, params.diversity_penalty};
+  }
   return std::nullopt;
 }
 

@@ -23,6 +23,10 @@ struct LogitBias {
 // length. kNever: the same, estimated at the length where a beam's score would be best.
 enum class EarlyStopping { kNo, kYes, kNever };
 
+// Whose rules beam search follows where they differ: how long a finished sequence counts as, and when the
+// search stops (beams/group_beam_search.h).
+enum class BeamRules { kTransformers, kFasterTransformer };
+
 // The types are as wide as the numbers that JSON can hold, so that a value out of range reaches
 // Validate as it is.
 struct SamplingParams {
@@ -78,9 +82,20 @@ struct SamplingParams {
   // and the sequences come best first, when the search is done.
   int64_t num_beams = 1;
   // Of beam search. A finished sequence's score is divided by its length to this power, so that
-  // values above 0 prefer long ones.
-  double length_penalty = 1.0;
+  // values above 0 prefer long ones. Absent: the default of the rules (LengthPenalty).
+  std::optional<double> length_penalty;
   EarlyStopping early_stopping = EarlyStopping::kNo;
+  // Above 1: the beams are divided into so many groups of equal size. A token that so many beams of
+  // earlier groups have chosen in the same step loses diversity_penalty for each of them.
+  int64_t num_beam_groups = 1;
+  double diversity_penalty = 0;
+  // Added k times to the score of the k-th continuation (from 0) of a beam, best first: values below 0
+  // prefer different beams. FasterTransformer's beam_search_diversity_rate.
+  double sibling_diversity_rate = 0;
+  BeamRules beam_rules = BeamRules::kTransformers;
+  // Of groups only: what the beams of a finished group count as having chosen; absent: the first end
+  // token.
+  std::optional<int32_t> pad_token_id;
   // If present, each token's log-probability is reported, and those of this many likeliest tokens.
   std::optional<int64_t> num_logprobs;
   // The same for the tokens of the prompt.
@@ -92,6 +107,12 @@ struct SamplingParams {
 inline constexpr double kGreedyTemperature = 1e-5;
 
 inline bool UsesBeams(const SamplingParams& params) { return params.num_beams > 1; }
+
+// transformers' default, or FasterTransformer's.
+inline double LengthPenalty(const SamplingParams& params) {
+  return params.length_penalty.value_or(params.beam_rules == BeamRules::kFasterTransformer ? 0.0
+                                                                                           : 1.0);
+}
 
 inline bool IsGreedy(const SamplingParams& params) {
   return !params.do_sample || params.temperature < kGreedyTemperature;

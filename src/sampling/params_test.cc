@@ -181,6 +181,36 @@ TEST(ParamsTest, BeamSearchDoesNotSampleAndReturnsNoMoreThanItsBeams) {
   EXPECT_FALSE(Validate(params, TestLimits()).ok());
 }
 
+TEST(ParamsTest, GroupsOfBeamsAreEvenAndDiffer) {
+  SamplingParams params;
+  params.num_beams = 6;
+  params.num_beam_groups = 3;
+  params.diversity_penalty = 0.5;
+  EXPECT_TRUE(Validate(params, TestLimits()).ok());
+  params.num_beam_groups = 4;
+  EXPECT_EQ(Validate(params, TestLimits()).message(),
+            "parameter \"num_beam_groups\" is 4; it must divide \"num_beams\", which is 6");
+  params.num_beam_groups = 2;
+  params.diversity_penalty = 0;
+  EXPECT_FALSE(Validate(params, TestLimits()).ok());
+  params.num_beam_groups = 1;
+  EXPECT_TRUE(Validate(params, TestLimits()).ok());
+  params.diversity_penalty = 1;
+  EXPECT_FALSE(Validate(params, TestLimits()).ok());
+  params.num_beam_groups = 2;
+  params.pad_token_id = static_cast<int32_t>(TestLimits().vocab_size);
+  EXPECT_FALSE(Validate(params, TestLimits()).ok());
+}
+
+TEST(ParamsTest, LengthPenaltyIsThatOfTheRules) {
+  SamplingParams params;
+  EXPECT_EQ(LengthPenalty(params), 1.0);
+  params.beam_rules = BeamRules::kFasterTransformer;
+  EXPECT_EQ(LengthPenalty(params), 0.0);
+  params.length_penalty = -0.5;
+  EXPECT_EQ(LengthPenalty(params), -0.5);
+}
+
 TEST(ParamsTest, TokensThatAreSuppressedOrForcedMustBeKnown) {
   for (const auto set : {+[](SamplingParams&p, int32_t id) {
                            p.suppress_tokens = {1, id};

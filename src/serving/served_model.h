@@ -51,6 +51,8 @@ struct ModelOptions {
   settings::OutputFormat output_format = settings::OutputFormat::kByRequest;
   // How the requests and answers of DJLServing's dialect look.
   settings::AnswerShape answer_shape = settings::AnswerShape::kTokens;
+  // Whether beam search follows FasterTransformer's rules (sampling::BeamRules).
+  bool faster_transformer_beams = false;
   bool tgi_compat = false;
   bool stateful_sessions = true;
   std::chrono::seconds session_lifetime{1200};

@@ -233,6 +233,7 @@ Result<LoadedSettings> SourceReader::Finish() {
     model.max_rolling_batch_size = engine.max_rolling_batch_size;
   }
   if (!model.answer_shape) model.answer_shape = engine.answer_shape;
+  model.faster_transformer_beams = engine.faster_transformer_beams;
   DRAY_RETURN_IF_ERROR(MakeSpeculation(model.speculation).status());
   DRAY_RETURN_IF_ERROR(MakeQuantization(model.dtype, model.quantization).status());
   return std::move(out_);

@@ -147,6 +147,8 @@ struct ModelSettings {
   OutputFormat output_formatter = OutputFormat::kByRequest;
   bool enable_streaming = false;
   std::optional<AnswerShape> answer_shape;  // LoadSettings decides it: by default the handler's
+  // LoadSettings decides it: whether the engine or entry point is FasterTransformer's.
+  bool faster_transformer_beams = false;
   bool tgi_compat = false;
   bool stateful_sessions = true;
   int64_t sessions_expiration_s = 1200;

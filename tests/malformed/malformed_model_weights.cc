@@ -15,8 +15,9 @@ namespace {
 namespace fs = std::filesystem;
 using Tensors = std::vector<StoredTensor>;
 
-constexpr const char* kModels[] = {"gpt2",  "opt-350m", "opt",   "bloom",   "gptj",      "gpt_neo", "gpt_neox",
-                                   "llama", "qwen2",    "qwen3", "mistral", "llama-bias"};
+constexpr const char* kModels[] = {"gpt2",  "opt-350m", "opt",      "bloom",
+                                   "gptj",  "gpt_neo",  "gpt_neox", "llama",
+                                   "qwen2", "qwen3",    "mistral",  "llama-bias"};
 
 // The names of the tensors that the family needs: those outside the layers, and the last layer's.
 std::vector<std::string> NeededNames(const std::string& model) {

@@ -170,8 +170,8 @@ std::vector<Cell> CellsOf(const std::vector<Cell>& models, int64_t num_layers) {
 std::vector<Cell> FamilyCells() {
   std::vector<Cell> models;
   for (const char* variant :
-       {"bloom-5-heads", "gpt2-bin-legacy", "gpt_neo-4-heads", "gpt_neox-4-heads", "gptj-4-heads", "llama",
-        "mistral-4-heads", "opt-4-heads", "qwen2-sliding", "qwen3-4-heads"}) {
+       {"bloom-5-heads", "gpt2-bin-legacy", "gpt_neo-4-heads", "gpt_neox-4-heads", "gptj-4-heads",
+        "llama", "mistral-4-heads", "opt-4-heads", "qwen2-sliding", "qwen3-4-heads"}) {
     models.push_back({"models/" + std::string(variant), {}, WeightFormat::kF32});
   }
   return CellsOf(models, 3);

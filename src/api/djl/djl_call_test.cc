@@ -186,6 +186,10 @@ TEST(DjlCallTest, ReadsTheParametersOfBeamSearch) {
   EXPECT_EQ(params.begin_suppress_tokens, (std::vector<int32_t>{7}));
   EXPECT_EQ(params.forced_bos_token_id, 8);
   EXPECT_EQ(params.forced_eos_token_id, 9);
+  const sampling::SamplingParams groups =
+      With(R"({"num_beams": 4, "num_beam_groups": 2, "diversity_penalty": 0.5})").request.params;
+  EXPECT_EQ(groups.num_beam_groups, 2);
+  EXPECT_EQ(groups.diversity_penalty, 0.5);
   EXPECT_EQ(With(R"({"early_stopping": true})").request.params.early_stopping,
             sampling::EarlyStopping::kYes);
   // Beam search returns one sequence unless more are asked for.

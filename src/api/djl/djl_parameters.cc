@@ -46,6 +46,8 @@ constexpr ParameterSpelling kSpellings[] = {
     {"num_beams", "num_beams", "1"},
     {"length_penalty", "length_penalty", "1"},
     {"early_stopping", "early_stopping", "false"},
+    {"num_beam_groups", "num_beam_groups", "1"},
+    {"diversity_penalty", "diversity_penalty", "0"},
     {"spaces_between_special_tokens", "spaces_between_special_tokens", "true"},
 };
 
@@ -77,6 +79,9 @@ constexpr ParameterSpelling kTransformersSpellings[] = {
     {"length_penalty", "length_penalty", "1"},
     {"len_penalty", "length_penalty", ""},
     {"early_stopping", "early_stopping", "false"},
+    {"num_beam_groups", "num_beam_groups", "1"},
+    {"diversity_penalty", "diversity_penalty", "0"},
+    {"beam_search_diversity_rate", "sibling_diversity_rate", "0"},
     {"use_cache", "use_cache", "true"},
     {"pad_token_id", "pad_token_id", ""},
 };

@@ -55,6 +55,21 @@ TEST_F(DjlShapesTest, OfTransformersAnswerWithListsThatBeginWithThePrompt) {
             R"([{"generated_text":"aa"},{"generated_text":"aa"}])");
 }
 
+TEST_F(DjlShapesTest, FasterTransformerHasItsOwnRulesOfBeams) {
+  serving::ModelOptions options;
+  options.faster_transformer_beams = true;
+  StartWith(AnswerShape::kList, options);
+  Invoke(
+      R"({"inputs": "ab", "parameters": {"beam_width": 2, "beam_search_diversity_rate": -0.5}})");
+  const sampling::SamplingParams& params = engine_->last_request().params;
+  EXPECT_EQ(params.beam_rules, sampling::BeamRules::kFasterTransformer);
+  EXPECT_EQ(params.num_beams, 2);
+  EXPECT_EQ(params.sibling_diversity_rate, -0.5);
+  EXPECT_FALSE(params.length_penalty.has_value());
+  Invoke(R"({"inputs": "ab", "parameters": {"beam_width": 2, "len_penalty": 0.75}})");
+  EXPECT_EQ(engine_->last_request().params.length_penalty, 0.75);
+}
+
 TEST_F(DjlShapesTest, APipelineAnswersAListWithLists) {
   StartWith(AnswerShape::kPipeline);
   EXPECT_EQ(InvokeJson(R"({"inputs": "ab"})"), R"([{"generated_text":"abab"}])");

@@ -100,6 +100,9 @@ class Predictor {
     call->request.priority = *priority;
     // The answer of an encoder-decoder does not continue the prompt.
     if (model_.limits().encodes_prompt) call->return_full_text = false;
+    if (options_.faster_transformer_beams) {
+      call->request.params.beam_rules = sampling::BeamRules::kFasterTransformer;
+    }
     Start(std::move(call).value());
   }
 

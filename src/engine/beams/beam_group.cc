@@ -58,7 +58,7 @@ Result<std::span<const scheduler::BeamMove>> BeamGroup::Advance(Request& request
 void BeamGroup::Report(EventSink& sink) const {
   int sequence_idx = 0;
   for (const sampling::Hypothesis& hypothesis : sampler_.search().Best(sampler_.params().n)) {
-    for (const sampling::Hypothesis::Token& token : hypothesis.tokens) {
+    for (const sampling::TokenTree::Token& token : hypothesis.tokens) {
       sink.OnEvent(TokenEvent{.sequence_idx = sequence_idx,
                               .token = token.token,
                               .tops = {token.tops.begin(), token.tops.end()}});

@@ -57,8 +57,8 @@ Result<std::vector<int64_t>> ReadWindows(const ConfigReader& reader, const Json&
     }
   }
   if (static_cast<int64_t>(windows.size()) != num_layers) {
-    return reader.Refuse(kTypesKey, fmt::format("it must describe as many layers as num_layers ({})",
-                                                num_layers));
+    return reader.Refuse(
+        kTypesKey, fmt::format("it must describe as many layers as num_layers ({})", num_layers));
   }
   return windows;
 }

@@ -3,10 +3,14 @@
 //
 // As in transformers, the parameters that change logits (processors.h) are applied to
 // log-probabilities here, and the search adds up the results without normalising them again.
+//
+// Groups of beams differ because a token is less likely in a group if earlier groups have chosen it
+// in the same step (diversity_penalty). So the logits of a step are kept until all of them are there,
+// and are then processed group by group.
 #pragma once
 
 #include <cstdint>
-#include <optional>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -43,28 +47,42 @@ class BeamSampler {
   // kInvalidArgument: the parameters mask every token.
   Status Advance();
 
-  const BeamSearch& search() const { return search_; }
+  const BeamSearch& search() const { return *search_; }
   const SamplingParams& params() const { return params_; }
   // Why a hypothesis of the search has ended.
   FinishReason ReasonOf(const Hypothesis& hypothesis) const;
 
  private:
+  // What is known of a beam.
+  struct Beam {
+    TokenHistory history;
+    bool is_taken = false;
+    std::vector<TokenLogprob> tops = {};
+    std::vector<float> logprobs = {};  // of the model; only with several groups
+  };
+
   // The number of different beams now.
-  int64_t num_current() const { return search_.num_steps() == 0 ? 1 : params_.num_beams; }
-  void FillRow(std::span<const float> scores, SamplingWorkspace& workspace, BeamRow& row);
+  int64_t num_current() const { return search_->num_steps() == 0 ? 1 : params_.num_beams; }
+  // Makes the row of the beam `to`, which is what the beam `from` is now. `scores` are the
+  // log-probabilities `logprobs` of that beam; they are processed in place.
+  void MakeRow(int64_t from, int64_t to, std::span<const float> logprobs, std::span<float> scores);
+  // MakeRow for all beams of a group.
+  void MakeRows(int64_t group);
+  void PenalizeEarlierGroups(int64_t group, std::span<float> scores) const;
 
   SamplingParams params_;
   // The model's end tokens, unless ignore_eos is set, then stop_token_ids.
   std::vector<int32_t> end_tokens_;
   size_t num_eos_ = 0;
-  BeamSearch search_;
-  std::vector<TokenHistory> histories_, next_histories_;  // by beam
-  std::vector<BeamRow> rows_;                             // by beam
-  std::vector<bool> taken_;                               // by beam
+  std::unique_ptr<BeamSearch> search_;
+  std::vector<Beam> beams_;
+  std::vector<TokenHistory> next_histories_;  // by beam
+  std::vector<BeamRow> rows_;                 // by beam
   int64_t num_taken_ = 0;
   int64_t vocab_size_ = 0;
   RowFilter filter_;
   std::vector<int32_t> kept_;
+  std::vector<float> scores_;
 };
 
 }  // namespace dray::sampling

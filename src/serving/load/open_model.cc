@@ -106,6 +106,7 @@ ModelOptions MakeModelOptions(const ModelSettings& settings, const ModelFiles& f
   options.chunked_read_timeout = std::chrono::seconds(settings.chunked_read_timeout_s);
   options.output_format = settings.output_formatter;
   options.answer_shape = settings.answer_shape.value_or(settings::AnswerShape::kTokens);
+  options.faster_transformer_beams = settings.faster_transformer_beams;
   options.tgi_compat = settings.tgi_compat;
   options.stateful_sessions = settings.stateful_sessions;
   options.session_lifetime = std::chrono::seconds(settings.sessions_expiration_s);

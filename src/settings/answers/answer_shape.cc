@@ -41,4 +41,8 @@ AnswerShape ShapeOfHandler(const HandlerChoice& choice) {
   return rolls ? AnswerShape::kPieces : AnswerShape::kList;
 }
 
+bool IsFasterTransformer(const HandlerChoice& choice) {
+  return choice.engine == "FasterTransformer" || choice.entry_point == "fastertransformer";
+}
+
 }  // namespace dray::settings

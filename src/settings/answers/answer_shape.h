@@ -31,6 +31,10 @@ struct HandlerChoice {
 // DJLServing no longer has stand for the release that had them last. kTokens for all others.
 AnswerShape ShapeOfHandler(const HandlerChoice& choice);
 
+// Whether the handler computed with FasterTransformer, whose rules of beam search differ from those of
+// transformers.
+bool IsFasterTransformer(const HandlerChoice& choice);
+
 // Whether it is one that includes the prompt in the answer, and takes the parameters of
 // transformers' generate().
 constexpr bool IsOfTransformers(AnswerShape shape) {

@@ -61,9 +61,12 @@ Result<EngineChoice> ChooseEngine(const std::map<std::string, ForeignValue>& giv
     const auto found = given.find(property);
     return found == given.end() ? std::string() : found->second.value;
   };
-  choice.answer_shape = ShapeOfHandler({.engine = value_of("engine"),
-                                        .entry_point = HandlerName(value_of("option.entryPoint")),
-                                        .rolling_batch = value_of("option.rolling_batch")});
+  const std::string chosen = value_of("engine"), rolling_batch = value_of("option.rolling_batch");
+  const std::string entry_point = HandlerName(value_of("option.entryPoint"));
+  const HandlerChoice handler = {
+      .engine = chosen, .entry_point = entry_point, .rolling_batch = rolling_batch};
+  choice.answer_shape = ShapeOfHandler(handler);
+  choice.faster_transformer_beams = IsFasterTransformer(handler);
   // lmi-dist became vllm.
   constexpr int64_t kLargeBatch = 256;
   if (ListHolds("vllm trtllm lmi-dist", value_of("option.rolling_batch"))) {

@@ -31,6 +31,8 @@ struct EngineChoice {
   int64_t max_rolling_batch_size = 32;
   // What that engine's handler answered like.
   AnswerShape answer_shape = AnswerShape::kTokens;
+  // Whether beam search follows FasterTransformer's rules.
+  bool faster_transformer_beams = false;
 };
 
 // One of the three keys, with the values that dray's engine stands in for.

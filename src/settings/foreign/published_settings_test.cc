@@ -63,6 +63,7 @@ TEST(PublishedSettingsTest, FlanT5OnFasterTransformer) {
   EXPECT_EQ(loaded.settings.model.model_id, "/opt/ml/model");
   EXPECT_EQ(loaded.settings.model.dtype, kernels::WeightFormat::kF32);
   EXPECT_TRUE(loaded.settings.model.has_built_in_handler);
+  EXPECT_TRUE(loaded.settings.model.faster_transformer_beams);
 }
 
 TEST(PublishedSettingsTest, OptOnNeuron) {
