@@ -1,5 +1,6 @@
 // What ends when something fails: a request alone, the requests of a step, or all that a runner
 // computes.
+#include <algorithm>
 #include <limits>
 #include <new>
 #include <utility>
@@ -15,7 +16,6 @@ namespace {
 
 constexpr auto kNaN = std::numeric_limits<float>::quiet_NaN();
 constexpr int64_t kNewTokens = 12;
-constexpr int64_t kStepTokens = 16;
 
 using Sinks = std::vector<std::shared_ptr<RecordingSink>>;
 
@@ -27,14 +27,14 @@ class FailureScopeTest : public ::testing::Test {
     ASSERT_NE(model_, nullptr);
   }
 
-  // A core whose runner spoils its results, with up to `max_in_flight` steps in flight.
-  void Start(FailingRunner::Spoil spoil, size_t max_in_flight = 1) {
+  // A core whose runner spoils its results, with up to `max_in_flight` steps of `step_tokens` in flight.
+  void Start(FailingRunner::Spoil spoil, size_t max_in_flight = 1, int64_t step_tokens = 16) {
     const HoldingOptions holding = {.max_in_flight = max_in_flight,
                                     .time = ComputeTime::kInCollect};
     auto core =
         EngineCore::Make(*model_,
-                         {.max_batch_tokens = kStepTokens,
-                          .max_prefill_chunk_tokens = kStepTokens,
+                         {.max_batch_tokens = step_tokens,
+                          .max_prefill_chunk_tokens = step_tokens,
                           .max_sequences = 8,
                           .block_size = 16},
                          nullptr, FailingRunners(std::move(spoil), HoldingRunners(holding)));
@@ -48,14 +48,6 @@ class FailureScopeTest : public ::testing::Test {
     core_->Add(RequestId(sinks_.size()), MakeRequest(prompt.ids, kNewTokens), sinks_.back());
   }
   void Add() { Add(golden_.prompts[0]); }
-  // One that is longer than a step.
-  const testing::GoldenPrompt& LongPrompt() const {
-    for (const auto& prompt : golden_.prompts) {
-      if (static_cast<int64_t>(prompt.ids.size()) > 2 * kStepTokens) return prompt;
-    }
-    ADD_FAILURE() << "no golden prompt of two steps";
-    return golden_.prompts[0];
-  }
   void RunToEnd() {
     while (core_->Step()) {
       EXPECT_TRUE(core_->CheckIntegrity().ok()) << core_->CheckIntegrity().ToString();
@@ -112,13 +104,16 @@ TEST_F(FailureScopeTest, AFailedPieceEndsTheRequestsOfItsRows) {
 }
 
 TEST_F(FailureScopeTest, AFailedStepEndsTheRequestsOfThatStep) {
+  // A prompt fills a step: step 0 is of the first request and step 1 of the second.
+  const testing::GoldenPrompt& prompt =
+      *std::max_element(golden_.prompts.begin(), golden_.prompts.end(),
+                        [](const auto& a, const auto& b) { return a.ids.size() < b.ids.size(); });
   Start(
       [](int64_t step_idx, StepPiece& piece) {
         if (step_idx == 1) piece.status = {StatusCode::kResourceExhausted, "the step is too large"};
       },
-      2);
-  // Prompts that fill a step: step 0 is of the first request and step 1 of the second.
-  for (int i = 0; i < 3; ++i) Add(LongPrompt());
+      2, static_cast<int64_t>(prompt.ids.size()));
+  for (int i = 0; i < 3; ++i) Add(prompt);
   RunToEnd();
   ExpectGolden(0);
   ExpectFailed(1, StatusCode::kResourceExhausted, "the step is too large");
