@@ -26,7 +26,7 @@ std::vector<WorkerParts> OneWorker(std::unique_ptr<engine::Engine> engine) {
 }
 
 Result<WorkerParts> RefuseWorker(int64_t, const std::stop_token&) {
-  return Status(StatusCode::kUnsupported, "this model cannot have a further worker");
+  return Status(StatusCode::kResourceExhausted, "this model cannot have a further worker");
 }
 
 // The worker of an encoder, which may end and come again, but has no others beside it.
