@@ -19,6 +19,7 @@ double FreshMemoryRate(int64_t bytes, int num_threads) {
   const Stopwatch watch;
   {
     std::vector<std::jthread> threads;
+    threads.reserve(static_cast<size_t>(num_threads));
     const size_t part = size / static_cast<size_t>(num_threads) / kPageBytes * kPageBytes;
     for (int i = 0; i < num_threads; ++i) {
       threads.emplace_back([first = begin + static_cast<size_t>(i) * part, part] {

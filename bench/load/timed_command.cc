@@ -19,6 +19,7 @@ namespace {
 // The texts as a program gets them.
 std::vector<char*> Pointers(const std::vector<std::string>& argv) {
   std::vector<char*> pointers;
+  pointers.reserve(argv.size() + 1);
   for (const std::string& text : argv) pointers.push_back(const_cast<char*>(text.c_str()));
   pointers.push_back(nullptr);
   return pointers;

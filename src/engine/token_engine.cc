@@ -116,10 +116,10 @@ Result<std::unique_ptr<Engine>> StartEngineOn(EngineHome home, std::shared_ptr<L
                                               std::shared_ptr<LoadedModel> draft) {
   DRAY_ASSIGN_OR_RETURN(auto drafter, MakeDrafter(*model, draft.get(), options.speculation,
                                                   MakeRunnerOn(std::move(home.of_draft))));
-  RunnerMaker make_runner = home.launcher != nullptr ? MakeRunnerBy(std::move(home.launcher))
-                                                     : MakeRunnerOn(home.backends);
-  DRAY_ASSIGN_OR_RETURN(
-      auto core, EngineCore::Make(*model, options, std::move(drafter), std::move(make_runner)));
+  const RunnerMaker make_runner = home.launcher != nullptr ? MakeRunnerBy(std::move(home.launcher))
+                                                           : MakeRunnerOn(home.backends);
+  DRAY_ASSIGN_OR_RETURN(auto core,
+                        EngineCore::Make(*model, options, std::move(drafter), make_runner));
   return std::unique_ptr<Engine>(std::make_unique<TokenEngine>(
       std::move(home.backends), std::move(model), std::move(draft), std::move(core)));
 }

@@ -42,7 +42,7 @@ class StoredForms {
 };
 
 // Fails as model::PlanTensors does.
-Result<std::unique_ptr<StoredForms>> FormsOfCheckpoint(model::ModelFiles files);
+Result<std::unique_ptr<StoredForms>> FormsOfCheckpoint(model::ModelFiles opened);
 
 // Reads the manifest and config.json of an artifact. Fails as artifact::ReadManifest and model::ParseFacts do;
 // kCorrupt, naming the folder, if the manifest lacks a weight of the model.

@@ -18,7 +18,7 @@ BeamSimulation::BeamSimulation(uint64_t seed, size_t max_in_flight)
   options_.max_batch_tokens = options_.max_sequences + random_.Between(0, 12);
   options_.max_prefill_chunk_tokens = random_.Between(1, 9);
   scheduler_.emplace(Scheduler::Create(options_).value());
-  cache_.assign(static_cast<size_t>(options_.num_blocks * options_.block_size), kPoison);
+  cache_.assign(static_cast<size_t>(int64_t{options_.num_blocks} * options_.block_size), kPoison);
   num_to_come_ = random_.Between(3, 12);
 }
 
@@ -124,8 +124,8 @@ void BeamSimulation::RunOldest(Fate fate) {
   for (const BlockCopy& copy : plan.block_copies) {
     ++num_copies_;
     for (int32_t i = 0; i < options_.block_size; ++i) {
-      cache_[static_cast<size_t>(copy.to.value() * options_.block_size + i)] =
-          cache_[static_cast<size_t>(copy.from.value() * options_.block_size + i)];
+      cache_[static_cast<size_t>(int64_t{copy.to.value()} * options_.block_size + i)] =
+          cache_[static_cast<size_t>(int64_t{copy.from.value()} * options_.block_size + i)];
     }
   }
   for (const PlanEntry& entry : plan.entries) Compute(entry);
@@ -200,7 +200,7 @@ void BeamSimulation::PoisonFreeBlocks() {
   for (int32_t block = 0; block < options_.num_blocks; ++block) {
     if (scheduler_->blocks().num_holders(BlockId(block)) > 0) continue;
     for (int32_t i = 0; i < options_.block_size; ++i) {
-      cache_[static_cast<size_t>(block * options_.block_size + i)] = kPoison;
+      cache_[static_cast<size_t>(int64_t{block} * options_.block_size + i)] = kPoison;
     }
   }
 }

@@ -155,7 +155,8 @@ bool FakeEngine::Step(Request& request) {
 void FakeEngine::StepSequence(Request& request, int sequence_idx) {
   const auto index = static_cast<size_t>(sequence_idx);
   if (request.ended[index]) return;
-  const auto& [prompt, params] = request.request;
+  const auto& prompt = request.request.prompt;
+  const sampling::SamplingParams& params = request.request.params;
   const auto step = static_cast<size_t>(request.step);
   const int32_t id = options_.next_token
                          ? options_.next_token(request.request, sequence_idx, request.step)

@@ -115,7 +115,7 @@ Status WorkerPool::Apply(const Change& change) {
     num_missing = options_.min_workers - NumActiveLocked();
   }
   for (int64_t i = 0; i < num_missing; ++i) {
-    const Status added = AddWorker();
+    Status added = AddWorker();
     if (added.ok()) continue;
     if (added.code() == StatusCode::kUnsupported) {
       const std::lock_guard lock(mutex_);
