@@ -147,8 +147,8 @@ Status CheckStep(const RunnerStep& step, const StepBounds& bounds) {
   DRAY_RETURN_IF_ERROR(
       CheckRange(step.logit_rows, static_cast<int64_t>(batch.ids.size()), "row of logits"));
   DRAY_RETURN_IF_ERROR(CheckRange(step.sources.texts.ids, bounds.vocab_size, "source token"));
-  DRAY_RETURN_IF_ERROR(CheckRange(step.sources.slots,
-                                  num_blocks * bounds.spec.cache.block_size, "cache slot"));
+  DRAY_RETURN_IF_ERROR(
+      CheckRange(step.sources.slots, num_blocks * bounds.spec.cache.block_size, "cache slot"));
   DRAY_RETURN_IF_ERROR(CheckSources(step.sources.texts));
   return CheckSequences(batch, bounds);
 }
@@ -156,10 +156,9 @@ Status CheckStep(const RunnerStep& step, const StepBounds& bounds) {
 }  // namespace
 
 int64_t MaxStepBytes(const RunnerSpec& spec) {
-  const int64_t numbers = 2 * spec.cache.num_blocks +
-                          (kTokenArrays + 1 + kSourceArrays) * spec.step.max_batch_tokens +
-                          (kSequenceNumbers + 1) * spec.step.max_sequences +
-                          spec.step.max_table_entries;
+  const int64_t numbers =
+      2 * spec.cache.num_blocks + (kTokenArrays + 1 + kSourceArrays) * spec.step.max_batch_tokens +
+      (kSequenceNumbers + 1) * spec.step.max_sequences + spec.step.max_table_entries;
   return kHeaderBytes + numbers * kNumberBytes;
 }
 
