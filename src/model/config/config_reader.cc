@@ -100,13 +100,31 @@ Result<std::string> ConfigReader::String(std::string_view key, std::string_view 
   return *text;
 }
 
+Result<std::vector<std::string>> ConfigReader::Names(std::string_view key) {
+  std::vector<std::string> names;
+  const Json* value = Find(key);
+  if (value == nullptr) return names;
+  const Json::Array* list = value->AsArray();
+  if (list == nullptr) return Refuse(key, "it must be a list of names");
+  for (const Json& name : *list) {
+    const std::string* text = name.AsString();
+    if (text == nullptr) return Refuse(key, "it must be a list of names");
+    names.push_back(*text);
+  }
+  return names;
+}
+
 Status ConfigReader::RefuseUnless(std::string_view key, const Json& neutral) {
   const Json* value = Find(key);
   if (value == nullptr || *value == neutral) return OkStatus();
-  Status status = Refuse(key, fmt::format("dray does not compute that; it serves this family only "
-                                          "with {} absent or {}",
-                                          key, neutral.Dump()));
-  return {StatusCode::kUnsupported, status.message()};
+  return RefuseUnsupported(key,
+                           fmt::format("dray does not compute that; it serves this family only "
+                                       "with {} absent or {}",
+                                       key, neutral.Dump()));
+}
+
+Status ConfigReader::RefuseUnsupported(std::string_view key, std::string_view reason) const {
+  return {StatusCode::kUnsupported, Refuse(key, reason).message()};
 }
 
 void ConfigReader::AddUnreadKeysOf(std::string_view key, const ConfigReader& nested) {

@@ -45,9 +45,13 @@ class ConfigReader {
   Result<double> Double(std::string_view key, double min, double max);
   Result<bool> Bool(std::string_view key, bool default_value);
   Result<std::string> String(std::string_view key, std::string_view default_value);
+  // A list of strings; empty if the key is absent.
+  Result<std::vector<std::string>> Names(std::string_view key);
 
   // An error that names `key`, its value, and what is wrong with it.
   Status Refuse(std::string_view key, std::string_view reason) const;
+  // The same where the value is valid, but asks for what dray does not do: kUnsupported.
+  Status RefuseUnsupported(std::string_view key, std::string_view reason) const;
   // Refuses `key` unless it is absent, null or equal to `neutral`: any other value changes the
   // result in a way that dray does not compute.
   Status RefuseUnless(std::string_view key, const Json& neutral);

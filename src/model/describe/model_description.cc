@@ -31,9 +31,7 @@ Result<const FamilySpec*> ReadFamily(ConfigReader& reader) {
   }
   const FamilySpec* family = FindFamily(type);
   if (family == nullptr) {
-    const Status status =
-        reader.Refuse("model_type", fmt::format("dray serves {}", KnownFamilies()));
-    return Status(StatusCode::kUnsupported, status.message());
+    return reader.RefuseUnsupported("model_type", fmt::format("dray serves {}", KnownFamilies()));
   }
   return family;
 }
@@ -41,22 +39,15 @@ Result<const FamilySpec*> ReadFamily(ConfigReader& reader) {
 // Refuses models whose head does not predict the next token. A model that names no architecture is
 // taken for a language model; its weights will show.
 Status CheckArchitectures(ConfigReader& reader) {
-  const Json* value = reader.Find("architectures");
-  if (value == nullptr) return OkStatus();
-  const Json::Array* names = value->AsArray();
-  if (names == nullptr) return reader.Refuse("architectures", "it must be a list of names");
-  for (const Json& name : *names) {
-    const std::string* text = name.AsString();
-    if (text == nullptr) return reader.Refuse("architectures", "it must be a list of names");
+  DRAY_ASSIGN_OR_RETURN(const auto names, reader.Names("architectures"));
+  for (const std::string& name : names) {
     const bool is_other = std::any_of(kOtherHeads.begin(), kOtherHeads.end(),
-                                      [&](std::string_view head) { return text->ends_with(head); });
-    if (is_other) {
-      const Status status =
-          reader.Refuse("architectures",
-                        "the head of this model is not a language model's; use a checkpoint "
-                        "whose architecture ends in ForCausalLM or LMHeadModel");
-      return {StatusCode::kUnsupported, status.message()};
-    }
+                                      [&](std::string_view head) { return name.ends_with(head); });
+    if (!is_other) continue;
+    return reader.RefuseUnsupported(
+        "architectures",
+        "the head of this model is not a language model's; use a checkpoint "
+        "whose architecture ends in ForCausalLM or LMHeadModel");
   }
   return OkStatus();
 }
@@ -64,9 +55,8 @@ Status CheckArchitectures(ConfigReader& reader) {
 Status CheckCommonKeys(ConfigReader& reader, ModelKind kind) {
   for (const std::string_view key : kQuantizationKeys) {
     if (!reader.Has(key)) continue;
-    const Status status = reader.Refuse(
+    return reader.RefuseUnsupported(
         key, "dray does not read quantised checkpoints; use the float checkpoint it was made from");
-    return {StatusCode::kUnsupported, status.message()};
   }
   // The readers of encoder-decoders say what these must be.
   if (kind != ModelKind::kEncoderDecoder) {

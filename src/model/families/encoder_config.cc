@@ -29,24 +29,18 @@ constexpr int64_t kMaxLabels = 100'000;
 
 // Whether the model sorts texts into classes.
 Result<bool> ReadHead(ConfigReader& reader) {
-  const Json* value = reader.Find("architectures");
-  if (value == nullptr) return false;
-  const Json::Array* names = value->AsArray();
-  if (names == nullptr) return reader.Refuse("architectures", "it must be a list of names");
+  DRAY_ASSIGN_OR_RETURN(const auto names, reader.Names("architectures"));
   bool is_classifier = false;
-  for (const Json& name : *names) {
-    const std::string* text = name.AsString();
-    if (text == nullptr) return reader.Refuse("architectures", "it must be a list of names");
-    is_classifier = is_classifier || text->ends_with(kClassifierHead);
+  for (const std::string& name : names) {
+    is_classifier = is_classifier || name.ends_with(kClassifierHead);
     if (std::none_of(kUnknownHeads.begin(), kUnknownHeads.end(),
-                     [&](std::string_view head) { return text->ends_with(head); })) {
+                     [&](std::string_view head) { return name.ends_with(head); })) {
       continue;
     }
-    const Status status = reader.Refuse(
+    return reader.RefuseUnsupported(
         "architectures",
         "of encoders dray computes vectors and the classes of whole texts; use a checkpoint whose "
         "architecture ends in Model, ForMaskedLM or ForSequenceClassification");
-    return Status(StatusCode::kUnsupported, status.message());
   }
   return is_classifier;
 }

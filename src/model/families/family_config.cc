@@ -79,9 +79,8 @@ Status ParseActivation(const ConfigReader& reader, std::string_view key, std::st
     }
     known += (known.empty() ? "" : ", ") + std::string(candidate);
   }
-  const Status status = reader.Refuse(
+  return reader.RefuseUnsupported(
       key, fmt::format("dray does not compute that activation; it computes {}", known));
-  return {StatusCode::kUnsupported, status.message()};
 }
 
 void SetPlainAttention(StackConfig& stack) {

@@ -30,10 +30,9 @@ Result<RopeScaling> ReadScaling(ConfigReader& rope) {
   for (const auto& [name, scaling] : kScalings) {
     if (type == name) return scaling;
   }
-  const Status status = rope.Refuse(
+  return rope.RefuseUnsupported(
       key,
       "dray knows default, linear, dynamic, llama3 and yarn; use a checkpoint with one of them");
-  return Status(StatusCode::kUnsupported, status.message());
 }
 
 Status ReadBase(ConfigReader& reader, ConfigReader& rope, const RopeKeys& keys, RopeConfig& out) {

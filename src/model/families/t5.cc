@@ -37,22 +37,16 @@ SizeKeys SizesOf(int64_t default_vocab, int64_t default_layers, int64_t default_
 }
 
 Status CheckHead(ConfigReader& reader) {
-  const Json* value = reader.Find("architectures");
-  if (value == nullptr) return OkStatus();
-  const Json::Array* names = value->AsArray();
-  if (names == nullptr) return reader.Refuse("architectures", "it must be a list of names");
-  for (const Json& name : *names) {
-    const std::string* text = name.AsString();
-    if (text == nullptr) return reader.Refuse("architectures", "it must be a list of names");
+  DRAY_ASSIGN_OR_RETURN(const auto names, reader.Names("architectures"));
+  for (const std::string& name : names) {
     if (std::any_of(kLanguageHeads.begin(), kLanguageHeads.end(),
-                    [&](std::string_view head) { return text->ends_with(head); })) {
+                    [&](std::string_view head) { return name.ends_with(head); })) {
       continue;
     }
-    const Status status =
-        reader.Refuse("architectures",
-                      "of these models dray has those that generate text; use a checkpoint whose "
-                      "architecture ends in ForConditionalGeneration");
-    return {StatusCode::kUnsupported, status.message()};
+    return reader.RefuseUnsupported(
+        "architectures",
+        "of these models dray has those that generate text; use a checkpoint whose "
+        "architecture ends in ForConditionalGeneration");
   }
   return OkStatus();
 }

@@ -42,10 +42,9 @@ Result<SentenceModule> ParseModule(ConfigReader& reader) {
       type.starts_with("sentence_transformers.") &&
       std::find(kModuleTypes.begin(), kModuleTypes.end(), module.type) != kModuleTypes.end();
   if (!is_known) {
-    const Status status =
-        reader.Refuse("type", fmt::format("dray computes the modules {} of sentence_transformers",
-                                          fmt::join(kModuleTypes, ", ")));
-    return Status(StatusCode::kUnsupported, status.message());
+    return reader.RefuseUnsupported(
+        "type", fmt::format("dray computes the modules {} of sentence_transformers",
+                            fmt::join(kModuleTypes, ", ")));
   }
   module.folder = path;
   if (path.find('\0') != std::string::npos || !StaysInside(module.folder)) {
@@ -159,10 +158,9 @@ Result<DenseStep> ParseDense(const std::string& where, const Json& dense) {
     step.activation = activation;
     return step;
   }
-  const Status status =
-      reader.Refuse("activation_function",
-                    "dray computes torch's activations Tanh, Identity, ReLU, GELU and SiLU");
-  return Status(StatusCode::kUnsupported, status.message());
+  return reader.RefuseUnsupported(
+      "activation_function",
+      "dray computes torch's activations Tanh, Identity, ReLU, GELU and SiLU");
 }
 
 }  // namespace dray::model
