@@ -11,9 +11,8 @@ import pathlib
 import random
 
 import torch
-import transformers
 from make_model_goldens import check_versions, load, reset_rope
-from transformers.modeling_outputs import CausalLMOutput
+from score_tables import TableModel, make_table, write_or_check
 
 HERE = pathlib.Path(__file__).parent
 # Every family, and where families differ inside: windows, odd heads, learned and no positions.
@@ -24,22 +23,7 @@ MODELS = ("bloom", "gpt2", "gpt_neo", "gpt_neox", "gpt_neox-sequential", "gptj",
 # ---- tables --------------------------------------------------------------------------------------
 
 
-class TableConfig(transformers.PretrainedConfig):
-    model_type = "score_table"
-
-
-class TableModel(transformers.PreTrainedModel, transformers.GenerationMixin):
-    config_class = TableConfig
-
-    def __init__(self, config, logits):
-        super().__init__(config)
-        self.table = torch.nn.Parameter(logits)
-
-    def forward(self, input_ids, attention_mask=None, **_):
-        return CausalLMOutput(logits=self.table[input_ids])
-
-
-def table_case(chance, rows, vocab):
+def table_case(chance, model, vocab):
     num_beams = chance.choice((2, 2, 3, 4, 5, 8))
     num_ends = chance.choice((0, 1, 1, 1, 2))
     params = {"num_beams": num_beams, "num_return_sequences": chance.randint(1, num_beams),
@@ -47,21 +31,7 @@ def table_case(chance, rows, vocab):
               "early_stopping": chance.choice((False, True, "never")), "max_new_tokens": chance.randint(1, 12)}
     ends = chance.sample(range(vocab), num_ends)
     prompt = [chance.randrange(vocab) for _ in range(chance.randint(1, 3))]
-    return run(rows, prompt, params, ends)
-
-
-def make_table(chance, vocab, num_values):
-    row = [chance.randrange(num_values) * 0.75 for _ in range(vocab)]
-    # All rows have the same values in other orders, so that sums over different beams are often equal too.
-    logits = torch.tensor([chance.sample(row, vocab) for _ in range(vocab)])
-    config = TableConfig(vocab_size=vocab)
-    model = TableModel(config, logits).eval()
-    model.generation_config = transformers.GenerationConfig()
-    scores = torch.log_softmax(logits, dim=-1)
-    values = sorted(set(scores.flatten().tolist()))
-    rows = [[values.index(value) for value in row] for row in scores.tolist()]
-    cases = [table_case(chance, model, vocab) for _ in range(120)]
-    return {"vocab": vocab, "values": values, "rows": rows, "cases": cases}
+    return run(model, prompt, params, ends)
 
 
 # ---- search --------------------------------------------------------------------------------------
@@ -130,16 +100,15 @@ def main():
     check = parser.parse_args().check
     check_versions()
     chance = random.Random("beams")
-    tables = [make_table(chance, vocab, num_values) for vocab, num_values in ((140, 6), (140, 24), (200, 9), (24, 5))]
+
+    def make_cases(model, vocab):
+        return [table_case(chance, model, vocab) for _ in range(120)]
+
+    tables = [make_table(chance, vocab, num_values, make_cases)
+              for vocab, num_values in ((140, 6), (140, 24), (200, 9), (24, 5))]
     files = {"search.json": tables, "models.json": {name: model_cases(name) for name in MODELS}}
     (HERE / "beams").mkdir(exist_ok=True)
-    for name, content in files.items():
-        text = json.dumps(content, separators=(",", ":")).replace('{"prompt"', '\n{"prompt"') + "\n"
-        path = HERE / "beams" / name
-        if not check:
-            path.write_text(text)
-        elif path.read_text() != text:
-            raise SystemExit(f"{path} differs from what transformers gives")
+    write_or_check(HERE / "beams", files, check)
 
 
 if __name__ == "__main__":

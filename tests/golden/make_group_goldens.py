@@ -15,7 +15,7 @@ import tempfile
 
 import torch
 import transformers
-from transformers.modeling_outputs import CausalLMOutput
+from score_tables import TableModel, make_table, write_or_check
 
 HERE = pathlib.Path(__file__).parent
 PINNED = {"torch": "2.6.0", "transformers": "4.49.0"}
@@ -49,21 +49,6 @@ def run(model, prompt, params, ends):
 # ---- tables --------------------------------------------------------------------------------------
 
 
-class TableConfig(transformers.PretrainedConfig):
-    model_type = "score_table"
-
-
-class TableModel(transformers.PreTrainedModel, transformers.GenerationMixin):
-    config_class = TableConfig
-
-    def __init__(self, config, logits):
-        super().__init__(config)
-        self.table = torch.nn.Parameter(logits)
-
-    def forward(self, input_ids, attention_mask=None, **_):
-        return CausalLMOutput(logits=self.table[input_ids])
-
-
 def table_case(chance, model, vocab):
     num_groups, group_size = chance.choice(((2, 1), (2, 2), (3, 1), (2, 3), (4, 2), (3, 3)))
     num_beams = num_groups * group_size
@@ -75,19 +60,6 @@ def table_case(chance, model, vocab):
     ends = chance.sample(range(vocab), chance.choice((0, 1, 1, 1)))
     prompt = [chance.randrange(vocab) for _ in range(chance.randint(1, 3))]
     return run(model, prompt, params, ends)
-
-
-def make_table(chance, vocab, num_values):
-    row = [chance.randrange(num_values) * 0.75 for _ in range(vocab)]
-    # All rows have the same values in other orders, so that sums over different beams are often equal too.
-    logits = torch.tensor([chance.sample(row, vocab) for _ in range(vocab)])
-    model = TableModel(TableConfig(vocab_size=vocab), logits).eval()
-    model.generation_config = transformers.GenerationConfig()
-    scores = torch.log_softmax(logits, dim=-1)
-    values = sorted(set(scores.flatten().tolist()))
-    rows = [[values.index(value) for value in row] for row in scores.tolist()]
-    return {"vocab": vocab, "values": values, "rows": rows,
-            "cases": [table_case(chance, model, vocab) for _ in range(100)]}
 
 
 # ---- models --------------------------------------------------------------------------------------
@@ -145,15 +117,14 @@ def main():
     check = parser.parse_args().check
     check_versions()
     chance = random.Random("groups")
-    tables = [make_table(chance, vocab, num_values) for vocab, num_values in ((140, 6), (200, 20), (24, 5))]
+
+    def make_cases(model, vocab):
+        return [table_case(chance, model, vocab) for _ in range(100)]
+
+    tables = [make_table(chance, vocab, num_values, make_cases)
+              for vocab, num_values in ((140, 6), (200, 20), (24, 5))]
     files = {"groups.json": tables, "group_models.json": {name: model_cases(name) for name in MODELS}}
-    for name, content in files.items():
-        text = json.dumps(content, separators=(",", ":")).replace('{"prompt"', '\n{"prompt"') + "\n"
-        path = HERE / "beams" / name
-        if not check:
-            path.write_text(text)
-        elif path.read_text() != text:
-            raise SystemExit(f"{path} differs from what transformers gives")
+    write_or_check(HERE / "beams", files, check)
 
 
 if __name__ == "__main__":
