@@ -31,6 +31,7 @@
 #include "parallel/mpi/mpi_group.h"
 #include "parallel/shared_memory_group.h"
 #include "parallel/thread_group.h"
+#include "value_of.h"
 
 namespace dray::bench {
 namespace {
@@ -39,15 +40,6 @@ using parallel::Communicator;
 
 constexpr int64_t kMaxCount = 1 << 20;
 constexpr int kWarmUp = 10;
-
-template <typename T>
-T OrDie(Result<T> result) {
-  if (!result.ok()) {
-    fmt::print(stderr, "{}\n", result.status().ToString());
-    std::exit(1);
-  }
-  return std::move(result).value();
-}
 
 // The median microseconds of call(part) over `calls` calls, each after the part has been written.
 template <typename PartOf, typename Call>
@@ -88,10 +80,10 @@ class Job {
   explicit Job(std::shared_ptr<parallel::MpiLibrary> library)
       : library_(std::move(library)),
         cpus_(AllowedCpus()),
-        mpi_(OrDie(parallel::MakeMpiGroup({parallel::WholeJob(library_), kMaxCount}))) {
+        mpi_(ValueOf(parallel::MakeMpiGroup({parallel::WholeJob(library_), kMaxCount}))) {
     JoinProcesses();
     if (rank() == 0) {
-      threads_ = OrDie(parallel::MakeThreadGroup({.world = world(), .max_count = kMaxCount}));
+      threads_ = ValueOf(parallel::MakeThreadGroup({.world = world(), .max_count = kMaxCount}));
     }
     // Last: a group that is made by a bound thread takes it that there is one processor only.
     BindTo(rank());
@@ -131,16 +123,16 @@ class Job {
 
   void JoinProcesses() {
     const auto group =
-        OrDie(parallel::SharedMemoryGroup::Create({.world = world(), .max_count = kMaxCount}));
-    processes_ = OrDie(parallel::JoinSharedMemoryGroup(
+        ValueOf(parallel::SharedMemoryGroup::Create({.world = world(), .max_count = kMaxCount}));
+    processes_ = ValueOf(parallel::JoinSharedMemoryGroup(
         {.descriptor = OpenOfRankZero(group.descriptor()), .rank = rank()}));
     // Many threads: who waits for a message sleeps.
     for (int to = 1; to < world(); ++to) {
-      const auto link = OrDie(parallel::SharedMemoryLink::Create(
+      const auto link = ValueOf(parallel::SharedMemoryLink::Create(
           {.from = 0, .to = to, .max_bytes = 1, .threads = 1 << 20}));
       const int descriptor = OpenOfRankZero(link.descriptor());
-      if (rank() == 0) wakers_.push_back(OrDie(parallel::JoinAsSender(descriptor)));
-      if (rank() == to) sleeper_ = OrDie(parallel::JoinAsReceiver(descriptor));
+      if (rank() == 0) wakers_.push_back(ValueOf(parallel::JoinAsSender(descriptor)));
+      if (rank() == to) sleeper_ = ValueOf(parallel::JoinAsReceiver(descriptor));
       MPI_Barrier(MPI_COMM_WORLD);  // rank 0's link goes away
     }
   }
@@ -206,7 +198,7 @@ int Main(int argc, char** argv) {
        {.names = "--library", .target = &options.library, .help = "libdray_mpi.so"}},
       argc, argv);
   if (exit_code) return *exit_code;
-  Job job(OrDie(parallel::MpiLibrary::Open(options.library)));
+  Job job(ValueOf(parallel::MpiLibrary::Open(options.library)));
   if (job.rank() == 0) {
     fmt::print("{} ranks; microseconds (beside MPI_Allreduce)\n{:>8} {:>16} {:>16} {:>16} {:>16}\n",
                job.world(), "KiB", "threads", "processes", "dray over MPI", "MPI_Allreduce");

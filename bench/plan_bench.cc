@@ -28,6 +28,7 @@
 #include "plan/planner.h"
 #include "plan/shape/open_shape.h"
 #include "settings/number_formats.h"
+#include "value_of.h"
 
 namespace dray::bench {
 namespace {
@@ -43,15 +44,6 @@ struct Options {
   int64_t new_tokens = 33;
   int rounds = 5;
 };
-
-template <typename T>
-T ValueOf(Result<T> result) {
-  if (!result.ok()) {
-    fmt::print(stderr, "plan_bench: {}\n", result.status().message());
-    std::exit(1);
-  }
-  return std::move(result).value();
-}
 
 // Predicted and measured figures of one degree: times of each prompt and of each token.
 struct Comparison {

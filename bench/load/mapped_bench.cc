@@ -6,8 +6,6 @@
 #include <fmt/format.h>
 
 #include <array>
-#include <cstdio>
-#include <cstdlib>
 #include <memory>
 #include <string>
 #include <utility>
@@ -18,6 +16,7 @@
 #include "bench/model_run.h"
 #include "bench/statistics.h"
 #include "cli/flags/flags.h"
+#include "value_of.h"
 
 namespace dray::bench {
 namespace {
@@ -29,15 +28,6 @@ struct Options {
   int rounds = 7;
   int threads = 0;
 };
-
-template <typename T>
-T ValueOf(Result<T> result) {
-  if (!result.ok()) {
-    fmt::print(stderr, "mapped_bench: {}\n", result.status().message());
-    std::exit(1);
-  }
-  return std::move(result).value();
-}
 
 // One way to have the weights in memory. Rates are tokens a second.
 struct Place {

@@ -6,11 +6,9 @@
 #include <fmt/format.h>
 
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "artifact/manifest.h"
@@ -20,6 +18,7 @@
 #include "bench/statistics.h"
 #include "cli/flags/flags.h"
 #include "disk.h"
+#include "value_of.h"
 
 namespace dray::bench {
 namespace {
@@ -34,15 +33,6 @@ struct Options {
   int rounds = 5;
   int threads = 0;
 };
-
-template <typename T>
-T ValueOf(Result<T> result) {
-  if (!result.ok()) {
-    fmt::print(stderr, "offload_bench: {}\n", result.status().message());
-    std::exit(1);
-  }
-  return std::move(result).value();
-}
 
 // Bytes that all stages have read so far.
 int64_t BytesRead(const engine::LoadedModel& model) {
