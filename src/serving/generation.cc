@@ -113,8 +113,11 @@ void Generation::EndSequence(const engine::SequenceEndEvent& end) {
     (out.tokens.empty() ? out.tail_text : out.tokens.back().text) += tail;
   }
   const sampling::FinishReason out_reason = *out.finish;
+  const bool is_last = --num_open_ == 0;
+  // Before the client has the whole answer, since it may ask again at once.
+  if (is_last) setup_.ticket = {};
   Deliver(std::move(out));
-  if (--num_open_ > 0) return;
+  if (!is_last) return;
   clock_.OnEnd(out_reason == sampling::FinishReason::kLength ? RequestOutcome::kLength
                                                              : RequestOutcome::kStop);
   Deliver(EndEvent{});

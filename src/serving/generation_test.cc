@@ -1,5 +1,8 @@
 // The text of answers whose tokens are bytes: what is new, what a stream shows and when it ends.
 // The tokenizer is of Llama's form, where a line's end and every rare character is byte tokens.
+// And what an answer does with its place in the model's queue.
+#include "serving/generation.h"
+
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -9,6 +12,8 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
+#include <variant>
 #include <vector>
 
 #include "base/parse/json.h"
@@ -197,6 +202,60 @@ TEST_F(GenerationTextTest, AStopStringEndsAtOnce) {
     EXPECT_EQ(got.text, one.text) << one.stops[0];
     EXPECT_EQ(got.num_tokens, one.num_tokens) << one.stops[0];
   }
+}
+
+// Notes how many requests are in at each event.
+class CountingSink final : public TextSink {
+ public:
+  explicit CountingSink(const Admission& admission) : admission_(admission) {}
+  void OnEvent(TextEvent event) override {
+    counts.push_back(admission_.count());
+    has_ended = std::holds_alternative<EndEvent>(event);
+  }
+
+  std::vector<int64_t> counts;
+  bool has_ended = false;
+
+ private:
+  const Admission& admission_;
+};
+
+// A client that has the whole answer may send its next request at once, also where there is one place.
+TEST(GenerationTest, ThePlaceIsFreeBeforeTheLastSequenceEnds) {
+  Admission admission(1);
+  const ByteCodec codec;
+  const auto sink = std::make_shared<CountingSink>(admission);
+  sampling::SamplingParams params;
+  params.n = 2;
+  Generation generation({.codec = &codec,
+                         .sink = sink,
+                         .params = params,
+                         .prompt = {'a'},
+                         .eos_token_ids = {},
+                         .ticket = std::get<Admission::Ticket>(admission.Enter())});
+  generation.OnEvent(engine::SequenceEndEvent{.sequence_idx = 1});
+  EXPECT_EQ(sink->counts, (std::vector<int64_t>{1}));
+  generation.OnEvent(engine::SequenceEndEvent{.sequence_idx = 0});
+  EXPECT_EQ(sink->counts, (std::vector<int64_t>{1, 0, 0}));
+  EXPECT_TRUE(sink->has_ended);
+  generation.OnEvent(engine::RequestEndEvent{});
+  EXPECT_EQ(sink->counts.size(), 3U);
+  EXPECT_EQ(admission.count(), 0);
+}
+
+TEST(GenerationTest, ThePlaceIsFreeBeforeAnErrorIsTold) {
+  Admission admission(1);
+  const ByteCodec codec;
+  const auto sink = std::make_shared<CountingSink>(admission);
+  Generation generation({.codec = &codec,
+                         .sink = sink,
+                         .params = {},
+                         .prompt = {'a'},
+                         .eos_token_ids = {},
+                         .ticket = std::get<Admission::Ticket>(admission.Enter())});
+  generation.OnEvent(engine::RequestEndEvent{Status(StatusCode::kInternal, "lost")});
+  EXPECT_EQ(sink->counts, (std::vector<int64_t>{0}));
+  EXPECT_TRUE(sink->has_ended);
 }
 
 }  // namespace
