@@ -20,7 +20,7 @@ enum class AnswerKind { kAnswer, kRefusalForLoad };
 void NoteAnswerForCourtesy(AnswerKind kind, std::chrono::steady_clock::time_point now);
 
 // Runs the handlers of `io` on the calling thread until there is no work left, as io.run() does. While refusals follow
-// each other closely, the thread sleeps for 5 ms after each round of handlers, so every answer may be that late.
+// each other closely, the thread sleeps for 20 ms after each round of handlers, so every answer may be that late.
 void RunCourteously(boost::asio::io_context& io);
 
 }  // namespace dray::http
