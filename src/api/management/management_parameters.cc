@@ -1,12 +1,14 @@
 #include "api/management/management_parameters.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <chrono>
 #include <iterator>
 #include <optional>
 
+#include "base/log.h"
 #include "base/parse/json.h"
 #include "base/parse/parse_number.h"
 
@@ -38,6 +40,14 @@ constexpr SettingParameter kSettingParameters[] = {
 };
 constexpr std::string_view kOtherParameters[] = {"url", "model_name", "model_version",
                                                  "synchronous"};
+
+std::string SettingNames() {
+  std::string names;
+  for (const SettingParameter& parameter : kSettingParameters) {
+    names += fmt::format("{}{}", names.empty() ? "" : ", ", parameter.name);
+  }
+  return names;
+}
 
 bool IsJson(const http::Request& request) {
   const std::string* type = request.headers.Find("Content-Type");
@@ -132,12 +142,12 @@ Result<serving::Registration> ReadRegistration(const ManagementParameters& param
       const bool known = std::find(std::begin(kOtherParameters), std::end(kOtherParameters),
                                    name) != std::end(kOtherParameters);
       if (known) continue;
-      return Invalid(fmt::format(
-          "parameter \"{}\" is not known; the parameters are url, model_name, model_version, "
-          "engine, "
-          "device, job_queue_size, batch_size, max_batch_delay, max_idle_time, min_worker, "
-          "max_worker, synchronous",
-          name.substr(0, 100)));
+      // DJLServing takes no notice of it either.
+      LogWarning(
+          fmt::format("POST /models: parameter \"{}\" is not known and changes nothing; the "
+                      "parameters are {}, {}",
+                      name.substr(0, 100), fmt::join(kOtherParameters, ", "), SettingNames()));
+      continue;
     }
     if (setting->kind == Kind::kNumber) {
       DRAY_RETURN_IF_ERROR(parameters.Number(name, 0).status());

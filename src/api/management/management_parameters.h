@@ -36,7 +36,8 @@ class ManagementParameters {
 Result<serving::ModelManager::WorkerChange> ReadWorkerChange(
     const ManagementParameters& parameters);
 
-// What POST /models asks for. kInvalidArgument names the parameter that is missing, unknown or wrong.
+// What POST /models asks for. kInvalidArgument names the parameter that is missing or wrong. One that nobody knows is
+// named in the log.
 Result<serving::Registration> ReadRegistration(const ManagementParameters& parameters);
 
 }  // namespace dray::api
