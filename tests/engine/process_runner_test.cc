@@ -5,14 +5,18 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <filesystem>
+#include <fstream>
 #include <memory>
 #include <stop_token>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "base/machine/temporary_folder.h"
 #include "base/testing/source_dir.h"
+#include "engine/runner/processes/rank_processes.h"
 #include "testing/rank_processes.h"
 
 namespace dray::engine {
@@ -156,6 +160,24 @@ TEST(ProcessRunnerTest, WhatARankCannotLoadIsToldWithItsName) {
   options.ranks.program = "/no/such/program";
   EXPECT_EQ(LoadModel(options).status().message(),
             "rank 0: cannot start /no/such/program: No such file or directory");
+  EXPECT_EQ(ChildrenOf(::getpid()), std::vector<pid_t>());
+}
+
+TEST(ProcessRunnerTest, ARankThatHangsWhileItLoadsIsLost) {
+  const auto folder = TemporaryFolder::Make(::testing::TempDir(), "dray-hangs-");
+  ASSERT_TRUE(folder.ok());
+  const auto program = folder->path() / "hangs";
+  std::ofstream(program) << "#!/bin/sh\nexec sleep 1000\n";
+  std::filesystem::permissions(program, std::filesystem::perms::owner_all);
+  LoadModelOptions options =
+      OptionsFor(testing::ReadGoldenModel("llama-gqa"), {2, 1}, RankTransport::kProcesses);
+  options.ranks.program = program;
+  const Status status = RankProcesses::Start(options, std::chrono::milliseconds(300)).status();
+  EXPECT_EQ(status.code(), StatusCode::kUnavailable);
+  EXPECT_EQ(
+      status.message(),
+      "the ranks have not loaded the model within 300 ms, ten times what their first start took "
+      "and rank_timeout");
   EXPECT_EQ(ChildrenOf(::getpid()), std::vector<pid_t>());
 }
 

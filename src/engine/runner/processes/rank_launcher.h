@@ -2,6 +2,7 @@
 // ones.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <utility>
 
@@ -16,10 +17,10 @@ class RankLauncher {
  public:
   // The degrees of `options` are at least 1. `started` are processes that were started with such options,
   // if there are any.
-  explicit RankLauncher(LoadModelOptions options, std::unique_ptr<RankProcesses> started = nullptr)
-      : options_(std::move(options)), processes_(std::move(started)) {}
+  explicit RankLauncher(LoadModelOptions options, std::unique_ptr<RankProcesses> started = nullptr);
 
-  // Starts processes, and keeps them for Take.
+  // Starts processes, and keeps them for Take. The first start takes what it takes. A later one that takes ten times
+  // as long, and the ranks' time limit, fails with kUnavailable: a rank hangs in it.
   Status Start();
   // The processes that were started and not taken; null if there are none.
   const RankProcesses* processes() const { return processes_.get(); }
@@ -30,7 +31,12 @@ class RankLauncher {
   const LoadModelOptions& options() const { return options_; }
 
  private:
+  // By the time that the processes took.
+  void LimitLaterStarts();
+
   LoadModelOptions options_;
+  // 0 until the first start has told how long one takes.
+  std::chrono::milliseconds longest_start_{0};
   std::unique_ptr<RankProcesses> processes_;
 };
 

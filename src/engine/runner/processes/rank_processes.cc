@@ -40,9 +40,11 @@ std::vector<std::string> RankVariables(size_t rank, size_t world) {
 
 }  // namespace
 
-Result<std::unique_ptr<RankProcesses>> RankProcesses::Start(const LoadModelOptions& options) {
+Result<std::unique_ptr<RankProcesses>> RankProcesses::Start(const LoadModelOptions& options,
+                                                            milliseconds longest_start) {
   DRAY_CHECK(options.tensor_parallel_degree >= 1 && options.pipeline_parallel_degree >= 1);
-  std::unique_ptr<RankProcesses> processes(new RankProcesses(options));
+  const auto start = Clock::now();
+  std::unique_ptr<RankProcesses> processes(new RankProcesses(options, longest_start));
   if (processes->has_head_thread_) DRAY_RETURN_IF_ERROR(TakeUserJob());
   if (processes->wake_.value() < 0) {
     return Status(
@@ -55,11 +57,13 @@ Result<std::unique_ptr<RankProcesses>> RankProcesses::Start(const LoadModelOptio
     watched->RequestFailure({StatusCode::kCancelled, "loading it was stopped"});
   });
   DRAY_RETURN_IF_ERROR(processes->AwaitPhase(Phase::kLoaded));
+  processes->start_time_ = std::chrono::ceil<milliseconds>(Clock::now() - start);
   return processes;
 }
 
-RankProcesses::RankProcesses(const LoadModelOptions& options)
+RankProcesses::RankProcesses(const LoadModelOptions& options, milliseconds longest_start)
     : options_(options),
+      longest_start_(longest_start),
       ranks_(
           static_cast<size_t>(options.tensor_parallel_degree * options.pipeline_parallel_degree)),
       wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
@@ -146,8 +150,20 @@ void RankProcesses::RequestFailure(const Status& status) {
 }
 
 Status RankProcesses::AwaitPhase(Phase phase) {
+  const milliseconds limit = longest_start_;
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [&] { return failure_.has_value() || AllHave(phase); });
+  const auto has_come = [&] { return failure_.has_value() || AllHave(phase); };
+  if (limit.count() == 0) {
+    changed_.wait(lock, has_come);
+  } else if (!changed_.wait_for(lock, limit, has_come)) {
+    lock.unlock();
+    RequestFailure(Unavailable(
+        fmt::format("the ranks have not {} within {} ms, ten times what their first start took and "
+                    "rank_timeout",
+                    phase == Phase::kLoaded ? "loaded the model" : "become ready", limit.count())));
+    lock.lock();
+    changed_.wait(lock, [&] { return failure_.has_value(); });
+  }
   return failure_.value_or(OkStatus());
 }
 

@@ -39,13 +39,17 @@ class RankProcesses {
   // degrees of `options` are at least 1. `options.progress` is called by another thread. The error
   // of a rank names it. kCancelled if `options.stop` asks to end, kUnsupported if the ranks are the
   // processes of a user's job that have computed another model: they can start MPI only once.
-  static Result<std::unique_ptr<RankProcesses>> Start(const LoadModelOptions& options);
+  // kUnavailable if loading, or becoming ready for steps, takes longer than `longest_start`; 0: no limit.
+  static Result<std::unique_ptr<RankProcesses>> Start(const LoadModelOptions& options,
+                                                      std::chrono::milliseconds longest_start);
   RankProcesses(const RankProcesses&) = delete;
   RankProcesses& operator=(const RankProcesses&) = delete;
   // Ends the processes.
   ~RankProcesses();
 
   const LoadModelOptions& options() const { return options_; }
+  // What Start took.
+  std::chrono::milliseconds start_time() const { return start_time_; }
   int64_t num_ranks() const { return static_cast<int64_t>(ranks_.size()); }
   // Whether the ranks are an MPI job.
   bool is_job() const { return options_.ranks.transport == RankTransport::kMpi; }
@@ -83,7 +87,7 @@ class RankProcesses {
     Clock::time_point last_sign;  // of life
   };
 
-  explicit RankProcesses(const LoadModelOptions& options);
+  RankProcesses(const LoadModelOptions& options, std::chrono::milliseconds longest_start);
   // MASTER_ADDR and MASTER_PORT, unless they are set.
   static std::vector<std::string> MasterVariables();
   // Has the thread end the processes for that reason.
@@ -121,6 +125,8 @@ class RankProcesses {
   void Wake() const;
 
   const LoadModelOptions options_;
+  const std::chrono::milliseconds longest_start_;
+  std::chrono::milliseconds start_time_{0};
   std::vector<RankProcess> ranks_;  // sockets and processes are made before others see them
   parallel::Descriptor wake_;       // an eventfd that the thread waits for
   std::optional<parallel::FrontListener> listener_;  // for the processes that mpirun starts
