@@ -1,6 +1,6 @@
 // Encoders against transformers, for every committed variant: the states of each token and the
-// outputs of classifiers, text by text and in ragged batches, on every instruction set, and with
-// weights in other formats.
+// outputs of classifiers, text by text and in ragged batches, on every instruction set, with weights
+// in other formats, and divided among ranks.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/encoder/encoder_ranks.h"
 #include "engine/runner/cache_size.h"
 #include "engine/runner/loaded_model.h"
 #include "kernels/cpu/dispatch.h"
@@ -43,18 +44,16 @@ class LoadedEncoder {
     EXPECT_TRUE(loaded.ok()) << loaded.status().ToString();
     if (!loaded.ok()) return;
     model_ = std::move(*loaded);
-    const RankModel& rank = model_->ranks.front();
-    auto encoder = model::Encoder::Make({.config = model_->description.config,
-                                         .stack = rank.stack,
-                                         .weights = rank.weights,
-                                         .backend = *rank.backend},
-                                        {.max_batch_tokens = 600,
-                                         .max_texts = 20,
-                                         .kv_dtype = KvDTypeBeside(model_->table_format.format)});
-    EXPECT_TRUE(encoder.ok()) << encoder.status().ToString();
-    if (encoder.ok()) encoder_ = std::move(*encoder);
+    auto ranks =
+        EncoderRanks::Make(*model_, {.max_batch_tokens = 600,
+                                     .max_texts = 20,
+                                     .kv_dtype = KvDTypeBeside(model_->table_format.format)});
+    EXPECT_TRUE(ranks.ok()) << ranks.status().ToString();
+    if (ranks.ok()) ranks_ = std::move(*ranks);
   }
-  bool ok() const { return encoder_ != nullptr; }
+  bool ok() const { return ranks_ != nullptr; }
+  int64_t num_ranks() const { return model_->num_ranks(); }
+  int64_t num_heads() const { return model_->description.config.stack.num_heads; }
 
   Outputs Run(const std::vector<const GoldenText*>& texts) {
     model::EncoderBatch batch;
@@ -67,11 +66,11 @@ class LoadedEncoder {
     Outputs out;
     out.states.resize(batch.ids.size() * static_cast<size_t>(config.stack.hidden));
     kernels::StepTurn turn(*model_->ranks.front().backend, static_cast<int64_t>(batch.ids.size()));
-    EXPECT_TRUE(encoder_->Forward(batch).ok());
-    EXPECT_TRUE(encoder_->States(out.states).ok());
+    EXPECT_TRUE(ranks_->Forward(batch).ok());
+    EXPECT_TRUE(ranks_->first().States(out.states).ok());
     if (config.classifier) {
       out.classes.resize(texts.size() * static_cast<size_t>(config.classifier->num_labels()));
-      EXPECT_TRUE(encoder_->ClassOutputs(out.classes).ok());
+      EXPECT_TRUE(ranks_->first().ClassOutputs(out.classes).ok());
     }
     EXPECT_TRUE(turn.Finish().ok());
     return out;
@@ -79,7 +78,7 @@ class LoadedEncoder {
 
  private:
   std::unique_ptr<LoadedModel> model_;
-  std::unique_ptr<model::Encoder> encoder_;
+  std::unique_ptr<EncoderRanks> ranks_;
 };
 
 LoadModelOptions Options(WeightForm format, int num_threads, const std::string& isa = "") {
@@ -172,6 +171,36 @@ TEST_P(EncoderGoldenTest, OtherFormatsAreClose) {
     ASSERT_EQ(got.states.size(), expected.states.size());
     EXPECT_LT(RelativeError(got.states, expected.states), limit) << Name(format);
     EXPECT_EQ(EachByItself(setup).states, got.states) << Name(format);
+  }
+}
+
+TEST_P(EncoderGoldenTest, RanksComputeTheSameTogether) {
+  const Outputs expected = Expected();
+  const int64_t num_heads = LoadedEncoder(golden_, Options(WeightFormat::kF32, 1)).num_heads();
+  for (int64_t degree = 2; degree <= std::min<int64_t>(4, num_heads); ++degree) {
+    LoadModelOptions options = Options(WeightFormat::kF32, static_cast<int>(degree));
+    options.tensor_parallel_degree = degree;
+    LoadedEncoder setup(golden_, options);
+    ASSERT_TRUE(setup.ok());
+    EXPECT_EQ(setup.num_ranks(), degree);
+    const Outputs got = setup.Run(All());
+    EXPECT_LT(LargestDifference(got.states, expected.states), kTolerance) << degree << " ranks";
+    EXPECT_LT(LargestDifference(got.classes, expected.classes), kTolerance) << degree << " ranks";
+    const Outputs alone = EachByItself(setup);
+    EXPECT_EQ(alone.states, got.states) << degree << " ranks";
+    EXPECT_EQ(alone.classes, got.classes) << degree << " ranks";
+  }
+}
+
+TEST_P(EncoderGoldenTest, RanksTakeOtherFormats) {
+  const Outputs expected = Expected();
+  if (LoadedEncoder(golden_, Options(WeightFormat::kF32, 1)).num_heads() < 2) return;
+  for (const WeightFormat format : {WeightFormat::kBF16, WeightFormat::kI8}) {
+    LoadModelOptions options = Options(format, 2);
+    options.tensor_parallel_degree = 2;
+    LoadedEncoder setup(golden_, options);
+    ASSERT_TRUE(setup.ok());
+    EXPECT_LT(RelativeError(setup.Run(All()).states, expected.states), 0.1) << Name(format);
   }
 }
 

@@ -13,16 +13,6 @@
 namespace dray::engine {
 namespace {
 
-Status CheckRanks(const LoadedModel& model) {
-  if (model.num_ranks() == 1 && model.launcher == nullptr) return OkStatus();
-  return {
-      StatusCode::kUnsupported,
-      fmt::format("encoders are computed by one rank, on threads of this process, but the model "
-                  "has {}: set tensor_parallel_degree and pipeline_parallel_degree to 1, and "
-                  "rank_transport to threads",
-                  model.num_ranks())};
-}
-
 EncoderLimits LimitsOf(const model::ModelConfig& config, const SentenceConfig& sentence) {
   const int64_t positions = config.stack.max_positions;
   return {.vocab_size = config.vocab_size,
@@ -31,6 +21,14 @@ EncoderLimits LimitsOf(const model::ModelConfig& config, const SentenceConfig& s
           .hidden = config.stack.hidden,
           .vector_size = sentence.vector_size(config.stack.hidden),
           .num_labels = config.classifier ? config.classifier->num_labels() : 0};
+}
+
+model::EncoderLimits PassLimitsOf(const LoadedModel& model, const SentenceConfig& sentence,
+                                  const EncoderOptions& options) {
+  const EncoderLimits limits = LimitsOf(model.description.config, sentence);
+  return {.max_batch_tokens = std::max(options.max_batch_tokens, limits.max_tokens),
+          .max_texts = options.max_texts,
+          .kv_dtype = options.kv_dtype.value_or(KvDTypeBeside(model.table_format.format))};
 }
 
 bool Wants(const std::vector<EncodeQueue::Place>& places, EncodeOutput output) {
@@ -53,33 +51,30 @@ Result<std::unique_ptr<EncoderEngine>> EncoderEngine::Start(std::shared_ptr<Load
                                                             const EncoderOptions& options) {
   const model::ModelConfig& config = model->description.config;
   DRAY_RETURN_IF_ERROR(CheckKind(config, model::ModelKind::kEncoder));
-  DRAY_RETURN_IF_ERROR(CheckRanks(*model));
-  const RankModel& rank = model->ranks.front();
   Parts parts;
   parts.limits = LimitsOf(config, sentence);
-  parts.pass_limits = {
-      .max_batch_tokens = std::max(options.max_batch_tokens, parts.limits.max_tokens),
-      .max_texts = options.max_texts,
-      .kv_dtype = options.kv_dtype.value_or(KvDTypeBeside(model->table_format.format))};
-  DRAY_ASSIGN_OR_RETURN(parts.encoder, model::Encoder::Make({.config = config,
-                                                             .stack = rank.stack,
-                                                             .weights = rank.weights,
-                                                             .backend = *rank.backend,
-                                                             .stream = rank.stream},
-                                                            parts.pass_limits));
-  DRAY_ASSIGN_OR_RETURN(parts.vectors,
-                        model::TextVectors::Make(sentence, config.stack.hidden, *rank.backend,
-                                                 {.forbid_pickle = options.forbid_pickle}));
+  parts.pass_limits = PassLimitsOf(*model, sentence, options);
+  DRAY_ASSIGN_OR_RETURN(parts.ranks, EncoderRanks::Make(*model, parts.pass_limits));
+  DRAY_ASSIGN_OR_RETURN(
+      parts.vectors,
+      model::TextVectors::Make(sentence, config.stack.hidden, *model->ranks.front().backend,
+                               {.forbid_pickle = options.forbid_pickle}));
   parts.model = std::move(model);
   return std::unique_ptr<EncoderEngine>(new EncoderEngine(std::move(parts)));
+}
+
+int64_t EncoderEngine::WorkingBytes(const LoadedModel& model, const SentenceConfig& sentence,
+                                    const EncoderOptions& options) {
+  return EncoderRanks::WorkingBytes(model, PassLimitsOf(model, sentence, options));
 }
 
 EncoderEngine::EncoderEngine(Parts parts)
     : model_(std::move(parts.model)),
       backend_(*model_->ranks.front().backend),
-      encoder_(std::move(parts.encoder)),
       vectors_(std::move(parts.vectors)),
       limits_(parts.limits),
+      pass_limits_(parts.pass_limits),
+      ranks_(std::move(parts.ranks)),
       queue_(parts.pass_limits.max_batch_tokens, parts.pass_limits.max_texts) {
   batch_.Reserve(parts.pass_limits);
   thread_ = std::thread([this] { Loop(); });
@@ -206,12 +201,26 @@ void EncoderEngine::RunPass() {
       healthy_ = false;
     }
     Fail(places, failure);
+    if (ranks_ != nullptr && ranks_->has_ended()) ReplaceRanks();
     return;
   }
   for (size_t i = 0; i < places.size(); ++i) {
     places[i].job->sink->OnText(places[i].text_idx, std::move(numbers[i]));
     if (places[i].is_last()) places[i].job->sink->OnEnd(OkStatus());
   }
+}
+
+void EncoderEngine::ReplaceRanks() {
+  ranks_.reset();
+  auto ranks = EncoderRanks::Make(*model_, pass_limits_);
+  if (ranks.ok()) {
+    ranks_ = std::move(*ranks);
+    LogInfo("the encoder's ranks were replaced");
+    return;
+  }
+  LogError(fmt::format("the encoder's ranks could not be replaced: {}", ranks.status().message()));
+  const std::lock_guard lock(mutex_);
+  healthy_ = false;
 }
 
 void EncoderEngine::Fail(const std::vector<EncodeQueue::Place>& places, const Status& status) {
@@ -238,23 +247,25 @@ Result<std::vector<std::vector<float>>> EncoderEngine::Compute(
   const auto hidden = static_cast<size_t>(limits_.hidden);
   std::vector<float> states, vectors, classes;
   kernels::StepTurn turn(backend_, static_cast<int64_t>(batch_.ids.size()));
-  DRAY_RETURN_IF_ERROR(encoder_->Forward(batch_));
+  if (ranks_ == nullptr) return Status(StatusCode::kUnavailable, "the encoder's ranks have ended");
+  DRAY_RETURN_IF_ERROR(ranks_->Forward(batch_));
   const bool wants_vectors = Wants(places, EncodeOutput::kVector);
   if (wants_vectors || Wants(places, EncodeOutput::kStates)) {
     states.resize(batch_.ids.size() * hidden);
-    DRAY_RETURN_IF_ERROR(encoder_->States(states));
+    DRAY_RETURN_IF_ERROR(ranks_->first().States(states));
   }
   if (wants_vectors) {
     DRAY_ASSIGN_OR_RETURN(vectors, vectors_->Run(states, batch_.lengths));
   }
   if (Wants(places, EncodeOutput::kClasses)) {
     classes.resize(places.size() * static_cast<size_t>(limits_.num_labels));
-    DRAY_RETURN_IF_ERROR(encoder_->ClassOutputs(classes));
+    DRAY_RETURN_IF_ERROR(ranks_->first().ClassOutputs(classes));
   }
   DRAY_RETURN_IF_ERROR(turn.Finish());
   // What was computed with lost pages must not become an answer.
-  const auto& artifact = model_->ranks.front().artifact;
-  if (artifact != nullptr) DRAY_RETURN_IF_ERROR(artifact->CheckIntact());
+  for (const RankModel& rank : model_->ranks) {
+    if (rank.artifact != nullptr) DRAY_RETURN_IF_ERROR(rank.artifact->CheckIntact());
+  }
   std::vector<std::vector<float>> numbers;
   auto state = states.begin();
   for (size_t i = 0; i < places.size(); ++i) {

@@ -17,6 +17,7 @@
 #include "base/status.h"
 #include "engine/encoder/encode_queue.h"
 #include "engine/encoder/encode_request.h"
+#include "engine/encoder/encoder_ranks.h"
 #include "engine/engine.h"
 #include "engine/runner/loaded_model.h"
 #include "model/forward/encoder.h"
@@ -52,12 +53,15 @@ struct EncoderLimits {
 
 class EncoderEngine {
  public:
-  // Starts the engine, which shares the model. `sentence` says how vectors are made. kUnsupported if
-  // the model is no encoder or is divided among ranks, kInvalidArgument if the sentence configuration
-  // does not fit the model; also errors of reading its weights.
+  // Starts the engine, which shares the model. `sentence` says how vectors are made. kInvalidArgument
+  // if the sentence configuration does not fit the model; also errors of EncoderRanks::Make and of reading the
+  // weights of dense steps.
   static Result<std::unique_ptr<EncoderEngine>> Start(std::shared_ptr<LoadedModel> model,
                                                       const SentenceConfig& sentence,
                                                       const EncoderOptions& options);
+  // Bytes of working memory of such an engine, beside the weights.
+  static int64_t WorkingBytes(const LoadedModel& model, const SentenceConfig& sentence,
+                              const EncoderOptions& options);
   EncoderEngine(const EncoderEngine&) = delete;
   EncoderEngine& operator=(const EncoderEngine&) = delete;
   // Ends all requests with kCancelled.
@@ -78,13 +82,14 @@ class EncoderEngine {
   }
   // running_sequences and waiting_sequences count requests; prompt_tokens and steps what is computed.
   EngineStats stats() const;
-  // False once the file of the weights was changed or cut short. Requests that have come by then end with an error.
+  // False once the file of the weights was changed or cut short, or failed ranks could not be replaced. Requests
+  // that have come by then end with an error.
   bool healthy() const;
 
  private:
   struct Parts {
     std::shared_ptr<LoadedModel> model;
-    std::unique_ptr<model::Encoder> encoder;
+    std::unique_ptr<EncoderRanks> ranks;
     std::unique_ptr<model::TextVectors> vectors;
     model::EncoderLimits pass_limits;
     EncoderLimits limits;
@@ -99,17 +104,20 @@ class EncoderEngine {
   void RunPass();
   // Computes the texts of a pass: [i] are the numbers of places[i].
   Result<std::vector<std::vector<float>>> Compute(const std::vector<EncodeQueue::Place>& places);
+  // After a failure that has ended the group of ranks. If there are no new ones, the engine is not healthy.
+  void ReplaceRanks();
   // Ends the requests of a pass.
   void Fail(const std::vector<EncodeQueue::Place>& places, const Status& status);
   void Publish(const std::vector<EncodeQueue::Place>& places);
 
   const std::shared_ptr<LoadedModel> model_;
   kernels::Backend& backend_;
-  const std::unique_ptr<model::Encoder> encoder_;
   const std::unique_ptr<model::TextVectors> vectors_;
   const EncoderLimits limits_;
+  const model::EncoderLimits pass_limits_;
 
   // The engine's thread alone.
+  std::unique_ptr<EncoderRanks> ranks_;  // null if they have failed and could not be replaced
   EncodeQueue queue_;
   model::EncoderBatch batch_;
 

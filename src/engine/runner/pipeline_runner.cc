@@ -20,8 +20,8 @@
 
 #include "base/check.h"
 #include "engine/runner/piece_runner.h"
-#include "engine/runner/rank_links.h"
 #include "engine/runner/rank_worker.h"
+#include "engine/runner/ranks/rank_links.h"
 
 namespace dray::engine {
 namespace {

@@ -6,8 +6,8 @@
 
 #include "base/status.h"
 #include "engine/runner/processes/wire/step_codec.h"
-#include "engine/runner/rank_links.h"
 #include "engine/runner/rank_worker.h"
+#include "engine/runner/ranks/rank_links.h"
 #include "parallel/link.h"
 
 namespace dray::engine {

@@ -1,4 +1,4 @@
-#include "engine/runner/rank_links.h"
+#include "engine/runner/ranks/rank_links.h"
 
 #include <utility>
 
