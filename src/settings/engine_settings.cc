@@ -80,4 +80,14 @@ Result<engine::EngineOptions> MakeEngineOptions(const ModelSettings& settings) {
   return options;
 }
 
+engine::EncoderOptions MakeEncoderOptions(const ModelSettings& settings) {
+  engine::EncoderOptions options;
+  if (settings.max_rolling_batch_prefill_tokens > 0) {
+    options.max_batch_tokens = settings.max_rolling_batch_prefill_tokens;
+  }
+  options.kv_dtype = settings.kv_cache_dtype;
+  options.forbid_pickle = settings.forbid_pickle;
+  return options;
+}
+
 }  // namespace dray::settings

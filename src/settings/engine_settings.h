@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "base/status.h"
+#include "engine/encoder/encoder_engine.h"
 #include "engine/engine_options.h"
 #include "settings/settings.h"
 
@@ -14,5 +15,7 @@ namespace dray::settings {
 Result<engine::LoadModelOptions> MakeLoadModelOptions(const ModelSettings& settings,
                                                       const std::filesystem::path& model);
 Result<engine::EngineOptions> MakeEngineOptions(const ModelSettings& settings);
+// Of an encoder.
+engine::EncoderOptions MakeEncoderOptions(const ModelSettings& settings);
 
 }  // namespace dray::settings

@@ -154,6 +154,59 @@ TEST(SentenceModelTest, ThereIsOneWorkerHoweverManyAreAskedFor) {
   EXPECT_EQ(Encode(*model, {.inputs = {InputText{"word"}}}).num_tokens.size(), 1U);
 }
 
+TEST(SentenceModelTest, RanksGiveTheSameVectors) {
+  const SentenceGolden golden = ReadSentenceGolden("dense");
+  settings::ModelSettings settings;
+  settings.tensor_parallel_degree = 2;
+  settings.oversubscribe = true;
+  const auto model = OpenSentenceModel("dense", settings);
+  ASSERT_NE(model, nullptr);
+  const EncodeAnswer all = Encode(*model, {.inputs = golden.inputs});
+  ASSERT_EQ(all.numbers.size(), golden.numbers.size());
+  for (size_t i = 0; i < golden.inputs.size(); ++i)
+    ExpectNear(all.numbers[i], golden.numbers[i], i);
+}
+
+TEST(SentenceModelTest, StagesAreRefused) {
+  settings::ModelSettings settings;
+  settings.pipeline_parallel_degree = 2;
+  settings.oversubscribe = true;
+  const auto dir = testing::SentenceDir("mean");
+  const auto model = OpenModel(settings, {.model = dir, .tokenizer = dir, .draft = {}});
+  ASSERT_FALSE(model.ok());
+  EXPECT_EQ(model.status().code(), StatusCode::kUnsupported);
+  EXPECT_NE(model.status().message().find("pipeline_parallel_degree"), std::string::npos);
+}
+
+// The memory of the passes is taken beside that of the weights, and given back with the model.
+TEST(SentenceModelTest, ItsWorkingMemoryIsTakenOfTheBudget) {
+  constexpr int64_t kRoom = int64_t{1} << 30;
+  const auto dir = testing::SentenceDir("mean");
+  MemoryBudget budget([] { return kRoom; });
+  settings::ModelSettings settings;
+  const auto open = [&] {
+    OpenModelOptions options;
+    options.budget = &budget;
+    return OpenModel(settings, {.model = dir, .tokenizer = dir, .draft = {}}, std::move(options));
+  };
+  {
+    const auto model = open();
+    ASSERT_TRUE(model.ok()) << model.status().ToString();
+    // A pass has 1024 tokens. Each has 24 floats of the stream, 72 of queries, keys and values, 24 of
+    // attention, and 32 of the feed-forward.
+    EXPECT_LT(budget.available_bytes(),
+              kRoom - 1024 * (24 + 72 + 24 + 32) * int64_t{sizeof(float)});
+  }
+  EXPECT_EQ(budget.available_bytes(), kRoom);
+  settings.max_rolling_batch_prefill_tokens = 1 << 24;
+  const auto refused = open();
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.status().code(), StatusCode::kResourceExhausted);
+  EXPECT_NE(refused.status().message().find("working memory"), std::string::npos)
+      << refused.status().message();
+  EXPECT_EQ(budget.available_bytes(), kRoom);
+}
+
 TEST(SentenceModelTest, TasksThatDoNotFitAreRefused) {
   settings::ModelSettings settings;
   for (const auto task : {settings::Task::kTextGeneration, settings::Task::kTextClassification}) {
@@ -169,14 +222,6 @@ TEST(SentenceModelTest, TasksThatDoNotFitAreRefused) {
                 .status()
                 .message()
                 .find("make no vectors"),
-            std::string::npos);
-  settings.tensor_parallel_degree = 2;
-  settings.oversubscribe = true;
-  const auto dir = testing::SentenceDir("mean");
-  EXPECT_NE(OpenModel(settings, {.model = dir, .tokenizer = dir, .draft = {}})
-                .status()
-                .message()
-                .find("tensor_parallel_degree"),
             std::string::npos);
 }
 

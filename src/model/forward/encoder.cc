@@ -5,14 +5,9 @@
 
 #include "base/check.h"
 #include "base/checked_math.h"
+#include "model/forward/encoder_memory.h"
 
 namespace dray::model {
-namespace {
-
-// The smallest block that a cache may have: a text's last block is filled by half on average.
-constexpr int64_t kBlockSize = 16;
-
-}  // namespace
 
 void EncoderBatch::Clear() {
   ids.clear();
@@ -26,7 +21,6 @@ void EncoderBatch::Reserve(const EncoderLimits& limits) {
   lengths.reserve(static_cast<size_t>(limits.max_texts));
 }
 
-// Each text has one block at most that is not full.
 Encoder::Encoder(const ForwardParts& parts, const EncoderLimits& limits)
     : model_config_(parts.config),
       config_(parts.stack),
@@ -34,7 +28,7 @@ Encoder::Encoder(const ForwardParts& parts, const EncoderLimits& limits)
       backend_(parts.backend),
       memory_(parts.backend.memory()),
       limits_(limits),
-      num_blocks_(limits.max_batch_tokens / kBlockSize + limits.max_texts) {}
+      num_blocks_(EncoderCacheSpec(limits).num_blocks) {}
 
 Result<std::unique_ptr<Encoder>> Encoder::Make(const ForwardParts& parts,
                                                const EncoderLimits& limits) {
@@ -49,15 +43,11 @@ Status Encoder::Allocate(const ForwardParts& parts) {
   const int64_t tokens = limits_.max_batch_tokens, texts = limits_.max_texts;
   DRAY_ASSIGN_OR_RETURN(embedding_, TokenEmbedding::Make(parts, tokens));
   DRAY_ASSIGN_OR_RETURN(stack_, LayerStack::Make(parts, tokens));
-  DRAY_ASSIGN_OR_RETURN(cache_, KvCache::Make(backend_, config_,
-                                              {.num_blocks = num_blocks_,
-                                               .block_size = kBlockSize,
-                                               .dtype = limits_.kv_dtype,
-                                               .layers = CacheLayers::kShared}));
+  DRAY_ASSIGN_OR_RETURN(cache_, KvCache::Make(backend_, config_, EncoderCacheSpec(limits_)));
   constexpr auto kSequenceWords =
       static_cast<int64_t>(sizeof(kernels::AttentionSequence) / sizeof(int32_t));
-  const int64_t words = texts * kSequenceWords + tokens + texts + num_blocks_;
-  DRAY_ASSIGN_OR_RETURN(index_memory_, Tensor::Make(memory_.allocator(), DType::kI32, {words}));
+  DRAY_ASSIGN_OR_RETURN(
+      index_memory_, Tensor::Make(memory_.allocator(), DType::kI32, {EncoderIndexWords(limits_)}));
   auto* next = index_memory_.as<int32_t>();
   const auto take = [&](int64_t count) { return std::exchange(next, next + count); };
   device_sequences_ = reinterpret_cast<kernels::AttentionSequence*>(take(texts * kSequenceWords));
@@ -92,7 +82,7 @@ void Encoder::AddText(std::span<const int32_t> ids, int64_t first_block) {
   for (int32_t i = 0; i < length; ++i) {
     const bool is_placed = ids[static_cast<size_t>(i)] != config_.unplaced_token;
     positions_.push_back(is_placed ? position++ : -1);
-    slots_.push_back(static_cast<int32_t>(first_block * kBlockSize) + i);
+    slots_.push_back(static_cast<int32_t>(first_block * cache_.spec().block_size) + i);
   }
 }
 
@@ -106,7 +96,7 @@ Status Encoder::Upload(const EncoderBatch& batch) {
   int64_t first_block = 0;
   for (const int32_t length : batch.lengths) {
     AddText(std::span(batch.ids).subspan(slots_.size(), static_cast<size_t>(length)), first_block);
-    first_block += DivideRoundUp<int64_t>(length, kBlockSize);
+    first_block += DivideRoundUp<int64_t>(length, cache_.spec().block_size);
   }
   const auto copy = [&](auto* to, const auto& from) {
     return memory_.CopyFromHost(to, from.data(), from.size() * sizeof(from[0]));

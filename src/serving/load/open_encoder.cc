@@ -70,20 +70,23 @@ std::filesystem::path FolderOfModules(const std::filesystem::path& model) {
   return HasEntry(model / "modules.json") ? model : std::filesystem::path();
 }
 
-Result<std::unique_ptr<EncoderService>> OpenEncoder(
-    std::shared_ptr<engine::LoadedModel> model, const settings::ModelSettings& settings,
-    const std::filesystem::path& model_dir, std::unique_ptr<tokenizer::Tokenizer> tokenizer) {
+Result<std::unique_ptr<EncoderService>> OpenEncoder(EncoderParts parts,
+                                                    const settings::ModelSettings& settings,
+                                                    const std::filesystem::path& model_dir) {
   DRAY_ASSIGN_OR_RETURN(const auto sentence, model::ReadSentenceConfig(model_dir));
-  engine::EncoderOptions options;
-  if (settings.max_rolling_batch_prefill_tokens > 0) {
-    options.max_batch_tokens = settings.max_rolling_batch_prefill_tokens;
+  const engine::EncoderOptions options = settings::MakeEncoderOptions(settings);
+  if (parts.budget != nullptr) {
+    const int64_t bytes = engine::EncoderEngine::WorkingBytes(*parts.model, sentence, options);
+    DRAY_ASSIGN_OR_RETURN(
+        const auto working,
+        parts.budget->Take(bytes, settings.reserved_memory_mb << 20,
+                           fmt::format("the working memory of model \"{}\"", parts.name)));
+    parts.memory->Resize(parts.memory->bytes() + bytes);
   }
-  options.kv_dtype = settings.kv_cache_dtype;
-  options.forbid_pickle = settings.forbid_pickle;
   DRAY_ASSIGN_OR_RETURN(auto engine,
-                        engine::EncoderEngine::Start(std::move(model), sentence, options));
+                        engine::EncoderEngine::Start(std::move(parts.model), sentence, options));
   const EncodeOutput output = OutputOf(settings.task, *engine);
-  return std::make_unique<EncoderService>(std::move(engine), std::move(tokenizer), sentence,
+  return std::make_unique<EncoderService>(std::move(engine), std::move(parts.tokenizer), sentence,
                                           output);
 }
 

@@ -3,12 +3,14 @@
 
 #include <filesystem>
 #include <memory>
+#include <string>
 
 #include "base/status.h"
 #include "engine/encoder/encoder_engine.h"
 #include "engine/runner/loaded_model.h"
 #include "serving/encoder/encoder_service.h"
 #include "serving/load/model_files.h"
+#include "serving/workers/memory_budget.h"
 #include "settings/settings.h"
 #include "tokenizer/tokenizer.h"
 
@@ -26,10 +28,20 @@ Result<ModelFiles> FilesOfTransformer(const ModelFiles& files);
 // such file.
 std::filesystem::path FolderOfModules(const std::filesystem::path& model);
 
-// Starts the engine of an encoder. The files in `model_dir` say how vectors are made. Errors as of
-// engine::EncoderEngine::Start, and of reading these files.
-Result<std::unique_ptr<EncoderService>> OpenEncoder(
-    std::shared_ptr<engine::LoadedModel> model, const settings::ModelSettings& settings,
-    const std::filesystem::path& model_dir, std::unique_ptr<tokenizer::Tokenizer> tokenizer);
+// What an encoder's engine is made of.
+struct EncoderParts {
+  std::shared_ptr<engine::LoadedModel> model;
+  std::unique_ptr<tokenizer::Tokenizer> tokenizer;
+  std::string name;                // for errors
+  MemoryBudget* budget = nullptr;  // of the server; may be null
+  // What the weights take of the budget; the engine's working memory is added.
+  MemoryBudget::Lease* memory = nullptr;  // null without a budget
+};
+
+// Starts the engine of an encoder. The files in `model_dir` say how vectors are made. kResourceExhausted if the
+// budget lacks memory for its passes; other errors as of engine::EncoderEngine::Start, and of reading these files.
+Result<std::unique_ptr<EncoderService>> OpenEncoder(EncoderParts parts,
+                                                    const settings::ModelSettings& settings,
+                                                    const std::filesystem::path& model_dir);
 
 }  // namespace dray::serving

@@ -225,12 +225,17 @@ Result<std::shared_ptr<ServedModel>> OpenModel(const ModelSettings& settings,
   if (open_options.budget != nullptr) {
     setup.weights = parts.memory.Split(WorkerFactory::GroupWeightBytes(*parts.model));
   }
-  options.memory = std::make_shared<MemoryBudget::Lease>(std::move(parts.memory));
+  const auto memory = std::make_shared<MemoryBudget::Lease>(std::move(parts.memory));
+  options.memory = memory;
   options.offload = parts.model->offload;
   if (is_encoder) {
     LimitToOneWorker(options.pool, options.name);
-    DRAY_ASSIGN_OR_RETURN(auto encoder, OpenEncoder(std::move(parts.model), settings, files.model,
-                                                    std::move(tokenizer)));
+    DRAY_ASSIGN_OR_RETURN(auto encoder, OpenEncoder({.model = std::move(parts.model),
+                                                     .tokenizer = std::move(tokenizer),
+                                                     .name = options.name,
+                                                     .budget = open_options.budget,
+                                                     .memory = memory.get()},
+                                                    settings, files.model));
     return std::make_shared<ServedModel>(std::move(options), std::move(encoder));
   }
   options.eos_token_ids = parts.model->description.config.eos_token_ids;
