@@ -80,7 +80,7 @@ Status ForEachShape(const ModelBenchOptions& options,
                     const std::function<Status(const RunShape&)>& body) {
   for (const int64_t batch : options.batches) {
     for (const int64_t input : options.inputs) {
-      DRAY_RETURN_IF_ERROR(body({batch, input, Longest(options.outputs)}));
+      DRAY_RETURN_IF_ERROR(body({batch, input, Longest(options.outputs), options.num_beams}));
     }
   }
   return OkStatus();
@@ -137,7 +137,7 @@ Result<Report> RunGrid(const ModelBenchOptions& options) {
                     {"load_seconds", "load s", 2, kDataOnly},
                     {"weight_bytes", "weight bytes", 0, kDataOnly},
                     {"peak_memory_bytes", "peak memory bytes", 0, kDataOnly}};
-  const Status status = runs.ForEach(report, [&](LoadedVariant& loaded) {
+  const Status status = runs.ForEach(report, Measured::kAnswers, [&](LoadedVariant& loaded) {
     return ForEachShape(options, [&](RunShape longest) -> Status {
       const auto outputs = FittingOutputs(loaded, longest.prompt_tokens, options.outputs, report);
       if (outputs.empty()) return OkStatus();
@@ -179,10 +179,11 @@ Result<Report> RunBatchTable(const ModelBenchOptions& options) {
                     {"repeats_s", "s of each repeat", 3, kDataOnly},
                     {"weight_bytes", "weight bytes", 0, kDataOnly},
                     {"peak_memory_bytes", "peak memory bytes", 0, kDataOnly}};
-  const Status status = runs.ForEach(report, [&](LoadedVariant& loaded) {
+  const Status status = runs.ForEach(report, Measured::kAnswers, [&](LoadedVariant& loaded) {
     return ForEachShape(options, [&](const RunShape& longest) -> Status {
       for (const int64_t output : options.outputs) {
-        const RunShape shape = {longest.sequences, longest.prompt_tokens, output};
+        RunShape shape = longest;
+        shape.new_tokens = output;
         if (!Fits(loaded, shape, report)) continue;
         double kv_token_bytes = 0;
         DRAY_ASSIGN_OR_RETURN(const auto all,

@@ -121,25 +121,23 @@ double TotalRate(const MicroRun& run, const std::vector<RunTimes>& all) {
   return static_cast<double>(run.shape.sequences * run.shape.new_tokens) / Median(Totals(all));
 }
 
-LimitsSample Better(const LimitsSample& a, const LimitsSample& b) {
-  return {std::max(a.read_bandwidth, b.read_bandwidth), std::max(a.f32, b.f32),
-          std::max(a.bf16, b.bf16), std::max(a.int8, b.int8), std::max(a.int4, b.int4)};
-}
-
-struct Measured {
+struct RunResult {
   std::vector<RunTimes> times;
   double kv_token_bytes = 0;
   LimitsSample limits;
 };
 
-// Nothing if the ranks are other processes, whose weights this one cannot count.
+// Nothing if the ranks are other processes, whose weights this one cannot count, or if the model has an
+// encoder, which computes other rows than the decoder.
 std::optional<Floor> FloorOfRun(const LoadedVariant& loaded, const MicroRun& run,
-                                const Measured& measured) {
-  if (loaded.model->launcher != nullptr) return std::nullopt;
+                                const RunResult& measured) {
+  if (loaded.model->launcher != nullptr || loaded.model->description.config.encoder) {
+    return std::nullopt;
+  }
   return FloorOf(CostOf(*loaded.model, ShapeOf(run), measured.kv_token_bytes), measured.limits);
 }
 
-void AddRow(const LoadedVariant& loaded, const MicroRun& run, const Measured& measured,
+void AddRow(const LoadedVariant& loaded, const MicroRun& run, const RunResult& measured,
             Report& report) {
   const Summary summary = Summarize(Samples(run, measured.times));
   if (summary.count == 0) {
@@ -185,23 +183,17 @@ void AddRow(const LoadedVariant& loaded, const MicroRun& run, const Measured& me
                                      tokens / floor->seconds, Name(floor->bound))});
 }
 
-// The buffer exists only while it is read, so it is not counted as the model's memory.
-LimitsSample SampleLimits(const LoadedVariant& loaded, int threads, int64_t bytes) {
-  return MachineLimits(threads, loaded.model->ranks.front().backend->isa(), bytes).Sample();
-}
-
 Status MeasureRun(LoadedVariant& loaded, const MicroRun& run, const ModelBenchOptions& options,
                   VariantRuns& runs, Report& report) {
   if (!Fits(loaded, run.shape, report)) return OkStatus();
-  const int threads = loaded.variant.num_threads;
-  Measured measured;
+  RunResult measured;
   const std::string what =
       fmt::format("{} of {} in, {} sequence{}", run.name, run.shape.prompt_tokens,
                   run.shape.sequences, run.shape.sequences == 1 ? "" : "s");
-  const LimitsSample before = SampleLimits(loaded, threads, options.bandwidth_bytes);
+  const LimitsSample before = SampleLimits(loaded, options.bandwidth_bytes);
   DRAY_ASSIGN_OR_RETURN(measured.times,
                         runs.Repeat(loaded, what, run.shape, measured.kv_token_bytes));
-  measured.limits = Better(before, SampleLimits(loaded, threads, options.bandwidth_bytes));
+  measured.limits = Better(before, SampleLimits(loaded, options.bandwidth_bytes));
   AddRow(loaded, run, measured, report);
   return OkStatus();
 }
@@ -231,21 +223,28 @@ Result<Report> RunMicro(const ModelBenchOptions& options) {
   report.title = "Micro-runs, beside what this machine allows";
   report.columns = Columns();
   report.bars_title = "Achieved, of what the machine allowed in the same minute";
-  const Status status = runs.ForEach(report, [&](LoadedVariant& loaded) -> Status {
-    for (const MicroRun& run : plan) {
-      DRAY_RETURN_IF_ERROR(MeasureRun(loaded, run, options, runs, report));
-    }
-    if (loaded.model->launcher == nullptr) {
-      report.notes.push_back(fmt::format("{}: peak memory {:.2f} GB", loaded.variant.label,
-                                         static_cast<double>(loaded.peak_bytes) / 1e9));
-    } else {
-      report.notes.push_back(fmt::format(
-          "{}: the ranks are other processes, whose weights and memory are not counted here: no "
-          "limit is given, and the peak memory is that of this process",
-          loaded.variant.label));
-    }
-    return OkStatus();
-  });
+  const Status status =
+      runs.ForEach(report, Measured::kAnswers, [&](LoadedVariant& loaded) -> Status {
+        for (const MicroRun& run : plan) {
+          DRAY_RETURN_IF_ERROR(MeasureRun(loaded, run, options, runs, report));
+        }
+        if (loaded.model->description.config.encoder) {
+          report.notes.push_back(
+              fmt::format("{}: encoder and decoder compute different rows: no limit is given",
+                          loaded.variant.label));
+        }
+        if (loaded.model->launcher == nullptr) {
+          report.notes.push_back(fmt::format("{}: peak memory {:.2f} GB", loaded.variant.label,
+                                             static_cast<double>(loaded.peak_bytes) / 1e9));
+        } else {
+          report.notes.push_back(
+              fmt::format("{}: the ranks are other processes, whose weights and memory are not "
+                          "counted here: no "
+                          "limit is given, and the peak memory is that of this process",
+                          loaded.variant.label));
+        }
+        return OkStatus();
+      });
   DRAY_RETURN_IF_ERROR(status);
   DRAY_RETURN_IF_ERROR(CheckNotEmpty(report));
   report.notes.push_back(

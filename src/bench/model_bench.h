@@ -1,5 +1,5 @@
-// The three benchmarks of a model in this process: micro-runs against the machine's limits, the
-// latency grid, and the batch table. Each loads every variant of the model in turn and returns its
+// The benchmarks of a model in this process: micro-runs against the machine's limits, the latency
+// grid, and the batch table; of an encoder, texts against the machine's limits. Each loads every variant of the model in turn and returns its
 // results, also after an interruption.
 #pragma once
 
@@ -13,6 +13,7 @@
 #include "bench/machine_limits.h"
 #include "bench/model_run.h"
 #include "bench/report/report.h"
+#include "engine/encoder/encoder_engine.h"
 
 namespace dray::bench {
 
@@ -21,7 +22,8 @@ struct Variant {
   std::string label;  // "int8"
   std::function<Result<std::unique_ptr<engine::LoadedModel>>()> load;
   engine::EngineOptions engine;
-  int num_threads = 0;  // for the machine's limits; 0: all
+  engine::EncoderOptions encoder;  // if the model is one
+  int num_threads = 0;             // for the machine's limits; 0: all
 };
 
 // Which micro-runs.
@@ -36,6 +38,7 @@ struct ModelBenchOptions {
   int64_t prompt = 512;          // micro-runs: the prompt that is timed by itself
   int64_t repeats = 3;
   uint64_t seed = 1;
+  int64_t num_beams = 1;  // of each sequence, in the grid and the batch table
   // How many bytes are read to measure the memory's bandwidth.
   int64_t bandwidth_bytes = MachineLimits::kBufferBytes;
   StopCheck stop = nullptr;
@@ -56,5 +59,12 @@ Result<Report> RunGrid(const ModelBenchOptions& options);
 // For each input, output and batch: load time, percentiles of the requests' latency, and tokens a
 // second.
 Result<Report> RunBatchTable(const ModelBenchOptions& options);
+
+// Whether all texts of an encoder's run have one length, or lengths up to it (MixedLengths).
+enum class TextLengths { kEqual, kMixed };
+
+// Of encoders, for each number of texts (`batches`) and length (`inputs`): tokens a second beside the
+// machine's limits. kUnsupported if a model is no encoder.
+Result<Report> RunTexts(const ModelBenchOptions& options, TextLengths kind);
 
 }  // namespace dray::bench

@@ -48,4 +48,28 @@ PassCost CostOf(const engine::LoadedModel& model, const PassShape& shape, double
   return cost;
 }
 
+PassCost CostOfTexts(const engine::LoadedModel& model, const std::vector<int64_t>& lengths,
+                     DType kv_dtype) {
+  const model::StackConfig& stack = model.description.config.stack;
+  double tokens = 0, pairs = 0;
+  for (const int64_t length : lengths) {
+    tokens += static_cast<double>(length);
+    pairs += static_cast<double>(length * length);
+  }
+  PassCost cost;
+  for (const engine::RankModel& rank : model.ranks) {
+    rank.weights.ForEach([&](Slot slot, int64_t layer, int64_t, size_t bytes) {
+      if (slot < model::kFirstLayerSlot) return;
+      cost.bytes += static_cast<double>(bytes);
+      const kernels::WeightMatrix* matrix = rank.weights.Matrix(slot, layer);
+      if (matrix != nullptr) AddProducts(matrix->spec(), tokens, cost);
+    });
+  }
+  // Products of queries and keys, and of scores and values. No instruction multiplies floats of 16 bits
+  // other than bf16 faster than f32.
+  const double products = 2 * pairs * static_cast<double>(stack.query_width() * stack.num_layers);
+  (kv_dtype == DType::kF32 ? cost.f32 : cost.bf16) += products;
+  return cost;
+}
+
 }  // namespace dray::bench

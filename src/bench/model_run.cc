@@ -42,6 +42,7 @@ engine::GenerateRequest RandomRequest(const RunShape& shape, int64_t vocab_size,
   }
   request.params.max_new_tokens = shape.new_tokens;
   request.params.ignore_eos = true;
+  request.params.num_beams = shape.num_beams;
   return request;
 }
 
@@ -75,9 +76,10 @@ Result<RunTimes> Collect(const Clocks& clocks, RunTimes times) {
 
 Result<TimedEngine> TimedEngine::Make(engine::LoadedModel& model,
                                       const engine::EngineOptions& options, const RunShape& shape) {
-  DRAY_RETURN_IF_ERROR(CheckKind(model.description.config, model::ModelKind::kDecoder));
-  const int64_t context = shape.prompt_tokens + shape.new_tokens;
-  const int64_t most = model.description.config.stack.max_positions;
+  const model::ModelConfig& config = model.description.config;
+  // Before the answer of an encoder-decoder stands a token of its own.
+  const int64_t context = shape.prompt_tokens + shape.new_tokens + (config.encoder ? 1 : 0);
+  const int64_t most = config.stack.max_positions;
   if (context > most) {
     return Status(StatusCode::kInvalidArgument,
                   fmt::format("{} tokens in and {} out are {}, but this model's positions end at "
@@ -85,7 +87,7 @@ Result<TimedEngine> TimedEngine::Make(engine::LoadedModel& model,
                               shape.prompt_tokens, shape.new_tokens, context, most));
   }
   engine::EngineOptions fitting = options;
-  fitting.max_sequences = shape.sequences;
+  fitting.max_sequences = shape.sequences * shape.num_beams;
   fitting.max_context_tokens = context;
   DRAY_ASSIGN_OR_RETURN(auto core, engine::EngineCore::Make(model, fitting));
   DRAY_ASSIGN_OR_RETURN(const auto size, engine::ChooseCacheSize(model, fitting));

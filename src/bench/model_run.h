@@ -20,6 +20,7 @@ struct RunShape {
   int64_t sequences = 1;
   int64_t prompt_tokens = 1;
   int64_t new_tokens = 1;
+  int64_t num_beams = 1;  // of each sequence; their tokens come all at the end
 };
 
 struct RunTimes {

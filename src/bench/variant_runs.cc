@@ -4,8 +4,10 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <numeric>
 
 #include "base/machine/memory_info.h"
+#include "bench/text_run.h"
 
 namespace dray::bench {
 namespace {
@@ -20,7 +22,30 @@ std::string Scaled(double value) {
   return value >= 1e9 ? fmt::format("{:.2f} G", value / 1e9) : fmt::format("{:.2f} M", value / 1e6);
 }
 
+Status CheckDoes(Measured measured, const model::ModelConfig& config) {
+  const bool is_encoder = config.kind == model::ModelKind::kEncoder;
+  if (is_encoder == (measured == Measured::kTextStates)) return OkStatus();
+  return {StatusCode::kUnsupported,
+          is_encoder ? fmt::format("{} models generate no text: measure them by --texts or "
+                                   "--mixed-texts",
+                                   config.family)
+                     : fmt::format("{} models generate text, and --texts and --mixed-texts are for "
+                                   "encoders: leave them out",
+                                   config.family)};
+}
+
 }  // namespace
+
+LimitsSample SampleLimits(const LoadedVariant& loaded, int64_t bytes) {
+  return MachineLimits(loaded.variant.num_threads, loaded.model->ranks.front().backend->isa(),
+                       bytes)
+      .Sample();
+}
+
+LimitsSample Better(const LimitsSample& a, const LimitsSample& b) {
+  return {std::max(a.read_bandwidth, b.read_bandwidth), std::max(a.f32, b.f32),
+          std::max(a.bf16, b.bf16), std::max(a.int8, b.int8), std::max(a.int4, b.int4)};
+}
 
 double CostOfRun(const RunShape& shape) {
   const auto sequences = static_cast<double>(shape.sequences);
@@ -34,12 +59,14 @@ VariantRuns::VariantRuns(const ModelBenchOptions& options, double cost_of_a_vari
                     (kLoadCost + cost_of_a_variant * static_cast<double>(options.repeats + 1)),
                 stderr) {}
 
-Status VariantRuns::ForEach(Report& report, const std::function<Status(LoadedVariant&)>& body) {
+Status VariantRuns::ForEach(Report& report, Measured measured,
+                            const std::function<Status(LoadedVariant&)>& body) {
   for (const Variant& variant : options_.variants) {
     progress_.Begin(fmt::format("{}: loading", variant.label), kLoadCost);
     ResetPeakMemory();
     auto model = variant.load();
     if (!model.ok()) return model.status().WithPrefix(variant.label);
+    DRAY_RETURN_IF_ERROR(CheckDoes(measured, (*model)->description.config));
     // What a server has after a few seconds is what is measured.
     if ((*model)->copy != nullptr) (*model)->copy->Wait();
     LoadedVariant loaded{variant, std::move(model).value(), PeakMemoryBytes()};
@@ -65,6 +92,28 @@ Result<std::vector<RunTimes>> VariantRuns::Repeat(LoadedVariant& loaded, const s
     const std::string which =
         i == 0 ? "warming up" : fmt::format("run {} of {}", i, options_.repeats);
     progress_.Begin(fmt::format("{}: {}, {}", loaded.variant.label, what, which), CostOfRun(shape));
+    DRAY_ASSIGN_OR_RETURN(auto times,
+                          runner.Run(options_.seed + static_cast<uint64_t>(i), options_.stop));
+    if (i > 0) all.push_back(std::move(times));
+  }
+  loaded.peak_bytes = std::max(loaded.peak_bytes, PeakMemoryBytes());
+  return all;
+}
+
+Result<std::vector<std::vector<double>>> VariantRuns::RepeatTexts(
+    LoadedVariant& loaded, const std::vector<int64_t>& lengths, DType& kv_dtype) {
+  DRAY_ASSIGN_OR_RETURN(auto runner,
+                        TimedEncoder::Make(*loaded.model, loaded.variant.encoder, lengths));
+  kv_dtype = runner.kv_dtype();
+  ResetPeakMemory();
+  const auto tokens = std::accumulate(lengths.begin(), lengths.end(), int64_t{0});
+  std::vector<std::vector<double>> all;
+  for (int64_t i = 0; i <= options_.repeats; ++i) {
+    const std::string which =
+        i == 0 ? "warming up" : fmt::format("run {} of {}", i, options_.repeats);
+    progress_.Begin(fmt::format("{}: {} texts, {} tokens, {}", loaded.variant.label, lengths.size(),
+                                tokens, which),
+                    static_cast<double>(tokens));
     DRAY_ASSIGN_OR_RETURN(auto times,
                           runner.Run(options_.seed + static_cast<uint64_t>(i), options_.stop));
     if (i > 0) all.push_back(std::move(times));

@@ -124,6 +124,57 @@ TEST(BenchCommandTest, BatchTableAndPage) {
   EXPECT_TRUE(html->ends_with("</html>\n"));
 }
 
+std::string Golden(const std::string& folder) { return SourceDir() / "tests/golden" / folder; }
+
+TEST(BenchCommandTest, TextsOfAnEncoder) {
+  const ProcessResult result =
+      Bench({Golden("encoders/bert"), "--texts", "--dtype", "fp32,int8", "--input", "4,8",
+             "--batch", "1,3", "--repeats", "2", "--bandwidth-mib", "8", "--json"});
+  ASSERT_EQ(result.exit_code, 0) << result.errors;
+  const Json json = *Json::Parse(result.output);
+  const Json::Array& rows = *json.Find("rows")->AsArray();
+  ASSERT_EQ(rows.size(), 8u);
+  EXPECT_EQ(rows[7].Find("texts")->AsInt64(), 3);
+  EXPECT_EQ(rows[7].Find("tokens")->AsInt64(), 24);
+  for (const Json& row : rows) {
+    EXPECT_GT(row.Find("tokens_per_second")->AsDouble(), 0);
+    EXPECT_GT(row.Find("floor_tokens_per_second")->AsDouble(), 0);
+    EXPECT_EQ(row.Find("repeats_ms")->AsArray()->size(), 2u);
+  }
+}
+
+TEST(BenchCommandTest, MixedTextsOfAnEncoderOverTwoRanks) {
+  const ProcessResult result =
+      Bench({Golden("encoders/bert"), "--mixed-texts", "--input", "16", "--batch", "5", "--repeats",
+             "1", "--bandwidth-mib", "8", "--tensor-parallel-degree", "2", "--oversubscribe",
+             "true", "--json"});
+  ASSERT_EQ(result.exit_code, 0) << result.errors;
+  const Json json = *Json::Parse(result.output);
+  const Json& row = json.Find("rows")->AsArray()->at(0);
+  EXPECT_EQ(row.Find("longest")->AsInt64(), 16);
+  EXPECT_EQ(row.Find("tokens")->AsInt64(), 8 + 10 + 11 + 13 + 16);
+}
+
+TEST(BenchCommandTest, BeamsOfAnEncoderDecoder) {
+  const ProcessResult result =
+      SmallBench({Golden("encoder_decoders/t5"), "--batch-table", "--num-beams", "3", "--json"});
+  ASSERT_EQ(result.exit_code, 0) << result.errors;
+  const Json json = *Json::Parse(result.output);
+  const Json::Array& rows = *json.Find("rows")->AsArray();
+  ASSERT_EQ(rows.size(), 2u);
+  EXPECT_EQ(rows[1].Find("samples")->AsInt64(), 3);
+}
+
+TEST(BenchCommandTest, MicroRunsOfAnEncoderDecoderHaveNoLimit) {
+  const ProcessResult result = SmallBench({Golden("encoder_decoders/t5"), "--json"});
+  ASSERT_EQ(result.exit_code, 0) << result.errors;
+  const Json json = *Json::Parse(result.output);
+  for (const Json& row : *json.Find("rows")->AsArray()) {
+    EXPECT_GT(row.Find("tokens_per_second")->AsDouble(), 0);
+    EXPECT_TRUE(row.Find("floor_tokens_per_second")->is_null());
+  }
+}
+
 TEST(BenchCommandTest, AModelFromItsConfigAlone) {
   const std::filesystem::path folder = ::testing::TempDir() + "/config_only";
   std::filesystem::create_directories(folder);
@@ -172,6 +223,10 @@ TEST(BenchCommandTest, ErrorsNameTheValueAndTheWayOut) {
       {{"demo", "--repeats", "0"}, "--repeats"},
       {{"demo", "--run", "prompt,sleep"}, "--run prompt,sleep: it must be some of prompt"},
       {{"--limits", "--threads", "-1"}, "--threads -1"},
+      {{Golden("encoders/bert")}, "measure them by --texts"},
+      {{"demo", "--texts"}, "are for encoders"},
+      {{Golden("encoders/bert"), "--texts", "--input", "9999"}, "choose shorter ones by --input"},
+      {{"demo", "--texts", "--grid"}, "excludes"},
   };
   for (const Case& entry : cases) {
     const ProcessResult result = Bench(entry.words);

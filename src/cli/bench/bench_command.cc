@@ -82,6 +82,11 @@ void FillSizes(const BenchArguments& arguments, bench::ModelBenchOptions& option
       options.outputs = Or(arguments.outputs, {256});
       options.batches = Or(arguments.batches, {4});
       return;
+    case Mode::kTexts:
+    case Mode::kMixedTexts:
+      options.inputs = Or(arguments.inputs, {16, 128, 512});
+      options.batches = Or(arguments.batches, {1, 8, 32});
+      return;
     case Mode::kLimits:
       return;
   }
@@ -129,6 +134,7 @@ Result<bench::Report> Measure(const BenchArguments& arguments) {
   options.prompt = arguments.prompt;
   options.repeats = arguments.repeats;
   options.seed = static_cast<uint64_t>(arguments.seed);
+  options.num_beams = arguments.num_beams;
   options.bandwidth_bytes = arguments.bandwidth_mib << 20;
   options.stop = IsInterrupted;
   switch (arguments.mode) {
@@ -136,6 +142,10 @@ Result<bench::Report> Measure(const BenchArguments& arguments) {
       return RunGrid(options);
     case Mode::kBatchTable:
       return RunBatchTable(options);
+    case Mode::kTexts:
+      return RunTexts(options, bench::TextLengths::kEqual);
+    case Mode::kMixedTexts:
+      return RunTexts(options, bench::TextLengths::kMixed);
     default:
       break;
   }
@@ -187,6 +197,9 @@ void AddModes(Command command, BenchArguments& arguments) {
   };
   add("--grid", Mode::kGrid, "Latency of each input and output length", "");
   add("--batch-table", Mode::kBatchTable, "Load time, latency and tokens/s of batches", "--grid");
+  add("--texts", Mode::kTexts, "Of an encoder: texts of each number and length", "--grid");
+  add("--mixed-texts", Mode::kMixedTexts, "The same, of lengths from 8 tokens up to each length",
+      "--grid");
   add("--limits", Mode::kLimits, "The machine alone: read bandwidth and arithmetic", "--grid");
 }
 
@@ -206,9 +219,9 @@ void AddSizes(Command command, BenchArguments& arguments) {
                  .type = "N,N,...",
                  .group = group});
   };
-  add_list("--input", arguments.inputs, "Tokens of prompts");
+  add_list("--input", arguments.inputs, "Tokens of prompts, or of texts");
   add_list("--output", arguments.outputs, "New tokens");
-  add_list("--batch", arguments.batches, "Sequences at a time");
+  add_list("--batch", arguments.batches, "Sequences, or texts, at a time");
   const auto add_number = [&](const std::string& flag, int64_t& value, const FlagCheck& check,
                               const std::string& help) {
     command.Add({.names = flag,
@@ -224,6 +237,8 @@ void AddSizes(Command command, BenchArguments& arguments) {
              "Micro-runs: tokens of the prompt that is timed alone");
   add_number("--repeats", arguments.repeats, limits,
              "Runs of each kind, after one that does not count");
+  add_number("--num-beams", arguments.num_beams, limits,
+             "Grid and batch table: beams of each sequence");
   add_number("--seed", arguments.seed, NotNegative{}, "Of the random prompts");
   add_number("--bandwidth-mib", arguments.bandwidth_mib, limits,
              "Memory that is read to learn its bandwidth");

@@ -15,7 +15,7 @@ namespace dray::cli {
 
 struct BenchArguments {
   ModelArguments model;
-  enum class Mode { kMicro, kGrid, kBatchTable, kLimits } mode = Mode::kMicro;
+  enum class Mode { kMicro, kGrid, kBatchTable, kTexts, kMixedTexts, kLimits } mode = Mode::kMicro;
   enum class Format { kTable, kJson, kCsv } format = Format::kTable;
   std::string html;  // the file of the page; "": no page
   LoadArguments load;
@@ -29,6 +29,7 @@ struct BenchArguments {
   int64_t prompt = 512;
   int64_t repeats = 3;
   int64_t seed = 1;
+  int64_t num_beams = 1;
   int64_t bandwidth_mib = 512;
 
   // Stated in the report.

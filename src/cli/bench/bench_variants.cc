@@ -75,6 +75,7 @@ Result<bench::Variant> MakeVariant(const Choice& choice) {
     variant.load = [load] { return engine::LoadModel(load); };
   }
   DRAY_ASSIGN_OR_RETURN(variant.engine, settings::MakeEngineOptions(model));
+  variant.encoder = settings::MakeEncoderOptions(model);
   variant.num_threads = static_cast<int>(model.threads);
   return variant;
 }
