@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Writes a checkpoint of full size with random weights, to measure speed and memory without a download.
 
-Usage: tools/make_random_model.py --shape opt-1.3b|neox-1.4b|llama-1.3b --out DIR [--dtype bf16|f16|f32]
+Usage: tools/make_random_model.py --shape opt-1.3b|neox-1.4b|llama-1.3b|bert-base|flan-t5-large --out DIR
+                                  [--dtype bf16|f16|f32]
        tools/make_random_model.py --config some/config.json --out DIR [--std 0.02] [--without-weights]
 Writes config.json, sharded safetensors with an index, tokenizer.json, tokenizer_config.json and
 generation_config.json. Needs only numpy. Weights are normal(0, std), weights of norms 1 + normal(0, std). The
@@ -36,6 +37,19 @@ SHAPES = {
         "num_key_value_heads": 16, "vocab_size": 32000, "max_position_embeddings": 4096,
         "hidden_act": "silu", "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "rope_scaling": None,
         "tie_word_embeddings": False, "bos_token_id": 1, "eos_token_id": 2,
+    },
+    "bert-base": {
+        "model_type": "bert", "architectures": ["BertModel"], "hidden_size": 768, "intermediate_size": 3072,
+        "num_hidden_layers": 12, "num_attention_heads": 12, "vocab_size": 30522, "max_position_embeddings": 512,
+        "type_vocab_size": 2, "hidden_act": "gelu", "layer_norm_eps": 1e-12, "pad_token_id": 0,
+    },
+    "flan-t5-large": {
+        "model_type": "t5", "architectures": ["T5ForConditionalGeneration"], "d_model": 1024, "d_ff": 2816,
+        "d_kv": 64, "num_heads": 16, "num_layers": 24, "num_decoder_layers": 24, "vocab_size": 32128,
+        "feed_forward_proj": "gated-gelu", "relative_attention_num_buckets": 32,
+        "relative_attention_max_distance": 128, "layer_norm_epsilon": 1e-6, "n_positions": 512,
+        "tie_word_embeddings": False, "is_encoder_decoder": True, "decoder_start_token_id": 0, "pad_token_id": 0,
+        "eos_token_id": 1,
     },
 }
 DTYPES = {"bf16": ("BF16", "bfloat16", 2), "f16": ("F16", "float16", 2), "f32": ("F32", "float32", 4)}
@@ -184,9 +198,62 @@ def llama_tensors(c):
         yield "lm_head.weight", (c["vocab_size"], hidden)
 
 
+def bert_tensors(c):
+    hidden, inner = c["hidden_size"], c["intermediate_size"]
+    for name, rows in (("word", c["vocab_size"]), ("position", c["max_position_embeddings"]),
+                       ("token_type", c["type_vocab_size"])):
+        yield f"embeddings.{name}_embeddings.weight", (rows, hidden)
+    yield from norm("embeddings.LayerNorm", hidden)
+    for i in range(c["num_hidden_layers"]):
+        h = f"encoder.layer.{i}."
+        for part in ("query", "key", "value"):
+            yield from linear(h + "attention.self." + part, hidden, hidden, True)
+        yield from linear(h + "attention.output.dense", hidden, hidden, True)
+        yield from norm(h + "attention.output.LayerNorm", hidden)
+        yield from linear(h + "intermediate.dense", inner, hidden, True)
+        yield from linear(h + "output.dense", hidden, inner, True)
+        yield from norm(h + "output.LayerNorm", hidden)
+    yield from linear("pooler.dense", hidden, hidden, True)
+
+
+def t5_attention(c, name):
+    width = c["num_heads"] * c["d_kv"]
+    for part in ("q", "k", "v"):
+        yield from linear(f"{name}.{part}", width, c["d_model"], False)
+    yield from linear(name + ".o", c["d_model"], width, False)
+
+
+def t5_stack(c, stack, num_layers):
+    """Yields a stack's tensors; each of its sublayers has a norm."""
+    inputs = ("wi_0", "wi_1") if c["feed_forward_proj"].startswith("gated") else ("wi",)
+    attentions = ("SelfAttention",) if stack == "encoder" else ("SelfAttention", "EncDecAttention")
+    bias = (c["relative_attention_num_buckets"], c["num_heads"])
+    yield f"{stack}.block.0.layer.0.SelfAttention.relative_attention_bias.weight", bias
+    for i in range(num_layers):
+        h = f"{stack}.block.{i}.layer."
+        for number, attention in enumerate(attentions):
+            yield from t5_attention(c, f"{h}{number}.{attention}")
+            yield from norm(f"{h}{number}.layer_norm", c["d_model"], bias=False)
+        last = f"{h}{len(attentions)}."
+        for part in inputs:
+            yield from linear(last + "DenseReluDense." + part, c["d_ff"], c["d_model"], False)
+        yield from linear(last + "DenseReluDense.wo", c["d_model"], c["d_ff"], False)
+        yield from norm(last + "layer_norm", c["d_model"], bias=False)
+    yield from norm(f"{stack}.final_layer_norm", c["d_model"], bias=False)
+
+
+def t5_tensors(c):
+    yield "shared.weight", (c["vocab_size"], c["d_model"])
+    yield from t5_stack(c, "encoder", c["num_layers"])
+    yield from t5_stack(c, "decoder", c["num_decoder_layers"])
+    if not c["tie_word_embeddings"]:
+        yield "lm_head.weight", (c["vocab_size"], c["d_model"])
+
+
 FAMILIES = {"gpt2": gpt2_tensors, "opt": opt_tensors, "gptj": gptj_tensors,
             "gpt_neo": gpt_neo_tensors, "gpt_neox": gpt_neox_tensors, "bloom": bloom_tensors, "llama": llama_tensors,
-            "mistral": llama_tensors, "qwen2": llama_tensors, "qwen3": llama_tensors}
+            "mistral": llama_tensors, "qwen2": llama_tensors, "qwen3": llama_tensors, "bert": bert_tensors,
+            "t5": t5_tensors}
 
 
 # ---- weights -------------------------------------------------------------------------------------
@@ -207,7 +274,7 @@ def to_bytes(values, dtype):
 def draw(rng, name, shape, dtype, std):
     values = rng.standard_normal(shape, dtype=numpy.float32)
     values *= std
-    if name.endswith(".weight") and ("norm" in name or ".ln_" in name):
+    if name.endswith(".weight") and ("norm" in name.lower() or ".ln_" in name):
         values += 1.0
     return to_bytes(values, dtype)
 

@@ -22,10 +22,12 @@ import sys
 HERE = pathlib.Path(__file__).resolve().parent
 WORK = pathlib.Path("/tmp/dray-peers")
 ENGINES = {  # [name]: the formats that the engine runs
-    "dray": ("bf16", "int8", "int4"),
+    "dray": ("f32", "bf16", "int8", "int4"),
     "dray_artifact": ("bf16", "int8", "int4"),
+    "openvino": ("f32", "bf16", "int8"),
     "openvino_genai": ("int8", "int4"),
-    "ctranslate2": ("int8",),
+    "onnxruntime": ("f32", "int8"),
+    "ctranslate2": ("f32", "int8"),
     "llama_cpp": ("bf16", "int8", "int4"),
     "ik_llama_cpp": ("int8", "int4"),
     "xllamacpp": ("bf16", "int8", "int4"),
@@ -42,14 +44,26 @@ def latency(prompt, new):
     return {"kind": "batch", "sequences": 1, "prompt": prompt, "new": new}
 
 
+def encode(texts, tokens):
+    return {"kind": "encode", "texts": texts, "tokens": tokens}
+
+
+def answer(sequences, beams):
+    return {"kind": "answer", "sequences": sequences, "beams": beams, "prompt": 64, "new": 32}
+
+
 SUITES = {
     "micro": [{"kind": "prompt", "prompt": 512}, decode(1), decode(8), decode(32)],
     "integers": [{"kind": "prompt", "prompt": 512}, decode(1), decode(8, new=24)],
     "batch": [{"kind": "batch", "sequences": 4, "prompt": 256, "new": 256}],
     "start": [{"kind": "start", "prompt": 16}],
+    "encoder": [*(encode(t, n) for t, n in itertools.product((1, 8, 32), (16, 128, 512))),
+                {"kind": "encode_mixed", "texts": 32, "tokens": 512}],
+    "text2text": [answer(1, 1), answer(4, 1), answer(1, 4)],
     "grid": [latency(p, n) for p, n in itertools.product((50, 200, 500, 1000), (50, 100, 150, 200))],
 }
-UNITS = {"prompt": "tok/s", "decode": "tok/s", "batch": "s", "start": "s"}
+UNITS = {"prompt": "tok/s", "decode": "tok/s", "batch": "s", "start": "s", "answer": "tok/s", "encode": "tok/s",
+         "encode_mixed": "tok/s"}
 
 
 def label(work):
@@ -57,7 +71,13 @@ def label(work):
         return f"prompt of {work['prompt']}"
     if work["kind"] == "start":
         return f"process start to first token, prompt of {work['prompt']}"
+    if work["kind"] == "encode":
+        return f"{work['texts']} x {work['tokens']}"
+    if work["kind"] == "encode_mixed":
+        return f"{work['texts']} of up to {work['tokens']}"
     shape = f"{work['prompt']} in, {work['new']} out"
+    if work["kind"] == "answer":
+        return f"{work['sequences']} x ({shape}), " + ("greedy" if work["beams"] == 1 else f"{work['beams']} beams")
     if work["kind"] == "decode":
         return f"decode, {work['sequences']} x ({shape})"
     return f"whole batch, {work['sequences']} x ({shape})"

@@ -93,6 +93,17 @@ class Workloads(unittest.TestCase):
         self.assertNotEqual(first, second)
         self.assertTrue(all(10 <= token < 90 for token in first + second))
 
+    def test_mixed_texts_go_from_short_to_long(self):
+        self.assertEqual(sorted(common.mixed_lengths(4, 512)), [8, 32, 128, 512])
+        self.assertEqual(common.mixed_lengths(32, 512), common.mixed_lengths(32, 512))
+        work = {"kind": "encode_mixed", "texts": 4, "tokens": 512}
+        self.assertEqual(sorted(len(text) for text in common.texts_of(work, 1000)), [8, 32, 128, 512])
+
+    def test_every_way_to_batch_has_all_texts(self):
+        texts = [[i] * (i + 1) for i in range(20)]
+        for way in common.ways_to_batch(texts):
+            self.assertEqual(sorted(text for batch in way for text in batch), texts)
+
     def test_accelerate_refuses_integers(self):
         script = compare.HERE / "engines" / "accelerate.py"
         with tempfile.TemporaryDirectory() as folder:

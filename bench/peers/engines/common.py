@@ -2,7 +2,7 @@
 
 An engine's script is called by compare.py, with the Python that has the engine installed:
 
-    ENGINE.py prepare --model DIR --format bf16|int8|int4 --out DIR
+    ENGINE.py prepare --model DIR --format f32|bf16|int8|int4 --out DIR
     ENGINE.py run --model DIR --threads N --repeats N WORKLOAD     (WORKLOAD: a JSON object)
 
 `prepare` converts a Hugging Face folder for the engine, once. `run` loads the result and prints one JSON
@@ -14,15 +14,25 @@ metric of its workload:
                                                                  first tokens and prompts left out
     {"kind": "batch", "sequences": S, "prompt": P, "new": N}     seconds from the call to the last token
     {"kind": "start", "prompt": P}                           seconds from process start to the first token
+    {"kind": "answer", "sequences": S, "beams": K, "prompt": P, "new": N}
+                                                             new tokens a second of an encoder-decoder, one answer for
+                                                             each of S sources; the time of the sources counts
+    {"kind": "encode", "texts": T, "tokens": L}              tokens a second of an encoder
+    {"kind": "encode_mixed", "texts": T, "tokens": L}        the same for texts of mixed_lengths(T, L)
 """
 
 import argparse
 import json
 import os
+import random
+import statistics
 import sys
 import time
 
-FORMATS = ("bf16", "int8", "int4")
+FORMATS = ("f32", "bf16", "int8", "int4")
+# A result of an encoder is the median of calls that take so many seconds together: single calls are short.
+ENCODE_SECONDS = 0.5
+SHORTEST_MIXED = 8  # tokens
 
 
 def process_age():
@@ -40,6 +50,79 @@ def prompts(count, tokens, vocab_size):
 def vocab_size(model):
     with open(os.path.join(model, "config.json"), encoding="utf-8") as file:
         return json.load(file)["vocab_size"]
+
+
+def mixed_lengths(texts, longest):
+    """Lengths from SHORTEST_MIXED to `longest` in equal ratios, shuffled; the same for every engine."""
+    steps = max(texts - 1, 1)
+    lengths = [round(SHORTEST_MIXED * (longest / SHORTEST_MIXED) ** (i / steps)) for i in range(texts)]
+    random.Random(7).shuffle(lengths)
+    return lengths
+
+
+def texts_of(work, vocab):
+    if work["kind"] == "encode_mixed":
+        lengths = mixed_lengths(work["texts"], work["tokens"])
+    else:
+        lengths = [work["tokens"]] * work["texts"]
+    return [prompt[:length] for prompt, length in zip(prompts(len(lengths), max(lengths), vocab), lengths)]
+
+
+def padded(texts):
+    """Token ids and attention mask as numpy arrays, [texts, longest]."""
+    import numpy
+
+    shape = (len(texts), max(len(text) for text in texts))
+    ids, mask = numpy.zeros(shape, dtype=numpy.int64), numpy.zeros(shape, dtype=numpy.int64)
+    for row, text in enumerate(texts):
+        ids[row, :len(text)] = text
+        mask[row, :len(text)] = 1
+    return ids, mask
+
+
+def ways_to_batch(texts):
+    """How a caller may give texts of several lengths to an engine that pads: all at once, sorted in groups of eight,
+    or one by one."""
+    by_length = sorted(texts, key=len)
+    groups = [by_length[i:i + 8] for i in range(0, len(by_length), 8)]
+    return [[texts], groups, [[text] for text in texts]]
+
+
+def median_seconds(call, at_least=None):
+    at_least = ENCODE_SECONDS if at_least is None else at_least
+    times = []
+    while sum(times) < at_least or len(times) < 3:
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def run_encoder(encode, vocab, arguments, version, load_seconds):
+    """Measures encode(texts), which computes the states of all tokens. Of texts of several lengths, the best way to
+    batch them counts."""
+    texts = texts_of(arguments.workload, vocab)
+    ways = ways_to_batch(texts) if arguments.workload["kind"] == "encode_mixed" else [[texts]]
+    tokens = sum(len(text) for text in texts)
+
+    def seconds_of(way, at_least=None):
+        return median_seconds(lambda: [encode(batch) for batch in way], at_least)
+
+    best = min(ways, key=lambda way: seconds_of(way, ENCODE_SECONDS / 2))
+    report(version, load_seconds, [tokens / seconds_of(best) for _ in range(arguments.repeats)])
+
+
+def run_answers(answer, vocab, arguments, version, load_seconds):
+    """Measures answer(sources, beams, new), which must generate that many tokens for each source."""
+    work = arguments.workload
+    sources = prompts(work["sequences"], work["prompt"], vocab)
+    answer(sources, work["beams"], min(work["new"], 4))
+    results = []
+    for _ in range(arguments.repeats):
+        start = time.perf_counter()
+        answer(sources, work["beams"], work["new"])
+        results.append(work["sequences"] * work["new"] / (time.perf_counter() - start))
+    report(version, load_seconds, results)
 
 
 class Timed:
