@@ -172,20 +172,25 @@ class AttentionCall {
   // Fills the plan and decides whether chunks are split; `plans` has plan_bytes().
   void Plan(SequencePlan* plans, int num_threads) {
     plans_ = plans;
-    int64_t context_tokens = 0;
+    int64_t context_tokens = 0, pairs = 0;  // of queries and keys, in each head
     for (int64_t s = 0; s < args_.num_sequences; ++s) {
       plans[s] = PlanSequence(args_, args_.sequences[s]);
       plans[s].first_tile = num_tiles_;
       num_tiles_ += plans[s].row_tiles * args_.cache.num_kv_heads * pieces_.count;
       max_chunks_ = std::max(max_chunks_, plans[s].max_chunks);
-      context_tokens += args_.sequences[s].context_tokens;
+      const AttentionSequence& sequence = args_.sequences[s];
+      context_tokens += sequence.context_tokens;
+      pairs += int64_t{sequence.num_rows} * sequence.context_tokens;
     }
     split_chunks_ =
         num_threads > 1 && max_chunks_ > 1 && num_tiles_ < kTilesPerThread * num_threads;
-    // With less work than this, the caller computes alone.
+    // With fewer numbers to read and products to compute than these, the caller computes alone: all of it
+    // takes a few microseconds.
     constexpr int64_t kWorthWaking = 16 << 10;
+    constexpr int64_t kProductsWorthWaking = 128 << 10;
     alone_ = context_tokens * num_tiles_ * args_.cache.head_dim <
-             kWorthWaking * std::max<int64_t>(1, args_.num_sequences);
+                 kWorthWaking * std::max<int64_t>(1, args_.num_sequences) &&
+             pairs * args_.num_heads * args_.cache.head_dim < kProductsWorthWaking;
   }
   bool alone() const { return alone_; }
   int64_t partial_bytes() const {
