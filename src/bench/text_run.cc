@@ -9,7 +9,6 @@
 #include <utility>
 
 #include "bench/machine_limits.h"
-#include "engine/runner/cache_size.h"
 
 namespace dray::bench {
 namespace {
@@ -44,10 +43,7 @@ Result<TimedEncoder> TimedEncoder::Make(engine::LoadedModel& model,
                               "shorter ones by --input",
                               longest, stack.max_positions));
   }
-  const model::EncoderLimits limits = {
-      .max_batch_tokens = std::max(options.max_batch_tokens, longest),
-      .max_texts = options.max_texts,
-      .kv_dtype = options.kv_dtype.value_or(engine::KvDTypeBeside(model.table_format.format))};
+  const model::EncoderLimits limits = engine::EncoderEngine::PassLimits(model, longest, options);
   DRAY_ASSIGN_OR_RETURN(auto ranks, engine::EncoderRanks::Make(model, limits));
   return TimedEncoder(model, std::move(ranks), limits, std::move(lengths));
 }

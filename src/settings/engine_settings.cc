@@ -82,9 +82,7 @@ Result<engine::EngineOptions> MakeEngineOptions(const ModelSettings& settings) {
 
 engine::EncoderOptions MakeEncoderOptions(const ModelSettings& settings) {
   engine::EncoderOptions options;
-  if (settings.max_rolling_batch_prefill_tokens > 0) {
-    options.max_batch_tokens = settings.max_rolling_batch_prefill_tokens;
-  }
+  options.max_batch_tokens = settings.max_rolling_batch_prefill_tokens;
   options.kv_dtype = settings.kv_cache_dtype;
   options.forbid_pickle = settings.forbid_pickle;
   return options;

@@ -31,9 +31,9 @@ using model::ClassScores;
 using model::SentenceConfig;
 
 struct EncoderOptions {
-  // Tokens of a pass, or as many as the longest text has if these are more. 1024 rows are enough for
-  // matrix products to run at their full speed.
-  int64_t max_batch_tokens = 1024;
+  // Tokens of a pass, or as many as the longest text has if these are more; 0: as many as suit the
+  // weights' format (EncoderEngine::PassLimits).
+  int64_t max_batch_tokens = 0;
   // Texts of a pass: each takes at least a block of working memory (model/forward/encoder.h).
   int64_t max_texts = 128;
   std::optional<DType> kv_dtype =
@@ -59,6 +59,9 @@ class EncoderEngine {
   static Result<std::unique_ptr<EncoderEngine>> Start(std::shared_ptr<LoadedModel> model,
                                                       const SentenceConfig& sentence,
                                                       const EncoderOptions& options);
+  // What a pass may have if no text has more tokens than `longest_text`.
+  static model::EncoderLimits PassLimits(const LoadedModel& model, int64_t longest_text,
+                                         const EncoderOptions& options);
   // Bytes of working memory of such an engine, beside the weights.
   static int64_t WorkingBytes(const LoadedModel& model, const SentenceConfig& sentence,
                               const EncoderOptions& options);
