@@ -111,6 +111,11 @@ class Workloads(unittest.TestCase):
                                    f"{folder}/out"], capture_output=True, text=True, check=False)
         self.assertEqual((done.returncode, done.stderr.strip()), (1, "accelerate: only bf16"))
 
+    def test_workloads_can_be_left_out(self):
+        names = [compare.label(work) for work in compare.SUITES["encoder"] if compare.is_wanted(work, ["x 16", "of up"])]
+        self.assertEqual(names, ["1 x 16", "8 x 16", "32 x 16", "16 of up to 512"])
+        self.assertTrue(compare.is_wanted({"kind": "start", "prompt": 4}, None))
+
     def test_every_suite_names_known_units(self):
         for works in compare.SUITES.values():
             for work in works:
