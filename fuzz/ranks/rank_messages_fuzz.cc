@@ -34,7 +34,7 @@ void ReadStep(std::span<const std::byte> bytes) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const auto bytes = dray::fuzz::AsBytes(data, size);
   ReadStep(bytes);
-  static_cast<void>(DecodePiece(bytes, 0, 2, kBounds));
+  static_cast<void>(DecodePiece(bytes, 0, {.num_rows = 2, .row_width = 100}, kBounds));
   static_cast<void>(KindOf(bytes));
   static_cast<void>(DecodeLoad(bytes));
   static_cast<void>(DecodeRun(bytes));

@@ -232,6 +232,8 @@ constexpr Parameter kParameters[] = {
     {"sibling_diversity_rate", "-10000 to 10000",
      "added k times to the score of a beam's k-th continuation",
      DRAY_FIELD(call.request.params.sibling_diversity_rate)},
+    {"penalty_alpha", "0 to 1", "above 0: contrastive search among the `top_k` likeliest tokens",
+     DRAY_FIELD(call.request.params.penalty_alpha)},
     {"use_cache", "true", "keys and values are always kept", ReadTrueOnly},
     {"pad_token_id", "a token id", "no answer is padded", ReadPadToken},
     {"spaces_between_special_tokens", "true", "special tokens are set apart", ReadTrueOnly},

@@ -129,22 +129,21 @@ void EngineCore::Add(RequestId id, GenerateRequest generate, std::shared_ptr<Eve
     request.num_source_tokens = num_tokens;
     request.num_prompt_tokens = num_tokens + 1;
   }
-  const auto decoded =
-      std::span(generate.prompt).subspan(static_cast<size_t>(request.num_source_tokens));
-  if (sampling::UsesBeams(request.params)) {
-    request.beams = std::make_unique<BeamGroup>(
-        sampling::BeamSamplerSpec{.params = request.params,
-                                  .eos_token_ids = model_.description.config.eos_token_ids,
-                                  .prompt = decoded});
-  }
+  request.group = MakeSequenceGroup(
+      {.params = request.params,
+       .eos_token_ids = model_.description.config.eos_token_ids,
+       .prompt =
+           std::span(generate.prompt).subspan(static_cast<size_t>(request.num_source_tokens))});
   sampling::ChooseSeed(request.params);
   const SequenceId parent = AddSequence(request, 0, generate.prompt);
-  Status status = scheduler_.Add({.id = parent,
-                                  .num_prompt_tokens = request.num_prompt_tokens,
-                                  .max_new_tokens = request.params.max_new_tokens,
-                                  .num_beams = request.params.num_beams});
-  // The other beams come with the first choice among tokens.
-  const int64_t num_samples = request.beams != nullptr ? 1 : request.params.n;
+  const SequenceGroup* const group = request.group.get();
+  Status status = scheduler_.Add(
+      {.id = parent,
+       .num_prompt_tokens = request.num_prompt_tokens,
+       .max_new_tokens = group ? group->max_new_tokens() : request.params.max_new_tokens,
+       .num_beams = group ? group->num_members() : 1});
+  // The other members of a group come with its first choice of tokens.
+  const int64_t num_samples = group ? 1 : request.params.n;
   for (int64_t i = 1; status.ok() && i < num_samples; ++i) {
     const SequenceId child = AddSequence(request, static_cast<int>(i), generate.prompt);
     status = scheduler_.Fork(parent, child);
@@ -160,7 +159,7 @@ SequenceId EngineCore::AddSequence(Request& request, int sequence_idx,
   sequence->num_prompt_tokens = request.num_prompt_tokens;
   sequence->tokens.reserve(prompt.size() + static_cast<size_t>(request.params.max_new_tokens));
   sequence->tokens = prompt;
-  if (request.beams == nullptr) {
+  if (request.group == nullptr) {
     sequence->sampler = std::make_unique<sampling::Sampler>(sampling::SamplerSpec{
         .params = request.params,
         .eos_token_ids = model_.description.config.eos_token_ids,
@@ -307,27 +306,24 @@ void EngineCore::Abandon(const Status& status) {
 void EngineCore::ForgetStepsInFlight(std::span<const scheduler::SequenceResult> results) {
   num_in_flight_ = 0;
   EndSequences(scheduler_.PreemptAll(results));
-  if (!results.empty()) AdvanceBeams();
+  if (!results.empty()) AdvanceGroups();
   speculator_.Abandon();
 }
 
 void EngineCore::UpdateScheduler() {
   EndSequences(scheduler_.Update(selector_.results()));
-  AdvanceBeams();
+  AdvanceGroups();
 }
 
-void EngineCore::AdvanceBeams() {
-  for (const RequestId id : selector_.ready_beams()) {
+void EngineCore::AdvanceGroups() {
+  for (const RequestId id : selector_.ready_groups()) {
     Request* request = requests_.Find(id);
     if (request == nullptr) continue;
-    const auto moves = request->beams->Advance(*request, requests_);
-    if (!moves.ok()) {
-      End(id, moves.status());
-    } else if (!moves->empty()) {
+    const auto moves = request->group->Advance(*request, requests_);
+    if (moves.ok() && !moves->empty()) {
       scheduler_.ContinueBeams(*moves);
     } else {
-      request->beams->Report(*request->sink);
-      End(id, OkStatus());
+      End(id, moves.status());
     }
   }
 }

@@ -104,8 +104,8 @@ class EngineCore {
   // `results` are what the oldest step in flight has given before it was lost, if anything.
   void ForgetStepsInFlight(std::span<const scheduler::SequenceResult> results);
   void UpdateScheduler();
-  // Continues or ends the requests whose beams have all their logits.
-  void AdvanceBeams();
+  // Continues or ends the requests whose groups have all their rows.
+  void AdvanceGroups();
   void EndSequences(std::span<const SequenceId> ended);
   // Has the scheduler plan by what steps cost in this pipeline.
   Status MeasureCosts();

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/ids.h"
-#include "engine/beams/beam_group.h"
+#include "engine/beams/sequence_group.h"
 #include "engine/engine.h"
 #include "engine/speculation/draft_policy.h"
 #include "sampling/params.h"
@@ -26,9 +26,13 @@ struct Request {
   // How many runners in a row have failed when this request was to advance (recovery/suspects.h).
   int64_t num_failures = 0;
   std::vector<SequenceId> open_sequences;
-  std::unique_ptr<BeamGroup> beams;  // null unless the request has num_beams above 1
+  std::unique_ptr<SequenceGroup> group;  // null if each sequence chooses for itself
 
   int64_t num_prompt_scores() const { return static_cast<int64_t>(prompt_scores.logprobs.size()); }
+  // SequenceGroup::num_context_states, of the tokens behind the source; nothing without a group.
+  std::optional<int64_t> num_context_states() const {
+    return group == nullptr ? std::nullopt : group->num_context_states();
+  }
 };
 
 // What speculation (speculation/drafter.h) keeps of a sequence.
@@ -45,11 +49,11 @@ struct SequenceDrafts {
 struct Sequence {
   SequenceId id;
   Request* request = nullptr;
-  int sequence_idx = 0;  // of the samples, or of the beams
+  int sequence_idx = 0;  // of the samples, or of the group's members
   int64_t num_prompt_tokens = 0;
   std::vector<int32_t> tokens;  // prompt, then generated
   int64_t num_reached = 0;      // the most of them that were ever computed (recovery/suspects.h)
-  std::unique_ptr<sampling::Sampler> sampler;  // null for a beam
+  std::unique_ptr<sampling::Sampler> sampler;  // null for a member of a group
   SequenceDrafts drafts;
 };
 

@@ -58,6 +58,7 @@ const NumberRule kNumberRules[] = {
      [](const L&) { return kMaxDiversity; }},
     {"sibling_diversity_rate", [](const P& p) { return p.sibling_diversity_rate; }, -kMaxDiversity,
      [](const L&) { return kMaxDiversity; }},
+    {"penalty_alpha", [](const P& p) { return p.penalty_alpha; }, 0, [](const L&) { return 1.0; }},
     {"num_logprobs", [](const P& p) { return static_cast<double>(p.num_logprobs.value_or(0)); }, 0,
      [](const L& l) { return static_cast<double>(l.max_logprobs); }},
     {"prompt_logprobs",
@@ -161,6 +162,14 @@ Problem CheckEntries(const SamplingParams& params, const ParamLimits& limits) {
   return std::nullopt;
 }
 
+Problem CheckContrastiveSearch(const SamplingParams& params, const ParamLimits& limits) {
+  if (!UsesContrastiveSearch(params)) return std::nullopt;
+  if (params.n > 1) return NumberOutOfRange{"n", static_cast<double>(params.n), 1, 1};
+  if (params.top_k <= limits.max_contrastive_candidates) return std::nullopt;
+  return NumberOutOfRange{"top_k", static_cast<double>(params.top_k), 0,
+                          static_cast<double>(limits.max_contrastive_candidates)};
+}
+
 Problem CheckBeams(const SamplingParams& params) {
   if (params.num_beams % params.num_beam_groups != 0) {
     return UnevenBeamGroups{params.num_beam_groups, params.num_beams};
@@ -185,6 +194,7 @@ Problem FindProblem(const SamplingParams& params, const ParamLimits& limits) {
     return MinAboveMaxNewTokens{params.min_new_tokens, params.max_new_tokens};
   }
   if (const Problem problem = CheckBeams(params)) return problem;
+  if (const Problem problem = CheckContrastiveSearch(params, limits)) return problem;
   // The products cannot overflow: all factors passed their own limits.
   const std::string_view name = UsesBeams(params) ? "num_beams" : "n";
   const int64_t count = UsesBeams(params) ? params.num_beams : params.n;

@@ -96,6 +96,10 @@ struct SamplingParams {
   // Of groups only: what the beams of a finished group count as having chosen; absent: the first end
   // token.
   std::optional<int32_t> pad_token_id;
+  // Above 0, with top_k other than 1 and without sampling or beams: contrastive search
+  // (contrastive/contrastive_search.h) among the top_k likeliest tokens. What a token's likeness to the
+  // tokens before weighs, against its probability; at most 1.
+  double penalty_alpha = 0;
   // If present, each token's log-probability is reported, and those of this many likeliest tokens.
   std::optional<int64_t> num_logprobs;
   // The same for the tokens of the prompt.
@@ -108,6 +112,12 @@ inline constexpr double kGreedyTemperature = 1e-5;
 
 inline bool UsesBeams(const SamplingParams& params) { return params.num_beams > 1; }
 
+// How many tokens contrastive search chooses among. Without top_k, as many as in DJLServing's scheduler.
+inline int64_t NumContrastiveCandidates(const SamplingParams& params) {
+  constexpr int64_t kDefault = 4;
+  return params.top_k > 0 ? params.top_k : kDefault;
+}
+
 // transformers' default, or FasterTransformer's.
 inline double LengthPenalty(const SamplingParams& params) {
   return params.length_penalty.value_or(params.beam_rules == BeamRules::kFasterTransformer ? 0.0
@@ -116,6 +126,10 @@ inline double LengthPenalty(const SamplingParams& params) {
 
 inline bool IsGreedy(const SamplingParams& params) {
   return !params.do_sample || params.temperature < kGreedyTemperature;
+}
+
+inline bool UsesContrastiveSearch(const SamplingParams& params) {
+  return params.penalty_alpha > 0 && params.top_k != 1 && !UsesBeams(params) && IsGreedy(params);
 }
 
 // What a server allows. Each default leaves room for real use and bounds the work that one request
@@ -129,6 +143,7 @@ struct ParamLimits {
   int64_t max_total_new_tokens = int64_t{1} << 20;
   int64_t max_n = 16;
   int64_t max_num_beams = 64;
+  int64_t max_contrastive_candidates = 64;
   int64_t max_logprobs = 20;
   int64_t max_stop_strings = 16;
   int64_t max_stop_string_bytes = 256;

@@ -202,6 +202,26 @@ TEST(ParamsTest, GroupsOfBeamsAreEvenAndDiffer) {
   EXPECT_FALSE(Validate(params, TestLimits()).ok());
 }
 
+TEST(ParamsTest, ContrastiveSearchHasOneSequenceAndFewCandidates) {
+  SamplingParams params;
+  params.penalty_alpha = 0.6;
+  EXPECT_EQ(NumContrastiveCandidates(params), 4);
+  EXPECT_TRUE(UsesContrastiveSearch(params));
+  EXPECT_TRUE(Validate(params, TestLimits()).ok());
+  params.n = 2;
+  EXPECT_FALSE(Validate(params, TestLimits()).ok());
+  params.n = 1;
+  params.top_k = 65;
+  EXPECT_FALSE(Validate(params, TestLimits()).ok());
+  params.top_k = 1;
+  EXPECT_FALSE(UsesContrastiveSearch(params));
+  params.top_k = 5;
+  params.do_sample = true;
+  EXPECT_FALSE(UsesContrastiveSearch(params));
+  params.penalty_alpha = 1.5;
+  EXPECT_FALSE(Validate(params, TestLimits()).ok());
+}
+
 TEST(ParamsTest, LengthPenaltyIsThatOfTheRules) {
   SamplingParams params;
   EXPECT_EQ(LengthPenalty(params), 1.0);

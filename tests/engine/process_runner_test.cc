@@ -87,6 +87,35 @@ TEST(ProcessRunnerTest, StepsMayBeInFlightAndAbandoned) {
   EXPECT_TRUE(piece.status.ok() && piece.num_rows == 0);
 }
 
+// The states of all rows that the step wants.
+std::vector<float> StatesOf(ModelRunner& runner, const RunnerStep& step) {
+  std::vector<float> states;
+  runner.Submit(step);
+  for (bool is_last = false; !is_last;) {
+    const StepPiece piece = runner.Collect();
+    EXPECT_TRUE(piece.status.ok()) << piece.status.ToString();
+    states.insert(states.end(), piece.states.begin(), piece.states.end());
+    is_last = piece.is_last;
+  }
+  return states;
+}
+
+TEST(ProcessRunnerTest, StatesComeIfTheStepWantsThem) {
+  const auto golden = testing::ReadGoldenModel("llama-gqa");
+  RunnerStep step = StepOver(Numbers(9), 9, 8);
+  for (const Shape& shape : {Shape{2, 1}, Shape{1, 2}}) {
+    const auto threads = LoadRanks(OptionsFor(golden, shape, RankTransport::kThreads));
+    const auto processes = LoadRanks(OptionsFor(golden, shape, RankTransport::kProcesses));
+    const auto here = MakeSmallRunner(*threads), there = MakeSmallRunner(*processes);
+    step.wants_states = true;
+    const std::vector<float> states = StatesOf(*there, step);
+    EXPECT_EQ(states.size(), static_cast<size_t>(8 * threads->description.config.embed_dim));
+    EXPECT_EQ(states, StatesOf(*here, step));
+    step.wants_states = false;
+    EXPECT_TRUE(StatesOf(*there, step).empty());
+  }
+}
+
 class LostRankTest : public ::testing::TestWithParam<std::pair<Shape, size_t>> {
  protected:
   void SetUp() override {

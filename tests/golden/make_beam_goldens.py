@@ -2,17 +2,18 @@
 
 Pinned as make_model_goldens.py is. Usage: python make_beam_goldens.py [--check]
 search.json: beam search over tables, in which the next token's scores depend on the last token alone. They have
-few different values, so most choices are among equal scores. models.json: the committed models.
+few different values, so most choices are among equal scores. models.json: the committed decoders and
+encoder-decoders.
 """
 
 import argparse
-import json
 import pathlib
 import random
 
 import torch
 from make_model_goldens import check_versions, load, reset_rope
 from score_tables import TableModel, make_table, write_or_check
+from searched_models import ENCODER_DECODERS, answer_of, load_encoder_decoder, prompts_of
 
 HERE = pathlib.Path(__file__).parent
 # Every family, and where families differ inside: windows, odd heads, learned and no positions.
@@ -46,7 +47,7 @@ def run(model, prompt, params, ends):
                             return_dict_in_generate=True, **params)
     sequences, scores = [], []
     for i, sequence in enumerate(result.sequences.tolist()):
-        new = sequence[len(prompt):]
+        new = answer_of(model, prompt, sequence)
         if params["num_beams"] > 1:
             new = new[:int((result.beam_indices[i] >= 0).sum())]
             scores.append(result.sequences_scores[i].item())
@@ -74,11 +75,13 @@ MODEL_PARAMS = (
 )
 
 
+def load_model(name):
+    return load_encoder_decoder(name) if name in ENCODER_DECODERS else load(HERE / "models" / name)
+
+
 def model_cases(name):
     """Cases that a float64 run decides in the same way, so that they do not hang on rounding."""
-    model = load(HERE / "models" / name)
-    exact = load(HERE / "models" / name).double()
-    prompts = [prompt["ids"] for prompt in json.loads((HERE / "models" / name / "golden.json").read_text())["prompts"]]
+    model, exact, prompts = load_model(name), load_model(name).double(), prompts_of(name)
     cases = []
     for i, chosen in enumerate(MODEL_PARAMS):
         params = {"num_return_sequences": 1, "length_penalty": 1.0, "early_stopping": False, **chosen}
@@ -106,7 +109,7 @@ def main():
 
     tables = [make_table(chance, vocab, num_values, make_cases)
               for vocab, num_values in ((140, 6), (140, 24), (200, 9), (24, 5))]
-    files = {"search.json": tables, "models.json": {name: model_cases(name) for name in MODELS}}
+    files = {"search.json": tables, "models.json": {name: model_cases(name) for name in MODELS + ENCODER_DECODERS}}
     (HERE / "beams").mkdir(exist_ok=True)
     write_or_check(HERE / "beams", files, check)
 

@@ -1,13 +1,13 @@
-"""Writes what searches give that transformers 5 no longer has: tests/golden/beams/groups.json and group_models.json.
+"""Writes what searches give that transformers 5 no longer has, into tests/golden/beams/.
 
 Pinned: torch 2.6.0, transformers 4.49.0. Usage: python make_group_goldens.py [--check]
 groups.json: groups of beams over tables, in which the next token's scores depend on the last token alone. They have
 few different values, so most choices are among equal scores. group_models.json: groups of beams on the committed
-models, which are read by their config.v4.json.
+decoders, which are read by their config.v4.json, and encoder-decoders. contrastive_models.json: contrastive search on
+the same models.
 """
 
 import argparse
-import json
 import pathlib
 import random
 import sys
@@ -16,6 +16,7 @@ import tempfile
 import torch
 import transformers
 from score_tables import TableModel, make_table, write_or_check
+from searched_models import ENCODER_DECODERS, answer_of, load_encoder_decoder, prompts_of
 
 HERE = pathlib.Path(__file__).parent
 PINNED = {"torch": "2.6.0", "transformers": "4.49.0"}
@@ -30,7 +31,16 @@ def check_versions():
 
 
 @torch.no_grad()
-def run(model, prompt, params, ends):
+def run_contrastive(model, prompt, params, ends):
+    ids = torch.tensor([prompt])
+    result = model.generate(ids, attention_mask=torch.ones_like(ids), do_sample=False, eos_token_id=ends or None,
+                            pad_token_id=0, use_cache=True, **params)
+    return {"prompt": prompt, "ends": ends, **params, "sequences": [answer_of(model, prompt, result[0].tolist())],
+            "scores": []}
+
+
+@torch.no_grad()
+def run_groups(model, prompt, params, ends):
     ids = torch.tensor([prompt])
     pads = {"pad_token_id": 0} if not ends else {}
     result = model.generate(ids, attention_mask=torch.ones_like(ids), do_sample=False, eos_token_id=ends or None,
@@ -38,7 +48,7 @@ def run(model, prompt, params, ends):
                             return_dict_in_generate=True, **pads, **params)
     sequences = []
     for sequence in result.sequences.tolist():
-        new = sequence[len(prompt):]
+        new = answer_of(model, prompt, sequence)
         # A sequence without an end token has all tokens that it may have.
         length = next((at + 1 for at, token in enumerate(new) if token in ends), len(new))
         sequences.append(new[:length])
@@ -59,7 +69,7 @@ def table_case(chance, model, vocab):
     # transformers shows the first end token for all of them, so there is at most one.
     ends = chance.sample(range(vocab), chance.choice((0, 1, 1, 1)))
     prompt = [chance.randrange(vocab) for _ in range(chance.randint(1, 3))]
-    return run(model, prompt, params, ends)
+    return run_groups(model, prompt, params, ends)
 
 
 # ---- models --------------------------------------------------------------------------------------
@@ -67,6 +77,8 @@ def table_case(chance, model, vocab):
 
 def load(name):
     """The model as transformers 4 reads it."""
+    if name in ENCODER_DECODERS:
+        return load_encoder_decoder(name)
     source = HERE / "models" / name
     with tempfile.TemporaryDirectory() as directory:
         for file in source.iterdir():
@@ -79,7 +91,7 @@ def load(name):
     return model.eval()
 
 
-MODEL_PARAMS = (
+GROUP_PARAMS = (
     {"num_beams": 4, "num_beam_groups": 2, "num_return_sequences": 4, "diversity_penalty": 1.0, "max_new_tokens": 20},
     {"num_beams": 3, "num_beam_groups": 3, "num_return_sequences": 3, "diversity_penalty": 5.0, "max_new_tokens": 16,
      "ends": 1},
@@ -88,26 +100,31 @@ MODEL_PARAMS = (
     {"num_beams": 4, "num_beam_groups": 2, "num_return_sequences": 2, "diversity_penalty": 1.5, "length_penalty": 0.0,
      "repetition_penalty": 1.4, "no_repeat_ngram_size": 3, "max_new_tokens": 18, "ends": 1},
 )
+CONTRASTIVE_PARAMS = (
+    {"penalty_alpha": 0.6, "top_k": 4, "max_new_tokens": 24},
+    {"penalty_alpha": 0.3, "top_k": 3, "max_new_tokens": 20, "ends": 1},
+    {"penalty_alpha": 0.9, "top_k": 6, "repetition_penalty": 1.3, "max_new_tokens": 16},
+)
 
 
-def model_cases(name):
+def model_cases(name, run, all_params):
     """Cases that a float64 run decides in the same way, so that they do not hang on rounding."""
     model, exact = load(name), load(name).double()
     # The group search keeps scores in float32.
     exact.get_output_embeddings().register_forward_hook(lambda module, inputs, output: output.float())
-    prompts = [prompt["ids"] for prompt in json.loads((HERE / "models" / name / "golden.json").read_text())["prompts"]]
+    prompts = prompts_of(name)
     cases = []
-    for i, chosen in enumerate(MODEL_PARAMS):
-        params = {"length_penalty": 1.0, "early_stopping": False, **chosen}
+    for i, chosen in enumerate(all_params):
+        params = dict(chosen)
         num_ends = params.pop("ends", 0)
         prompt = prompts[(i * 3 + 1) % len(prompts)]
         # Tokens that the search comes upon: those of the answer without end tokens.
-        free = run(model, prompt, dict(params), [])["sequences"][0]
+        free = run(model, prompt, params, [])["sequences"][0]
         ends = sorted(set(free[4::5][:num_ends]))
-        case, check = run(model, prompt, dict(params), ends), run(exact, prompt, dict(params), ends)
+        case, check = run(model, prompt, params, ends), run(exact, prompt, params, ends)
         if case["sequences"] == check["sequences"]:
             cases.append(case)
-    assert len(cases) >= len(MODEL_PARAMS) - 1, (name, len(cases))
+    assert len(cases) >= len(all_params) - 1, (name, len(cases))
     return cases
 
 
@@ -123,7 +140,11 @@ def main():
 
     tables = [make_table(chance, vocab, num_values, make_cases)
               for vocab, num_values in ((140, 6), (200, 20), (24, 5))]
-    files = {"groups.json": tables, "group_models.json": {name: model_cases(name) for name in MODELS}}
+    models = MODELS + ENCODER_DECODERS
+    files = {"groups.json": tables,
+             "group_models.json": {name: model_cases(name, run_groups, GROUP_PARAMS) for name in models},
+             "contrastive_models.json": {name: model_cases(name, run_contrastive, CONTRASTIVE_PARAMS)
+                                         for name in models}}
     write_or_check(HERE / "beams", files, check)
 
 

@@ -1,6 +1,7 @@
-// Beam search on whole models against transformers: the same sequences, and scores within 1e-4, for
+// Beam search and contrastive search on whole models against transformers: the same sequences, and scores within 1e-4, for
 // every family; alone, in one ragged batch, with little cache, and with the model divided over ranks
-// and stages. The cases are in tests/golden/beams/models.json, and in group_models.json for groups.
+// and stages. The cases are in tests/golden/beams/models.json, in group_models.json for groups,
+// and in contrastive_models.json for contrastive search.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -50,6 +51,8 @@ Case ReadCase(const Json& json) {
     if (name == "begin_suppress_tokens") params.begin_suppress_tokens = Ids(value);
     if (name == "forced_bos_token_id") params.forced_bos_token_id = Id(value);
     if (name == "forced_eos_token_id") params.forced_eos_token_id = Id(value);
+    if (name == "penalty_alpha") params.penalty_alpha = *value.AsDouble();
+    if (name == "top_k") params.top_k = *value.AsInt64();
     if (name == "num_beam_groups") params.num_beam_groups = *value.AsInt64();
     if (name == "diversity_penalty") params.diversity_penalty = *value.AsDouble();
     if (name == "length_penalty") params.length_penalty = *value.AsDouble();
@@ -83,6 +86,11 @@ std::vector<std::string> Variants() {
   return names;
 }
 
+// How many sequences of the request are computed together.
+int64_t NumMembers(const sampling::SamplingParams& params) {
+  return sampling::UsesContrastiveSearch(params) ? params.top_k : params.num_beams;
+}
+
 class Collector : public EventSink {
  public:
   void OnEvent(Event event) override {
@@ -107,7 +115,7 @@ class Collector : public EventSink {
 class BeamGoldenTest : public ::testing::TestWithParam<std::string> {
  protected:
   void SetUp() override {
-    for (const char* name : {"models.json", "group_models.json"}) {
+    for (const char* name : {"models.json", "group_models.json", "contrastive_models.json"}) {
       const Json goldens = ReadGoldens(name);
       const Json* const cases = goldens.Find(GetParam());
       if (cases == nullptr) continue;  // transformers 4.49 does not have all families
@@ -193,7 +201,7 @@ TEST_P(BeamGoldenTest, ThroughPreemptions) {
     cases.push_back(one);
     const int64_t tokens =
         static_cast<int64_t>(one.request.prompt.size()) + one.request.params.max_new_tokens;
-    most = std::max(most, (tokens + 15) / 16 * one.request.params.num_beams);
+    most = std::max(most, (tokens + 16) / 16 * NumMembers(one.request.params));
   }
   const EngineStats stats = Expect(cases, {.max_batch_tokens = 64,
                                            .max_sequences = 32,

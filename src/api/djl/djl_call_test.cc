@@ -190,6 +190,8 @@ TEST(DjlCallTest, ReadsTheParametersOfBeamSearch) {
       With(R"({"num_beams": 4, "num_beam_groups": 2, "diversity_penalty": 0.5})").request.params;
   EXPECT_EQ(groups.num_beam_groups, 2);
   EXPECT_EQ(groups.diversity_penalty, 0.5);
+  EXPECT_TRUE(sampling::UsesContrastiveSearch(
+      With(R"({"penalty_alpha": 0.6, "top_k": 4})").request.params));
   EXPECT_EQ(With(R"({"early_stopping": true})").request.params.early_stopping,
             sampling::EarlyStopping::kYes);
   // Beam search returns one sequence unless more are asked for.

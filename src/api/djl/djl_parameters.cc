@@ -48,6 +48,7 @@ constexpr ParameterSpelling kSpellings[] = {
     {"early_stopping", "early_stopping", "false"},
     {"num_beam_groups", "num_beam_groups", "1"},
     {"diversity_penalty", "diversity_penalty", "0"},
+    {"penalty_alpha", "penalty_alpha", "0"},
     {"spaces_between_special_tokens", "spaces_between_special_tokens", "true"},
 };
 
@@ -82,6 +83,7 @@ constexpr ParameterSpelling kTransformersSpellings[] = {
     {"num_beam_groups", "num_beam_groups", "1"},
     {"diversity_penalty", "diversity_penalty", "0"},
     {"beam_search_diversity_rate", "sibling_diversity_rate", "0"},
+    {"penalty_alpha", "penalty_alpha", "0"},
     {"use_cache", "use_cache", "true"},
     {"pad_token_id", "pad_token_id", ""},
 };

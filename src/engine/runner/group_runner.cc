@@ -28,9 +28,9 @@ class GroupComputer final : public StepComputer {
   // The processors of all ranks belong to the first backend's step (MakeBackends).
   void Begin(const RunnerStep& step) override { ranks_.front()->Begin(step); }
 
-  Status Compute(const StepPart& part, std::span<float> logits) override {
+  Status Compute(const StepPart& part, model::RowResults out) override {
     part_ = part;
-    logits_ = logits;
+    out_ = out;
     const Status status = threads_.Round();
     if (!part.is_last) return status;
     return threads_.RunFirst([this] { return ranks_.front()->End(); });
@@ -49,7 +49,7 @@ class GroupComputer final : public StepComputer {
   // ranks are done.
   Status RunPart(size_t rank) {
     RankWorker& worker = *ranks_[rank];
-    if (rank == 0) return worker.Compute(part_, logits_);
+    if (rank == 0) return worker.Compute(part_, out_);
     if (part_.is_first) worker.Begin(*part_.step);
     DRAY_RETURN_IF_ERROR(worker.Compute(part_, {}));
     return part_.is_last ? worker.End() : OkStatus();
@@ -58,7 +58,7 @@ class GroupComputer final : public StepComputer {
   RankWorkers ranks_;
   // What the ranks compute in a round.
   StepPart part_;
-  std::span<float> logits_;
+  model::RowResults out_;
   RankThreads threads_;
 };
 
@@ -80,7 +80,7 @@ Result<std::unique_ptr<ModelRunner>> MakeGroupRunner(const LoadedModel& model,
   }
   return MakePieceRunner(
       std::make_unique<GroupComputer>(backends, std::move(connections), std::move(ranks)), small,
-      config.vocab_size);
+      config);
 }
 
 }  // namespace dray::engine

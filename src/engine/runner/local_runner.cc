@@ -15,8 +15,8 @@ class LocalComputer final : public StepComputer {
 
   void Begin(const RunnerStep& step) override { rank_->Begin(step); }
 
-  Status Compute(const StepPart& part, std::span<float> logits) override {
-    DRAY_RETURN_IF_ERROR(rank_->Compute(part, logits));
+  Status Compute(const StepPart& part, model::RowResults out) override {
+    DRAY_RETURN_IF_ERROR(rank_->Compute(part, out));
     return part.is_last ? rank_->End() : OkStatus();
   }
 
@@ -45,8 +45,7 @@ Result<std::unique_ptr<ModelRunner>> MakeLocalRunner(const LoadedModel& model,
   const RunnerSpec small = WithSmallPieces(spec, config.vocab_size);
   DRAY_ASSIGN_OR_RETURN(auto rank,
                         RankWorker::Make(config, model.ranks.front(), std::move(backend), small));
-  return MakePieceRunner(std::make_unique<LocalComputer>(std::move(rank)), small,
-                         config.vocab_size);
+  return MakePieceRunner(std::make_unique<LocalComputer>(std::move(rank)), small, config);
 }
 
 }  // namespace dray::engine

@@ -29,6 +29,7 @@ void RunnerStep::Clear() {
   sources.Clear();
   batch.Clear();
   logit_rows.clear();
+  wants_states = false;
 }
 
 void RunnerStep::Reserve(const RunnerSpec& spec) {

@@ -63,6 +63,8 @@ struct RunnerStep {
   model::RaggedBatch batch;
   // The rows of the batch whose logits the runner returns, in the order in which it returns them.
   std::vector<int32_t> logit_rows;
+  // Whether the runner also returns what the head multiplies to get these logits.
+  bool wants_states = false;
 
   void Clear();
   // Reserves memory for the largest step, so that no step allocates.
@@ -104,6 +106,8 @@ struct StepPiece {
   // [num_rows, vocab] in host memory. The caller may read and write them until it calls the runner
   // again.
   std::span<float> logits = {};
+  // [num_rows, embed_dim], in host memory as well; empty unless the step wants states.
+  std::span<const float> states = {};
   bool is_last = false;
   // The time since the runner began to compute the step. It includes the caller's time between the
   // pieces, but not the time that the runner waited for its processors.

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "engine/runner/result_buffer.h"
 
 namespace dray::engine {
 namespace {
@@ -21,11 +22,11 @@ using Clock = std::chrono::steady_clock;
 
 class PieceRunner final : public ModelRunner {
  public:
-  PieceRunner(std::unique_ptr<StepComputer> computer, int64_t rows_at_once, int64_t vocab_size)
+  PieceRunner(std::unique_ptr<StepComputer> computer, int64_t rows_at_once,
+              const model::ModelConfig& config)
       : computer_(std::move(computer)),
         rows_at_once_(static_cast<size_t>(rows_at_once)),
-        vocab_size_(static_cast<size_t>(vocab_size)),
-        logits_(rows_at_once_ * vocab_size_) {}
+        results_(rows_at_once, config) {}
 
   size_t max_steps_in_flight() const override { return 1; }
 
@@ -40,7 +41,7 @@ class PieceRunner final : public ModelRunner {
     DRAY_CHECK(step_ != nullptr);
     const auto rows = std::span(step_->logit_rows).subspan(num_done_);
     const auto now = rows.first(std::min(rows.size(), rows_at_once_));
-    const auto logits = std::span(logits_).first(now.size() * vocab_size_);
+    const model::RowResults results = results_.Of(now.size(), *step_);
     const StepPart part = {.step = step_,
                            .rows = now,
                            .is_first = !std::exchange(has_begun_, true),
@@ -49,7 +50,7 @@ class PieceRunner final : public ModelRunner {
       computer_->Begin(*step_);
       start_ = Clock::now();
     }
-    Status status = computer_->Compute(part, logits);
+    Status status = computer_->Compute(part, results);
     const double seconds = std::chrono::duration<double>(Clock::now() - start_).count();
     if (part.is_last || !status.ok()) Abandon();
     if (!status.ok()) {
@@ -60,7 +61,8 @@ class PieceRunner final : public ModelRunner {
     num_done_ += now.size();
     return {.first = first,
             .num_rows = static_cast<int64_t>(now.size()),
-            .logits = logits,
+            .logits = results.logits,
+            .states = results.states,
             .is_last = part.is_last,
             .seconds = seconds};
   }
@@ -75,8 +77,7 @@ class PieceRunner final : public ModelRunner {
  private:
   std::unique_ptr<StepComputer> computer_;
   size_t rows_at_once_;
-  size_t vocab_size_;
-  std::vector<float> logits_;  // [rows_at_once, vocab]
+  ResultBuffer results_;
 
   // The step in flight.
   const RunnerStep* step_ = nullptr;
@@ -96,8 +97,9 @@ RunnerSpec WithSmallPieces(const RunnerSpec& spec, int64_t vocab_size) {
 }
 
 std::unique_ptr<ModelRunner> MakePieceRunner(std::unique_ptr<StepComputer> computer,
-                                             const RunnerSpec& spec, int64_t vocab_size) {
-  return std::make_unique<PieceRunner>(std::move(computer), spec.step.max_logit_rows, vocab_size);
+                                             const RunnerSpec& spec,
+                                             const model::ModelConfig& config) {
+  return std::make_unique<PieceRunner>(std::move(computer), spec.step.max_logit_rows, config);
 }
 
 }  // namespace dray::engine

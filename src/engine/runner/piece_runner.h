@@ -20,9 +20,8 @@ class StepComputer {
 
   // Waits for the processors of all ranks and begins a step.
   virtual void Begin(const RunnerStep& step) = 0;
-  // Computes a part of the step. `logits` gets the rows' logits [rows, vocab]. After the last part
-  // the step is over.
-  virtual Status Compute(const StepPart& part, std::span<float> logits) = 0;
+  // Computes a part of the step. `out` gets what its rows give. After the last part the step is over.
+  virtual Status Compute(const StepPart& part, model::RowResults out) = 0;
   // Ends a step of which not all parts were computed.
   virtual void Abandon() = 0;
   // How much ends if Compute returns this error.
@@ -34,8 +33,9 @@ class StepComputer {
 // `spec`, with so few rows of logits in a piece that they take little memory.
 RunnerSpec WithSmallPieces(const RunnerSpec& spec, int64_t vocab_size);
 
-// `spec` is one of WithSmallPieces.
+// `spec` is one of WithSmallPieces for the model of `config`.
 std::unique_ptr<ModelRunner> MakePieceRunner(std::unique_ptr<StepComputer> computer,
-                                             const RunnerSpec& spec, int64_t vocab_size);
+                                             const RunnerSpec& spec,
+                                             const model::ModelConfig& config);
 
 }  // namespace dray::engine

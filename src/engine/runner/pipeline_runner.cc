@@ -22,6 +22,7 @@
 #include "engine/runner/piece_runner.h"
 #include "engine/runner/rank_worker.h"
 #include "engine/runner/ranks/rank_links.h"
+#include "engine/runner/result_buffer.h"
 
 namespace dray::engine {
 namespace {
@@ -40,10 +41,9 @@ class PipelineRunner final : public ModelRunner {
       : num_stages_(static_cast<size_t>(model.num_stages)),
         ranks_in_stage_(static_cast<size_t>(model.ranks_in_stage())),
         rows_at_once_(static_cast<size_t>(spec.step.max_logit_rows)),
-        vocab_size_(static_cast<size_t>(model.description.config.vocab_size)),
         ranks_(std::move(ranks)),
         submitted_(num_stages_),
-        logits_(rows_at_once_ * vocab_size_) {
+        results_(spec.step.max_logit_rows, model.description.config) {
     for (size_t rank = 0; rank < ranks_.size(); ++rank) {
       threads_.emplace_back([this, rank, backend = backends[rank]] {
         backend->AdoptThread();
@@ -93,9 +93,11 @@ class PipelineRunner final : public ModelRunner {
       return {
           .status = failure_, .scope = FailureScope::kRunner, .is_last = true, .seconds = seconds};
     }
+    const model::RowResults results = results_.Of(now.size(), *oldest.step);
     StepPiece piece = {.first = static_cast<int64_t>(num_done_),
                        .num_rows = static_cast<int64_t>(now.size()),
-                       .logits = std::span(logits_).first(now.size() * vocab_size_),
+                       .logits = results.logits,
+                       .states = results.states,
                        .is_last = piece_.is_last,
                        .seconds = seconds};
     num_done_ += now.size();
@@ -202,8 +204,10 @@ class PipelineRunner final : public ModelRunner {
   Status RunPieces(size_t rank, size_t n, size_t& num_pieces) {
     RankWorker& worker = *ranks_[rank].worker;
     while (const auto piece = AwaitPiece(n, num_pieces)) {
-      const size_t num_logits = rank % ranks_in_stage_ == 0 ? piece->rows.size() * vocab_size_ : 0;
-      DRAY_RETURN_IF_ERROR(worker.Compute(*piece, std::span(logits_).first(num_logits)));
+      const bool has_results = rank % ranks_in_stage_ == 0;
+      const auto results =
+          has_results ? results_.Of(piece->rows.size(), *piece->step) : model::RowResults();
+      DRAY_RETURN_IF_ERROR(worker.Compute(*piece, results));
       if (piece->is_last) DRAY_RETURN_IF_ERROR(worker.End());
       FinishPiece();
       if (piece->is_last) return OkStatus();
@@ -242,7 +246,6 @@ class PipelineRunner final : public ModelRunner {
   const size_t num_stages_;
   const size_t ranks_in_stage_;
   const size_t rows_at_once_;
-  const size_t vocab_size_;
   std::vector<PipelineRank> ranks_;
 
   std::mutex mutex_;
@@ -263,7 +266,7 @@ class PipelineRunner final : public ModelRunner {
   // Of the caller.
   size_t num_done_ = 0;         // rows of the oldest step that are collected
   Clock::time_point last_end_;  // when the step before the oldest was collected
-  std::vector<float> logits_;   // [rows_at_once, vocab]; written by the last stage's first rank
+  ResultBuffer results_;        // written by the last stage's first rank
   std::vector<std::thread> threads_;
 };
 

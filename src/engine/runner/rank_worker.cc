@@ -43,7 +43,7 @@ void RankWorker::Begin(const RunnerStep& step) {
   turn_.emplace(*backend_, static_cast<int64_t>(step.batch.ids.size() + step.sources.slots.size()));
 }
 
-Status RankWorker::Compute(const StepPart& part, std::span<float> logits) {
+Status RankWorker::Compute(const StepPart& part, model::RowResults out) {
   if (part.is_first) {
     CopyBlocks(*part.step);
     if (!part.step->sources.slots.empty()) {
@@ -53,7 +53,7 @@ Status RankWorker::Compute(const StepPart& part, std::span<float> logits) {
       DRAY_RETURN_IF_ERROR(decoder_->Forward(part.step->batch, cache_));
     }
   }
-  if (!part.rows.empty()) DRAY_RETURN_IF_ERROR(decoder_->Logits(part.rows, logits));
+  if (!part.rows.empty()) DRAY_RETURN_IF_ERROR(decoder_->Logits(part.rows, out));
   // What was computed with lost pages must not become tokens.
   return artifact_ == nullptr ? OkStatus() : artifact_->CheckIntact();
 }

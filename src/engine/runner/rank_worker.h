@@ -23,7 +23,7 @@ namespace dray::engine {
 // The first piece also copies blocks and runs the forward pass.
 struct StepPart {
   const RunnerStep* step = nullptr;
-  std::span<const int32_t> rows;  // of the batch, whose logits are computed
+  std::span<const int32_t> rows;  // of the batch, whose results are computed
   bool is_first = false;
   bool is_last = false;
 };
@@ -42,9 +42,9 @@ class RankWorker {
 
   // Waits for the processors and begins a step of the backend.
   void Begin(const RunnerStep& step);
-  // Computes a part of the step. `logits` gets the rows' logits [rows, vocab], at rank 0 only. kCorrupt if
-  // the file that the weights are mapped from has changed.
-  Status Compute(const StepPart& part, std::span<float> logits);
+  // Computes a part of the step. `out` gets what the rows give, at rank 0 only. kCorrupt if the file that
+  // the weights are mapped from has changed.
+  Status Compute(const StepPart& part, model::RowResults out);
   // What the rank's stage reads, and leaves for the next one (model/forward/decoder.h).
   std::span<float> Stream(int64_t num_tokens) const { return decoder_->Stream(num_tokens); }
   // Ends the step of the backend and returns its error.

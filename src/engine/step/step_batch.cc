@@ -7,16 +7,24 @@
 namespace dray::engine {
 namespace {
 
-// The positions [begin, end) of an entry whose next tokens are to be scored.
-struct ScoredRange {
+// The positions [begin, end) of an entry whose rows are wanted because the next tokens are to be scored,
+// or because the request's group needs their states.
+struct PromptRange {
   int64_t begin = 0;
   int64_t end = 0;
 };
 
-ScoredRange PromptScores(const scheduler::PlanEntry& entry, const Sequence& sequence) {
-  if (sequence.sequence_idx != 0 || !sequence.request->params.prompt_logprobs) return {};
-  return {.begin = std::max(entry.first_token, sequence.request->num_prompt_scores()),
-          .end = std::min(entry.first_token + entry.num_tokens, sequence.num_prompt_tokens - 1)};
+PromptRange WantedOfPrompt(const scheduler::PlanEntry& entry, const Sequence& sequence) {
+  if (sequence.sequence_idx != 0) return {};
+  const Request& request = *sequence.request;
+  const int64_t last = sequence.num_prompt_tokens - 1;
+  int64_t num_known = last;
+  if (request.params.prompt_logprobs) num_known = std::min(num_known, request.num_prompt_scores());
+  if (const auto num_states = request.num_context_states()) {
+    num_known = std::min(num_known, request.num_source_tokens + *num_states);
+  }
+  return {.begin = std::max(entry.first_token, num_known),
+          .end = std::min(entry.first_token + entry.num_tokens, last)};
 }
 
 // Appends the rows of an entry. `result_idx` is that of its result, if it samples.
@@ -37,8 +45,9 @@ void AppendEntry(const scheduler::PlanEntry& entry, const Sequence& sequence, in
     step.input.logit_rows.push_back(wanted.row);
     step.wanted.push_back(wanted);
   };
-  const ScoredRange scores = PromptScores(entry, sequence);
-  for (int64_t position = scores.begin; position < scores.end; ++position) want(position);
+  step.input.wants_states |= sequence.request->num_context_states().has_value();
+  const PromptRange prompt = WantedOfPrompt(entry, sequence);
+  for (int64_t position = prompt.begin; position < prompt.end; ++position) want(position);
   if (entry.sampling == scheduler::Sampling::kNo) return;
   wanted.result_idx = result_idx;
   const int64_t end = entry.first_token + entry.num_tokens;

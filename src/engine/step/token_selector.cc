@@ -14,7 +14,7 @@ void TokenSelector::Reserve(int64_t max_sequences) {
 void TokenSelector::Begin(const StepInFlight& step) {
   results_.clear();
   failures_.clear();
-  ready_beams_.clear();
+  ready_groups_.clear();
   for (const scheduler::PlanEntry& entry : step.plan->entries) {
     if (entry.sampling == scheduler::Sampling::kNo) continue;
     results_.push_back({.id = entry.id, .num_new_tokens = 0});
@@ -25,6 +25,7 @@ void TokenSelector::Take(const StepInFlight& step, const StepPiece& piece) {
   if (piece.num_rows == 0) return;
   const auto num_rows = static_cast<size_t>(piece.num_rows);
   const size_t vocab = piece.logits.size() / num_rows;
+  const size_t state_width = piece.states.size() / num_rows;
   for (size_t i = 0; i < num_rows; ++i) {
     const WantedRow& wanted = step.wanted[static_cast<size_t>(piece.first) + i];
     Sequence* sequence = requests_.Find(wanted.id);
@@ -33,9 +34,10 @@ void TokenSelector::Take(const StepInFlight& step, const StepPiece& piece) {
       failures_.emplace_back(sequence->request->id, piece.status);
       continue;
     }
-    const std::span<float> logits = piece.logits.subspan(i * vocab, vocab);
+    const TokenRow row = {.logits = piece.logits.subspan(i * vocab, vocab),
+                          .state = piece.states.subspan(i * state_width, state_width)};
     if (!wanted.result_idx) {
-      ScorePrompt(wanted, *sequence, logits);
+      TakePromptRow(wanted, *sequence, row);
       continue;
     }
     const auto position = static_cast<size_t>(wanted.position);
@@ -44,7 +46,7 @@ void TokenSelector::Take(const StepInFlight& step, const StepPiece& piece) {
         sequence->tokens.size() == position + 1 &&
         sequence->tokens[position] == step.input.batch.ids[static_cast<size_t>(wanted.row)];
     if (!follows_truth) continue;
-    Status status = SelectToken(wanted, *sequence, logits);
+    Status status = SelectToken(wanted, *sequence, row);
     if (!status.ok()) failures_.emplace_back(sequence->request->id, std::move(status));
   }
 }
@@ -58,6 +60,18 @@ void TokenSelector::Finish(const StepInFlight& step) {
   }
 }
 
+void TokenSelector::TakePromptRow(const WantedRow& wanted, Sequence& sequence,
+                                  const TokenRow& row) {
+  Request& request = *sequence.request;
+  // A row may be wanted for one of the two alone, if the prompt is computed again.
+  if (request.num_context_states() == wanted.position - request.num_source_tokens) {
+    request.group->TakeContextState(row.state);
+  }
+  if (request.params.prompt_logprobs && request.num_prompt_scores() == wanted.position) {
+    ScorePrompt(wanted, sequence, row.logits);
+  }
+}
+
 void TokenSelector::ScorePrompt(const WantedRow& wanted, Sequence& sequence,
                                 std::span<const float> logits) {
   Request& request = *sequence.request;
@@ -68,16 +82,16 @@ void TokenSelector::ScorePrompt(const WantedRow& wanted, Sequence& sequence,
 }
 
 Status TokenSelector::SelectToken(const WantedRow& wanted, Sequence& sequence,
-                                  std::span<float> logits) {
+                                  const TokenRow& row) {
   Request& request = *sequence.request;
   SequenceResult& result = results_[static_cast<size_t>(*wanted.result_idx)];
   if (sequence.sequence_idx == 0 && request.params.prompt_logprobs &&
       wanted.position == request.num_prompt_tokens - 1) {
     request.sink->OnEvent(std::move(request.prompt_scores));
   }
-  if (request.beams != nullptr) return TakeBeam(sequence, result, logits);
+  if (request.group != nullptr) return TakeMember(sequence, result, row);
   DRAY_ASSIGN_OR_RETURN(const sampling::SampledToken sampled,
-                        sequence.sampler->Choose(logits, workspace_));
+                        sequence.sampler->Choose(row.logits, workspace_));
   sequence.tokens.push_back(sampled.token_id);
   ++result.num_new_tokens;
   ++num_tokens_;
@@ -91,14 +105,13 @@ Status TokenSelector::SelectToken(const WantedRow& wanted, Sequence& sequence,
   return OkStatus();
 }
 
-Status TokenSelector::TakeBeam(Sequence& sequence, SequenceResult& result,
-                               std::span<float> logits) {
+Status TokenSelector::TakeMember(Sequence& sequence, SequenceResult& result, const TokenRow& row) {
   Request& request = *sequence.request;
-  DRAY_RETURN_IF_ERROR(request.beams->Take(sequence.sequence_idx, logits, workspace_));
+  DRAY_RETURN_IF_ERROR(request.group->Take(sequence.sequence_idx, row, workspace_));
   result.outcome = Outcome::kHeld;
-  if (!request.beams->ready()) return OkStatus();
-  ready_beams_.push_back(request.id);
-  num_tokens_ += static_cast<uint64_t>(request.params.num_beams);
+  if (!request.group->ready()) return OkStatus();
+  ready_groups_.push_back(request.id);
+  num_tokens_ += static_cast<uint64_t>(request.group->num_members());
   return OkStatus();
 }
 

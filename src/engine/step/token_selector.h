@@ -40,23 +40,25 @@ class TokenSelector {
   std::span<const scheduler::SequenceResult> results() const { return results_; }
   // The requests that failed in this step; the caller ends them.
   std::span<const std::pair<RequestId, Status>> failures() const { return failures_; }
-  // The requests whose beams have all their logits in this step; the caller continues them once the
+  // The requests whose groups have all their rows in this step; the caller continues them once the
   // scheduler has the results.
-  std::span<const RequestId> ready_beams() const { return ready_beams_; }
-  // The number of new tokens in all steps so far, those of all beams included.
+  std::span<const RequestId> ready_groups() const { return ready_groups_; }
+  // The number of new tokens in all steps so far, those of all members of groups included.
   uint64_t num_tokens() const { return num_tokens_; }
 
  private:
+  // Takes the row of a prompt's token that is not the last one.
+  void TakePromptRow(const WantedRow& wanted, Sequence& sequence, const TokenRow& row);
   void ScorePrompt(const WantedRow& wanted, Sequence& sequence, std::span<const float> logits);
   // Chooses the next token from the row's logits, appends it to the sequence and sends its event.
-  Status SelectToken(const WantedRow& wanted, Sequence& sequence, std::span<float> logits);
-  // Gives the row's logits to the request's beams.
-  Status TakeBeam(Sequence& sequence, scheduler::SequenceResult& result, std::span<float> logits);
+  Status SelectToken(const WantedRow& wanted, Sequence& sequence, const TokenRow& row);
+  // Gives the row to the request's group.
+  Status TakeMember(Sequence& sequence, scheduler::SequenceResult& result, const TokenRow& row);
 
   RequestTable& requests_;
   std::vector<scheduler::SequenceResult> results_;
   std::vector<std::pair<RequestId, Status>> failures_;
-  std::vector<RequestId> ready_beams_;
+  std::vector<RequestId> ready_groups_;
   uint64_t num_tokens_ = 0;
   sampling::SamplingWorkspace workspace_;
   std::vector<sampling::TokenLogprob> tops_;

@@ -52,6 +52,12 @@ struct RaggedBatch {
   void Reserve(const DecoderLimits& limits);
 };
 
+// Where the results of rows go, in host memory. At all ranks of a group but the first, both are empty.
+struct RowResults {
+  std::span<float> logits;       // [rows, vocab]
+  std::span<float> states = {};  // [rows, embed_dim]: what the head multiplies; empty if not wanted
+};
+
 class Decoder {
  public:
   // Allocates all working memory; Forward and Logits allocate none. What `parts` names must outlive
@@ -65,9 +71,9 @@ class Decoder {
   // finds later is returned by Logits or by the backend's EndStep. An error of the communicator has
   // ended the group.
   Status Forward(const RaggedBatch& batch, const KvCache& cache);
-  // Logits of some rows of the last Forward, at most max_logit_rows: [rows.size(), vocab] into host
-  // memory. Only rank 0 gets them: at the other ranks `out` is empty.
-  Status Logits(std::span<const int32_t> rows, std::span<float> out);
+  // Logits of some rows of the last Forward, at most max_logit_rows, and their states if `out` has room
+  // for them.
+  Status Logits(std::span<const int32_t> rows, RowResults out);
   // The residual stream of `num_tokens` rows, in the backend's memory: [num_tokens, hidden]. Every
   // stage but the first reads it in Forward; Forward leaves what the next stage reads.
   std::span<float> Stream(int64_t num_tokens) const {
@@ -96,6 +102,8 @@ class Decoder {
   Status UploadCrossSequences(const RaggedBatch& batch);
   // Multiplies `count` rows of head_in_ by this rank's rows of the head.
   void ComputeHead(int64_t count);
+  // Copies what ComputeHead has multiplied.
+  Status CopyStates(int64_t count, std::span<float> out);
   // Puts the logits of all ranks together, without the padding of the vocabulary.
   Status GatherLogits(int64_t count, std::span<float> out);
 
@@ -115,7 +123,7 @@ class Decoder {
   std::unique_ptr<TokenEmbedding> embedding_;  // null at every stage but the first
   std::unique_ptr<LayerStack> stack_;
   Tensor cos_sin_;      // [max_batch_tokens, rope.dim]
-  Tensor head_in_;      // [max_logit_rows, hidden]
+  Tensor head_in_;      // [max_logit_rows, hidden], before the final norm
   Tensor scaled_norm_;  // [hidden], only if the head has a scale
   Tensor projected_;    // [max_logit_rows, embed_dim], only with a projection out
   Tensor logits_;       // [max_logit_rows, vocab_rows_]

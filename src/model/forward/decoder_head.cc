@@ -34,11 +34,11 @@ Status Decoder::ScaleFinalNorm() {
   return memory_.CopyFromHost(scaled_norm_.as<float>(), weight.data(), bytes);
 }
 
-Status Decoder::Logits(std::span<const int32_t> rows, std::span<float> out) {
+Status Decoder::Logits(std::span<const int32_t> rows, RowResults out) {
   const auto count = static_cast<int64_t>(rows.size());
   DRAY_CHECK(count <= limits_.max_logit_rows);
   DRAY_CHECK(rank_.index > 0 ||
-             static_cast<int64_t>(out.size()) == count * model_config_.vocab_size);
+             static_cast<int64_t>(out.logits.size()) == count * model_config_.vocab_size);
   DRAY_RETURN_IF_ERROR(memory_.CopyFromHost(indices_.logit_rows, rows.data(), rows.size_bytes()));
   ops_.GatherRows({.x = RowsOf(stack_->x()),
                    .rows = indices_.logit_rows,
@@ -46,8 +46,26 @@ Status Decoder::Logits(std::span<const int32_t> rows, std::span<float> out) {
                    .cols = config_.hidden,
                    .out = RowsOf(head_in_)});
   ComputeHead(count);
-  if (communicator_ != nullptr) return GatherLogits(count, out);
-  return memory_.CopyToHost(out.data(), logits_.as<float>(), out.size_bytes());
+  if (!out.states.empty()) DRAY_RETURN_IF_ERROR(CopyStates(count, out.states));
+  if (communicator_ != nullptr) return GatherLogits(count, out.logits);
+  return memory_.CopyToHost(out.logits.data(), logits_.as<float>(), out.logits.size_bytes());
+}
+
+Status Decoder::CopyStates(int64_t count, std::span<float> out) {
+  DRAY_CHECK(static_cast<int64_t>(out.size()) == count * model_config_.embed_dim);
+  if (weights_.Matrix(Slot::kProjectOut) != nullptr) {
+    return memory_.CopyToHost(out.data(), projected_.as<float>(), out.size_bytes());
+  }
+  if (config_.final_norm) {
+    // The head's multiplication normalises its input for itself, and leaves head_in_ as it was.
+    ops_.Norm({.norm = MakeNorm(config_, weights_.stack(), Slot::kFinalNormWeight,
+                                Slot::kFinalNormBias, kNoLayer),
+               .x = RowsOf(head_in_),
+               .out = RowsOf(head_in_),
+               .rows = count,
+               .cols = config_.hidden});
+  }
+  return memory_.CopyToHost(out.data(), head_in_.as<float>(), out.size_bytes());
 }
 
 void Decoder::ComputeHead(int64_t count) {

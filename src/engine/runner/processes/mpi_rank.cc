@@ -238,6 +238,7 @@ class MpiRank {
     const model::ModelConfig& config = model_->description.config;
     duties_.bounds = {.spec = run.spec,
                       .vocab_size = config.vocab_size,
+                      .state_width = config.embed_dim,
                       .max_positions = config.stack.max_positions,
                       .has_encoder = config.encoder.has_value()};
     DRAY_RETURN_IF_ERROR(ConnectStage(rank));
@@ -326,7 +327,7 @@ class MpiRank {
 
   Status ConnectResults(const RankModel& rank, const parallel::ControlMessage& message) {
     const int64_t from = (rank.stage.count - 1) * rank.rank.world;  // the rank that has the logits
-    const int64_t max_bytes = MaxPieceBytes(duties_.bounds.spec, duties_.bounds.vocab_size);
+    const int64_t max_bytes = MaxPieceBytes(duties_.bounds.spec, duties_.bounds.widths());
     parallel::LinkSpec link;
     link.from = from;
     link.to = 0;

@@ -31,11 +31,13 @@ class ProcessRunner final : public ModelRunner {
                 std::unique_ptr<RankProcesses> processes)
       : bounds_{.spec = spec,
                 .vocab_size = model.description.config.vocab_size,
+                .state_width = model.description.config.embed_dim,
                 .max_positions = model.description.config.stack.max_positions,
                 .has_encoder = model.description.config.encoder.has_value()},
         last_rank_(model.num_ranks() - model.ranks_in_stage()),
         submitted_(static_cast<size_t>(model.num_stages)),
-        piece_(kHeaderFloats + static_cast<size_t>(spec.step.max_logit_rows * bounds_.vocab_size)),
+        piece_(kHeaderFloats +
+               static_cast<size_t>(spec.step.max_logit_rows * bounds_.widths().most())),
         links_(std::move(links)),
         processes_(std::move(processes)) {
     order_.reserve(static_cast<size_t>(MaxStepBytes(spec)));
@@ -60,8 +62,10 @@ class ProcessRunner final : public ModelRunner {
 
   void Submit(const RunnerStep& step) override {
     DRAY_CHECK(num_submitted_ - num_collected_ < submitted_.size());
-    submitted_[num_submitted_ % submitted_.size()] = {static_cast<int64_t>(step.logit_rows.size()),
-                                                      Clock::now()};
+    submitted_[num_submitted_ % submitted_.size()] = {
+        .results = {.num_rows = static_cast<int64_t>(step.logit_rows.size()),
+                    .row_width = bounds_.widths().OfStep(step)},
+        .time = Clock::now()};
     ++num_submitted_;
     if (!failure_.ok()) return;
     EncodeStep(step, order_);
@@ -71,7 +75,7 @@ class ProcessRunner final : public ModelRunner {
   StepPiece Collect() override {
     DRAY_CHECK(num_collected_ < num_submitted_);
     const Submitted& oldest = submitted_[num_collected_ % submitted_.size()];
-    auto header = Receive(oldest.num_rows);
+    auto header = Receive(oldest.results);
     // While the step waited for steps before it, it was not computed.
     const Clock::time_point end = Clock::now();
     const double seconds =
@@ -83,10 +87,14 @@ class ProcessRunner final : public ModelRunner {
               .is_last = true,
               .seconds = seconds};
     }
-    const auto num_logits = static_cast<size_t>(header->num_rows * bounds_.vocab_size);
+    const auto num_rows = static_cast<size_t>(header->num_rows);
+    const size_t count = num_rows * static_cast<size_t>(oldest.results.row_width);
+    const model::RowResults results =
+        DivideResults(std::span(piece_).subspan(kHeaderFloats, count), num_rows, bounds_.widths());
     StepPiece piece = {.first = header->first,
                        .num_rows = header->num_rows,
-                       .logits = std::span(piece_).subspan(kHeaderFloats, num_logits),
+                       .logits = results.logits,
+                       .states = results.states,
                        .is_last = header->is_last != 0,
                        .seconds = seconds};
     num_done_ += header->num_rows;
@@ -132,7 +140,7 @@ class ProcessRunner final : public ModelRunner {
   }
 
   struct Submitted {
-    int64_t num_rows = 0;  // of logits
+    StepResults results;
     Clock::time_point time;
   };
 
@@ -152,14 +160,13 @@ class ProcessRunner final : public ModelRunner {
     }
   }
 
-  // Receives the next piece of a step with that many rows of logits.
-  Result<PieceHeader> Receive(int64_t num_rows) {
+  // Receives the next piece of a step.
+  Result<PieceHeader> Receive(const StepResults& results) {
     if (!failure_.ok()) return failure_;
     const auto bytes = std::as_writable_bytes(std::span(piece_));
     const auto size = links_.results->Receive(bytes);
     if (!size.ok()) return failure_ = processes_->Explain(size.status());
-    auto header =
-        DecodePiece(bytes.first(static_cast<size_t>(*size)), num_done_, num_rows, bounds_);
+    auto header = DecodePiece(bytes.first(static_cast<size_t>(*size)), num_done_, results, bounds_);
     if (header.ok()) return header;
     return failure_ = processes_->Explain(
                header.status().WithPrefix("rank " + std::to_string(last_rank_)));
@@ -173,7 +180,7 @@ class ProcessRunner final : public ModelRunner {
   int64_t num_done_ = 0;        // rows of the oldest step that are collected
   Clock::time_point last_end_;  // when the step before the oldest was collected
   std::vector<std::byte> order_;
-  std::vector<float> piece_;  // a PieceHeader, and behind it the logits
+  std::vector<float> piece_;  // a PieceHeader, and behind it the results
   Status failure_;
   FrontLinks links_;
 

@@ -18,10 +18,10 @@ class RankLoop {
       : duties_(duties),
         bounds_(duties_.bounds),
         order_(static_cast<size_t>(MaxStepBytes(bounds_.spec))),
-        rows_at_once_(static_cast<size_t>(bounds_.spec.step.max_logit_rows)),
-        vocab_size_(static_cast<size_t>(bounds_.vocab_size)) {
+        rows_at_once_(static_cast<size_t>(bounds_.spec.step.max_logit_rows)) {
     step_.Reserve(bounds_.spec);
-    if (duties_.results != nullptr) piece_.resize(kHeaderFloats + rows_at_once_ * vocab_size_);
+    if (duties_.results == nullptr) return;
+    piece_.resize(kHeaderFloats + rows_at_once_ * static_cast<size_t>(bounds_.widths().most()));
   }
 
   Status Run() {
@@ -66,7 +66,7 @@ class RankLoop {
       const auto now = rows.first(std::min(rows.size(), rows_at_once_));
       is_last = now.size() == rows.size();
       const StepPart part = {.step = &step_, .rows = now, .is_last = is_last};
-      DRAY_RETURN_IF_ERROR(duties_.worker->Compute(part, LogitsOf(now.size())));
+      DRAY_RETURN_IF_ERROR(duties_.worker->Compute(part, ResultsOf(now.size())));
       if (is_last) DRAY_RETURN_IF_ERROR(duties_.worker->End());
       DRAY_RETURN_IF_ERROR(SendPiece({.first = static_cast<int64_t>(num_done),
                                       .num_rows = static_cast<int32_t>(now.size()),
@@ -76,16 +76,22 @@ class RankLoop {
     return OkStatus();
   }
 
-  // Where the rank writes the logits of its next piece.
-  std::span<float> LogitsOf(size_t num_rows) {
+  // The numbers behind the header of a piece of the step.
+  size_t NumbersOf(size_t num_rows) const {
+    return num_rows * static_cast<size_t>(bounds_.widths().OfStep(step_));
+  }
+
+  // Where the rank writes its next piece.
+  model::RowResults ResultsOf(size_t num_rows) {
     if (duties_.results == nullptr) return {};
-    return std::span(piece_).subspan(kHeaderFloats, num_rows * vocab_size_);
+    return DivideResults(std::span(piece_).subspan(kHeaderFloats, NumbersOf(num_rows)), num_rows,
+                         bounds_.widths());
   }
 
   Status SendPiece(const PieceHeader& header) {
     if (duties_.results == nullptr) return OkStatus();
     std::memcpy(piece_.data(), &header, sizeof(header));
-    const size_t num_floats = kHeaderFloats + static_cast<size_t>(header.num_rows) * vocab_size_;
+    const size_t num_floats = kHeaderFloats + NumbersOf(static_cast<size_t>(header.num_rows));
     return duties_.results->Send(std::as_bytes(std::span(piece_).first(num_floats)));
   }
 
@@ -94,8 +100,7 @@ class RankLoop {
   std::vector<std::byte> order_;
   RunnerStep step_;
   size_t rows_at_once_;
-  size_t vocab_size_;
-  std::vector<float> piece_;  // a PieceHeader, and behind it the logits
+  std::vector<float> piece_;  // a PieceHeader, and behind it the results
 };
 
 }  // namespace

@@ -113,6 +113,7 @@ class RankProcess {
                .is_last_stage = rank.stage.is_last(),
                .bounds = {.spec = run.spec,
                           .vocab_size = config.vocab_size,
+                          .state_width = config.embed_dim,
                           .max_positions = config.stack.max_positions,
                           .has_encoder = config.encoder.has_value()}};
     return OkStatus();

@@ -134,7 +134,8 @@ class Wiring {
   // The front may take its time between two pieces; a front that has ended ends its ranks.
   Status MakeResults() {
     const int64_t from = (model_.num_stages - 1) * model_.ranks_in_stage();
-    LinkSpec link = SpecOf(from, from, MaxPieceBytes(spec_, model_.description.config.vocab_size));
+    const auto widths = RowWidths::Of(model_.description.config);
+    LinkSpec link = SpecOf(from, from, MaxPieceBytes(spec_, widths));
     link.depth = kResultDepth;
     link.send_timeout = std::chrono::milliseconds(0);
     link.receive_timeout = PieceTimeout(options_);

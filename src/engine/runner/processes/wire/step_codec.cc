@@ -31,8 +31,9 @@ struct Counts {
   uint32_t logit_rows = 0;
   uint32_t sources = 0;
   uint32_t source_tokens = 0;
+  uint32_t wants_states = 0;
 };
-constexpr int64_t kHeaderBytes = 8 * kNumberBytes;
+constexpr int64_t kHeaderBytes = 9 * kNumberBytes;
 
 template <typename T>
 void WriteArray(ByteWriter& writer, const std::vector<T>& values) {
@@ -71,8 +72,9 @@ Status CheckCount(uint32_t count, int64_t limit, std::string_view what) {
 Result<Counts> ReadCounts(ByteReader& reader, const StepBounds& bounds) {
   const RunnerSpec& spec = bounds.spec;
   Counts counts;
-  for (uint32_t* count : {&counts.copies, &counts.tokens, &counts.sequences, &counts.table_entries,
-                          &counts.logit_rows, &counts.sources, &counts.source_tokens}) {
+  for (uint32_t* count :
+       {&counts.copies, &counts.tokens, &counts.sequences, &counts.table_entries,
+        &counts.logit_rows, &counts.sources, &counts.source_tokens, &counts.wants_states}) {
     DRAY_ASSIGN_OR_RETURN(*count, reader.Read<uint32_t>());
   }
   DRAY_ASSIGN_OR_RETURN(const uint32_t mark, reader.Read<uint32_t>());
@@ -87,6 +89,7 @@ Result<Counts> ReadCounts(ByteReader& reader, const StepBounds& bounds) {
       CheckCount(counts.sources, bounds.has_encoder ? counts.sequences : 0, "sources"));
   DRAY_RETURN_IF_ERROR(
       CheckCount(counts.source_tokens, spec.step.max_batch_tokens, "tokens of sources"));
+  DRAY_RETURN_IF_ERROR(CheckCount(counts.wants_states, 1, "wishes for states"));
   return counts;
 }
 
@@ -168,7 +171,7 @@ void EncodeStep(const RunnerStep& step, std::vector<std::byte>& out) {
   for (const size_t count :
        {step.copy_from.size(), step.batch.ids.size(), step.batch.sequences.size(),
         step.batch.block_tables.size(), step.logit_rows.size(), step.sources.texts.lengths.size(),
-        step.sources.slots.size(), size_t{kStepMark}}) {
+        step.sources.slots.size(), static_cast<size_t>(step.wants_states), size_t{kStepMark}}) {
     writer.Write(static_cast<uint32_t>(count));
   }
   for (const auto* values : {&step.copy_from, &step.copy_to, &step.batch.ids, &step.batch.positions,
@@ -198,27 +201,28 @@ Status DecodeStep(std::span<const std::byte> bytes, const StepBounds& bounds, Ru
   DRAY_RETURN_IF_ERROR(ReadArray(reader, counts.sources, step.sources.texts.lengths));
   DRAY_RETURN_IF_ERROR(ReadArray(reader, counts.source_tokens, step.sources.texts.ids));
   DRAY_RETURN_IF_ERROR(ReadArray(reader, counts.source_tokens, step.sources.slots));
+  step.wants_states = counts.wants_states != 0;
   if (reader.remaining() > 0) {
     return Corrupt(fmt::format("a step with {} bytes behind its end", reader.remaining()));
   }
   return CheckStep(step, bounds);
 }
 
-int64_t MaxPieceBytes(const RunnerSpec& spec, int64_t vocab_size) {
+int64_t MaxPieceBytes(const RunnerSpec& spec, const RowWidths& widths) {
   return static_cast<int64_t>(sizeof(PieceHeader)) +
-         spec.step.max_logit_rows * vocab_size * static_cast<int64_t>(sizeof(float));
+         spec.step.max_logit_rows * widths.most() * static_cast<int64_t>(sizeof(float));
 }
 
 Result<PieceHeader> DecodePiece(std::span<const std::byte> bytes, int64_t expected_first,
-                                int64_t num_step_rows, const StepBounds& bounds) {
+                                const StepResults& results, const StepBounds& bounds) {
   ByteReader reader(bytes, "a piece of logits");
   PieceHeader header;
   DRAY_ASSIGN_OR_RETURN(header.first, reader.Read<int64_t>());
   DRAY_ASSIGN_OR_RETURN(header.num_rows, reader.Read<int32_t>());
   DRAY_ASSIGN_OR_RETURN(header.is_last, reader.Read<int32_t>());
-  const int64_t left = num_step_rows - expected_first;
+  const int64_t left = results.num_rows - expected_first;
   const int64_t rows = std::min(left, bounds.spec.step.max_logit_rows);
-  const auto size = static_cast<uint64_t>(rows * bounds.vocab_size) * sizeof(float);
+  const auto size = static_cast<uint64_t>(rows * results.row_width) * sizeof(float);
   if (header.first != expected_first || header.num_rows != rows ||
       header.is_last != (rows == left ? 1 : 0) || reader.remaining() != size) {
     return Corrupt(

@@ -1,10 +1,11 @@
 // Steps and their results as bytes, between the front and the ranks of a model in other processes.
 //
-// A step:    eight counts (uint32_t): block copies, tokens, sequences, entries of block tables, rows
-//            of logits, sources, their tokens, and a mark that tells a step from other bytes; then
-//            the arrays of RunnerStep, 4 bytes a number.
+// A step:    nine numbers (uint32_t): block copies, tokens, sequences, entries of block tables, rows
+//            of logits, sources, their tokens, 1 if the step wants states or else 0, and a mark that
+//            tells a step from other bytes; then the arrays of RunnerStep, 4 bytes a number.
 // A report:  a single byte, in the place of a step, asks a rank for its traffic (rank_messages.h).
-// A piece:   PieceHeader, then its logits [num_rows, vocab] as f32.
+// A piece:   PieceHeader, then its logits [num_rows, vocab] as f32, then, if the step wants them, its
+//            states [num_rows, embed_dim] as f32.
 //
 // What is decoded is checked in full: a step that passes makes no rank read or write outside of its
 // tables and its cache.
@@ -18,6 +19,7 @@
 
 #include "base/status.h"
 #include "engine/runner/model_runner.h"
+#include "engine/runner/result_buffer.h"
 
 namespace dray::engine {
 
@@ -25,8 +27,11 @@ namespace dray::engine {
 struct StepBounds {
   RunnerSpec spec;
   int64_t vocab_size = 0;
+  int64_t state_width = 0;
   int64_t max_positions = 0;
   bool has_encoder = false;  // only then a step may have sources
+
+  RowWidths widths() const { return {.vocab = vocab_size, .state = state_width}; }
 };
 
 // The size of the largest step in bytes.
@@ -50,10 +55,15 @@ struct PieceHeader {
 };
 
 // The size of the largest piece in bytes.
-int64_t MaxPieceBytes(const RunnerSpec& spec, int64_t vocab_size);
+int64_t MaxPieceBytes(const RunnerSpec& spec, const RowWidths& widths);
+// What all pieces of a step give together.
+struct StepResults {
+  int64_t num_rows = 0;
+  int64_t row_width = 0;  // RowWidths::OfStep
+};
 // The header of a piece that has come as `bytes`. `expected_first` is the row that it must begin
-// with, of `num_step_rows` rows of the step. kCorrupt if it is no such piece.
+// with, of all rows of the step. kCorrupt if it is no such piece.
 Result<PieceHeader> DecodePiece(std::span<const std::byte> bytes, int64_t expected_first,
-                                int64_t num_step_rows, const StepBounds& bounds);
+                                const StepResults& results, const StepBounds& bounds);
 
 }  // namespace dray::engine

@@ -17,6 +17,7 @@ StepBounds SmallBounds() {
                             .max_logit_rows = 3,
                             .max_table_entries = 8}},
           .vocab_size = 100,
+          .state_width = 20,
           .max_positions = 64};
 }
 
@@ -41,6 +42,7 @@ RunnerStep SmallStep() {
                    .block_table = kSecond},
                   kBlockSize);
   step.logit_rows = {17, 18};
+  step.wants_states = true;
   return step;
 }
 
@@ -116,6 +118,7 @@ TEST(StepCodecTest, AStepComesBackAsItWas) {
   EXPECT_EQ(decoded.batch.known_tokens, step.batch.known_tokens);
   EXPECT_EQ(decoded.logit_rows, step.logit_rows);
   EXPECT_EQ(decoded.copy_to, step.copy_to);
+  EXPECT_TRUE(decoded.wants_states);
 }
 
 TEST(StepCodecTest, AStepOfCopiesAloneComesBack) {
@@ -163,7 +166,7 @@ TEST(StepCodecTest, BytesThatAreNoStepAreRefused) {
   longer.push_back(std::byte{0});
   EXPECT_EQ(Decode(longer).code(), StatusCode::kCorrupt);
   // The counts come first: none of them is believed.
-  for (size_t count = 0; count < 6; ++count) {
+  for (size_t count = 0; count < 7; ++count) {
     auto wrong = bytes;
     std::memset(wrong.data() + count * 4, 0xff, 4);
     EXPECT_EQ(Decode(wrong).code(), StatusCode::kCorrupt) << count;
@@ -178,8 +181,9 @@ TEST(StepCodecTest, APieceMustBeTheNextOne) {
     return bytes;
   };
   const StepBounds bounds = SmallBounds();
+  int64_t width = 100;
   const auto ok = [&](const std::vector<std::byte>& bytes, int64_t first, int64_t rows) {
-    return DecodePiece(bytes, first, rows, bounds).ok();
+    return DecodePiece(bytes, first, {.num_rows = rows, .row_width = width}, bounds).ok();
   };
   EXPECT_TRUE(ok(piece(0, 3, 0, 300), 0, 5));
   EXPECT_TRUE(ok(piece(3, 2, 1, 200), 3, 5));
@@ -190,6 +194,9 @@ TEST(StepCodecTest, APieceMustBeTheNextOne) {
   EXPECT_FALSE(ok(piece(0, 3, 0, 299), 0, 5));  // too few logits
   EXPECT_FALSE(ok(piece(0, -1, 0, 0), 0, 5));
   EXPECT_FALSE(ok({}, 0, 5));
+  width = 120;
+  EXPECT_TRUE(ok(piece(3, 2, 1, 240), 3, 5));
+  EXPECT_FALSE(ok(piece(3, 2, 1, 200), 3, 5));  // without the states
 }
 
 }  // namespace
