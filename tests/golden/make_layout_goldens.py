@@ -138,6 +138,13 @@ def gptj_layer(t, p):
             t[p + "mlp.fc_out.bias"], None, None, t[p + "ln_1.weight"], t[p + "ln_1.bias"])
 
 
+def gpt_neo_layer(t, p):
+    qkv = torch.cat([t[f"{p}attn.attention.{x}_proj.weight"] for x in "qkv"], dim=0)
+    return (qkv.t(), None, t[p + "attn.attention.out_proj.weight"].t(), t[p + "attn.attention.out_proj.bias"],
+            t[p + "mlp.c_fc.weight"].t(), t[p + "mlp.c_fc.bias"], t[p + "mlp.c_proj.weight"].t(), t[p + "mlp.c_proj.bias"],
+            t[p + "ln_2.weight"], t[p + "ln_2.bias"], t[p + "ln_1.weight"], t[p + "ln_1.bias"])
+
+
 def gpt2_layer(t, p):
     return (t[p + "attn.c_attn.weight"], t[p + "attn.c_attn.bias"], t[p + "attn.c_proj.weight"],
             t[p + "attn.c_proj.bias"], t[p + "mlp.c_fc.weight"], t[p + "mlp.c_fc.bias"], t[p + "mlp.c_proj.weight"],
@@ -256,6 +263,7 @@ def main():
     small, t_small = read_model("opt-350m", "model.")
     bloom, t_bloom = read_model("bloom-6-heads", "transformer.")
     gptj, t_gptj = read_model("gptj", "transformer.")
+    _, t_gpt_neo = read_model("gpt_neo", "transformer.")
     neox, t_neox = read_model("gpt_neox", "gpt_neox.")
     narrow_neox(neox, t_neox, 75)
     t_neox = {k: v for k, v in t_neox.items() if not k.endswith((".attention.bias", "masked_bias", "inv_freq"))}
@@ -275,6 +283,7 @@ def main():
               transformer_name="transformer.h", model_type="bloom")
     deepspeed(start("deepspeed-opt"), t_opt, 3, "model.decoder.layers.", opt_layer, strided)
     deepspeed(start("deepspeed-gptj"), t_gptj, 3, "transformer.h.", gptj_layer, strided, scaled=True)
+    deepspeed(start("deepspeed-gpt_neo"), t_gpt_neo, 3, "transformer.h.", gpt_neo_layer, strided)
     deepspeed(start("deepspeed-gpt2"), t_gpt2, 3, "transformer.h.", gpt2_layer, strided)
     deepspeed(start("deepspeed-gpt_neox"), t_neox, 3, "gpt_neox.layers.", megatron_layer("attention."),
               aligned)

@@ -37,6 +37,7 @@ const Case kCases[] = {
     {"deepspeed-bloom-6-heads", "bloom-6-heads", "models/bloom-6-heads", "DeepSpeed"},
     {"deepspeed-opt", "opt", "models/opt", "DeepSpeed"},
     {"deepspeed-gptj", "gptj", "models/gptj", "DeepSpeed"},
+    {"deepspeed-gpt_neo", "gpt_neo", "models/gpt_neo", "DeepSpeed"},
     {"deepspeed-gpt2", "gpt2", "models/gpt2", "DeepSpeed"},
     {"deepspeed-gpt_neox", "gpt_neox", "layouts/plain-gpt_neox", "DeepSpeed"},
     {"faster_transformer-gpt2", "gpt2", "models/gpt2", "FasterTransformer"},

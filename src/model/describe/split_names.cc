@@ -66,29 +66,31 @@ const SplitSlot* FindSlot(Slot slot) {
 
 bool IsQkv(Slot slot) { return slot == Slot::kQkv || slot == Slot::kQkvBias; }
 
-// A family that both programs read, and what config.ini calls it.
+// A family that DeepSpeed reads, and what FasterTransformer's config.ini calls it.
 struct SplitFamily {
   std::string_view model_type;
-  std::string_view section;
-  std::string_view module;  // of layer {}, before DeepSpeed's names
+  std::string_view section;  // empty: FasterTransformer does not read the family
+  std::string_view module;   // of layer {}, before DeepSpeed's names
 };
 constexpr std::array kFamilies = {
-    SplitFamily{"gpt2", "gpt", "h.{}."},
-    SplitFamily{"opt", "gpt", "decoder.layers.{}."},
-    SplitFamily{"bloom", "gpt", "h.{}."},
-    SplitFamily{"gptj", "gptj", "h.{}."},
-    SplitFamily{"gpt_neox", "gptneox", "layers.{}."},
+    SplitFamily{"gpt2", "gpt", "h.{}."},  SplitFamily{"opt", "gpt", "decoder.layers.{}."},
+    SplitFamily{"bloom", "gpt", "h.{}."}, SplitFamily{"gptj", "gptj", "h.{}."},
+    SplitFamily{"gpt_neo", "", "h.{}."},  SplitFamily{"gpt_neox", "gptneox", "layers.{}."},
 };
 
-Result<const SplitFamily*> FindSplitFamily(const ModelDescription& model, std::string_view what) {
-  const std::string_view type = model.family->model_type;
-  const auto* it = std::find_if(kFamilies.begin(), kFamilies.end(),
-                                [&](const SplitFamily& known) { return known.model_type == type; });
-  if (it != kFamilies.end()) return it;
-  return Status(StatusCode::kUnsupported,
-                fmt::format("{} of model_type {} are not read; serve the Hugging Face checkpoint "
-                            "that this one was converted from",
-                            what, type));
+const SplitFamily* FindSplitFamily(const ModelDescription& model) {
+  const auto* it = std::find_if(kFamilies.begin(), kFamilies.end(), [&](const SplitFamily& known) {
+    return known.model_type == model.family->model_type;
+  });
+  return it == kFamilies.end() ? nullptr : it;
+}
+
+Status NotRead(const ModelDescription& model, std::string_view what) {
+  return {
+      StatusCode::kUnsupported,
+      fmt::format("{} of model_type {} are not read; serve the Hugging Face checkpoint that this "
+                  "one was converted from",
+                  what, model.family->model_type)};
 }
 
 // One row for each slot: the parts of a slot are stored as one tensor, queries before keys before
@@ -176,8 +178,10 @@ const std::string& DeepSpeedName(std::string_view module, const SplitSlot& slot)
 
 Result<std::vector<SplitTensor>> UseFasterTransformerNames(const FasterTransformerFolder& folder,
                                                            ModelDescription& model) {
-  DRAY_ASSIGN_OR_RETURN(const SplitFamily* family,
-                        FindSplitFamily(model, folder.path.string() + ": FasterTransformer files"));
+  const SplitFamily* const family = FindSplitFamily(model);
+  if (family == nullptr || family->section.empty()) {
+    return NotRead(model, folder.path.string() + ": FasterTransformer files");
+  }
   DRAY_RETURN_IF_ERROR(CheckAgainstConfig(folder, *family, model.config));
   ModelConfig& config = model.config;
   if (config.embed_dim != config.stack.hidden) {
@@ -205,8 +209,8 @@ Result<std::vector<SplitTensor>> UseFasterTransformerNames(const FasterTransform
 }
 
 Result<std::vector<SplitTensor>> UseDeepSpeedNames(ModelDescription& model) {
-  DRAY_ASSIGN_OR_RETURN(const SplitFamily* family,
-                        FindSplitFamily(model, "DeepSpeed's sliced checkpoints"));
+  const SplitFamily* const family = FindSplitFamily(model);
+  if (family == nullptr) return NotRead(model, "DeepSpeed's sliced checkpoints");
   const bool is_per_head = family->model_type == "bloom";
   model.weights = WholeSlots(model.weights);
   std::vector<SplitTensor> tensors;
