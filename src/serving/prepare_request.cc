@@ -60,7 +60,7 @@ OrReason<int64_t> DecideNewTokens(const TextRequest& request, int64_t num_prompt
   if (*request.max_length > num_before) {
     return std::min(room, *request.max_length - num_before);
   }
-  return Reason(MaxLengthTooShort{*request.max_length, num_before});
+  return Reason(MaxLengthTooShort{*request.max_length, num_before, !limits.encodes_prompt});
 }
 
 // What of the bad words can be refused without a tokenizer.

@@ -76,9 +76,15 @@ struct Wording {
                     r.context_tokens - r.prompt_tokens));
   }
   Status operator()(const MaxLengthTooShort& r) const {
-    return Invalid(
-        fmt::format("parameter {} is {}, but the prompt alone has {} tokens; raise it, or set {}",
-                    spell("max_length"), r.max_length, r.prompt_tokens, spell("max_new_tokens")));
+    const auto before =
+        r.are_of_prompt
+            ? fmt::format("the prompt alone has {} tokens", r.tokens_before)
+            : fmt::format(
+                  "it counts the token that this model begins an answer with, so it must be "
+                  "{} or more",
+                  r.tokens_before + 1);
+    return Invalid(fmt::format("parameter {} is {}, but {}; raise it, or set {}",
+                               spell("max_length"), r.max_length, before, spell("max_new_tokens")));
   }
   Status operator()(const TextTooLong& r) const {
     return Invalid(

@@ -69,7 +69,9 @@ struct NewTokensTooMany {
 
 struct MaxLengthTooShort {
   int64_t max_length = 0;
-  int64_t prompt_tokens = 0;
+  int64_t tokens_before = 0;  // that count before the first new one
+  // Whether they are the prompt's; otherwise they are what an encoder-decoder begins an answer with.
+  bool are_of_prompt = true;
 };
 
 // A text for an encoder.
