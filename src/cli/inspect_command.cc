@@ -16,6 +16,7 @@
 #include "base/human.h"
 #include "checkpoint/checkpoint.h"
 #include "cli/partition/artifact_report.h"
+#include "model/config/local_stack.h"
 #include "model/describe/model_files.h"
 #include "model/weights/load_plan.h"
 #include "model/weights/weights.h"
@@ -87,11 +88,7 @@ void PrintDegrees(const model::ModelConfig& config, std::ostream& out) {
   }
   fmt::print(out, "ranks         tensor parallel degree 1 to {}, {} without padded heads\n",
              stack.num_heads, fmt::join(EvenDegrees(stack), ", "));
-  if (config.encoder) {
-    fmt::print(out, "stages        1: the layers of an encoder-decoder are not divided\n");
-  } else {
-    fmt::print(out, "stages        pipeline parallel degree 1 to {}\n", stack.num_layers);
-  }
+  fmt::print(out, "stages        pipeline parallel degree 1 to {}\n", model::MaxStages(config));
 }
 
 void ForEachTensor(const LoadPlan& plan, const std::function<void(const PlannedTensor&)>& visit) {

@@ -91,8 +91,9 @@ EngineCore::EngineCore(const LoadedModel& model, const EngineLimits& limits,
 }
 
 Status EngineCore::MeasureCosts() {
-  DRAY_ASSIGN_OR_RETURN(const auto costs,
-                        MeasurePipeline(*keeper_.runner(), spec_, model_.num_stages));
+  DRAY_ASSIGN_OR_RETURN(const auto costs, MeasurePipeline(*keeper_.runner(), spec_,
+                                                          {.num_stages = model_.num_stages,
+                                                           .has_encoder = limits_.encodes_prompt}));
   LogDebug(
       fmt::format("a stage reads its weights in {:.3g} ms alone, in {:.3g} ms beside the other "
                   "stages, and computes a row in {:.3g} ms",

@@ -83,10 +83,12 @@ int64_t Scheduler::NumShared(const Sequence& sequence, const PromptSource& sourc
 int64_t Scheduler::FirstTokens(const Sequence& sequence, int64_t num_shared) const {
   const bool is_whole = options_.whole_prompts && num_shared == 0;
   const int64_t least = is_whole ? sequence.num_prompt_tokens : 1;
+  // A whole prompt may take more than what is left of the step's share of prompts, or a prompt longer
+  // than the share would never start.
   const int64_t wanted = std::min({sequence.num_known() - num_shared,
                                    std::max(options_.max_prefill_chunk_tokens, least),
                                    options_.max_batch_tokens - next_step_->plan.num_tokens,
-                                   next_step_->num_prompt_tokens_left});
+                                   std::max(next_step_->num_prompt_tokens_left, least)});
   return wanted < least ? 0 : wanted;
 }
 

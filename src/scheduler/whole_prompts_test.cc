@@ -16,13 +16,15 @@ class WholePromptsTest : public testing::Test {
   // {id, first token, number of tokens} of each entry.
   using Rows = std::vector<std::tuple<uint64_t, int64_t, int64_t>>;
 
-  void SetUp() override {
+  void SetUp() override { Start(24, {}); }
+  void Start(int64_t max_batch_tokens, const PipelineCosts& pipeline) {
     auto scheduler = Scheduler::Create({.num_blocks = 16,
                                         .block_size = 4,
-                                        .max_batch_tokens = 24,
+                                        .max_batch_tokens = max_batch_tokens,
                                         .max_sequences = 4,
                                         .max_prefill_chunk_tokens = 3,
-                                        .whole_prompts = true});
+                                        .whole_prompts = true,
+                                        .pipeline = pipeline});
     ASSERT_TRUE(scheduler.ok()) << scheduler.status().ToString();
     scheduler_.emplace(std::move(scheduler).value());
   }
@@ -61,6 +63,15 @@ TEST_F(WholePromptsTest, APromptWaitsForAStepWithRoom) {
   ASSERT_TRUE(Add(3, 2, 5).ok());  // passes no other
   EXPECT_EQ(Step(), (Rows{{1, 0, 15}}));
   EXPECT_EQ(Step(), (Rows{{1, 15, 1}, {2, 0, 10}, {3, 0, 2}}));
+}
+
+TEST_F(WholePromptsTest, APromptLongerThanTheShareOfAStepInAPipelineIsNotCut) {
+  const PipelineCosts costs = {.num_stages = 2, .row = 1};
+  ASSERT_EQ(PromptStepTokens(costs, 40, 64), 32);
+  Start(64, costs);
+  ASSERT_TRUE(Add(1, 40, 5).ok());
+  EXPECT_EQ(Step(), (Rows{{1, 0, 40}}));
+  EXPECT_EQ(Step(), (Rows{{1, 40, 1}}));
 }
 
 TEST_F(WholePromptsTest, WhatWasGeneratedMayFollowInPieces) {

@@ -186,8 +186,6 @@ TEST_F(EncoderDecoderEngineTest, WhatIsNotThereIsRefusedByName) {
     EXPECT_NE(status.message().find(part), std::string::npos) << status.message();
   };
   refused({.smoothing = SmoothingOptions()}, "smoothquant is not there for t5 models");
-  refused({.pipeline_parallel_degree = 2}, "pipeline_parallel_degree above 1");
-  refused({.ranks = {.transport = RankTransport::kProcesses}}, "rank_transport");
   const Status calibrated = Calibrator::Load({.model_dir = golden_.dir}).status();
   EXPECT_NE(calibrated.message().find("encoder-decoders"), std::string::npos);
   const Status drafted =

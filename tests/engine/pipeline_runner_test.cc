@@ -1,6 +1,6 @@
 // The runner of several stages: the results are bit by bit those of one stage, whatever is in
 // flight, and a rank's failure ends it.
-#include "engine/runner/pipeline_runner.h"
+#include "engine/runner/stages/pipeline_runner.h"
 
 #include <algorithm>
 #include <memory>

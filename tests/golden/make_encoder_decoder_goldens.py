@@ -53,6 +53,7 @@ VARIANTS = {
     "t5-bf16": (V1_1 | {"relative_attention_num_buckets": 8, "relative_attention_max_distance": 6},
                 {"dtype": "bfloat16"}),
     "t5-one-head": (BASE | {"num_heads": 1, "d_kv": 33, "num_layers": 1, "num_decoder_layers": 2}, {"dtype": "float16"}),
+    "t5-deep": (BASE | {"num_layers": 4, "num_decoder_layers": 3, "d_model": 28, "d_ff": 36}, {}),
     "t5-large-values": (BASE, {"large_values": True, "dtype": "float16"}),
     "ul2": (V1_1 | {"feed_forward_proj": "gated-silu", "num_decoder_layers": 1}, {}),
     "mt5": (V1_1 | {"model_type": "mt5", "architectures": ["MT5ForConditionalGeneration"], "vocab_size": 131}, {}),

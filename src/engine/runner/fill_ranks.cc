@@ -11,24 +11,30 @@
 
 #include "base/machine/cpu_info.h"
 #include "engine/runner/processes/mpi_place.h"
+#include "model/config/local_stack.h"
 
 namespace dray::engine {
 namespace {
 
-Status CheckDegrees(int64_t ranks_in_stage, int64_t num_stages, const model::StackConfig& stack) {
+Status CheckDegrees(int64_t ranks_in_stage, int64_t num_stages, const model::ModelConfig& config) {
+  const model::StackConfig& stack = config.stack;
   if (ranks_in_stage < 1 || ranks_in_stage > stack.num_heads) {
     return {StatusCode::kInvalidArgument,
             fmt::format("tensor_parallel_degree is {}, but each rank needs a query head, and the "
                         "model has {}: 1 to {} would do",
                         ranks_in_stage, stack.num_heads, stack.num_heads)};
   }
-  if (num_stages < 1 || num_stages > stack.num_layers) {
-    return {StatusCode::kInvalidArgument,
-            fmt::format("pipeline_parallel_degree is {}, but each stage needs a layer, and the "
-                        "model has {}: 1 to {} would do",
-                        num_stages, stack.num_layers, stack.num_layers)};
-  }
-  return OkStatus();
+  const int64_t most = model::MaxStages(config);
+  if (num_stages >= 1 && num_stages <= most) return OkStatus();
+  const auto needs =
+      config.encoder
+          ? fmt::format(
+                "a layer of the encoder and one of the decoder, and the model has {} and {}",
+                config.encoder->num_layers, stack.num_layers)
+          : fmt::format("a layer, and the model has {}", stack.num_layers);
+  return {StatusCode::kInvalidArgument,
+          fmt::format("pipeline_parallel_degree is {}, but each stage needs {}: 1 to {} would do",
+                      num_stages, needs, most)};
 }
 
 // The workers of a model whose ranks are local processes have processors of their own.
@@ -107,7 +113,7 @@ Result<RankBackends> BackendsOf(const LoadModelOptions& options, const model::Mo
     return ranks;
   }
   std::tie(ranks.ranks_in_stage, ranks.num_stages) = DegreesOf(options, stack.num_heads);
-  DRAY_RETURN_IF_ERROR(CheckDegrees(ranks.ranks_in_stage, ranks.num_stages, stack));
+  DRAY_RETURN_IF_ERROR(CheckDegrees(ranks.ranks_in_stage, ranks.num_stages, config));
   const int64_t num_backends = options.only_rank ? 1 : ranks.ranks_in_stage * ranks.num_stages;
   ranks.first_rank = options.only_rank.value_or(0);
   DRAY_RETURN_IF_ERROR(CheckShares(options, num_backends));

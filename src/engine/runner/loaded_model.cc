@@ -54,12 +54,6 @@ Status CheckEncoderOptions(const LoadModelOptions& options, const model::ModelCo
   };
   if (options.smoothing)
     return refuse("smoothquant", "use dynamic_int8, which needs no calibration");
-  if (options.pipeline_parallel_degree > 1) {
-    return refuse("pipeline_parallel_degree above 1", "use tensor_parallel_degree");
-  }
-  if (options.ranks.transport != RankTransport::kThreads) {
-    return refuse("a rank_transport other than threads", "set it to threads");
-  }
   return OkStatus();
 }
 
@@ -82,7 +76,7 @@ std::unique_ptr<LoadedModel> WithoutWeights(model::ModelDescription description,
                             .stack = local,
                             .weights = model::Weights(local.num_layers)});
     if (const auto& encoder = model->description.config.encoder) {
-      const model::StackConfig reader = model::LocalStack(*encoder, rank);
+      const model::StackConfig reader = model::LocalStack(*encoder, rank, stage);
       model->ranks.back().encoder.emplace(RankEncoder{reader, model::Weights(reader.num_layers)});
     }
   }

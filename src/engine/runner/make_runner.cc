@@ -4,8 +4,8 @@
 
 #include "engine/runner/group_runner.h"
 #include "engine/runner/local_runner.h"
-#include "engine/runner/pipeline_runner.h"
 #include "engine/runner/processes/process_runner.h"
+#include "engine/runner/stages/pipeline_runner.h"
 
 namespace dray::engine {
 

@@ -33,6 +33,7 @@ Status RankWorker::AddEncoder(const RankEncoder& encoder, const model::ForwardPa
                                                     .weights = encoder.weights,
                                                     .backend = decoder.backend,
                                                     .communicator = decoder.communicator,
+                                                    .stage = decoder.stage,
                                                     .tables = &decoder.weights},
                                                    decoder, SourceLimits(spec)));
   return OkStatus();
@@ -47,15 +48,19 @@ Status RankWorker::Compute(const StepPart& part, model::RowResults out) {
   if (part.is_first) {
     CopyBlocks(*part.step);
     if (!part.step->sources.slots.empty()) {
-      DRAY_RETURN_IF_ERROR(source_encoder_->Run(part.step->sources, cache_));
+      DRAY_RETURN_IF_ERROR(EncodeSources(*part.step));
+      DRAY_RETURN_IF_ERROR(StoreSources(*part.step));
     }
-    if (!part.step->batch.ids.empty()) {
-      DRAY_RETURN_IF_ERROR(decoder_->Forward(part.step->batch, cache_));
-    }
+    DRAY_RETURN_IF_ERROR(Forward(*part.step));
   }
   if (!part.rows.empty()) DRAY_RETURN_IF_ERROR(decoder_->Logits(part.rows, out));
-  // What was computed with lost pages must not become tokens.
-  return artifact_ == nullptr ? OkStatus() : artifact_->CheckIntact();
+  return CheckIntact();
+}
+
+Status RankWorker::Forward(const RunnerStep& step) {
+  if (step.batch.ids.empty()) return OkStatus();
+  DRAY_RETURN_IF_ERROR(decoder_->Forward(step.batch, cache_));
+  return CheckIntact();
 }
 
 Status RankWorker::End() {

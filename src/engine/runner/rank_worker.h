@@ -16,6 +16,7 @@
 #include "model/forward/kv_cache.h"
 #include "model/forward/source_encoder.h"
 #include "parallel/communicator.h"
+#include "parallel/shard.h"
 
 namespace dray::engine {
 
@@ -45,8 +46,24 @@ class RankWorker {
   // Computes a part of the step. `out` gets what the rows give, at rank 0 only. kCorrupt if the file that
   // the weights are mapped from has changed.
   Status Compute(const StepPart& part, model::RowResults out);
-  // What the rank's stage reads, and leaves for the next one (model/forward/decoder.h).
+
+  // What Compute does in the first part of a step before it computes rows, in this order. Stages call
+  // these one by one, since the ranks give each other the streams in between (stages/stage_pass.h). The
+  // step must have sources for the second and the third.
+  void CopyBlocks(const RunnerStep& step);
+  Status EncodeSources(const RunnerStep& step) { return source_encoder_->Encode(step.sources); }
+  Status StoreSources(const RunnerStep& step) {
+    return source_encoder_->Store(step.sources, cache_);
+  }
+  Status Forward(const RunnerStep& step);
+
+  parallel::Stage stage() const { return stage_; }
+  // What the decoder of the rank's stage reads, and leaves for the next one (model/forward/decoder.h).
   std::span<float> Stream(int64_t num_tokens) const { return decoder_->Stream(num_tokens); }
+  // What the encoder reads and leaves (model/forward/source_encoder.h).
+  std::span<float> SourceStream(int64_t num_tokens) const {
+    return source_encoder_->Stream(num_tokens);
+  }
   // Ends the step of the backend and returns its error.
   Status End();
   // Ends a step that Begin has begun and End has not ended, if there is one.
@@ -57,16 +74,21 @@ class RankWorker {
              std::unique_ptr<model::Decoder> decoder)
       : backend_(std::move(backend)),
         artifact_(rank.artifact),
+        stage_(rank.stage),
         num_layers_(rank.stack.num_layers),
         cache_(std::move(cache)),
         decoder_(std::move(decoder)) {}
   // Makes the encoder of an encoder-decoder, whose decoder is `decoder`.
   Status AddEncoder(const RankEncoder& encoder, const model::ForwardParts& decoder,
                     const RunnerSpec& spec);
-  void CopyBlocks(const RunnerStep& step);
+  // What was computed with lost pages must not become tokens.
+  Status CheckIntact() const {
+    return artifact_ == nullptr ? OkStatus() : artifact_->CheckIntact();
+  }
 
   std::shared_ptr<kernels::Backend> backend_;
   std::shared_ptr<const artifact::MappedArtifact> artifact_;  // RankModel's
+  parallel::Stage stage_;
   int64_t num_layers_;
   model::KvCache cache_;
   std::unique_ptr<model::Decoder> decoder_;

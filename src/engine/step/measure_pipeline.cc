@@ -19,13 +19,17 @@ constexpr int kRepeats = 3;
 
 class PipelineTimer {
  public:
-  PipelineTimer(ModelRunner& runner, const RunnerSpec& spec, int64_t num_stages,
+  PipelineTimer(ModelRunner& runner, const RunnerSpec& spec, const MeasuredPipeline& pipeline,
                 Clock::time_point (*now)())
-      : runner_(runner), spec_(spec), num_stages_(num_stages), now_(now) {}
+      : runner_(runner),
+        spec_(spec),
+        num_stages_(pipeline.num_stages),
+        num_source_tokens_(pipeline.has_encoder ? 1 : 0),
+        now_(now) {}
 
   Result<scheduler::PipelineCosts> Measure() {
     const auto stages = static_cast<double>(num_stages_);
-    const int64_t room = spec_.cache.num_blocks * spec_.cache.block_size;
+    const int64_t room = spec_.cache.num_blocks * spec_.cache.block_size - num_source_tokens_;
     const int64_t rows = std::min({kRows, room, spec_.step.max_batch_tokens});
     scheduler::PipelineCosts costs = {.num_stages = num_stages_};
     DRAY_ASSIGN_OR_RETURN(const double one_row, SecondsAlone(1));
@@ -40,16 +44,21 @@ class PipelineTimer {
  private:
   // A step with the first `rows` tokens of one sequence, which wants the logits of the last one.
   RunnerStep MakeStep(int64_t rows) const {
+    const int64_t num_tokens = num_source_tokens_ + rows;
     std::vector<BlockId> blocks;
-    for (int64_t i = 0; i < DivideRoundUp<int64_t>(rows, spec_.cache.block_size); ++i) {
+    for (int64_t i = 0; i < DivideRoundUp<int64_t>(num_tokens, spec_.cache.block_size); ++i) {
       blocks.emplace_back(static_cast<int32_t>(i));
     }
-    const std::vector<int32_t> tokens(static_cast<size_t>(rows), 0);
+    const std::vector<int32_t> tokens(static_cast<size_t>(num_tokens), 0);
     RunnerStep step;
     step.Reserve(spec_);
-    step.AppendRows(
-        {.num_rows = rows, .num_prompt_tokens = rows, .known = tokens, .block_table = blocks},
-        spec_.cache.block_size);
+    step.AppendRows({.first_position = num_source_tokens_,
+                     .num_rows = rows,
+                     .num_prompt_tokens = num_tokens,
+                     .known = tokens,
+                     .block_table = blocks,
+                     .num_source_tokens = num_source_tokens_},
+                    spec_.cache.block_size);
     step.logit_rows.push_back(static_cast<int32_t>(rows - 1));
     return step;
   }
@@ -97,14 +106,16 @@ class PipelineTimer {
   ModelRunner& runner_;
   const RunnerSpec& spec_;
   int64_t num_stages_;
+  int64_t num_source_tokens_;
   Clock::time_point (*now_)();
 };
 
 }  // namespace
 
 Result<scheduler::PipelineCosts> MeasurePipeline(ModelRunner& runner, const RunnerSpec& spec,
-                                                 int64_t num_stages, Clock::time_point (*now)()) {
-  return PipelineTimer(runner, spec, num_stages, now).Measure();
+                                                 const MeasuredPipeline& pipeline,
+                                                 Clock::time_point (*now)()) {
+  return PipelineTimer(runner, spec, pipeline, now).Measure();
 }
 
 }  // namespace dray::engine

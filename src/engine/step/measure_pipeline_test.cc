@@ -29,6 +29,7 @@ class SimulatedPipeline final : public ModelRunner {
     in_flight_.push_back(rows);
     most_in_flight_ = std::max(most_in_flight_, in_flight_.size());
     most_rows_ = std::max(most_rows_, rows);
+    num_sources_ += step.sources.texts.lengths.size();
     EXPECT_EQ(step.batch.positions.back(), rows - 1);
     EXPECT_EQ(step.logit_rows.size(), 1U);
   }
@@ -52,11 +53,13 @@ class SimulatedPipeline final : public ModelRunner {
   size_t num_in_flight() const { return in_flight_.size(); }
   size_t most_in_flight() const { return most_in_flight_; }
   int64_t most_rows() const { return most_rows_; }
+  size_t num_sources() const { return num_sources_; }
 
  private:
   std::deque<int64_t> in_flight_;  // rows of each step
   size_t most_in_flight_ = 0;
   int64_t most_rows_ = 0;
+  size_t num_sources_ = 0;
   int num_until_failure_ = -1;
 };
 
@@ -73,7 +76,7 @@ RunnerSpec SpecOf(int64_t num_blocks, int64_t max_batch_tokens) {
 
 TEST(MeasurePipelineTest, FindsTheCostsOfAStage) {
   SimulatedPipeline pipeline;
-  const auto costs = MeasurePipeline(pipeline, SpecOf(20, 512), kStages, &SimulatedNow);
+  const auto costs = MeasurePipeline(pipeline, SpecOf(20, 512), {kStages}, &SimulatedNow);
   ASSERT_TRUE(costs.ok());
   EXPECT_EQ(costs->num_stages, kStages);
   EXPECT_NEAR(costs->read_alone, 0.060, 1e-9);
@@ -89,20 +92,28 @@ TEST(MeasurePipelineTest, FindsTheCostsOfAStage) {
 
 TEST(MeasurePipelineTest, StepsFitTheCacheAndTheBatch) {
   SimulatedPipeline small_cache;
-  const auto by_cache = MeasurePipeline(small_cache, SpecOf(1, 512), kStages, &SimulatedNow);
+  const auto by_cache = MeasurePipeline(small_cache, SpecOf(1, 512), {kStages}, &SimulatedNow);
   ASSERT_TRUE(by_cache.ok());
   EXPECT_EQ(small_cache.most_rows(), 16);
   EXPECT_NEAR(by_cache->row, 0.007, 1e-9);
   SimulatedPipeline small_batch;
-  ASSERT_TRUE(MeasurePipeline(small_batch, SpecOf(20, 9), kStages, &SimulatedNow).ok());
+  ASSERT_TRUE(MeasurePipeline(small_batch, SpecOf(20, 9), {kStages}, &SimulatedNow).ok());
   EXPECT_EQ(small_batch.most_rows(), 9);
+}
+
+TEST(MeasurePipelineTest, RowsOfAnEncoderDecoderFollowASource) {
+  SimulatedPipeline pipeline;
+  const MeasuredPipeline measured = {.num_stages = kStages, .has_encoder = true};
+  ASSERT_TRUE(MeasurePipeline(pipeline, SpecOf(2, 512), measured, &SimulatedNow).ok());
+  EXPECT_EQ(pipeline.most_rows(), 31);
+  EXPECT_EQ(pipeline.num_sources(), 0U);
 }
 
 TEST(MeasurePipelineTest, FailsAsTheRunnerDoes) {
   for (const int num_pieces : {0, 4, 8}) {
     SimulatedPipeline pipeline;
     pipeline.FailAfter(num_pieces);
-    const auto costs = MeasurePipeline(pipeline, SpecOf(20, 512), kStages, &SimulatedNow);
+    const auto costs = MeasurePipeline(pipeline, SpecOf(20, 512), {kStages}, &SimulatedNow);
     EXPECT_EQ(costs.status().message(), "rank 1 is gone") << num_pieces;
   }
 }

@@ -25,4 +25,9 @@ StackConfig LocalStack(const StackConfig& stack, parallel::Rank rank, parallel::
   return local;
 }
 
+int64_t MaxStages(const ModelConfig& config) {
+  return config.encoder ? std::min(config.encoder->num_layers, config.stack.num_layers)
+                        : config.stack.num_layers;
+}
+
 }  // namespace dray::model

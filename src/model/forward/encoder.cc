@@ -28,6 +28,7 @@ Encoder::Encoder(const ForwardParts& parts, const EncoderLimits& limits)
       backend_(parts.backend),
       memory_(parts.backend.memory()),
       limits_(limits),
+      stage_(parts.stage),
       num_blocks_(EncoderCacheSpec(limits).num_blocks) {}
 
 Result<std::unique_ptr<Encoder>> Encoder::Make(const ForwardParts& parts,
@@ -41,7 +42,9 @@ Result<std::unique_ptr<Encoder>> Encoder::Make(const ForwardParts& parts,
 
 Status Encoder::Allocate(const ForwardParts& parts) {
   const int64_t tokens = limits_.max_batch_tokens, texts = limits_.max_texts;
-  DRAY_ASSIGN_OR_RETURN(embedding_, TokenEmbedding::Make(parts, tokens));
+  if (stage_.is_first()) {
+    DRAY_ASSIGN_OR_RETURN(embedding_, TokenEmbedding::Make(parts, tokens));
+  }
   DRAY_ASSIGN_OR_RETURN(stack_, LayerStack::Make(parts, tokens));
   DRAY_ASSIGN_OR_RETURN(cache_, KvCache::Make(backend_, config_, EncoderCacheSpec(limits_)));
   constexpr auto kSequenceWords =
@@ -108,8 +111,10 @@ Status Encoder::Upload(const EncoderBatch& batch) {
 
 Status Encoder::Forward(const EncoderBatch& batch) {
   DRAY_RETURN_IF_ERROR(Upload(batch));
-  const TokenInputs tokens = {.ids = batch.ids, .positions = positions_, .types = batch.types};
-  DRAY_RETURN_IF_ERROR(embedding_->Run(tokens, stack_->x()));
+  if (embedding_ != nullptr) {
+    const TokenInputs tokens = {.ids = batch.ids, .positions = positions_, .types = batch.types};
+    DRAY_RETURN_IF_ERROR(embedding_->Run(tokens, stack_->x()));
+  }
   const auto num_tokens = static_cast<int64_t>(slots_.size());
   DRAY_RETURN_IF_ERROR(stack_->Run({.num_tokens = num_tokens,
                                     .slots = device_slots_,
@@ -117,7 +122,7 @@ Status Encoder::Forward(const EncoderBatch& batch) {
                                     .num_sequences = static_cast<int64_t>(sequences_.size()),
                                     .block_tables = blocks_},
                                    cache_));
-  if (!config_.final_norm) return OkStatus();
+  if (!config_.final_norm || !stage_.is_last()) return OkStatus();
   backend_.ops().Norm({.norm = MakeNorm(config_, weights_.stack(), Slot::kFinalNormWeight,
                                         Slot::kFinalNormBias, kNoLayer),
                        .x = RowsOf(states()),

@@ -2,7 +2,9 @@
 // and every token attends to all tokens of its text. Keys and values lie in one layer of working
 // memory that all layers use in turn, since no later pass reads them.
 //
-// The ranks of a tensor-parallel group compute as those of a decoder do (decoder.h).
+// The ranks of a tensor-parallel group and the stages of a pipeline compute as those of a decoder do
+// (decoder.h). At stages before the last one, the encoder has no states, only the stream for the next
+// stage.
 #pragma once
 
 #include <cstdint>
@@ -47,6 +49,12 @@ class Encoder {
   Status States(std::span<float> out);
   // The same in the backend's memory: [max_batch_tokens, hidden].
   const Tensor& states() const { return stack_->x(); }
+  // The residual stream of `num_tokens` tokens, in the backend's memory: [num_tokens, hidden]. Every
+  // stage but the first reads it in Forward; Forward leaves what the next stage reads, and at the last
+  // stage the states.
+  std::span<float> Stream(int64_t num_tokens) const {
+    return {stack_->x().as<float>(), static_cast<size_t>(num_tokens * config_.hidden)};
+  }
   // What the classifier makes of the last Forward's texts, which the model must have: one number for
   // each class, before they become probabilities: [num_texts, num_labels] into host memory.
   Status ClassOutputs(std::span<float> out);
@@ -65,9 +73,10 @@ class Encoder {
   kernels::Backend& backend_;
   kernels::Memory& memory_;
   EncoderLimits limits_;
+  parallel::Stage stage_;
   int64_t num_blocks_;
 
-  std::unique_ptr<TokenEmbedding> embedding_;
+  std::unique_ptr<TokenEmbedding> embedding_;  // null at every stage but the first
   std::unique_ptr<LayerStack> stack_;
   KvCache cache_;
   // Device arrays.

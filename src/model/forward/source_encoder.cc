@@ -34,8 +34,7 @@ Status SourceEncoder::Allocate(const ForwardParts& encoder, const EncoderLimits&
   return OkStatus();
 }
 
-Status SourceEncoder::Run(const SourceBatch& batch, const KvCache& cache) {
-  DRAY_RETURN_IF_ERROR(encoder_->Forward(batch.texts));
+Status SourceEncoder::Store(const SourceBatch& batch, const KvCache& cache) {
   DRAY_RETURN_IF_ERROR(memory_.CopyFromHost(device_slots_.as<int32_t>(), batch.slots.data(),
                                             batch.slots.size() * sizeof(int32_t)));
   const auto num_tokens = static_cast<int64_t>(batch.slots.size());

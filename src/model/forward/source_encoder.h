@@ -1,10 +1,14 @@
 // The reading half of an encoder-decoder: it computes the states of the texts that are to be answered (the
 // sources), and of these states the keys and values of every layer of the decoder. They are written into
 // the decoder's cache, before those of the answer, so a source is read once for all tokens of its answer.
+//
+// The stages of a pipeline divide the encoder's layers and the decoder's. Each stage stores the keys and
+// values of its own layers of the decoder, for which it needs the states that the last stage has.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "model/forward/encoder.h"
@@ -30,8 +34,12 @@ class SourceEncoder {
                                                      const ForwardParts& decoder,
                                                      const EncoderLimits& limits);
 
-  // Errors are as those of Encoder::Forward.
-  Status Run(const SourceBatch& batch, const KvCache& cache);
+  // Computes the encoder's layers of this stage. Errors are as those of Encoder::Forward.
+  Status Encode(const SourceBatch& batch) { return encoder_->Forward(batch.texts); }
+  // Encoder::Stream: between Encode and Store the caller brings the last stage's states there.
+  std::span<float> Stream(int64_t num_tokens) const { return encoder_->Stream(num_tokens); }
+  // Makes keys and values of the sources' states, and writes them into the cache.
+  Status Store(const SourceBatch& batch, const KvCache& cache);
 
  private:
   explicit SourceEncoder(const ForwardParts& decoder);

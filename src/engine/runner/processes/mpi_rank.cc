@@ -39,7 +39,16 @@ constexpr size_t kDigits = 4;
 constexpr size_t kMostGathered = std::tuple_size_v<TrafficCounters>;
 
 // What channels of MPI are for. A purpose has a channel for each rank, stage or link.
-enum class Purpose : int32_t { kJob, kMessages, kOrders, kStage, kStageLink, kResults, kCount };
+enum class Purpose : int32_t {
+  kJob,
+  kMessages,
+  kOrders,
+  kStage,
+  kStageLink,
+  kStateLink,
+  kResults,
+  kCount
+};
 
 // Orders of the front, which the head gives to all other ranks before it computes them itself.
 class ForwardingReceiver final : public LinkReceiver {
@@ -225,7 +234,7 @@ class MpiRank {
     }
     DRAY_ASSIGN_OR_RETURN(model_, LoadModel(options_));
     const RankModel& rank = model_->ranks.front();
-    const uint64_t size = rank.weights.size_bytes();
+    const uint64_t size = rank.weight_bytes();
     DRAY_ASSIGN_OR_RETURN(auto sizes, GatherNumbers({&size, 1}));
     if (!is_head()) return OkStatus();
     return front_->Send(EncodeLoaded({std::move(sizes), rank.backend->Describe()}));
@@ -290,8 +299,7 @@ class MpiRank {
   Status ConnectStages(const RankModel& rank) {
     const int64_t in_stage = rank.rank.world;
     parallel::LinkSpec link;
-    link.max_bytes = duties_.bounds.spec.step.max_batch_tokens *
-                     model_->description.config.stack.hidden * static_cast<int64_t>(sizeof(float));
+    link.max_bytes = MaxStreamBytes(model_->description.config, duties_.bounds.spec);
     link.send_timeout = PieceTimeout(options_);
     if (!rank.stage.is_first()) {
       link.from = rank_ - in_stage;
@@ -304,6 +312,20 @@ class MpiRank {
       link.to = rank_ + in_stage;
       DRAY_ASSIGN_OR_RETURN(connections_.to_next,
                             parallel::MakeMpiSender(LinkOf(Purpose::kStageLink, link.from, link)));
+    }
+    return ConnectStates(rank, link);
+  }
+
+  // The link from the last stage to the first one, if there is one; `link` is one between stages.
+  Status ConnectStates(const RankModel& rank, parallel::LinkSpec link) {
+    if (!HasStateLinks(model_->description.config, rank.stage.count)) return OkStatus();
+    link.to = rank.rank.index;
+    link.from = (rank.stage.count - 1) * rank.rank.world + link.to;
+    const auto spec = LinkOf(Purpose::kStateLink, link.from, link);
+    if (rank.stage.is_first()) {
+      DRAY_ASSIGN_OR_RETURN(connections_.from_last, parallel::MakeMpiReceiver(spec));
+    } else if (rank.stage.is_last()) {
+      DRAY_ASSIGN_OR_RETURN(connections_.to_first, parallel::MakeMpiSender(spec));
     }
     return OkStatus();
   }

@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-#include "base/check.h"
+#include "engine/runner/stages/stage_pass.h"
 
 namespace dray::engine {
 namespace {
@@ -41,20 +41,8 @@ class RankLoop {
  private:
   Status RunStep() {
     RankWorker& worker = *duties_.worker;
-    const RankConnections& connections = *duties_.connections;
-    const auto num_tokens = static_cast<int64_t>(step_.batch.ids.size());
-    const auto stream = std::as_writable_bytes(worker.Stream(num_tokens));
     worker.Begin(step_);
-    if (connections.from_before != nullptr && num_tokens > 0) {
-      DRAY_ASSIGN_OR_RETURN(const int64_t bytes, connections.from_before->Receive(stream));
-      if (bytes != static_cast<int64_t>(stream.size())) {
-        return {StatusCode::kCorrupt, "the stage before sent the stream of another step"};
-      }
-    }
-    DRAY_RETURN_IF_ERROR(worker.Compute({.step = &step_, .rows = {}, .is_first = true}, {}));
-    if (connections.to_next != nullptr && num_tokens > 0) {
-      DRAY_RETURN_IF_ERROR(connections.to_next->Send(stream));
-    }
+    DRAY_RETURN_IF_ERROR(PassStage(worker, *duties_.connections, step_));
     if (!duties_.is_last_stage) return worker.End();
     return RunPieces();
   }

@@ -75,7 +75,7 @@ class RankProcess {
     };
     DRAY_ASSIGN_OR_RETURN(model_, LoadModel(options_));
     const RankModel& rank = model_->ranks.front();
-    return front_.Send(EncodeLoaded({{rank.weights.size_bytes()}, rank.backend->Describe()}));
+    return front_.Send(EncodeLoaded({{rank.weight_bytes()}, rank.backend->Describe()}));
   }
 
   Status Connect(const RunMessage& run, const std::vector<parallel::Descriptor>& descriptors) {
@@ -95,6 +95,11 @@ class RankProcess {
     }
     if (run.has_next) {
       DRAY_ASSIGN_OR_RETURN(connections_.to_next, parallel::JoinAsSender(files.Next()));
+    }
+    if (run.has_state_link && rank.stage.is_first()) {
+      DRAY_ASSIGN_OR_RETURN(connections_.from_last, parallel::JoinAsReceiver(files.Next()));
+    } else if (run.has_state_link) {
+      DRAY_ASSIGN_OR_RETURN(connections_.to_first, parallel::JoinAsSender(files.Next()));
     }
     if (run.has_results) {
       DRAY_ASSIGN_OR_RETURN(results_, parallel::JoinAsSender(files.Next()));

@@ -6,6 +6,7 @@
 
 #include "base/machine/cpu_info.h"
 #include "engine/runner/processes/wire/step_codec.h"
+#include "engine/runner/ranks/rank_links.h"
 #include "parallel/shared_memory_group.h"
 
 namespace dray::engine {
@@ -53,6 +54,10 @@ class Wiring {
       if (run.has_before) files.push_back(LinkFrom(rank - in_stage));
       run.has_next = stage < model_.num_stages - 1;
       if (run.has_next) files.push_back(LinkFrom(rank));
+      run.has_state_link = !state_links_.empty() && !(run.has_before && run.has_next);
+      if (run.has_state_link) {
+        files.push_back(state_links_[static_cast<size_t>(rank % in_stage)].descriptor());
+      }
       run.has_results = rank == (model_.num_stages - 1) * in_stage;
       if (run.has_results) files.push_back(results_.front().descriptor());
       DRAY_RETURN_IF_ERROR(processes.SendRun(rank, run, files));
@@ -119,14 +124,21 @@ class Wiring {
 
   // As for threads (rank_links.cc): one message may wait in a link while both ranks compute.
   Status MakeStageLinks() {
-    const int64_t bytes = spec_.step.max_batch_tokens * model_.description.config.stack.hidden *
-                          static_cast<int64_t>(sizeof(float));
+    const model::ModelConfig& config = model_.description.config;
+    const auto make_link = [&](int64_t from, int64_t to) {
+      LinkSpec link = SpecOf(from, to, MaxStreamBytes(config, spec_));
+      link.send_timeout = PieceTimeout(options_);
+      return SharedMemoryLink::Create(link);
+    };
     const int64_t in_stage = model_.ranks_in_stage();
     for (int64_t from = 0; from + in_stage < model_.num_ranks(); ++from) {
-      LinkSpec link = SpecOf(from, from + in_stage, bytes);
-      link.send_timeout = PieceTimeout(options_);
-      DRAY_ASSIGN_OR_RETURN(auto made, SharedMemoryLink::Create(link));
+      DRAY_ASSIGN_OR_RETURN(auto made, make_link(from, from + in_stage));
       stage_links_.push_back(std::move(made));
+    }
+    if (!HasStateLinks(config, model_.num_stages)) return OkStatus();
+    for (int64_t to = 0; to < in_stage; ++to) {
+      DRAY_ASSIGN_OR_RETURN(auto made, make_link(model_.num_ranks() - in_stage + to, to));
+      state_links_.push_back(std::move(made));
     }
     return OkStatus();
   }
@@ -152,7 +164,9 @@ class Wiring {
   std::vector<SharedMemoryLink> orders_;   // [rank]
   std::vector<SharedMemoryGroup> groups_;  // [stage]; none if a stage has one rank
   std::vector<SharedMemoryLink>
-      stage_links_;                        // [rank]: to the rank of that number in the next stage
+      stage_links_;  // [rank]: to the rank of that number in the next stage
+  std::vector<SharedMemoryLink>
+      state_links_;  // [rank of a stage]: from the last stage to the first; none without an encoder
   std::vector<SharedMemoryLink> results_;  // one
 };
 

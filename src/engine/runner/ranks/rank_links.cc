@@ -39,11 +39,22 @@ void RankConnections::Abort(const Status& reason) const {
   if (communicator != nullptr) communicator->Abort(reason);
   if (from_before != nullptr) from_before->Abort(reason);
   if (to_next != nullptr) to_next->Abort(reason);
+  if (from_last != nullptr) from_last->Abort(reason);
+  if (to_first != nullptr) to_first->Abort(reason);
 }
 
 RankTraffic RankConnections::traffic() const {
+  const auto& next = to_next == nullptr ? to_first : to_next;
   return {.group = communicator == nullptr ? parallel::Traffic() : communicator->traffic(),
-          .to_next = to_next == nullptr ? parallel::LinkTraffic() : to_next->traffic()};
+          .to_next = next == nullptr ? parallel::LinkTraffic() : next->traffic()};
+}
+
+int64_t MaxStreamBytes(const model::ModelConfig& config, const RunnerSpec& spec) {
+  return spec.step.max_batch_tokens * config.stack.hidden * static_cast<int64_t>(sizeof(float));
+}
+
+bool HasStateLinks(const model::ModelConfig& config, int64_t num_stages) {
+  return config.encoder.has_value() && num_stages > 1;
 }
 
 Result<std::vector<RankConnections>> ConnectRanks(const LoadedModel& model,
@@ -59,15 +70,24 @@ Result<std::vector<RankConnections>> ConnectRanks(const LoadedModel& model,
   // Each rank is linked to the rank of the same number in the next stage. One message may wait in a
   // link while both ranks compute.
   parallel::LinkSpec link_spec;
-  link_spec.max_bytes =
-      spec.step.max_batch_tokens * config.stack.hidden * static_cast<int64_t>(sizeof(float));
+  link_spec.max_bytes = MaxStreamBytes(config, spec);
   link_spec.threads = NumThreads(backends);
-  for (size_t from = 0; from + world < ranks.size(); ++from) {
+  const auto make_link = [&](size_t from, size_t to) {
     link_spec.from = static_cast<int64_t>(from);
-    link_spec.to = static_cast<int64_t>(from + world);
-    DRAY_ASSIGN_OR_RETURN(parallel::Link link, parallel::MakeThreadLink(link_spec));
+    link_spec.to = static_cast<int64_t>(to);
+    return parallel::MakeThreadLink(link_spec);
+  };
+  for (size_t from = 0; from + world < ranks.size(); ++from) {
+    DRAY_ASSIGN_OR_RETURN(parallel::Link link, make_link(from, from + world));
     ranks[from].to_next = std::move(link.sender);
     ranks[from + world].from_before = std::move(link.receiver);
+  }
+  if (!HasStateLinks(config, model.num_stages)) return ranks;
+  for (size_t to = 0; to < world; ++to) {
+    const size_t from = ranks.size() - world + to;
+    DRAY_ASSIGN_OR_RETURN(parallel::Link link, make_link(from, to));
+    ranks[from].to_first = std::move(link.sender);
+    ranks[to].from_last = std::move(link.receiver);
   }
   return ranks;
 }

@@ -1,5 +1,6 @@
 // How the ranks of a model are connected: the ranks of a stage by a communicator, and the ranks of
-// the same number in two stages, one after the other, by a link.
+// the same number in two stages, one after the other, by a link. In an encoder-decoder, a link also leads
+// from the last stage back to the first: the encoder's states go round to all stages.
 #pragma once
 
 #include <memory>
@@ -18,6 +19,9 @@ struct RankConnections {
   std::unique_ptr<parallel::Communicator> communicator;  // if its stage has several ranks
   std::unique_ptr<parallel::LinkReceiver> from_before;   // if there is a stage before its own
   std::unique_ptr<parallel::LinkSender> to_next;         // if there is a stage after its own
+  // Of encoder-decoders with several stages: at the first stage and at the last one.
+  std::unique_ptr<parallel::LinkReceiver> from_last;
+  std::unique_ptr<parallel::LinkSender> to_first;
 
   // Ends everything that this rank is connected to: its calls and those of its neighbours fail with
   // `reason`. Any thread may call it.
@@ -25,6 +29,11 @@ struct RankConnections {
   // What the rank has sent. Only while it does not compute.
   RankTraffic traffic() const;
 };
+
+// Of the links between the stages of a model: the most bytes in a message.
+int64_t MaxStreamBytes(const model::ModelConfig& config, const RunnerSpec& spec);
+// Whether the model has links from its last stage to its first one.
+bool HasStateLinks(const model::ModelConfig& config, int64_t num_stages);
 
 // Connects ranks that are threads of this process and compute on `backends`; [rank of the model].
 Result<std::vector<RankConnections>> ConnectRanks(const LoadedModel& model,

@@ -218,7 +218,8 @@ Bytes EncodeRun(const RunMessage& run) {
   writer.Number(run.spec.step.max_sequences);
   writer.Number(run.spec.step.max_logit_rows);
   writer.Number(run.spec.step.max_table_entries);
-  for (const bool flag : {run.has_group, run.has_before, run.has_next, run.has_results}) {
+  for (const bool flag :
+       {run.has_group, run.has_before, run.has_next, run.has_state_link, run.has_results}) {
     writer.Number(flag ? 1 : 0);
   }
   return writer.Take();
@@ -236,7 +237,8 @@ Result<RunMessage> DecodeRun(std::span<const std::byte> message) {
   run.spec.step.max_sequences = reader.Number("number of sequences", kMost);
   run.spec.step.max_logit_rows = reader.Number("number of rows", kMost);
   run.spec.step.max_table_entries = reader.Number("number of table entries", kMost);
-  for (bool* flag : {&run.has_group, &run.has_before, &run.has_next, &run.has_results}) {
+  for (bool* flag :
+       {&run.has_group, &run.has_before, &run.has_next, &run.has_state_link, &run.has_results}) {
     *flag = reader.Flag();
   }
   DRAY_RETURN_IF_ERROR(reader.End());

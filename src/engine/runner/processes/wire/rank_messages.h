@@ -48,9 +48,11 @@ Result<LoadModelOptions> DecodeLoad(std::span<const std::byte> message);
 // Which memory files come with the message, in this order; the link of orders always does.
 struct RunMessage {
   RunnerSpec spec;
-  bool has_group = false;    // of the rank's stage
-  bool has_before = false;   // the link from the stage before
-  bool has_next = false;     // the link to the next stage
+  bool has_group = false;   // of the rank's stage
+  bool has_before = false;  // the link from the stage before
+  bool has_next = false;    // the link to the next stage
+  // The link from the last stage to the first one: at both of them, if the model has an encoder.
+  bool has_state_link = false;
   bool has_results = false;  // the link of results, at the first rank of the last stage
 };
 std::vector<std::byte> EncodeRun(const RunMessage& run);

@@ -49,7 +49,8 @@ TEST(RankMessagesTest, AModelComesBackAsItWas) {
 TEST(RankMessagesTest, SizesComeBackAsTheyWere) {
   RunMessage run = {.spec = {.cache = {.num_blocks = 9, .block_size = 16, .dtype = DType::kI8},
                              .step = {.max_batch_tokens = 5, .max_logit_rows = 2}},
-                    .has_before = true};
+                    .has_before = true,
+                    .has_state_link = true};
   const Bytes message = EncodeRun(run);
   const auto decoded = DecodeRun(message);
   ASSERT_TRUE(decoded.ok()) << decoded.status().ToString();
@@ -57,6 +58,7 @@ TEST(RankMessagesTest, SizesComeBackAsTheyWere) {
   EXPECT_EQ(decoded->spec.cache.dtype, DType::kI8);
   EXPECT_TRUE(decoded->has_before);
   EXPECT_FALSE(decoded->has_next);
+  EXPECT_TRUE(decoded->has_state_link);
 }
 
 TEST(RankMessagesTest, ReportsComeBackAsTheyWere) {

@@ -2,7 +2,7 @@
 // residual stream from the stage before, computes its layers, and sends the stream on. The ranks of
 // the last stage then compute logits, a piece whenever the caller collects one, until the step's
 // last piece; only then do they begin the next step.
-#include "engine/runner/pipeline_runner.h"
+#include "engine/runner/stages/pipeline_runner.h"
 
 #include <fmt/format.h>
 
@@ -23,6 +23,7 @@
 #include "engine/runner/rank_worker.h"
 #include "engine/runner/ranks/rank_links.h"
 #include "engine/runner/result_buffer.h"
+#include "engine/runner/stages/stage_pass.h"
 
 namespace dray::engine {
 namespace {
@@ -184,18 +185,8 @@ class PipelineRunner final : public ModelRunner {
 
   Status RunStep(size_t rank, size_t n, const RunnerStep& step, size_t& num_pieces) {
     RankWorker& worker = *ranks_[rank].worker;
-    const RankConnections& connections = ranks_[rank].connections;
-    const auto num_tokens = static_cast<int64_t>(step.batch.ids.size());
-    const auto stream = std::as_writable_bytes(worker.Stream(num_tokens));
     worker.Begin(step);
-    if (connections.from_before != nullptr && num_tokens > 0) {
-      DRAY_ASSIGN_OR_RETURN(const int64_t bytes, connections.from_before->Receive(stream));
-      DRAY_CHECK(bytes == static_cast<int64_t>(stream.size()));
-    }
-    DRAY_RETURN_IF_ERROR(worker.Compute({.step = &step, .rows = {}, .is_first = true}, {}));
-    if (connections.to_next != nullptr && num_tokens > 0) {
-      DRAY_RETURN_IF_ERROR(connections.to_next->Send(stream));
-    }
+    DRAY_RETURN_IF_ERROR(PassStage(worker, ranks_[rank].connections, step));
     if (rank / ranks_in_stage_ < num_stages_ - 1) return worker.End();
     return RunPieces(rank, n, num_pieces);
   }
