@@ -2,10 +2,15 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "api/djl/djl.h"
+#include "base/file.h"
 #include "base/parse/json.h"
+#include "base/testing/source_dir.h"
 #include "http/server.h"
 #include "http/testing/test_client.h"
 #include "serving/load/open_model.h"
@@ -61,6 +66,53 @@ class EncoderDecoderHttpTest : public ::testing::Test {
     return text == nullptr ? "" : *text->AsString();
   }
 
+  // The text of the golden source with these tokens.
+  std::string TextOfSource(const Json& ids) const {
+    const auto found =
+        std::find_if(golden_.sources.begin(), golden_.sources.end(), [&](const GoldenSource& one) {
+          Json list = Json::MakeArray();
+          for (const int32_t id : one.ids) list.Append(id);
+          return list == ids;
+        });
+    EXPECT_NE(found, golden_.sources.end()) << ids.Dump();
+    return found == golden_.sources.end() ? "" : found->text;
+  }
+  // Whether `details` of a sequence have these tokens and, unless it is null, this score.
+  static void ExpectSequence(const Json& details, const Json& ids, const Json* score) {
+    Json tokens = Json::MakeArray();
+    for (const Json& token : *details.Find("tokens")->AsArray()) tokens.Append(*token.Find("id"));
+    EXPECT_EQ(tokens, ids) << details.Dump();
+    const Json* const got = details.Find("sequence_score");
+    ASSERT_EQ(got != nullptr, score != nullptr) << details.Dump();
+    if (score == nullptr) return;
+    EXPECT_NEAR(*got->AsDouble(), *score->AsDouble(), 1e-4);
+  }
+  // Asks for what transformers was asked for in a case of tests/golden/beams/, and compares.
+  void ExpectSearch(const Json& golden) {
+    Json parameters = Json::MakeObject({{"details", true},
+                                        {"ignore_eos_token", true},
+                                        {"stop_token_ids", *golden.Find("ends")},
+                                        {"do_sample", false}});
+    for (const auto& [name, value] : *golden.AsObject()) {
+      const bool is_parameter =
+          name != "prompt" && name != "ends" && name != "sequences" && name != "scores";
+      if (is_parameter) parameters.Set(name, value);
+    }
+    const Json answer = Answer(Json::MakeObject(
+        {{"inputs", TextOfSource(*golden.Find("prompt"))}, {"parameters", parameters}}));
+    const Json& details = *answer.Find("details");
+    const Json::Array& sequences = *golden.Find("sequences")->AsArray();
+    const Json::Array& scores = *golden.Find("scores")->AsArray();
+    const auto score = [&](size_t i) { return scores.empty() ? nullptr : &scores[i]; };
+    ExpectSequence(details, sequences.front(), score(0));
+    if (sequences.size() == 1) return;
+    const Json::Array& others = *details.Find("best_of_sequences")->AsArray();
+    ASSERT_EQ(others.size() + 1, sequences.size()) << details.Dump();
+    for (size_t i = 1; i < sequences.size(); ++i) {
+      ExpectSequence(others[i - 1], sequences[i], score(i));
+    }
+  }
+
   testing::GoldenEncoderDecoder golden_;
   serving::ModelRepository models_;
   TaskQueue tasks_{2};
@@ -104,8 +156,30 @@ TEST_F(EncoderDecoderHttpTest, TheAnswerIsATextOfItsOwn) {
   EXPECT_EQ(*answer.Find("details")->Find("generated_tokens"), Json(5)) << answer.Dump();
 }
 
+TEST_F(EncoderDecoderHttpTest, SearchesAnswerAsTransformers) {
+  Serve();
+  for (const char* name : {"models.json", "group_models.json", "contrastive_models.json"}) {
+    const auto path = SourceDir() / "tests/golden/beams" / name;
+    const Json goldens = *Json::Parse(*ReadFile(path, 1 << 24));
+    const Json* const cases = goldens.Find("text");
+    ASSERT_NE(cases, nullptr) << name;
+    for (const Json& golden : *cases->AsArray()) {
+      SCOPED_TRACE(golden.Dump());
+      ExpectSearch(golden);
+    }
+  }
+}
+
 TEST_F(EncoderDecoderHttpTest, Refusals) {
   Serve();
+  const http::TestResponse no_room = Post(
+      Json::MakeObject({{"inputs", "a"}, {"parameters", Json::MakeObject({{"max_length", 1}})}}));
+  EXPECT_NE(no_room.status, 200);
+  EXPECT_NE(
+      no_room.body.find("it counts the token that this model begins an answer with, so it must "
+                        "be 2 or more"),
+      std::string::npos)
+      << no_room.body;
   const http::TestResponse scored = Post(Json::MakeObject(
       {{"inputs", "a"},
        {"parameters", Json::MakeObject({{"details", true}, {"decoder_input_details", true}})}}));

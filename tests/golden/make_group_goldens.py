@@ -91,7 +91,7 @@ def load(name):
     return model.eval()
 
 
-GROUP_PARAMS = (
+GROUP_PARAMS = tuple({"length_penalty": 1.0, "early_stopping": False, **params} for params in (
     {"num_beams": 4, "num_beam_groups": 2, "num_return_sequences": 4, "diversity_penalty": 1.0, "max_new_tokens": 20},
     {"num_beams": 3, "num_beam_groups": 3, "num_return_sequences": 3, "diversity_penalty": 5.0, "max_new_tokens": 16,
      "ends": 1},
@@ -99,7 +99,7 @@ GROUP_PARAMS = (
      "early_stopping": True, "max_new_tokens": 24, "ends": 1},
     {"num_beams": 4, "num_beam_groups": 2, "num_return_sequences": 2, "diversity_penalty": 1.5, "length_penalty": 0.0,
      "repetition_penalty": 1.4, "no_repeat_ngram_size": 3, "max_new_tokens": 18, "ends": 1},
-)
+))
 CONTRASTIVE_PARAMS = (
     {"penalty_alpha": 0.6, "top_k": 4, "max_new_tokens": 24},
     {"penalty_alpha": 0.3, "top_k": 3, "max_new_tokens": 20, "ends": 1},
