@@ -130,12 +130,12 @@ void EngineCore::Add(RequestId id, GenerateRequest generate, std::shared_ptr<Eve
     request.num_source_tokens = num_tokens;
     request.num_prompt_tokens = num_tokens + 1;
   }
+  sampling::ChooseSeed(request.params);
   request.group = MakeSequenceGroup(
       {.params = request.params,
        .eos_token_ids = model_.description.config.eos_token_ids,
        .prompt =
            std::span(generate.prompt).subspan(static_cast<size_t>(request.num_source_tokens))});
-  sampling::ChooseSeed(request.params);
   const SequenceId parent = AddSequence(request, 0, generate.prompt);
   const SequenceGroup* const group = request.group.get();
   Status status = scheduler_.Add(

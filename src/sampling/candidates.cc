@@ -126,11 +126,29 @@ void KeepIf(Keep keep, SamplingWorkspace& workspace) {
   workspace.num_candidates = num_kept;
 }
 
+// Returns `last`, or, if fewer than `least` candidates would be kept up to it, the `least`-th one in the
+// order of `rank`, or the last of all.
+template <typename Rank>
+Ranked AtLeast(size_t least, const Ranked& last, Rank rank, SamplingWorkspace& workspace) {
+  if (least <= 1 || workspace.num_candidates == 0) return last;
+  const std::span<Ranked> ranked =
+      std::span(workspace.ranked_buffer).first(workspace.num_candidates);
+  std::transform(workspace.candidates().begin(), workspace.candidates().end(), ranked.begin(),
+                 rank);
+  const auto nth = ranked.begin() + static_cast<std::ptrdiff_t>(std::min(least, ranked.size()) - 1);
+  std::nth_element(ranked.begin(), nth, ranked.end(), RanksBefore);
+  return RanksBefore(last, *nth) ? *nth : last;
+}
+
+Ranked RankByLogit(const Candidate& c) { return {c.logit, c.token_id, c.weight}; }
+
 void CollectCandidates(const SamplingParams& params, std::span<const float> logits,
-                       SamplingWorkspace& workspace) {
+                       size_t least_count, SamplingWorkspace& workspace) {
   float least = std::numeric_limits<float>::lowest();
-  if (params.top_k > 0 && static_cast<size_t>(params.top_k) < logits.size()) {
-    const float kth = KthLargest(logits, static_cast<size_t>(params.top_k), workspace.values);
+  const size_t top_k =
+      std::max(static_cast<size_t>(std::max<int64_t>(params.top_k, 0)), least_count);
+  if (params.top_k > 0 && top_k < logits.size()) {
+    const float kth = KthLargest(logits, top_k, workspace.values);
     least = std::max(least, kth);
   }
   Candidate* const candidates = workspace.candidate_buffer.data();
@@ -146,20 +164,24 @@ void CollectCandidates(const SamplingParams& params, std::span<const float> logi
   workspace.num_candidates = n;
 }
 
-void KeepTopP(double top_p, SamplingWorkspace& workspace) {
-  const auto rank = [](const Candidate& c) { return Ranked{c.logit, c.token_id, c.weight}; };
-  const Ranked last = FindCut(top_p, rank, workspace);
-  KeepIf([&](const Candidate& c) { return !RanksBefore(last, rank(c)); }, workspace);
+void KeepTopP(double top_p, size_t least, SamplingWorkspace& workspace) {
+  const Ranked cut = FindCut(top_p, RankByLogit, workspace);
+  const Ranked last = AtLeast(least, cut, RankByLogit, workspace);
+  KeepIf([&](const Candidate& c) { return !RanksBefore(last, RankByLogit(c)); }, workspace);
 }
 
 // The likeliest token has weight 1, so it stays. Only the typical-p cut, which comes last, can
 // remove it.
-void KeepMinP(double min_p, SamplingWorkspace& workspace) {
-  const auto least = static_cast<float>(min_p);
-  KeepIf([=](const Candidate& c) { return c.weight >= least; }, workspace);
+void KeepMinP(double min_p, size_t least, SamplingWorkspace& workspace) {
+  auto weight = static_cast<float>(min_p);
+  if (least > 1) {
+    const Ranked none = {.key = 0, .token_id = -1};  // before all candidates
+    weight = std::min(weight, AtLeast(least, none, RankByLogit, workspace).weight);
+  }
+  KeepIf([=](const Candidate& c) { return c.weight >= weight; }, workspace);
 }
 
-void KeepTypical(double typical_p, SamplingWorkspace& workspace) {
+void KeepTypical(double typical_p, size_t least_count, SamplingWorkspace& workspace) {
   // A token's surprise is -log p = log(total weight) - logit, and the entropy is the mean surprise.
   // In their difference the logarithm cancels out.
   double total = 0;
@@ -173,7 +195,8 @@ void KeepTypical(double typical_p, SamplingWorkspace& workspace) {
   const auto rank = [mean_logit](const Candidate& c) {
     return Ranked{-std::abs(mean_logit - c.logit), c.token_id, c.weight};
   };
-  const float least = FindCut(typical_p, rank, workspace).key;
+  const Ranked cut = FindCut(typical_p, rank, workspace);
+  const float least = AtLeast(least_count, cut, rank, workspace).key;
   KeepIf([&](const Candidate& c) { return rank(c).key >= least; }, workspace);
 }
 
@@ -187,14 +210,14 @@ void SamplingWorkspace::Grow(size_t vocab) {
 }
 
 void SelectCandidates(const SamplingParams& params, float max, std::span<float> logits,
-                      SamplingWorkspace& workspace) {
+                      SamplingWorkspace& workspace, size_t least) {
   workspace.Grow(logits.size());
   const auto temperature = static_cast<float>(params.temperature);
   for (float& logit : logits) logit = (logit - max) / temperature;
-  CollectCandidates(params, logits, workspace);
-  if (params.top_p < 1.0) KeepTopP(params.top_p, workspace);
-  if (params.min_p > 0.0) KeepMinP(params.min_p, workspace);
-  if (params.typical_p < 1.0) KeepTypical(params.typical_p, workspace);
+  CollectCandidates(params, logits, least, workspace);
+  if (params.top_p < 1.0) KeepTopP(params.top_p, least, workspace);
+  if (params.min_p > 0.0) KeepMinP(params.min_p, least, workspace);
+  if (params.typical_p < 1.0) KeepTypical(params.typical_p, least, workspace);
 }
 
 int32_t PickCandidate(std::span<const Candidate> candidates, double uniform) {

@@ -48,9 +48,10 @@ class SamplingWorkspace {
 // Divides `logits` (vocab) by the temperature, in place, and fills workspace.candidates() from
 // them. `max` is their maximum and must be finite. Masked tokens (minus infinity) are not
 // candidates. At least one token remains. If several tokens are as likely as the last one that a
-// cut keeps, top-k and typical-p keep all of them, top-p those of lower id.
+// cut keeps, top-k and typical-p keep all of them, top-p those of lower id. Each cut keeps `least`
+// candidates or more, if there are so many.
 void SelectCandidates(const SamplingParams& params, float max, std::span<float> logits,
-                      SamplingWorkspace& workspace);
+                      SamplingWorkspace& workspace, size_t least = 1);
 
 // Lays the candidates side by side on [0, 1) by ascending id, each as wide as its share of the
 // weight, and returns the token on which `uniform`, a draw from [0, 1), falls.

@@ -54,8 +54,9 @@ struct Describer {
   }
   std::string operator()(const BeamsSample& p) const {
     return fmt::format(
-        "parameter {} is {}, and {} is set or implied (temperature {}); beam search does not "
-        "sample: send {} false, or {} 1",
+        "parameter {} is {}, and {} is set or implied (temperature {}); groups of beams, and beams "
+        "by "
+        "FasterTransformer's rules, do not sample: send {} false, or {} 1",
         spell("num_beams"), p.num_beams, spell("do_sample"), p.temperature, spell("do_sample"),
         spell("num_beams"));
   }

@@ -175,7 +175,9 @@ Problem CheckBeams(const SamplingParams& params) {
     return UnevenBeamGroups{params.num_beam_groups, params.num_beams};
   }
   if (!UsesBeams(params)) return std::nullopt;
-  if (!IsGreedy(params)) return BeamsSample{params.num_beams, params.temperature};
+  const bool draws_plainly = params.num_beam_groups == 1 && params.sibling_diversity_rate == 0 &&
+                             params.beam_rules == BeamRules::kTransformers;
+  if (!IsGreedy(params) && !draws_plainly) return BeamsSample{params.num_beams, params.temperature};
   if (params.n > params.num_beams) return TooFewBeams{params.n, params.num_beams};
   if ((params.num_beam_groups > 1) != (params.diversity_penalty > 0)) {
     return GroupsWithoutDiversity{params.num_beam_groups, params.diversity_penalty};

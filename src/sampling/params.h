@@ -78,8 +78,9 @@ struct SamplingParams {
   int64_t max_new_tokens = 30;
   // How many samples to generate from the prompt; of beam search, how many sequences to return.
   int64_t n = 1;
-  // Above 1: beam search (beams/beam_search.h), which does not sample. Then n is at most num_beams,
-  // and the sequences come best first, when the search is done.
+  // Above 1: beam search (beams/beam_search.h). Then n is at most num_beams, and the sequences come
+  // best first, when the search is done. With sampling, the candidates of each step are drawn
+  // (beams/beam_draws.h); groups and FasterTransformer's rules do not sample.
   int64_t num_beams = 1;
   // Of beam search. A finished sequence's score is divided by its length to this power, so that
   // values above 0 prefer long ones. Absent: the default of the rules (LengthPenalty).

@@ -160,7 +160,7 @@ TEST(ParamsTest, ParametersMustAgree) {
   EXPECT_FALSE(Validate(params, limits).ok());
 }
 
-TEST(ParamsTest, BeamSearchDoesNotSampleAndReturnsNoMoreThanItsBeams) {
+TEST(ParamsTest, BeamSearchReturnsNoMoreThanItsBeams) {
   SamplingParams params;
   params.num_beams = 4;
   params.n = 4;
@@ -169,16 +169,34 @@ TEST(ParamsTest, BeamSearchDoesNotSampleAndReturnsNoMoreThanItsBeams) {
   EXPECT_EQ(Validate(params, TestLimits()).message(),
             "parameter \"n\" is 5; it must be at most \"num_beams\", which is 4");
   params.n = 1;
-  params.do_sample = true;
-  const Status samples = Validate(params, TestLimits());
-  EXPECT_NE(samples.message().find("beam search does not sample"), std::string::npos)
-      << samples.message();
-  params.do_sample = false;
   ParamLimits limits = TestLimits();
   limits.max_total_new_tokens = params.num_beams * params.max_new_tokens - 1;
   EXPECT_NE(Validate(params, limits).message().find("num_beams"), std::string::npos);
   params.num_beams = 65;
   EXPECT_FALSE(Validate(params, TestLimits()).ok());
+}
+
+TEST(ParamsTest, BeamsSampleUnlessTheyAreInGroupsOrFollowFasterTransformer) {
+  SamplingParams params;
+  params.num_beams = 4;
+  params.do_sample = true;
+  EXPECT_TRUE(Validate(params, TestLimits()).ok());
+  const auto refused = [](const SamplingParams& sampling) {
+    const Status status = Validate(sampling, TestLimits());
+    return status.message().find("do not sample: send \"do_sample\" false") != std::string::npos;
+  };
+  params.num_beam_groups = 2;
+  params.diversity_penalty = 1;
+  EXPECT_TRUE(refused(params));
+  params.num_beam_groups = 1;
+  params.diversity_penalty = 0;
+  params.sibling_diversity_rate = 0.5;
+  EXPECT_TRUE(refused(params));
+  params.sibling_diversity_rate = 0;
+  params.beam_rules = BeamRules::kFasterTransformer;
+  EXPECT_TRUE(refused(params));
+  params.temperature = 0;
+  EXPECT_TRUE(Validate(params, TestLimits()).ok());
 }
 
 TEST(ParamsTest, GroupsOfBeamsAreEvenAndDiffer) {

@@ -1,12 +1,13 @@
-"""Writes what transformers' beam search gives: tests/golden/beams/search.json and models.json.
+"""Writes what transformers' beam search gives: search.json, models.json and draws.json in tests/golden/beams/.
 
 Pinned as make_model_goldens.py is. Usage: python make_beam_goldens.py [--check]
 search.json: beam search over tables, in which the next token's scores depend on the last token alone. They have
 few different values, so most choices are among equal scores. models.json: the committed decoders and
-encoder-decoders.
+encoder-decoders. draws.json: how often beam search with sampling gives each sequence, over tables.
 """
 
 import argparse
+import collections
 import pathlib
 import random
 
@@ -35,6 +36,37 @@ def table_case(chance, model, vocab):
     return run(model, prompt, params, ends)
 
 
+# ---- draws ---------------------------------------------------------------------------------------
+
+
+DRAW_PARAMS = (
+    {"num_beams": 2, "temperature": 0.7, "max_new_tokens": 3},
+    {"num_beams": 2, "temperature": 1.5, "top_k": 4, "max_new_tokens": 2},
+    {"num_beams": 3, "temperature": 1.0, "top_p": 0.9, "max_new_tokens": 4, "length_penalty": 2.0, "ends": [1]},
+)
+NUM_DRAWS = 8000
+
+
+@torch.no_grad()
+def draw_cases(model, vocab):
+    """For each set of parameters, how often each sequence is the best one."""
+    cases = []
+    for params in DRAW_PARAMS:
+        params = dict(params)
+        prompt, ends = [vocab - 1], params.pop("ends", [])
+        ids = torch.tensor([prompt] * NUM_DRAWS)
+        torch.manual_seed(len(cases))
+        given = {"top_k": 0, "top_p": 1.0, "length_penalty": 1.0, "early_stopping": False} | params
+        result = model.generate(ids, attention_mask=torch.ones_like(ids), do_sample=True, eos_token_id=ends or None,
+                                pad_token_id=0, use_cache=False, return_dict_in_generate=True, output_scores=True, **given)
+        counts = collections.Counter()
+        for sequence, indices in zip(result.sequences.tolist(), result.beam_indices):
+            new = sequence[1:1 + int((indices >= 0).sum())]
+            counts[" ".join(map(str, new))] += 1
+        cases.append({"prompt": prompt, "ends": ends, **given, "counts": dict(sorted(counts.items()))})
+    return cases
+
+
 # ---- search --------------------------------------------------------------------------------------
 
 
@@ -42,9 +74,11 @@ def table_case(chance, model, vocab):
 def run(model, prompt, params, ends):
     reset_rope(model)
     ids = torch.tensor([prompt])
+    # transformers 5.23 makes a cache of as many layers as the encoder has.
+    use_cache = not isinstance(model, TableModel) and not model.config.is_encoder_decoder
     result = model.generate(ids, attention_mask=torch.ones_like(ids), do_sample=False, eos_token_id=ends or None,
-                            pad_token_id=0, use_cache=not isinstance(model, TableModel), output_scores=True,
-                            return_dict_in_generate=True, **params)
+                            pad_token_id=0, use_cache=use_cache, output_scores=True, return_dict_in_generate=True,
+                            **params)
     sequences, scores = [], []
     for i, sequence in enumerate(result.sequences.tolist()):
         new = answer_of(model, prompt, sequence)
@@ -109,7 +143,8 @@ def main():
 
     tables = [make_table(chance, vocab, num_values, make_cases)
               for vocab, num_values in ((140, 6), (140, 24), (200, 9), (24, 5))]
-    files = {"search.json": tables, "models.json": {name: model_cases(name) for name in MODELS + ENCODER_DECODERS}}
+    files = {"search.json": tables, "draws.json": [make_table(random.Random("draws"), 6, 4, draw_cases)],
+             "models.json": {name: model_cases(name) for name in MODELS + ENCODER_DECODERS}}
     (HERE / "beams").mkdir(exist_ok=True)
     write_or_check(HERE / "beams", files, check)
 

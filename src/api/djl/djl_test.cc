@@ -243,10 +243,14 @@ TEST_F(DjlTest, SequencesOfBeamSearchKeepTheirOrderAndHaveScores) {
       Invoke(fmt::format(R"({{"inputs": "x", "stream": true, "parameters": {{{}}}}})", parameters));
   EXPECT_EQ(streamed.status, 400);
   EXPECT_NE(streamed.body.find("beam search has no tokens to stream"), std::string::npos);
+  EXPECT_EQ(Invoke(R"({"inputs": "x", "parameters": {"num_beams": 2, "temperature": 0.7}})").status,
+            200);
+  EXPECT_TRUE(engine_->last_request().params.do_sample);
   const TestResponse sampled =
-      Invoke(R"({"inputs": "x", "parameters": {"num_beams": 2, "temperature": 0.7}})");
+      Invoke(R"({"inputs": "x", "parameters": {"num_beams": 2, "num_beam_groups": 2,
+                 "diversity_penalty": 1, "temperature": 0.7}})");
   EXPECT_EQ(sampled.status, 400);
-  EXPECT_NE(sampled.body.find("beam search does not sample"), std::string::npos);
+  EXPECT_NE(sampled.body.find("do not sample"), std::string::npos) << sampled.body;
 }
 
 TEST_F(DjlTest, WhatDoesNotFitIsNamed) {

@@ -5,9 +5,9 @@
 
 namespace dray::sampling {
 
-int64_t BeamRanking::num_candidates(int64_t vocab_size) const {
+int64_t BeamRanking::num_candidates_of_beam(int64_t vocab_size) const {
   const auto num_ends = static_cast<int64_t>(spec_.end_tokens.size());
-  return std::min(std::max<int64_t>(2, 1 + num_ends), vocab_size) * spec_.num_beams;
+  return std::min(std::max<int64_t>(2, 1 + num_ends), vocab_size);
 }
 
 bool BeamRanking::NeedsWholeRows(int64_t vocab_size) const {
@@ -23,7 +23,7 @@ bool BeamRanking::IsEnd(int32_t token_id) const {
 void BeamRanking::Gather(const BeamRow& row, int32_t beam, float beam_score) {
   for (const Continuation& continuation : row.continuations) {
     const float score = continuation.score + beam_score;
-    ranked_.push_back({score, static_cast<int32_t>(gathered_.size())});
+    ranked_.push_back({score + continuation.noise, static_cast<int32_t>(gathered_.size())});
     gathered_.push_back({.beam = beam, .continuation = &continuation, .score = score});
   }
 }
@@ -61,7 +61,7 @@ std::span<const BeamCandidate> BeamRanking::Rank(std::span<const BeamRow> rows,
       GatherSiblings(RowOfBeam(rows, beam), beam, score, vocab_size);
     }
   }
-  if (spec_.sibling_rate != 0) num_scores = ranked_.size();
+  if (spec_.sibling_rate != 0 || spec_.draws) num_scores = ranked_.size();
   const auto count = static_cast<size_t>(num_candidates(vocab_size));
   TakeTop(ranked_, count, num_scores);
   if (ranked_[0].score == -std::numeric_limits<float>::infinity()) return {};

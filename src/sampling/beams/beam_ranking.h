@@ -19,12 +19,14 @@ struct Continuation {
   int32_t token_id = 0;
   float score = 0;    // the processed log-probability, which the search adds up
   float logprob = 0;  // the model's own; only reported
+  float noise = 0;    // of a random choice (beam_draws.h): ranked by, but not added up
 };
 
 // What may follow one beam.
 struct BeamRow {
   // In ascending order of the token ids. All tokens, or those that RowFilter keeps for
-  // BeamRanking::num_candidates (if NeedsWholeRows is false).
+  // BeamRanking::num_candidates (if NeedsWholeRows is false). Of a search that draws, those that
+  // FillDrawnRow keeps.
   std::vector<Continuation> continuations;
   // The model's likeliest tokens at this place, if asked for; only reported.
   std::vector<TokenLogprob> tops;
@@ -49,16 +51,21 @@ class BeamRanking {
     int64_t num_beams = 1;  // of the group
     std::vector<int32_t> end_tokens;
     float sibling_rate = 0;  // BeamSearchSpec::sibling_rate
+    bool draws = false;      // BeamSearchSpec::draws
   };
   explicit BeamRanking(Spec spec) : spec_(std::move(spec)) {}
 
-  // How many candidates a step has, for rows of `vocab_size` tokens.
-  int64_t num_candidates(int64_t vocab_size) const;
+  // How many candidates a step has for each beam, for rows of `vocab_size` tokens.
+  int64_t num_candidates_of_beam(int64_t vocab_size) const;
+  // The same of all beams.
+  int64_t num_candidates(int64_t vocab_size) const {
+    return num_candidates_of_beam(vocab_size) * spec_.num_beams;
+  }
   // Whether rows must have all tokens, so that equal scores are ordered as transformers orders them.
   bool NeedsWholeRows(int64_t vocab_size) const;
 
-  // Returns the candidates, best first; `beam_scores` has the score of each beam. Nothing if every
-  // token of every row is masked. Valid until the next call.
+  // Returns the candidates, best first, or in the order in which they are drawn; `beam_scores` has the
+  // score of each beam. Nothing if every token of every row is masked. Valid until the next call.
   std::span<const BeamCandidate> Rank(std::span<const BeamRow> rows,
                                       std::span<const float> beam_scores, int64_t vocab_size);
 

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "sampling/beams/beam_draws.h"
 #include "sampling/logits.h"
 
 namespace dray::sampling {
@@ -29,7 +30,8 @@ BeamSearchSpec SearchSpec(const SamplingParams& params, std::vector<int32_t> end
                          .max_new_tokens = params.max_new_tokens,
                          .rules = params.beam_rules,
                          .num_prompt_tokens = num_prompt_tokens,
-                         .sibling_rate = params.sibling_diversity_rate};
+                         .sibling_rate = params.sibling_diversity_rate,
+                         .draws = !IsGreedy(params)};
   // FasterTransformer has no other way to stop.
   if (spec.rules == BeamRules::kFasterTransformer) spec.early_stopping = EarlyStopping::kYes;
   // As transformers does without a padding token.
@@ -69,7 +71,11 @@ Status BeamSampler::Take(int64_t beam, std::span<float> logits, SamplingWorkspac
     taken.logprobs.assign(logits.begin(), logits.end());
   } else {
     workspace.model_logits.assign(logits.begin(), logits.end());
-    MakeRow(beam, beam, workspace.model_logits, logits);
+    if (IsGreedy(params_)) {
+      MakeRow(beam, beam, workspace.model_logits, logits);
+    } else {
+      DrawRow(beam, logits, workspace);
+    }
   }
   if (!std::exchange(taken.is_taken, true)) ++num_taken_;
   return OkStatus();
@@ -93,6 +99,22 @@ void BeamSampler::MakeRow(int64_t from, int64_t to, std::span<const float> logpr
     const auto index = static_cast<size_t>(id);
     row.continuations.push_back({id, scores[index], logprobs[index]});
   }
+}
+
+void BeamSampler::DrawRow(int64_t beam, std::span<float> scores, SamplingWorkspace& workspace) {
+  const Beam& drawn = beams_[static_cast<size_t>(beam)];
+  ProcessLogits(params_, drawn.history, end_tokens_, scores);
+  BeamRow& row = rows_[static_cast<size_t>(beam)];
+  row.tops = drawn.tops;
+  FillDrawnRow(
+      {.params = params_,
+       .place = {.seed = params_.seed.value_or(0),
+                 .position = drawn.history.num_generated(),
+                 .beam = beam},
+       .least = static_cast<size_t>(search_->ranking().num_candidates_of_beam(vocab_size_)),
+       .logprobs = workspace.model_logits,
+       .scores = scores},
+      workspace, row);
 }
 
 void BeamSampler::PenalizeEarlierGroups(int64_t group, std::span<float> scores) const {

@@ -4,6 +4,9 @@
 // As in transformers, the parameters that change logits (processors.h) are applied to
 // log-probabilities here, and the search adds up the results without normalising them again.
 //
+// With sampling, temperature and cuts are applied, too, and the step's candidates are drawn
+// (beam_draws.h). The request must have a seed then.
+//
 // Groups of beams differ because a token is less likely in a group if earlier groups have chosen it
 // in the same step (diversity_penalty). So the logits of a step are kept until all of them are there,
 // and are then processed group by group.
@@ -66,6 +69,9 @@ class BeamSampler {
   // Makes the row of the beam `to`, which is what the beam `from` is now. `scores` are the
   // log-probabilities `logprobs` of that beam; they are processed in place.
   void MakeRow(int64_t from, int64_t to, std::span<const float> logprobs, std::span<float> scores);
+  // Makes the beam's row of a search that draws. `scores` are its log-probabilities, as are
+  // workspace.model_logits; `scores` are overwritten.
+  void DrawRow(int64_t beam, std::span<float> scores, SamplingWorkspace& workspace);
   // MakeRow for all beams of a group.
   void MakeRows(int64_t group);
   void PenalizeEarlierGroups(int64_t group, std::span<float> scores) const;

@@ -18,7 +18,8 @@ BeamSearch::BeamSearch(BeamSearchSpec spec)
     : spec_(std::move(spec)),
       ranking_({.num_beams = group_size(),
                 .end_tokens = spec_.end_tokens,
-                .sibling_rate = static_cast<float>(spec_.sibling_rate)}) {
+                .sibling_rate = static_cast<float>(spec_.sibling_rate),
+                .draws = spec_.draws}) {
   tree_.Reserve(
       static_cast<size_t>(spec_.num_beams * std::min(spec_.max_new_tokens, kReservedSteps)));
   moves_.resize(static_cast<size_t>(spec_.num_beams));

@@ -37,6 +37,9 @@ struct BeamSearchSpec {
   int64_t num_prompt_tokens = 0;
   // Added to the score of a beam's k-th best continuation, k times. From FasterTransformer.
   double sibling_rate = 0;
+  // Rows have noise, so that the candidates of a step are drawn at random. Only with transformers' rules,
+  // one group and no sibling_rate.
+  bool draws = false;
 };
 
 // A finished continuation of the prompt.
