@@ -1,7 +1,13 @@
 #include "artifact/checksum.h"
 
 #include <fmt/format.h>
+// The library's header for x86 makes XXH3_64bits the function that chooses the processor's best instructions; the plain
+// one is compiled for the least processor. Their results are the same.
+#if defined(__x86_64__) && __has_include(<xxh_x86dispatch.h>)
+#include <xxh_x86dispatch.h>
+#else
 #include <xxhash.h>
+#endif
 
 #include <charconv>
 

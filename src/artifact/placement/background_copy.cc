@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <chrono>
+#include <condition_variable>
 #include <fstream>
+#include <mutex>
 #include <sstream>
 #include <string>
 #include <utility>
@@ -76,10 +78,19 @@ void BackgroundCopy::Wait() {
 
 void BackgroundCopy::Work(const std::stop_token& stop) {
   ::setpriority(PRIO_PROCESS, 0, kNiceness);  // Linux: of this thread alone
+  WaitBefore(stop);
+  if (stop.stop_requested()) return;
   const double share = HugePageShare(memory_.artifact());
   if (share < options_.huge_share_that_does) return Copy(stop);
   LogInfo(fmt::format("{}: the weights stay mapped: {:.0f} % of them are in huge pages",
                       memory_.artifact().DataPath(), 100 * share));
+}
+
+void BackgroundCopy::WaitBefore(const std::stop_token& stop) const {
+  std::mutex mutex;
+  std::unique_lock lock(mutex);
+  std::condition_variable_any stopped;
+  stopped.wait_for(lock, stop, options_.delay, [&] { return stop.stop_requested(); });
 }
 
 void BackgroundCopy::Copy(const std::stop_token& stop) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <stop_token>
@@ -20,6 +21,8 @@ namespace dray::artifact {
 double HugePageShare(const MappedArtifact& artifact);
 
 struct BackgroundCopyOptions {
+  // How long the machine is left to others, such as the first answers, before copying begins.
+  std::chrono::milliseconds delay{0};
   // Copying ends early, which does no harm, once less memory is available.
   int64_t leave_free_bytes = 0;
   // Nothing is copied if so large a share of the mapping is in huge pages already; more than 1: always copied.
@@ -45,6 +48,7 @@ class BackgroundCopy {
   BackgroundCopy(DataMemory memory, const BackgroundCopyOptions& options)
       : memory_(std::move(memory)), options_(options) {}
   void Work(const std::stop_token& stop);
+  void WaitBefore(const std::stop_token& stop) const;
   void Copy(const std::stop_token& stop);
 
   const DataMemory memory_;

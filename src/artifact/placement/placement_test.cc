@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -152,6 +153,15 @@ TEST_F(PlacementTest, NothingIsCopiedIfHugePagesAreThere) {
   auto copy = BackgroundCopy::Start(artifact_, {.huge_share_that_does = 0}).value();
   copy->Wait();
   EXPECT_EQ(copy->copied_bytes(), 0);
+}
+
+TEST_F(PlacementTest, ABackgroundCopyWaitsBeforeItBegins) {
+  auto copy = BackgroundCopy::Start(artifact_, {.delay = std::chrono::hours(1)}).value();
+  EXPECT_EQ(copy->copied_bytes(), 0);
+  copy.reset();  // does not wait for it
+  copy = BackgroundCopy::Start(artifact_, {.delay = std::chrono::milliseconds(1)}).value();
+  copy->Wait();
+  EXPECT_EQ(copy->copied_bytes(), kSize);
 }
 
 TEST_F(PlacementTest, ABackgroundCopyEndsWithItsObject) {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <chrono>
 #include <utility>
 
 #include "base/human.h"
@@ -16,6 +17,9 @@ constexpr int64_t kSmallBytes = int64_t{64} << 20;
 // Decoding was 12 to 31 % slower where 22 to 43 % of the weights were in small pages (docs/partition.md). So 5 % cost
 // some 3 %.
 constexpr double kMostlyHuge = 0.95;
+// Looking at the pages and copying them would hold up the first answer, which takes up to 1.5 s where a step reads 13 GB
+// for the first time (bench/results/load.md).
+constexpr std::chrono::seconds kAfterFirstAnswer{3};
 
 }  // namespace
 
@@ -34,7 +38,10 @@ Status CopyWeights(LoadedModel& model,
     return OkStatus();
   }
   artifact::BackgroundCopyOptions copy = {.leave_free_bytes = left};
-  if (!is_asked) copy.huge_share_that_does = kMostlyHuge;
+  if (!is_asked) {
+    copy.huge_share_that_does = kMostlyHuge;
+    copy.delay = kAfterFirstAnswer;
+  }
   DRAY_ASSIGN_OR_RETURN(model.copy, artifact::BackgroundCopy::Start(artifact, copy));
   return OkStatus();
 }
