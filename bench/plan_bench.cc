@@ -1,7 +1,7 @@
 // How near does `dray plan` come? For each tensor-parallel degree it predicts memory, prompt and
 // decoding of a shape on this machine, and measures them with random weights. Limits are measured
-// right before and after each prompt, and between any two tokens, so that a machine whose speed changes
-// all the time does not look like a wrong prediction.
+// right before and after each prompt, and what products read between any two tokens, so that a machine whose speed
+// changes all the time does not look like a wrong prediction.
 //
 //   plan_bench MODEL_DIR [--dtype int8] [--threads N] [--degrees 1,2] [--prompt 128] [--new 33]
 //              [--rounds 5]
@@ -21,6 +21,7 @@
 #include "base/machine/process_usage.h"
 #include "bench/machine_limits.h"
 #include "bench/model_run.h"
+#include "bench/product_bandwidth.h"
 #include "bench/statistics.h"
 #include "cli/flags/flags.h"
 #include "engine/runner/cache_size.h"
@@ -59,20 +60,16 @@ class Comparer {
   explicit Comparer(const Options& options)
       : options_(options),
         shape_(ValueOf(plan::OpenShape(options.model_dir))),
+        format_(FormatOf(options.dtype)),
         limits_(options.threads, {}, kLimitBytes),
-        sums_(ValueOf(plan::MeasureSums())) {
-    const Status status = settings::SetWeightDType(format_, options.dtype);
-    if (!status.ok() || !format_) {
-      fmt::print(stderr, "plan_bench: --dtype {}: {}\n", options.dtype, status.message());
-      std::exit(1);
-    }
-  }
+        products_(ValueOf(ProductBandwidth::Make(options.threads, format_, kLimitBytes))),
+        sums_(ValueOf(plan::MeasureSums())) {}
 
   Comparison Compare(int64_t degree) {
     Comparison result;
     const auto before = static_cast<double>(MeasureProcess().resident_bytes);
     const auto model = Load(degree);
-    const plan::PlanRow::Figures planned = Predict(limits_.Sample(), degree);
+    const plan::PlanRow::Figures planned = Predict(Figures(), degree);
     result.weights = static_cast<double>(model->weight_bytes());
     result.predicted_weights = planned.total_weight_bytes;
     const auto ranks = static_cast<double>(degree);
@@ -94,7 +91,7 @@ class Comparer {
  private:
   std::unique_ptr<engine::LoadedModel> Load(int64_t degree) const {
     return ValueOf(engine::LoadModel({.model_dir = options_.model_dir,
-                                      .format = *format_,
+                                      .format = format_,
                                       .tensor_parallel_degree = degree,
                                       .backend_options = {.cpu = {.num_threads = options_.threads}},
                                       .load_format = engine::LoadFormat::kDummy}));
@@ -120,9 +117,23 @@ class Comparer {
 
   static RunTimes Time(TimedEngine& engine) { return ValueOf(engine.Run(1, nullptr)); }
 
-  plan::PlanRow::Figures Predict(const LimitsSample& limits, int64_t degree) const {
+  static kernels::WeightForm FormatOf(const std::string& dtype) {
+    settings::WeightDType format;
+    const Status status = settings::SetWeightDType(format, dtype);
+    if (status.ok() && format) return *format;
+    fmt::print(stderr, "plan_bench: --dtype {}: {}\n", dtype, status.message());
+    std::exit(1);
+  }
+
+  plan::MachineFigures Figures() {
+    return {.limits = limits_.Sample(),
+            .product_bandwidth = ValueOf(products_.MeasureBest()),
+            .sums = sums_};
+  }
+
+  plan::PlanRow::Figures Predict(const plan::MachineFigures& figures, int64_t degree) const {
     plan::PlanOptions options;
-    options.format = kernels::WeightForm(*format_);
+    options.format = format_;
     options.workload.prompt_tokens = options_.prompt_tokens;
     options.workload.new_tokens = options_.new_tokens;
     options.workload.step_tokens = options_.prompt_tokens;
@@ -131,49 +142,53 @@ class Comparer {
     options.pipeline_degrees = {1};
     const int64_t processors = options_.threads > 0 ? options_.threads : UsableCpuCount();
     plan::Machines machines;
-    machines.hosts = {plan::MachineWith(limits, sums_, processors)};
+    machines.hosts = {plan::MachineWith(figures, processors)};
     const plan::Plan made = ValueOf(MakePlan(*shape_, machines, options));
     DRAY_CHECK(made.rows.front().figures.has_value());
     return *made.rows.front().figures;
   }
 
-  static LimitsSample Better(const LimitsSample& a, const LimitsSample& b) {
-    return {.read_bandwidth = std::max(a.read_bandwidth, b.read_bandwidth),
-            .f32 = std::max(a.f32, b.f32),
-            .bf16 = std::max(a.bf16, b.bf16),
-            .int8 = std::max(a.int8, b.int8),
-            .int4 = std::max(a.int4, b.int4)};
+  // The better of two moments, for what runs between them.
+  static plan::MachineFigures Better(plan::MachineFigures a, const plan::MachineFigures& b) {
+    a.limits = {.read_bandwidth = std::max(a.limits.read_bandwidth, b.limits.read_bandwidth),
+                .f32 = std::max(a.limits.f32, b.limits.f32),
+                .bf16 = std::max(a.limits.bf16, b.limits.bf16),
+                .int8 = std::max(a.limits.int8, b.limits.int8),
+                .int4 = std::max(a.limits.int4, b.limits.int4)};
+    a.product_bandwidth = std::max(a.product_bandwidth, b.product_bandwidth);
+    return a;
   }
 
   void AddPrompt(int64_t degree, TimedEngine& engine, Comparison& result) {
-    const LimitsSample before = limits_.Sample();
+    const plan::MachineFigures before = Figures();
     result.prompt.push_back(Time(engine).prompt_seconds);
     result.predicted_prompt.push_back(
-        Predict(Better(before, limits_.Sample()), degree).latency.prompt.seconds);
+        Predict(Better(before, Figures()), degree).latency.prompt.seconds);
   }
 
-  // Reads memory between the steps. What the engine does not count as its own time.
+  // Measures between the steps, which the engine does not count as its own time.
   void AddTokens(int64_t degree, TimedEngine& engine, Comparison& result) {
-    LimitsSample limits = limits_.Sample();
+    plan::MachineFigures figures = Figures();
     std::vector<double> bandwidths;
     const auto read = [&] {
-      bandwidths.push_back(limits_.ReadBandwidth());
+      bandwidths.push_back(ValueOf(products_.Measure()));
       return false;
     };
     const RunTimes times = ValueOf(engine.Run(1, read));
     // The last bandwidth is that after the last step.
     const size_t first = bandwidths.size() - times.decode_steps.size();
     for (size_t i = 0; i < times.decode_steps.size(); ++i) {
-      limits.read_bandwidth = (bandwidths[first + i - 1] + bandwidths[first + i]) / 2;
+      figures.product_bandwidth = (bandwidths[first + i - 1] + bandwidths[first + i]) / 2;
       result.decode.push_back(times.decode_steps[i]);
-      result.predicted_decode.push_back(Predict(limits, degree).latency.decode.seconds);
+      result.predicted_decode.push_back(Predict(figures, degree).latency.decode.seconds);
     }
   }
 
   const Options& options_;
   std::unique_ptr<plan::ModelShape> shape_;
-  settings::WeightDType format_;
+  const kernels::WeightForm format_;
   MachineLimits limits_;
+  ProductBandwidth products_;
   plan::Link sums_;
 };
 

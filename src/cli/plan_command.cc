@@ -85,9 +85,10 @@ Status SetRate(std::string_view flag, const std::string& text, plan::Machines& m
   return OkStatus();
 }
 
-Result<plan::Machines> MachinesOf(const PlanArguments& arguments) {
-  DRAY_ASSIGN_OR_RETURN(plan::Machines machines, plan::ParseMachines(arguments.devices, [] {
-                          return plan::MeasureThisMachine(0);
+// This machine is measured with weights of `form`.
+Result<plan::Machines> MachinesOf(const PlanArguments& arguments, const kernels::WeightForm& form) {
+  DRAY_ASSIGN_OR_RETURN(plan::Machines machines, plan::ParseMachines(arguments.devices, [&form] {
+                          return plan::MeasureThisMachine(0, form);
                         }));
   DRAY_RETURN_IF_ERROR(SetRate("disk", arguments.disk, machines, [](plan::Host& host) -> double& {
     return host.disk_bytes_per_second;
@@ -130,7 +131,8 @@ Result<int> Run(const PlanArguments& arguments, std::ostream& out) {
   options.workload.context_tokens = ContextOf(arguments, shape->facts());
   options.tensor_degrees = arguments.tensor_degrees;
   options.pipeline_degrees = arguments.pipeline_degrees;
-  DRAY_ASSIGN_OR_RETURN(const plan::Machines machines, MachinesOf(arguments));
+  const plan::Formats formats = ChooseFormats(shape->facts(), options);
+  DRAY_ASSIGN_OR_RETURN(const plan::Machines machines, MachinesOf(arguments, formats.layers));
   DRAY_ASSIGN_OR_RETURN(const plan::Plan plan, MakePlan(*shape, machines, options));
   out << (arguments.format == PlanArguments::Format::kJson ? ToJson(plan) : ToText(plan));
   if (!arguments.html.empty()) {

@@ -49,17 +49,6 @@ kernels::WeightFormat FormatOf(const std::optional<DType>& dtype) {
   return kernels::WeightFormat::kF32;
 }
 
-Formats ChooseFormats(const ShapeFacts& facts, const PlanOptions& options) {
-  Formats formats;
-  const kernels::WeightFormat stored = facts.stored_format.value_or(FormatOf(facts.dtype));
-  formats.layers = options.format.value_or(stored);
-  formats.keep_stored = !options.format;
-  const auto stored_tables = formats.keep_stored ? facts.stored_table_format : std::nullopt;
-  formats.tables = options.table_format.value_or(stored_tables ? *stored_tables : formats.layers);
-  formats.cache = options.cache.value_or(engine::KvDTypeBeside(formats.tables.format));
-  return formats;
-}
-
 Shares SharesOf(const ModelShape& shape, const Degrees& degrees) {
   Shares shares;
   for (int64_t stage = 0; stage < degrees.pipeline; ++stage) {
@@ -180,11 +169,6 @@ void AddPlanNotes(Plan& plan) {
       break;
     }
   }
-  if (plan.facts.has_encoder()) {
-    plan.notes.push_back(fmt::format(
-        "dray does not run the family {} yet; its figures are those of its configuration",
-        plan.facts.family));
-  }
   if (!plan.best) {
     plan.notes.push_back(
         "nothing fits: more devices, a smaller --dtype, --context or --batch would need less");
@@ -192,6 +176,17 @@ void AddPlanNotes(Plan& plan) {
 }
 
 }  // namespace
+
+Formats ChooseFormats(const ShapeFacts& facts, const PlanOptions& options) {
+  Formats formats;
+  const kernels::WeightFormat stored = facts.stored_format.value_or(FormatOf(facts.dtype));
+  formats.layers = options.format.value_or(stored);
+  formats.keep_stored = !options.format;
+  const auto stored_tables = formats.keep_stored ? facts.stored_table_format : std::nullopt;
+  formats.tables = options.table_format.value_or(stored_tables ? *stored_tables : formats.layers);
+  formats.cache = options.cache.value_or(engine::KvDTypeBeside(formats.tables.format));
+  return formats;
+}
 
 Result<Plan> MakePlan(const ModelShape& shape, const Machines& machines,
                       const PlanOptions& options) {

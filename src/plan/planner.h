@@ -77,6 +77,9 @@ struct Plan {
   std::vector<std::string> notes;
 };
 
+// The formats that the options and the model's files decide together.
+Formats ChooseFormats(const ShapeFacts& facts, const PlanOptions& options);
+
 // kInvalidArgument, naming value and limit, if the workload is longer than the model allows or a
 // number is out of range. That nothing fits is no error.
 Result<Plan> MakePlan(const ModelShape& shape, const Machines& machines,

@@ -14,6 +14,7 @@
 #include "plan/cost/pass.h"
 #include "plan/shape/open_shape.h"
 #include "testing/engine_support.h"
+#include "testing/golden_encoder_decoder.h"
 #include "testing/golden_model.h"
 
 namespace dray::plan {
@@ -136,6 +137,31 @@ TEST(PlanModelTest, BytesOfEveryRankOfAnArtifact) {
                       /*keep_stored=*/true});
   }
   std::filesystem::remove_all(folder);
+}
+
+TEST(PlanModelTest, BytesOfEveryRankOfEncoderDecoders) {
+  for (const std::string& variant : testing::GoldenEncoderDecoderVariants()) {
+    const std::string dir = testing::ReadGoldenEncoderDecoder(variant).dir.string();
+    const auto shape = OpenShape(dir);
+    ASSERT_TRUE(shape.ok()) << shape.status().ToString();
+    for (const WeightForm& form : {WeightForm(WeightFormat::kF32), WeightForm(WeightFormat::kI8)}) {
+      for (const int64_t ranks : {1, 2}) {
+        if (ranks > (*shape)->facts().num_heads) continue;
+        SCOPED_TRACE(variant + " " + kernels::Name(form) + " " + std::to_string(ranks));
+        const auto model = engine::LoadModel(
+            {.model_dir = dir,
+             .format = form,
+             .tensor_parallel_degree = ranks,
+             .backend_options = {.cpu = {.num_threads = 2, .oversubscribe = true}}});
+        ASSERT_TRUE(model.ok()) << model.status().ToString();
+        for (const engine::RankModel& rank : (*model)->ranks) {
+          const RankMemory memory = MemoryOf((*shape)->ShareOf(rank.rank, rank.stage),
+                                             {form, form, DType::kF32}, {}, Packing::kPanels);
+          EXPECT_EQ(memory.weights, static_cast<double>(rank.weight_bytes()));
+        }
+      }
+    }
+  }
 }
 
 TEST(PlanModelTest, CostsOfAPassOfEveryFamily) {

@@ -211,9 +211,17 @@ Machines TwoProcessors(double lone_read_bandwidth) {
   const bench::LimitsSample limits = {
       .read_bandwidth = 100e9, .f32 = 1e15, .bf16 = 1e15, .int8 = 1e15};
   Machines machines;
-  machines.hosts = {MachineWith(limits, {}, 2)};
+  machines.hosts = {MachineWith({.limits = limits, .product_bandwidth = 90e9, .sums = {}}, 2)};
   machines.hosts.front().lone_read_bandwidth = lone_read_bandwidth;
   return machines;
+}
+
+TEST(LatencyTest, ThisMachineDecodesAsFastAsItsProductsRead) {
+  const Machines machines = TwoProcessors(0);
+  EXPECT_EQ(machines.hosts.front().device.sustained.read_bandwidth, kProductShare * 90e9);
+  const Case made = {Open("opt-30b"), machines, {1, 1}, kHalf, {.batch = 1}};
+  const PassesTime decode = made.Run().decode;
+  EXPECT_NEAR(decode.floor_seconds / decode.seconds, kProductShare * 0.9, 1e-6);
 }
 
 TEST(LatencyTest, AStageAloneReadsFasterThanItsShareOfTheMemory) {

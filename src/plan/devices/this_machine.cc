@@ -8,6 +8,7 @@
 #include "base/machine/cpu_info.h"
 #include "base/machine/memory_info.h"
 #include "bench/machine_limits.h"
+#include "bench/product_bandwidth.h"
 #include "bench/statistics.h"
 #include "parallel/thread_group.h"
 
@@ -59,6 +60,11 @@ double LoneReadBandwidth() {
   return best;
 }
 
+Result<double> MeasureProducts(int num_threads, const kernels::WeightForm& form) {
+  DRAY_ASSIGN_OR_RETURN(auto products, bench::ProductBandwidth::Make(num_threads, form));
+  return products.MeasureBest();
+}
+
 }  // namespace
 
 Result<Link> MeasureSums() {
@@ -71,7 +77,8 @@ Result<Link> MeasureSums() {
   return link;
 }
 
-Host MachineWith(const bench::LimitsSample& limits, const Link& sums, int64_t num_devices) {
+Host MachineWith(const MachineFigures& figures, int64_t num_devices) {
+  const bench::LimitsSample& limits = figures.limits;
   Host host;
   host.name = "this machine";
   host.source = "measured";
@@ -81,22 +88,23 @@ Host MachineWith(const bench::LimitsSample& limits, const Link& sums, int64_t nu
   host.device.source = "measured";
   host.device.memory_bytes = static_cast<double>(AvailableMemoryBytes());
   host.device.peak = limits;
-  host.device.sustained = {.read_bandwidth = kProcessorMemoryShare * limits.read_bandwidth,
+  host.device.sustained = {.read_bandwidth = kProductShare * figures.product_bandwidth,
                            .f32 = kProcessorFloatShare * limits.f32,
                            .bf16 = kProcessorFloatShare * limits.bf16,
                            .int8 = kProcessorIntegerShare * limits.int8,
                            .int4 = kProcessorIntegerShare * limits.int4};
-  host.link = sums;
+  host.link = figures.sums;
   return host;
 }
 
-Result<Host> MeasureThisMachine(int num_threads) {
+Result<Host> MeasureThisMachine(int num_threads, const kernels::WeightForm& form) {
   const int64_t num_devices = num_threads > 0 ? num_threads : UsableCpuCount();
-  const bench::LimitsSample limits = bench::MachineLimits(num_threads).Sample();
-  Link sums;
-  if (num_devices == 1) return MachineWith(limits, sums, num_devices);
-  DRAY_ASSIGN_OR_RETURN(sums, MeasureSums());
-  Host host = MachineWith(limits, sums, num_devices);
+  MachineFigures figures;
+  figures.limits = bench::MachineLimits(num_threads).Sample();
+  DRAY_ASSIGN_OR_RETURN(figures.product_bandwidth, MeasureProducts(num_threads, form));
+  if (num_devices == 1) return MachineWith(figures, num_devices);
+  DRAY_ASSIGN_OR_RETURN(figures.sums, MeasureSums());
+  Host host = MachineWith(figures, num_devices);
   host.lone_read_bandwidth = LoneReadBandwidth();
   return host;
 }

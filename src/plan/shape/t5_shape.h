@@ -1,6 +1,7 @@
 // The shape of encoder-decoder models of the T5 kind (T5, FLAN-T5, mT5, UL2) by their config.json.
-// dray does not run them yet, so they are in no family's table. Axes are cut by the same functions as
-// those of decoders (parallel/shard.h), and layers of both stacks are divided over the stages.
+// Decoders' shapes are made of the families' tables; this one counts the weights of both stacks, and divides
+// them over stages too, which dray itself does not do. Axes are cut by the same functions as those of decoders
+// (parallel/shard.h).
 #pragma once
 
 #include <memory>
