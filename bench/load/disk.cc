@@ -96,11 +96,18 @@ Result<double> Evict(const std::vector<fs::path>& files) {
   return bytes == 0 ? 0.0 : static_cast<double>(stayed) / static_cast<double>(bytes);
 }
 
-Result<double> FioRate(const fs::path& file, int seconds) {
-  const auto run = testing::RunProcess(
-      {"/usr/bin/env", "fio", "--name=read", "--filename=" + file.string(), "--readonly",
-       "--rw=read", "--bs=4M", "--direct=1", "--ioengine=libaio", "--iodepth=4",
-       fmt::format("--runtime={}", seconds), "--output-format=json"});
+Result<double> FioRate(const fs::path& file, FioTarget target, int seconds) {
+  std::vector<std::string> argv = {
+      "/usr/bin/env",        "fio",       "--name=read", "--filename=" + file.string(),
+      "--readonly",          "--rw=read", "--bs=4M",     fmt::format("--runtime={}", seconds),
+      "--output-format=json"};
+  if (target == FioTarget::kBuffer) {
+    argv.insert(argv.end(), {"--direct=1", "--ioengine=libaio", "--iodepth=4"});
+  } else {
+    argv.insert(argv.end(), {"--direct=0", "--ioengine=psync", "--numjobs=4", "--group_reporting",
+                             "--size=25%", "--offset_increment=25%"});
+  }
+  const auto run = testing::RunProcess(argv);
   const auto json = Json::Parse(run.output);
   const auto rate = json.ok() ? NumberAt(*json, {"jobs", "read", "bw_bytes"}) : std::nullopt;
   if (run.exit_code == 0 && rate && *rate > 0) return *rate;

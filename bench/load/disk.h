@@ -17,8 +17,12 @@ int64_t BytesOf(const std::vector<std::filesystem::path>& files);
 // Returns the share of the bytes, from 0 to 1, that stayed.
 Result<double> Evict(const std::vector<std::filesystem::path>& files);
 
-// Bytes a second at which `fio` reads the file from its beginning, past the cache, four reads of 4 MiB at a time, for at
-// most so many seconds. Fails if there is no fio, or it fails.
-Result<double> FioRate(const std::filesystem::path& file, int seconds);
+// Past the system's cache, into the same memory again and again; or into the cache, as a mapping is read, which takes
+// new memory for every byte.
+enum class FioTarget { kBuffer, kCache };
+
+// Bytes a second at which `fio` reads the file, four reads of 4 MiB at a time, for at most so many seconds. Into the
+// cache, four jobs read a quarter of the file each; evict it before. Fails if there is no fio, or it fails.
+Result<double> FioRate(const std::filesystem::path& file, FioTarget target, int seconds);
 
 }  // namespace dray::bench

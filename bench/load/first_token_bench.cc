@@ -25,6 +25,7 @@
 namespace dray::bench {
 namespace {
 
+constexpr int kFioSeconds = 3;
 constexpr int64_t kFreshBytes = int64_t{512} << 20;
 
 struct Options {
@@ -42,7 +43,9 @@ struct Variant {
   std::string name;
   std::vector<std::string> argv;
   std::vector<double> seconds = {};
-  std::vector<double> fio_shares = {};  // of fio's rate that the run reached
+  // Of the rates of fio (disk.h) that the runs reached.
+  std::vector<double> fio_shares = {};
+  std::vector<double> cache_shares = {};
 };
 
 std::vector<std::string> BaseCommand(const Options& options) {
@@ -115,8 +118,11 @@ class FirstTokens {
                  Percentile(variant.seconds, 0), Percentile(variant.seconds, 1),
                  bytes / median / 1e6);
       if (options_.is_cold) {
-        fmt::print(", of fio's rate {:.2f} ({:.2f} to {:.2f})", Median(variant.fio_shares),
-                   Percentile(variant.fio_shares, 0), Percentile(variant.fio_shares, 1));
+        fmt::print(
+            ", of fio's rate {:.2f} ({:.2f} to {:.2f}), into the cache {:.2f} ({:.2f} to {:.2f})",
+            Median(variant.fio_shares), Percentile(variant.fio_shares, 0),
+            Percentile(variant.fio_shares, 1), Median(variant.cache_shares),
+            Percentile(variant.cache_shares, 0), Percentile(variant.cache_shares, 1));
       }
       fmt::print("\n");
     }
@@ -131,19 +137,34 @@ class FirstTokens {
 
   // The disk of a shared machine changes its rate, so the mean of before and after is what counts.
   Status RunCold(Variant& variant) {
-    constexpr int kFioSeconds = 3;
-    DRAY_ASSIGN_OR_RETURN(const double before, FioRate(largest_, kFioSeconds));
+    DRAY_ASSIGN_OR_RETURN(const double before, FioRate(largest_, FioTarget::kBuffer, kFioSeconds));
+    DRAY_ASSIGN_OR_RETURN(const double cache_before, FioIntoCache());
+    DRAY_RETURN_IF_ERROR(EvictAll());
+    DRAY_ASSIGN_OR_RETURN(const double seconds, Run(variant));
+    DRAY_ASSIGN_OR_RETURN(const double cache_after, FioIntoCache());
+    DRAY_ASSIGN_OR_RETURN(const double after, FioRate(largest_, FioTarget::kBuffer, kFioSeconds));
+    const double rate = static_cast<double>(BytesOf(files_)) / seconds;
+    variant.fio_shares.push_back(rate / ((before + after) / 2));
+    variant.cache_shares.push_back(rate / ((cache_before + cache_after) / 2));
+    fmt::print(
+        "  {:<26} {:.2f} s, {:.0f} MB/s; fio {:.0f} and {:.0f}, into the cache {:.0f} and "
+        "{:.0f} MB/s\n",
+        variant.name, seconds, rate / 1e6, before / 1e6, after / 1e6, cache_before / 1e6,
+        cache_after / 1e6);
+    std::fflush(stdout);
+    return OkStatus();
+  }
+
+  Result<double> FioIntoCache() {
+    DRAY_RETURN_IF_ERROR(EvictAll());
+    return FioRate(largest_, FioTarget::kCache, kFioSeconds);
+  }
+
+  Status EvictAll() {
     DRAY_ASSIGN_OR_RETURN(const double stayed, Evict(files_));
     if (stayed > 0.01) {
       fmt::print(stderr, "{:.0f} % of the files stay in memory\n", 100 * stayed);
     }
-    DRAY_ASSIGN_OR_RETURN(const double seconds, Run(variant));
-    DRAY_ASSIGN_OR_RETURN(const double after, FioRate(largest_, kFioSeconds));
-    const double rate = static_cast<double>(BytesOf(files_)) / seconds;
-    variant.fio_shares.push_back(rate / ((before + after) / 2));
-    fmt::print("  {:<26} {:.2f} s, {:.0f} MB/s; fio before {:.0f}, after {:.0f} MB/s\n",
-               variant.name, seconds, rate / 1e6, before / 1e6, after / 1e6);
-    std::fflush(stdout);
     return OkStatus();
   }
 

@@ -60,10 +60,10 @@ class Rounds {
   }
 
   void Measure() {
-    double before = ValueOf(FioRate(data_, kFioSeconds));
+    double before = ValueOf(FioRate(data_, FioTarget::kBuffer, kFioSeconds));
     for (int round = 0; round < options_.rounds; ++round) {
       const Rates dray = Decode();
-      const double after = ValueOf(FioRate(data_, kFioSeconds));
+      const double after = ValueOf(FioRate(data_, FioTarget::kBuffer, kFioSeconds));
       const double fio = (before + after) / 2;
       read_shares_.push_back(dray.read / fio);
       excess_shares_.push_back(dray.excess / fio);
