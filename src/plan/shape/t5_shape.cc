@@ -137,13 +137,11 @@ class T5Tables {
     return weights;
   }
 
-  // A table of relative positions, by buckets and heads. Only self-attention has them.
+  // A table of relative positions, by buckets and heads. Only self-attention has them. Every rank has all heads of it,
+  // of which there are few.
   T5Weight PositionTable() const {
-    return {"relative_positions",
-            WeightUse::kToken,
-            {Cut::kHeads, config_.num_heads},
-            Whole(config_.buckets),
-            false};
+    return {"relative_positions", WeightUse::kToken, Whole(config_.num_heads),
+            Whole(config_.buckets), false};
   }
 
  private:
