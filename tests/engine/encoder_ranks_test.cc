@@ -77,7 +77,7 @@ class EncoderRanksTest : public ::testing::Test {
   }
 
   std::shared_ptr<OneText> Encode() {
-    const auto sink = std::make_shared<OneText>();
+    auto sink = std::make_shared<OneText>();
     EncodeRequest request;
     request.texts.push_back({golden_.texts[0].ids, golden_.texts[0].types});
     request.output = EncodeOutput::kStates;

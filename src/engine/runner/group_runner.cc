@@ -31,7 +31,7 @@ class GroupComputer final : public StepComputer {
   Status Compute(const StepPart& part, model::RowResults out) override {
     part_ = part;
     out_ = out;
-    const Status status = threads_.Round();
+    Status status = threads_.Round();
     if (!part.is_last) return status;
     return threads_.RunFirst([this] { return ranks_.front()->End(); });
   }
