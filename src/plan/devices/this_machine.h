@@ -15,9 +15,10 @@ namespace dray::plan {
 // prompts compute with 0.87 of the rate for floats, and with 0.68 to 0.85 of the rate for 8-bit integers.
 inline constexpr double kProcessorFloatShare = 0.87;
 inline constexpr double kProcessorIntegerShare = 0.77;
-// The part of a decoding step in which products read weights; the rest is attention, norms and the choice of a token
+// How fast a decoding step reads weights, of what products of large matrices do: a step has attention, norms and the
+// choice of a token beside its products, and matrices of 1 B models are smaller. Measured: 0.84 to 0.93
 // (bench/results/plan.md).
-inline constexpr double kProductShare = 0.96;
+inline constexpr double kProductShare = 0.88;
 
 // What was measured of this machine.
 struct MachineFigures {
