@@ -7,8 +7,8 @@
 
 #include "base/machine/cpu_info.h"
 #include "base/machine/memory_info.h"
+#include "bench/machine/product_bandwidth.h"
 #include "bench/machine_limits.h"
-#include "bench/product_bandwidth.h"
 #include "bench/statistics.h"
 #include "parallel/thread_group.h"
 

@@ -23,7 +23,7 @@ inline constexpr double kProductShare = 0.88;
 // What was measured of this machine.
 struct MachineFigures {
   bench::LimitsSample limits;
-  // Bytes a second at which products with one row read the planned model's weights (bench/product_bandwidth.h).
+  // Bytes a second at which products with one row read the planned model's weights (bench/machine/product_bandwidth.h).
   double product_bandwidth = 0;
   Link sums;  // of two ranks
 };

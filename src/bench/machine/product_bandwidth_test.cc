@@ -1,4 +1,4 @@
-#include "bench/product_bandwidth.h"
+#include "bench/machine/product_bandwidth.h"
 
 #include <gtest/gtest.h>
 
