@@ -100,8 +100,8 @@ TEST(BeamDrawsTest, MaskedTokensFillARow) {
 // The first candidate is each token with its probability, the second with its share of the others'.
 TEST(BeamDrawsTest, CandidatesAreDrawnWithoutReplacement) {
   const std::vector<float> probabilities = {0.4F, 0.3F, 0.2F, 0.1F};
-  std::vector<float> scores;
-  for (const float probability : probabilities) scores.push_back(std::log(probability));
+  std::vector<float> scores = probabilities;
+  for (float& score : scores) score = std::log(score);
   BeamRanking ranking({.num_beams = 1, .end_tokens = {}, .draws = true});
   std::vector<std::vector<double>> counts(4, std::vector<double>(4));
   const std::vector<float> beam_scores = {-2.0F};
@@ -138,9 +138,9 @@ std::vector<int32_t> Search(uint64_t seed, bool takes_twice) {
   while (!sampler.search().done()) {
     for (size_t beam = 0; beam < last.size(); ++beam) {
       for (int i = 0; i <= (takes_twice ? 1 : 0); ++i) {
-        std::vector<float> logits;
-        for (int id = 0; id < 30; ++id) {
-          logits.push_back(std::sin(static_cast<float>(7 * id + 3 * last[beam])));
+        std::vector<float> logits(30);
+        for (size_t id = 0; id < logits.size(); ++id) {
+          logits[id] = std::sin(static_cast<float>(static_cast<int32_t>(7 * id) + 3 * last[beam]));
         }
         EXPECT_TRUE(sampler.Take(static_cast<int64_t>(beam), logits, workspace).ok());
       }
