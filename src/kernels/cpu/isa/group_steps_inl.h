@@ -13,10 +13,13 @@ namespace dray::kernels::DRAY_ISA {
 namespace {
 
 // The steps of each format: 16 channels' vectors of kHalves neighbouring lines at `w`; the
-// activations of row r lie at x + r * kLineBytes.
+// activations of row r lie at x + r * kLineBytes. Both lines take about kRowCycles for each row and
+// kWeightCycles to prepare the weights.
 struct NibbleStep {
   using Sum = NibbleSum;
   static constexpr int kCols = 8;
+  static constexpr int kRowCycles = 4;
+  static constexpr int kWeightCycles = 4;
   template <int kRows, int kHalves>
   static DRAY_INLINE void Run(const std::byte* w, const std::byte* x, Sum (&sums)[kRows][kHalves]) {
     if constexpr (!kGroupSumsInRegisters) return RunInTurn(w, x, sums);
@@ -57,6 +60,8 @@ struct NibbleStep {
 struct ByteStep {
   using Sum = ByteSum;
   static constexpr int kCols = 4;
+  static constexpr int kRowCycles = kByteRowCycles;
+  static constexpr int kWeightCycles = 0;
   template <int kRows, int kHalves>
   static DRAY_INLINE void Run(const std::byte* w, const std::byte* x, Sum (&sums)[kRows][kHalves]) {
     Sum::Weights weights[kHalves];
@@ -85,6 +90,9 @@ struct GroupShape {
   static constexpr int64_t kGroupBytes =
       kHeaderLines * kLineBytes + kGroup / Step::kCols * kStepBytes;
 
+  template <int kRows>
+  static constexpr int kCycles = Step::kWeightCycles + kRows* Step::kRowCycles;  // of a step
+
   // Adds the steps of one unit, the first column of which is `first_col` of the iteration that `x`
   // belongs to.
   template <int kRows, int kHalves, Source kSource>
@@ -93,7 +101,7 @@ struct GroupShape {
                                               typename Step::Sum (&sums)[kRows][kHalves]) {
 #pragma GCC unroll kUnrolledSteps
     for (int s = 0; s < kUnit / Step::kCols; ++s) {
-      PrefetchStep<kSource>(w, kHalves);
+      PrefetchStep<kSource, kCycles<kRows>>(w, kHalves);
       next.Fetch<kSource>(s);
       const int64_t col = first_col + s * Step::kCols;
       Step::template Run<kRows, kHalves>(

@@ -48,7 +48,7 @@ struct MemoryGroupKernel : GroupShape<Step, kGroup, kZeroPoint> {
   static DRAY_INLINE void Group(const std::byte* header, int first_half, const std::byte* x,
                                 int first_col, const int32_t* input_sums, NextPanel& next,
                                 float* acc) {
-    PrefetchStep<kSource>(header, Shape::kHeaderLines);
+    PrefetchStep<kSource, Shape::template kCycles<kRows>>(header, Shape::kHeaderLines);
     IntVec totals[kRows][kHalves];
     SumGroup<kRows, kHalves, kSource>(header + (Shape::kHeaderLines + first_half) * kLineBytes, x,
                                       first_col, input_sums, next, totals);

@@ -22,7 +22,7 @@ struct RegisterGroupKernel : GroupShape<Step, kGroup, kZeroPoint> {
   static DRAY_INLINE void Group(const std::byte* header, int first_half, const std::byte* x,
                                 int first_col, const int32_t* input_sums, NextPanel& next,
                                 Vec (&acc)[kRows][kHalves]) {
-    PrefetchStep<kSource>(header, Shape::kHeaderLines);
+    PrefetchStep<kSource, Shape::template kCycles<kRows>>(header, Shape::kHeaderLines);
     Sum sums[kRows][kHalves];
     for (int r = 0; r < kRows; ++r) {
       for (int h = 0; h < kHalves; ++h) sums[r][h].Start(Shape::kHasZeros ? 0 : input_sums[r]);

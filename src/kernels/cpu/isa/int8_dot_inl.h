@@ -31,7 +31,7 @@ struct Int8Kernel {
     for (int64_t line = 0; line < args.x_lines; ++line) {
 #pragma GCC unroll kUnrolledSteps
       for (int s = 0; s < kQuadsPerLine; ++s) {
-        PrefetchStep<kSource>(w, kHalves);
+        PrefetchStep<kSource, kRows * kByteRowCycles>(w, kHalves);
         next.Fetch<kSource>(s);
         ByteVec weights[kHalves];
         for (int h = 0; h < kHalves; ++h) weights[h] = LoadBytes(w + h * kLineBytes);

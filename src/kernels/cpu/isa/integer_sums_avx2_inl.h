@@ -90,6 +90,39 @@ struct SignedBytes {
   }
 };
 
+// Another form of SignedBytes, with masks m of all ones where w < 0. No instruction of its products
+// competes with the multiplications for the same ports, as that for signs does:
+//
+//   w * x = |w| * (x ^ m) + (|w| & m), because x ^ m is -x - 1 where w < 0
+//
+// The sum of |w| & m is that of the weights below zero, negated. It belongs to the channel and is the
+// same for all rows. x ^ m is at least -128, so that two products are at least -2 * 128 * 128 =
+// -32768, which 16 bits hold.
+struct MaskedBytes {
+  __m256i magnitudes, masks;
+
+  static DRAY_INLINE MaskedBytes Of(const SignedBytes& bytes) {
+    return {bytes.magnitudes, _mm256_cmpgt_epi8(_mm256_setzero_si256(), bytes.numbers)};
+  }
+
+  // Adds the weights below zero to `pairs`, those of two columns to each 16 bits.
+  DRAY_INLINE void AddNegativesTo(__m256i& pairs) const {
+    __m256i sums;
+    asm("vpmaddubsw %3, %2, %0\n\tvpaddw %0, %1, %1"
+        : "=&x"(sums), "+x"(pairs)
+        : "x"(magnitudes), "x"(masks));
+  }
+
+  // Adds |w| * (x ^ m).
+  DRAY_INLINE void AddTo(__m256i& sum, InputQuad x) const {
+    __m256i products;
+    asm("vpbroadcastd %5, %0\n\tvpxor %2, %0, %0\n\tvpmaddubsw %0, %3, %0\n\t"
+        "vpmaddwd %4, %0, %0\n\tvpaddd %0, %1, %1"
+        : "=&x"(products), "+x"(sum)
+        : "x"(masks), "x"(magnitudes), "xm"(Ones16()), "m"(*x));
+  }
+};
+
 struct ByteSum {
   static constexpr int kZero = kByteWeightZero;
   struct Weights {

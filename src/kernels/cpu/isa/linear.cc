@@ -23,12 +23,15 @@ DRAY_INLINE void AddColumn(const Vec (&weights)[kHalves], const std::byte* x, in
 }
 
 // A step of each format: 16 channels' vectors of kHalves neighbouring 64-byte lines at `w`, and for
-// row r the activations at `x` + r * kLineBytes.
+// row r the activations at `x` + r * kLineBytes. Both lines take about kRowCycles for each row and
+// kWeightCycles to widen the weights.
 struct StepF32 {
   static constexpr int kStepsPerLine = 16;
   static constexpr int kColsPerStep = 1;
   static constexpr int kActivationBytes = 4;  // of one step
   static constexpr int kTemporaries = 0;      // vectors beside accumulators and operands
+  static constexpr int kRowCycles = 2;
+  static constexpr int kWeightCycles = 0;
   template <int kRows, int kHalves>
   static DRAY_INLINE void Run(const std::byte* w, const std::byte* x, Vec (&acc)[kRows][kHalves]) {
     Vec weights[kHalves];
@@ -46,6 +49,8 @@ struct StepWiden {
   static constexpr int kColsPerStep = 2;
   static constexpr int kActivationBytes = 8;
   static constexpr int kTemporaries = 1;
+  static constexpr int kRowCycles = 4;
+  static constexpr int kWeightCycles = 4;
   template <int kRows, int kHalves>
   static DRAY_INLINE void Run(const std::byte* w, const std::byte* x, Vec (&acc)[kRows][kHalves]) {
     for (int k = 0; k < 2; ++k) {
@@ -89,6 +94,8 @@ struct StepBF16 {
   static constexpr int kColsPerStep = 2;
   static constexpr int kActivationBytes = 4;
   static constexpr int kTemporaries = 0;
+  static constexpr int kRowCycles = 2;
+  static constexpr int kWeightCycles = 0;
   template <int kRows, int kHalves>
   static DRAY_INLINE void Run(const std::byte* w, const std::byte* x, Vec (&acc)[kRows][kHalves]) {
     __m512i weights[kHalves];
@@ -110,6 +117,7 @@ struct FloatKernel {
   // Multiplies one block of rows with `kHalves` halves of a panel.
   template <int kRows, int kHalves, Source kSource>
   static DRAY_INLINE void Tile(const TileArgs& args, int first_half, NextPanel next) {
+    constexpr int kCycles = Step::kWeightCycles + kRows * Step::kRowCycles;
     const std::byte* w = args.w + first_half * kLineBytes;
     const std::byte* x = args.x;
     Vec acc[kRows][kHalves];
@@ -119,7 +127,7 @@ struct FloatKernel {
     for (int64_t line = 0; line < args.x_lines; ++line) {
 #pragma GCC unroll kUnrolledSteps
       for (int s = 0; s < Step::kStepsPerLine; ++s) {
-        PrefetchStep<kSource>(w, kHalves);
+        PrefetchStep<kSource, kCycles>(w, kHalves);
         next.Fetch<kSource>(s);
         Step::template Run<kRows, kHalves>(w, x + s * Step::kActivationBytes, acc);
         w += kStepBytes;
@@ -196,6 +204,8 @@ struct StepI8 {
   // that reached .78 of the peak arithmetic. One half after the other reached .56, because each
   // accumulator waits for its own last sum.
   static constexpr int kTemporaries = 1;
+  static constexpr int kRowCycles = 4;
+  static constexpr int kWeightCycles = 10;
   template <int kRows, int kHalves>
   static DRAY_INLINE void Run(const std::byte* w, const std::byte* x, Vec (&acc)[kRows][kHalves]) {
     __m512i weights[2][kHalves];
@@ -222,6 +232,8 @@ struct StepI8 {
   static constexpr int kColsPerStep = 4;
   static constexpr int kActivationBytes = 16;
   static constexpr int kTemporaries = 3;
+  static constexpr int kRowCycles = 8;
+  static constexpr int kWeightCycles = 10;
   template <int kByte, int kRows, int kHalves>
   static DRAY_INLINE void RunOne(const ByteVec (&bytes)[kHalves], const std::byte* x,
                                  Vec (&acc)[kRows][kHalves]) {
