@@ -194,8 +194,7 @@ TEST(SentenceModelTest, ItsWorkingMemoryIsTakenOfTheBudget) {
     ASSERT_TRUE(model.ok()) << model.status().ToString();
     // A pass has 512 tokens. Each has 24 floats of the stream, 72 of queries, keys and values, 24 of
     // attention, and 32 of the feed-forward.
-    EXPECT_LT(budget.available_bytes(),
-              kRoom - 512 * (24 + 72 + 24 + 32) * int64_t{sizeof(float)});
+    EXPECT_LT(budget.available_bytes(), kRoom - 512 * (24 + 72 + 24 + 32) * int64_t{sizeof(float)});
   }
   EXPECT_EQ(budget.available_bytes(), kRoom);
   settings.max_rolling_batch_prefill_tokens = 1 << 24;

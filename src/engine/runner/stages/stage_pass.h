@@ -5,8 +5,8 @@
 
 #include "base/status.h"
 #include "engine/runner/model_runner.h"
-#include "engine/runner/ranks/rank_links.h"
 #include "engine/runner/rank_worker.h"
+#include "engine/runner/ranks/rank_links.h"
 
 namespace dray::engine {
 
