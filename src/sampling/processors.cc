@@ -140,6 +140,19 @@ void TokenHistory::Count(int32_t token_id) {
   }
 }
 
+EndTokens::EndTokens(const SamplingParams& params, std::span<const int32_t> eos_token_ids) {
+  if (!params.ignore_eos) ids_.assign(eos_token_ids.begin(), eos_token_ids.end());
+  num_eos_ = ids_.size();
+  ids_.insert(ids_.end(), params.stop_token_ids.begin(), params.stop_token_ids.end());
+}
+
+std::optional<FinishReason> EndTokens::ReasonOf(int32_t token_id) const {
+  const auto found = std::find(ids_.begin(), ids_.end(), token_id);
+  if (found == ids_.end()) return std::nullopt;
+  const bool is_eos = static_cast<size_t>(found - ids_.begin()) < num_eos_;
+  return is_eos ? FinishReason::kEosToken : FinishReason::kStopToken;
+}
+
 void ProcessLogits(const SamplingParams& params, const TokenHistory& history,
                    std::span<const int32_t> end_tokens, std::span<float> logits) {
   for (const LogitBias& entry : params.logit_bias) {

@@ -3,10 +3,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "sampling/params.h"
+#include "sampling/token_result.h"
 
 namespace dray::sampling {
 
@@ -46,6 +48,21 @@ class TokenHistory {
   std::vector<int32_t> tokens_;
   std::vector<Occurrence> occurrences_;
   std::vector<int32_t> tail_;
+};
+
+// The tokens that end an answer, and why each does.
+class EndTokens {
+ public:
+  // The model's own, `eos_token_ids`, unless params.ignore_eos is set, then params.stop_token_ids.
+  EndTokens(const SamplingParams& params, std::span<const int32_t> eos_token_ids);
+
+  std::span<const int32_t> ids() const { return ids_; }
+  // Nothing if the token ends no answer. A token that is one of the model's own and a stop token is the model's own.
+  std::optional<FinishReason> ReasonOf(int32_t token_id) const;
+
+ private:
+  std::vector<int32_t> ids_;
+  size_t num_eos_ = 0;
 };
 
 // Applies, in this order: logit_bias, repetition_penalty, frequency_penalty and presence_penalty,

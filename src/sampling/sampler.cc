@@ -1,6 +1,5 @@
 #include "sampling/sampler.h"
 
-#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -20,19 +19,13 @@ Sampler::Sampler(const SamplerSpec& spec)
     : params_(spec.params),
       seed_(spec.seed),
       sample_index_(spec.sample_index),
-      history_(params_, spec.prompt) {
-  if (!params_.ignore_eos) {
-    end_tokens_.assign(spec.eos_token_ids.begin(), spec.eos_token_ids.end());
-  }
-  num_eos_ = end_tokens_.size();
-  end_tokens_.insert(end_tokens_.end(), params_.stop_token_ids.begin(),
-                     params_.stop_token_ids.end());
-}
+      end_tokens_(params_, spec.eos_token_ids),
+      history_(params_, spec.prompt) {}
 
 Result<SampledToken> Sampler::Choose(std::span<float> logits, SamplingWorkspace& workspace) const {
   SampledToken chosen;
   if (params_.num_logprobs) workspace.model_logits.assign(logits.begin(), logits.end());
-  ProcessLogits(params_, history_, end_tokens_, logits);
+  ProcessLogits(params_, history_, end_tokens_.ids(), logits);
   const float max = MaxLogit(logits);
   if (std::isnan(max) || max == std::numeric_limits<float>::infinity()) return NotNumbers();
   if (max == -std::numeric_limits<float>::infinity()) {
@@ -51,7 +44,7 @@ Result<SampledToken> Sampler::Choose(std::span<float> logits, SamplingWorkspace&
 
 std::optional<int32_t> Sampler::Guess(std::span<float> logits, int64_t num_ahead,
                                       SamplingWorkspace& workspace) const {
-  ProcessLogits(params_, history_, end_tokens_, logits);
+  ProcessLogits(params_, history_, end_tokens_.ids(), logits);
   const float max = MaxLogit(logits);
   if (!std::isfinite(max)) return std::nullopt;
   return Pick(logits, max, history_.num_generated() + num_ahead, workspace);
@@ -67,11 +60,7 @@ int32_t Sampler::Pick(std::span<float> logits, float max, int64_t position,
 
 std::optional<FinishReason> Sampler::Append(int32_t token_id) {
   history_.Append(token_id);
-  const auto found = std::find(end_tokens_.begin(), end_tokens_.end(), token_id);
-  if (found != end_tokens_.end()) {
-    const bool is_eos = static_cast<size_t>(found - end_tokens_.begin()) < num_eos_;
-    return is_eos ? FinishReason::kEosToken : FinishReason::kStopToken;
-  }
+  if (const auto reason = end_tokens_.ReasonOf(token_id)) return reason;
   if (history_.num_generated() >= params_.max_new_tokens) return FinishReason::kLength;
   return std::nullopt;
 }

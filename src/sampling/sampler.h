@@ -66,9 +66,7 @@ class Sampler {
   SamplingParams params_;
   uint64_t seed_;
   uint32_t sample_index_;
-  // The model's end tokens, unless ignore_eos is set, then stop_token_ids.
-  std::vector<int32_t> end_tokens_;
-  size_t num_eos_ = 0;
+  EndTokens end_tokens_;
   TokenHistory history_;
 };
 

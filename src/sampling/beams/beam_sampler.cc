@@ -12,16 +12,7 @@
 namespace dray::sampling {
 namespace {
 
-std::vector<int32_t> EndTokens(const BeamSamplerSpec& spec) {
-  std::vector<int32_t> tokens;
-  if (!spec.params.ignore_eos) {
-    tokens.assign(spec.eos_token_ids.begin(), spec.eos_token_ids.end());
-  }
-  tokens.insert(tokens.end(), spec.params.stop_token_ids.begin(), spec.params.stop_token_ids.end());
-  return tokens;
-}
-
-BeamSearchSpec SearchSpec(const SamplingParams& params, std::vector<int32_t> end_tokens,
+BeamSearchSpec SearchSpec(const SamplingParams& params, std::span<const int32_t> end_tokens,
                           int64_t num_prompt_tokens) {
   BeamSearchSpec spec = {.num_beams = params.num_beams,
                          .num_groups = params.num_beam_groups,
@@ -37,7 +28,7 @@ BeamSearchSpec SearchSpec(const SamplingParams& params, std::vector<int32_t> end
   // As transformers does without a padding token.
   if (!end_tokens.empty()) spec.pad_token = end_tokens.front();
   if (params.pad_token_id) spec.pad_token = *params.pad_token_id;
-  spec.end_tokens = std::move(end_tokens);
+  spec.end_tokens.assign(end_tokens.begin(), end_tokens.end());
   return spec;
 }
 
@@ -45,10 +36,9 @@ BeamSearchSpec SearchSpec(const SamplingParams& params, std::vector<int32_t> end
 
 BeamSampler::BeamSampler(const BeamSamplerSpec& spec)
     : params_(spec.params),
-      end_tokens_(EndTokens(spec)),
-      num_eos_(end_tokens_.size() - params_.stop_token_ids.size()),
+      end_tokens_(params_, spec.eos_token_ids),
       search_(MakeBeamSearch(
-          SearchSpec(params_, end_tokens_, static_cast<int64_t>(spec.prompt.size())))) {
+          SearchSpec(params_, end_tokens_.ids(), static_cast<int64_t>(spec.prompt.size())))) {
   const auto num_beams = static_cast<size_t>(params_.num_beams);
   beams_.assign(num_beams, {.history = TokenHistory(params_, spec.prompt)});
   next_histories_.assign(num_beams, beams_[0].history);
@@ -84,7 +74,7 @@ Status BeamSampler::Take(int64_t beam, std::span<float> logits, SamplingWorkspac
 void BeamSampler::MakeRow(int64_t from, int64_t to, std::span<const float> logprobs,
                           std::span<float> scores) {
   const Beam& beam = beams_[static_cast<size_t>(from)];
-  ProcessLogits(params_, beam.history, end_tokens_, scores);
+  ProcessLogits(params_, beam.history, end_tokens_.ids(), scores);
   if (search_->ranking().NeedsWholeRows(vocab_size_)) {
     kept_.resize(scores.size());
     std::iota(kept_.begin(), kept_.end(), 0);
@@ -103,7 +93,7 @@ void BeamSampler::MakeRow(int64_t from, int64_t to, std::span<const float> logpr
 
 void BeamSampler::DrawRow(int64_t beam, std::span<float> scores, SamplingWorkspace& workspace) {
   const Beam& drawn = beams_[static_cast<size_t>(beam)];
-  ProcessLogits(params_, drawn.history, end_tokens_, scores);
+  ProcessLogits(params_, drawn.history, end_tokens_.ids(), scores);
   BeamRow& row = rows_[static_cast<size_t>(beam)];
   row.tops = drawn.tops;
   FillDrawnRow(
@@ -174,11 +164,7 @@ Status BeamSampler::Advance() {
 
 FinishReason BeamSampler::ReasonOf(const Hypothesis& hypothesis) const {
   if (hypothesis.tokens.empty()) return FinishReason::kLength;
-  const auto found =
-      std::find(end_tokens_.begin(), end_tokens_.end(), hypothesis.tokens.back().token.id);
-  if (found == end_tokens_.end()) return FinishReason::kLength;
-  const bool is_eos = static_cast<size_t>(found - end_tokens_.begin()) < num_eos_;
-  return is_eos ? FinishReason::kEosToken : FinishReason::kStopToken;
+  return end_tokens_.ReasonOf(hypothesis.tokens.back().token.id).value_or(FinishReason::kLength);
 }
 
 }  // namespace dray::sampling

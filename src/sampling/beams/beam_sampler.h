@@ -77,9 +77,7 @@ class BeamSampler {
   void PenalizeEarlierGroups(int64_t group, std::span<float> scores) const;
 
   SamplingParams params_;
-  // The model's end tokens, unless ignore_eos is set, then stop_token_ids.
-  std::vector<int32_t> end_tokens_;
-  size_t num_eos_ = 0;
+  EndTokens end_tokens_;
   std::unique_ptr<BeamSearch> search_;
   std::vector<Beam> beams_;
   std::vector<TokenHistory> next_histories_;  // by beam

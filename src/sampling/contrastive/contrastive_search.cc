@@ -12,15 +12,6 @@
 namespace dray::sampling {
 namespace {
 
-std::vector<int32_t> EndTokens(const ContrastiveSpec& spec) {
-  std::vector<int32_t> tokens;
-  if (!spec.params.ignore_eos) {
-    tokens.assign(spec.eos_token_ids.begin(), spec.eos_token_ids.end());
-  }
-  tokens.insert(tokens.end(), spec.params.stop_token_ids.begin(), spec.params.stop_token_ids.end());
-  return tokens;
-}
-
 // Appends the state, brought to length 1.
 void AppendUnit(std::span<const float> state, std::vector<float>& states) {
   const float length =
@@ -33,8 +24,7 @@ void AppendUnit(std::span<const float> state, std::vector<float>& states) {
 ContrastiveSearch::ContrastiveSearch(const ContrastiveSpec& spec)
     : params_(spec.params),
       num_candidates_wanted_(static_cast<size_t>(NumContrastiveCandidates(params_))),
-      end_tokens_(EndTokens(spec)),
-      num_eos_(end_tokens_.size() - params_.stop_token_ids.size()),
+      end_tokens_(params_, spec.eos_token_ids),
       history_(params_, spec.prompt) {
   taken_.resize(num_candidates_wanted_);
 }
@@ -83,11 +73,7 @@ int64_t ContrastiveSearch::Best() const {
 }
 
 std::optional<FinishReason> ContrastiveSearch::ReasonToEnd(int32_t token_id) const {
-  const auto found = std::find(end_tokens_.begin(), end_tokens_.end(), token_id);
-  if (found != end_tokens_.end()) {
-    const bool is_eos = static_cast<size_t>(found - end_tokens_.begin()) < num_eos_;
-    return is_eos ? FinishReason::kEosToken : FinishReason::kStopToken;
-  }
+  if (const auto reason = end_tokens_.ReasonOf(token_id)) return reason;
   if (history_.num_generated() >= params_.max_new_tokens) return FinishReason::kLength;
   return std::nullopt;
 }
@@ -114,7 +100,7 @@ Status ContrastiveSearch::Advance() {
 
 Status ContrastiveSearch::FindCandidates(std::span<float> logits) {
   model_logits_.assign(logits.begin(), logits.end());
-  ProcessLogits(params_, history_, end_tokens_, logits);
+  ProcessLogits(params_, history_, end_tokens_.ids(), logits);
   const float max = MaxLogit(logits);
   if (!std::isfinite(max)) {
     return {StatusCode::kInvalidArgument,

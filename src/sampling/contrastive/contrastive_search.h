@@ -88,9 +88,7 @@ class ContrastiveSearch {
 
   SamplingParams params_;
   size_t num_candidates_wanted_;
-  // The model's end tokens, unless ignore_eos is set, then stop_token_ids.
-  std::vector<int32_t> end_tokens_;
-  size_t num_eos_ = 0;
+  EndTokens end_tokens_;
   TokenHistory history_;
   std::vector<float> context_;  // [num_context_, state size]: states of length 1
   int64_t num_context_ = 0;
