@@ -21,12 +21,6 @@
 namespace dray::engine {
 namespace {
 
-#ifdef DRAY_MPIRUN
-constexpr RankTransport kOtherTransports[] = {RankTransport::kProcesses, RankTransport::kMpi};
-#else
-constexpr RankTransport kOtherTransports[] = {RankTransport::kProcesses};
-#endif
-
 using testing::GoldenEncoderDecoder;
 using Sinks = std::vector<std::shared_ptr<RecordingSink>>;
 

@@ -34,11 +34,6 @@ constexpr int64_t kGreedyTokens = 24;
 // Prompts with greedy tokens, as far as a golden model has so many: those of 2, 17 and 250 tokens.
 constexpr size_t kGreedyPrompts[] = {1, 4, 7};
 
-#ifdef DRAY_MPIRUN
-constexpr RankTransport kOtherTransports[] = {RankTransport::kProcesses, RankTransport::kMpi};
-#else
-constexpr RankTransport kOtherTransports[] = {RankTransport::kProcesses};
-#endif
 // Larger groups over processes and MPI take their time on few processors; they are in the slow test.
 constexpr int64_t kMostRanksOfQuickTest = 4;
 

@@ -19,12 +19,6 @@
 namespace dray::engine {
 namespace {
 
-#ifdef DRAY_MPIRUN
-constexpr RankTransport kOtherTransports[] = {RankTransport::kProcesses, RankTransport::kMpi};
-#else
-constexpr RankTransport kOtherTransports[] = {RankTransport::kProcesses};
-#endif
-
 // Greedy and drawn answers, one or several of a prompt, with the log-probabilities of answers and prompts.
 std::vector<GenerateRequest> Requests(const testing::GoldenModel& golden) {
   std::vector<GenerateRequest> requests;

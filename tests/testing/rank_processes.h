@@ -19,6 +19,14 @@ using testing::StateOf;
 // {ranks in a stage, stages}
 using Shape = std::pair<int64_t, int64_t>;
 
+// Those beside threads that this build can test.
+#ifdef DRAY_MPIRUN
+inline constexpr RankTransport kOtherTransports[] = {RankTransport::kProcesses,
+                                                     RankTransport::kMpi};
+#else
+inline constexpr RankTransport kOtherTransports[] = {RankTransport::kProcesses};
+#endif
+
 inline const char* NameOf(RankTransport transport) {
   if (transport == RankTransport::kThreads) return "threads";
   return transport == RankTransport::kProcesses ? "processes" : "mpi";
