@@ -18,6 +18,10 @@
 
 #include "artifact/artifact_writer.h"
 #include "artifact/mapped_artifact.h"
+#include "base/machine/cpu_info.h"
+#include "base/testing/scarce_threads.h"
+#include "base/threads/helper_threads.h"
+#include "base/threads/worker_set.h"
 
 namespace dray::artifact {
 namespace {
@@ -69,9 +73,9 @@ class ArtifactTest : public ::testing::Test {
   }
 
   // What opening and verifying it says.
-  static Status Check(const fs::path& folder, ThreadPool* pool = nullptr) {
+  static Status Check(const fs::path& folder, const VerifyOptions& options = {}) {
     DRAY_ASSIGN_OR_RETURN(const auto artifact, MappedArtifact::Open(folder));
-    return artifact->Verify({.pool = pool});
+    return artifact->Verify(options);
   }
 
   void ExpectRefused(const fs::path& file, const std::string& what) {
@@ -105,8 +109,8 @@ void FlipByte(const fs::path& file, int64_t offset) {
 TEST_F(ArtifactTest, WhatIsWrittenIsMapped) {
   ASSERT_TRUE(Write(folder_).ok());
   EXPECT_EQ(Entries(), std::set<std::string>{"model"});
-  ThreadPool pool(2);
-  EXPECT_TRUE(Check(folder_, &pool).ok()) << Check(folder_, &pool).message();
+  EXPECT_TRUE(Check(folder_).ok()) << Check(folder_).message();
+  EXPECT_TRUE(Check(folder_, {.cpus = AllowedCpus()}).ok());
   const auto artifact = MappedArtifact::Open(folder_).value();
   for (unsigned i = 0; i < std::size(kSizes); ++i) {
     const ArtifactTensor* tensor = artifact->Find("tensor" + std::to_string(i));
@@ -155,6 +159,80 @@ TEST_F(ArtifactTest, PartsOfTheVerificationCoverEveryByte) {
     }
     FlipByte(folder_ / kDataName, offset);
   }
+}
+
+// [thread]: the processors of every other thread of this process.
+std::vector<std::string> CpusOfOtherThreads() {
+  std::vector<std::string> cpus;
+  std::error_code ended;
+  for (const auto& task : fs::directory_iterator("/proc/self/task", ended)) {
+    if (task.path().filename() == std::to_string(::gettid())) continue;
+    std::ifstream status(task.path() / "status");
+    for (std::string line; std::getline(status, line);) {
+      if (line.starts_with("Cpus_allowed_list")) cpus.push_back(line);
+    }
+  }
+  return cpus;
+}
+
+// The threads of a rank are bound to its processors, but all processors verify.
+TEST_F(ArtifactTest, ThreadsOfTheVerificationAreNotBoundAsItsCallerIs) {
+  ASSERT_TRUE(Write(folder_).ok());
+  const std::vector<int> all = AllowedCpus();
+  const std::string expected = [] {
+    std::string line;
+    std::ifstream status("/proc/thread-self/status");
+    while (std::getline(status, line) && !line.starts_with("Cpus_allowed_list")) {
+    }
+    return line;
+  }();
+  HelperThreads caller;
+  const auto verify = [&] {
+    BindThread(::pthread_self(), {all.front()});
+    // A thread that has no chunk left may have ended before the caller looks.
+    size_t seen = 0;
+    for (int i = 0; i < 1000 && seen == 0; ++i) {
+      const auto look = [&](uint64_t, uint64_t) {
+        std::vector<std::string> others = CpusOfOtherThreads();
+        seen += others.size() - 1;
+        for (const std::string& cpus : others) EXPECT_EQ(cpus, expected);
+      };
+      EXPECT_TRUE(Check(folder_, {.cpus = all, .progress = look}).ok());
+    }
+    EXPECT_GT(seen, 0U);
+  };
+  ASSERT_TRUE(caller.Start("to verify", verify).ok());
+  caller.Join();
+}
+
+TEST_F(ArtifactTest, AVerificationWithoutThreadsIsRefused) {
+  ASSERT_TRUE(Write(folder_).ok());
+  for (const int threads : {0, 1}) {
+    const auto artifact = MappedArtifact::Open(folder_).value();
+    Status status;
+    {
+      const ScarceThreads scarce(threads);
+      status = artifact->Verify({.cpus = AllowedCpus()});
+    }
+    EXPECT_EQ(status.code(), StatusCode::kResourceExhausted);
+    EXPECT_NE(status.message().find((folder_ / kDataName).string()), std::string::npos)
+        << status.message();
+    EXPECT_NE(status.message().find("cannot start thread"), std::string::npos) << status.message();
+    EXPECT_TRUE(artifact->Verify({.cpus = AllowedCpus()}).ok()) << "once there are threads again";
+  }
+}
+
+TEST_F(ArtifactTest, ProgressEndsWithAllBytes) {
+  ASSERT_TRUE(Write(folder_).ok());
+  const uint64_t size = fs::file_size(folder_ / kDataName);
+  uint64_t last = 0;
+  const auto note = [&](uint64_t done, uint64_t total) {
+    EXPECT_GE(done, last);
+    EXPECT_EQ(total, size);
+    last = done;
+  };
+  EXPECT_TRUE(Check(folder_, {.cpus = AllowedCpus(), .progress = note}).ok());
+  EXPECT_EQ(last, size);
 }
 
 TEST_F(ArtifactTest, RemovedShortenedAndLongerFilesAreRefused) {

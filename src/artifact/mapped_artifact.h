@@ -9,33 +9,17 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <functional>
 #include <memory>
 #include <span>
-#include <stop_token>
 #include <string_view>
 #include <unordered_map>
 
 #include "artifact/manifest.h"
+#include "artifact/verification.h"
 #include "base/mapped_file.h"
 #include "base/status.h"
-#include "base/threads/thread_pool.h"
 
 namespace dray::artifact {
-
-// Which part of the data file's chunks is verified, and how.
-struct VerifyOptions {
-  // Chunks [count * part / parts, count * (part + 1) / parts) of all.
-  int64_t part = 0;
-  int64_t parts = 1;
-  ThreadPool* pool = nullptr;  // null: the caller's thread alone
-  // Whether the bytes that were read stay in this process's memory. If not, the system may still have them in
-  // its cache of the file.
-  bool keeps_pages = true;
-  // Called by the caller's thread as it goes on.
-  std::function<void(uint64_t done_bytes, uint64_t total_bytes)> progress = nullptr;
-  std::stop_token stop = {};  // ends it with kCancelled
-};
 
 // Threads: the const methods may be called from any thread.
 class MappedArtifact {
@@ -55,8 +39,7 @@ class MappedArtifact {
   const ArtifactTensor* Find(std::string_view name) const;
   std::span<const std::byte> Bytes(const ArtifactTensor& tensor) const;
 
-  // Reads chunks of the data file and compares their checksums. kCorrupt, naming the file and the first
-  // damaged chunk.
+  // Reads chunks of the data file and compares their checksums. Errors as of VerifyChunks and CheckIntact.
   Status Verify(const VerifyOptions& options) const;
   // kCorrupt, naming the file, if bytes of the data file were lost, or the file was written to or
   // resized since Open. Costs a call of the system, and allocates nothing while all is well.

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "artifact/manifest.h"
+#include "base/testing/scarce_threads.h"
 #include "base/testing/source_dir.h"
 #include "engine/partition.h"
 #include "engine/runner/loaded_model.h"
@@ -257,6 +258,59 @@ TEST_F(OneArtifactTest, WithoutVerificationItIsTheSame) {
   mapped.model_dir = Partitioned(options_);
   mapped.verify_artifact = false;
   EXPECT_TRUE(LogitsOf(mapped, 2) == LogitsOf(options_, 2));
+}
+
+// All bytes are verified once, whatever number of ranks shares them.
+TEST_F(OneArtifactTest, DamageIsRefusedAtEveryNumberOfRanks) {
+  const fs::path folder = Partitioned(options_);
+  const fs::path file = folder / artifact::kDataName;
+  const auto size = static_cast<int64_t>(fs::file_size(file));
+  const auto flip = [&](int64_t offset) {
+    std::fstream stream(file, std::ios::in | std::ios::out | std::ios::binary);
+    stream.seekg(offset);
+    const int byte = stream.get();
+    stream.seekp(offset).put(static_cast<char>(byte ^ 1));
+  };
+  for (const auto& [num_ranks, num_stages] :
+       {std::pair<int64_t, int64_t>{1, 1}, {2, 1}, {4, 1}, {1, 2}, {2, 2}}) {
+    SCOPED_TRACE(::testing::Message() << num_ranks << " ranks, " << num_stages << " stages");
+    LoadModelOptions mapped;
+    mapped.model_dir = folder;
+    uint64_t verified = 0;
+    mapped.progress = [&](uint64_t done, uint64_t total) {
+      EXPECT_EQ(total, static_cast<uint64_t>(size));
+      verified = std::max(verified, done);
+    };
+    EXPECT_TRUE(LoadModel(WithRanks(mapped, num_ranks, num_stages)).ok());
+    EXPECT_EQ(verified, static_cast<uint64_t>(size));
+    for (const int64_t offset : {int64_t{0}, size / 3, size / 2, size - 1}) {
+      flip(offset);
+      const auto refused = LoadModel(WithRanks(mapped, num_ranks, num_stages));
+      EXPECT_EQ(refused.status().code(), StatusCode::kCorrupt) << offset;
+      EXPECT_NE(refused.status().message().find(file.string()), std::string::npos)
+          << refused.status().message();
+      flip(offset);
+    }
+  }
+}
+
+TEST_F(OneArtifactTest, RanksWithoutThreadsAreRefused) {
+  const LoadModelOptions options = WithRanks(options_, 4, 1);
+  // Their computing threads are there already.
+  LoadModelOptions again = options;
+  const auto first = LoadModel(options);
+  ASSERT_TRUE(first.ok()) << first.status().message();
+  again.backends = (*first)->backends();
+  for (const int threads : {0, 1, 2}) {
+    Status status;
+    {
+      const ScarceThreads scarce(threads);
+      status = LoadModel(again).status();
+    }
+    EXPECT_EQ(status.code(), StatusCode::kResourceExhausted) << status.message();
+    EXPECT_NE(status.message().find("cannot start thread"), std::string::npos) << status.message();
+  }
+  EXPECT_TRUE(LoadModel(again).ok()) << "once there are threads again";
 }
 
 TEST_F(OneArtifactTest, AnotherFormIsRefused) {

@@ -153,9 +153,16 @@ TEST_F(PartitionTest, WhatAKilledProcessLeavesIsNotServed) {
 TEST_F(PartitionTest, DamageIsRefusedBeforeTheModelIsReady) {
   const fs::path file = Demo() / "weights.dray";
   std::fstream(file, std::ios::in | std::ios::out | std::ios::binary).seekp(1'000'000) << "!";
-  const ProcessResult refused = Run({"generate", dir_ / "demo", "-p", "x"});
-  EXPECT_EQ(refused.exit_code, 1);
-  EXPECT_NE(refused.errors.find(file.string()), std::string::npos) << refused.errors;
+  for (const char* transport : {"threads", "processes"}) {
+    for (const char* degree : {"1", "2"}) {
+      const ProcessResult refused =
+          Run({"generate", dir_ / "demo", "-p", "x", "--tensor-parallel-degree", degree,
+               "--rank-transport", transport, "--oversubscribe", "true"});
+      EXPECT_EQ(refused.exit_code, 1);
+      EXPECT_TRUE(refused.output.empty()) << refused.output;
+      EXPECT_NE(refused.errors.find(file.string()), std::string::npos) << refused.errors;
+    }
+  }
 }
 
 // The request that meets the change fails; the process goes on, and says that the model is not well.

@@ -63,18 +63,13 @@ Result<std::unique_ptr<BackgroundCopy>> BackgroundCopy::Start(
   DRAY_ASSIGN_OR_RETURN(DataMemory memory,
                         DataMemory::Open(std::move(artifact), ReadThrough::kCache));
   std::unique_ptr<BackgroundCopy> copy(new BackgroundCopy(std::move(memory), options));
-  copy->thread_ = std::thread([copy = copy.get()] { copy->Work(copy->stop_.get_token()); });
+  DRAY_RETURN_IF_ERROR(copy->thread_.Start("to copy weights into huge pages", [copy = copy.get()] {
+    copy->Work(copy->stop_.get_token());
+  }));
   return copy;
 }
 
-BackgroundCopy::~BackgroundCopy() {
-  stop_.request_stop();
-  Wait();
-}
-
-void BackgroundCopy::Wait() {
-  if (thread_.joinable()) thread_.join();
-}
+BackgroundCopy::~BackgroundCopy() { stop_.request_stop(); }
 
 void BackgroundCopy::Work(const std::stop_token& stop) {
   ::setpriority(PRIO_PROCESS, 0, kNiceness);  // Linux: of this thread alone

@@ -8,11 +8,11 @@
 #include <cstdint>
 #include <memory>
 #include <stop_token>
-#include <thread>
 
 #include "artifact/mapped_artifact.h"
 #include "artifact/placement/data_memory.h"
 #include "base/status.h"
+#include "base/threads/helper_threads.h"
 
 namespace dray::artifact {
 
@@ -42,7 +42,7 @@ class BackgroundCopy {
 
   int64_t copied_bytes() const { return copied_bytes_; }
   // Waits until copying has ended.
-  void Wait();
+  void Wait() { thread_.Join(); }
 
  private:
   BackgroundCopy(DataMemory memory, const BackgroundCopyOptions& options)
@@ -55,7 +55,7 @@ class BackgroundCopy {
   const BackgroundCopyOptions options_;
   std::atomic<int64_t> copied_bytes_{0};
   std::stop_source stop_;
-  std::thread thread_;
+  HelperThreads thread_;
 };
 
 }  // namespace dray::artifact

@@ -3,7 +3,8 @@
 #include <algorithm>
 #include <atomic>
 #include <mutex>
-#include <thread>
+
+#include "base/threads/helper_threads.h"
 
 namespace dray::artifact {
 namespace {
@@ -26,10 +27,13 @@ class Copying {
   }
 
   Status Run() {
-    std::vector<std::thread> threads;
-    for (int i = 1; i < options_.num_threads; ++i) threads.emplace_back([this] { Work(); });
+    HelperThreads threads;
+    for (int i = 1; i < options_.num_threads && !failed_; ++i) {
+      const Status started = threads.Start("to copy weights", [this] { Work(); });
+      if (!started.ok()) Note(started);
+    }
     Work();
-    for (std::thread& thread : threads) thread.join();
+    threads.Join();
     return status_;
   }
 

@@ -35,7 +35,8 @@ Result<std::unique_ptr<UnitStream>> UnitStream::Start(std::shared_ptr<const Data
     stream->pieces_.push_back(Divide(unit));
   }
   for (int i = 0; i < kThreads; ++i) {
-    stream->threads_.emplace_back([stream = stream.get()] { stream->Work(); });
+    DRAY_RETURN_IF_ERROR(stream->threads_.Start("to read weights from the disk",
+                                                [stream = stream.get()] { stream->Work(); }));
   }
   return stream;
 }
@@ -49,7 +50,7 @@ UnitStream::~UnitStream() {
     stops_ = true;
   }
   changed_.notify_all();
-  for (std::thread& thread : threads_) thread.join();
+  threads_.Join();
 }
 
 Status UnitStream::Begin(size_t user, int64_t unit) {

@@ -17,12 +17,12 @@
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <thread>
 #include <vector>
 
 #include "artifact/placement/byte_range.h"
 #include "artifact/placement/data_memory.h"
 #include "base/status.h"
+#include "base/threads/helper_threads.h"
 
 namespace dray::artifact {
 
@@ -89,7 +89,7 @@ class UnitStream {
   Status failure_;                                 // of the last piece that could not be read
   int64_t bytes_read_ = 0;
   bool stops_ = false;
-  std::vector<std::thread> threads_;
+  HelperThreads threads_;
 };
 
 }  // namespace dray::artifact

@@ -3,13 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <barrier>
+#include <cstdint>
 #include <exception>
-#include <thread>
 #include <tuple>
 #include <utility>
 
 #include "base/machine/cpu_info.h"
+#include "base/threads/helper_threads.h"
 #include "engine/runner/processes/mpi_place.h"
 #include "model/config/local_stack.h"
 
@@ -152,15 +154,27 @@ Status FillRanks(LoadedModel& model, const model::LoadOptions& options,
     // A rank that has failed, or is ready, holds up no others.
     together.arrive_and_drop();
   };
-  std::vector<std::thread> threads;
+  // A rank waits for the others of its stage, so no rank begins before all of them have threads.
+  enum class Start : uint8_t { kUndecided, kAll, kNone };
+  std::atomic<Start> start{Start::kUndecided};
+  const auto decide = [&](Start decision) {
+    start = decision;
+    start.notify_all();
+  };
+  HelperThreads threads;
   for (size_t idx = 1; idx < model.ranks.size(); ++idx) {
-    threads.emplace_back([&, idx] {
+    const Status started = threads.Start("to load ranks", [&, idx] {
       model.ranks[idx].backend->AdoptThread();
-      fill(idx);
+      start.wait(Start::kUndecided);
+      if (start == Start::kAll) fill(idx);
     });
+    if (started.ok()) continue;
+    decide(Start::kNone);
+    return started;
   }
+  decide(Start::kAll);
   fill(0);
-  for (std::thread& thread : threads) thread.join();
+  threads.Join();
   const auto failed =
       std::find_if(statuses.begin(), statuses.end(), [](const Status& s) { return !s.ok(); });
   return failed == statuses.end() ? OkStatus() : *failed;

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/machine/cpu_info.h"
 #include "checkpoint/checkpoint.h"
 #include "engine/runner/artifact/artifact_options.h"
 #include "engine/runner/artifact/copy_weights.h"
@@ -129,15 +130,19 @@ Result<std::unique_ptr<LoadedModel>> LoadFiles(const LoadModelOptions& options,
   return model;
 }
 
-// Verifies the rank's share of the artifact's bytes, so that all ranks together verify all of them. Ranks on
-// several machines may have different files, so each of them verifies all of its file.
-Status VerifyShare(const artifact::MappedArtifact& artifact, const RankModel& rank,
+// Verifies the artifact's bytes, once for all ranks of this process. Ranks that are processes of one machine verify a
+// share each, so that all of them together verify all bytes. Ranks on several machines may have different files, so each
+// of them verifies all of its file.
+Status VerifyBytes(const artifact::MappedArtifact& artifact, const LoadedModel& model,
                    artifact::VerifyOptions verify) {
+  const RankModel& first = model.ranks.front();
+  const int64_t all_ranks = first.stage.count * first.rank.world;
   const auto job = MpiPlaceOfProcess();
-  if (!job || job->world == job->local_world) {
-    verify.part = rank.stage.index * rank.rank.world + rank.rank.index;
-    verify.parts = rank.stage.count * rank.rank.world;
+  if (model.num_ranks() < all_ranks && (!job || job->world == job->local_world)) {
+    verify.part = first.stage.index * first.rank.world + first.rank.index;
+    verify.parts = all_ranks;
   }
+  verify.cpus = AllowedCpus();
   return artifact.Verify(verify);
 }
 
@@ -181,16 +186,14 @@ Result<std::unique_ptr<LoadedModel>> LoadFromArtifact(const LoadModelOptions& op
   model->checkpoint_bytes = static_cast<uint64_t>(artifact->manifest().data.size_bytes);
   if (options.ranks.transport != RankTransport::kThreads && !options.only_rank) return model;
   const bool is_large = IsTooLarge(artifact->manifest().data.size_bytes, options.max_memory_bytes);
+  if (options.verify_artifact) {
+    DRAY_RETURN_IF_ERROR(VerifyBytes(
+        *artifact, *model,
+        {.keeps_pages = !is_large, .progress = options.progress, .stop = options.stop}));
+  }
   const auto map_rank = [&](RankModel& rank,
                             const model::LoadOptions& of_rank) -> Result<model::Weights> {
     rank.artifact = artifact;
-    if (options.verify_artifact) {
-      DRAY_RETURN_IF_ERROR(VerifyShare(*artifact, rank,
-                                       {.pool = rank.backend->host_threads(),
-                                        .keeps_pages = !is_large,
-                                        .progress = of_rank.progress,
-                                        .stop = of_rank.stop}));
-    }
     if (rank.encoder) {
       DRAY_ASSIGN_OR_RETURN(rank.encoder->weights,
                             model::LoadArtifactWeights(EncoderOf(model->description), artifact,
