@@ -30,7 +30,7 @@ struct SourceRows {
   bool has_factors() const { return row_factors != nullptr || column_factors != nullptr; }
 };
 
-// Sums of the squares of weights. The caller sets them to zero before the first call that adds to them.
+// Sums of the squares of weights, each kind or none. The caller sets them to zero before the first call.
 struct SquareSums {
   std::span<double> columns;  // [cols]: of each column
   std::span<double> rows;     // [rows]: of each row, whose weights are multiplied before by

@@ -172,12 +172,13 @@ Status CpuPacker::PackQuantizedRows(WeightMatrix& matrix, int64_t first_row,
 }
 
 void CpuPacker::AddSquares(const SourceRows& source, const SquareSums& sums) {
-  DRAY_CHECK(sums.rows.size() == static_cast<size_t>(source.rows));
-  DRAY_CHECK(sums.columns.size() == static_cast<size_t>(source.cols));
-  DRAY_CHECK(sums.column_sizes.size() == static_cast<size_t>(source.cols));
+  const auto rows = static_cast<size_t>(source.rows), cols = static_cast<size_t>(source.cols);
+  DRAY_CHECK(sums.columns.empty() || sums.columns.size() == cols);
+  DRAY_CHECK(sums.rows.empty() || (sums.rows.size() == rows && sums.column_sizes.size() == cols));
   SquareSummer summer(team_.isa(), source, sums);
   const int64_t bytes = source.rows * source.cols * 4;
   team_.Split(summer.blocks(), bytes, [&](Range blocks) { summer.AddBlocks(blocks); });
+  if (sums.columns.empty()) return;
   team_.Split(source.cols, bytes, [&](Range columns) { summer.JoinColumns(columns); });
 }
 

@@ -174,8 +174,8 @@ struct IsaKernels {
   // For each candidate, the sum of the squares of x - scale * (q - zero), where q is what `quantize` makes
   // of x. All instruction sets find the same sums, to the last bit.
   void (*rounding_errors)(const RoundingTask& task, float* errors);
-  // Adds the square of x[i] to sums[i], and returns the sum of the squares of x[i] * sizes[i]. `count`
-  // is a multiple of 16.
+  // Adds the square of x[i] to sums[i] (null: not), and returns the sum of the squares of x[i] * sizes[i]
+  // (null: zero). `count` is a multiple of 16.
   double (*add_squares)(const float* x, const float* sizes, int64_t count, double* sums);
   void (*norm)(const NormArgs& args, Range rows);
   // out[i] = activation(gates_and_values[i]) * gates_and_values[width + i]

@@ -163,6 +163,27 @@ TEST_P(PackTest, SquaresAreAddedUpByRowsAndColumns) {
   }
 }
 
+TEST_P(PackTest, EachKindOfSquaresAloneIsAsBesideTheOther) {
+  // More columns than are read at a time.
+  constexpr int64_t kRows = 70, kCols = 2500;
+  const std::vector<float> values = RandomFloats(kRows * kCols, 11),
+                           sizes = RandomFloats(kCols, 12), factors = RandomFloats(kRows, 13);
+  for (const bool is_transposed : {false, true}) {
+    SourceRows source = {values.data(), DType::kF32, kRows, kCols, kCols, 1};
+    if (is_transposed) {
+      source.row_stride = 1;
+      source.col_stride = kRows;
+    }
+    source.row_factors = factors.data();
+    std::vector<double> rows(kRows), columns(kCols), rows_alone(kRows), columns_alone(kCols);
+    packer().AddSquares(source, {columns, rows, sizes});
+    packer().AddSquares(source, {.columns = {}, .rows = rows_alone, .column_sizes = sizes});
+    packer().AddSquares(source, {.columns = columns_alone, .rows = {}, .column_sizes = {}});
+    EXPECT_EQ(rows_alone, rows);
+    EXPECT_EQ(columns_alone, columns);
+  }
+}
+
 // Enough rows that threads share them.
 TEST_P(PackTest, SumsOfSquaresDoNotDependOnThreads) {
   constexpr int64_t kRows = 300, kCols = 200;

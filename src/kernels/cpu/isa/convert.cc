@@ -91,15 +91,19 @@ float PeakOfNumbers(const float* x, int64_t count) {
   return peak <= __FLT_MAX__ ? peak : __FLT_MAX__;
 }
 
-// In f64, in which the square of a float is exact. The compiler makes vectors of the inner loop.
+// In f64, in which the square of a float is exact. The compiler makes vectors of the inner loops.
 double AddSquares(const float* x, const float* sizes, int64_t count, double* sums) {
   constexpr int kParts = 16;
-  double parts[kParts] = {};
-  for (int64_t i = 0; i < count; i += kParts) {
+  for (int64_t i = 0; sums != nullptr && i < count; i += kParts) {
     for (int j = 0; j < kParts; ++j) {
       const auto number = static_cast<double>(x[i + j]);
-      const double sized = number * static_cast<double>(sizes[i + j]);
       sums[i + j] += number * number;
+    }
+  }
+  double parts[kParts] = {};
+  for (int64_t i = 0; sizes != nullptr && i < count; i += kParts) {
+    for (int j = 0; j < kParts; ++j) {
+      const double sized = static_cast<double>(x[i + j]) * static_cast<double>(sizes[i + j]);
       parts[j] += sized * sized;
     }
   }
@@ -115,13 +119,18 @@ void Quantize(const QuantizeTask& task) {
   const Vec high = Set1(static_cast<float>(task.top - task.zero));
   // StoreI8 takes signed numbers: an integer q is stored as q - 128, and its highest bit is turned then.
   const Vec offset = Set1(static_cast<float>(task.zero - 128));
-  for (int64_t i = 0; i < task.count; i += kLanes) {
-    const int64_t n = task.count - i < kLanes ? task.count - i : kLanes;
-    const Vec rounded = (LoadUpTo(task.x + i, n) * inverse + magic) - magic;
+  const auto round = [&](Vec x, uint8_t* out) {
+    const Vec rounded = (x * inverse + magic) - magic;
     int8_t lanes[kLanes];
     StoreI8(lanes, Min(high, Max(low, rounded)) + offset);
-    for (int64_t j = 0; j < n; ++j) task.out[i + j] = static_cast<uint8_t>(lanes[j] ^ 0x80);
-  }
+    for (int j = 0; j < kLanes; ++j) out[j] = static_cast<uint8_t>(lanes[j] ^ 0x80);
+  };
+  int64_t i = 0;
+  for (; i + kLanes <= task.count; i += kLanes) round(Load(task.x + i), task.out + i);
+  if (i == task.count) return;
+  uint8_t rest[kLanes];
+  round(LoadUpTo(task.x + i, task.count - i), rest);
+  for (int64_t j = 0; i + j < task.count; ++j) task.out[i + j] = rest[j];
 }
 
 // Without Fma, which rounds otherwise where the hardware has none.

@@ -1,6 +1,7 @@
 // Packs sixteen rows at a time. A tile of some columns is read as floats, rounded to integers row
 // by row, and stored as words of four (8-bit) or eight (4-bit) columns. If a scale belongs to a
-// whole row, the rows are read twice: the first time for their largest magnitude.
+// whole row, the tile has all columns; rows that the source has one after the other are read one at a
+// time, so that a row stays in the first cache while it is measured and rounded.
 #include "kernels/cpu/pack/pack_integers.h"
 
 #include <algorithm>
@@ -8,15 +9,13 @@
 #include <cstring>
 #include <limits>
 #include <span>
+#include <vector>
 
 #include "kernels/cpu/pack/pack_words.h"
 #include "kernels/cpu/pack/round_group.h"
 
 namespace dray::kernels {
 namespace {
-
-// The columns of a tile if a scale belongs to a whole row. K is padded to a multiple of them.
-constexpr int64_t kTileCols = 64;
 
 // The least scale of a row whose reciprocal is finite. The weights of rows with smaller scales become
 // zero.
@@ -39,6 +38,14 @@ struct IntegerPacker::Tile {
   }
 };
 
+struct IntegerPacker::RowBuffer {
+  RowBuffer(int64_t rows, int64_t cols)
+      : values(static_cast<size_t>(rows * cols)), numbers(static_cast<size_t>(kWordRows * cols)) {}
+
+  std::vector<float> values;     // of the rows that are read at once
+  std::vector<uint8_t> numbers;  // [kWordRows, columns]: the integers
+};
+
 IntegerPacker::IntegerPacker(const IsaKernels& isa, const WeightMatrix& matrix, int64_t first_row,
                              const SourceRows& source)
     : isa_(isa),
@@ -55,8 +62,9 @@ Range IntegerPacker::GroupRows(int64_t group) const {
 void IntegerPacker::Pack(Range panels, UnfitWeights& unfit) const {
   const Range row_groups{2 * panels.begin, 2 * panels.end};
   if (layout_.group == 0) {
+    RowBuffer buffer(reader_.has_dense_rows() ? 1 : kWordRows, layout_.padded_cols);
     for (int64_t g = row_groups.begin; g < row_groups.end; ++g) {
-      if (GroupRows(g).begin < GroupRows(g).end) PackWholeRows(GroupRows(g), unfit);
+      if (GroupRows(g).begin < GroupRows(g).end) PackWholeRows(GroupRows(g), buffer, unfit);
     }
     return;
   }
@@ -72,44 +80,44 @@ void IntegerPacker::Read(Range rows, Range cols, Tile& tile) const {
                kLargestGroup);
 }
 
-bool IntegerPacker::StoreRowScales(Range rows, UnfitWeights& unfit, float* scales) const {
-  Tile tile;
-  bool all_fit = true;
-  const int64_t num_rows = rows.end - rows.begin;
-  for (int64_t col = 0; col < reader_.source().cols; col += kTileCols) {
-    Read(rows, {col, col + kTileCols}, tile);
-    for (int64_t r = 0; r < num_rows; ++r) {
-      const float peak = std::abs(isa_.peak(tile.values[r], kTileCols));
-      if (std::isnan(peak)) {
-        unfit.Note(rows.begin + r, "weight", NotFinite({tile.values[r], kTileCols}));
-        all_fit = false;
-      }
-      scales[r] = std::max(scales[r], peak / 127.0f);
-    }
+// Returns whether the row can be stored. If not, notes it.
+bool IntegerPacker::RoundRow(int64_t row, std::span<const float> values, uint8_t* numbers,
+                             UnfitWeights& unfit) const {
+  const auto count = static_cast<int64_t>(values.size());
+  const float peak = std::abs(isa_.peak(values.data(), count));
+  const float scale = std::isnan(peak) ? 0.0f : peak / 127.0f;
+  std::memcpy(panels_ + layout_.ScaleOffset(row, 0), &scale, sizeof(float));
+  if (std::isnan(peak)) {
+    unfit.Note(row, "weight", NotFinite(values));
+    return false;
   }
-  for (int64_t r = 0; r < num_rows; ++r) {
-    std::memcpy(panels_ + layout_.ScaleOffset(rows.begin + r, 0), &scales[r], sizeof(float));
-  }
-  return all_fit;
+  isa_.quantize({.x = values.data(),
+                 .count = count,
+                 .inverse_scale = scale >= kLeastScale ? 1.0f / scale : 0.0f,
+                 .zero = 128,
+                 .top = 255,
+                 .out = numbers});
+  return true;
 }
 
-void IntegerPacker::PackWholeRows(Range rows, UnfitWeights& unfit) const {
-  float scales[kWordRows] = {};
-  if (!StoreRowScales(rows, unfit, scales)) return;
-  Tile tile;
-  for (int64_t col = 0; col < reader_.source().cols; col += kTileCols) {
-    Read(rows, {col, col + kTileCols}, tile);
-    for (int64_t r = 0; r < rows.end - rows.begin; ++r) {
-      const float inverse = scales[r] >= kLeastScale ? 1.0f / scales[r] : 0.0f;
-      isa_.quantize({.x = tile.values[r],
-                     .count = kTileCols,
-                     .inverse_scale = inverse,
-                     .zero = 128,
-                     .top = 255,
-                     .out = tile.numbers[r]});
+void IntegerPacker::PackWholeRows(Range rows, RowBuffer& buffer, UnfitWeights& unfit) const {
+  const int64_t cols = layout_.padded_cols;
+  const auto rows_at_once = static_cast<int64_t>(buffer.values.size()) / cols;
+  bool all_fit = true;
+  for (int64_t first = rows.begin; first < rows.end; first += rows_at_once) {
+    const int64_t end = std::min(first + rows_at_once, rows.end);
+    reader_.Read({first - first_row_, end - first_row_}, {0, cols}, buffer.values.data(), cols);
+    for (int64_t row = first; row < end; ++row) {
+      const auto values =
+          std::span(buffer.values)
+              .subspan(static_cast<size_t>((row - first) * cols), static_cast<size_t>(cols));
+      all_fit &= RoundRow(row, values, buffer.numbers.data() + (row - rows.begin) * cols, unfit);
     }
-    StoreWords(layout_, panels_, rows, col, tile.Words(kTileCols / layout_.cols_per_step()));
   }
+  if (!all_fit) return;
+  StoreWords(layout_, panels_, rows, 0,
+             {reinterpret_cast<const std::byte*>(buffer.numbers.data()), cols,
+              cols / layout_.cols_per_step()});
 }
 
 void IntegerPacker::PackColumnGroup(Range rows, int64_t col, UnfitWeights& unfit) const {

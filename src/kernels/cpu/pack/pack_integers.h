@@ -2,6 +2,9 @@
 // fills.
 #pragma once
 
+#include <cstdint>
+#include <span>
+
 #include "kernels/cpu/isa_kernels.h"
 #include "kernels/cpu/pack/source_reader.h"
 #include "kernels/cpu/pack/unfit_weights.h"
@@ -24,11 +27,12 @@ class IntegerPacker {
   // Returns the rows of a group of 16 that the source has.
   Range GroupRows(int64_t group) const;
   void Read(Range rows, Range cols, Tile& tile) const;
-  // Stores and returns the scales of rows that have one each. Returns false if a row cannot be
-  // stored, which it notes.
-  bool StoreRowScales(Range rows, UnfitWeights& unfit, float* scales) const;
-  // Packs rows that have one scale each.
-  void PackWholeRows(Range rows, UnfitWeights& unfit) const;
+  // Memory for rows that have one scale each.
+  struct RowBuffer;
+  // Packs such rows.
+  void PackWholeRows(Range rows, RowBuffer& buffer, UnfitWeights& unfit) const;
+  bool RoundRow(int64_t row, std::span<const float> values, uint8_t* numbers,
+                UnfitWeights& unfit) const;
   // Packs a group of columns, in which each row has a scale.
   void PackColumnGroup(Range rows, int64_t col, UnfitWeights& unfit) const;
 

@@ -48,14 +48,15 @@ void SourceReader::ReadByColumns(Range rows, Range cols, float* out, int64_t str
 
 void SourceReader::Multiply(Range rows, Range cols, float* out, int64_t stride) const {
   const int64_t count = cols.end - cols.begin;
+  const float* const factors =
+      source_.column_factors == nullptr ? nullptr : source_.column_factors + cols.begin;
   for (int64_t r = rows.begin; r < rows.end; ++r) {
-    float* row = out + (r - rows.begin) * stride;
-    if (source_.row_factors != nullptr) {
-      for (int64_t c = 0; c < count; ++c) row[c] *= source_.row_factors[r];
-    }
-    if (source_.column_factors != nullptr) {
-      const float* factors = source_.column_factors + cols.begin;
-      for (int64_t c = 0; c < count; ++c) row[c] *= factors[c];
+    float* const row = out + (r - rows.begin) * stride;
+    const float factor = source_.row_factors == nullptr ? 1.0f : source_.row_factors[r];
+    if (factors == nullptr) {
+      for (int64_t c = 0; c < count; ++c) row[c] *= factor;
+    } else {
+      for (int64_t c = 0; c < count; ++c) row[c] = row[c] * factor * factors[c];
     }
   }
 }

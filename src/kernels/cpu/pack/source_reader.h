@@ -13,6 +13,8 @@ class SourceReader {
   SourceReader(const IsaKernels& isa, const SourceRows& source);
 
   const SourceRows& source() const { return source_; }
+  // Whether the numbers of a row lie one after the other.
+  bool has_dense_rows() const { return source_.col_stride == 1; }
   // Writes the weights of some rows and columns of the source, its factors applied: weight (r, c) goes
   // to out[(r - rows.begin) * stride + c - cols.begin]. There are at most 32 rows. Columns behind the
   // source's last one are zero.

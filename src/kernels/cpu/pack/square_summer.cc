@@ -7,10 +7,14 @@
 namespace dray::kernels {
 namespace {
 
-// Rows of a block. A tile of so many rows and kTileCols columns, and the sums of its columns, stay in
-// the first cache.
+// Rows of a block.
 constexpr int64_t kBlockRows = 32;
+// Columns whose squares are added up at a time. The sums of rows depend on it.
 constexpr int64_t kTileCols = 64;
+// Columns that are read at a time from rows that the source has one after the other: so many that a row is read in
+// long pieces, and that the sums of all columns stay in the first cache.
+constexpr int64_t kReadCols = 16 * kTileCols;
+constexpr int64_t kTileSize = std::max(kBlockRows * kTileCols, kReadCols);
 
 }  // namespace
 
@@ -20,22 +24,39 @@ SquareSummer::SquareSummer(const IsaKernels& isa, const SourceRows& source, cons
       sums_(sums),
       blocks_(DivideRoundUp<int64_t>(source.rows, kBlockRows)),
       padded_cols_(RoundUp(source.cols, kTileCols)),
-      sizes_(sums.column_sizes.begin(), sums.column_sizes.end()),
-      block_sums_(static_cast<size_t>(blocks_ * padded_cols_)) {
+      block_sums_(sums.columns.empty() ? 0 : static_cast<size_t>(blocks_ * padded_cols_)) {
+  if (sums.rows.empty()) return;
+  sizes_.assign(sums.column_sizes.begin(), sums.column_sizes.end());
   sizes_.resize(static_cast<size_t>(padded_cols_));
 }
 
 void SquareSummer::AddBlocks(Range blocks) {
-  alignas(64) float tile[kBlockRows * kTileCols];
+  const bool is_dense = reader_.has_dense_rows();
+  const int64_t rows_at_once = is_dense ? 1 : kBlockRows,
+                cols_at_once = is_dense ? kReadCols : kTileCols;
   for (int64_t b = blocks.begin; b < blocks.end; ++b) {
-    const Range rows{b * kBlockRows, std::min((b + 1) * kBlockRows, reader_.source().rows)};
-    double* const columns = block_sums_.data() + b * padded_cols_;
-    for (int64_t col = 0; col < padded_cols_; col += kTileCols) {
-      reader_.Read(rows, {col, col + kTileCols}, tile, kTileCols);
-      for (int64_t r = rows.begin; r < rows.end; ++r) {
-        sums_.rows[static_cast<size_t>(r)] += isa_.add_squares(
-            tile + (r - rows.begin) * kTileCols, sizes_.data() + col, kTileCols, columns + col);
+    const int64_t end = std::min((b + 1) * kBlockRows, reader_.source().rows);
+    for (int64_t col = 0; col < padded_cols_; col += cols_at_once) {
+      const Range cols{col, std::min(col + cols_at_once, padded_cols_)};
+      for (int64_t row = b * kBlockRows; row < end; row += rows_at_once) {
+        AddTile(b, {row, std::min(row + rows_at_once, end)}, cols);
       }
+    }
+  }
+}
+
+void SquareSummer::AddTile(int64_t block, Range rows, Range cols) {
+  alignas(64) float tile[kTileSize];
+  const int64_t stride = cols.end - cols.begin;
+  reader_.Read(rows, cols, tile, stride);
+  for (int64_t r = rows.begin; r < rows.end; ++r) {
+    for (int64_t col = cols.begin; col < cols.end; col += kTileCols) {
+      const float* const sizes = sizes_.empty() ? nullptr : sizes_.data() + col;
+      double* const columns =
+          block_sums_.empty() ? nullptr : block_sums_.data() + block * padded_cols_ + col;
+      const float* const numbers = tile + (r - rows.begin) * stride + col - cols.begin;
+      const double squares = isa_.add_squares(numbers, sizes, kTileCols, columns);
+      if (sizes != nullptr) sums_.rows[static_cast<size_t>(r)] += squares;
     }
   }
 }

@@ -21,13 +21,18 @@ class SquareSummer {
   void JoinColumns(Range columns) const;
 
  private:
+  // Adds up some rows and columns of a block. The columns are whole tiles.
+  void AddTile(int64_t block, Range rows, Range cols);
+
   const IsaKernels& isa_;
   SourceReader reader_;
   SquareSums sums_;
   int64_t blocks_;
   int64_t padded_cols_;
-  std::vector<float> sizes_;        // [padded_cols_]: SquareSums::column_sizes, then zeros
-  std::vector<double> block_sums_;  // [blocks_, padded_cols_]: of each column
+  // Empty if SquareSums has no rows; [padded_cols_]: SquareSums::column_sizes, then zeros.
+  std::vector<float> sizes_;
+  // Empty if SquareSums has no columns; [blocks_, padded_cols_]: of each column.
+  std::vector<double> block_sums_;
 };
 
 }  // namespace dray::kernels

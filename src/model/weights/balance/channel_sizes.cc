@@ -14,58 +14,98 @@ namespace {
 
 using kernels::SourceRows;
 
-// What of the sums belongs to some rows and columns.
-kernels::SquareSums Part(const kernels::SquareSums& sums, const RowSlice& slice) {
-  const auto col = static_cast<size_t>(slice.col), cols = static_cast<size_t>(slice.rows.cols);
-  return {.columns = sums.columns.subspan(col, cols),
-          .rows = sums.rows.subspan(static_cast<size_t>(slice.row),
-                                    static_cast<size_t>(slice.rows.rows)),
-          .column_sizes = sums.column_sizes.subspan(col, cols)};
-}
+// Sums are added up in blocks of so many rows (Packer::AddSquares), so a piece has whole blocks.
+constexpr int64_t kRowUnit = 32;
 
-enum class Pages { kKeep, kRelease };
+// A part of a tensor's slices, whose squares are added up.
+class PartSquares {
+ public:
+  PartSquares(const PlannedTensor& part, std::span<const float> input_sizes, int64_t row_count,
+              std::span<double> columns, kernels::Packer& packer)
+      : slices_(RowSlicesOf(*part.source, part.row->transform)),
+        input_sizes_(input_sizes),
+        rows_(static_cast<size_t>(row_count)),
+        row_factors_(rows_.size()),
+        columns_(columns),
+        packer_(packer) {}
 
-// Adds the squares of a slice, whose rows are multiplied by `row_factors` (null: by one) before. Gives
-// pages back as soon as they are read, if they are not kept, unless rows interleave over all pages.
-void AddSlice(const RowSlice& slice, const kernels::SquareSums& sums, const float* row_factors,
-              Pages pages, kernels::Packer& packer) {
-  const SourceRows& all = slice.rows;
-  const bool interleaved = all.row_stride < all.col_stride;
-  const int64_t piece =
-      interleaved ? all.rows : PieceRows(all.cols * static_cast<int64_t>(SizeOf(all.dtype)));
-  for (int64_t row = 0; row < all.rows; row += piece) {
-    const int64_t count = std::min(piece, all.rows - row);
-    RowSlice part = slice;
-    part.row += row;
-    part.rows = PartOf(all, {.source_row = row, .count = count}, {0, all.cols});
-    if (row_factors != nullptr) part.rows.row_factors = row_factors + part.row;
-    packer.AddSquares(part.rows, Part(sums, part));
-    if (pages == Pages::kRelease) slice.file->Release(SpannedBytes(part.rows));
+  // Adds the squares of the weights over the sums of their rows to the columns. Returns [row]: the sums of the squares
+  // of the rows, whose weights are multiplied by the sizes of their inputs. Gives pages back as soon as they are read.
+  std::vector<double> Add() {
+    const bool has_whole_rows = slices_.size() == 1;
+    // A slice may have only some columns of its rows, so the sums of rows are known after all slices.
+    if (!has_whole_rows) {
+      for (const RowSlice& slice : slices_) {
+        ForPieces(slice, [&](const RowSlice& piece) { AddRows(piece); });
+      }
+    }
+    for (const RowSlice& slice : slices_) {
+      ForPieces(slice, [&](const RowSlice& piece) {
+        if (has_whole_rows) AddRows(piece);
+        AddColumns(piece);
+        slice.file->Release(SpannedBytes(piece.rows));
+      });
+    }
+    return std::move(rows_);
   }
-}
 
-// Returns [row]: the sums of the squares of a part's rows, whose weights are multiplied by the sizes of
-// their inputs. Adds to `columns` the squares of the weights over the sums of their rows.
-std::vector<double> AddPart(const PlannedTensor& part, std::span<const float> input_sizes,
-                            int64_t row_count, std::vector<double>& columns,
-                            kernels::Packer& packer) {
-  const auto slices = RowSlicesOf(*part.source, part.row->transform);
-  std::vector<double> rows(static_cast<size_t>(row_count)), ignored(columns.size());
-  // A slice may have only some columns of its rows, so the sums of rows are known after all slices.
-  for (const RowSlice& slice : slices) {
-    AddSlice(slice, {ignored, rows, input_sizes}, nullptr, Pages::kKeep, packer);
+ private:
+  // So many bytes stay in the processor's cache until the second time that they are read.
+  static constexpr int64_t kPieceBytes = int64_t{4} << 20;
+
+  // Calls `body` with rows of the slice, a piece at a time. Rows that interleave over all pages are one piece.
+  template <typename Body>
+  static void ForPieces(const RowSlice& slice, const Body& body) {
+    const SourceRows& all = slice.rows;
+    const int64_t row_bytes = all.cols * static_cast<int64_t>(SizeOf(all.dtype));
+    const bool interleaved = all.row_stride < all.col_stride;
+    const int64_t count =
+        interleaved ? all.rows
+                    : std::max<int64_t>(kRowUnit, kPieceBytes / row_bytes / kRowUnit * kRowUnit);
+    for (int64_t row = 0; row < all.rows; row += count) {
+      RowSlice piece = slice;
+      piece.row += row;
+      piece.rows =
+          PartOf(all, {.source_row = row, .count = std::min(count, all.rows - row)}, {0, all.cols});
+      body(piece);
+    }
   }
-  std::vector<float> row_factors;
-  row_factors.reserve(rows.size());
-  for (const double sum : rows) {
-    row_factors.push_back(static_cast<float>(sum > 0 ? 1 / std::sqrt(sum) : 0));
+
+  void AddRows(const RowSlice& piece) {
+    packer_.AddSquares(piece.rows, {.columns = {},
+                                    .rows = RowsOf(piece, std::span(rows_)),
+                                    .column_sizes = ColumnsOf(piece, input_sizes_)});
   }
-  ignored.assign(rows.size(), 0);
-  for (const RowSlice& slice : slices) {
-    AddSlice(slice, {columns, ignored, input_sizes}, row_factors.data(), Pages::kRelease, packer);
+
+  // The sums of the piece's rows are known.
+  void AddColumns(const RowSlice& piece) {
+    const std::span<const double> sums = RowsOf(piece, std::span(rows_));
+    const std::span<float> factors = RowsOf(piece, std::span(row_factors_));
+    std::ranges::transform(sums, factors.begin(), [](double sum) {
+      return static_cast<float>(sum > 0 ? 1 / std::sqrt(sum) : 0);
+    });
+    SourceRows rows = piece.rows;
+    rows.row_factors = factors.data();
+    packer_.AddSquares(rows,
+                       {.columns = ColumnsOf(piece, columns_), .rows = {}, .column_sizes = {}});
   }
-  return rows;
-}
+
+  template <typename Number>
+  static std::span<Number> RowsOf(const RowSlice& piece, std::span<Number> all) {
+    return all.subspan(static_cast<size_t>(piece.row), static_cast<size_t>(piece.rows.rows));
+  }
+  template <typename Number>
+  static std::span<Number> ColumnsOf(const RowSlice& piece, std::span<Number> all) {
+    return all.subspan(static_cast<size_t>(piece.col), static_cast<size_t>(piece.rows.cols));
+  }
+
+  const std::vector<RowSlice> slices_;
+  const std::span<const float> input_sizes_;
+  std::vector<double> rows_;
+  std::vector<float> row_factors_;
+  const std::span<double> columns_;
+  kernels::Packer& packer_;
+};
 
 bool HasIntegers(const PlannedSlot& slot) {
   return std::any_of(slot.parts.begin(), slot.parts.end(),
@@ -92,7 +132,8 @@ SlotSquares MeasureSlot(const PlannedSlot& slot, const ModelConfig& config,
   squares.rows.resize(static_cast<size_t>(whole.local_size));
   for (const PlannedTensor& part : slot.parts) {
     const std::vector<double> rows =
-        AddPart(part, input_sizes, ExtentOf(part.row->rows, config), squares.columns, packer);
+        PartSquares(part, input_sizes, ExtentOf(part.row->rows, config), squares.columns, packer)
+            .Add();
     for (const RowRun& run : RowRuns(*part.row, config, whole)) {
       for (int64_t i = 0; i < run.count; ++i) {
         squares.rows[static_cast<size_t>(run.slot_row + i)] =
