@@ -21,9 +21,16 @@ const StepBounds kBounds = {.spec = {.cache = {.num_blocks = 8, .block_size = 16
                             .vocab_size = 100,
                             .max_positions = 64};
 
-void ReadStep(std::span<const std::byte> bytes) {
+const StepBounds kBoundsOfEncoder = {
+    .spec = {.step = {.max_batch_tokens = 64, .max_sequences = 2, .max_logit_rows = 3}},
+    .vocab_size = 100,
+    .max_positions = 64,
+    .is_encoder = true,
+    .num_token_types = 2};
+
+void ReadStep(std::span<const std::byte> bytes, const StepBounds& bounds) {
   RunnerStep step;
-  if (!DecodeStep(bytes, kBounds, step).ok()) return;
+  if (!DecodeStep(bytes, bounds, step).ok()) return;
   std::vector<std::byte> encoded;
   EncodeStep(step, encoded);
   DRAY_CHECK(std::equal(encoded.begin(), encoded.end(), bytes.begin(), bytes.end()));
@@ -33,7 +40,8 @@ void ReadStep(std::span<const std::byte> bytes) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const auto bytes = dray::fuzz::AsBytes(data, size);
-  ReadStep(bytes);
+  ReadStep(bytes, kBounds);
+  ReadStep(bytes, kBoundsOfEncoder);
   static_cast<void>(DecodePiece(bytes, 0, {.num_rows = 2, .row_width = 100}, kBounds));
   static_cast<void>(KindOf(bytes));
   static_cast<void>(DecodeLoad(bytes));

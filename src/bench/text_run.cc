@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "bench/machine_limits.h"
+#include "engine/runner/make_runner.h"
 
 namespace dray::bench {
 namespace {
@@ -35,6 +36,7 @@ std::vector<int64_t> MixedLengths(int64_t texts, int64_t longest) {
 Result<TimedEncoder> TimedEncoder::Make(engine::LoadedModel& model,
                                         const engine::EncoderOptions& options,
                                         std::vector<int64_t> lengths) {
+  DRAY_RETURN_IF_ERROR(CheckKind(model.description.config, model::ModelKind::kEncoder));
   const model::StackConfig& stack = model.description.config.stack;
   const int64_t longest = *std::max_element(lengths.begin(), lengths.end());
   if (longest > stack.max_positions) {
@@ -44,8 +46,8 @@ Result<TimedEncoder> TimedEncoder::Make(engine::LoadedModel& model,
                               longest, stack.max_positions));
   }
   const model::EncoderLimits limits = engine::EncoderEngine::PassLimits(model, longest, options);
-  DRAY_ASSIGN_OR_RETURN(auto ranks, engine::EncoderRanks::Make(model, limits));
-  return TimedEncoder(model, std::move(ranks), limits, std::move(lengths));
+  DRAY_ASSIGN_OR_RETURN(auto runner, engine::MakeRunner(model, engine::EncoderSpec(limits)));
+  return TimedEncoder(model, std::move(runner), limits, std::move(lengths));
 }
 
 Result<std::vector<double>> TimedEncoder::Run(uint64_t seed, const StopCheck& stop) {
@@ -62,33 +64,31 @@ void TimedEncoder::FillPasses(uint64_t seed) {
   const model::ModelConfig& config = model_->description.config;
   std::mt19937_64 random(seed);
   passes_.clear();
-  size_t most_tokens = 0;
   for (const int64_t length : lengths_) {
-    const auto fits = [&](const model::EncoderBatch& pass) {
-      return static_cast<int64_t>(pass.ids.size()) + length <= limits_.max_batch_tokens &&
-             static_cast<int64_t>(pass.lengths.size()) < limits_.max_texts;
+    const auto fits = [&](const model::EncoderBatch& texts) {
+      return static_cast<int64_t>(texts.ids.size()) + length <= limits_.max_batch_tokens &&
+             static_cast<int64_t>(texts.lengths.size()) < limits_.max_texts;
     };
-    if (passes_.empty() || !fits(passes_.back())) passes_.emplace_back();
-    model::EncoderBatch& pass = passes_.back();
+    if (passes_.empty() || !fits(passes_.back().sources.texts)) passes_.emplace_back();
+    model::EncoderBatch& texts = passes_.back().sources.texts;
     for (int64_t i = 0; i < length; ++i) {
       const uint64_t id = random() % static_cast<uint64_t>(config.vocab_size);
-      pass.ids.push_back(static_cast<int32_t>(id));
-      pass.types.push_back(0);
+      texts.ids.push_back(static_cast<int32_t>(id));
+      if (config.stack.num_token_types > 0) texts.types.push_back(0);
     }
-    pass.lengths.push_back(static_cast<int32_t>(length));
-    most_tokens = std::max(most_tokens, pass.ids.size());
+    texts.lengths.push_back(static_cast<int32_t>(length));
   }
-  states_.resize(most_tokens * static_cast<size_t>(config.stack.hidden));
+  for (engine::RunnerStep& pass : passes_) engine::WantNumbers({.states = true}, pass);
 }
 
 Status TimedEncoder::RunOnce() {
-  const auto hidden = static_cast<size_t>(model_->description.config.stack.hidden);
-  for (const model::EncoderBatch& pass : passes_) {
-    kernels::StepTurn turn(*model_->ranks.front().backend, static_cast<int64_t>(pass.ids.size()));
-    DRAY_RETURN_IF_ERROR(ranks_->Forward(pass));
-    DRAY_RETURN_IF_ERROR(
-        ranks_->first().States(std::span(states_).first(pass.ids.size() * hidden)));
-    DRAY_RETURN_IF_ERROR(turn.Finish());
+  const size_t at_once = runner_->max_steps_in_flight();
+  for (size_t i = 0; i < std::min(at_once, passes_.size()); ++i) runner_->Submit(passes_[i]);
+  for (size_t i = 0; i < passes_.size(); ++i) {
+    const engine::StepPiece end =
+        engine::CollectNumbers(*runner_, passes_[i], model_->description.config, numbers_);
+    DRAY_RETURN_IF_ERROR(end.status);
+    if (i + at_once < passes_.size()) runner_->Submit(passes_[i + at_once]);
   }
   return OkStatus();
 }

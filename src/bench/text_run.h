@@ -8,9 +8,10 @@
 
 #include "base/status.h"
 #include "bench/model_run.h"
+#include "engine/encoder/encode_step.h"
 #include "engine/encoder/encoder_engine.h"
-#include "engine/encoder/encoder_ranks.h"
 #include "engine/runner/loaded_model.h"
+#include "engine/runner/model_runner.h"
 
 namespace dray::bench {
 
@@ -33,19 +34,19 @@ class TimedEncoder {
   Result<std::vector<double>> Run(uint64_t seed, const StopCheck& stop);
 
  private:
-  TimedEncoder(engine::LoadedModel& model, std::unique_ptr<engine::EncoderRanks> ranks,
+  TimedEncoder(engine::LoadedModel& model, std::unique_ptr<engine::ModelRunner> runner,
                const model::EncoderLimits& limits, std::vector<int64_t> lengths)
-      : model_(&model), ranks_(std::move(ranks)), limits_(limits), lengths_(std::move(lengths)) {}
+      : model_(&model), runner_(std::move(runner)), limits_(limits), lengths_(std::move(lengths)) {}
   void FillPasses(uint64_t seed);
   Status RunOnce();
   Result<std::vector<double>> RunFor(const StopCheck& stop);
 
   engine::LoadedModel* model_;
-  std::unique_ptr<engine::EncoderRanks> ranks_;
+  std::unique_ptr<engine::ModelRunner> runner_;
   model::EncoderLimits limits_;
   std::vector<int64_t> lengths_;
-  std::vector<model::EncoderBatch> passes_;
-  std::vector<float> states_;  // of a pass
+  std::vector<engine::RunnerStep> passes_;
+  engine::EncodeNumbers numbers_;  // of a pass
 };
 
 }  // namespace dray::bench

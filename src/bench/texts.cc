@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <optional>
 #include <utility>
 
 #include "bench/model_bench.h"
@@ -57,7 +58,8 @@ std::vector<Column> Columns() {
 }
 
 void AddRow(const LoadedVariant& loaded, const TextsRun& run,
-            const std::vector<std::vector<double>>& repeats, const Floor& floor, Report& report) {
+            const std::vector<std::vector<double>>& repeats, const std::optional<Floor>& floor,
+            Report& report) {
   std::vector<double> all, medians;
   for (const std::vector<double>& times : repeats) {
     all.insert(all.end(), times.begin(), times.end());
@@ -65,16 +67,19 @@ void AddRow(const LoadedVariant& loaded, const TextsRun& run,
   }
   const Summary summary = Summarize(all);
   const auto tokens = static_cast<double>(run.tokens());
+  const Cell limit = floor ? Cell(tokens / floor->seconds) : Cell();
+  const Cell achieved = floor ? Cell(100 * floor->seconds / summary.p50) : Cell();
+  const Cell bound = floor ? Cell(std::string(Name(floor->bound))) : Cell();
   report.rows.push_back({loaded.variant.label, run.texts, run.longest, run.tokens(),
-                         tokens / summary.p50, tokens / floor.seconds,
-                         100 * floor.seconds / summary.p50, std::string(Name(floor.bound)),
-                         summary.p50 * 1e3, summary.p90 * 1e3, summary.p99 * 1e3,
-                         static_cast<int64_t>(summary.count), medians, loaded.model->load_seconds,
+                         tokens / summary.p50, limit, achieved, bound, summary.p50 * 1e3,
+                         summary.p90 * 1e3, summary.p99 * 1e3, static_cast<int64_t>(summary.count),
+                         medians, loaded.model->load_seconds,
                          static_cast<int64_t>(loaded.model->weight_bytes()), loaded.peak_bytes});
+  if (!floor) return;
   report.bars.push_back({fmt::format("{} {} x {}", loaded.variant.label, run.texts, run.longest),
-                         floor.seconds / summary.p50,
+                         floor->seconds / summary.p50,
                          fmt::format("{:.0f} of {:.0f} tok/s, {}", tokens / summary.p50,
-                                     tokens / floor.seconds, Name(floor.bound))});
+                                     tokens / floor->seconds, Name(floor->bound))});
 }
 
 }  // namespace
@@ -96,8 +101,13 @@ Result<Report> RunTexts(const ModelBenchOptions& options, TextLengths kind) {
           DType kv_dtype{};
           DRAY_ASSIGN_OR_RETURN(const auto repeats,
                                 runs.RepeatTexts(loaded, run.lengths, kv_dtype));
-          const PassCost cost_of_run = CostOfTexts(*loaded.model, run.lengths, kv_dtype);
-          AddRow(loaded, run, repeats, FloorOf(cost_of_run, Better(before, sample())), report);
+          // The weights of ranks that are other processes cannot be counted here.
+          std::optional<Floor> floor;
+          if (loaded.model->launcher == nullptr) {
+            floor = FloorOf(CostOfTexts(*loaded.model, run.lengths, kv_dtype),
+                            Better(before, sample()));
+          }
+          AddRow(loaded, run, repeats, floor, report);
         }
         return OkStatus();
       });

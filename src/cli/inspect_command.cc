@@ -82,10 +82,6 @@ std::vector<int64_t> EvenDegrees(const model::StackConfig& stack) {
 
 void PrintDegrees(const model::ModelConfig& config, std::ostream& out) {
   const model::StackConfig& stack = config.stack;
-  if (config.kind == model::ModelKind::kEncoder) {
-    fmt::print(out, "ranks         1: an encoder is not divided\n");
-    return;
-  }
   fmt::print(out, "ranks         tensor parallel degree 1 to {}, {} without padded heads\n",
              stack.num_heads, fmt::join(EvenDegrees(stack), ", "));
   fmt::print(out, "stages        pipeline parallel degree 1 to {}\n", model::MaxStages(config));

@@ -85,6 +85,7 @@ engine::EncoderOptions MakeEncoderOptions(const ModelSettings& settings) {
   options.max_batch_tokens = settings.max_rolling_batch_prefill_tokens;
   options.kv_dtype = settings.kv_cache_dtype;
   options.forbid_pickle = settings.forbid_pickle;
+  options.max_restarts_per_hour = settings.max_restarts_per_hour;
   return options;
 }
 

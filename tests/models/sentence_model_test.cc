@@ -167,15 +167,32 @@ TEST(SentenceModelTest, RanksGiveTheSameVectors) {
     ExpectNear(all.numbers[i], golden.numbers[i], i);
 }
 
-TEST(SentenceModelTest, StagesAreRefused) {
-  settings::ModelSettings settings;
-  settings.pipeline_parallel_degree = 2;
-  settings.oversubscribe = true;
-  const auto dir = testing::SentenceDir("mean");
-  const auto model = OpenModel(settings, {.model = dir, .tokenizer = dir, .draft = {}});
-  ASSERT_FALSE(model.ok());
-  EXPECT_EQ(model.status().code(), StatusCode::kUnsupported);
-  EXPECT_NE(model.status().message().find("pipeline_parallel_degree"), std::string::npos);
+// Two stages, and two ranks where the model has one layer and makes vectors by dense ones.
+TEST(SentenceModelTest, RanksAndStagesAnswerManyRequestsAtOnce) {
+  for (const std::string name : {"mean", "dense", "classes"}) {
+    SCOPED_TRACE(name);
+    const EncodeCall call = {
+        .inputs = ReadSentenceGolden(name).inputs,
+        .output = name == "classes" ? EncodeOutput::kClasses : EncodeOutput::kVector};
+    settings::ModelSettings settings;
+    settings.oversubscribe = true;
+    (name == "mean" ? settings.pipeline_parallel_degree : settings.tensor_parallel_degree) = 2;
+    const auto model = OpenSentenceModel(name, settings);
+    ASSERT_NE(model, nullptr);
+    const EncodeAnswer first = Encode(*model, call);
+    const auto golden = ReadSentenceGolden(name);
+    ASSERT_EQ(first.numbers.size(), golden.numbers.size());
+    for (size_t i = 0; i < golden.numbers.size(); ++i) {
+      ExpectNear(first.numbers[i], golden.numbers[i], i);
+    }
+    std::vector<std::thread> threads;
+    for (int t = 0; t < 4; ++t) {
+      threads.emplace_back([&] {
+        for (int i = 0; i < 10; ++i) EXPECT_EQ(Encode(*model, call).numbers, first.numbers);
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+  }
 }
 
 // The memory of the passes is taken beside that of the weights, and given back with the model.

@@ -1,4 +1,4 @@
-// `dray serve demo`, or with another built-in model, as a process of its own, on a free port.
+// `dray serve demo`, or with another model, as a process of its own, on a free port.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -7,6 +7,7 @@
 #include <charconv>
 #include <csignal>
 #include <cstdint>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -19,7 +20,8 @@ class DemoProcess {
   // `flags` are further ones of `dray serve`; without --threads among them there is one. DRAY_PROGRAM is defined by the test's CMake target.
   explicit DemoProcess(const std::vector<std::string>& flags, const std::string& model = "demo")
       : process_(Command(flags, model)) {
-    const auto line = process_.ReadUntil("serving " + model);
+    const auto line =
+        process_.ReadUntil("serving " + std::filesystem::path(model).filename().string());
     EXPECT_TRUE(line) << process_.output();
     if (!line) return;
     const size_t colon = line->rfind(':');

@@ -26,6 +26,12 @@ std::vector<EncodeQueue::Place> EncodeQueue::TakePass() {
   return places;
 }
 
+void EncodeQueue::PutBack(const std::shared_ptr<EncodeJob>& job, size_t text_idx) {
+  job->num_taken = text_idx;
+  std::erase(jobs_, job);
+  jobs_.push_front(job);
+}
+
 std::shared_ptr<EncodeJob> EncodeQueue::Remove(RequestId id) {
   const auto it =
       std::find_if(jobs_.begin(), jobs_.end(), [&](const auto& job) { return job->id == id; });

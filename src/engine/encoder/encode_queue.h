@@ -20,6 +20,11 @@ struct EncodeJob {
   EncodeRequest request;
   std::shared_ptr<EncodeSink> sink;
   size_t num_taken = 0;  // texts that passes have taken
+  // Of the engine: what the sink was told, and with which restart of the runner texts of the job were first
+  // lost; 0: none was.
+  bool started = false;
+  bool ended = false;
+  uint64_t lost_with = 0;
 };
 
 class EncodeQueue {
@@ -43,6 +48,8 @@ class EncodeQueue {
   // Takes the texts of the next pass: at most max_texts, with at most max_tokens tokens together. A
   // job whose last text is taken leaves the queue. Those of one job stand in their order.
   std::vector<Place> TakePass();
+  // Takes back what passes have taken of a job from `text_idx` on. These texts are the next ones.
+  void PutBack(const std::shared_ptr<EncodeJob>& job, size_t text_idx);
   // Removes the job of this id and returns it; null if the queue has none.
   std::shared_ptr<EncodeJob> Remove(RequestId id);
   // Removes all jobs and returns them.

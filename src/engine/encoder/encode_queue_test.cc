@@ -62,6 +62,22 @@ TEST(EncodeQueueTest, OneTextMayFillAPass) {
   EXPECT_EQ(Pass(queue), "1.1");
 }
 
+TEST(EncodeQueueTest, WhatIsPutBackIsNext) {
+  EncodeQueue queue(100, 4);
+  queue.Add(Job(1, {1, 1, 1, 1}));
+  queue.Add(Job(2, {1}));
+  queue.Add(Job(3, {1}));
+  const auto lost = queue.TakePass();
+  EXPECT_EQ(queue.size(), 1);
+  for (auto place = lost.rbegin(); place != lost.rend(); ++place) {
+    queue.PutBack(place->job, place->text_idx);
+  }
+  EXPECT_EQ(queue.size(), 3);
+  EXPECT_EQ(Pass(queue), "1.0 2.0 3.0 1.1");
+  EXPECT_EQ(Pass(queue), "1.2 1.3");
+  EXPECT_TRUE(queue.empty());
+}
+
 TEST(EncodeQueueTest, WhatIsRemovedIsNotComputed) {
   EncodeQueue queue(10, 8);
   queue.Add(Job(1, {4, 4, 4}));

@@ -8,7 +8,9 @@
 
 #include "base/log.h"
 #include "engine/runner/cache_size.h"
+#include "engine/runner/make_runner.h"
 #include "engine/validate.h"
+#include "kernels/make_backend.h"
 
 namespace dray::engine {
 namespace {
@@ -32,6 +34,15 @@ int64_t PassTokens(const kernels::WeightForm& format) {
   return rounds_inputs ? 1024 : 512;
 }
 
+// The ranks of a pipeline that are threads compute further passes while vectors are made, so the vectors have a
+// backend of their own.
+Result<std::shared_ptr<kernels::Backend>> BackendOfVectors(const LoadedModel& model) {
+  if (model.num_stages == 1 || model.launcher != nullptr) return model.ranks.front().backend;
+  DRAY_ASSIGN_OR_RETURN(auto backend,
+                        kernels::MakeBackend({.cpu = {.num_threads = 1, .pin_threads = false}}));
+  return std::shared_ptr<kernels::Backend>(std::move(backend));
+}
+
 bool Wants(const std::vector<EncodeQueue::Place>& places, EncodeOutput output) {
   return std::any_of(places.begin(), places.end(), [&](const EncodeQueue::Place& place) {
     return place.job->request.output == output;
@@ -49,17 +60,22 @@ std::vector<float> PartOf(const std::vector<float>& numbers, size_t i, size_t te
 
 Result<std::unique_ptr<EncoderEngine>> EncoderEngine::Start(std::shared_ptr<LoadedModel> model,
                                                             const SentenceConfig& sentence,
-                                                            const EncoderOptions& options) {
+                                                            const EncoderOptions& options,
+                                                            const RunnerMaker& make_runner) {
   const model::ModelConfig& config = model->description.config;
   DRAY_RETURN_IF_ERROR(CheckKind(config, model::ModelKind::kEncoder));
   Parts parts;
   parts.limits = LimitsOf(config, sentence);
   parts.pass_limits = PassLimits(*model, parts.limits.max_tokens, options);
-  DRAY_ASSIGN_OR_RETURN(parts.ranks, EncoderRanks::Make(*model, parts.pass_limits));
-  DRAY_ASSIGN_OR_RETURN(
-      parts.vectors,
-      model::TextVectors::Make(sentence, config.stack.hidden, *model->ranks.front().backend,
-                               {.forbid_pickle = options.forbid_pickle}));
+  parts.keeper = std::make_unique<RunnerKeeper>(options.max_restarts_per_hour);
+  const auto make = [model, make_runner, spec = EncoderSpec(parts.pass_limits)] {
+    return make_runner(*model, spec);
+  };
+  DRAY_RETURN_IF_ERROR(parts.keeper->Start(make));
+  DRAY_ASSIGN_OR_RETURN(parts.backend, BackendOfVectors(*model));
+  DRAY_ASSIGN_OR_RETURN(parts.vectors,
+                        model::TextVectors::Make(sentence, config.stack.hidden, *parts.backend,
+                                                 {.forbid_pickle = options.forbid_pickle}));
   parts.model = std::move(model);
   return std::unique_ptr<EncoderEngine>(new EncoderEngine(std::move(parts)));
 }
@@ -76,18 +92,30 @@ model::EncoderLimits EncoderEngine::PassLimits(const LoadedModel& model, int64_t
 int64_t EncoderEngine::WorkingBytes(const LoadedModel& model, const SentenceConfig& sentence,
                                     const EncoderOptions& options) {
   const int64_t longest = LimitsOf(model.description.config, sentence).max_tokens;
-  return EncoderRanks::WorkingBytes(model, PassLimits(model, longest, options));
+  return EncoderWorkingBytes(model, PassLimits(model, longest, options));
 }
 
 EncoderEngine::EncoderEngine(Parts parts)
     : model_(std::move(parts.model)),
-      backend_(*model_->ranks.front().backend),
+      backend_(std::move(parts.backend)),
       vectors_(std::move(parts.vectors)),
       limits_(parts.limits),
-      pass_limits_(parts.pass_limits),
-      ranks_(std::move(parts.ranks)),
-      queue_(parts.pass_limits.max_batch_tokens, parts.pass_limits.max_texts) {
-  batch_.Reserve(parts.pass_limits);
+      passes_(parts.keeper->runner()->max_steps_in_flight()),
+      keeper_(std::move(parts.keeper)),
+      queue_(parts.pass_limits.max_batch_tokens, parts.pass_limits.max_texts),
+      restarts_([this] {
+        const std::lock_guard lock(mutex_);
+        arrived_.notify_all();
+      }) {
+  for (auto& pass : passes_) {
+    pass = std::make_unique<Pass>();
+    pass->step.Reserve(EncoderSpec(parts.pass_limits));
+  }
+  keeper_->Watch([this] {
+    const std::lock_guard lock(mutex_);
+    runner_failed_ = true;
+    arrived_.notify_all();
+  });
   thread_ = std::thread([this] { Loop(); });
 }
 
@@ -98,6 +126,8 @@ EncoderEngine::~EncoderEngine() {
   }
   arrived_.notify_all();
   thread_.join();
+  restarts_.Stop();
+  keeper_->Watch({});
 }
 
 Status EncoderEngine::Validate(const EncodeRequest& request) const {
@@ -135,7 +165,7 @@ Result<RequestId> EncoderEngine::Submit(EncodeRequest request, std::shared_ptr<E
   DRAY_RETURN_IF_ERROR(Validate(request));
   const std::lock_guard lock(mutex_);
   if (stopping_) return Status(StatusCode::kUnavailable, "the engine is ending");
-  if (!healthy_) return Status(StatusCode::kUnavailable, "the model's weights are damaged");
+  if (!health_.ok()) return health_;
   const RequestId id(++last_id_);
   inbox_.push_back({.id = id, .request = std::move(request), .sink = std::move(sink)});
   ++stats_.waiting_sequences;
@@ -156,148 +186,235 @@ EngineStats EncoderEngine::stats() const {
 
 bool EncoderEngine::healthy() const {
   const std::lock_guard lock(mutex_);
-  return healthy_;
+  return health_.ok();
 }
 
 void EncoderEngine::Loop() {
-  backend_.AdoptThread();
-  while (TakeInbox()) RunPass();
-  const Status over(StatusCode::kCancelled, "the server is shutting down");
-  for (const auto& job : queue_.RemoveAll()) job->sink->OnEnd(over);
+  backend_->AdoptThread();
+  while (TakeInbox()) {
+    while (num_in_flight_ < passes_.size() && SubmitPass()) {
+    }
+    if (num_in_flight_ > 0) CollectPass();
+    if (auto restart = keeper_->TakeRestart()) restarts_.Start(std::move(*restart));
+  }
+  if (keeper_->runner() != nullptr) keeper_->runner()->Abandon();
+  EndAll({StatusCode::kCancelled, "the server is shutting down"});
 }
 
 bool EncoderEngine::TakeInbox() {
+  // Requests that are over are not kept while the engine sleeps.
+  for (size_t i = num_in_flight_; i < passes_.size(); ++i) passes_[i]->places.clear();
+  Publish();
   std::vector<EncodeJob> jobs;
   std::vector<RequestId> cancelled;
-  bool stopping = false;
+  bool stopping = false, runner_failed = false;
+  const auto has_work = [this] {
+    return num_in_flight_ > 0 || (!queue_.empty() && !keeper_->restarting());
+  };
   {
     std::unique_lock lock(mutex_);
-    arrived_.wait(lock, [this] {
-      return stopping_ || !inbox_.empty() || !cancelled_.empty() || !queue_.empty();
+    arrived_.wait(lock, [&] {
+      return stopping_ || !inbox_.empty() || !cancelled_.empty() || runner_failed_ ||
+             restarts_.done() || has_work();
     });
     jobs.swap(inbox_);
     cancelled.swap(cancelled_);
     stopping = stopping_;
+    runner_failed = std::exchange(runner_failed_, false);
   }
   for (EncodeJob& job : jobs) queue_.Add(std::move(job));
-  for (const RequestId id : cancelled) {
-    if (const auto job = queue_.Remove(id)) {
-      job->sink->OnEnd({StatusCode::kCancelled, "the request was cancelled"});
-    }
+  for (const RequestId id : cancelled) CancelJob(id);
+  // With a pass in flight, the failure comes with its results.
+  ModelRunner* const runner = keeper_->runner();
+  if (runner_failed && runner != nullptr && num_in_flight_ == 0 && !runner->failure().ok()) {
+    LoseRunner(runner->failure(), {});
+  }
+  if (restarts_.done()) keeper_->Finish(restarts_.Take(), RunnerKeeper::Clock::now());
+  if (!keeper_->health().ok()) {
+    Publish();
+    EndAll(keeper_->health());
   }
   return !stopping;
 }
 
-void EncoderEngine::RunPass() {
-  const std::vector<EncodeQueue::Place> places = queue_.TakePass();
-  Publish(places);
-  if (places.empty()) return;
-  for (const EncodeQueue::Place& place : places) {
-    if (place.text_idx == 0) place.job->sink->OnStart();
-  }
-  Status failure;
-  std::vector<std::vector<float>> numbers;
-  try {
-    auto computed = Compute(places);
-    failure = computed.status();
-    if (computed.ok()) numbers = std::move(*computed);
-  } catch (const std::exception& error) {
-    // Only the allocator throws in a pass. Its requests end, and the engine goes on.
-    failure = {StatusCode::kInternal, fmt::format("the pass failed: {}", error.what())};
-  }
-  if (!failure.ok()) {
-    LogError(fmt::format("encoder pass failed: {}", failure.message()));
-    if (failure.code() == StatusCode::kCorrupt) {
-      const std::lock_guard lock(mutex_);
-      healthy_ = false;
+void EncoderEngine::CancelJob(RequestId id) {
+  auto job = queue_.Remove(id);
+  for (size_t i = 0; i < num_in_flight_; ++i) {
+    for (const EncodeQueue::Place& place : passes_[i]->places) {
+      if (place.job->id == id) job = place.job;
     }
-    Fail(places, failure);
-    if (ranks_ != nullptr && ranks_->has_ended()) ReplaceRanks();
-    return;
   }
-  for (size_t i = 0; i < places.size(); ++i) {
-    places[i].job->sink->OnText(places[i].text_idx, std::move(numbers[i]));
-    if (places[i].is_last()) places[i].job->sink->OnEnd(OkStatus());
-  }
+  if (job != nullptr) End(*job, {StatusCode::kCancelled, "the request was cancelled"});
 }
 
-void EncoderEngine::ReplaceRanks() {
-  ranks_.reset();
-  auto ranks = EncoderRanks::Make(*model_, pass_limits_);
-  if (ranks.ok()) {
-    ranks_ = std::move(*ranks);
-    LogInfo("the encoder's ranks were replaced");
-    return;
-  }
-  LogError(fmt::format("the encoder's ranks could not be replaced: {}", ranks.status().message()));
-  const std::lock_guard lock(mutex_);
-  healthy_ = false;
-}
-
-void EncoderEngine::Fail(const std::vector<EncodeQueue::Place>& places, const Status& status) {
-  for (size_t i = 0; i < places.size(); ++i) {
-    const auto& job = places[i].job;
-    const bool is_first =
-        std::none_of(places.begin(), places.begin() + static_cast<std::ptrdiff_t>(i),
-                     [&](const EncodeQueue::Place& before) { return before.job == job; });
-    if (!is_first) continue;
-    queue_.Remove(job->id);
-    job->sink->OnEnd(status);
-  }
-}
-
-Result<std::vector<std::vector<float>>> EncoderEngine::Compute(
-    const std::vector<EncodeQueue::Place>& places) {
-  batch_.Clear();
-  for (const EncodeQueue::Place& place : places) {
+bool EncoderEngine::SubmitPass() {
+  if (keeper_->runner() == nullptr) return false;
+  Pass& pass = *passes_[num_in_flight_];
+  pass.places = queue_.TakePass();
+  if (pass.places.empty()) return false;
+  pass.step.Clear();
+  model::EncoderBatch& texts = pass.step.sources.texts;
+  const bool has_types = limits_.num_token_types > 0;
+  for (const EncodeQueue::Place& place : pass.places) {
     const EncodeText& text = place.text();
-    batch_.ids.insert(batch_.ids.end(), text.ids.begin(), text.ids.end());
-    batch_.types.insert(batch_.types.end(), text.types.begin(), text.types.end());
-    batch_.lengths.push_back(static_cast<int32_t>(text.ids.size()));
+    texts.ids.insert(texts.ids.end(), text.ids.begin(), text.ids.end());
+    if (has_types) texts.types.insert(texts.types.end(), text.types.begin(), text.types.end());
+    texts.lengths.push_back(static_cast<int32_t>(text.ids.size()));
   }
+  WantNumbers({.states = Wants(pass.places, EncodeOutput::kVector) ||
+                         Wants(pass.places, EncodeOutput::kStates),
+               .classes = Wants(pass.places, EncodeOutput::kClasses)},
+              pass.step);
+  ++num_steps_;
+  ++num_in_flight_;
+  step_sizes_.Add(pass.places.size());
+  num_tokens_ += texts.ids.size();
+  Publish();
+  for (const EncodeQueue::Place& place : pass.places) {
+    if (!std::exchange(place.job->started, true)) place.job->sink->OnStart();
+  }
+  keeper_->runner()->Submit(pass.step);
+  return true;
+}
+
+void EncoderEngine::CollectPass() {
+  const Pass& pass = *passes_.front();
+  StepPiece end;
+  Numbers numbers;
+  try {
+    end = CollectNumbers(*keeper_->runner(), pass.step, model_->description.config, computed_);
+    if (end.status.ok()) {
+      auto divided = Divide(pass);
+      end.status = divided.status();
+      end.scope = FailureScope::kStep;
+      if (divided.ok()) numbers = std::move(*divided);
+    }
+  } catch (const std::exception& error) {
+    // Only the allocator throws in a pass. The requests of all passes end, and the engine goes on.
+    keeper_->runner()->Abandon();
+    const Status failure(StatusCode::kInternal, fmt::format("the pass failed: {}", error.what()));
+    LogError(failure.message());
+    const size_t num_lost = std::exchange(num_in_flight_, 0);
+    for (size_t i = 0; i < num_lost; ++i) Fail(*passes_[i], failure);
+    return;
+  }
+  if (!end.status.ok() && end.scope == FailureScope::kRunner) {
+    const size_t num_lost = std::exchange(num_in_flight_, 0);
+    return LoseRunner(end.status, std::span(passes_).first(num_lost));
+  }
+  keeper_->OnProgress();
+  // The memory of this pass is now free for the next one.
+  std::rotate(passes_.begin(), passes_.begin() + 1,
+              passes_.begin() + static_cast<std::ptrdiff_t>(num_in_flight_--));
+  if (end.status.ok()) return Finish(pass, std::move(numbers));
+  LogError(fmt::format("encoder pass failed: {}", end.status.message()));
+  Fail(pass, end.status);
+}
+
+Result<EncoderEngine::Numbers> EncoderEngine::Divide(const Pass& pass) {
+  const std::vector<EncodeQueue::Place>& places = pass.places;
   const auto hidden = static_cast<size_t>(limits_.hidden);
-  std::vector<float> states, vectors, classes;
-  kernels::StepTurn turn(backend_, static_cast<int64_t>(batch_.ids.size()));
-  if (ranks_ == nullptr) return Status(StatusCode::kUnavailable, "the encoder's ranks have ended");
-  DRAY_RETURN_IF_ERROR(ranks_->Forward(batch_));
-  const bool wants_vectors = Wants(places, EncodeOutput::kVector);
-  if (wants_vectors || Wants(places, EncodeOutput::kStates)) {
-    states.resize(batch_.ids.size() * hidden);
-    DRAY_RETURN_IF_ERROR(ranks_->first().States(states));
+  std::vector<float> vectors;
+  if (Wants(places, EncodeOutput::kVector)) {
+    kernels::StepTurn turn(*backend_, pass.step.num_tokens());
+    DRAY_ASSIGN_OR_RETURN(vectors,
+                          vectors_->Run(computed_.states, pass.step.sources.texts.lengths));
+    DRAY_RETURN_IF_ERROR(turn.Finish());
   }
-  if (wants_vectors) {
-    DRAY_ASSIGN_OR_RETURN(vectors, vectors_->Run(states, batch_.lengths));
-  }
-  if (Wants(places, EncodeOutput::kClasses)) {
-    classes.resize(places.size() * static_cast<size_t>(limits_.num_labels));
-    DRAY_RETURN_IF_ERROR(ranks_->first().ClassOutputs(classes));
-  }
-  DRAY_RETURN_IF_ERROR(turn.Finish());
-  // What was computed with lost pages must not become an answer.
-  for (const RankModel& rank : model_->ranks) {
-    if (rank.artifact != nullptr) DRAY_RETURN_IF_ERROR(rank.artifact->CheckIntact());
-  }
-  std::vector<std::vector<float>> numbers;
-  auto state = states.begin();
+  Numbers numbers;
+  auto state = computed_.states.begin();
   for (size_t i = 0; i < places.size(); ++i) {
     const EncodeOutput output = places[i].job->request.output;
     const auto count = static_cast<std::ptrdiff_t>(places[i].text().ids.size() * hidden);
     if (output == EncodeOutput::kVector) numbers.push_back(PartOf(vectors, i, places.size()));
-    if (output == EncodeOutput::kClasses) numbers.push_back(PartOf(classes, i, places.size()));
+    if (output == EncodeOutput::kClasses) {
+      numbers.push_back(PartOf(computed_.classes, i, places.size()));
+    }
     if (output == EncodeOutput::kStates) numbers.emplace_back(state, state + count);
-    if (!states.empty()) state += count;
+    if (!computed_.states.empty()) state += count;
   }
   return numbers;
 }
 
-void EncoderEngine::Publish(const std::vector<EncodeQueue::Place>& places) {
+void EncoderEngine::Finish(const Pass& pass, Numbers numbers) {
+  for (size_t i = 0; i < pass.places.size(); ++i) {
+    const EncodeQueue::Place& place = pass.places[i];
+    if (place.job->ended) continue;
+    place.job->sink->OnText(place.text_idx, std::move(numbers[i]));
+    if (place.is_last()) End(*place.job, OkStatus());
+  }
+}
+
+void EncoderEngine::Fail(const Pass& pass, const Status& status) {
+  for (const EncodeQueue::Place& place : pass.places) {
+    queue_.Remove(place.job->id);
+    End(*place.job, status);
+  }
+}
+
+void EncoderEngine::LoseRunner(const Status& status, std::span<const std::unique_ptr<Pass>> lost) {
+  const auto now = RunnerKeeper::Clock::now();
+  const bool begins_anew = keeper_->runner()->replaceable();
+  // Threads keep nothing from one pass to the next, so others can take their place, unless the weights are not
+  // what they were.
+  const bool are_threads = model_->launcher == nullptr;
+  if (are_threads && status.code() != StatusCode::kCorrupt) {
+    keeper_->Replace(status, now);
+  } else {
+    keeper_->Lose(status, now);
+  }
+  Publish();
+  const bool recompute = begins_anew && keeper_->health().ok();
+  for (auto pass = lost.rbegin(); pass != lost.rend(); ++pass) {
+    if (recompute) {
+      Recompute(**pass, status);
+    } else {
+      Fail(**pass, status);
+    }
+  }
+}
+
+void EncoderEngine::Recompute(const Pass& pass, const Status& status) {
+  const uint64_t restart = keeper_->num_restarts();
+  for (auto place = pass.places.rbegin(); place != pass.places.rend(); ++place) {
+    EncodeJob& job = *place->job;
+    if (job.ended) continue;
+    if (job.lost_with == 0) job.lost_with = restart;
+    if (job.lost_with == restart) {
+      queue_.PutBack(place->job, place->text_idx);
+      continue;
+    }
+    queue_.Remove(job.id);
+    End(job, {status.code(),
+              fmt::format("the model's runner failed twice while it computed this request ({}): "
+                          "send it again later, and not if that happens again",
+                          status.message())});
+  }
+}
+
+void EncoderEngine::End(EncodeJob& job, const Status& status) {
+  if (!std::exchange(job.ended, true)) job.sink->OnEnd(status);
+}
+
+void EncoderEngine::EndAll(const Status& status) {
+  const size_t num_lost = std::exchange(num_in_flight_, 0);
+  for (size_t i = 0; i < num_lost; ++i) Fail(*passes_[i], status);
+  for (const auto& job : queue_.RemoveAll()) End(*job, status);
+}
+
+void EncoderEngine::Publish() {
+  size_t num_texts = 0;
+  for (size_t i = 0; i < num_in_flight_; ++i) num_texts += passes_[i]->places.size();
   const std::lock_guard lock(mutex_);
   stats_.waiting_sequences = queue_.size() + static_cast<int64_t>(inbox_.size());
-  stats_.running_sequences = static_cast<int64_t>(places.size());
-  if (places.empty()) return;
-  ++stats_.steps;
-  stats_.step_sizes.Add(places.size());
-  for (const EncodeQueue::Place& place : places) stats_.prompt_tokens += place.text().ids.size();
+  stats_.running_sequences = static_cast<int64_t>(num_texts);
+  stats_.steps = num_steps_;
+  stats_.step_sizes = step_sizes_;
+  stats_.prompt_tokens = num_tokens_;
+  stats_.restarts = keeper_->num_restarts();
+  stats_.restart_seconds = keeper_->restart_seconds();
+  stats_.restarting = keeper_->restarting() ? 1 : 0;
+  health_ = keeper_->health();
 }
 
 }  // namespace dray::engine

@@ -23,6 +23,8 @@ class EncoderWorker final : public Engine {
     EngineStats stats = engine_->stats();
     stats.steps -= before_.steps;
     stats.prompt_tokens -= before_.prompt_tokens;
+    stats.restarts -= before_.restarts;
+    stats.restart_seconds -= before_.restart_seconds;
     stats.step_sizes.sum -= before_.step_sizes.sum;
     for (size_t i = 0; i < stats.step_sizes.counts.size(); ++i) {
       stats.step_sizes.counts[i] -= before_.step_sizes.counts[i];

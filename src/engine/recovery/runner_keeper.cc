@@ -45,10 +45,14 @@ void RunnerKeeper::Watch(std::function<void()> notify) {
 }
 
 void RunnerKeeper::Lose(const Status& failure, Clock::time_point now) {
+  if (runner_->replaceable()) return Replace(failure, now);
+  GiveUp(failure, "it cannot be started again");
+  runner_.reset();
+}
+
+void RunnerKeeper::Replace(const Status& failure, Clock::time_point now) {
   lost_at_ = now;
-  auto failed = std::move(runner_);
-  if (!failed->replaceable()) return GiveUp(failure, "it cannot be started again");
-  BeginRestart(failure, std::move(failed), now);
+  BeginRestart(failure, std::move(runner_), now);
 }
 
 void RunnerKeeper::BeginRestart(const Status& failure, std::unique_ptr<ModelRunner> failed,

@@ -66,8 +66,11 @@ class RunnerKeeper {
   const Status& health() const { return health_; }
   bool restarting() const { return runner_ == nullptr && health_.ok(); }
 
-  // The runner has failed. Begins a restart, or gives up.
+  // The runner has failed. Begins a restart if the runner is replaceable, or else gives up.
   void Lose(const Status& failure, Clock::time_point now);
+  // Begins a restart in any case, for callers that have lost nothing with the runner; gives up only if there
+  // were too many.
+  void Replace(const Status& failure, Clock::time_point now);
   // Returns the job of the restart that has begun, if it was not taken yet.
   std::optional<RunnerRestart> TakeRestart();
   // Takes the result of that job. If it has failed, the next restart begins, or the keeper gives up.

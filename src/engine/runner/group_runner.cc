@@ -69,7 +69,7 @@ Result<std::unique_ptr<ModelRunner>> MakeGroupRunner(const LoadedModel& model,
                                                      const RunnerSpec& spec) {
   DRAY_CHECK(model.num_ranks() > 1 && backends.size() == model.ranks.size());
   const model::ModelConfig& config = model.description.config;
-  const RunnerSpec small = WithSmallPieces(spec, config.vocab_size);
+  const RunnerSpec small = WithSmallPieces(spec, config);
   DRAY_ASSIGN_OR_RETURN(Connections connections, ConnectRanks(model, backends, small));
   RankWorkers ranks;
   for (size_t i = 0; i < model.ranks.size(); ++i) {

@@ -42,7 +42,7 @@ Result<std::unique_ptr<ModelRunner>> MakeLocalRunner(const LoadedModel& model,
                                                      const RunnerSpec& spec) {
   DRAY_CHECK(model.num_ranks() == 1);
   const model::ModelConfig& config = model.description.config;
-  const RunnerSpec small = WithSmallPieces(spec, config.vocab_size);
+  const RunnerSpec small = WithSmallPieces(spec, config);
   DRAY_ASSIGN_OR_RETURN(auto rank,
                         RankWorker::Make(config, model.ranks.front(), std::move(backend), small));
   return MakePieceRunner(std::make_unique<LocalComputer>(std::move(rank)), small, config);

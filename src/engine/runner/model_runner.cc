@@ -29,6 +29,7 @@ void RunnerStep::Clear() {
   sources.Clear();
   batch.Clear();
   logit_rows.clear();
+  wants_logits = true;
   wants_states = false;
 }
 

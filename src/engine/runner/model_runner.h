@@ -54,16 +54,21 @@ struct SequenceRows {
   int64_t first_decoded() const { return std::max(first_position, num_source_tokens); }
 };
 
-// What one step computes: the block copies, then the sources, then all rows as one ragged batch.
+// What one step computes: the block copies, then the sources, then all rows as one ragged batch. A step of an
+// encoder has sources alone, without slots: the texts of a pass.
 struct RunnerStep {
   // [i]: the bytes of block copy_from[i] are copied to block copy_to[i], in the order of i.
   std::vector<int32_t> copy_from;
   std::vector<int32_t> copy_to;
-  model::SourceBatch sources;  // of encoder-decoders, that sequences of the batch begin with
+  // Of encoder-decoders: what sequences of the batch begin with. Of encoders: all texts.
+  model::SourceBatch sources;
   model::RaggedBatch batch;
-  // The rows of the batch whose logits the runner returns, in the order in which it returns them.
+  // The rows of the batch whose results the runner returns, in the order in which it returns them. Of
+  // encoders: tokens of the texts.
   std::vector<int32_t> logit_rows;
-  // Whether the runner also returns what the head multiplies to get these logits.
+  // Which results these are: the logits, or an encoder's outputs for its classes (a decoder's steps always want
+  // the logits); and the states, which the head multiplies to get the logits.
+  bool wants_logits = true;
   bool wants_states = false;
 
   void Clear();
@@ -75,6 +80,10 @@ struct RunnerStep {
   int32_t AppendRows(const SequenceRows& rows, int64_t block_size);
 
   bool empty() const { return batch.ids.empty() && copy_from.empty(); }
+  // All tokens that the step computes.
+  int64_t num_tokens() const {
+    return static_cast<int64_t>(batch.ids.size() + sources.texts.ids.size());
+  }
 
  private:
   void AppendSource(const SequenceRows& rows, int64_t block_size);
@@ -103,8 +112,8 @@ struct StepPiece {
   FailureScope scope = FailureScope::kStep;  // what has failed, if the status is not ok
   int64_t first = 0;
   int64_t num_rows = 0;
-  // [num_rows, vocab] in host memory. The caller may read and write them until it calls the runner
-  // again.
+  // [num_rows, vocab] in host memory; of encoders [num_rows, labels], if the step wants logits. The caller may
+  // read and write them until it calls the runner again.
   std::span<float> logits = {};
   // [num_rows, embed_dim], in host memory as well; empty unless the step wants states.
   std::span<const float> states = {};

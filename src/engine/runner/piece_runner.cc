@@ -88,8 +88,10 @@ class PieceRunner final : public ModelRunner {
 
 }  // namespace
 
-RunnerSpec WithSmallPieces(const RunnerSpec& spec, int64_t vocab_size) {
-  const int64_t row_bytes = vocab_size * static_cast<int64_t>(sizeof(float));
+RunnerSpec WithSmallPieces(const RunnerSpec& spec, const model::ModelConfig& config) {
+  const int64_t width =
+      config.kind == model::ModelKind::kEncoder ? RowWidths::Of(config).sum() : config.vocab_size;
+  const int64_t row_bytes = width * static_cast<int64_t>(sizeof(float));
   RunnerSpec small = spec;
   small.step.max_logit_rows =
       std::clamp<int64_t>(kLogitsBytes / row_bytes, 1, spec.step.max_logit_rows);

@@ -30,8 +30,8 @@ class StepComputer {
   virtual std::vector<RankTraffic> traffic() const { return {}; }
 };
 
-// `spec`, with so few rows of logits in a piece that they take little memory.
-RunnerSpec WithSmallPieces(const RunnerSpec& spec, int64_t vocab_size);
+// `spec`, with so few rows in a piece that their results take little memory.
+RunnerSpec WithSmallPieces(const RunnerSpec& spec, const model::ModelConfig& config);
 
 // `spec` is one of WithSmallPieces for the model of `config`.
 std::unique_ptr<ModelRunner> MakePieceRunner(std::unique_ptr<StepComputer> computer,

@@ -9,7 +9,6 @@ Result<std::unique_ptr<RankWorker>> RankWorker::Make(const model::ModelConfig& c
                                                      std::shared_ptr<kernels::Backend> backend,
                                                      const RunnerSpec& spec,
                                                      parallel::Communicator* communicator) {
-  DRAY_ASSIGN_OR_RETURN(auto cache, model::KvCache::Make(*backend, rank.stack, spec.cache));
   const model::ForwardParts parts = {.config = config,
                                      .stack = rank.stack,
                                      .weights = rank.weights,
@@ -17,11 +16,20 @@ Result<std::unique_ptr<RankWorker>> RankWorker::Make(const model::ModelConfig& c
                                      .communicator = communicator,
                                      .stage = rank.stage,
                                      .stream = rank.stream};
-  DRAY_ASSIGN_OR_RETURN(auto decoder, model::Decoder::Make(parts, spec.step));
-  std::unique_ptr<RankWorker> worker(
-      new RankWorker(std::move(backend), rank, std::move(cache), std::move(decoder)));
+  std::unique_ptr<RankWorker> worker(new RankWorker(std::move(backend), rank));
+  DRAY_RETURN_IF_ERROR(worker->AddModel(parts, spec));
   if (rank.encoder) DRAY_RETURN_IF_ERROR(worker->AddEncoder(*rank.encoder, parts, spec));
   return worker;
+}
+
+Status RankWorker::AddModel(const model::ForwardParts& parts, const RunnerSpec& spec) {
+  if (parts.config.kind == model::ModelKind::kEncoder) {
+    DRAY_ASSIGN_OR_RETURN(encoder_, model::Encoder::Make(parts, SourceLimits(spec)));
+    return OkStatus();
+  }
+  DRAY_ASSIGN_OR_RETURN(cache_, model::KvCache::Make(parts.backend, parts.stack, spec.cache));
+  DRAY_ASSIGN_OR_RETURN(decoder_, model::Decoder::Make(parts, spec.step));
+  return OkStatus();
 }
 
 Status RankWorker::AddEncoder(const RankEncoder& encoder, const model::ForwardParts& decoder,
@@ -41,7 +49,7 @@ Status RankWorker::AddEncoder(const RankEncoder& encoder, const model::ForwardPa
 
 void RankWorker::Begin(const RunnerStep& step) {
   Abandon();
-  turn_.emplace(*backend_, static_cast<int64_t>(step.batch.ids.size() + step.sources.slots.size()));
+  turn_.emplace(*backend_, step.num_tokens());
 }
 
 Status RankWorker::Compute(const StepPart& part, model::RowResults out) {
@@ -53,14 +61,22 @@ Status RankWorker::Compute(const StepPart& part, model::RowResults out) {
     }
     DRAY_RETURN_IF_ERROR(Forward(*part.step));
   }
-  if (!part.rows.empty()) DRAY_RETURN_IF_ERROR(decoder_->Logits(part.rows, out));
+  if (!part.rows.empty()) DRAY_RETURN_IF_ERROR(Results(part.rows, out));
   return CheckIntact();
 }
 
 Status RankWorker::Forward(const RunnerStep& step) {
-  if (step.batch.ids.empty()) return OkStatus();
-  DRAY_RETURN_IF_ERROR(decoder_->Forward(step.batch, cache_));
+  if (NumRows(step) == 0) return OkStatus();
+  DRAY_RETURN_IF_ERROR(decoder_ != nullptr ? decoder_->Forward(step.batch, cache_)
+                                           : encoder_->Forward(step.sources.texts));
   return CheckIntact();
+}
+
+Status RankWorker::Results(std::span<const int32_t> rows, model::RowResults out) {
+  if (decoder_ != nullptr) return decoder_->Logits(rows, out);
+  // Every rank of the last stage has all states and the whole classifier.
+  if (!out.states.empty()) DRAY_RETURN_IF_ERROR(encoder_->States(rows, out.states));
+  return out.logits.empty() ? OkStatus() : encoder_->ClassOutputs(rows, out.logits);
 }
 
 Status RankWorker::End() {

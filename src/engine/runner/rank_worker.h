@@ -1,5 +1,5 @@
-// One rank at work: its key/value cache and its forward pass. A runner has one for each of its
-// ranks.
+// One rank at work: its key/value cache and its forward pass, a decoder's or an encoder's. A runner has
+// one for each of its ranks.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +13,7 @@
 #include "engine/runner/model_runner.h"
 #include "kernels/backend.h"
 #include "model/forward/decoder.h"
+#include "model/forward/encoder.h"
 #include "model/forward/kv_cache.h"
 #include "model/forward/source_encoder.h"
 #include "parallel/communicator.h"
@@ -58,9 +59,16 @@ class RankWorker {
   Status Forward(const RunnerStep& step);
 
   parallel::Stage stage() const { return stage_; }
-  // What the decoder of the rank's stage reads, and leaves for the next one (model/forward/decoder.h).
-  std::span<float> Stream(int64_t num_tokens) const { return decoder_->Stream(num_tokens); }
-  // What the encoder reads and leaves (model/forward/source_encoder.h).
+  // How many rows Forward computes.
+  int64_t NumRows(const RunnerStep& step) const {
+    return static_cast<int64_t>(decoder_ != nullptr ? step.batch.ids.size()
+                                                    : step.sources.texts.ids.size());
+  }
+  // What Forward reads at the rank's stage, and leaves for the next one (model/forward/decoder.h).
+  std::span<float> Stream(int64_t num_rows) const {
+    return decoder_ != nullptr ? decoder_->Stream(num_rows) : encoder_->Stream(num_rows);
+  }
+  // What the encoder of an encoder-decoder reads and leaves (model/forward/source_encoder.h).
   std::span<float> SourceStream(int64_t num_tokens) const {
     return source_encoder_->Stream(num_tokens);
   }
@@ -70,17 +78,18 @@ class RankWorker {
   void Abandon() { turn_.reset(); }
 
  private:
-  RankWorker(std::shared_ptr<kernels::Backend> backend, const RankModel& rank, model::KvCache cache,
-             std::unique_ptr<model::Decoder> decoder)
+  RankWorker(std::shared_ptr<kernels::Backend> backend, const RankModel& rank)
       : backend_(std::move(backend)),
         artifact_(rank.artifact),
         stage_(rank.stage),
-        num_layers_(rank.stack.num_layers),
-        cache_(std::move(cache)),
-        decoder_(std::move(decoder)) {}
+        num_layers_(rank.stack.num_layers) {}
+  // Makes the cache and the forward pass.
+  Status AddModel(const model::ForwardParts& parts, const RunnerSpec& spec);
   // Makes the encoder of an encoder-decoder, whose decoder is `decoder`.
   Status AddEncoder(const RankEncoder& encoder, const model::ForwardParts& decoder,
                     const RunnerSpec& spec);
+  // Computes what rows of the last Forward give.
+  Status Results(std::span<const int32_t> rows, model::RowResults out);
   // What was computed with lost pages must not become tokens.
   Status CheckIntact() const {
     return artifact_ == nullptr ? OkStatus() : artifact_->CheckIntact();
@@ -90,10 +99,11 @@ class RankWorker {
   std::shared_ptr<const artifact::MappedArtifact> artifact_;  // RankModel's
   parallel::Stage stage_;
   int64_t num_layers_;
-  model::KvCache cache_;
-  std::unique_ptr<model::Decoder> decoder_;
+  model::KvCache cache_;                                      // a decoder's
+  std::unique_ptr<model::Decoder> decoder_;                   // null if the model is an encoder
+  std::unique_ptr<model::Encoder> encoder_;                   // if it is
   std::unique_ptr<const model::ModelConfig> encoder_config_;  // that source_encoder_ refers to
-  std::unique_ptr<model::SourceEncoder> source_encoder_;      // null if the model has no encoder
+  std::unique_ptr<model::SourceEncoder> source_encoder_;      // null but in an encoder-decoder
   std::optional<kernels::StepTurn> turn_;
 };
 

@@ -56,9 +56,10 @@ Result<std::unique_ptr<Decoder>> Decoder::Make(const ForwardParts& parts,
 }
 
 int64_t Decoder::MaxCount(const ModelConfig& config, const DecoderLimits& limits, int64_t world) {
+  const int64_t sum = limits.max_batch_tokens * std::max(config.stack.hidden, config.embed_dim);
+  if (config.kind == ModelKind::kEncoder) return sum;
   const int64_t vocab_rows = parallel::CutVocabulary(config.vocab_size, {0, world}).local_size;
-  return std::max(limits.max_batch_tokens * std::max(config.stack.hidden, config.embed_dim),
-                  limits.max_logit_rows * vocab_rows);
+  return std::max(sum, limits.max_logit_rows * vocab_rows);
 }
 
 Status Decoder::Allocate(const ForwardParts& parts) {

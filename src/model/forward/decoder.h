@@ -54,7 +54,7 @@ struct RaggedBatch {
 
 // Where the results of rows go, in host memory. At all ranks of a group but the first, both are empty.
 struct RowResults {
-  std::span<float> logits;       // [rows, vocab]
+  std::span<float> logits;       // [rows, vocab]; of an encoder [rows, labels], empty if not wanted
   std::span<float> states = {};  // [rows, embed_dim]: what the head multiplies; empty if not wanted
 };
 
@@ -64,7 +64,8 @@ class Decoder {
   // the decoder. kUnsupported if the model has no decoder.
   static Result<std::unique_ptr<Decoder>> Make(const ForwardParts& parts,
                                                const DecoderLimits& limits);
-  // The most numbers that a rank of `world` gives to its communicator in one call.
+  // The most numbers that a rank of `world` gives to its communicator in one call. The model may be an
+  // encoder.
   static int64_t MaxCount(const ModelConfig& config, const DecoderLimits& limits, int64_t world);
 
   // Computes the batch and writes its keys and values into the cache. An error that the backend

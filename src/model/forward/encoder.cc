@@ -1,5 +1,6 @@
 #include "model/forward/encoder.h"
 
+#include <algorithm>
 #include <numeric>
 #include <utility>
 
@@ -55,12 +56,11 @@ Status Encoder::Allocate(const ForwardParts& parts) {
   const auto take = [&](int64_t count) { return std::exchange(next, next + count); };
   device_sequences_ = reinterpret_cast<kernels::AttentionSequence*>(take(texts * kSequenceWords));
   device_slots_ = take(tokens);
-  first_rows_ = take(texts);
+  class_rows_ = take(texts);
   blocks_ = take(num_blocks_);
   for (std::vector<int32_t>* list : {&positions_, &slots_}) {
     list->reserve(static_cast<size_t>(tokens));
   }
-  rows_of_texts_.reserve(static_cast<size_t>(texts));
   sequences_.reserve(static_cast<size_t>(texts));
   std::vector<int32_t> blocks(static_cast<size_t>(num_blocks_));
   std::iota(blocks.begin(), blocks.end(), 0);
@@ -79,7 +79,6 @@ Status Encoder::AllocateClassifier() {
 void Encoder::AddText(std::span<const int32_t> ids, int64_t first_block) {
   const auto first_row = static_cast<int32_t>(slots_.size());
   const auto length = static_cast<int32_t>(ids.size());
-  rows_of_texts_.push_back(first_row);
   sequences_.push_back({first_row, length, length, static_cast<int32_t>(first_block)});
   int32_t position = 0;
   for (int32_t i = 0; i < length; ++i) {
@@ -94,7 +93,6 @@ Status Encoder::Upload(const EncoderBatch& batch) {
   DRAY_CHECK(static_cast<int64_t>(batch.lengths.size()) <= limits_.max_texts);
   positions_.clear();
   slots_.clear();
-  rows_of_texts_.clear();
   sequences_.clear();
   int64_t first_block = 0;
   for (const int32_t length : batch.lengths) {
@@ -105,7 +103,6 @@ Status Encoder::Upload(const EncoderBatch& batch) {
     return memory_.CopyFromHost(to, from.data(), from.size() * sizeof(from[0]));
   };
   DRAY_RETURN_IF_ERROR(copy(device_sequences_, sequences_));
-  DRAY_RETURN_IF_ERROR(copy(first_rows_, rows_of_texts_));
   return copy(device_slots_, slots_);
 }
 
@@ -137,26 +134,51 @@ Status Encoder::States(std::span<float> out) {
   return memory_.CopyToHost(out.data(), stack_->x().as<float>(), out.size_bytes());
 }
 
-Status Encoder::ClassOutputs(std::span<float> out) {
+Status Encoder::States(std::span<const int32_t> rows, std::span<float> out) {
+  const auto hidden = static_cast<size_t>(config_.hidden);
+  DRAY_CHECK(out.size() == rows.size() * hidden);
+  for (size_t begin = 0; begin < rows.size();) {
+    size_t end = begin + 1;
+    while (end < rows.size() && rows[end] == rows[end - 1] + 1) ++end;
+    const auto part = out.subspan(begin * hidden, (end - begin) * hidden);
+    const float* const from = stack_->x().as<float>() + static_cast<size_t>(rows[begin]) * hidden;
+    DRAY_RETURN_IF_ERROR(memory_.CopyToHost(part.data(), from, part.size_bytes()));
+    begin = end;
+  }
+  return OkStatus();
+}
+
+Status Encoder::ClassOutputs(std::span<const int32_t> rows, std::span<float> out) {
   DRAY_CHECK(model_config_.classifier.has_value());
-  const ClassifierConfig& classifier = *model_config_.classifier;
-  const auto num_texts = static_cast<int64_t>(sequences_.size());
-  DRAY_CHECK(static_cast<int64_t>(out.size()) == num_texts * classifier.num_labels());
+  const auto labels = static_cast<size_t>(model_config_.classifier->num_labels());
+  DRAY_CHECK(out.size() == rows.size() * labels);
+  const auto at_once = static_cast<size_t>(limits_.max_texts);
+  for (size_t begin = 0; begin < rows.size(); begin += at_once) {
+    const size_t count = std::min(at_once, rows.size() - begin);
+    DRAY_RETURN_IF_ERROR(
+        ClassifySome(rows.subspan(begin, count), out.subspan(begin * labels, count * labels)));
+  }
+  return OkStatus();
+}
+
+Status Encoder::ClassifySome(std::span<const int32_t> rows, std::span<float> out) {
+  const auto num_rows = static_cast<int64_t>(rows.size());
+  DRAY_RETURN_IF_ERROR(memory_.CopyFromHost(class_rows_, rows.data(), rows.size_bytes()));
   kernels::Ops& ops = backend_.ops();
   ops.GatherRows({.x = RowsOf(stack_->x()),
-                  .rows = first_rows_,
-                  .num_rows = num_texts,
+                  .rows = class_rows_,
+                  .num_rows = num_rows,
                   .cols = config_.hidden,
                   .out = RowsOf(head_in_)});
   ops.Linear({.weight = weights_.Matrix(Slot::kClassifierDense),
               .x = RowsOf(head_in_),
-              .rows = num_texts,
+              .rows = num_rows,
               .bias = weights_.Vector(Slot::kClassifierDenseBias),
-              .activation = classifier.activation,
+              .activation = model_config_.classifier->activation,
               .out = RowsOf(dense_)});
   ops.Linear({.weight = weights_.Matrix(Slot::kClassifierOut),
               .x = RowsOf(dense_),
-              .rows = num_texts,
+              .rows = num_rows,
               .bias = weights_.Vector(Slot::kClassifierOutBias),
               .out = RowsOf(class_outputs_)});
   return memory_.CopyToHost(out.data(), class_outputs_.as<float>(), out.size_bytes());

@@ -47,7 +47,9 @@ class Encoder {
   // The states of the tokens of the last Forward, after the final norm if there is one:
   // [num_tokens, hidden] into host memory.
   Status States(std::span<float> out);
-  // The same in the backend's memory: [max_batch_tokens, hidden].
+  // The states of some of these tokens: [rows, hidden] into host memory.
+  Status States(std::span<const int32_t> rows, std::span<float> out);
+  // The states of all tokens in the backend's memory: [max_batch_tokens, hidden].
   const Tensor& states() const { return stack_->x(); }
   // The residual stream of `num_tokens` tokens, in the backend's memory: [num_tokens, hidden]. Every
   // stage but the first reads it in Forward; Forward leaves what the next stage reads, and at the last
@@ -55,14 +57,16 @@ class Encoder {
   std::span<float> Stream(int64_t num_tokens) const {
     return {stack_->x().as<float>(), static_cast<size_t>(num_tokens * config_.hidden)};
   }
-  // What the classifier makes of the last Forward's texts, which the model must have: one number for
-  // each class, before they become probabilities: [num_texts, num_labels] into host memory.
-  Status ClassOutputs(std::span<float> out);
+  // What the classifier, which the model must have, makes of some tokens of the last Forward. Those of a
+  // text's first token are the text's: one number for each class, before they become probabilities:
+  // [rows, num_labels] into host memory.
+  Status ClassOutputs(std::span<const int32_t> rows, std::span<float> out);
 
  private:
   Encoder(const ForwardParts& parts, const EncoderLimits& limits);
   Status Allocate(const ForwardParts& parts);
   Status AllocateClassifier();
+  Status ClassifySome(std::span<const int32_t> rows, std::span<float> out);
   Status Upload(const EncoderBatch& batch);
   // Adds a text's tokens to the arrays of the pass.
   void AddText(std::span<const int32_t> ids, int64_t first_block);
@@ -83,14 +87,15 @@ class Encoder {
   Tensor index_memory_;
   kernels::AttentionSequence* device_sequences_ = nullptr;  // [max_texts]
   int32_t* device_slots_ = nullptr;                         // [max_batch_tokens]
-  int32_t* first_rows_ = nullptr;                           // [max_texts]: of each text
+  int32_t* class_rows_ = nullptr;                           // [max_texts]
   int32_t* blocks_ = nullptr;  // [num_blocks]: 0, 1, ...; a text's table is a part of it
-  Tensor head_in_;             // [max_texts, hidden]
-  Tensor dense_;               // [max_texts, hidden]
-  Tensor class_outputs_;       // [max_texts, num_labels]
+  // The classifier's, which computes so many rows at once.
+  Tensor head_in_;        // [max_texts, hidden]
+  Tensor dense_;          // [max_texts, hidden]
+  Tensor class_outputs_;  // [max_texts, num_labels]
 
   // Host arrays of a pass.
-  std::vector<int32_t> positions_, slots_, rows_of_texts_;
+  std::vector<int32_t> positions_, slots_;
   std::vector<kernels::AttentionSequence> sequences_;
 };
 

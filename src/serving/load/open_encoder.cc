@@ -58,6 +58,12 @@ Result<bool> IsEncoder(const engine::LoadedModel& model, const settings::ModelSe
   return is_encoder;
 }
 
+bool IsFolderOfEncoder(const std::filesystem::path& model) {
+  if (!HasEntry(model / "config.json")) return false;
+  const auto description = model::ReadModelDescription(model);
+  return description.ok() && description->config.kind == model::ModelKind::kEncoder;
+}
+
 Result<ModelFiles> FilesOfTransformer(const ModelFiles& files) {
   DRAY_ASSIGN_OR_RETURN(const auto folder, model::FindTransformerDir(files.model));
   ModelFiles found = files;

@@ -20,6 +20,9 @@ namespace dray::serving {
 // something else than the model is for.
 Result<bool> IsEncoder(const engine::LoadedModel& model, const settings::ModelSettings& settings);
 
+// Whether the folder has the description of an encoder, as far as that is known before the model is loaded.
+bool IsFolderOfEncoder(const std::filesystem::path& model);
+
 // The files of a model whose config.json is in a folder of its own, as modules.json says
 // (model/sentence/sentence_config.h); other files as they are.
 Result<ModelFiles> FilesOfTransformer(const ModelFiles& files);

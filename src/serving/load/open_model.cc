@@ -97,6 +97,16 @@ void LimitToOneWorker(PoolOptions& pool, const std::string& name) {
   pool.min_workers = pool.max_workers = 1;
 }
 
+// Processes of ranks that are started with the model are those of its first worker, or of an encoder's only one.
+void ShareProcessors(const std::filesystem::path& model, ModelOptions& options,
+                     engine::LoadModelOptions& load) {
+  const bool starts_ranks = load.ranks.transport != engine::RankTransport::kThreads;
+  if (starts_ranks && options.pool.max_workers > 1 && IsFolderOfEncoder(model)) {
+    LimitToOneWorker(options.pool, options.name);
+  }
+  load.ranks.share.count = options.pool.max_workers;
+}
+
 ModelOptions MakeModelOptions(const ModelSettings& settings, const ModelFiles& files) {
   ModelOptions options;
   options.name = settings.model_name.empty() ? ModelNameOf(files.model) : settings.model_name;
@@ -191,8 +201,7 @@ Result<std::shared_ptr<ServedModel>> OpenModel(const ModelSettings& settings,
   DRAY_ASSIGN_OR_RETURN(setup.options, settings::MakeEngineOptions(settings));
   DRAY_ASSIGN_OR_RETURN(ModelFiles needed, FilesOfTransformer(files));
   DRAY_ASSIGN_OR_RETURN(auto load, settings::MakeLoadModelOptions(settings, needed.model));
-  // Processes of ranks that are started with the model are those of its first worker.
-  load.ranks.share.count = options.pool.max_workers;
+  ShareProcessors(needed.model, options, load);
   setup.load = load;
   if (setup.options.speculation.method != engine::SpeculationMethod::kDraftModel) {
     needed.draft.clear();
@@ -222,7 +231,7 @@ Result<std::shared_ptr<ServedModel>> OpenModel(const ModelSettings& settings,
   if (!loaded.ok()) return deadline.Explain(loaded.status());
   LoadedParts parts = std::move(*loaded);
   DRAY_ASSIGN_OR_RETURN(const bool is_encoder, IsEncoder(*parts.model, settings));
-  if (open_options.budget != nullptr) {
+  if (open_options.budget != nullptr && !is_encoder) {
     setup.weights = parts.memory.Split(WorkerFactory::GroupWeightBytes(*parts.model));
   }
   const auto memory = std::make_shared<MemoryBudget::Lease>(std::move(parts.memory));

@@ -245,11 +245,7 @@ class MpiRank {
     RankModel& rank = model_->ranks.front();
     rank.backend->AdoptThread();
     const model::ModelConfig& config = model_->description.config;
-    duties_.bounds = {.spec = run.spec,
-                      .vocab_size = config.vocab_size,
-                      .state_width = config.embed_dim,
-                      .max_positions = config.stack.max_positions,
-                      .has_encoder = config.encoder.has_value()};
+    duties_.bounds = StepBounds::Of(config, run.spec);
     DRAY_RETURN_IF_ERROR(ConnectStage(rank));
     DRAY_RETURN_IF_ERROR(ConnectStages(rank));
     DRAY_RETURN_IF_ERROR(ConnectOrders(message));
@@ -349,7 +345,7 @@ class MpiRank {
 
   Status ConnectResults(const RankModel& rank, const parallel::ControlMessage& message) {
     const int64_t from = (rank.stage.count - 1) * rank.rank.world;  // the rank that has the logits
-    const int64_t max_bytes = MaxPieceBytes(duties_.bounds.spec, duties_.bounds.widths());
+    const int64_t max_bytes = MaxPieceBytes(duties_.bounds.spec, duties_.bounds.widths);
     parallel::LinkSpec link;
     link.from = from;
     link.to = 0;

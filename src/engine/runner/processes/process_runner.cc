@@ -29,15 +29,11 @@ class ProcessRunner final : public ModelRunner {
  public:
   ProcessRunner(const LoadedModel& model, const RunnerSpec& spec, FrontLinks links,
                 std::unique_ptr<RankProcesses> processes)
-      : bounds_{.spec = spec,
-                .vocab_size = model.description.config.vocab_size,
-                .state_width = model.description.config.embed_dim,
-                .max_positions = model.description.config.stack.max_positions,
-                .has_encoder = model.description.config.encoder.has_value()},
+      : bounds_(StepBounds::Of(model.description.config, spec)),
         last_rank_(model.num_ranks() - model.ranks_in_stage()),
         submitted_(static_cast<size_t>(model.num_stages)),
         piece_(kHeaderFloats +
-               static_cast<size_t>(spec.step.max_logit_rows * bounds_.widths().most())),
+               static_cast<size_t>(spec.step.max_logit_rows * bounds_.widths.sum())),
         links_(std::move(links)),
         processes_(std::move(processes)) {
     order_.reserve(static_cast<size_t>(MaxStepBytes(spec)));
@@ -62,9 +58,11 @@ class ProcessRunner final : public ModelRunner {
 
   void Submit(const RunnerStep& step) override {
     DRAY_CHECK(num_submitted_ - num_collected_ < submitted_.size());
+    const RowWidths widths = bounds_.widths.OfStep(step);
     submitted_[num_submitted_ % submitted_.size()] = {
         .results = {.num_rows = static_cast<int64_t>(step.logit_rows.size()),
-                    .row_width = bounds_.widths().OfStep(step)},
+                    .row_width = widths.sum()},
+        .widths = widths,
         .time = Clock::now()};
     ++num_submitted_;
     if (!failure_.ok()) return;
@@ -90,7 +88,7 @@ class ProcessRunner final : public ModelRunner {
     const auto num_rows = static_cast<size_t>(header->num_rows);
     const size_t count = num_rows * static_cast<size_t>(oldest.results.row_width);
     const model::RowResults results =
-        DivideResults(std::span(piece_).subspan(kHeaderFloats, count), num_rows, bounds_.widths());
+        DivideResults(std::span(piece_).subspan(kHeaderFloats, count), num_rows, oldest.widths);
     StepPiece piece = {.first = header->first,
                        .num_rows = header->num_rows,
                        .logits = results.logits,
@@ -141,6 +139,7 @@ class ProcessRunner final : public ModelRunner {
 
   struct Submitted {
     StepResults results;
+    RowWidths widths;
     Clock::time_point time;
   };
 
@@ -197,7 +196,7 @@ class ProcessRunner final : public ModelRunner {
 Result<std::unique_ptr<ModelRunner>> MakeProcessRunner(const LoadedModel& model,
                                                        RankLauncher& launcher,
                                                        const RunnerSpec& spec) {
-  const RunnerSpec small = WithSmallPieces(spec, model.description.config.vocab_size);
+  const RunnerSpec small = WithSmallPieces(spec, model.description.config);
   DRAY_ASSIGN_OR_RETURN(auto processes, launcher.Take());
   DRAY_ASSIGN_OR_RETURN(FrontLinks links, ConnectProcesses(model, small, *processes));
   return std::unique_ptr<ModelRunner>(

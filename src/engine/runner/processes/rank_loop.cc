@@ -21,7 +21,7 @@ class RankLoop {
         rows_at_once_(static_cast<size_t>(bounds_.spec.step.max_logit_rows)) {
     step_.Reserve(bounds_.spec);
     if (duties_.results == nullptr) return;
-    piece_.resize(kHeaderFloats + rows_at_once_ * static_cast<size_t>(bounds_.widths().most()));
+    piece_.resize(kHeaderFloats + rows_at_once_ * static_cast<size_t>(bounds_.widths.sum()));
   }
 
   Status Run() {
@@ -66,14 +66,14 @@ class RankLoop {
 
   // The numbers behind the header of a piece of the step.
   size_t NumbersOf(size_t num_rows) const {
-    return num_rows * static_cast<size_t>(bounds_.widths().OfStep(step_));
+    return num_rows * static_cast<size_t>(bounds_.widths.OfStep(step_).sum());
   }
 
   // Where the rank writes its next piece.
   model::RowResults ResultsOf(size_t num_rows) {
     if (duties_.results == nullptr) return {};
     return DivideResults(std::span(piece_).subspan(kHeaderFloats, NumbersOf(num_rows)), num_rows,
-                         bounds_.widths());
+                         bounds_.widths.OfStep(step_));
   }
 
   Status SendPiece(const PieceHeader& header) {

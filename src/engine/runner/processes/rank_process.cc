@@ -116,11 +116,7 @@ class RankProcess {
                .orders = orders_.get(),
                .results = results_.get(),
                .is_last_stage = rank.stage.is_last(),
-               .bounds = {.spec = run.spec,
-                          .vocab_size = config.vocab_size,
-                          .state_width = config.embed_dim,
-                          .max_positions = config.stack.max_positions,
-                          .has_encoder = config.encoder.has_value()}};
+               .bounds = StepBounds::Of(config, run.spec)};
     return OkStatus();
   }
 

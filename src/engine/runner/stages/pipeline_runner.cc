@@ -268,7 +268,7 @@ Result<std::unique_ptr<ModelRunner>> MakePipelineRunner(const LoadedModel& model
                                                         const RunnerSpec& spec) {
   DRAY_CHECK(model.num_stages > 1 && backends.size() == model.ranks.size());
   const model::ModelConfig& config = model.description.config;
-  const RunnerSpec small = WithSmallPieces(spec, config.vocab_size);
+  const RunnerSpec small = WithSmallPieces(spec, config);
   DRAY_ASSIGN_OR_RETURN(auto connections, ConnectRanks(model, backends, small));
   std::vector<PipelineRank> ranks;
   for (size_t i = 0; i < model.ranks.size(); ++i) {

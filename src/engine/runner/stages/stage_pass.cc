@@ -41,9 +41,9 @@ Status PassSources(RankWorker& worker, const RankConnections& links, const Runne
 Status PassStage(RankWorker& worker, const RankConnections& links, const RunnerStep& step) {
   worker.CopyBlocks(step);
   if (!step.sources.slots.empty()) DRAY_RETURN_IF_ERROR(PassSources(worker, links, step));
-  const auto num_tokens = static_cast<int64_t>(step.batch.ids.size());
-  if (num_tokens == 0) return OkStatus();
-  const auto stream = std::as_writable_bytes(worker.Stream(num_tokens));
+  const int64_t num_rows = worker.NumRows(step);
+  if (num_rows == 0) return OkStatus();
+  const auto stream = std::as_writable_bytes(worker.Stream(num_rows));
   if (links.from_before != nullptr) {
     DRAY_RETURN_IF_ERROR(ReceiveWhole(*links.from_before, stream));
   }

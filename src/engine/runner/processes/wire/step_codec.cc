@@ -18,7 +18,8 @@ constexpr uint32_t kStepMark = 0x70657473;  // "step"
 constexpr int64_t kNumberBytes = 4;
 constexpr int64_t kSequenceNumbers = 5;  // of AttentionSequence
 constexpr int64_t kTokenArrays = 4;      // ids, positions, slots, known_tokens
-constexpr int64_t kSourceArrays = 2;     // ids, slots
+constexpr int64_t kSourceArrays = 3;     // ids, slots, types
+constexpr uint32_t kWantsLogits = 1, kWantsStates = 2;
 static_assert(sizeof(kernels::AttentionSequence) == kSequenceNumbers * kNumberBytes);
 static_assert(sizeof(PieceHeader) == 16);
 
@@ -31,9 +32,11 @@ struct Counts {
   uint32_t logit_rows = 0;
   uint32_t sources = 0;
   uint32_t source_tokens = 0;
-  uint32_t wants_states = 0;
+  uint32_t source_slots = 0;
+  uint32_t source_types = 0;
+  uint32_t wants = 0;
 };
-constexpr int64_t kHeaderBytes = 9 * kNumberBytes;
+constexpr int64_t kHeaderBytes = 11 * kNumberBytes;
 
 template <typename T>
 void WriteArray(ByteWriter& writer, const std::vector<T>& values) {
@@ -69,12 +72,46 @@ Status CheckCount(uint32_t count, int64_t limit, std::string_view what) {
   return Corrupt(fmt::format("a step with {} {}: at most {} are allowed", count, what, limit));
 }
 
+Status CheckExactCount(uint32_t count, uint32_t wanted, std::string_view what) {
+  if (count == wanted) return OkStatus();
+  return Corrupt(fmt::format("a step with {} {}: it must have {}", count, what, wanted));
+}
+
+// Of a model with a decoder.
+Status CheckSequenceCounts(const Counts& counts, const StepBounds& bounds) {
+  DRAY_RETURN_IF_ERROR(CheckCount(counts.logit_rows, counts.tokens, "rows of logits"));
+  DRAY_RETURN_IF_ERROR(
+      CheckCount(counts.sources, bounds.has_encoder ? counts.sequences : 0, "sources"));
+  DRAY_RETURN_IF_ERROR(
+      CheckExactCount(counts.source_slots, counts.source_tokens, "places of sources"));
+  DRAY_RETURN_IF_ERROR(CheckExactCount(counts.source_types, 0, "types of tokens"));
+  if ((counts.wants | kWantsStates) == (kWantsLogits | kWantsStates)) return OkStatus();
+  return Corrupt(fmt::format("a step that wants {}", counts.wants));
+}
+
+// Of an encoder, whose steps have texts and nothing else.
+Status CheckTextCounts(const Counts& counts, const StepBounds& bounds) {
+  for (const uint32_t none : {counts.copies, counts.tokens, counts.sequences, counts.table_entries,
+                              counts.source_slots}) {
+    DRAY_RETURN_IF_ERROR(CheckExactCount(none, 0, "entries of a decoder's step"));
+  }
+  DRAY_RETURN_IF_ERROR(CheckCount(counts.sources, bounds.spec.step.max_sequences, "texts"));
+  DRAY_RETURN_IF_ERROR(CheckCount(counts.logit_rows, counts.source_tokens, "rows of results"));
+  DRAY_RETURN_IF_ERROR(CheckExactCount(counts.source_types,
+                                       bounds.num_token_types > 0 ? counts.source_tokens : 0,
+                                       "types of tokens"));
+  if (counts.wants >= kWantsLogits && counts.wants <= (kWantsLogits | kWantsStates)) {
+    return OkStatus();
+  }
+  return Corrupt(fmt::format("a step that wants {}", counts.wants));
+}
+
 Result<Counts> ReadCounts(ByteReader& reader, const StepBounds& bounds) {
   const RunnerSpec& spec = bounds.spec;
   Counts counts;
-  for (uint32_t* count :
-       {&counts.copies, &counts.tokens, &counts.sequences, &counts.table_entries,
-        &counts.logit_rows, &counts.sources, &counts.source_tokens, &counts.wants_states}) {
+  for (uint32_t* count : {&counts.copies, &counts.tokens, &counts.sequences, &counts.table_entries,
+                          &counts.logit_rows, &counts.sources, &counts.source_tokens,
+                          &counts.source_slots, &counts.source_types, &counts.wants}) {
     DRAY_ASSIGN_OR_RETURN(*count, reader.Read<uint32_t>());
   }
   DRAY_ASSIGN_OR_RETURN(const uint32_t mark, reader.Read<uint32_t>());
@@ -84,20 +121,23 @@ Result<Counts> ReadCounts(ByteReader& reader, const StepBounds& bounds) {
   DRAY_RETURN_IF_ERROR(CheckCount(counts.sequences, spec.step.max_sequences, "sequences"));
   DRAY_RETURN_IF_ERROR(
       CheckCount(counts.table_entries, spec.step.max_table_entries, "entries of block tables"));
-  DRAY_RETURN_IF_ERROR(CheckCount(counts.logit_rows, counts.tokens, "rows of logits"));
-  DRAY_RETURN_IF_ERROR(
-      CheckCount(counts.sources, bounds.has_encoder ? counts.sequences : 0, "sources"));
   DRAY_RETURN_IF_ERROR(
       CheckCount(counts.source_tokens, spec.step.max_batch_tokens, "tokens of sources"));
-  DRAY_RETURN_IF_ERROR(CheckCount(counts.wants_states, 1, "wishes for states"));
+  DRAY_RETURN_IF_ERROR(bounds.is_encoder ? CheckTextCounts(counts, bounds)
+                                         : CheckSequenceCounts(counts, bounds));
   return counts;
 }
 
 // The sources must have all of their tokens.
-Status CheckSources(const model::EncoderBatch& texts) {
+Status CheckSources(const model::EncoderBatch& texts, const StepBounds& bounds) {
+  // Relative positions of an encoder-decoder have no end.
+  const int64_t longest =
+      bounds.is_encoder ? bounds.max_positions : bounds.spec.step.max_batch_tokens;
   int64_t num_tokens = 0;
   for (const int32_t length : texts.lengths) {
-    if (length < 1) return Corrupt(fmt::format("a step with a source of {} tokens", length));
+    if (length < 1 || length > longest) {
+      return Corrupt(fmt::format("a step with a source of {} tokens", length));
+    }
     num_tokens += length;
   }
   if (num_tokens == static_cast<int64_t>(texts.ids.size())) return OkStatus();
@@ -147,16 +187,28 @@ Status CheckStep(const RunnerStep& step, const StepBounds& bounds) {
       CheckRange(batch.slots, num_blocks * bounds.spec.cache.block_size, "cache slot"));
   DRAY_RETURN_IF_ERROR(
       CheckRange(batch.known_tokens, bounds.max_positions + 1, "number of known tokens"));
+  const auto num_rows = bounds.is_encoder ? step.sources.texts.ids.size() : batch.ids.size();
   DRAY_RETURN_IF_ERROR(
-      CheckRange(step.logit_rows, static_cast<int64_t>(batch.ids.size()), "row of logits"));
+      CheckRange(step.logit_rows, static_cast<int64_t>(num_rows), "row of logits"));
   DRAY_RETURN_IF_ERROR(CheckRange(step.sources.texts.ids, bounds.vocab_size, "source token"));
   DRAY_RETURN_IF_ERROR(
       CheckRange(step.sources.slots, num_blocks * bounds.spec.cache.block_size, "cache slot"));
-  DRAY_RETURN_IF_ERROR(CheckSources(step.sources.texts));
+  DRAY_RETURN_IF_ERROR(CheckRange(step.sources.texts.types, bounds.num_token_types, "type"));
+  DRAY_RETURN_IF_ERROR(CheckSources(step.sources.texts, bounds));
   return CheckSequences(batch, bounds);
 }
 
 }  // namespace
+
+StepBounds StepBounds::Of(const model::ModelConfig& config, const RunnerSpec& spec) {
+  return {.spec = spec,
+          .vocab_size = config.vocab_size,
+          .widths = RowWidths::Of(config),
+          .max_positions = config.stack.max_positions,
+          .has_encoder = config.encoder.has_value(),
+          .is_encoder = config.kind == model::ModelKind::kEncoder,
+          .num_token_types = config.stack.num_token_types};
+}
 
 int64_t MaxStepBytes(const RunnerSpec& spec) {
   const int64_t numbers =
@@ -171,7 +223,9 @@ void EncodeStep(const RunnerStep& step, std::vector<std::byte>& out) {
   for (const size_t count :
        {step.copy_from.size(), step.batch.ids.size(), step.batch.sequences.size(),
         step.batch.block_tables.size(), step.logit_rows.size(), step.sources.texts.lengths.size(),
-        step.sources.slots.size(), static_cast<size_t>(step.wants_states), size_t{kStepMark}}) {
+        step.sources.texts.ids.size(), step.sources.slots.size(), step.sources.texts.types.size(),
+        size_t{(step.wants_logits ? kWantsLogits : 0) | (step.wants_states ? kWantsStates : 0)},
+        size_t{kStepMark}}) {
     writer.Write(static_cast<uint32_t>(count));
   }
   for (const auto* values : {&step.copy_from, &step.copy_to, &step.batch.ids, &step.batch.positions,
@@ -184,6 +238,7 @@ void EncodeStep(const RunnerStep& step, std::vector<std::byte>& out) {
   WriteArray(writer, step.sources.texts.lengths);
   WriteArray(writer, step.sources.texts.ids);
   WriteArray(writer, step.sources.slots);
+  WriteArray(writer, step.sources.texts.types);
 }
 
 Status DecodeStep(std::span<const std::byte> bytes, const StepBounds& bounds, RunnerStep& step) {
@@ -200,8 +255,10 @@ Status DecodeStep(std::span<const std::byte> bytes, const StepBounds& bounds, Ru
   DRAY_RETURN_IF_ERROR(ReadArray(reader, counts.logit_rows, step.logit_rows));
   DRAY_RETURN_IF_ERROR(ReadArray(reader, counts.sources, step.sources.texts.lengths));
   DRAY_RETURN_IF_ERROR(ReadArray(reader, counts.source_tokens, step.sources.texts.ids));
-  DRAY_RETURN_IF_ERROR(ReadArray(reader, counts.source_tokens, step.sources.slots));
-  step.wants_states = counts.wants_states != 0;
+  DRAY_RETURN_IF_ERROR(ReadArray(reader, counts.source_slots, step.sources.slots));
+  DRAY_RETURN_IF_ERROR(ReadArray(reader, counts.source_types, step.sources.texts.types));
+  step.wants_logits = (counts.wants & kWantsLogits) != 0;
+  step.wants_states = (counts.wants & kWantsStates) != 0;
   if (reader.remaining() > 0) {
     return Corrupt(fmt::format("a step with {} bytes behind its end", reader.remaining()));
   }
@@ -210,7 +267,7 @@ Status DecodeStep(std::span<const std::byte> bytes, const StepBounds& bounds, Ru
 
 int64_t MaxPieceBytes(const RunnerSpec& spec, const RowWidths& widths) {
   return static_cast<int64_t>(sizeof(PieceHeader)) +
-         spec.step.max_logit_rows * widths.most() * static_cast<int64_t>(sizeof(float));
+         spec.step.max_logit_rows * widths.sum() * static_cast<int64_t>(sizeof(float));
 }
 
 Result<PieceHeader> DecodePiece(std::span<const std::byte> bytes, int64_t expected_first,

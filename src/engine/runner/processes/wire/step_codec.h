@@ -1,11 +1,12 @@
 // Steps and their results as bytes, between the front and the ranks of a model in other processes.
 //
-// A step:    nine numbers (uint32_t): block copies, tokens, sequences, entries of block tables, rows
-//            of logits, sources, their tokens, 1 if the step wants states or else 0, and a mark that
-//            tells a step from other bytes; then the arrays of RunnerStep, 4 bytes a number.
+// A step:    eleven numbers (uint32_t): block copies, tokens, sequences, entries of block tables, rows
+//            of logits, sources, their tokens, those of them that have a place in the cache, those that
+//            have a type, what the step wants (1: logits, 2: states, 3: both), and a mark that tells a step
+//            from other bytes; then the arrays of RunnerStep, 4 bytes a number.
 // A report:  a single byte, in the place of a step, asks a rank for its traffic (rank_messages.h).
-// A piece:   PieceHeader, then its logits [num_rows, vocab] as f32, then, if the step wants them, its
-//            states [num_rows, embed_dim] as f32.
+// A piece:   PieceHeader, then what the step wants of its logits [num_rows, vocab] and its states
+//            [num_rows, embed_dim], as f32.
 //
 // What is decoded is checked in full: a step that passes makes no rank read or write outside of its
 // tables and its cache.
@@ -27,11 +28,13 @@ namespace dray::engine {
 struct StepBounds {
   RunnerSpec spec;
   int64_t vocab_size = 0;
-  int64_t state_width = 0;
+  RowWidths widths;  // if a step wants all results
   int64_t max_positions = 0;
-  bool has_encoder = false;  // only then a step may have sources
+  bool has_encoder = false;     // only then a sequence may have a source
+  bool is_encoder = false;      // then a step has texts alone
+  int64_t num_token_types = 0;  // of an encoder; 0: texts have no types
 
-  RowWidths widths() const { return {.vocab = vocab_size, .state = state_width}; }
+  static StepBounds Of(const model::ModelConfig& config, const RunnerSpec& spec);
 };
 
 // The size of the largest step in bytes.
@@ -47,7 +50,7 @@ inline bool IsReportOrder(std::span<const std::byte> order) {
   return order.size() == kReportOrder.size();
 }
 
-// In front of a piece's logits (StepPiece).
+// In front of a piece's results (StepPiece).
 struct PieceHeader {
   int64_t first = 0;
   int32_t num_rows = 0;
@@ -59,7 +62,7 @@ int64_t MaxPieceBytes(const RunnerSpec& spec, const RowWidths& widths);
 // What all pieces of a step give together.
 struct StepResults {
   int64_t num_rows = 0;
-  int64_t row_width = 0;  // RowWidths::OfStep
+  int64_t row_width = 0;  // RowWidths::OfStep(step).sum()
 };
 // The header of a piece that has come as `bytes`. `expected_first` is the row that it must begin
 // with, of all rows of the step. kCorrupt if it is no such piece.

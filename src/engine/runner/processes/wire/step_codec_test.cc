@@ -17,7 +17,7 @@ StepBounds SmallBounds() {
                             .max_logit_rows = 3,
                             .max_table_entries = 8}},
           .vocab_size = 100,
-          .state_width = 20,
+          .widths = {.vocab = 100, .state = 20},
           .max_positions = 64};
 }
 
@@ -104,6 +104,78 @@ TEST(StepCodecTest, SourcesComeBackAndAreChecked) {
   refused([](RunnerStep& s) { s.batch.sequences[0].first_token = 6; }, "from token 6 on");
 }
 
+// Two texts of an encoder, of three tokens and of two.
+RunnerStep StepOfTexts() {
+  RunnerStep step;
+  step.sources.texts = {.ids = {5, 99, 0, 7, 8}, .types = {0, 0, 1, 0, 1}, .lengths = {3, 2}};
+  step.logit_rows = {0, 3};
+  step.wants_states = true;
+  return step;
+}
+
+StepBounds BoundsOfEncoder() {
+  return {.spec = {.cache = {.num_blocks = 0},
+                   .step = {.max_batch_tokens = 8, .max_sequences = 2, .max_logit_rows = 3}},
+          .vocab_size = 100,
+          .widths = {.vocab = 4, .state = 20},
+          .max_positions = 3,
+          .is_encoder = true,
+          .num_token_types = 2};
+}
+
+TEST(StepCodecTest, TextsOfAnEncoderComeBack) {
+  RunnerStep step = StepOfTexts();
+  for (const bool wants_logits : {true, false}) {
+    step.wants_logits = wants_logits;
+    const auto bytes = Encoded(step);
+    EXPECT_LE(static_cast<int64_t>(bytes.size()), MaxStepBytes(BoundsOfEncoder().spec));
+    RunnerStep decoded = SmallStep();  // what was there before is replaced
+    const Status status = DecodeStep(bytes, BoundsOfEncoder(), decoded);
+    ASSERT_TRUE(status.ok()) << status.ToString();
+    EXPECT_EQ(Encoded(decoded), bytes);
+    EXPECT_EQ(decoded.sources.texts.ids, step.sources.texts.ids);
+    EXPECT_EQ(decoded.sources.texts.types, step.sources.texts.types);
+    EXPECT_EQ(decoded.sources.texts.lengths, step.sources.texts.lengths);
+    EXPECT_EQ(decoded.logit_rows, step.logit_rows);
+    EXPECT_EQ(decoded.wants_logits, wants_logits);
+    EXPECT_TRUE(decoded.wants_states && decoded.batch.ids.empty() && decoded.copy_to.empty());
+  }
+  StepBounds untyped = BoundsOfEncoder();
+  untyped.num_token_types = 0;
+  RunnerStep into;
+  EXPECT_FALSE(DecodeStep(Encoded(step), untyped, into).ok());
+  step.sources.texts.types.clear();
+  EXPECT_TRUE(DecodeStep(Encoded(step), untyped, into).ok());
+}
+
+TEST(StepCodecTest, TextsOfAnEncoderAreChecked) {
+  const auto refused = [](void (*change)(RunnerStep&), const std::string& what) {
+    RunnerStep step = StepOfTexts();
+    change(step);
+    RunnerStep into;
+    const Status status = DecodeStep(Encoded(step), BoundsOfEncoder(), into);
+    EXPECT_EQ(status.code(), StatusCode::kCorrupt);
+    EXPECT_NE(status.message().find(what), std::string::npos) << status.message();
+  };
+  refused([](RunnerStep& s) { s.sources.texts.ids[1] = 100; }, "source token 100");
+  refused([](RunnerStep& s) { s.sources.texts.ids[1] = -1; }, "source token -1");
+  refused([](RunnerStep& s) { s.sources.texts.types[4] = 2; }, "type 2: it must be 0 to 1");
+  refused([](RunnerStep& s) { s.sources.texts.types.pop_back(); }, "4 types of tokens");
+  refused([](RunnerStep& s) { s.sources.texts.lengths = {4, 1}; }, "a source of 4 tokens");
+  refused([](RunnerStep& s) { s.sources.texts.lengths = {5, 0}; }, "a source of 5 tokens");
+  refused([](RunnerStep& s) { s.sources.texts.lengths = {3, 0}; }, "a source of 0 tokens");
+  refused([](RunnerStep& s) { s.sources.texts.lengths = {3, 1}; }, "sources of 4");
+  refused([](RunnerStep& s) { s.sources.texts.lengths = {3, 1, 1}; }, "3 texts");
+  refused([](RunnerStep& s) { s.logit_rows[1] = 5; }, "row of logits 5");
+  refused([](RunnerStep& s) { s.logit_rows = {0, 0, 0, 0, 0, 0}; }, "6 rows of results");
+  refused([](RunnerStep& s) { s.wants_logits = s.wants_states = false; }, "wants 0");
+  refused([](RunnerStep& s) { s.sources.slots = {0, 1, 2, 3, 4}; }, "a decoder's step");
+  refused([](RunnerStep& s) { s.AppendCopy(BlockId(0), BlockId(0)); }, "1 block copies");
+  RunnerStep into;
+  EXPECT_FALSE(DecodeStep(Encoded(SmallStep()), BoundsOfEncoder(), into).ok());
+  EXPECT_FALSE(DecodeStep(Encoded(StepOfTexts()), SmallBounds(), into).ok());
+}
+
 TEST(StepCodecTest, AStepComesBackAsItWas) {
   const RunnerStep step = SmallStep();
   const auto bytes = Encoded(step);
@@ -166,7 +238,7 @@ TEST(StepCodecTest, BytesThatAreNoStepAreRefused) {
   longer.push_back(std::byte{0});
   EXPECT_EQ(Decode(longer).code(), StatusCode::kCorrupt);
   // The counts come first: none of them is believed.
-  for (size_t count = 0; count < 7; ++count) {
+  for (size_t count = 0; count < 11; ++count) {
     auto wrong = bytes;
     std::memset(wrong.data() + count * 4, 0xff, 4);
     EXPECT_EQ(Decode(wrong).code(), StatusCode::kCorrupt) << count;
