@@ -10,6 +10,7 @@
 #include <memory>
 #include <ostream>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "base/log.h"
@@ -139,7 +140,8 @@ TEST(EncoderDecoderStagesTest, MoreStagesThanLayersAreRefused) {
       << status.message();
 }
 
-class LostEncoderDecoderRankTest : public ::testing::TestWithParam<Shape> {
+class LostEncoderDecoderRankTest
+    : public ::testing::TestWithParam<std::tuple<RankTransport, Shape>> {
  protected:
   void SetUp() override { SetLogLevel(LogLevel::kOff); }
   void TearDown() override { SetLogLevel(LogLevel::kInfo); }
@@ -148,13 +150,17 @@ class LostEncoderDecoderRankTest : public ::testing::TestWithParam<Shape> {
 // The sources are read anew, and the answers go on behind the tokens that were sent.
 TEST_P(LostEncoderDecoderRankTest, RequestsGoOn) {
   const auto golden = testing::ReadGoldenEncoderDecoder("t5-deep");
-  const auto model = Load(golden, GetParam(), RankTransport::kProcesses);
+  const auto& [transport, shape] = GetParam();
+  const auto model = Load(golden, shape, transport);
   ASSERT_NE(model, nullptr);
   const auto core = EngineCore::Make(*model, {.max_sequences = 8, .block_size = 16}).value();
   const Sinks sinks = AddGreedy(*core, golden);
   for (int i = 0; i < 6; ++i) core->Step();
   ASSERT_FALSE(sinks.front()->Ids().empty());
-  SignalRank(ChildrenOf(::getpid()).back(), SIGKILL);
+  const auto children = ChildrenOf(::getpid());
+  SignalRank(
+      transport == RankTransport::kMpi ? ChildrenOf(children.front()).back() : children.back(),
+      SIGKILL);
   for (;;) {
     if (auto restart = core->TakeRestart()) core->FinishRestart(restart->Run());
     if (!core->Step() && !core->restarting()) break;
@@ -165,7 +171,8 @@ TEST_P(LostEncoderDecoderRankTest, RequestsGoOn) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, LostEncoderDecoderRankTest,
-                         ::testing::Values(Shape{2, 1}, Shape{1, 3}));
+                         ::testing::Combine(::testing::ValuesIn(kOtherTransports),
+                                            ::testing::Values(Shape{2, 1}, Shape{1, 3})));
 
 }  // namespace
 }  // namespace dray::engine
