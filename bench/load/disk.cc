@@ -97,10 +97,11 @@ Result<double> Evict(const std::vector<fs::path>& files) {
 }
 
 Result<double> FioRate(const fs::path& file, FioTarget target, int seconds) {
-  std::vector<std::string> argv = {
-      "/usr/bin/env",        "fio",       "--name=read", "--filename=" + file.string(),
-      "--readonly",          "--rw=read", "--bs=4M",     fmt::format("--runtime={}", seconds),
-      "--output-format=json"};
+  std::vector<std::string> argv = {"/usr/bin/env", "fio",
+                                   "--name=read",  "--filename=" + file.string(),
+                                   "--readonly",   "--rw=read",
+                                   "--bs=4M",      fmt::format("--runtime={}", seconds),
+                                   "--thread",     "--output-format=json"};
   if (target == FioTarget::kBuffer) {
     argv.insert(argv.end(), {"--direct=1", "--ioengine=libaio", "--iodepth=4"});
   } else {
