@@ -65,6 +65,63 @@ TEST_P(IsaKernelsTest, ApproximationsAtTheirEnds) {
   }
 }
 
+// The largest error of an activation for `x` from `begin` to `end`; `relative`: divided by the result.
+template <typename Function>
+double WorstError(const IsaKernels& kernels, Activation activation, const Function& exact,
+                  double begin, double end, bool relative) {
+  constexpr int64_t kCount = 1 << 16;
+  std::vector<float> x(kCount), y(kCount);
+  for (int64_t i = 0; i < kCount; ++i) {
+    x[static_cast<size_t>(i)] =
+        static_cast<float>(begin + (end - begin) * (static_cast<double>(i) + 0.5) / kCount);
+  }
+  kernels.activate(activation, x.data(), y.data(), kCount);
+  double worst = 0;
+  for (size_t i = 0; i < x.size(); ++i) {
+    const double expected = exact(static_cast<double>(x[i]));
+    const double error = std::abs(static_cast<double>(y[i]) - expected);
+    worst = std::max(worst, relative ? error / std::abs(expected) : error);
+  }
+  return worst;
+}
+
+TEST_P(IsaKernelsTest, GeluIsCloseToItsDefinition) {
+  const auto gelu = [](double x) { return 0.5 * x * std::erfc(-x / std::sqrt(2.0)); };
+  const auto worst = [&](double begin, double end, bool relative) {
+    return WorstError(Kernels(), Activation::kGelu, gelu, begin, end, relative);
+  };
+  EXPECT_LE(worst(-20, 4, false), 4e-7);
+  EXPECT_LE(worst(-6, -1, true), 3e-5);
+  EXPECT_LE(worst(-1, 1, true), 3e-6);
+  EXPECT_LE(worst(1, 100, true), 4e-7);
+}
+
+TEST_P(IsaKernelsTest, GeluTanhIsCloseToItsDefinition) {
+  // 1 + tanh(y) is 2 / (1 + e^-2y), which does not cancel in the reference.
+  const auto gelu = [](double x) {
+    const double y = std::sqrt(2 / 3.14159265358979324) * (x + 0.044715 * x * x * x);
+    return x / (1 + std::exp(-2 * y));
+  };
+  const auto worst = [&](double begin, double end, bool relative) {
+    return WorstError(Kernels(), Activation::kGeluTanh, gelu, begin, end, relative);
+  };
+  EXPECT_LE(worst(-20, 4, false), 4e-7);
+  EXPECT_LE(worst(-5, 0, true), 1e-5);
+  EXPECT_LE(worst(0, 100, true), 4e-7);
+}
+
+TEST_P(IsaKernelsTest, GeluAtItsEnds) {
+  const float infinity = std::numeric_limits<float>::infinity();
+  const float x[] = {0.0f, -0.0f, 1000.0f, 3e38f, infinity, -1000.0f, -1e20f, NAN};
+  for (const Activation activation : {Activation::kGelu, Activation::kGeluTanh}) {
+    float y[8];
+    Kernels().activate(activation, x, y, 8);
+    for (int i = 0; i < 5; ++i) EXPECT_EQ(y[i], x[i]) << x[i];
+    for (int i = 5; i < 7; ++i) EXPECT_NEAR(y[i], 0.0f, 1e-8f) << x[i];
+    EXPECT_TRUE(std::isnan(y[7]));
+  }
+}
+
 TEST_P(IsaKernelsTest, EveryHalfConvertsBothWays) {
   std::vector<uint16_t> bits(1 << 16), back(bits.size());
   for (size_t i = 0; i < bits.size(); ++i) bits[i] = static_cast<uint16_t>(i);

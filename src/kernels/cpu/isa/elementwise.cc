@@ -86,8 +86,30 @@ void MapArray(const float* x, float* out, int64_t count, const Function& f) {
 
 }  // namespace
 
+namespace {
+
+template <Activation kActivation>
+void Activated(const float* x, float* out, int64_t count) {
+  MapArray(x, out, count, [](Vec v) { return Activate(kActivation, v); });
+}
+
+}  // namespace
+
 void ActivateArray(Activation activation, const float* x, float* out, int64_t count) {
-  MapArray(x, out, count, [&](Vec v) { return Activate(activation, v); });
+  switch (activation) {
+    case Activation::kNone:
+      return Activated<Activation::kNone>(x, out, count);
+    case Activation::kRelu:
+      return Activated<Activation::kRelu>(x, out, count);
+    case Activation::kGelu:
+      return Activated<Activation::kGelu>(x, out, count);
+    case Activation::kGeluTanh:
+      return Activated<Activation::kGeluTanh>(x, out, count);
+    case Activation::kSilu:
+      return Activated<Activation::kSilu>(x, out, count);
+    case Activation::kTanh:
+      return Activated<Activation::kTanh>(x, out, count);
+  }
 }
 void ExpArray(const float* x, float* out, int64_t count) { MapArray(x, out, count, Exp); }
 void ErfArray(const float* x, float* out, int64_t count) { MapArray(x, out, count, Erf); }

@@ -13,7 +13,7 @@
 #include <cstdint>
 
 #include "kernels/cpu/isa/integer_sums_inl.h"
-#include "kernels/cpu/isa/math.h"
+#include "kernels/cpu/isa/ops.h"
 #include "kernels/cpu/isa/vec.h"
 #include "kernels/cpu/isa_kernels.h"
 
@@ -146,47 +146,74 @@ struct PanelPart {
   }
 };
 
+// The bias of a panel's channels; zero where there is none.
+struct PanelBias {
+  static constexpr int kVecs = kPanelRows / kLanes;
+  Vec of[kVecs];
+
+  PanelBias(const LinearArgs& args, int64_t channel) {
+    const int64_t channels = args.weight->rows() - channel;
+    for (int v = 0; v < kVecs; ++v) {
+      const int64_t at = v * kLanes;
+      of[v] = args.bias != nullptr && at < channels
+                  ? LoadUpTo(args.bias + channel + at, channels - at)
+                  : Zero();
+    }
+  }
+};
+
 // Writes combine(sum + bias, old output) to the output, from the accumulators [rows][kPanelRows].
 // This is most of the work beside the multiplication, so whole panels have no masks and branches.
 template <bool kWhole, typename Combine>
 void FinishRows(const LinearArgs& args, const float* acc, Range rows, const PanelPart& part,
                 const Combine& combine) {
-  constexpr int kVecs = kPanelRows / kLanes;
   const int64_t channel = part.channel();
   const int64_t channels = kWhole ? kPanelRows : args.weight->rows() - channel;
-  Vec bias[kVecs] = {Zero(), Zero()};
-  for (int v = 0; v < kVecs && args.bias != nullptr && v * kLanes < channels; ++v) {
-    bias[v] = LoadUpTo(args.bias + channel + v * kLanes, channels - v * kLanes);
-  }
+  const PanelBias bias(args, channel);
   float* out = args.out.as<float>() + rows.begin * args.out.stride + part.out_channel(args);
   for (int64_t r = rows.begin; r < rows.end; ++r, acc += kPanelRows, out += args.out.stride) {
-    for (int v = 0; v < kVecs; ++v) {
+    for (int v = 0; v < PanelBias::kVecs; ++v) {
       const int64_t at = v * kLanes, n = kWhole ? kLanes : channels - at;
-      if (n > 0) StoreUpTo(out + at, combine(Load(acc + at) + bias[v], out + at, n), n);
+      if (n > 0) StoreUpTo(out + at, combine(Load(acc + at) + bias.of[v], out + at, n), n);
     }
   }
 }
 
+// Replaces accumulators by activation(sum + bias). A function of its own does so for all rows, since
+// an activation has more constants than FinishRows has registers left.
+void ActivateSums(const LinearArgs& args, float* acc, Range rows, const PanelPart& part) {
+  const PanelBias bias(args, part.channel());
+  const int64_t count = (rows.end - rows.begin) * kPanelRows;
+  for (int64_t i = 0; i < count; i += kPanelRows) {
+    for (int v = 0; v < PanelBias::kVecs; ++v) {
+      float* at = acc + i + v * kLanes;
+      Store(at, Load(at) + bias.of[v]);
+    }
+  }
+  ActivateArray(args.activation, acc, acc, count);
+}
+
 template <bool kWhole>
-void FinishPanel(const LinearArgs& args, const float* acc, Range rows, const PanelPart& part) {
-  const auto finish = [&](const auto& combine) {
-    FinishRows<kWhole>(args, acc, rows, part, combine);
-  };
-  const Activation activation = args.activation;
+void FinishPanel(const LinearArgs& args, float* acc, Range rows, const PanelPart& part) {
   if (part.is_value) {
-    finish([](Vec v, const float* out, int64_t n) { return LoadUpTo(out, n) * v; });
-  } else if (args.mode == WriteMode::kAdd) {
-    finish([activation](Vec v, const float* out, int64_t n) {
-      return Activate(activation, v) + LoadUpTo(out, n);
-    });
-  } else if (activation == Activation::kNone) {
-    finish([](Vec v, const float*, int64_t) { return v; });
+    FinishRows<kWhole>(args, acc, rows, part,
+                       [](Vec v, const float* out, int64_t n) { return LoadUpTo(out, n) * v; });
+    return;
+  }
+  LinearArgs rest = args;
+  if (args.activation != Activation::kNone) {
+    ActivateSums(args, acc, rows, part);
+    rest.bias = nullptr;
+  }
+  if (args.mode == WriteMode::kAdd) {
+    FinishRows<kWhole>(rest, acc, rows, part,
+                       [](Vec v, const float* out, int64_t n) { return v + LoadUpTo(out, n); });
   } else {
-    finish([activation](Vec v, const float*, int64_t) { return Activate(activation, v); });
+    FinishRows<kWhole>(rest, acc, rows, part, [](Vec v, const float*, int64_t) { return v; });
   }
 }
 
-void Finish(const LinearArgs& args, const float* acc, Range rows, const PanelPart& part) {
+void Finish(const LinearArgs& args, float* acc, Range rows, const PanelPart& part) {
   if (args.weight->rows() - part.channel() >= kPanelRows) {
     FinishPanel<true>(args, acc, rows, part);
   } else {
