@@ -72,7 +72,7 @@ StepPiece CollectNumbers(ModelRunner& runner, const RunnerStep& step,
   numbers.states.clear();
   numbers.classes.clear();
   for (;;) {
-    const StepPiece piece = runner.Collect();
+    StepPiece piece = runner.Collect();
     if (!piece.status.ok()) return piece;
     numbers.states.insert(numbers.states.end(), piece.states.begin(), piece.states.end());
     numbers.classes.insert(numbers.classes.end(), piece.logits.begin(), piece.logits.end());

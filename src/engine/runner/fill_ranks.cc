@@ -163,7 +163,7 @@ Status FillRanks(LoadedModel& model, const model::LoadOptions& options,
   };
   HelperThreads threads;
   for (size_t idx = 1; idx < model.ranks.size(); ++idx) {
-    const Status started = threads.Start("to load ranks", [&, idx] {
+    Status started = threads.Start("to load ranks", [&, idx] {
       model.ranks[idx].backend->AdoptThread();
       start.wait(Start::kUndecided);
       if (start == Start::kAll) fill(idx);
