@@ -15,6 +15,12 @@ namespace dray::plan {
 // prompts compute with 0.87 of the rate for floats, and with 0.68 to 0.85 of the rate for 8-bit integers.
 inline constexpr double kProcessorFloatShare = 0.87;
 inline constexpr double kProcessorIntegerShare = 0.77;
+// The same for 4-bit weights where the processor multiplies them faster than bytes (AVX2 without VNNI): the sums of
+// each group are widened and scaled in between. Measured: 0.54 to 0.61 (bench/results/avx2.md).
+inline constexpr double kProcessorNibbleShare = 0.58;
+// The rates of 4-bit and 8-bit products are the same instruction's if they differ by less than this factor, which is
+// more than two measurements of one rate differ.
+inline constexpr double kSameRate = 1.3;
 // How fast a decoding step reads weights, of what products of large matrices do: a step has attention, norms and the
 // choice of a token beside its products, and matrices of 1 B models are smaller. Measured: 0.84 to 0.93 with AVX-512,
 // 0.95 to 0.99 with AVX2 alone (bench/results/plan.md).
