@@ -84,10 +84,6 @@ void MapArray(const float* x, float* out, int64_t count, const Function& f) {
   }
 }
 
-}  // namespace
-
-namespace {
-
 template <Activation kActivation>
 void Activated(const float* x, float* out, int64_t count) {
   MapArray(x, out, count, [](Vec v) { return Activate(kActivation, v); });
