@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/testing/test_name.h"
 #include "encoder_decoders/encoder_decoder_run.h"
 #include "engine/partition.h"
 #include "kernels/cpu/dispatch.h"
@@ -189,11 +190,7 @@ TEST_P(EncoderDecoderGoldenTest, TheHostReadsNoDeviceMemory) {
 
 INSTANTIATE_TEST_SUITE_P(All, EncoderDecoderGoldenTest,
                          ::testing::ValuesIn(testing::GoldenEncoderDecoderVariants()),
-                         [](const auto& test) {
-                           std::string name = test.param;
-                           std::replace(name.begin(), name.end(), '-', '_');
-                           return name;
-                         });
+                         [](const auto& test) { return AsTestName(test.param); });
 
 }  // namespace
 }  // namespace dray::engine

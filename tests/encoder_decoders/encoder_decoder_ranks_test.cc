@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cctype>
 #include <memory>
 #include <ostream>
 #include <string>
@@ -14,6 +13,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "base/testing/test_name.h"
 #include "encoder_decoders/encoder_decoder_run.h"
 #include "engine/engine_core.h"
 #include "testing/engine_support.h"
@@ -94,11 +94,8 @@ TEST_P(EncoderDecoderRanksTest, EveryTransportComputesTheSameBits) {
 
 std::string TestName(const ::testing::TestParamInfo<Cell>& info) {
   const auto& [variant, shape] = info.param;
-  std::string name =
-      variant + "_" + std::to_string(shape.first) + "x" + std::to_string(shape.second);
-  std::replace_if(
-      name.begin(), name.end(), [](unsigned char c) { return std::isalnum(c) == 0; }, '_');
-  return name;
+  return AsTestName(variant + "_" + std::to_string(shape.first) + "x" +
+                    std::to_string(shape.second));
 }
 
 // Of t5-deep, whose encoder has four layers and whose decoder has three, three stages have one in the

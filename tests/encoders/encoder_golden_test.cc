@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/testing/test_name.h"
 #include "encoders/encoder_run.h"
 #include "kernels/cpu/dispatch.h"
 
@@ -113,11 +114,7 @@ TEST_P(EncoderGoldenTest, RanksTakeOtherFormats) {
 
 INSTANTIATE_TEST_SUITE_P(All, EncoderGoldenTest,
                          ::testing::ValuesIn(testing::GoldenEncoderVariants()),
-                         [](const auto& test) {
-                           std::string name = test.param;
-                           std::replace(name.begin(), name.end(), '-', '_');
-                           return name;
-                         });
+                         [](const auto& test) { return AsTestName(test.param); });
 
 }  // namespace
 }  // namespace dray::engine

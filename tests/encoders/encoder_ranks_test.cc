@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cctype>
 #include <iterator>
 #include <memory>
 #include <ostream>
@@ -15,6 +14,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "base/testing/test_name.h"
 #include "encoders/encoder_run.h"
 #include "engine/encoder/encoder_engine.h"
 #include "testing/rank_processes.h"
@@ -57,11 +57,8 @@ void PrintTo(const Cell& cell, std::ostream* out) {
 
 std::string TestName(const ::testing::TestParamInfo<Cell>& info) {
   const auto& [variant, shape] = info.param;
-  std::string name =
-      variant + "_" + std::to_string(shape.first) + "x" + std::to_string(shape.second);
-  std::replace_if(
-      name.begin(), name.end(), [](unsigned char c) { return std::isalnum(c) == 0; }, '_');
-  return name;
+  return AsTestName(variant + "_" + std::to_string(shape.first) + "x" +
+                    std::to_string(shape.second));
 }
 
 // Three ranks pad the five heads of most variants.
