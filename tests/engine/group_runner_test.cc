@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/machine/cpu_info.h"
+#include "base/testing/scarce_threads.h"
 #include "engine/testing/sequence_scorer.h"
 #include "testing/golden_run.h"
 #include "testing/runner_support.h"
@@ -149,6 +150,24 @@ TEST(GroupRunnerTest, WrongNumbersOfRanksNameThoseThatWouldDo) {
               std::string::npos)
         << message;
   }
+}
+
+TEST(GroupRunnerTest, RanksWithoutThreadsAreRefused) {
+  const auto model = LoadGolden(testing::ReadGoldenModel("llama-gqa"), 3, 3);
+  for (const int threads : {0, 1}) {
+    Status status;
+    {
+      const ScarceThreads scarce(threads);
+      status = MakeGroupRunner(*model, model->backends(), SmallSpec()).status();
+    }
+    EXPECT_EQ(status.code(), StatusCode::kResourceExhausted) << status.message();
+    const std::string rank = "rank " + std::to_string(threads + 1),
+                      thread = "thread " + std::to_string(threads + 1);
+    EXPECT_NE(status.message().find(rank + ": cannot start " + thread), std::string::npos)
+        << status.message();
+  }
+  const auto runner = MakeSmall(*model);  // there are threads again
+  EXPECT_TRUE(RunToEnd(*runner, StepOver(Numbers(9), 9, 8)).status.ok());
 }
 
 TEST(GroupRunnerTest, AModelWithFewHeadsUsesTheFirstBackends) {

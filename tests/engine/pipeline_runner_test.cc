@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/testing/scarce_threads.h"
 #include "engine/speculation/prompt_lookup.h"
 #include "engine/testing/sequence_scorer.h"
 #include "testing/runner_support.h"
@@ -191,6 +192,24 @@ TEST_P(FailingStageTest, AtItsEnd) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Ranks, FailingStageTest, ::testing::Values(0U, 1U, 2U, 3U));
+
+TEST(PipelineRunnerTest, RanksWithoutThreadsAreRefused) {
+  const auto model = LoadDivided(testing::ReadGoldenModel("llama-gqa"), {2, 2});
+  for (const int threads : {0, 1}) {
+    Status status;
+    {
+      const ScarceThreads scarce(threads);
+      status = MakePipelineRunner(*model, model->backends(), SmallSpec()).status();
+    }
+    EXPECT_EQ(status.code(), StatusCode::kResourceExhausted) << status.message();
+    const std::string rank = "rank " + std::to_string(threads + 0),
+                      thread = "thread " + std::to_string(threads + 1);
+    EXPECT_NE(status.message().find(rank + ": cannot start " + thread), std::string::npos)
+        << status.message();
+  }
+  const auto runner = MakeSmall(*model);  // there are threads again
+  EXPECT_TRUE(RunToEnd(*runner, StepOver(Numbers(9), 9, 8)).status.ok());
+}
 
 TEST(PipelineRunnerTest, WrongNumbersOfStagesNameThoseThatWouldDo) {
   const auto dir = testing::ReadGoldenModel("llama-gqa").dir;

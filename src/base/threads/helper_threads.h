@@ -1,6 +1,7 @@
 // Threads that help their caller with one task and end with it.
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <string_view>
 #include <thread>
@@ -23,6 +24,8 @@ class HelperThreads {
   // go on; the caller must make them end.
   Status Start(std::string_view task, std::function<void()> body,
                const std::vector<int>& cpus = {});
+  // Threads that were started since the last Join.
+  size_t size() const { return threads_.size(); }
   // Waits until all threads have ended.
   void Join();
 

@@ -21,9 +21,12 @@ using RankWorkers = std::vector<std::unique_ptr<RankWorker>>;
 
 class GroupComputer final : public StepComputer {
  public:
-  GroupComputer(const Backends& backends, Connections connections, RankWorkers ranks)
+  GroupComputer(Connections connections, RankWorkers ranks)
       : ranks_(std::move(ranks)),
-        threads_(backends, std::move(connections), [this](size_t rank) { return RunPart(rank); }) {}
+        threads_(std::move(connections), [this](size_t rank) { return RunPart(rank); }) {}
+
+  // Called once, before the first step.
+  Status StartThreads(const Backends& backends) { return threads_.Start(backends); }
 
   // The processors of all ranks belong to the first backend's step (MakeBackends).
   void Begin(const RunnerStep& step) override { ranks_.front()->Begin(step); }
@@ -78,9 +81,9 @@ Result<std::unique_ptr<ModelRunner>> MakeGroupRunner(const LoadedModel& model,
     if (!rank.ok()) return rank.status().WithPrefix(fmt::format("rank {}", i));
     ranks.push_back(std::move(*rank));
   }
-  return MakePieceRunner(
-      std::make_unique<GroupComputer>(backends, std::move(connections), std::move(ranks)), small,
-      config);
+  auto computer = std::make_unique<GroupComputer>(std::move(connections), std::move(ranks));
+  DRAY_RETURN_IF_ERROR(computer->StartThreads(backends));
+  return MakePieceRunner(std::move(computer), small, config);
 }
 
 }  // namespace dray::engine

@@ -8,21 +8,24 @@
 
 namespace dray::engine {
 
-RankThreads::RankThreads(const Backends& backends, std::vector<RankConnections> connections,
-                         Body body)
-    : connections_(std::move(connections)), body_(std::move(body)) {
+RankThreads::RankThreads(std::vector<RankConnections> connections, Body body)
+    : connections_(std::move(connections)), body_(std::move(body)) {}
+
+Status RankThreads::Start(const Backends& backends) {
   for (size_t i = 1; i < backends.size(); ++i) {
-    threads_.emplace_back([this, i, backend = backends[i]] {
+    const Status started = threads_.Start("to compute ranks", [this, i, backend = backends[i]] {
       backend->AdoptThread();
       Work(i);
     });
+    DRAY_RETURN_IF_ERROR(started.WithPrefix(fmt::format("rank {}", i)));
   }
+  return OkStatus();
 }
 
 RankThreads::~RankThreads() {
   stop_ = true;
   BeginRound();
-  for (std::thread& thread : threads_) thread.join();
+  threads_.Join();
 }
 
 Status RankThreads::Round() {

@@ -8,10 +8,10 @@
 #include <exception>
 #include <functional>
 #include <mutex>
-#include <thread>
 #include <vector>
 
 #include "base/status.h"
+#include "base/threads/helper_threads.h"
 #include "engine/engine_options.h"
 #include "engine/runner/model_runner.h"
 #include "engine/runner/ranks/rank_links.h"
@@ -25,11 +25,14 @@ class RankThreads {
   // What a rank computes in a round. Called on the rank's thread.
   using Body = std::function<Status(size_t rank)>;
 
-  RankThreads(const Backends& backends, std::vector<RankConnections> connections, Body body);
+  RankThreads(std::vector<RankConnections> connections, Body body);
   RankThreads(const RankThreads&) = delete;
   RankThreads& operator=(const RankThreads&) = delete;
   ~RankThreads();
 
+  // Starts the threads; called once, before the first round. kResourceExhausted, naming the rank, if the system gives
+  // no more of them; there may be no rounds then.
+  Status Start(const Backends& backends);
   // Runs the body for every rank, for the first one on the caller's thread. If a rank fails, the whole
   // group ends, since other ranks may wait for it: this round and all later ones return the first
   // rank's error that came, with the rank's number.
@@ -69,7 +72,7 @@ class RankThreads {
 
   mutable std::mutex mutex_;
   Status failure_;  // guarded by mutex_
-  std::vector<std::thread> threads_;
+  HelperThreads threads_;
 };
 
 }  // namespace dray::engine

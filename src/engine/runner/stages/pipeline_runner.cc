@@ -14,11 +14,11 @@
 #include <mutex>
 #include <optional>
 #include <span>
-#include <thread>
 #include <utility>
 #include <vector>
 
 #include "base/check.h"
+#include "base/threads/helper_threads.h"
 #include "engine/runner/piece_runner.h"
 #include "engine/runner/rank_worker.h"
 #include "engine/runner/ranks/rank_links.h"
@@ -37,21 +37,13 @@ struct PipelineRank {
 
 class PipelineRunner final : public ModelRunner {
  public:
-  PipelineRunner(const LoadedModel& model, const Backends& backends, const RunnerSpec& spec,
-                 std::vector<PipelineRank> ranks)
+  PipelineRunner(const LoadedModel& model, const RunnerSpec& spec, std::vector<PipelineRank> ranks)
       : num_stages_(static_cast<size_t>(model.num_stages)),
         ranks_in_stage_(static_cast<size_t>(model.ranks_in_stage())),
         rows_at_once_(static_cast<size_t>(spec.step.max_logit_rows)),
         ranks_(std::move(ranks)),
         submitted_(num_stages_),
-        results_(spec.step.max_logit_rows, model.description.config) {
-    for (size_t rank = 0; rank < ranks_.size(); ++rank) {
-      threads_.emplace_back([this, rank, backend = backends[rank]] {
-        backend->AdoptThread();
-        Work(rank);
-      });
-    }
-  }
+        results_(spec.step.max_logit_rows, model.description.config) {}
 
   ~PipelineRunner() override {
     Abandon();
@@ -60,7 +52,21 @@ class PipelineRunner final : public ModelRunner {
       stop_ = true;
     }
     changed_.notify_all();
-    for (std::thread& thread : threads_) thread.join();
+    threads_.Join();
+  }
+
+  // Starts the threads; called once, before the first step. kResourceExhausted, naming the rank, if the system gives no
+  // more of them; there may be no steps then.
+  Status Start(const Backends& backends) {
+    for (size_t rank = 0; rank < ranks_.size(); ++rank) {
+      const Status started =
+          threads_.Start("to compute ranks", [this, rank, backend = backends[rank]] {
+            backend->AdoptThread();
+            Work(rank);
+          });
+      DRAY_RETURN_IF_ERROR(started.WithPrefix(fmt::format("rank {}", rank)));
+    }
+    return OkStatus();
   }
 
   size_t max_steps_in_flight() const override { return num_stages_; }
@@ -258,7 +264,7 @@ class PipelineRunner final : public ModelRunner {
   size_t num_done_ = 0;         // rows of the oldest step that are collected
   Clock::time_point last_end_;  // when the step before the oldest was collected
   ResultBuffer results_;        // written by the last stage's first rank
-  std::vector<std::thread> threads_;
+  HelperThreads threads_;
 };
 
 }  // namespace
@@ -277,8 +283,9 @@ Result<std::unique_ptr<ModelRunner>> MakePipelineRunner(const LoadedModel& model
     if (!worker.ok()) return worker.status().WithPrefix(fmt::format("rank {}", i));
     ranks.push_back({std::move(connections[i]), std::move(*worker)});
   }
-  return std::unique_ptr<ModelRunner>(
-      std::make_unique<PipelineRunner>(model, backends, small, std::move(ranks)));
+  auto runner = std::make_unique<PipelineRunner>(model, small, std::move(ranks));
+  DRAY_RETURN_IF_ERROR(runner->Start(backends));
+  return std::unique_ptr<ModelRunner>(std::move(runner));
 }
 
 }  // namespace dray::engine
