@@ -46,6 +46,31 @@ struct PackActivationsTask {
   float input_scale = 0.0f;  // MatrixSpec's
 };
 
+// Reads weights of one row of a source: the numbers times `row_factor` times their `column_factors`, each product
+// rounded to f32.
+struct ReadTask {
+  DType dtype = DType::kF32;  // f32, f16, bf16 or f64
+  const void* source = nullptr;
+  int64_t count = 0;
+  float row_factor = 1.0f;
+  const float* column_factors = nullptr;  // [count]; null: ones
+  float* out = nullptr;                   // [count]
+};
+
+// Squares of a row are added up for so many columns at a time.
+inline constexpr int64_t kSquareCols = 64;
+
+// Adds up the squares of weights of one row.
+struct SquaresTask {
+  DType dtype = DType::kF32;  // f32, f16, bf16 or f64
+  const void* source = nullptr;
+  int64_t count = 0;
+  float row_factor = 1.0f;       // of each weight; the product is rounded to f32
+  double* columns = nullptr;     // [RoundUp(count, 16)]: gets the squares added; null: not
+  const float* sizes = nullptr;  // [RoundUp(count, 16)]: of the columns; null: the row has no sum
+  double row = 0;                // the row's sum so far
+};
+
 // Rounds weights to unsigned bytes: out = clamp(round(x * inverse_scale) + zero, 0, top).
 struct QuantizeTask {
   const float* x = nullptr;
@@ -174,9 +199,10 @@ struct IsaKernels {
   // For each candidate, the sum of the squares of x - scale * (q - zero), where q is what `quantize` makes
   // of x. All instruction sets find the same sums, to the last bit.
   void (*rounding_errors)(const RoundingTask& task, float* errors);
-  // Adds the square of x[i] to sums[i] (null: not), and returns the sum of the squares of x[i] * sizes[i]
-  // (null: zero). `count` is a multiple of 16.
-  double (*add_squares)(const float* x, const float* sizes, int64_t count, double* sums);
+  void (*read_weights)(const ReadTask& task);
+  // Adds the square of each weight to its column's sum. Returns the row's sum after adding the squares of the weights
+  // times their sizes.
+  double (*add_squares)(const SquaresTask& task);
   void (*norm)(const NormArgs& args, Range rows);
   // out[i] = activation(gates_and_values[i]) * gates_and_values[width + i]
   void (*gate)(Activation activation, const float* gates_and_values, int64_t width, float* out);

@@ -1,4 +1,5 @@
-// Conversions between the formats that checkpoints hold and those that weights are stored in.
+// Reads weights in the formats that checkpoints hold: conversions to the formats that weights are stored in, products
+// with factors, sums of squares, and rounding to integers.
 #include <cstdint>
 #include <cstring>
 
@@ -48,6 +49,91 @@ void ConvertFrom(const void* in, DType to, void* out, int64_t count) {
   }
 }
 
+template <typename From>
+void ReadAs(const ReadTask& task) {
+  const auto* in = static_cast<const typename From::Type*>(task.source);
+  const Vec row = Set1(task.row_factor);
+  for (int64_t i = 0; i < task.count; i += kLanes) {
+    const int64_t left = task.count - i;
+    Vec x = LoadFirst<From>(in + i, left) * row;
+    if (task.column_factors != nullptr) x = x * LoadUpTo(task.column_factors + i, left);
+    StoreUpTo(task.out + i, x, left);
+  }
+}
+
+typedef double Doubles __attribute__((vector_size(32)));
+constexpr int kDoubles = 4;
+constexpr int kDoubleVecs = kLanes / kDoubles;
+
+void Widen(const float* from, Doubles& to) {
+#if defined(__AVX2__)
+  // g++ 12 makes two halves of __builtin_convertvector.
+  to = _mm256_cvtps_pd(_mm_loadu_ps(from));
+#else
+  typedef float Floats __attribute__((vector_size(16)));
+  Floats floats;
+  std::memcpy(&floats, from, sizeof(floats));
+  to = __builtin_convertvector(floats, Doubles);
+#endif
+}
+
+void AddToColumns(const float* weights, double* columns) {
+  for (int v = 0; v < kDoubleVecs; ++v) {
+    Doubles x, sums;
+    Widen(weights + v * kDoubles, x);
+    std::memcpy(&sums, columns + v * kDoubles, sizeof(sums));
+    sums += x * x;
+    std::memcpy(columns + v * kDoubles, &sums, sizeof(sums));
+  }
+}
+
+void AddToRow(const float* weights, const float* sizes, Doubles (&parts)[kDoubleVecs]) {
+  for (int v = 0; v < kDoubleVecs; ++v) {
+    Doubles x, size;
+    Widen(weights + v * kDoubles, x);
+    Widen(sizes + v * kDoubles, size);
+    x *= size;
+    parts[v] += x * x;
+  }
+}
+
+double SumOf(const Doubles (&parts)[kDoubleVecs]) {
+  const Doubles sum = (parts[0] + parts[2]) + (parts[1] + parts[3]);
+  return (sum[0] + sum[2]) + (sum[1] + sum[3]);
+}
+
+// In f64, in which the square of a float is exact.
+template <typename From, bool kColumns, bool kRow>
+double AddSquaresTo(const SquaresTask& task) {
+  const auto* in = static_cast<const typename From::Type*>(task.source);
+  const float* const sizes = task.sizes;
+  double* const columns = task.columns;
+  const int64_t count = task.count;
+  const Vec factor = Set1(task.row_factor);
+  double row = task.row;
+  for (int64_t tile = 0; tile < count; tile += kSquareCols) {
+    const int64_t end = tile + kSquareCols < count ? tile + kSquareCols : count;
+    Doubles parts[kDoubleVecs] = {};
+    for (int64_t i = tile; i < end; i += kLanes) {
+      float weights[kLanes];
+      Store(weights, LoadFirst<From>(in + i, count - i) * factor);
+      if constexpr (kColumns) AddToColumns(weights, columns + i);
+      if constexpr (kRow) AddToRow(weights, sizes + i, parts);
+    }
+    if constexpr (kRow) row += SumOf(parts);
+  }
+  return row;
+}
+
+template <typename From>
+double AddSquaresOf(const SquaresTask& task) {
+  if (task.sizes == nullptr) {
+    return task.columns == nullptr ? task.row : AddSquaresTo<From, true, false>(task);
+  }
+  return task.columns == nullptr ? AddSquaresTo<From, false, true>(task)
+                                 : AddSquaresTo<From, true, true>(task);
+}
+
 }  // namespace
 
 void ConvertArray(DType from, const void* in, DType to, void* out, int64_t count) {
@@ -60,6 +146,32 @@ void ConvertArray(DType from, const void* in, DType to, void* out, int64_t count
       return ConvertFrom<F64>(in, to, out, count);
     default:
       return ConvertFrom<F32>(in, to, out, count);
+  }
+}
+
+void ReadWeights(const ReadTask& task) {
+  switch (task.dtype) {
+    case DType::kF16:
+      return ReadAs<F16>(task);
+    case DType::kBF16:
+      return ReadAs<BF16>(task);
+    case DType::kF64:
+      return ReadAs<F64>(task);
+    default:
+      return ReadAs<F32>(task);
+  }
+}
+
+double AddSquares(const SquaresTask& task) {
+  switch (task.dtype) {
+    case DType::kF16:
+      return AddSquaresOf<F16>(task);
+    case DType::kBF16:
+      return AddSquaresOf<BF16>(task);
+    case DType::kF64:
+      return AddSquaresOf<F64>(task);
+    default:
+      return AddSquaresOf<F32>(task);
   }
 }
 
@@ -89,28 +201,6 @@ float PeakOfNumbers(const float* x, int64_t count) {
   for (int64_t i = 0; i < count; i += kLanes) high = Max(Abs(LoadUpTo(x + i, count - i)), high);
   const float peak = MaxOf(high);
   return peak <= __FLT_MAX__ ? peak : __FLT_MAX__;
-}
-
-// In f64, in which the square of a float is exact. The compiler makes vectors of the inner loops.
-double AddSquares(const float* x, const float* sizes, int64_t count, double* sums) {
-  constexpr int kParts = 16;
-  for (int64_t i = 0; sums != nullptr && i < count; i += kParts) {
-    for (int j = 0; j < kParts; ++j) {
-      const auto number = static_cast<double>(x[i + j]);
-      sums[i + j] += number * number;
-    }
-  }
-  double parts[kParts] = {};
-  for (int64_t i = 0; sizes != nullptr && i < count; i += kParts) {
-    for (int j = 0; j < kParts; ++j) {
-      const double sized = static_cast<double>(x[i + j]) * static_cast<double>(sizes[i + j]);
-      parts[j] += sized * sized;
-    }
-  }
-  for (int width = kParts / 2; width > 0; width /= 2) {
-    for (int j = 0; j < width; ++j) parts[j] += parts[j + width];
-  }
-  return parts[0];
 }
 
 void Quantize(const QuantizeTask& task) {

@@ -31,7 +31,8 @@ float PeakOfNumbers(const float* x, int64_t count);
 void ExtremesOf(const float* x, int64_t count, float& least, float& most);
 void Quantize(const QuantizeTask& task);
 void RoundingErrors(const RoundingTask& task, float* errors);
-double AddSquares(const float* x, const float* sizes, int64_t count, double* sums);
+void ReadWeights(const ReadTask& task);
+double AddSquares(const SquaresTask& task);
 
 void NormRows(const NormArgs& args, Range rows);
 // Returns the row to pack: a row of the input or, if the task has a norm, the normalised row in the

@@ -22,6 +22,7 @@ constinit const IsaKernels kKernels = {
     .extremes = ExtremesOf,
     .quantize = Quantize,
     .rounding_errors = RoundingErrors,
+    .read_weights = ReadWeights,
     .add_squares = AddSquares,
     .norm = NormRows,
     .gate = Gate,

@@ -1,8 +1,7 @@
-// A source is read in tiles of 16 rows and kTileCols columns. If the source's rows are dense and of
-// the panel's type, a tile is transposed straight from the source; numbers of other types are first
-// converted into a small tile on the stack, and so are those of a source that has factors. If the
-// source's columns are dense, because the checkpoint stores the matrix transposed, sixteen rows of a
-// column are almost a panel's vector already.
+// A source is read in tiles of 16 rows and kTileCols columns, row by row. If the source's rows are dense and of the
+// panel's type, a tile is transposed straight from the source; numbers of other types are first converted into a tile
+// on the stack, and so are those of a source that has factors. If the source's columns are dense, because the
+// checkpoint stores the matrix transposed, sixteen rows of a column are almost a panel's vector already.
 #include "kernels/cpu/pack/pack_floats.h"
 
 #include <algorithm>
@@ -14,7 +13,10 @@ namespace dray::kernels {
 namespace {
 
 constexpr int64_t kTileRows = 16;
-constexpr int64_t kTileCols = 32;
+// So many that the pieces of rows are long, and that a tile and its panels stay in the first cache.
+constexpr int64_t kTileCols = 128;
+// Columns of a tile are a multiple of this; the columns behind the last such tile are packed one by one.
+constexpr int64_t kColumnUnit = 32;
 
 typedef uint16_t Halves __attribute__((vector_size(16)));
 
@@ -75,25 +77,25 @@ void FloatPacker::Pack(Range panels) const {
   const int64_t panels_at_once = source_.col_stride == 1 ? 1 : panels.end - panels.begin;
   for (int64_t p = panels.begin; p < panels.end; p += panels_at_once) {
     const int64_t end = std::min(p + panels_at_once, panels.end);
-    for (int64_t col = 0; col < source_.cols; col += kTileCols) {
-      for (int64_t group = 2 * p; group < 2 * end; ++group) PackGroup(group, col);
+    const int64_t cols = source_.col_stride == 1 ? kTileCols : kColumnUnit;
+    for (int64_t col = 0; col < source_.cols; col += cols) {
+      for (int64_t group = 2 * p; group < 2 * end; ++group)
+        PackGroup(group, {col, std::min(col + cols, source_.cols)});
     }
   }
 }
 
 // Packs the rows of a group of sixteen that the source has, in up to kTileCols columns.
-void FloatPacker::PackGroup(int64_t group, int64_t col) const {
+void FloatPacker::PackGroup(int64_t group, Range cols) const {
   const Range rows{std::max(group * kTileRows, Rows().begin),
                    std::min((group + 1) * kTileRows, Rows().end)};
-  const Range cols{col, std::min(col + kTileCols, source_.cols)};
   if (rows.begin >= rows.end) return;
-  if (rows.end - rows.begin < kTileRows || cols.end - cols.begin < kTileCols) {
-    PackElements(rows, cols);
-  } else if (source_.row_stride == 1 && source_.col_stride != 1 && !source_.has_factors()) {
-    PackTileByColumns(rows.begin, col);
-  } else {
-    PackTile(rows.begin, col);
+  if (rows.end - rows.begin == kTileRows) {
+    const int64_t end = cols.begin + (cols.end - cols.begin) / kColumnUnit * kColumnUnit;
+    PackTile(rows.begin, {cols.begin, end});
+    cols.begin = end;
   }
+  PackElements(rows, cols);
 }
 
 const std::byte* FloatPacker::Source(int64_t row, int64_t col) const {
@@ -101,22 +103,25 @@ const std::byte* FloatPacker::Source(int64_t row, int64_t col) const {
          ((row - first_row_) * source_.row_stride + col * source_.col_stride) * source_bytes_;
 }
 
-void FloatPacker::PackTile(int64_t row, int64_t col) const {
+void FloatPacker::PackTile(int64_t row, Range cols) const {
+  const bool has_dense_columns = source_.row_stride == 1 && source_.col_stride != 1;
+  if (has_dense_columns && !source_.has_factors()) return PackTileByColumns(row, cols);
+  const int64_t count = cols.end - cols.begin;
   alignas(64) std::byte tile[kTileRows * kTileCols * sizeof(float)];
-  const std::byte* from = Source(row, col);
-  int64_t stride = source_.row_stride * source_bytes_;
+  const std::byte* from = tile;
+  int64_t stride = count * element_bytes_;
   if (source_.has_factors()) {
-    StageProducts(row, col, tile);
-    from = tile;
-    stride = kTileCols * element_bytes_;
+    StageProducts(row, cols, tile);
   } else if (source_.dtype != type_ || source_.col_stride != 1) {
-    StageRows(row, col, tile);
-    from = tile;
-    stride = kTileCols * element_bytes_;
+    StageRows(row, cols, tile);
+  } else {
+    from = Source(row, cols.begin);
+    stride = source_.row_stride * source_bytes_;
   }
-  std::byte* to = Vector(row, col);
-  for (int64_t word = 0; word < kTileCols * element_bytes_ / 4; word += 4) {
-    for (int64_t r = 0; r < kTileRows; r += 4) {
+  std::byte* to = Vector(row, cols.begin);
+  // Four rows to their end: sixteen rows whose distance is a power of two do not fit into the first cache.
+  for (int64_t r = 0; r < kTileRows; r += 4) {
+    for (int64_t word = 0; word < count * element_bytes_ / 4; word += 4) {
       Words channels[4];
       Transpose4(from + r * stride + word * 4, stride, channels);
       for (int64_t i = 0; i < 4; ++i) {
@@ -127,38 +132,35 @@ void FloatPacker::PackTile(int64_t row, int64_t col) const {
 }
 
 // Does what StageRows does, with the source's factors.
-void FloatPacker::StageProducts(int64_t row, int64_t col, std::byte* tile) const {
+void FloatPacker::StageProducts(int64_t row, Range cols, std::byte* tile) const {
   float products[kTileRows * kTileCols];
-  const int64_t first = row - first_row_;
-  reader_.Read({first, first + kTileRows}, {col, col + kTileCols}, products, kTileCols);
-  isa_.convert(DType::kF32, products, type_, tile, kTileRows * kTileCols);
+  const int64_t first = row - first_row_, count = cols.end - cols.begin;
+  reader_.Read({first, first + kTileRows}, cols, products, count);
+  isa_.convert(DType::kF32, products, type_, tile, kTileRows * count);
 }
 
-// Copies a tile to [kTileRows][kTileCols] numbers of the panel's type.
-void FloatPacker::StageRows(int64_t row, int64_t col, std::byte* tile) const {
+// Copies a tile to [kTileRows][columns] numbers of the panel's type.
+void FloatPacker::StageRows(int64_t row, Range cols, std::byte* tile) const {
+  const int64_t count = cols.end - cols.begin, run = source_.col_stride == 1 ? count : 1;
   for (int64_t r = 0; r < kTileRows; ++r) {
-    std::byte* to = tile + r * kTileCols * element_bytes_;
-    if (source_.col_stride == 1) {
-      isa_.convert(source_.dtype, Source(row + r, col), type_, to, kTileCols);
-      continue;
-    }
-    for (int64_t c = 0; c < kTileCols; ++c) {
-      isa_.convert(source_.dtype, Source(row + r, col + c), type_, to + c * element_bytes_, 1);
+    for (int64_t c = 0; c < count; c += run) {
+      isa_.convert(source_.dtype, Source(row + r, cols.begin + c), type_,
+                   tile + (r * count + c) * element_bytes_, run);
     }
   }
 }
 
-void FloatPacker::PackTileByColumns(int64_t row, int64_t col) const {
-  for (int64_t c = 0; c < kTileCols; c += layout_.cols_per_step()) {
-    std::byte* vector = Vector(row, col + c);
-    const std::byte* first = Source(row, col + c);
+void FloatPacker::PackTileByColumns(int64_t row, Range cols) const {
+  for (int64_t c = cols.begin; c < cols.end; c += layout_.cols_per_step()) {
+    std::byte* vector = Vector(row, c);
+    const std::byte* first = Source(row, c);
     if (layout_.format == WeightFormat::kF32) {
       isa_.convert(source_.dtype, first, type_, vector, kTileRows);
       continue;
     }
     uint16_t columns[2][kTileRows];
     isa_.convert(source_.dtype, first, type_, columns[0], kTileRows);
-    isa_.convert(source_.dtype, Source(row, col + c + 1), type_, columns[1], kTileRows);
+    isa_.convert(source_.dtype, Source(row, c + 1), type_, columns[1], kTileRows);
     if (layout_.format == WeightFormat::kBF16) {
       InterleaveColumns(columns[0], columns[1], vector);
     } else {

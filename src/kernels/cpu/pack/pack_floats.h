@@ -20,11 +20,12 @@ class FloatPacker {
   void Pack(Range panels) const;
 
  private:
-  void PackGroup(int64_t group, int64_t col) const;
-  void PackTile(int64_t row, int64_t col) const;
-  void PackTileByColumns(int64_t row, int64_t col) const;
-  void StageProducts(int64_t row, int64_t col, std::byte* tile) const;
-  void StageRows(int64_t row, int64_t col, std::byte* tile) const;
+  void PackGroup(int64_t group, Range cols) const;
+  // Pack sixteen rows from `row` on, and a tile's columns.
+  void PackTile(int64_t row, Range cols) const;
+  void PackTileByColumns(int64_t row, Range cols) const;
+  void StageProducts(int64_t row, Range cols, std::byte* tile) const;
+  void StageRows(int64_t row, Range cols, std::byte* tile) const;
   void PackElements(Range rows, Range cols) const;
 
   const std::byte* Source(int64_t row, int64_t col) const;

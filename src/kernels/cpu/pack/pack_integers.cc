@@ -1,7 +1,6 @@
-// Packs sixteen rows at a time. A tile of some columns is read as floats, rounded to integers row
-// by row, and stored as words of four (8-bit) or eight (4-bit) columns. If a scale belongs to a
-// whole row, the tile has all columns; rows that the source has one after the other are read one at a
-// time, so that a row stays in the first cache while it is measured and rounded.
+// Packs sixteen rows at a time: they are read as floats, rounded to integers row by row, and stored as words of four
+// (8-bit) or eight (4-bit) columns. Rows that the source has one after the other are read one at a time, so that a row
+// stays in the first cache while it is measured and rounded.
 #include "kernels/cpu/pack/pack_integers.h"
 
 #include <algorithm>
@@ -28,22 +27,13 @@ float NotFinite(std::span<const float> x) {
 
 }  // namespace
 
-struct IntegerPacker::Tile {
-  alignas(64) float values[kWordRows][kLargestGroup];
-  // The integers of the tile, row after row.
-  alignas(64) uint8_t numbers[kWordRows][kLargestGroup];
-
-  RowWords Words(int64_t words_per_row) const {
-    return {reinterpret_cast<const std::byte*>(numbers), kLargestGroup, words_per_row};
-  }
-};
-
 struct IntegerPacker::RowBuffer {
   RowBuffer(int64_t rows, int64_t cols)
       : values(static_cast<size_t>(rows * cols)), numbers(static_cast<size_t>(kWordRows * cols)) {}
 
-  std::vector<float> values;     // of the rows that are read at once
-  std::vector<uint8_t> numbers;  // [kWordRows, columns]: the integers
+  std::vector<float> values;  // of the rows that are read at once
+  std::vector<uint8_t>
+      numbers;  // [kWordRows, columns]: the integers; those of 4 bits as PackNibbles leaves them
 };
 
 IntegerPacker::IntegerPacker(const IsaKernels& isa, const WeightMatrix& matrix, int64_t first_row,
@@ -60,24 +50,10 @@ Range IntegerPacker::GroupRows(int64_t group) const {
 }
 
 void IntegerPacker::Pack(Range panels, UnfitWeights& unfit) const {
-  const Range row_groups{2 * panels.begin, 2 * panels.end};
-  if (layout_.group == 0) {
-    RowBuffer buffer(reader_.has_dense_rows() ? 1 : kWordRows, layout_.padded_cols);
-    for (int64_t g = row_groups.begin; g < row_groups.end; ++g) {
-      if (GroupRows(g).begin < GroupRows(g).end) PackWholeRows(GroupRows(g), buffer, unfit);
-    }
-    return;
+  RowBuffer buffer(reader_.has_dense_rows() ? 1 : kWordRows, layout_.padded_cols);
+  for (int64_t g = 2 * panels.begin; g < 2 * panels.end; ++g) {
+    if (GroupRows(g).begin < GroupRows(g).end) PackGroupOfRows(GroupRows(g), buffer, unfit);
   }
-  for (int64_t col = 0; col < reader_.source().cols; col += layout_.group) {
-    for (int64_t g = row_groups.begin; g < row_groups.end; ++g) {
-      if (GroupRows(g).begin < GroupRows(g).end) PackColumnGroup(GroupRows(g), col, unfit);
-    }
-  }
-}
-
-void IntegerPacker::Read(Range rows, Range cols, Tile& tile) const {
-  reader_.Read({rows.begin - first_row_, rows.end - first_row_}, cols, tile.values[0],
-               kLargestGroup);
 }
 
 // Returns whether the row can be stored. If not, notes it.
@@ -100,7 +76,25 @@ bool IntegerPacker::RoundRow(int64_t row, std::span<const float> values, uint8_t
   return true;
 }
 
-void IntegerPacker::PackWholeRows(Range rows, RowBuffer& buffer, UnfitWeights& unfit) const {
+// Does the same with a row whose groups of columns have scales.
+bool IntegerPacker::RoundGroups(int64_t row, std::span<const float> values, uint8_t* numbers,
+                                UnfitWeights& unfit) const {
+  for (int64_t col = 0; col < layout_.padded_cols; col += layout_.group) {
+    const auto group = values.subspan(static_cast<size_t>(col), static_cast<size_t>(layout_.group));
+    GroupRounding rounding = RoundGroup(isa_, layout_, group.data());
+    if (!std::isfinite(F16ToF32(rounding.header.scale))) {
+      unfit.Note(row, "weight", std::isfinite(rounding.peak) ? rounding.peak : NotFinite(group));
+      return false;
+    }
+    StoreHeader(layout_, panels_, row, col, rounding.header);
+    rounding.quantize.out = numbers + col;
+    isa_.quantize(rounding.quantize);
+  }
+  if (layout_.format == WeightFormat::kI4) PackNibbles(numbers, layout_.padded_cols);
+  return true;
+}
+
+void IntegerPacker::PackGroupOfRows(Range rows, RowBuffer& buffer, UnfitWeights& unfit) const {
   const int64_t cols = layout_.padded_cols;
   const auto rows_at_once = static_cast<int64_t>(buffer.values.size()) / cols;
   bool all_fit = true;
@@ -111,33 +105,22 @@ void IntegerPacker::PackWholeRows(Range rows, RowBuffer& buffer, UnfitWeights& u
       const auto values =
           std::span(buffer.values)
               .subspan(static_cast<size_t>((row - first) * cols), static_cast<size_t>(cols));
-      all_fit &= RoundRow(row, values, buffer.numbers.data() + (row - rows.begin) * cols, unfit);
+      uint8_t* const numbers = buffer.numbers.data() + (row - rows.begin) * cols;
+      all_fit &= layout_.group == 0 ? RoundRow(row, values, numbers, unfit)
+                                    : RoundGroups(row, values, numbers, unfit);
     }
   }
-  if (!all_fit) return;
-  StoreWords(layout_, panels_, rows, 0,
-             {reinterpret_cast<const std::byte*>(buffer.numbers.data()), cols,
-              cols / layout_.cols_per_step()});
+  if (all_fit) StoreRows(rows, buffer);
 }
 
-void IntegerPacker::PackColumnGroup(Range rows, int64_t col, UnfitWeights& unfit) const {
-  Tile tile;
-  const int64_t cols = layout_.group;
-  Read(rows, {col, col + cols}, tile);
-  for (int64_t r = 0; r < rows.end - rows.begin; ++r) {
-    GroupRounding rounding = RoundGroup(isa_, layout_, tile.values[r]);
-    if (!std::isfinite(F16ToF32(rounding.header.scale))) {
-      const std::span<const float> weights(tile.values[r], static_cast<size_t>(cols));
-      const bool is_finite = std::isfinite(rounding.peak);
-      unfit.Note(rows.begin + r, "weight", is_finite ? rounding.peak : NotFinite(weights));
-      return;
-    }
-    StoreHeader(layout_, panels_, rows.begin + r, col, rounding.header);
-    rounding.quantize.out = tile.numbers[r];
-    isa_.quantize(rounding.quantize);
-    if (layout_.format == WeightFormat::kI4) PackNibbles(tile.numbers[r], cols);
+void IntegerPacker::StoreRows(Range rows, const RowBuffer& buffer) const {
+  const int64_t cols = layout_.padded_cols,
+                cols_at_once = layout_.group == 0 ? cols : layout_.group;
+  const int64_t words = cols_at_once / layout_.cols_per_step();
+  const auto* numbers = reinterpret_cast<const std::byte*>(buffer.numbers.data());
+  for (int64_t col = 0; col < cols; col += cols_at_once, numbers += words * 4) {
+    StoreWords(layout_, panels_, rows, col, {numbers, cols, words});
   }
-  StoreWords(layout_, panels_, rows, col, tile.Words(cols / layout_.cols_per_step()));
 }
 
 }  // namespace dray::kernels

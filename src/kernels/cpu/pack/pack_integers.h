@@ -22,19 +22,17 @@ class IntegerPacker {
   void Pack(Range panels, UnfitWeights& unfit) const;
 
  private:
-  // Reads columns of up to 16 rows as floats. Columns behind the source's last one become zero.
-  struct Tile;
+  // Memory for rows on their way.
+  struct RowBuffer;
   // Returns the rows of a group of 16 that the source has.
   Range GroupRows(int64_t group) const;
-  void Read(Range rows, Range cols, Tile& tile) const;
-  // Memory for rows that have one scale each.
-  struct RowBuffer;
   // Packs such rows.
-  void PackWholeRows(Range rows, RowBuffer& buffer, UnfitWeights& unfit) const;
+  void PackGroupOfRows(Range rows, RowBuffer& buffer, UnfitWeights& unfit) const;
   bool RoundRow(int64_t row, std::span<const float> values, uint8_t* numbers,
                 UnfitWeights& unfit) const;
-  // Packs a group of columns, in which each row has a scale.
-  void PackColumnGroup(Range rows, int64_t col, UnfitWeights& unfit) const;
+  bool RoundGroups(int64_t row, std::span<const float> values, uint8_t* numbers,
+                   UnfitWeights& unfit) const;
+  void StoreRows(Range rows, const RowBuffer& buffer) const;
 
   const IsaKernels& isa_;
   PanelLayout layout_;

@@ -38,9 +38,11 @@ void StoreHeader(const PanelLayout& layout, std::byte* panels, int64_t row, int6
 
 void PackNibbles(uint8_t* numbers, int64_t count) {
   for (int64_t c = 0; c < count; c += 8) {
-    for (int64_t i = 0; i < 4; ++i) {
-      numbers[c / 2 + i] = static_cast<uint8_t>(numbers[c + i] | numbers[c + 4 + i] << 4);
-    }
+    uint32_t low, high;
+    std::memcpy(&low, numbers + c, sizeof(low));
+    std::memcpy(&high, numbers + c + 4, sizeof(high));
+    low |= high << 4;
+    std::memcpy(numbers + c / 2, &low, sizeof(low));
   }
 }
 

@@ -20,8 +20,10 @@ class Candidates {
 
   // Rounds the scales to f16. Returns the number of the best candidate; of equally good ones, the first.
   int Choose(const IsaKernels& isa, RoundingTask task) {
-    isa.convert(DType::kF32, rounding_.scales, DType::kF16, halves_, rounding_.count);
-    isa.convert(DType::kF16, halves_, DType::kF32, rounding_.scales, rounding_.count);
+    // All places, also those without a candidate: a whole vector is converted faster than a part of one.
+    constexpr int kAll = RoundingCandidates::kMost;
+    isa.convert(DType::kF32, rounding_.scales, DType::kF16, halves_, kAll);
+    isa.convert(DType::kF16, halves_, DType::kF32, rounding_.scales, kAll);
     for (int i = 0; i < rounding_.count; ++i) {
       const float scale = rounding_.scales[i];
       rounding_.inverses[i] = scale != 0.0f ? 1.0f / scale : 0.0f;
@@ -43,7 +45,7 @@ class Candidates {
   int zero(int i) const { return static_cast<int>(rounding_.zeros[i]); }
 
  private:
-  RoundingCandidates rounding_;
+  RoundingCandidates rounding_ = {};
   uint16_t halves_[RoundingCandidates::kMost];
 };
 

@@ -14,24 +14,38 @@ const std::byte* SourceReader::Element(int64_t row, int64_t col) const {
 
 void SourceReader::Read(Range rows, Range cols, float* out, int64_t stride) const {
   const Range stored = {cols.begin, std::min(cols.end, source_.cols)};
-  if (source_.row_stride == 1 && source_.col_stride != 1) {
-    ReadByColumns(rows, stored, out, stride);
+  if (has_dense_rows()) {
+    ReadDenseRows(rows, stored, out, stride);
   } else {
-    ReadByRows(rows, stored, out, stride);
+    if (source_.row_stride == 1) {
+      ReadByColumns(rows, stored, out, stride);
+    } else {
+      ReadElements(rows, stored, out, stride);
+    }
+    if (source_.has_factors()) Multiply(rows, stored, out, stride);
   }
-  if (source_.has_factors()) Multiply(rows, stored, out, stride);
   for (int64_t r = 0; r < rows.end - rows.begin; ++r) {
     std::fill(out + r * stride + stored.end - cols.begin, out + r * stride + cols.end - cols.begin,
               0.0f);
   }
 }
 
-void SourceReader::ReadByRows(Range rows, Range cols, float* out, int64_t stride) const {
-  const int64_t run = source_.col_stride == 1 ? cols.end - cols.begin : 1;
+void SourceReader::ReadDenseRows(Range rows, Range cols, float* out, int64_t stride) const {
+  ReadTask task = {.dtype = source_.dtype, .count = cols.end - cols.begin};
+  if (source_.column_factors != nullptr) task.column_factors = source_.column_factors + cols.begin;
+  for (int64_t r = rows.begin; r < rows.end; ++r) {
+    task.source = Element(r, cols.begin);
+    if (source_.row_factors != nullptr) task.row_factor = source_.row_factors[r];
+    task.out = out + (r - rows.begin) * stride;
+    isa_.read_weights(task);
+  }
+}
+
+void SourceReader::ReadElements(Range rows, Range cols, float* out, int64_t stride) const {
   for (int64_t r = rows.begin; r < rows.end; ++r) {
     float* to = out + (r - rows.begin) * stride;
-    for (int64_t c = cols.begin; c < cols.end; c += run) {
-      isa_.convert(source_.dtype, Element(r, c), DType::kF32, to + c - cols.begin, run);
+    for (int64_t c = cols.begin; c < cols.end; ++c) {
+      isa_.convert(source_.dtype, Element(r, c), DType::kF32, to + c - cols.begin, 1);
     }
   }
 }

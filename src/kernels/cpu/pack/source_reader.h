@@ -13,6 +13,8 @@ class SourceReader {
   SourceReader(const IsaKernels& isa, const SourceRows& source);
 
   const SourceRows& source() const { return source_; }
+  // The place of a number in the source.
+  const std::byte* Element(int64_t row, int64_t col) const;
   // Whether the numbers of a row lie one after the other.
   bool has_dense_rows() const { return source_.col_stride == 1; }
   // Writes the weights of some rows and columns of the source, its factors applied: weight (r, c) goes
@@ -21,8 +23,8 @@ class SourceReader {
   void Read(Range rows, Range cols, float* out, int64_t stride) const;
 
  private:
-  const std::byte* Element(int64_t row, int64_t col) const;
-  void ReadByRows(Range rows, Range cols, float* out, int64_t stride) const;
+  void ReadDenseRows(Range rows, Range cols, float* out, int64_t stride) const;
+  void ReadElements(Range rows, Range cols, float* out, int64_t stride) const;
   void ReadByColumns(Range rows, Range cols, float* out, int64_t stride) const;
   void Multiply(Range rows, Range cols, float* out, int64_t stride) const;
 

@@ -9,12 +9,10 @@ namespace {
 
 // Rows of a block.
 constexpr int64_t kBlockRows = 32;
-// Columns whose squares are added up at a time. The sums of rows depend on it.
-constexpr int64_t kTileCols = 64;
-// Columns that are read at a time from rows that the source has one after the other: so many that a row is read in
-// long pieces, and that the sums of all columns stay in the first cache.
-constexpr int64_t kReadCols = 16 * kTileCols;
-constexpr int64_t kTileSize = std::max(kBlockRows * kTileCols, kReadCols);
+// Columns of dense rows that are read at a time if columns have sums: so many that a row is read in long pieces, and that
+// the sums of all columns stay in the first cache.
+constexpr int64_t kReadCols = 2048;
+static_assert(kReadCols % kSquareCols == 0);
 
 }  // namespace
 
@@ -23,7 +21,7 @@ SquareSummer::SquareSummer(const IsaKernels& isa, const SourceRows& source, cons
       reader_(isa, source),
       sums_(sums),
       blocks_(DivideRoundUp<int64_t>(source.rows, kBlockRows)),
-      padded_cols_(RoundUp(source.cols, kTileCols)),
+      padded_cols_(RoundUp(source.cols, kSquareCols)),
       block_sums_(sums.columns.empty() ? 0 : static_cast<size_t>(blocks_ * padded_cols_)) {
   if (sums.rows.empty()) return;
   sizes_.assign(sums.column_sizes.begin(), sums.column_sizes.end());
@@ -31,34 +29,53 @@ SquareSummer::SquareSummer(const IsaKernels& isa, const SourceRows& source, cons
 }
 
 void SquareSummer::AddBlocks(Range blocks) {
-  const bool is_dense = reader_.has_dense_rows();
-  const int64_t rows_at_once = is_dense ? 1 : kBlockRows,
-                cols_at_once = is_dense ? kReadCols : kTileCols;
+  const SourceRows& source = reader_.source();
+  const bool is_direct = reader_.has_dense_rows() && source.column_factors == nullptr;
+  const int64_t direct_cols = sums_.columns.empty() ? padded_cols_ : kReadCols;
+  const int64_t cols_at_once = is_direct ? direct_cols : kSquareCols;
   for (int64_t b = blocks.begin; b < blocks.end; ++b) {
-    const int64_t end = std::min((b + 1) * kBlockRows, reader_.source().rows);
-    for (int64_t col = 0; col < padded_cols_; col += cols_at_once) {
-      const Range cols{col, std::min(col + cols_at_once, padded_cols_)};
-      for (int64_t row = b * kBlockRows; row < end; row += rows_at_once) {
-        AddTile(b, {row, std::min(row + rows_at_once, end)}, cols);
+    const Range rows{b * kBlockRows, std::min((b + 1) * kBlockRows, source.rows)};
+    for (int64_t col = 0; col < source.cols; col += cols_at_once) {
+      const Range cols{col, std::min(col + cols_at_once, source.cols)};
+      if (is_direct) {
+        AddDenseRows(rows, cols);
+      } else {
+        AddTile(rows, cols);
       }
     }
   }
 }
 
-void SquareSummer::AddTile(int64_t block, Range rows, Range cols) {
-  alignas(64) float tile[kTileSize];
-  const int64_t stride = cols.end - cols.begin;
-  reader_.Read(rows, cols, tile, stride);
+void SquareSummer::AddDenseRows(Range rows, Range cols) {
+  const SourceRows& source = reader_.source();
   for (int64_t r = rows.begin; r < rows.end; ++r) {
-    for (int64_t col = cols.begin; col < cols.end; col += kTileCols) {
-      const float* const sizes = sizes_.empty() ? nullptr : sizes_.data() + col;
-      double* const columns =
-          block_sums_.empty() ? nullptr : block_sums_.data() + block * padded_cols_ + col;
-      const float* const numbers = tile + (r - rows.begin) * stride + col - cols.begin;
-      const double squares = isa_.add_squares(numbers, sizes, kTileCols, columns);
-      if (sizes != nullptr) sums_.rows[static_cast<size_t>(r)] += squares;
-    }
+    const float factor = source.row_factors == nullptr ? 1.0f : source.row_factors[r];
+    AddRow(r, cols,
+           {.dtype = source.dtype, .source = reader_.Element(r, cols.begin), .row_factor = factor});
   }
+}
+
+void SquareSummer::AddTile(Range rows, Range cols) {
+  float tile[kBlockRows * kSquareCols];
+  reader_.Read(rows, cols, tile, kSquareCols);
+  for (int64_t r = rows.begin; r < rows.end; ++r) {
+    AddRow(r, cols, {.dtype = DType::kF32, .source = tile + (r - rows.begin) * kSquareCols});
+  }
+}
+
+void SquareSummer::AddRow(int64_t row, Range cols, SquaresTask task) {
+  task.count = cols.end - cols.begin;
+  if (!block_sums_.empty()) {
+    task.columns = block_sums_.data() + row / kBlockRows * padded_cols_ + cols.begin;
+  }
+  if (sizes_.empty()) {
+    isa_.add_squares(task);
+    return;
+  }
+  double& sum = sums_.rows[static_cast<size_t>(row)];
+  task.sizes = sizes_.data() + cols.begin;
+  task.row = sum;
+  sum = isa_.add_squares(task);
 }
 
 void SquareSummer::JoinColumns(Range columns) const {

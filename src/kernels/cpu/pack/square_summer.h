@@ -21,8 +21,12 @@ class SquareSummer {
   void JoinColumns(Range columns) const;
 
  private:
-  // Adds up some rows and columns of a block. The columns are whole tiles.
-  void AddTile(int64_t block, Range rows, Range cols);
+  // Add up some rows and columns of a block, which begin with a multiple of kSquareCols: rows that the source has one
+  // after the other straight from there, any others through a tile of kSquareCols columns.
+  void AddDenseRows(Range rows, Range cols);
+  void AddTile(Range rows, Range cols);
+  // Adds up columns of a row that the task's source holds.
+  void AddRow(int64_t row, Range cols, SquaresTask task);
 
   const IsaKernels& isa_;
   SourceReader reader_;
