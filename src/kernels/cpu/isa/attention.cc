@@ -21,6 +21,13 @@ constexpr int kChunkGroups = kChunkTokens / kLanes;
 
 // Vectors of sums that the loops keep in registers.
 constexpr int kSums = kAccumulators >= 16 ? 16 : kAccumulators >= 4 ? 4 : 1;
+// The most queries that are computed at once, with sums of `acc_vectors` vectors. With few registers
+// there are more queries and a single line, because a query's number is loaded faster than a line, which
+// may have to be converted too: six queries and a line are 24 products for 10 loads.
+constexpr int MostQueries(int acc_vectors) {
+  if (kAccumulators >= 6 && kAccumulators < 16 && acc_vectors == 1) return 6;
+  return kSums < 2 * acc_vectors ? 1 : kSums / (2 * acc_vectors);
+}
 
 // Groups are prefetched into L1 this many groups ahead. The weighted values of so many groups are
 // computed together for all dimensions, so that values are read in the order of memory.
@@ -32,12 +39,12 @@ constexpr int AtLeastOne(int n) { return n > 0 ? n : 1; }
 template <typename Format>
 inline constexpr bool kScaled = sizeof(typename Format::Type) == 1;
 
-// Calls f.template operator()<n>(first) for pieces of n = kMost, kMost / 2, ..., 1 items, which
-// cover all items.
+// Calls f.template operator()<n>(first) for pieces of n = kMost and then of fewer items, down to 1, which
+// cover all items. Smaller pieces are powers of two.
 template <int kMost, typename Function>
 DRAY_INLINE void ForPieces(int first, int end, const Function& f) {
   for (; end - first >= kMost; first += kMost) f.template operator()<kMost>(first);
-  if constexpr (kMost > 1) ForPieces<kMost / 2>(first, end, f);
+  if constexpr (kMost > 1) ForPieces<(kMost == 6 ? 4 : kMost / 2)>(first, end, f);
 }
 
 // Sets the numbers of whole groups that lie outside of [begin, end) to `fill`.
@@ -84,11 +91,12 @@ class ChunkPass {
 
   void Run() {
     for (int i = 0; i < task_.num_queries; ++i) PackQuery(i);
-    ForPieces<kMostQueries>(0, task_.num_queries, [&]<int kQueries>(int query) {
-      ForPieces<VectorsFor(kQueries, 4)>(
-          static_cast<int>(groups_.begin), static_cast<int>(groups_.end),
-          [&]<int kGroups>(int group) { ScoreTile<kQueries, kGroups>(query, group); });
-    });
+    // Groups stay in L1 while all queries read them.
+    const int64_t keys_at_once =
+        task_.num_queries > kMostQueries ? VectorsFor(kMostQueries, 4) : kChunkGroups;
+    for (int64_t g = groups_.begin; g < groups_.end; g += keys_at_once) {
+      ScoreKeys({g, g + keys_at_once < groups_.end ? g + keys_at_once : groups_.end});
+    }
     for (int i = 0; i < task_.num_queries; ++i) Softmax(i);
     // With integers the sums stay in registers, and a single query reads whole rows in any case.
     const int64_t at_once = kScaled<Format> || task_.num_queries == 1 ? kChunkGroups : kAhead;
@@ -103,7 +111,7 @@ class ChunkPass {
   static constexpr int kUnitSteps = kLanes / kPack<Format>;
   static constexpr int kLine = kCacheLine<Format>;
   static constexpr int kRowBytes = kChunkTokens * static_cast<int>(sizeof(float));
-  static constexpr int kMostQueries = AtLeastOne(kSums / (2 * D::kAccVectors));
+  static constexpr int kMostQueries = MostQueries(D::kAccVectors);
 
   // The number of vectors of sums, at most `most`, that each of so many queries has at once.
   static constexpr int VectorsFor(int queries, int most) {
@@ -149,6 +157,14 @@ class ChunkPass {
     } else {
       for (int64_t d = 0; d < packed_dims_; d += kLanes) D::StoreUnit(unit(d), load(d));
     }
+  }
+
+  void ScoreKeys(Range groups) {
+    ForPieces<kMostQueries>(0, task_.num_queries, [&]<int kQueries>(int query) {
+      ForPieces<VectorsFor(kQueries, 4)>(
+          static_cast<int>(groups.begin), static_cast<int>(groups.end),
+          [&]<int kGroups>(int group) { ScoreTile<kQueries, kGroups>(query, group); });
+    });
   }
 
   // Computes the scores of kGroups groups: scaled, with their biases, not yet masked.

@@ -2,6 +2,8 @@
 // code serves keys, where a lane is a token and a step is a dimension, and values, where a lane is
 // a dimension and a step is a token.
 //
+// A line is used in kParts parts, one after the other, so that no more than one part is in registers.
+//
 // A unit is sixteen numbers of a query: sixteen of its dimensions, or its weights of sixteen
 // tokens. It is multiplied with 16 / kPack steps.
 //
@@ -27,13 +29,16 @@ struct PlainDot {
   using Word = Vec;
   using Acc = Vec;
   struct Row {};
+  static constexpr int kParts = 1;
   static constexpr int kAccVectors = 1;
   static constexpr int kUnitBytes = 64;
   static DRAY_INLINE Acc Start(const Row&) { return Zero(); }
   static DRAY_INLINE Vec Result(const Acc& acc, const Row&) { return acc; }
+  template <int kPart>
   static DRAY_INLINE Line LoadLine(const std::byte* p) {
     return Format::LoadVec(reinterpret_cast<const typename Format::Type*>(p));
   }
+  template <int kPart>
   static DRAY_INLINE Word LoadWord(const std::byte* unit, int step) {
     return Set1(reinterpret_cast<const float*>(unit)[step]);
   }
@@ -60,7 +65,11 @@ struct Dot<BF16> : PlainDot<BF16> {
   using Line = __m512i;
   using Word = int32_t;
   static constexpr int kUnitBytes = 32;
-  static DRAY_INLINE Line LoadLine(const std::byte* p) { return LoadPairs(p); }
+  template <int kPart>
+  static DRAY_INLINE Line LoadLine(const std::byte* p) {
+    return LoadPairs(p);
+  }
+  template <int kPart>
   static DRAY_INLINE Word LoadWord(const std::byte* unit, int step) {
     int32_t pair;
     __builtin_memcpy(&pair, unit + step * static_cast<int>(sizeof(pair)), sizeof(pair));
@@ -78,21 +87,14 @@ struct Dot<BF16> : PlainDot<BF16> {
 #else
 template <>
 struct Dot<BF16> : PlainDot<BF16> {
-  struct Line {
-    Vec first, second;
-  };
-  struct Word {
-    Vec first, second;
-  };
+  static constexpr int kParts = 2;  // the first and the second number of each pair
+  template <int kPart>
   static DRAY_INLINE Line LoadLine(const std::byte* p) {
-    return {LoadBF16First(p), LoadBF16Second(p)};
+    return kPart == 0 ? LoadBF16First(p) : LoadBF16Second(p);
   }
+  template <int kPart>
   static DRAY_INLINE Word LoadWord(const std::byte* unit, int step) {
-    const auto* x = reinterpret_cast<const float*>(unit) + 2 * step;
-    return {Set1(x[0]), Set1(x[1])};
-  }
-  static DRAY_INLINE void Add(Acc& acc, const Line& line, const Word& word) {
-    acc = Fma(line.second, word.second, Fma(line.first, word.first, acc));
+    return Set1(reinterpret_cast<const float*>(unit)[2 * step + kPart]);
   }
   // Rounded to bf16 but kept as f32, the type that this instruction set multiplies.
   static DRAY_INLINE Vec StoreUnit(std::byte* unit, Vec v) {
@@ -116,6 +118,7 @@ struct Dot<I8> {
     float scale = 0;
     int32_t high_sum = 0, low_sum = 0;  // of all units
   };
+  static constexpr int kParts = 1;
   static constexpr int kAccVectors = 2;
   static constexpr int kPartBytes = kLanes * kQuantizedBytes;
   static constexpr int kUnitBytes = 2 * kPartBytes;
@@ -128,7 +131,11 @@ struct Dot<I8> {
   static DRAY_INLINE Vec Result(const Acc& acc, const Row& row) {
     return Fma(ToFloats(acc.high), Set1(kHighPart), ToFloats(acc.low)) * Set1(row.scale);
   }
-  static DRAY_INLINE Line LoadLine(const std::byte* p) { return LoadBytes(p); }
+  template <int kPart>
+  static DRAY_INLINE Line LoadLine(const std::byte* p) {
+    return LoadBytes(p);
+  }
+  template <int kPart>
   static DRAY_INLINE Word LoadWord(const std::byte* unit, int step) {
     const std::byte* quad = unit + 4 * kQuantizedBytes * step;
     return {LoadQuad(quad), LoadQuad(quad + kPartBytes)};
@@ -157,24 +164,35 @@ struct Dot<I8> {
   }
 };
 
-// Multiplies step `s` of kQueries queries, which are kRowBytes apart, with kVecs lines. Prefetches,
-// for each line, what lies `fetch` bytes behind the line.
+// Multiplies part `kPart` and the parts behind it of step `s` of kQueries queries, which are kRowBytes
+// apart, with those of the lines.
+template <typename D, int kPart, int kRowBytes, int kQueries, int kVecs>
+DRAY_INLINE void AddParts(typename D::Acc (&acc)[kQueries][kVecs],
+                          const std::byte* const (&lines)[kVecs], int64_t offset,
+                          const std::byte* unit, int s) {
+  typename D::Line line[kVecs];
+#pragma GCC unroll 8
+  for (int v = 0; v < kVecs; ++v) line[v] = D::template LoadLine<kPart>(lines[v] + offset);
+#pragma GCC unroll 8
+  for (int i = 0; i < kQueries; ++i) {
+    const typename D::Word word = D::template LoadWord<kPart>(unit + i * kRowBytes, s);
+#pragma GCC unroll 8
+    for (int v = 0; v < kVecs; ++v) D::Add(acc[i][v], line[v], word);
+  }
+  if constexpr (kPart + 1 < D::kParts) {
+    AddParts<D, kPart + 1, kRowBytes>(acc, lines, offset, unit, s);
+  }
+}
+
+// Multiplies step `s` of kQueries queries with kVecs lines. Prefetches, for each line, what lies `fetch`
+// bytes behind the line.
 template <typename D, int kRowBytes, int kQueries, int kVecs, int kFetch>
 DRAY_INLINE void AddStep(typename D::Acc (&acc)[kQueries][kVecs],
                          const std::byte* const (&lines)[kVecs], int64_t offset,
                          const int64_t (&fetch)[kFetch], const std::byte* unit, int s) {
-  typename D::Line line[kVecs];
 #pragma GCC unroll 8
-  for (int v = 0; v < kVecs; ++v) {
-    PrefetchNear(lines[v] + offset + fetch[v % kFetch]);
-    line[v] = D::LoadLine(lines[v] + offset);
-  }
-#pragma GCC unroll 8
-  for (int i = 0; i < kQueries; ++i) {
-    const typename D::Word word = D::LoadWord(unit + i * kRowBytes, s);
-#pragma GCC unroll 8
-    for (int v = 0; v < kVecs; ++v) D::Add(acc[i][v], line[v], word);
-  }
+  for (int v = 0; v < kVecs; ++v) PrefetchNear(lines[v] + offset + fetch[v % kFetch]);
+  AddParts<D, 0, kRowBytes>(acc, lines, offset, unit, s);
 }
 
 // Does so for `steps` steps, at most kUnitSteps, whose lines are `stride` bytes apart.
