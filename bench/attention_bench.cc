@@ -1,5 +1,6 @@
 // How close is attention to the machine's limits? Decoding is compared with the time to read the
-// keys and values, prompts with the time of their multiply-and-adds (causal: half of the square).
+// keys and values, prompts and texts with the time of their multiply-and-adds (causal: half of the
+// square).
 #include <fmt/format.h>
 
 #include <numeric>
@@ -16,6 +17,9 @@
 namespace dray::bench {
 namespace {
 
+using kernels::AttentionMask;
+using kernels::DeviceArray;
+
 struct Options {
   std::string isa;
   int threads = 0;
@@ -27,9 +31,8 @@ struct Case {
   const char* name;
   DType dtype;
   int64_t heads, kv_heads, head_dim, context, rows, sequences;
+  AttentionMask mask = AttentionMask::kCausal;
 };
-
-using kernels::DeviceArray;
 
 void Measure(kernels::Backend& backend, MachineLimits& limits, const Options& options,
              const Case& c) {
@@ -70,6 +73,7 @@ void Measure(kernels::Backend& backend, MachineLimits& limits, const Options& op
   args.sequences = device_sequences.data();
   args.num_sequences = c.sequences;
   args.block_tables = device_table.data();
+  args.mask = c.mask;
   args.scale = 0.1f;
   const auto pass = [&] {
     const Stopwatch watch;
@@ -89,8 +93,9 @@ void Measure(kernels::Backend& backend, MachineLimits& limits, const Options& op
   pass();
   const double bytes = static_cast<double>(c.sequences * c.context * c.kv_heads * c.head_dim * 2) *
                        static_cast<double>(SizeOf(c.dtype));
-  const double seen = static_cast<double>(c.rows) *
-                      (static_cast<double>(c.context) - 0.5 * static_cast<double>(c.rows - 1));
+  const double unseen =
+      c.mask == AttentionMask::kFull ? 0.0 : 0.5 * static_cast<double>(c.rows - 1);
+  const double seen = static_cast<double>(c.rows) * (static_cast<double>(c.context) - unseen);
   const double macs = 2.0 * static_cast<double>(c.sequences * width) * seen;
   std::vector<double> seconds, memory, compute;
   for (int i = 0; i < 5; ++i) {
@@ -142,6 +147,8 @@ int Main(int argc, char** argv) {
              Case{"prompt 16 x 128, 512", dtype, 16, 16, 128, 512, 512, 1},
              Case{"prompt 32/8 x 128, 1024", dtype, 32, 8, 128, 1024, 1024, 1},
              Case{"prompt 32 x 64, 2048", dtype, 32, 32, 64, 2048, 2048, 1},
+             Case{"texts 8 x (12 x 64), 128", dtype, 12, 12, 64, 128, 128, 8, AttentionMask::kFull},
+             Case{"texts 1 x (12 x 64), 512", dtype, 12, 12, 64, 512, 512, 1, AttentionMask::kFull},
          }) {
       Measure(**backend, limits, options, c);
     }

@@ -177,6 +177,24 @@ TEST_P(LinearTest, ARowIsTheSameBitsInAnyBatch) {
   }
 }
 
+// So many rows and columns that kernels of floats may take columns in parts, and rows in groups.
+TEST_P(LinearTest, LongBatchesOfWideRows) {
+  constexpr int64_t kRows = 397, kOut = 33, kIn = 1603;
+  for (const WeightForm& form : {WeightForm(WeightFormat::kF32), WeightForm(WeightFormat::kF16),
+                                 WeightForm(WeightFormat::kBF16), WeightForm(kInt8BesideFloats)}) {
+    Check(*backend_, {kRows, kOut, kIn, form, Activation::kGelu, WriteMode::kAdd});
+    const TestMatrix matrix = MakeMatrix(*backend_, MatrixSpec::Of(kOut, kIn, form), 5);
+    const std::vector<float> x = RandomFloats(kRows * kIn, 6);
+    const std::vector<float> all = RunLinear(*backend_, matrix.packed, x, kRows);
+    for (const int64_t row : {0, 192, 193, 396}) {
+      const std::vector<float> alone = RunLinear(
+          *backend_, matrix.packed, std::span(x).subspan(static_cast<size_t>(row * kIn)), 1);
+      EXPECT_TRUE(SameBits(alone, {all.data() + row * kOut, alone.size()}))
+          << Name(form) << ", row " << row;
+    }
+  }
+}
+
 TEST_P(LinearTest, TheNumberOfThreadsDoesNotShow) {
   for (const WeightForm& form : kAllForms) {
     const auto run = [&](int num_threads, const std::vector<float>& x, int64_t rows) {

@@ -113,6 +113,23 @@ struct FloatKernel {
   static constexpr int64_t kLineCols = Step::kStepsPerLine * Step::kColsPerStep;
   static constexpr int64_t kFetchCols = kLineCols;
   static constexpr Source kTwoBlocks = Source::kShared;
+  static constexpr int64_t kPartCols = kFloatPartCols;
+  static constexpr bool kAddsToSums = kPartCols > 0;
+  static constexpr int64_t kPanelLineBytes = Step::kStepsPerLine * kStepBytes;
+
+  // Each half fetches once for this many columns.
+  static constexpr int kColsPerFetch = 4;
+  static constexpr int64_t EvenFetches(int64_t cols) requires(kFetchesEvenly) {
+    return 2 * cols / kColsPerFetch;
+  }
+  template <Source kSource>
+  static DRAY_INLINE void FetchNext(NextPanel& next, int step) {
+    if constexpr (kFetchesEvenly && kSource == Source::kL2) {
+      if ((step + 1) * Step::kColsPerStep % kColsPerFetch == 0) next.FetchOne();
+    } else {
+      next.Fetch<kSource>(step);
+    }
+  }
 
   // Multiplies one block of rows with `kHalves` halves of a panel.
   template <int kRows, int kHalves, Source kSource>
@@ -121,20 +138,27 @@ struct FloatKernel {
     const std::byte* w = args.w + first_half * kLineBytes;
     const std::byte* x = args.x;
     Vec acc[kRows][kHalves];
+#pragma GCC unroll kMaxRows
     for (int r = 0; r < kRows; ++r) {
-      for (int h = 0; h < kHalves; ++h) acc[r][h] = Zero();
+#pragma GCC unroll 2
+      for (int h = 0; h < kHalves; ++h) {
+        const float* sums = args.acc_out + r * kPanelRows + (first_half + h) * kLanes;
+        acc[r][h] = kAddsToSums ? Load(sums) : Zero();
+      }
     }
     for (int64_t line = 0; line < args.x_lines; ++line) {
 #pragma GCC unroll kUnrolledSteps
       for (int s = 0; s < Step::kStepsPerLine; ++s) {
         PrefetchStep<kSource, kCycles>(w, kHalves);
-        next.Fetch<kSource>(s);
+        FetchNext<kSource>(next, s);
         Step::template Run<kRows, kHalves>(w, x + s * Step::kActivationBytes, acc);
         w += kStepBytes;
       }
       x += kRows * kLineBytes;
     }
+#pragma GCC unroll kMaxRows
     for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 2
       for (int h = 0; h < kHalves; ++h) {
         Store(args.acc_out + r * kPanelRows + (first_half + h) * kLanes, acc[r][h]);
       }
@@ -267,6 +291,7 @@ void Expand(const std::byte* w, int64_t cols, std::byte* out) {
 // blocks, the first block converts the panel to bf16 in memory, for all blocks. The products and
 // their order are the same.
 struct Int8FloatKernel : FloatKernel<StepBF16> {
+  static constexpr int64_t kPartCols = 0;
   template <int kRows, Source kSource>
   static void Panel(const TileArgs& args) {
     TileArgs inner = args;

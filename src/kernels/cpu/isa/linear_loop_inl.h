@@ -6,8 +6,16 @@
 //   kTwoBlocks    the source for two blocks: kShared, or kL2 if kShared is not faster
 //   Panel<kRows, kSource>(TileArgs)   multiplies one block of rows with one panel
 //
-// A panel is multiplied, over all of K, with one block of rows after the other, while the panel
-// stays in the second-level cache.
+// and perhaps, where weights come from kL2:
+//
+//   EvenFetches(cols)   it calls NextPanel::FetchOne so often for so many columns, in place of Fetch
+//   kAddsToSums         it adds to the sums in TileArgs; they begin as zeros
+//   kPartCols           the most columns that it multiplies at a time with all blocks; 0: all. Only with
+//                       kAddsToSums.
+//   kPanelLineBytes     bytes of a panel for each line of activations, if there are kPartCols
+//
+// A panel is multiplied, over all of K or over kPartCols, with one block of rows after the other, while
+// it stays in the second-level cache.
 #pragma once
 
 #include <cstdint>
@@ -62,6 +70,12 @@ DRAY_INLINE void PrefetchStep(const std::byte* w, int lines) {
 struct NextPanel {
   const std::byte* at;
   int64_t lines_at_once;
+  int64_t stride = 0;  // of FetchOne; perhaps less than a line
+
+  DRAY_INLINE void FetchOne() {
+    PrefetchFar(at);
+    at += stride;
+  }
 
   template <Source kSource>
   DRAY_INLINE void Fetch(int step) {
@@ -101,7 +115,11 @@ DRAY_INLINE void RunHalves(const TileArgs& args) {
     Kernel::template Tile<kRows, 2, kSource>(args, 0, args.next);
   } else {
     Kernel::template Tile<kRows, 1, kSource>(args, 0, args.next);
-    Kernel::template Tile<kRows, 1, kSource>(args, 1, NextPanel{args.next.at, 0});
+    NextPanel rest{args.next.at, 0, args.next.stride};
+    if constexpr (requires { Kernel::EvenFetches(int64_t{1}); }) {
+      rest.at += args.next.stride * Kernel::EvenFetches(args.x_lines * Kernel::kLineCols) / 2;
+    }
+    Kernel::template Tile<kRows, 1, kSource>(args, 1, rest);
   }
 }
 
@@ -239,43 +257,123 @@ constexpr PanelFunction FunctionFor(const RowBlocks& blocks, int64_t rows) {
   return kPanelFunctions<Kernel, Source::kL2>.of[i];
 }
 
-// The part of the panel at `next` that block `b` of the panel before prefetches.
 template <typename Kernel>
-NextPanel PartOfNext(const LinearTask& task, const std::byte* next, int64_t b) {
-  const int64_t panel_lines = task.layout.panel_bytes / kLineBytes;
-  if (Kernel::kTwoBlocks == Source::kShared && task.blocks.count == 2)
+constexpr bool AddsToSums() {
+  if constexpr (requires { Kernel::kAddsToSums; }) return Kernel::kAddsToSums;
+  return false;
+}
+template <typename Kernel>
+constexpr bool HasParts() {
+  if constexpr (requires { Kernel::kPartCols; }) return Kernel::kPartCols > 0;
+  return false;
+}
+
+// One of `count` equal parts of the columns.
+struct ColumnPart {
+  int64_t index = 0;
+  int64_t count = 1;
+};
+
+// The part of the panel at `next` that block `b` prefetches while a part of the columns is multiplied.
+template <typename Kernel>
+NextPanel PartOfNext(const LinearTask& task, const std::byte* next, int64_t b,
+                     const ColumnPart& part) {
+  const int64_t bytes = task.layout.panel_bytes, blocks = task.blocks.count;
+  if constexpr (requires { Kernel::EvenFetches(int64_t{1}); }) {
+    if (blocks >= LeastBlocks<Kernel>(Source::kL2)) {
+      const int64_t fetches = Kernel::EvenFetches(task.layout.padded_cols) * blocks;
+      return {next + bytes * (part.index * blocks + b) / (part.count * blocks), 0,
+              (bytes - 1) / fetches + 1};
+    }
+  }
+  const int64_t panel_lines = bytes / kLineBytes;
+  if (Kernel::kTwoBlocks == Source::kShared && blocks == 2)
     return {next + b * (panel_lines / 2) * kLineBytes, 0};
   const int64_t fetches = task.layout.padded_cols / Kernel::kFetchCols;
-  const int64_t at_once = fetches > 0 ? (panel_lines - 1) / (fetches * task.blocks.count) + 1 : 0;
+  const int64_t at_once = fetches > 0 ? (panel_lines - 1) / (fetches * blocks) + 1 : 0;
   return {next + b * fetches * at_once * kLineBytes, at_once};
 }
 
-// Multiplies all blocks with one panel and prefetches the panel `next` meanwhile.
+// Multiplies one panel with blocks of rows, and prefetches the panel `next` meanwhile.
 template <typename Kernel>
-void RunPanel(const LinearTask& task, const PanelPart& part, int64_t next) {
-  const PanelPlaces& places = task.places;
-  const int64_t x_lines = task.layout.padded_cols / Kernel::kLineCols;
-  alignas(64) float acc[Kernel::kMaxRows * kPanelRows];
-  TileArgs tile{};
-  tile.w = places.FirstStep(part.panel);
-  tile.panel_scales = reinterpret_cast<const float*>(places.Begin(part.panel));
-  tile.x_lines = x_lines;
-  tile.acc_out = acc;
-  tile.expanded = task.expanded;
-  for (int64_t b = 0; b < task.blocks.count; ++b) {
-    const Range rows{task.blocks.Begin(b), task.blocks.Begin(b + 1)};
-    tile.x = task.activations + rows.begin * x_lines * kLineBytes;
-    tile.next = PartOfNext<Kernel>(task, places.Begin(next) + places.skipped_bytes(), b);
-    tile.block = b;
-    if (task.scales != nullptr) {
-      tile.scales = task.scales + rows.begin;
-      tile.input_sums = task.input_sums + rows.begin * task.sums_per_row;
-    }
-    PrefetchOutput(*task.args, rows, part);
-    FunctionFor<Kernel>(task.blocks, rows.end - rows.begin)(tile);
-    Finish(*task.args, acc, rows, part);
+class PanelRun {
+ public:
+  PanelRun(const LinearTask& task, const PanelPart& panel, int64_t next)
+      : task_(task),
+        panel_(panel),
+        next_(task.places.Begin(next) + task.places.skipped_bytes()),
+        x_lines_(task.layout.padded_cols / Kernel::kLineCols) {
+    tile_.panel_scales = reinterpret_cast<const float*>(task.places.Begin(panel.panel));
+    tile_.expanded = task.expanded;
   }
-}
+
+  void Run() {
+    if constexpr (HasParts<Kernel>()) {
+      if (task_.layout.padded_cols > Kernel::kPartCols &&
+          task_.blocks.count >= LeastBlocks<Kernel>(Source::kL2)) {
+        return RunInParts();
+      }
+    }
+    alignas(64) float acc[kBlockSums];
+    for (int64_t b = 0; b < task_.blocks.count; ++b) {
+      PrefetchOutput(*task_.args, RowsOf(b), panel_);
+      Multiply(b, ColumnPart{}, acc);
+      Finish(*task_.args, acc, RowsOf(b), panel_);
+    }
+  }
+
+ private:
+  static constexpr int64_t kBlockSums = Kernel::kMaxRows * kPanelRows;
+
+  Range RowsOf(int64_t b) const { return {task_.blocks.Begin(b), task_.blocks.Begin(b + 1)}; }
+
+  // Multiplies block `b` with a part of the columns. `acc` has the sums of the parts before.
+  void Multiply(int64_t b, const ColumnPart& part, float* acc) {
+    const Range rows = RowsOf(b);
+    const int64_t count = rows.end - rows.begin;
+    const int64_t line = x_lines_ * part.index / part.count;
+    tile_.w = task_.places.FirstStep(panel_.panel);
+    if constexpr (HasParts<Kernel>()) tile_.w += line * Kernel::kPanelLineBytes;
+    tile_.x = task_.activations + (rows.begin * x_lines_ + line * count) * kLineBytes;
+    tile_.x_lines = x_lines_ * (part.index + 1) / part.count - line;
+    tile_.next = PartOfNext<Kernel>(task_, next_, b, part);
+    tile_.acc_out = acc;
+    tile_.block = b;
+    if (task_.scales != nullptr) {
+      tile_.scales = task_.scales + rows.begin;
+      tile_.input_sums = task_.input_sums + rows.begin * task_.sums_per_row;
+    }
+    if (AddsToSums<Kernel>() && part.index == 0) {
+      for (int64_t i = 0; i < count * kPanelRows; i += kLanes) Store(acc + i, Zero());
+    }
+    FunctionFor<Kernel>(task_.blocks, count)(tile_);
+  }
+
+  // The sums of some blocks wait in memory from one part of the columns to the next.
+  __attribute__((noinline)) void RunInParts() {
+    constexpr int64_t kMostBlocks = 64;
+    alignas(64) float sums[kMostBlocks * kBlockSums];
+    const int64_t blocks = task_.blocks.count;
+    const int64_t groups = (blocks - 1) / kMostBlocks + 1;
+    const int64_t parts = (task_.layout.padded_cols - 1) / Kernel::kPartCols + 1;
+    for (int64_t g = 0; g < groups; ++g) {
+      const Range group{blocks * g / groups, blocks * (g + 1) / groups};
+      const auto sums_of = [&](int64_t b) { return sums + (b - group.begin) * kBlockSums; };
+      for (int64_t p = 0; p < parts; ++p) {
+        for (int64_t b = group.begin; b < group.end; ++b) Multiply(b, {p, parts}, sums_of(b));
+      }
+      for (int64_t b = group.begin; b < group.end; ++b) {
+        Finish(*task_.args, sums_of(b), RowsOf(b), panel_);
+      }
+    }
+  }
+
+  const LinearTask& task_;
+  const PanelPart panel_;
+  const std::byte* const next_;
+  const int64_t x_lines_;
+  TileArgs tile_{};
+};
 
 template <typename Kernel>
 void RunPanels(const LinearTask& task, Range panels) {
@@ -284,8 +382,8 @@ void RunPanels(const LinearTask& task, Range panels) {
   for (int64_t p = panels.begin; p < panels.end; ++p) {
     // Behind the last panel, lines are prefetched that are in the cache already: that costs least.
     const int64_t next = p < last ? p + 1 : p;
-    RunPanel<Kernel>(task, {p, false}, values > 0 ? p + values : next);
-    if (values > 0) RunPanel<Kernel>(task, {p + values, true}, next);
+    PanelRun<Kernel>(task, {p, false}, values > 0 ? p + values : next).Run();
+    if (values > 0) PanelRun<Kernel>(task, {p + values, true}, next).Run();
   }
 }
 

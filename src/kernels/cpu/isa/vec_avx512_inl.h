@@ -25,6 +25,9 @@ inline constexpr int kMaxInt8Rows = 12;
 inline constexpr int kMaxGroupedRows = 6;
 inline constexpr bool kGroupSumsInRegisters = true;
 inline constexpr int kIntTemporaries = 1;
+// vec_avx2_inl.h explains these.
+inline constexpr int64_t kFloatPartCols = 0;
+inline constexpr bool kFetchesEvenly = false;
 // The number of unrolled steps of a loop over weights: those of a whole line.
 inline constexpr int kUnrolledSteps = 16;
 

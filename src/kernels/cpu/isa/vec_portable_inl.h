@@ -21,6 +21,9 @@ inline constexpr int kMaxGroupedRows = 2;
 // Whether the registers hold float sums beside the integer sums of a group of columns.
 inline constexpr bool kGroupSumsInRegisters = true;
 inline constexpr int kIntTemporaries = 2;
+// vec_avx2_inl.h explains these.
+inline constexpr int64_t kFloatPartCols = 0;
+inline constexpr bool kFetchesEvenly = false;
 // The number of unrolled steps of a loop over weights. One is long enough here, where each
 // vector is four registers; sixteen would take minutes to compile.
 inline constexpr int kUnrolledSteps = 1;
