@@ -147,9 +147,16 @@ Status CpuPacker::PackRows(WeightMatrix& matrix, int64_t first_row, const Source
   const Range panels = PanelsOf({first_row, first_row + source.rows});
   const FloatSource floats{team_.isa(), matrix, first_row, source};
   UnfitWeights unfit;
-  team_.Split(panels.end - panels.begin, source.rows * source.cols * 4, [&](Range part) {
+  const auto pack = [&](Range part) {
     floats.Pack({panels.begin + part.begin, panels.begin + part.end}, unfit);
-  });
+  };
+  const int64_t count = panels.end - panels.begin, bytes = source.rows * source.cols * 4;
+  // Dense columns are read along the rows of a part, so the parts are as large as they can be.
+  if (source.col_stride == 1) {
+    team_.Distribute(count, bytes, pack);
+  } else {
+    team_.Split(count, bytes, pack);
+  }
   return unfit.Check(matrix.spec());
 }
 
@@ -159,15 +166,16 @@ Status CpuPacker::PackQuantizedRows(WeightMatrix& matrix, int64_t first_row,
   DRAY_CHECK(first_row >= 0 && all.end <= matrix.rows());
   const Range panels = PanelsOf(all);
   UnfitWeights unfit;
-  team_.Split(panels.end - panels.begin, (all.end - all.begin) * matrix.cols(), [&](Range part) {
-    PanelUnpacker unpacker(team_.isa(), matrix, source, unfit);
-    for (int64_t p = panels.begin + part.begin; p < panels.begin + part.end; ++p) {
-      const Range here{std::max(p * kPanelRows, all.begin),
-                       std::min((p + 1) * kPanelRows, all.end)};
-      unpacker.Pack(here.begin, rows.subspan(static_cast<size_t>(here.begin - first_row),
-                                             static_cast<size_t>(here.end - here.begin)));
-    }
-  });
+  team_.Distribute(
+      panels.end - panels.begin, (all.end - all.begin) * matrix.cols(), [&](Range part) {
+        PanelUnpacker unpacker(team_.isa(), matrix, source, unfit);
+        for (int64_t p = panels.begin + part.begin; p < panels.begin + part.end; ++p) {
+          const Range here{std::max(p * kPanelRows, all.begin),
+                           std::min((p + 1) * kPanelRows, all.end)};
+          unpacker.Pack(here.begin, rows.subspan(static_cast<size_t>(here.begin - first_row),
+                                                 static_cast<size_t>(here.end - here.begin)));
+        }
+      });
   return unfit.Check(matrix.spec());
 }
 
@@ -177,9 +185,9 @@ void CpuPacker::AddSquares(const SourceRows& source, const SquareSums& sums) {
   DRAY_CHECK(sums.rows.empty() || (sums.rows.size() == rows && sums.column_sizes.size() == cols));
   SquareSummer summer(team_.isa(), source, sums);
   const int64_t bytes = source.rows * source.cols * 4;
-  team_.Split(summer.blocks(), bytes, [&](Range blocks) { summer.AddBlocks(blocks); });
+  team_.Distribute(summer.blocks(), bytes, [&](Range blocks) { summer.AddBlocks(blocks); });
   if (sums.columns.empty()) return;
-  team_.Split(source.cols, bytes, [&](Range columns) { summer.JoinColumns(columns); });
+  team_.Distribute(source.cols, bytes, [&](Range columns) { summer.JoinColumns(columns); });
 }
 
 Result<WeightMatrix> CpuPacker::Adopt(const MatrixSpec& spec, SharedBytes packed) {
@@ -224,9 +232,11 @@ void CpuPacker::CopyFloats(const WeightMatrix& whole, const MatrixPart& part, We
     }
   };
   for (const PartRows& piece : part.pieces) {
-    team_.Split(piece.count, piece.count * part.cols * layout.element_bytes(), [&](Range rows) {
-      for (int64_t r = rows.begin; r < rows.end; ++r) copy_row(piece.whole_row + r, piece.row + r);
-    });
+    team_.Distribute(piece.count, piece.count * part.cols * layout.element_bytes(),
+                     [&](Range rows) {
+                       for (int64_t r = rows.begin; r < rows.end; ++r)
+                         copy_row(piece.whole_row + r, piece.row + r);
+                     });
   }
 }
 

@@ -2,6 +2,8 @@
 // error of an operation.
 #pragma once
 
+#include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <utility>
@@ -31,6 +33,10 @@ class CpuTeam {
   // which touches `bytes` bytes in all, is too little to be worth waking the others.
   template <typename Body>
   void Split(int64_t count, int64_t bytes, const Body& body);
+  // Does the same with parts that the threads take one after the other, so that none waits long for one that must first
+  // get new memory from the system or whose processor does something else.
+  template <typename Body>
+  void Distribute(int64_t count, int64_t bytes, const Body& body);
 
  private:
   const IsaKernels& isa_;
@@ -50,6 +56,18 @@ void CpuTeam::Split(int64_t count, int64_t bytes, const Body& body) {
   pool_->Run([&](int thread_idx) {
     const auto [begin, end] = pool_->Share(count, thread_idx);
     if (begin < end) body(Range{begin, end});
+  });
+}
+
+template <typename Body>
+void CpuTeam::Distribute(int64_t count, int64_t bytes, const Body& body) {
+  constexpr int64_t kPartsOfThread = 8;
+  const int64_t part = std::max<int64_t>(1, count / (pool_->num_threads() * kPartsOfThread));
+  std::atomic<int64_t> next{0};
+  Split(pool_->num_threads(), bytes, [&](Range) {
+    for (int64_t begin; (begin = next.fetch_add(part)) < count;) {
+      body(Range{begin, std::min(begin + part, count)});
+    }
   });
 }
 

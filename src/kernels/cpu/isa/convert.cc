@@ -134,6 +134,28 @@ double AddSquaresOf(const SquaresTask& task) {
                                  : AddSquaresTo<From, true, true>(task);
 }
 
+Vec RoundToWhole(Vec x) {
+  const Vec magic = Set1(kRoundingMagic);
+  return (x + magic) - magic;
+}
+
+Vec AddError(Vec sum, Vec rounded, Vec x) {
+  const Vec error = rounded - x;
+  return sum + error * error;
+}
+
+// Returns half of the candidates if the second half is the first one with scales of the other sign, else 0. A number has
+// then the same whole multiple of both scales but for its sign, and only the bounds differ.
+int NumMirrored(const RoundingCandidates& candidates) {
+  const int half = candidates.count / 2;
+  bool is_mirrored = 2 * half == candidates.count;
+  for (int c = 0; c < half; ++c) {
+    is_mirrored &= candidates.scales[c + half] == -candidates.scales[c] &&
+                   candidates.zeros[c + half] == candidates.zeros[c];
+  }
+  return is_mirrored ? half : 0;
+}
+
 }  // namespace
 
 void ConvertArray(DType from, const void* in, DType to, void* out, int64_t count) {
@@ -204,13 +226,13 @@ float PeakOfNumbers(const float* x, int64_t count) {
 }
 
 void Quantize(const QuantizeTask& task) {
-  const Vec magic = Set1(kRoundingMagic), inverse = Set1(task.inverse_scale);
+  const Vec inverse = Set1(task.inverse_scale);
   const Vec low = Set1(static_cast<float>(-task.zero));
   const Vec high = Set1(static_cast<float>(task.top - task.zero));
   // StoreI8 takes signed numbers: an integer q is stored as q - 128, and its highest bit is turned then.
   const Vec offset = Set1(static_cast<float>(task.zero - 128));
   const auto round = [&](Vec x, uint8_t* out) {
-    const Vec rounded = (x * inverse + magic) - magic;
+    const Vec rounded = RoundToWhole(x * inverse);
     int8_t lanes[kLanes];
     StoreI8(lanes, Min(high, Max(low, rounded)) + offset);
     for (int j = 0; j < kLanes; ++j) out[j] = static_cast<uint8_t>(lanes[j] ^ 0x80);
@@ -226,19 +248,22 @@ void Quantize(const QuantizeTask& task) {
 // Without Fma, which rounds otherwise where the hardware has none.
 void RoundingErrors(const RoundingTask& task, float* errors) {
   const RoundingCandidates& candidates = *task.candidates;
-  const Vec magic = Set1(kRoundingMagic);
-  for (int c = 0; c < candidates.count; ++c) {
+  const int num_mirrored = NumMirrored(candidates);
+  for (int c = 0; c < candidates.count - num_mirrored; ++c) {
     const Vec scale = Set1(candidates.scales[c]), inverse = Set1(candidates.inverses[c]);
-    const Vec low = Set1(-candidates.zeros[c]);
-    const Vec high = Set1(static_cast<float>(task.top) - candidates.zeros[c]);
-    Vec sum = Zero();
+    const float least = -candidates.zeros[c], most = static_cast<float>(task.top) + least;
+    const Vec low = Set1(least), high = Set1(most);
+    const Vec mirrored_low = Set1(-most), mirrored_high = Set1(-least);
+    Vec sum = Zero(), mirrored_sum = Zero();
     for (int64_t i = 0; i < task.count; i += kLanes) {
-      const Vec x = LoadUpTo(task.x + i, task.count - i);
-      const Vec rounded = Min(high, Max(low, (x * inverse + magic) - magic));
-      const Vec error = rounded * scale - x;
-      sum = sum + error * error;
+      const Vec x = LoadUpTo(task.x + i, task.count - i), rounded = RoundToWhole(x * inverse);
+      sum = AddError(sum, Min(high, Max(low, rounded)) * scale, x);
+      if (num_mirrored == 0) continue;
+      mirrored_sum =
+          AddError(mirrored_sum, Min(mirrored_high, Max(mirrored_low, rounded)) * scale, x);
     }
     errors[c] = Sum(sum);
+    if (num_mirrored > 0) errors[c + num_mirrored] = Sum(mirrored_sum);
   }
 }
 

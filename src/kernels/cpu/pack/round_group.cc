@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 
 namespace dray::kernels {
 namespace {
@@ -13,6 +14,8 @@ constexpr float kShares[] = {1.0f, 0.9375f, 0.875f, 0.8125f, 0.75f};
 // The candidates for the rounding of one group.
 class Candidates {
  public:
+  Candidates() { std::fill(std::begin(rounding_.scales), std::end(rounding_.scales), 0.0f); }
+
   void Add(float scale, int zero) {
     rounding_.scales[rounding_.count] = scale;
     rounding_.zeros[rounding_.count++] = static_cast<float>(zero);
@@ -45,7 +48,7 @@ class Candidates {
   int zero(int i) const { return static_cast<int>(rounding_.zeros[i]); }
 
  private:
-  RoundingCandidates rounding_ = {};
+  RoundingCandidates rounding_;
   uint16_t halves_[RoundingCandidates::kMost];
 };
 
