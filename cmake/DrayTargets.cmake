@@ -57,6 +57,7 @@ function(dray_library)
     target_compile_options(dray_${arg_NAME} PRIVATE -O0)
   endif()
   dray_precompiled(dray_${arg_NAME} dray_precompiled_library)
+  dray_join_sources(dray_${arg_NAME} ${arg_SRCS})
 endfunction()
 
 # dray_tests(SRCS parse/json_test.cc ... DEPS base [LIBS ...] [LABELS slow])

@@ -11,6 +11,7 @@ TOOLS = Path(__file__).resolve().parent
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(TOOLS))
 from cpp_source import blank, functions  # noqa: E402
+from joined_sources import make_units  # noqa: E402
 
 GOOD_TREE = {
     'docs/architecture.md': '''
@@ -243,6 +244,37 @@ class BuildTimesTest(unittest.TestCase):
             done = self.run_on(log)
             self.assertEqual((done.returncode, done.stdout), (1, ''))
             self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+
+
+class JoinedSourcesTest(unittest.TestCase):
+    SOURCES = {
+        'a.cc': 'namespace dray {\nnamespace {\nconstexpr int kSize = 3;\nint Twice(int x) {\n  return 2 * x;\n}\n'
+                '}  // namespace\nint A() {\n  return Twice(kSize);\n}\n}  // namespace dray\n',
+        'b.cc': 'namespace {\nint Twice(int x) {\n  return x + x;\n}\n}  // namespace\n',
+        'c.cc': 'namespace {\nclass Half {};\n}  // namespace\nusing Twice = int;\n',
+        'd.cc': 'int D() {\n  int kSize = 1;\n  return kSize;\n}\n',
+        'e.cc': 'namespace {\nclass Half {};\n}  // namespace\n'}
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        for name, text in self.SOURCES.items():
+            (Path(folder.name) / name).write_text(text)
+        self.paths = [str(Path(folder.name) / name) for name in self.SOURCES]
+
+    def units(self, size):
+        return [''.join(Path(path).stem for path in unit) for unit in make_units(self.paths, size)]
+
+    def test_sources_with_a_local_name_in_common_are_apart(self):
+        self.assertEqual(self.units(8), ['ade', 'b', 'c'])
+
+    def test_units_have_a_size(self):
+        self.assertEqual(self.units(2), ['ad', 'be', 'c'])
+
+    def test_a_unit_is_printed_for_each_source(self):
+        done = subprocess.run([sys.executable, '-B', TOOLS / 'joined_sources.py', '8', *self.paths], text=True,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        self.assertEqual((done.returncode, done.stdout), (0, '0\n1\n2\n0\n0\n'))
 
 
 class CppSourceTest(unittest.TestCase):

@@ -88,9 +88,9 @@ Result<Texts> TextsFromJson(const Json& json) {
   return Texts{*(*array)[0].AsString(), *(*array)[1].AsString()};
 }
 
-class Command {
+class Tokenization {
  public:
-  Command(const TokenizeOptions& options, const Tokenizer& tokenizer, std::ostream& out)
+  Tokenization(const TokenizeOptions& options, const Tokenizer& tokenizer, std::ostream& out)
       : options_(options), tokenizer_(tokenizer), out_(out) {}
 
   // Reads one line of JSON and writes one.
@@ -186,20 +186,20 @@ int RunTokenize(const TokenizeOptions& options, std::istream& in, std::ostream& 
                 std::ostream& err) {
   const auto tokenizer = serving::OpenTokenizer(options.model_dir);
   if (!tokenizer.ok()) return Fail(tokenizer.status(), err);
-  Command command(options, **tokenizer, out);
+  Tokenization tokenization(options, **tokenizer, out);
   if (options.format == TokenizeFormat::kTable) {
     const std::string text =
         options.text ? *options.text : std::string(std::istreambuf_iterator<char>(in), {});
-    const Status status = command.RunText(text);
+    const Status status = tokenization.RunText(text);
     return status.ok() ? 0 : Fail(status, err);
   }
   if (options.text) {
-    const Status status = command.RunLine(*options.text);
+    const Status status = tokenization.RunLine(*options.text);
     return status.ok() ? 0 : Fail(status, err);
   }
   std::string line;
   for (size_t number = 1; std::getline(in, line); ++number) {
-    const Status status = command.RunLine(line);
+    const Status status = tokenization.RunLine(line);
     if (!status.ok()) return Fail(status.WithPrefix(fmt::format("line {}", number)), err);
   }
   return 0;

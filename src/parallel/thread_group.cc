@@ -10,7 +10,7 @@ namespace dray::parallel {
 namespace {
 
 Status CheckSpec(const ThreadGroupSpec& spec) {
-  DRAY_RETURN_IF_ERROR(CheckShape({spec.world, spec.max_count}));
+  DRAY_RETURN_IF_ERROR(CheckShape(GroupShape{.world = spec.world, .max_count = spec.max_count}));
   if (!spec.pools.empty() && static_cast<int64_t>(spec.pools.size()) != spec.world) {
     return {StatusCode::kInvalidArgument,
             fmt::format("{} thread pools for {} ranks: give one for each rank, or none",

@@ -5,7 +5,7 @@
 namespace dray::scheduler {
 namespace {
 
-constexpr uint64_t kPoison = 0xBAD0BAD0BAD0BAD0u;
+constexpr uint64_t kFreedEntry = 0xBAD0BAD0BAD0BAD0u;
 constexpr int64_t kMaxSteps = 200000;
 
 }  // namespace
@@ -18,7 +18,8 @@ BeamSimulation::BeamSimulation(uint64_t seed, size_t max_in_flight)
   options_.max_batch_tokens = options_.max_sequences + random_.Between(0, 12);
   options_.max_prefill_chunk_tokens = random_.Between(1, 9);
   scheduler_.emplace(Scheduler::Create(options_).value());
-  cache_.assign(static_cast<size_t>(int64_t{options_.num_blocks} * options_.block_size), kPoison);
+  cache_.assign(static_cast<size_t>(int64_t{options_.num_blocks} * options_.block_size),
+                kFreedEntry);
   num_to_come_ = random_.Between(3, 12);
 }
 
@@ -141,7 +142,7 @@ void BeamSimulation::RunOldest(Fate fate) {
     const auto span = scheduler_->PreemptAll(results);
     ended.assign(span.begin(), span.end());
     in_flight_.clear();
-    std::fill(cache_.begin(), cache_.end(), kPoison);
+    std::fill(cache_.begin(), cache_.end(), kFreedEntry);
   } else {
     const auto span = scheduler_->Update(results);
     ended.assign(span.begin(), span.end());
@@ -200,7 +201,7 @@ void BeamSimulation::PoisonFreeBlocks() {
   for (int32_t block = 0; block < options_.num_blocks; ++block) {
     if (scheduler_->blocks().num_holders(BlockId(block)) > 0) continue;
     for (int32_t i = 0; i < options_.block_size; ++i) {
-      cache_[static_cast<size_t>(int64_t{block} * options_.block_size + i)] = kPoison;
+      cache_[static_cast<size_t>(int64_t{block} * options_.block_size + i)] = kFreedEntry;
     }
   }
 }
