@@ -126,7 +126,7 @@ class Comparer {
   }
 
   plan::MachineFigures Figures() {
-    return {.limits = limits_.Sample(),
+    return {.limits = limits_.TypicalSample(),
             .product_bandwidth = ValueOf(products_.MeasureBest()),
             .sums = sums_};
   }
@@ -148,14 +148,15 @@ class Comparer {
     return *made.rows.front().figures;
   }
 
-  // The better of two moments, for what runs between them.
-  static plan::MachineFigures Better(plan::MachineFigures a, const plan::MachineFigures& b) {
-    a.limits = {.read_bandwidth = std::max(a.limits.read_bandwidth, b.limits.read_bandwidth),
-                .f32 = std::max(a.limits.f32, b.limits.f32),
-                .bf16 = std::max(a.limits.bf16, b.limits.bf16),
-                .int8 = std::max(a.limits.int8, b.limits.int8),
-                .int4 = std::max(a.limits.int4, b.limits.int4)};
-    a.product_bandwidth = std::max(a.product_bandwidth, b.product_bandwidth);
+  // The mean of two moments, for what runs between them.
+  static plan::MachineFigures Between(plan::MachineFigures a, const plan::MachineFigures& b) {
+    const auto mean = [](double x, double y) { return (x + y) / 2; };
+    a.limits = {.read_bandwidth = mean(a.limits.read_bandwidth, b.limits.read_bandwidth),
+                .f32 = mean(a.limits.f32, b.limits.f32),
+                .bf16 = mean(a.limits.bf16, b.limits.bf16),
+                .int8 = mean(a.limits.int8, b.limits.int8),
+                .int4 = mean(a.limits.int4, b.limits.int4)};
+    a.product_bandwidth = mean(a.product_bandwidth, b.product_bandwidth);
     return a;
   }
 
@@ -163,7 +164,7 @@ class Comparer {
     const plan::MachineFigures before = Figures();
     result.prompt.push_back(Time(engine).prompt_seconds);
     result.predicted_prompt.push_back(
-        Predict(Better(before, Figures()), degree).latency.prompt.seconds);
+        Predict(Between(before, Figures()), degree).latency.prompt.seconds);
   }
 
   // Measures between the steps, which the engine does not count as its own time.

@@ -226,17 +226,46 @@ double MachineLimits::Int4Rate() {
   return Int8Rate();
 }
 
-LimitsSample MachineLimits::Sample() {
-  LimitsSample sample;
-  // The best of three: other programs that ran at that moment can only make a figure worse.
-  for (int i = 0; i < 3; ++i) {
-    sample.read_bandwidth = std::max(sample.read_bandwidth, ReadBandwidth());
-    sample.f32 = std::max(sample.f32, F32Rate());
-    sample.bf16 = std::max(sample.bf16, BF16Rate());
-    sample.int8 = std::max(sample.int8, Int8Rate());
-    sample.int4 = std::max(sample.int4, Int4Rate());
+std::vector<LimitsSample> MachineLimits::Measure(int count) {
+  std::vector<LimitsSample> samples(static_cast<size_t>(count));
+  for (LimitsSample& sample : samples) {
+    sample = {.read_bandwidth = ReadBandwidth(),
+              .f32 = F32Rate(),
+              .bf16 = BF16Rate(),
+              .int8 = Int8Rate(),
+              .int4 = Int4Rate()};
   }
-  return sample;
+  return samples;
+}
+
+namespace {
+
+// Each limit of the result is what `choose` makes of that limit of all samples.
+template <typename Choose>
+LimitsSample Combine(const std::vector<LimitsSample>& samples, const Choose& choose) {
+  LimitsSample combined;
+  for (double LimitsSample::*const limit :
+       {&LimitsSample::read_bandwidth, &LimitsSample::f32, &LimitsSample::bf16, &LimitsSample::int8,
+        &LimitsSample::int4}) {
+    std::vector<double> values;
+    values.reserve(samples.size());
+    for (const LimitsSample& sample : samples) values.push_back(sample.*limit);
+    combined.*limit = choose(values);
+  }
+  return combined;
+}
+
+}  // namespace
+
+// Other programs that ran at that moment can only make a figure worse.
+LimitsSample MachineLimits::Sample() {
+  return Combine(Measure(3), [](const std::vector<double>& values) {
+    return *std::max_element(values.begin(), values.end());
+  });
+}
+
+LimitsSample MachineLimits::TypicalSample() {
+  return Combine(Measure(7), [](const std::vector<double>& values) { return Median(values); });
 }
 
 }  // namespace dray::bench

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <string_view>
+#include <vector>
 
 #include "base/machine/cpu_info.h"
 #include "base/threads/thread_pool.h"
@@ -64,8 +65,13 @@ class MachineLimits {
   double Int4Rate();
   // The best of three measurements of each limit.
   LimitsSample Sample();
+  // The medians of seven measurements of each limit, half a second in all: what a pass may expect that lasts longer than
+  // the machine is left alone. Processors that other machines share change their rate within milliseconds.
+  LimitsSample TypicalSample();
 
  private:
+  // [measurement]
+  std::vector<LimitsSample> Measure(int count);
   ThreadPool pool_;
   CpuFeatures has_;
   int64_t buffer_bytes_;

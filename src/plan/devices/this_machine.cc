@@ -102,7 +102,7 @@ Host MachineWith(const MachineFigures& figures, int64_t num_devices) {
 Result<Host> MeasureThisMachine(int num_threads, const kernels::WeightForm& form) {
   const int64_t num_devices = num_threads > 0 ? num_threads : UsableCpuCount();
   MachineFigures figures;
-  figures.limits = bench::MachineLimits(num_threads).Sample();
+  figures.limits = bench::MachineLimits(num_threads).TypicalSample();
   DRAY_ASSIGN_OR_RETURN(figures.product_bandwidth, MeasureProducts(num_threads, form));
   if (num_devices == 1) return MachineWith(figures, num_devices);
   DRAY_ASSIGN_OR_RETURN(figures.sums, MeasureSums());
