@@ -100,7 +100,7 @@ DRAY_AVX512 DRAY_PEAK_LOOP(DotPairsAvx512, __m512i, _mm512_set1_epi16(3), _mm512
 // the intrinsics. That loses up to a third of the rate.
 //
 // Products of magnitudes with activations that take on the signs, as a mask with which `x` is
-// combined (kernels/cpu/isa/int8_avx2_inl.h): 32 products.
+// combined (kernels/cpu/isa/avx2_integers/int8_avx2_inl.h): 32 products.
 DRAY_AVX2 DRAY_PEAK_LOOP(ByteProductsAvx2, __m256i, _mm256_set1_epi8(3), _mm256_set1_epi8(5),
                          __m256i t;
                          __m256i sum = a;

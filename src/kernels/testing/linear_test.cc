@@ -195,6 +195,25 @@ TEST_P(LinearTest, LongBatchesOfWideRows) {
   }
 }
 
+// More columns than kernels compute at once, and more blocks of rows.
+TEST_P(LinearTest, ARowIsTheSameBitsBesideManyOthers) {
+  constexpr int64_t kRows = 109, kOut = 75, kIn = 4300;
+  for (const WeightForm& form : {WeightForm(WeightFormat::kI8), WeightForm(WeightFormat::kI4),
+                                 WeightForm(WeightFormat::kI4, 32),
+                                 WeightForm(WeightFormat::kI4, 128, ZeroPoint::kPerGroup)}) {
+    if (form.group == 0) Check(*backend_, {kRows, kOut, kIn, form});
+    const TestMatrix matrix = MakeMatrix(*backend_, MatrixSpec::Of(kOut, kIn, form), 9);
+    const std::vector<float> x = RandomFloats(kRows * kIn, 10);
+    const std::vector<float> all = RunLinear(*backend_, matrix.packed, x, kRows);
+    for (int64_t r = 0; r < kRows; r += 4) {
+      const std::span<const float> row(x.data() + r * kIn, static_cast<size_t>(kIn));
+      const std::vector<float> alone = RunLinear(*backend_, matrix.packed, row, 1);
+      ASSERT_TRUE(SameBits(alone, {all.data() + r * kOut, alone.size()}))
+          << Name(form) << ", row " << r;
+    }
+  }
+}
+
 TEST_P(LinearTest, TheNumberOfThreadsDoesNotShow) {
   for (const WeightForm& form : kAllForms) {
     const auto run = [&](int num_threads, const std::vector<float>& x, int64_t rows) {

@@ -33,7 +33,7 @@ constexpr int64_t kSumCols = kGroupSumsInRegisters ? kLargestGroup : 64;
 }  // namespace dray::kernels::DRAY_ISA
 
 #if defined(DRAY_SATURATING_BYTES)
-#include "kernels/cpu/isa/integer_sums_avx2_inl.h"
+#include "kernels/cpu/isa/avx2_integers/integer_sums_avx2_inl.h"
 #else
 
 namespace dray::kernels::DRAY_ISA {

@@ -7,7 +7,7 @@
 #include "kernels/cpu/isa/ops.h"
 #include "kernels/cpu/isa/vec.h"
 #if defined(DRAY_SATURATING_BYTES)
-#include "kernels/cpu/isa/int8_avx2_inl.h"
+#include "kernels/cpu/isa/avx2_integers/int8_avx2_inl.h"
 #else
 #include "kernels/cpu/isa/int8_dot_inl.h"
 #endif

@@ -375,16 +375,24 @@ class PanelRun {
   TileArgs tile_{};
 };
 
-template <typename Kernel>
-void RunPanels(const LinearTask& task, Range panels) {
+// Calls run(task, part, next panel) for all panels of the output.
+template <typename Run>
+void ForPanels(const LinearTask& task, Range panels, const Run& run) {
   const int64_t values = task.args->gated ? task.layout.panels / 2 : 0;
   const int64_t last = (values > 0 ? values : task.layout.panels) - 1;
   for (int64_t p = panels.begin; p < panels.end; ++p) {
     // Behind the last panel, lines are prefetched that are in the cache already: that costs least.
     const int64_t next = p < last ? p + 1 : p;
-    PanelRun<Kernel>(task, {p, false}, values > 0 ? p + values : next).Run();
-    if (values > 0) PanelRun<Kernel>(task, {p + values, true}, next).Run();
+    run(task, PanelPart{p, false}, values > 0 ? p + values : next);
+    if (values > 0) run(task, PanelPart{p + values, true}, next);
   }
+}
+
+template <typename Kernel>
+void RunPanels(const LinearTask& task, Range panels) {
+  ForPanels(task, panels, [](const LinearTask& linear, const PanelPart& part, int64_t next) {
+    PanelRun<Kernel>(linear, part, next).Run();
+  });
 }
 
 }  // namespace

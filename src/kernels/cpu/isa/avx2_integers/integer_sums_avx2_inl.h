@@ -43,6 +43,15 @@ DRAY_INLINE int32_t InputSum(int32_t packed) {
   return (static_cast<int16_t>(packed) + (packed >> 16)) / -kNibbleZero;
 }
 
+// Eight floats as an operand in memory.
+struct FloatsInMemory {
+  float of[8];
+};
+DRAY_INLINE FloatsInMemory& FloatsAt(float* p) { return *reinterpret_cast<FloatsInMemory*>(p); }
+DRAY_INLINE const FloatsInMemory& FloatsAt(const float* p) {
+  return *reinterpret_cast<const FloatsInMemory*>(p);
+}
+
 DRAY_INLINE __m256i Ones16() { return _mm256_set1_epi16(1); }
 
 struct NibbleSum {
@@ -53,21 +62,32 @@ struct NibbleSum {
   static DRAY_INLINE Weights Prepare(ByteVec stored) { return stored; }
   DRAY_INLINE void Start(int32_t packed) { lo = hi = _mm256_set1_epi32(packed); }
   DRAY_INLINE void Add(const Weights& weights, InputQuad x) {
-    __m256i spread;
-    asm("vpbroadcastd %1, %0" : "=x"(spread) : "m"(*x));
-    AddTo(lo, weights.lo, spread);
-    AddTo(hi, weights.hi, spread);
+    __m256i spread, products;
+    asm("vpbroadcastd %6, %2\n\tvpmaddubsw %2, %4, %3\n\tvpmaddubsw %2, %5, %2\n\t"
+        "vpaddw %3, %0, %0\n\tvpaddw %2, %1, %1"
+        : "+x"(lo), "+x"(hi), "=&x"(spread), "=&x"(products)
+        : "x"(weights.lo), "x"(weights.hi), "m"(*x));
+  }
+  // Start, then Add.
+  DRAY_INLINE void StartWith(const int32_t& packed, const Weights& weights, InputQuad x) {
+    __m256i spread, products;
+    asm("vpbroadcastd %6, %2\n\tvpmaddubsw %2, %4, %3\n\tvpmaddubsw %2, %5, %2\n\t"
+        "vpbroadcastd %7, %0\n\tvpaddw %2, %0, %1\n\tvpaddw %3, %0, %0"
+        : "=&x"(lo), "=&x"(hi), "=&x"(spread), "=&x"(products)
+        : "x"(weights.lo), "x"(weights.hi), "m"(*x), "m"(packed));
   }
   DRAY_INLINE IntVec Total() const {
     return {_mm256_madd_epi16(lo, Ones16()), _mm256_madd_epi16(hi, Ones16())};
   }
-
- private:
-  static DRAY_INLINE void AddTo(__m256i& sum, __m256i weights, __m256i x) {
-    __m256i products;
-    asm("vpmaddubsw %2, %3, %0\n\tvpaddw %0, %1, %1"
-        : "=&x"(products), "+x"(sum)
-        : "x"(x), "x"(weights));
+  // Adds Total times the scales to the float sums, and ends this sum.
+  DRAY_INLINE void AddScaledTo(float* sums, const float* scales) {
+    __m256 first, second;
+    asm("vpmaddwd %8, %0, %0\n\tvpmaddwd %8, %1, %1\n\tvmovups %4, %2\n\tvmovups %5, %3\n\t"
+        "vcvtdq2ps %0, %0\n\tvcvtdq2ps %1, %1\n\tvfmadd231ps %6, %0, %2\n\t"
+        "vfmadd231ps %7, %1, %3\n\tvmovups %2, %4\n\tvmovups %3, %5"
+        : "+x"(lo), "+x"(hi), "=&x"(first), "=&x"(second), "+m"(FloatsAt(sums)),
+          "+m"(FloatsAt(sums + 8))
+        : "m"(FloatsAt(scales)), "m"(FloatsAt(scales + 8)), "xm"(Ones16()));
   }
 };
 

@@ -6,7 +6,7 @@
 
 #include <cstdint>
 
-#include "kernels/cpu/isa/int8_streamed_avx2_inl.h"
+#include "kernels/cpu/isa/avx2_integers/int8_streamed_avx2_inl.h"
 #include "kernels/cpu/isa/integer_sums_inl.h"
 #include "kernels/cpu/isa/linear_loop_inl.h"
 
