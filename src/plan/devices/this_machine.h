@@ -16,8 +16,8 @@ namespace dray::plan {
 inline constexpr double kProcessorFloatShare = 0.87;
 inline constexpr double kProcessorIntegerShare = 0.77;
 // The same for 4-bit weights where the processor multiplies them faster than bytes (AVX2 without VNNI): the sums of
-// each group are widened and scaled in between. Measured: 0.54 to 0.61 (bench/results/avx2.md).
-inline constexpr double kProcessorNibbleShare = 0.58;
+// each group are widened and scaled in between. Prompts of 128 tokens reach 0.64 to 0.74 (bench/results/plan.md).
+inline constexpr double kProcessorNibbleShare = 0.70;
 // The rates of 4-bit and 8-bit products are the same instruction's if they differ by less than this factor, which is
 // more than two measurements of one rate differ.
 inline constexpr double kSameRate = 1.3;
