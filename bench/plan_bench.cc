@@ -7,7 +7,6 @@
 //              [--rounds 5]
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>

@@ -72,6 +72,7 @@ class MachineLimits {
  private:
   // [measurement]
   std::vector<LimitsSample> Measure(int count);
+
   ThreadPool pool_;
   CpuFeatures has_;
   int64_t buffer_bytes_;

@@ -202,7 +202,7 @@ TEST(PipelineRunnerTest, RanksWithoutThreadsAreRefused) {
       status = MakePipelineRunner(*model, model->backends(), SmallSpec()).status();
     }
     EXPECT_EQ(status.code(), StatusCode::kResourceExhausted) << status.message();
-    const std::string rank = "rank " + std::to_string(threads + 0),
+    const std::string rank = "rank " + std::to_string(threads),
                       thread = "thread " + std::to_string(threads + 1);
     EXPECT_NE(status.message().find(rank + ": cannot start " + thread), std::string::npos)
         << status.message();
