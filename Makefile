@@ -34,11 +34,12 @@ demo: build ## build, serve the small demo model on PORT (8080), show a completi
 bench: build ## build, then measure BENCH_SHAPE (llama-1.3b, random weights) beside the machine's limits
 	$(BUILD)/dray bench bench/shapes/$(BENCH_SHAPE) --load-format dummy --dtype bf16,int8,int4
 
-lint: ## layers, sizes, forbidden calls, paths in docs, format, self-contained headers, clang-tidy
+lint: ## layers, sizes, forbidden calls, includes, paths in docs, format, self-contained headers, clang-tidy
 	@tools/install_packages $(LINT_PACKAGES)
 	tools/check_layers
 	tools/check_sizes
 	tools/check_calls
+	tools/check_includes
 	tools/check_docs
 	@echo clang-format; $(CLANG_FORMAT) --dry-run -Werror $(OUR_SOURCES)
 	cmake --preset release

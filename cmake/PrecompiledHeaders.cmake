@@ -1,5 +1,6 @@
 # Precompiled headers: those that most sources include are read once for all libraries and once for all
-# tests. A source still includes what it uses: check_headers and the fuzz preset compile without them.
+# tests. A source still includes what it uses: the fuzz preset and clang-tidy compile without them, and
+# tools/check_includes reads our headers.
 #
 # dray_precompiled(TARGET PRECOMPILED)
 # Lets the sources of TARGET use the headers of the target PRECOMPILED. g++ takes them only if options and

@@ -196,6 +196,46 @@ class CallsTest(CheckTest):
                              'void F() { m.system(1); m->system(1); atom.store(1); }\n'})
 
 
+class IncludesTest(CheckTest):
+    HEADER = 'src/tensor/b.h'
+    NEEDS_VECTOR = 'std::vector<int> F();\n'
+
+    def assert_header_passes(self, text):
+        self.assert_passes('check_includes', {self.HEADER: f'#pragma once\n{text}'})
+
+    def assert_header_fails(self, text, *words):
+        self.assert_fails('check_includes', {self.HEADER: f'#pragma once\n{text}'}, *words)
+
+    def test_a_good_tree_passes(self):
+        self.assert_passes('check_includes')
+
+    def test_a_name_without_its_header_fails(self):
+        self.assert_header_fails(f'#include <string>\n{self.NEEDS_VECTOR}', f'{self.HEADER}:3', '<vector>')
+        self.assert_header_fails('int64_t F();\n', f'{self.HEADER}:2', '<cstdint>')
+        self.assert_header_fails('inline auto F() { return fmt::format("a"); }\n', '<fmt/format.h>')
+
+    def test_a_header_of_ours_may_include_it(self):
+        self.assert_header_passes(f'#include "base/a.h"\n{self.NEEDS_VECTOR}')
+
+    def test_one_of_several_headers_is_enough(self):
+        self.assert_header_passes('#include <fstream>\nvoid F(std::ostream& out);\n')
+        self.assert_header_passes('#include <cstring>\nstd::size_t F();\n')
+
+    def test_a_name_that_the_table_lacks_fails(self):
+        self.assert_header_fails('std::strange_class F();\n', 'strange_class', 'table')
+
+    def test_comments_and_strings_are_no_names(self):
+        self.assert_header_passes('// std::vector\ninline auto s = "std::map";\n')
+
+    def test_a_header_without_guard_fails(self):
+        self.assert_fails('check_includes', {self.HEADER: '// #pragma once\n'}, f'{self.HEADER}:1', '#pragma once')
+
+    def test_a_source_begins_with_its_own_header(self):
+        self.assert_passes('check_includes', {'src/base/a.cc': '#include "base/a.h"\n#include <map>\n'})
+        self.assert_fails('check_includes', {'src/base/a.cc': '\n#include <map>\n#include "base/a.h"\n'},
+                          'src/base/a.cc:2', 'a.h is not the first')
+
+
 class DocsTest(CheckTest):
     def test_a_good_tree_passes(self):
         self.assert_passes('check_docs')

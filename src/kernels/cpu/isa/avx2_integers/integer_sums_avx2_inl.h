@@ -16,6 +16,8 @@
 // halves the speed.
 #pragma once
 
+#include <cstdint>
+
 namespace dray::kernels::DRAY_ISA {
 namespace {
 
