@@ -103,6 +103,8 @@ struct KvLayer {
   // its largest magnitude over 127; a value is stored the same way.
   float* key_scales = nullptr;    // [num_blocks, num_kv_heads, block_size]
   float* value_scales = nullptr;  // [num_blocks, num_kv_heads, block_size]
+  // From a block to the next one in each of these arrays, in sizes of a block; 1: nothing lies between them.
+  int64_t block_step = 1;
 };
 
 // What happens to projected heads: queries and keys are normalised and rotated, the queries in

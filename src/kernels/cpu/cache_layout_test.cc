@@ -17,14 +17,16 @@ struct TestCache {
   DeviceArray<float> keys, values, key_scales, value_scales;
 
   TestCache(Backend& backend, DType dtype, int64_t num_kv_heads, int64_t head_dim,
-            int64_t num_blocks)
-      : keys(backend, static_cast<size_t>(num_blocks * num_kv_heads * head_dim * kBlock)),
+            int64_t num_blocks, int64_t block_step = 1)
+      : keys(backend,
+             static_cast<size_t>(num_blocks * block_step * num_kv_heads * head_dim * kBlock)),
         values(backend, keys.size()),
-        key_scales(backend, std::vector<float>(
-                                static_cast<size_t>(num_blocks * num_kv_heads * kBlock), NAN)),
+        key_scales(backend,
+                   std::vector<float>(
+                       static_cast<size_t>(num_blocks * block_step * num_kv_heads * kBlock), NAN)),
         value_scales(backend, key_scales.ToHost()) {
-    layer = {keys.data(),       values.data(),      dtype, num_kv_heads, head_dim, kBlock,
-             key_scales.data(), value_scales.data()};
+    layer = {keys.data(),       values.data(),       dtype,     num_kv_heads, head_dim, kBlock,
+             key_scales.data(), value_scales.data(), block_step};
   }
 
   static constexpr int64_t kBlock = 16;
@@ -69,8 +71,8 @@ class HostCache {
 
  private:
   int64_t Token(int64_t slot, int64_t head) const {
-    return (slot / layer_.block_size * layer_.num_kv_heads + head) * layer_.block_size +
-           slot % layer_.block_size;
+    const int64_t block = slot / layer_.block_size * layer_.block_step;
+    return (block * layer_.num_kv_heads + head) * layer_.block_size + slot % layer_.block_size;
   }
 
   KvLayer layer_;
@@ -81,6 +83,7 @@ struct RopeCase {
   RopeStyle style;
   int64_t head_dim, rotary_dim;
   DType dtype;
+  int64_t block_step = 1;
 };
 
 constexpr int64_t kTokens = 6, kHeads = 4, kKvHeads = 2;
@@ -117,7 +120,7 @@ void CheckRope(Backend& backend, const RopeCase& c) {
   const int64_t width = (kHeads + 2 * kKvHeads) * c.head_dim, stride = width + 1;
   const std::vector<float> before = RandomFloats(kTokens * width, 6);
   const std::vector<float> cos_sin = RandomFloats(9 * std::max<int64_t>(1, c.rotary_dim), 7);
-  const TestCache cache(backend, c.dtype, kKvHeads, c.head_dim, 3);
+  const TestCache cache(backend, c.dtype, kKvHeads, c.head_dim, 3, c.block_step);
   const DeviceArray<float> qkv(backend, static_cast<size_t>(kTokens * stride));
   const DeviceArray<float> device_cos_sin(backend, cos_sin);
   const DeviceArray<int32_t> table_rows(backend, std::span<const int32_t>(kTableRows));
@@ -165,6 +168,7 @@ TEST_P(CacheLayoutTest, RopeRotatesAndFillsTheCache) {
       CheckRope(*backend_, {style, 64, 24, dtype});  // part of a head
       CheckRope(*backend_, {style, 12, 0, dtype});   // no rotation
       CheckRope(*backend_, {style, 80, 80, dtype});
+      CheckRope(*backend_, {style, 20, 20, dtype, 3});  // other layers' blocks between
     }
   }
 }

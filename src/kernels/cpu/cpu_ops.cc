@@ -59,8 +59,9 @@ void CpuOps::CopyBlocks(const CopyBlocksArgs& args) {
   const size_t bytes = tokens * static_cast<size_t>(cache.head_dim) * SizeOf(cache.dtype);
   const auto copy = [&](void* base, size_t block_bytes, int64_t i) {
     auto* blocks = static_cast<std::byte*>(base);
-    std::memmove(blocks + args.to[i] * block_bytes, blocks + args.from[i] * block_bytes,
-                 block_bytes);
+    const size_t step = static_cast<size_t>(cache.block_step) * block_bytes;
+    std::memmove(blocks + static_cast<size_t>(args.to[i]) * step,
+                 blocks + static_cast<size_t>(args.from[i]) * step, block_bytes);
   };
   // One after the other: a later copy may read what an earlier one wrote.
   for (int64_t i = 0; i < args.num_copies; ++i) {

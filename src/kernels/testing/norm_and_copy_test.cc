@@ -104,6 +104,27 @@ TEST_P(NormAndCopyTest, CopyBlocksOneAfterTheOther) {
   expect_copied(values.ToHost(), old_values);
 }
 
+TEST_P(NormAndCopyTest, CopyBlocksLeavesWhatLiesBetweenBlocks) {
+  constexpr size_t kBlockFloats = 2 * 3 * 16;
+  const std::vector<float> before = RandomFloats(3 * 4 * kBlockFloats, 9);
+  const auto memory = Device(before);
+  // [block][4]: keys and values of two layers, of which this is the second.
+  KvLayer layer = {.keys = memory.data() + 2 * kBlockFloats,
+                   .values = memory.data() + 3 * kBlockFloats,
+                   .num_kv_heads = 2,
+                   .head_dim = 3,
+                   .block_size = 16};
+  layer.block_step = 4;
+  const int32_t from[] = {2}, to[] = {1};
+  ops().CopyBlocks({layer, from, to, 1});
+  const std::vector<float> after = memory.ToHost();
+  for (size_t i = 0; i < after.size(); ++i) {
+    const size_t part = i / kBlockFloats;
+    const bool is_copied = part == 4 + 2 || part == 4 + 3;
+    EXPECT_EQ(after[i], before[is_copied ? i + 4 * kBlockFloats : i]) << i;
+  }
+}
+
 TEST_P(NormAndCopyTest, CopyBlocksTakesScalesAlong) {
   constexpr size_t kBlockBytes = 2 * 3 * 16, kBlockScales = 2 * 16;
   const std::vector<float> old_key_scales = RandomFloats(4 * kBlockScales, 9);

@@ -10,18 +10,15 @@ Result<KvCache> KvCache::Make(kernels::Backend& backend, const StackConfig& stac
   cache.spec_ = spec;
   cache.num_kv_heads_ = stack.num_kv_heads;
   cache.head_dim_ = stack.head_dim;
+  cache.num_layers_ = spec.NumLayers(stack);
   Allocator& allocator = backend.memory().allocator();
-  const Shape scales_shape = {2, spec.num_blocks, stack.num_kv_heads, spec.block_size};
-  const Shape shape = {spec.num_blocks, stack.num_kv_heads, stack.head_dim, spec.block_size};
-  for (int64_t layer = 0; layer < spec.NumLayers(stack); ++layer) {
-    DRAY_ASSIGN_OR_RETURN(Tensor keys, Tensor::Make(allocator, spec.dtype, shape));
-    DRAY_ASSIGN_OR_RETURN(Tensor values, Tensor::Make(allocator, spec.dtype, shape));
-    cache.keys_.push_back(std::move(keys));
-    cache.values_.push_back(std::move(values));
-    if (spec.dtype != DType::kI8) continue;
-    DRAY_ASSIGN_OR_RETURN(Tensor scales, Tensor::Make(allocator, DType::kF32, scales_shape));
-    cache.scales_.push_back(std::move(scales));
-  }
+  const int64_t heads = 2 * cache.num_layers_ * stack.num_kv_heads;
+  DRAY_ASSIGN_OR_RETURN(cache.numbers_,
+                        Tensor::Make(allocator, spec.dtype,
+                                     {spec.num_blocks, heads, spec.block_size, stack.head_dim}));
+  if (spec.dtype != DType::kI8) return cache;
+  DRAY_ASSIGN_OR_RETURN(cache.scales_, Tensor::Make(allocator, DType::kF32,
+                                                    {spec.num_blocks, heads, spec.block_size}));
   return cache;
 }
 
@@ -34,12 +31,20 @@ int64_t KvCache::BlockBytes(const StackConfig& stack, const KvCacheSpec& spec) {
 }
 
 kernels::KvLayer KvCache::Layer(int64_t layer) const {
-  const auto i = static_cast<size_t>(spec_.layers == CacheLayers::kOwn ? layer : 0);
-  kernels::KvLayer part{keys_[i].as<void>(), values_[i].as<void>(), spec_.dtype, num_kv_heads_,
-                        head_dim_,           spec_.block_size};
+  const int64_t first = spec_.layers == CacheLayers::kOwn ? 2 * layer : 0;
+  const int64_t tokens = num_kv_heads_ * spec_.block_size;
+  const int64_t bytes = tokens * head_dim_ * static_cast<int64_t>(SizeOf(spec_.dtype));
+  std::byte* const keys = numbers_.as<std::byte>() + first * bytes;
+  kernels::KvLayer part = {.keys = keys,
+                           .values = keys + bytes,
+                           .dtype = spec_.dtype,
+                           .num_kv_heads = num_kv_heads_,
+                           .head_dim = head_dim_,
+                           .block_size = spec_.block_size};
+  part.block_step = 2 * num_layers_;
   if (spec_.dtype == DType::kI8) {
-    part.key_scales = scales_[i].as<float>();
-    part.value_scales = part.key_scales + spec_.num_blocks * num_kv_heads_ * spec_.block_size;
+    part.key_scales = scales_.as<float>() + first * tokens;
+    part.value_scales = part.key_scales + tokens;
   }
   return part;
 }

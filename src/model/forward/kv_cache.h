@@ -1,9 +1,8 @@
-// The storage of the paged key/value cache: one pair of buffers per layer, cut into blocks that
-// scheduler::BlockPool hands out. It knows no sequences.
+// The storage of the paged key/value cache: blocks that scheduler::BlockPool hands out, each with the keys and values of
+// all layers. It knows no sequences.
 #pragma once
 
 #include <cstdint>
-#include <vector>
 
 #include "kernels/backend.h"
 #include "model/config/stack_config.h"
@@ -43,9 +42,11 @@ class KvCache {
   KvCacheSpec spec_;
   int64_t num_kv_heads_ = 0;
   int64_t head_dim_ = 0;
-  std::vector<Tensor> keys_;
-  std::vector<Tensor> values_;
-  std::vector<Tensor> scales_;  // i8 only: of the keys, then of the values
+  int64_t num_layers_ = 0;
+  // [block][layer][2]: keys, then values. A block's layers lie side by side, so that a sequence's first tokens touch few
+  // pages: the system clears a page when it is first written to, and huge pages would be one or two for each layer.
+  Tensor numbers_;
+  Tensor scales_;  // i8 only, in the same order
 };
 
 }  // namespace dray::model

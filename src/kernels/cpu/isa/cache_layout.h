@@ -36,7 +36,8 @@ inline constexpr int kCacheLine =
 // The index of the first element of a token's group. Divided by head_dim, it is the index of the
 // group's first scale.
 inline int64_t GroupStart(const KvLayer& cache, int64_t block, int64_t head, int64_t offset) {
-  const int64_t token = (block * cache.num_kv_heads + head) * cache.block_size + offset;
+  const int64_t row = block * cache.block_step * cache.num_kv_heads + head;
+  const int64_t token = row * cache.block_size + offset;
   return token / kLanes * kLanes * cache.head_dim;
 }
 
