@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <random>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -86,6 +87,15 @@ Chain MakeChain(Backend& backend, const Options& options, const WeightForm& form
   return chain;
 }
 
+// The time may depend on how many of a row's numbers are nearly as large as the largest.
+std::vector<float> Activations(size_t count) {
+  std::mt19937 random(1);
+  std::normal_distribution<float> normal;
+  std::vector<float> x(count);
+  for (float& number : x) number = normal(random);
+  return x;
+}
+
 double RunChain(Backend& backend, const Chain& chain, int64_t rows, const DeviceArray<float>& x,
                 const DeviceArray<float>& out) {
   const Stopwatch watch;
@@ -115,7 +125,7 @@ void Measure(Backend& backend, const Options& options, const WeightForm& form) {
   const Chain chain = MakeChain(backend, options, form);
   MachineLimits limits(options.threads, backend.isa());
   const int64_t most = *std::max_element(options.rows.begin(), options.rows.end());
-  const DeviceArray<float> x(backend, std::vector<float>(static_cast<size_t>(most) * 8192, 0.01f));
+  const DeviceArray<float> x(backend, Activations(static_cast<size_t>(most) * 8192));
   const DeviceArray<float> out(backend, static_cast<size_t>(most) * 50272);
   fmt::print("{}: {} weights of {}, {:.2f} GB\n", backend.Describe(), chain.weights,
              kernels::Name(form), static_cast<double>(chain.bytes) * 1e-9);

@@ -99,14 +99,15 @@ DRAY_AVX512 DRAY_PEAK_LOOP(DotPairsAvx512, __m512i, _mm512_set1_epi16(3), _mm512
 // These two are in assembly, with a sum that is no element of the array, because g++ 12 spills sums around
 // the intrinsics. That loses up to a third of the rate.
 //
-// Products of magnitudes with activations that take on the signs, as a mask with which `x` is
-// combined (kernels/cpu/isa/avx2_integers/int8_avx2_inl.h): 32 products.
+// Products of stored bytes with small activations, two of which are added in 16 bits
+// (kernels/cpu/isa/avx2_integers/loud_quads_avx2_inl.h): 64 products.
 DRAY_AVX2 DRAY_PEAK_LOOP(ByteProductsAvx2, __m256i, _mm256_set1_epi8(3), _mm256_set1_epi8(5),
                          __m256i t;
-                         __m256i sum = a;
-                         asm volatile("vpxor %2, %3, %0\n\tvpmaddubsw %0, %3, %0\n\t"
-                                      "vpmaddwd %4, %0, %0\n\tvpaddd %0, %1, %1"
-                                      : "=&x"(t), "+x"(sum)
+                         __m256i u; __m256i sum = a;
+                         asm volatile("vpmaddubsw %3, %4, %0\n\tvpmaddubsw %3, %4, %1\n\t"
+                                      "vpaddw %1, %0, %0\n\tvpmaddwd %5, %0, %0\n\t"
+                                      "vpaddd %0, %2, %2"
+                                      : "=&x"(t), "=&x"(u), "+x"(sum)
                                       : "x"(x), "x"(y), "xm"(_mm256_set1_epi16(1)));
                          a = sum);
 // Products of 4-bit weights are summed in 16 bits: 32 products. The sums are widened too rarely to
@@ -214,7 +215,7 @@ double MachineLimits::Int8Rate() {
   if (has_.avx512_vnni) return Rate(pool_, DotInt8Avx512, 64);
   if (has_.avx512) return Rate(pool_, DotPairsAvx512, 32);
   if (has_.avx_vnni) return Rate(pool_, DotInt8AvxVnni, 32);
-  if (has_.avx2) return Rate(pool_, ByteProductsAvx2, 32);
+  if (has_.avx2) return Rate(pool_, ByteProductsAvx2, 64);
 #endif
   return 0;
 }

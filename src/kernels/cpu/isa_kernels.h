@@ -27,6 +27,33 @@ struct RowBlocks {
   int64_t Begin(int64_t block) const { return rows * block / count; }
 };
 
+// Four neighbouring activations of a row that are multiplied apart from the others, since sums of 16 bits
+// could not hold their products (docs/weight-packing.md).
+struct LoudQuad {
+  int32_t weights;  // the offset of their step in the panel, in bytes from the first step
+  int32_t x;
+};
+
+// At most so many of a row, on average over its block of rows: more would take longer than the kernel
+// that needs none.
+inline constexpr int64_t MostLoudQuads(int64_t padded_cols) { return padded_cols * 3 / 32; }
+
+// The loud quads of all rows. Those of a block of rows stand one after another, from MostLoudQuads times the
+// number of its first row on.
+struct LoudQuads {
+  static constexpr int32_t kTooMany = -1;
+  LoudQuad* quads = nullptr;
+  // [row]: the end of its quads, counted from the block's first; kTooMany for the first row of a block
+  // where none are set apart.
+  int32_t* ends = nullptr;
+
+  // Those of the block that begins with this row.
+  LoudQuads From(int64_t row, int64_t padded_cols) const {
+    if (quads == nullptr) return {};
+    return {quads + row * MostLoudQuads(padded_cols), ends + row};
+  }
+};
+
 // Brings activations into the form that panel_layout.h describes.
 struct PackActivationsTask {
   const VectorNorm* norm = nullptr;  // of each row; null: none
@@ -43,6 +70,7 @@ struct PackActivationsTask {
   float* scales = nullptr;
   int32_t* input_sums = nullptr;
   int64_t sum_cols = 0;
+  LoudQuads loud;            // null: none are set apart
   float input_scale = 0.0f;  // MatrixSpec's
 };
 
@@ -107,8 +135,9 @@ struct LinearTask {
   const float* scales = nullptr;
   const int32_t* input_sums = nullptr;  // PackActivationsTask's
   int64_t sums_per_row = 0;
-  // Only for int8 weights without groups, and enough blocks of rows (IsaKernels): memory of
-  // ExpandedBytes, for one panel in the form in which all blocks multiply it.
+  LoudQuads loud;  // PackActivationsTask's
+  // Only for int8 weights without groups whose inputs are not rounded, and three blocks of rows or more:
+  // memory of ExpandedBytes, for one panel in the form in which all blocks multiply it.
   std::byte* expanded = nullptr;
 };
 
@@ -178,9 +207,9 @@ struct IsaKernels {
   int max_grouped_rows;
   // The most columns whose quantised activations are summed together, for weights with groups.
   int64_t max_sum_cols;
-  // The fewest blocks of rows for which linear expands weights of int8 without groups whose inputs
-  // are rounded; 0: it never does. Those with float inputs are expanded for three blocks or more.
-  int64_t min_blocks_to_expand;
+  // The fewest rows of a call for which int8 weights without groups want loud quads of their rounded
+  // inputs set apart; 0: never.
+  int64_t min_rows_to_set_apart;
   int activation_bytes[kNumWeightFormats];
 
   void (*pack_activations[kNumWeightFormats])(const PackActivationsTask& task, Range blocks);

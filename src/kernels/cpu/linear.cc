@@ -32,17 +32,24 @@ struct ActivationSizes {
   int64_t packed = 0;
   int64_t scales = 0;
   int64_t sums = 0;
+  int64_t loud_ends = 0;
+  int64_t loud_quads = 0;
 
   ActivationSizes() = default;
-  ActivationSizes(const LinearTask& task, int64_t activation_bytes) {
-    const int64_t rows = task.blocks.rows;
-    packed = RoundUp<int64_t>(rows * task.layout.padded_cols * activation_bytes, kLineBytes);
+  ActivationSizes(const LinearTask& task, int64_t activation_bytes, bool sets_quads_apart) {
+    const int64_t rows = task.blocks.rows, cols = task.layout.padded_cols;
+    packed = RoundUp<int64_t>(rows * cols * activation_bytes, kLineBytes);
     if (task.layout.rounds_inputs) {
       scales = RoundUp<int64_t>(rows * 4, kLineBytes);
       sums = RoundUp<int64_t>(rows * task.sums_per_row * 4, kLineBytes);
     }
+    if (sets_quads_apart) {
+      constexpr auto kQuadBytes = static_cast<int64_t>(sizeof(LoudQuad));
+      loud_ends = RoundUp<int64_t>(rows * 4, kLineBytes);
+      loud_quads = RoundUp<int64_t>(rows * MostLoudQuads(cols) * kQuadBytes, kLineBytes);
+    }
   }
-  int64_t total() const { return packed + scales + sums; }
+  int64_t total() const { return packed + scales + sums + loud_ends + loud_quads; }
 };
 
 // The number of sums of quantised activations that Linear needs for each row.
@@ -51,12 +58,21 @@ int64_t SumsPerRow(const PanelLayout& layout, const IsaKernels& isa) {
   return layout.padded_cols / std::min(layout.group, isa.max_sum_cols);
 }
 
+bool IsInt8WithoutGroups(const PanelLayout& layout) {
+  return layout.format == WeightFormat::kI8 && layout.group == 0;
+}
+
 // The bytes of LinearTask::expanded.
-int64_t BytesToExpand(const LinearTask& task, const IsaKernels& isa) {
-  if (task.layout.format != WeightFormat::kI8 || task.layout.group > 0) return 0;
-  constexpr int64_t kBlocksOfFloatInputs = 3;
-  const int64_t least = task.layout.rounds_inputs ? isa.min_blocks_to_expand : kBlocksOfFloatInputs;
-  return least > 0 && task.blocks.count >= least ? ExpandedBytes(task.layout) : 0;
+int64_t BytesToExpand(const LinearTask& task) {
+  constexpr int64_t kMinBlocks = 3;
+  const bool expands = IsInt8WithoutGroups(task.layout) && !task.layout.rounds_inputs &&
+                       task.blocks.count >= kMinBlocks;
+  return expands ? ExpandedBytes(task.layout) : 0;
+}
+
+bool SetsQuadsApart(const LinearTask& task, const IsaKernels& isa) {
+  return IsInt8WithoutGroups(task.layout) && task.layout.rounds_inputs &&
+         isa.min_rows_to_set_apart > 0 && task.blocks.rows >= isa.min_rows_to_set_apart;
 }
 
 // What one thread does in a call: it packs activations, then multiplies.
@@ -122,9 +138,9 @@ LinearCall::LinearCall(const IsaKernels& isa, const LinearArgs& args) {
   const int64_t padded_cols = task_.layout.padded_cols;
   packs_alone_ = args.rows * padded_cols <= kPackAloneElements;
 
-  sizes_ = ActivationSizes(task_, isa.activation_bytes[inputs]);
+  sizes_ = ActivationSizes(task_, isa.activation_bytes[inputs], SetsQuadsApart(task_, isa));
   if (args.norm != nullptr) normed_bytes_ = padded_cols * static_cast<int64_t>(sizeof(float));
-  expanded_bytes_ = BytesToExpand(task_, isa);
+  expanded_bytes_ = BytesToExpand(task_);
   // A page lies between the parts of two threads, so that no prefetcher runs from one into the other.
   constexpr int64_t kPage = 4096;
   shared_bytes_ = packs_alone_ ? 0 : RoundUp(sizes_.total(), kPage);
@@ -150,8 +166,16 @@ ThreadTasks LinearCall::TasksOf(int thread_idx) const {
   pack.blocks = task_.blocks;
   pack.out = packed;
   if (task_.layout.rounds_inputs) {
-    pack.scales = reinterpret_cast<float*>(packed + sizes_.packed);
-    pack.input_sums = reinterpret_cast<int32_t*>(packed + sizes_.packed + sizes_.scales);
+    std::byte* const scales = packed + sizes_.packed;
+    std::byte* const sums = scales + sizes_.scales;
+    pack.scales = reinterpret_cast<float*>(scales);
+    pack.input_sums = reinterpret_cast<int32_t*>(sums);
+    if (sizes_.loud_quads > 0) {
+      std::byte* const ends = sums + sizes_.sums;
+      pack.loud = {reinterpret_cast<LoudQuad*>(ends + sizes_.loud_ends),
+                   reinterpret_cast<int32_t*>(ends)};
+      tasks.linear.loud = pack.loud;
+    }
     pack.input_scale = args.weight->spec().input_scale;
     pack.sum_cols = task_.layout.padded_cols / task_.sums_per_row;
     tasks.linear.scales = pack.scales;

@@ -1,5 +1,7 @@
 // Linear against sums in double precision, and the bitwise independence that the engine relies on.
 #include <cmath>
+#include <random>
+#include <span>
 
 #include "kernels/testing/backend_test.h"
 
@@ -128,8 +130,77 @@ TEST_P(LinearTest, IntegersAtTheirExtremesDoNotSaturate) {
     for (const float sign : {1.0f, -1.0f}) {
       const WeightMatrix matrix =
           PackFloats(*backend_, {32, kIn, format}, std::vector<float>(32 * kIn, sign));
-      for (const float y : RunLinear(*backend_, matrix, std::vector<float>(kIn, 1.0f), 1)) {
-        EXPECT_NEAR(y, sign * kIn, 1e-5 * kIn) << Name(format);
+      for (const int64_t rows : {1, 5}) {
+        const std::vector<float> ones(static_cast<size_t>(rows * kIn), 1.0f);
+        for (const float y : RunLinear(*backend_, matrix, ones, rows)) {
+          EXPECT_NEAR(y, sign * kIn, 1e-5 * kIn) << Name(format);
+        }
+      }
+    }
+  }
+}
+
+// Of a row of whole numbers: the integer sum is exact; it is rounded once, and multiplied by a rounded scale.
+void ExpectExactSums(const TestMatrix& matrix, std::span<const float> row,
+                     std::span<const float> out) {
+  for (size_t n = 0; n < out.size(); ++n) {
+    double sum = 0, magnitude = 0;
+    for (size_t k = 0; k < row.size(); ++k) {
+      const double product = double{row[k]} * matrix.values[n * row.size() + k];
+      sum += product;
+      magnitude += std::abs(product);
+    }
+    ASSERT_NEAR(out[n], sum, 1e-6 * magnitude + 1e-6) << "channel " << n;
+  }
+}
+
+// Kernels may take activations that are large beside their neighbours apart from the others. Inputs are small whole
+// numbers, and with the probability `share` the largest, or those about which such kernels decide.
+TEST_P(LinearTest, LargeActivationsAmongSmallOnes) {
+  constexpr int64_t kOut = 70;
+  constexpr float kLarge[] = {-127, -65, -64, -63, 63, 64, 65, 127};
+  std::mt19937 random(3);
+  const auto input = [&random, &kLarge](double share) {
+    const bool is_large = std::bernoulli_distribution(share)(random);
+    return is_large ? kLarge[random() % 8] : static_cast<float>(random() % 33) - 16.0f;
+  };
+  for (const int64_t in : {64, 200, 1700}) {
+    MatrixSpec spec = MatrixSpec::Of(kOut, in, WeightFormat::kI8);
+    spec.input_scale = 1.0f;
+    const TestMatrix matrix = MakeMatrix(*backend_, spec, 11);
+    for (const double share : {0.0, 0.01, 0.1, 0.3, 1.0}) {
+      for (const int64_t rows : {4, 5, 8, 12, 13, 27}) {
+        std::vector<float> x(static_cast<size_t>(rows * in));
+        for (float& v : x) v = input(share);
+        const std::vector<float> all = RunLinear(*backend_, matrix.packed, x, rows);
+        for (int64_t r = 0; r < rows; ++r) {
+          SCOPED_TRACE(testing::Message() << in << " columns, " << share << ", row " << r);
+          const std::span<const float> row(x.data() + r * in, static_cast<size_t>(in));
+          const std::vector<float> alone = RunLinear(*backend_, matrix.packed, row, 1);
+          ASSERT_TRUE(SameBits(alone, {all.data() + r * kOut, alone.size()}));
+          ASSERT_NO_FATAL_FAILURE(ExpectExactSums(matrix, row, alone));
+        }
+      }
+    }
+  }
+}
+
+// Two neighbours of 64 are the largest that a sum of 16 bits holds with all weights at their largest.
+TEST_P(LinearTest, LargestSumsOfSmallActivations) {
+  constexpr int64_t kIn = 512, kRows = 6;
+  MatrixSpec spec = MatrixSpec::Of(32, kIn, WeightFormat::kI8);
+  spec.input_scale = 1.0f;
+  for (const float weight : {1.0f, -1.0f}) {
+    const std::vector<float> weights(32 * kIn, weight);
+    const WeightMatrix matrix = PackFloats(*backend_, spec, weights);
+    for (const float value : {63.0f, 64.0f, 65.0f, -64.0f, -65.0f}) {
+      for (const int64_t step : {4, 2, 1}) {
+        std::vector<float> x(kRows * kIn);
+        for (size_t i = 0; i < x.size(); i += static_cast<size_t>(step)) x[i] = value;
+        for (const float y : RunLinear(*backend_, matrix, x, kRows)) {
+          const float sum = weight * value * static_cast<float>(kIn / step);
+          ASSERT_NEAR(y, sum, 1e-6f * std::abs(sum)) << value << " in each column of " << step;
+        }
       }
     }
   }

@@ -20,7 +20,7 @@ inline constexpr double kProcessorIntegerShare = 0.77;
 inline constexpr double kProcessorNibbleShare = 0.70;
 // The rates of 4-bit and 8-bit products are the same instruction's if they differ by less than this factor, which is
 // more than two measurements of one rate differ.
-inline constexpr double kSameRate = 1.3;
+inline constexpr double kSameRate = 1.15;
 // How fast a decoding step reads weights, of what products of large matrices do: a step has attention, norms and the
 // choice of a token beside its products, and matrices of 1 B models are smaller. Measured: 0.84 to 0.93 with AVX-512,
 // 0.95 to 0.99 with AVX2 alone (bench/results/plan.md).

@@ -40,7 +40,7 @@ namespace dray::kernels::DRAY_ISA {
 namespace {
 
 constexpr int kInputBytes = kQuantizedBytes;
-constexpr int64_t kMinBlocksToExpand = 0;  // never
+constexpr int64_t kMinRowsToSetApart = 0;  // never
 using InputQuad = QuadVec;
 
 DRAY_INLINE void StoreInputs(void* p, Vec whole) { StoreQuantized(p, whole); }

@@ -54,6 +54,7 @@ void PackActivationsInt(const PackActivationsTask& task, Range blocks) {
                   task.out + begin * lines * kLineBytes + r * kLineBytes, rows * kLineBytes,
                   task.input_sums + begin * sums_per_row + r, rows);
     }
+    SetLoudQuadsApart(task, b);
   }
 }
 

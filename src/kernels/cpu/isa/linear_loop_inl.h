@@ -101,6 +101,7 @@ struct TileArgs {
   NextPanel next;
   const float* scales;        // of the rows
   const int32_t* input_sums;  // [sums_per_row][rows]: LinearTask's
+  LoudQuads loud;             // of the block of rows; null: none are set apart
   float* acc_out;
   int64_t block;        // of rows
   std::byte* expanded;  // LinearTask's
@@ -342,6 +343,7 @@ class PanelRun {
     if (task_.scales != nullptr) {
       tile_.scales = task_.scales + rows.begin;
       tile_.input_sums = task_.input_sums + rows.begin * task_.sums_per_row;
+      tile_.loud = task_.loud.From(rows.begin, task_.layout.padded_cols);
     }
     if (AddsToSums<Kernel>() && part.index == 0) {
       for (int64_t i = 0; i < count * kPanelRows; i += kLanes) Store(acc + i, Zero());

@@ -12,7 +12,7 @@ constinit const IsaKernels kKernels = {
                         kMaxGroupedRows},
     .max_grouped_rows = kMaxGroupedRows,
     .max_sum_cols = kSumCols,
-    .min_blocks_to_expand = kMinBlocksToExpand,
+    .min_rows_to_set_apart = kMinRowsToSetApart,
     .activation_bytes = {4, 4, kHasBF16Dot ? 2 : 4, kInputBytes, kInputBytes},
     .pack_activations = {PackActivationsF32, PackActivationsF32, PackActivationsBF16,
                          PackActivationsInt, PackActivationsInt},

@@ -8,9 +8,11 @@
 //                  the sum of (q - 8) * x, at most 8 * 127 * 32 = 32512 in magnitude. Products are
 //                  at most 2 * 15 * 127. On the way the sum may wrap around, which does not change
 //                  its end.
-//   8-bit weights  The magnitude of each weight is multiplied with an activation that takes on the
-//                  weight's sign. Products are at most 2 * 128 * 127 = 32512, and are widened to 32
-//                  bits at once.
+//   8-bit weights  SignedBytes: the magnitude of each weight is multiplied with an activation that takes
+//                  on the weight's sign. Products are at most 2 * 128 * 127 = 32512, and are widened to
+//                  32 bits at once.
+//                  PairedBytes: the stored weight, which is unsigned, is multiplied with activations that
+//                  are small enough (loud_quads_avx2_inl.h).
 //
 // The arithmetic is in assembly because g++ 12 spills accumulators around the intrinsics, which
 // halves the speed.
@@ -22,7 +24,8 @@ namespace dray::kernels::DRAY_ISA {
 namespace {
 
 constexpr int kInputBytes = 1;
-constexpr int64_t kMinBlocksToExpand = 2;
+// With fewer rows, Linear waits for memory.
+constexpr int64_t kMinRowsToSetApart = 4;
 
 DRAY_INLINE void StoreInputs(void* p, Vec whole) { StoreI8(static_cast<int8_t*>(p), whole); }
 
@@ -95,6 +98,7 @@ struct NibbleSum {
 
 // Four weights of each of eight channels.
 struct SignedBytes {
+  static constexpr int kSteps = 1;
   __m256i numbers, magnitudes;
 
   // `stored` holds q + 128. The magnitude of -128 is 128 as an unsigned number.
@@ -102,6 +106,7 @@ struct SignedBytes {
     const __m256i q = _mm256_xor_si256(stored, _mm256_set1_epi8(static_cast<char>(0x80)));
     return {q, _mm256_abs_epi8(q)};
   }
+  static DRAY_INLINE SignedBytes Load(const std::byte* w) { return Of(LoadPairs(w)); }
 
   DRAY_INLINE void AddTo(__m256i& sum, InputQuad x) const {
     __m256i products;
@@ -112,36 +117,24 @@ struct SignedBytes {
   }
 };
 
-// Another form of SignedBytes, with masks m of all ones where w < 0. No instruction of its products
-// competes with the multiplications for the same ports, as that for signs does:
-//
-//   w * x = |w| * (x ^ m) + (|w| & m), because x ^ m is -x - 1 where w < 0
-//
-// The sum of |w| & m is that of the weights below zero, negated. It belongs to the channel and is the
-// same for all rows. x ^ m is at least -128, so that two products are at least -2 * 128 * 128 =
-// -32768, which 16 bits hold.
-struct MaskedBytes {
-  __m256i magnitudes, masks;
+// The stored weights of two steps, eight of each of eight channels. The sum that they add to is
+// 128 * (sum of the activations) too large.
+struct PairedBytes {
+  static constexpr int kSteps = 2;
+  __m256i first, second;
 
-  static DRAY_INLINE MaskedBytes Of(const SignedBytes& bytes) {
-    return {bytes.magnitudes, _mm256_cmpgt_epi8(_mm256_setzero_si256(), bytes.numbers)};
+  static DRAY_INLINE PairedBytes Load(const std::byte* w) {
+    return {LoadPairs(w), LoadPairs(w + kStepBytes)};
   }
 
-  // Adds the weights below zero to `pairs`, those of two columns to each 16 bits.
-  DRAY_INLINE void AddNegativesTo(__m256i& pairs) const {
-    __m256i sums;
-    asm("vpmaddubsw %3, %2, %0\n\tvpaddw %0, %1, %1"
-        : "=&x"(sums), "+x"(pairs)
-        : "x"(magnitudes), "x"(masks));
-  }
-
-  // Adds |w| * (x ^ m).
+  // Adds the products with the quads x[0] and x[1], neither of which is loud beside the other.
   DRAY_INLINE void AddTo(__m256i& sum, InputQuad x) const {
-    __m256i products;
-    asm("vpbroadcastd %5, %0\n\tvpxor %2, %0, %0\n\tvpmaddubsw %0, %3, %0\n\t"
-        "vpmaddwd %4, %0, %0\n\tvpaddd %0, %1, %1"
-        : "=&x"(products), "+x"(sum)
-        : "x"(masks), "x"(magnitudes), "xm"(Ones16()), "m"(*x));
+    __m256i products, others;
+    asm("vpbroadcastd %6, %0\n\tvpbroadcastd %7, %1\n\tvpmaddubsw %0, %3, %0\n\t"
+        "vpmaddubsw %1, %4, %1\n\tvpaddw %1, %0, %0\n\tvpmaddwd %5, %0, %0\n\t"
+        "vpaddd %0, %2, %2"
+        : "=&x"(products), "=&x"(others), "+x"(sum)
+        : "x"(first), "x"(second), "xm"(Ones16()), "m"(x[0]), "m"(x[1]));
   }
 };
 
