@@ -2,24 +2,19 @@
 
 #include <fmt/format.h>
 
-#include <system_error>
 #include <utility>
 
+#include "base/threads/start_thread.h"
 #include "base/threads/worker_set.h"
 
 namespace dray {
 
 Status HelperThreads::Start(std::string_view task, std::function<void()> body,
                             const std::vector<int>& cpus) {
-  try {
-    threads_.reserve(threads_.size() + 1);
-    threads_.emplace_back(std::move(body));
-  } catch (const std::system_error& error) {
-    return {StatusCode::kResourceExhausted,
-            fmt::format("cannot start thread {} that helps {}: {}; raise the limit of threads "
-                        "(ulimit -u, or pids.max of the control group), or free memory",
-                        threads_.size() + 1, task, error.code().message())};
-  }
+  auto thread = StartThread(fmt::format("thread {} that helps {}", threads_.size() + 1, task),
+                            std::move(body));
+  DRAY_RETURN_IF_ERROR(thread.status());
+  threads_.push_back(std::move(*thread));
   // A thread inherits the processors of its caller, which may be bound to one of them.
   if (!cpus.empty()) BindThread(threads_.back().native_handle(), cpus);
   return OkStatus();

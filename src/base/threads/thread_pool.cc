@@ -10,9 +10,15 @@
 
 namespace dray {
 
+namespace {
+
+int NumThreads(int wanted) { return wanted > 0 ? wanted : UsableCpuCount(); }
+
+}  // namespace
+
 ThreadPool::ThreadPool(int num_threads, Pinning pinning)
     : workers_(WorkerSet::OfProcess()),
-      home_(workers_->Join(num_threads > 0 ? num_threads : UsableCpuCount(), pinning)),
+      home_(workers_->Join(NumThreads(num_threads), pinning).value()),
       active_(home_.places),
       team_(workers_->NewTeam()) {}
 
@@ -23,11 +29,20 @@ ThreadPool::ThreadPool(std::shared_ptr<WorkerSet> workers, WorkerSet::Home home,
       turns_(turns),
       team_(workers_->NewTeam()) {}
 
-std::vector<std::unique_ptr<ThreadPool>> ThreadPool::MakeGroup(const WorkerSet::GroupSpec& spec) {
+Result<std::unique_ptr<ThreadPool>> ThreadPool::Make(int num_threads, Pinning pinning) {
+  std::shared_ptr<WorkerSet> workers = WorkerSet::OfProcess();
+  DRAY_ASSIGN_OR_RETURN(auto home, workers->Join(NumThreads(num_threads), pinning));
+  return std::unique_ptr<ThreadPool>(
+      new ThreadPool(std::move(workers), std::move(home), GroupTurns::kTogether));
+}
+
+Result<std::vector<std::unique_ptr<ThreadPool>>> ThreadPool::MakeGroup(
+    const WorkerSet::GroupSpec& spec) {
   const std::shared_ptr<WorkerSet> workers = WorkerSet::OfProcess();
+  DRAY_ASSIGN_OR_RETURN(auto homes, workers->JoinGroup(spec));
   std::vector<std::unique_ptr<ThreadPool>> pools;
   std::vector<WorkPlace*> all;
-  for (WorkerSet::Home& home : workers->JoinGroup(spec)) {
+  for (WorkerSet::Home& home : homes) {
     all.insert(all.end(), home.places.begin(), home.places.end());
     pools.emplace_back(new ThreadPool(workers, std::move(home), spec.turns));
     pools.back()->group_.emplace();

@@ -24,15 +24,19 @@ namespace dray {
 
 class ThreadPool {
  public:
-  // `num_threads` >= 1, the caller counted; 0 means UsableCpuCount().
+  // `num_threads` >= 1, the caller counted; 0 means UsableCpuCount(). The process ends if the system gives no more
+  // threads; with Make, that is kResourceExhausted.
   explicit ThreadPool(int num_threads = 0, Pinning pinning = Pinning::kPinned);
+  static Result<std::unique_ptr<ThreadPool>> Make(int num_threads, Pinning pinning);
   // Makes `num_pools` pools of `num_threads` >= 1 threads each, whose callers compute one thing
   // together and wait for each other while they do so. The pools have no processor in common, unless
   // there are too few. If each pool waited for its own processors, two such groups could wait for
   // each other for ever. So the group takes all its processors at once, in the first pool's turn:
   // that turn must begin before the turns of the other pools and end after them.
   // With GroupTurns::kNone the callers may be at different things; the pools wait for no turns.
-  static std::vector<std::unique_ptr<ThreadPool>> MakeGroup(const WorkerSet::GroupSpec& spec);
+  // kResourceExhausted if the system gives no more threads.
+  static Result<std::vector<std::unique_ptr<ThreadPool>>> MakeGroup(
+      const WorkerSet::GroupSpec& spec);
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
   ~ThreadPool();

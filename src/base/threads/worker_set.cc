@@ -9,8 +9,15 @@
 #include "base/machine/cpu_info.h"
 #include "base/machine/cpu_topology.h"
 #include "base/threads/spin.h"
+#include "base/threads/start_thread.h"
 
 namespace dray {
+namespace {
+
+const std::vector<int> kAnyCpu;
+
+}  // namespace
+
 void WaitForChange(const std::atomic<uint32_t>& word, uint32_t old) {
   const auto start = std::chrono::steady_clock::now();
   for (int i = 0; word.load(std::memory_order_acquire) == old; ++i) {
@@ -95,33 +102,48 @@ int WorkerSet::num_threads() const {
   return count(places_) + count(own_places_);
 }
 
-WorkerSet::Home WorkerSet::Join(int num_threads, Pinning pinning) {
-  return JoinGroup({.num_threads = num_threads, .pinning = pinning}).front();
+Result<WorkerSet::Home> WorkerSet::Join(int num_threads, Pinning pinning) {
+  DRAY_ASSIGN_OR_RETURN(auto homes, JoinGroup({.num_threads = num_threads, .pinning = pinning}));
+  return std::move(homes.front());
 }
 
-std::vector<WorkerSet::Home> WorkerSet::JoinGroup(const GroupSpec& spec) {
+Result<std::vector<WorkerSet::Home>> WorkerSet::JoinGroup(const GroupSpec& spec) {
   const std::lock_guard lock(mutex_);
   const int num_all = spec.num_pools * spec.num_threads;
   num_homes_.resize(std::max(num_homes_.size(), static_cast<size_t>(num_all) + 1));
   const int number = num_homes_[static_cast<size_t>(num_all)]++;
   const std::vector<int> indices = PlacesOfPool(num_cpus_, num_all, number);
   const auto cpus = CpusOfPlaces(nodes_, num_all);
+  const bool is_shared = spec.turns == GroupTurns::kTogether;
   // Places are numbered node by node, so a pool's places lie on as few nodes as possible.
   std::vector<Home> homes(static_cast<size_t>(spec.num_pools));
   for (size_t i = 0; i < indices.size(); ++i) {
-    const auto idx = static_cast<size_t>(indices[i]);
     Home& home = homes[i / static_cast<size_t>(spec.num_threads)];
-    WorkPlace& place = spec.turns == GroupTurns::kTogether ? SharedPlace(indices[i]) : OwnPlace();
+    WorkPlace& place = is_shared ? SharedPlace(indices[i]) : OwnPlace();
     home.places.push_back(&place);
-    const bool is_bound = spec.pinning == Pinning::kPinned && !cpus[idx].empty();
+    const auto& own_cpus = cpus[static_cast<size_t>(indices[i])];
+    const auto& bound_to = spec.pinning == Pinning::kPinned ? own_cpus : kAnyCpu;
     if (home.places.size() == 1) {
-      if (is_bound) home.caller_cpus = cpus[idx];
+      home.caller_cpus = bound_to;
       continue;
     }
-    if (!place.thread.joinable()) place.thread = std::thread([&place] { Work(place); });
-    if (is_bound) BindThread(place.thread.native_handle(), cpus[idx]);
+    const Status staffed = Staff(place, bound_to);
+    if (staffed.ok()) continue;
+    for (const Home& begun : homes) {
+      if (!is_shared) FreeOwnPlaces(begun.places);
+    }
+    return staffed;
   }
   return homes;
+}
+
+Status WorkerSet::Staff(WorkPlace& place, const std::vector<int>& cpus) {
+  if (!place.thread.joinable()) {
+    DRAY_ASSIGN_OR_RETURN(place.thread,
+                          StartThread("a computing thread", [&place] { Work(place); }));
+  }
+  if (!cpus.empty()) BindThread(place.thread.native_handle(), cpus);
+  return OkStatus();
 }
 
 WorkPlace& WorkerSet::SharedPlace(int index) {
@@ -142,6 +164,10 @@ WorkPlace& WorkerSet::OwnPlace() {
 
 void WorkerSet::LeaveOwnPlaces(const std::vector<WorkPlace*>& places) {
   const std::lock_guard lock(mutex_);
+  FreeOwnPlaces(places);
+}
+
+void WorkerSet::FreeOwnPlaces(const std::vector<WorkPlace*>& places) {
   free_own_places_.insert(free_own_places_.end(), places.begin(), places.end());
 }
 

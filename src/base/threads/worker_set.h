@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/status.h"
 #include "base/threads/place_turns.h"
 #include "base/threads/work_place.h"
 
@@ -52,7 +53,8 @@ class WorkerSet {
     std::vector<WorkPlace*> places;  // the first is for whoever calls, the others have threads
     std::vector<int> caller_cpus;    // that the caller may be bound to; none: any
   };
-  Home Join(int num_threads, Pinning pinning);
+  // Both fail with kResourceExhausted if the system gives no more threads.
+  Result<Home> Join(int num_threads, Pinning pinning);
   // The homes of `num_pools` pools of `num_threads` threads each that compute together. No place is
   // in two of them: if there are fewer places than threads, the set gets additional places.
   struct GroupSpec {
@@ -61,7 +63,7 @@ class WorkerSet {
     Pinning pinning = Pinning::kPinned;
     GroupTurns turns = GroupTurns::kTogether;
   };
-  std::vector<Home> JoinGroup(const GroupSpec& spec);
+  Result<std::vector<Home>> JoinGroup(const GroupSpec& spec);
   // Gives back places that no other pool has. Their threads stay for the next group.
   void LeaveOwnPlaces(const std::vector<WorkPlace*>& places);
   // A team that lives as long as the set.
@@ -79,8 +81,11 @@ class WorkerSet {
 
  private:
   static void Work(WorkPlace& place);
+  // Lets a thread of its own, bound to `cpus` unless there are none, work at the place.
+  static Status Staff(WorkPlace& place, const std::vector<int>& cpus);
   WorkPlace& SharedPlace(int index);
   WorkPlace& OwnPlace();
+  void FreeOwnPlaces(const std::vector<WorkPlace*>& places);
 
   const std::vector<std::vector<int>> nodes_;
   const int num_cpus_;

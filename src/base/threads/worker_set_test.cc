@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/machine/cpu_info.h"
+#include "base/testing/scarce_threads.h"
 #include "base/threads/thread_pool.h"
 
 namespace dray {
@@ -93,8 +94,8 @@ TEST(WorkerSetTest, PoolsOnDifferentProcessorsRunTogether) {
   const auto workers = std::make_shared<WorkerSet>();
   const int cpus = static_cast<int>(AllowedCpus().size());
   if (cpus < 2) GTEST_SKIP() << "needs two processors";
-  const auto first = workers->Join(cpus / 2, Pinning::kFree);
-  const auto second = workers->Join(cpus / 2, Pinning::kFree);
+  const auto first = workers->Join(cpus / 2, Pinning::kFree).value();
+  const auto second = workers->Join(cpus / 2, Pinning::kFree).value();
   TurnSeries of_first(TurnSeries::Parts::kSteps), of_second(TurnSeries::Parts::kSteps);
   workers->turns().Take(first.places, of_first);
   workers->turns().Take(second.places, of_second);  // would wait for ever
@@ -108,8 +109,10 @@ TEST(WorkerSetTest, GroupsTakeTurnsAsAWhole) {
   constexpr int kPools = 3, kThreads = 2, kRounds = 50;
   std::atomic<int> num_regions = 0;
   const auto drive_group = [&] {
-    const auto pools = ThreadPool::MakeGroup(
-        {.num_pools = kPools, .num_threads = kThreads, .pinning = Pinning::kFree});
+    const auto pools =
+        ThreadPool::MakeGroup(
+            {.num_pools = kPools, .num_threads = kThreads, .pinning = Pinning::kFree})
+            .value();
     ASSERT_EQ(pools.size(), static_cast<size_t>(kPools));
     std::barrier together(kPools);
     const auto drive = [&](ThreadPool& pool) {
@@ -141,8 +144,10 @@ TEST(WorkerSetTest, PoolsOfAGroupHavePlacesOfTheirOwn) {
   const int cpus = static_cast<int>(AllowedCpus().size());
   for (const int num_pools : {2, cpus, cpus + 3}) {
     std::set<WorkPlace*> used;
-    for (const auto& home : workers->JoinGroup(
-             {.num_pools = num_pools, .num_threads = 2, .pinning = Pinning::kFree})) {
+    const auto homes =
+        workers->JoinGroup({.num_pools = num_pools, .num_threads = 2, .pinning = Pinning::kFree});
+    ASSERT_TRUE(homes.ok());
+    for (const auto& home : *homes) {
       EXPECT_EQ(home.places.size(), 2U);
       for (WorkPlace* place : home.places) EXPECT_TRUE(used.insert(place).second);
     }
@@ -158,7 +163,8 @@ TEST(WorkerSetTest, GroupsWithoutTurnsHaveOwnPlaces) {
     const auto pools = ThreadPool::MakeGroup({.num_pools = 2,
                                               .num_threads = all + 1,
                                               .pinning = Pinning::kFree,
-                                              .turns = GroupTurns::kNone});
+                                              .turns = GroupTurns::kNone})
+                           .value();
     std::atomic<int> num_calls = 0;
     pools[1]->BeginTurn();
     pools[0]->Run([&](int) { ++num_calls; });
@@ -171,6 +177,25 @@ TEST(WorkerSetTest, GroupsWithoutTurnsHaveOwnPlaces) {
     EXPECT_LE(WorkerSet::OfProcess()->num_threads(), all - 1 + 2 * (all + 1));
   }
   shared.EndTurn();
+}
+
+// A set that gets no threads is as before: its later pools have all places.
+TEST(WorkerSetTest, ASystemWithoutThreadsIsAnError) {
+  for (const GroupTurns turns : {GroupTurns::kTogether, GroupTurns::kNone}) {
+    const auto workers = std::make_shared<WorkerSet>();
+    const WorkerSet::GroupSpec spec = {
+        .num_pools = 2, .num_threads = 3, .pinning = Pinning::kFree, .turns = turns};
+    {
+      const ScarceThreads scarce(2);  // of the four that the group needs
+      const auto homes = workers->JoinGroup(spec);
+      EXPECT_EQ(homes.status().code(), StatusCode::kResourceExhausted);
+      EXPECT_NE(homes.status().message().find("pids.max"), std::string::npos)
+          << homes.status().message();
+    }
+    EXPECT_TRUE(workers->JoinGroup(spec).ok());
+    EXPECT_GE(workers->num_threads(), 4);
+    EXPECT_LE(workers->num_threads(), 6) << "at most one for each place";
+  }
 }
 
 }  // namespace

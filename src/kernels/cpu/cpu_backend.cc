@@ -96,7 +96,7 @@ Result<std::unique_ptr<Backend>> MakeBackend(const BackendOptions& options) {
   DRAY_RETURN_IF_ERROR(CheckThreads(options.cpu));
   DRAY_ASSIGN_OR_RETURN(const IsaKernels* isa, SelectIsa(options.cpu.isa));
   const StepThreads threads = ThreadsOf(options.cpu);
-  auto pool = std::make_unique<ThreadPool>(threads.most(), PinningOf(options.cpu));
+  DRAY_ASSIGN_OR_RETURN(auto pool, ThreadPool::Make(threads.most(), PinningOf(options.cpu)));
   return std::unique_ptr<Backend>(std::make_unique<CpuBackend>(*isa, threads, std::move(pool)));
 }
 
@@ -118,7 +118,8 @@ Result<std::vector<std::unique_ptr<Backend>>> MakeBackends(const BackendOptions&
                                       .num_threads = each.most(),
                                       .pinning = PinningOf(options.cpu),
                                       .turns = turns};
-  for (auto& pool : ThreadPool::MakeGroup(group)) {
+  DRAY_ASSIGN_OR_RETURN(auto pools, ThreadPool::MakeGroup(group));
+  for (auto& pool : pools) {
     backends.push_back(std::make_unique<CpuBackend>(*isa, each, std::move(pool)));
   }
   return backends;

@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "base/machine/cpu_info.h"
+#include "base/testing/scarce_threads.h"
 #include "kernels/testing/backend_test.h"
 
 namespace dray::kernels {
@@ -68,6 +69,18 @@ TEST(DispatchTest, UnknownIsRefusedWithWhatThereIs) {
 
 TEST(DispatchTest, NegativeThreadsAreRefused) {
   EXPECT_FALSE(MakeBackend({.cpu = {.num_threads = -1}}).ok());
+}
+
+TEST(DispatchTest, ASystemWithoutThreadsIsAnError) {
+  BackendOptions options;
+  options.cpu.num_threads = 8;
+  {
+    const ScarceThreads scarce(1);
+    EXPECT_EQ(MakeBackend(options).status().code(), StatusCode::kResourceExhausted);
+    EXPECT_EQ(MakeBackends(options, 2, GroupTurns::kTogether).status().code(),
+              StatusCode::kResourceExhausted);
+  }
+  EXPECT_TRUE(MakeBackend(options).ok()) << "once there are threads again";
 }
 
 }  // namespace

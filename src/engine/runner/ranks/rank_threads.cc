@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/threads/worker_set.h"
+#include "engine/runner/ranks/rank_thread.h"
 
 namespace dray::engine {
 
@@ -13,11 +14,7 @@ RankThreads::RankThreads(std::vector<RankConnections> connections, Body body)
 
 Status RankThreads::Start(const Backends& backends) {
   for (size_t i = 1; i < backends.size(); ++i) {
-    const Status started = threads_.Start("to compute ranks", [this, i, backend = backends[i]] {
-      backend->AdoptThread();
-      Work(i);
-    });
-    DRAY_RETURN_IF_ERROR(started.WithPrefix(fmt::format("rank {}", i)));
+    DRAY_RETURN_IF_ERROR(StartRankThread(threads_, i, backends[i], [this, i] { Work(i); }));
   }
   return OkStatus();
 }

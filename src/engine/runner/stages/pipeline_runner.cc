@@ -22,6 +22,7 @@
 #include "engine/runner/piece_runner.h"
 #include "engine/runner/rank_worker.h"
 #include "engine/runner/ranks/rank_links.h"
+#include "engine/runner/ranks/rank_thread.h"
 #include "engine/runner/result_buffer.h"
 #include "engine/runner/stages/stage_pass.h"
 
@@ -59,12 +60,8 @@ class PipelineRunner final : public ModelRunner {
   // more of them; there may be no steps then.
   Status Start(const Backends& backends) {
     for (size_t rank = 0; rank < ranks_.size(); ++rank) {
-      const Status started =
-          threads_.Start("to compute ranks", [this, rank, backend = backends[rank]] {
-            backend->AdoptThread();
-            Work(rank);
-          });
-      DRAY_RETURN_IF_ERROR(started.WithPrefix(fmt::format("rank {}", rank)));
+      DRAY_RETURN_IF_ERROR(
+          StartRankThread(threads_, rank, backends[rank], [this, rank] { Work(rank); }));
     }
     return OkStatus();
   }
