@@ -6,6 +6,7 @@
 //   plan_bench MODEL_DIR [--dtype int8] [--threads N] [--degrees 1,2] [--prompt 128] [--new 33]
 //              [--rounds 5]
 #include <fmt/format.h>
+#include <malloc.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -66,7 +67,9 @@ class Comparer {
 
   Comparison Compare(int64_t degree) {
     Comparison result;
-    const auto before = static_cast<double>(MeasureProcess().resident_bytes);
+    // What the run of another degree has freed would count as there before.
+    ::malloc_trim(0);
+    const double before = ResidentBytes();
     const auto model = Load(degree);
     const plan::PlanRow::Figures planned = Predict(Figures(), degree);
     result.weights = static_cast<double>(model->weight_bytes());
@@ -74,14 +77,15 @@ class Comparer {
     const auto ranks = static_cast<double>(degree);
     result.predicted_cache = ranks * planned.memory.cache;
     result.cache = CacheBytes(*model);
-    TimedEngine prompts = Engine(*model, 1), answers = Engine(*model, options_.new_tokens);
-    Time(prompts);  // touches all memory
+    TimedEngine answers = Engine(*model, options_.new_tokens);
+    Time(answers);  // touches all memory
+    result.resident = ResidentBytes() - before;
+    TimedEngine prompts = Engine(*model, 1);
     for (int round = 0; round < options_.rounds; ++round) {
       sums_ = ValueOf(plan::MeasureSums());
       AddPrompt(degree, prompts, result);
       AddTokens(degree, answers, result);
     }
-    result.resident = static_cast<double>(MeasureProcess().resident_bytes) - before;
     result.predicted_resident =
         result.predicted_weights + result.predicted_cache + ranks * planned.memory.activations;
     return result;
@@ -108,6 +112,8 @@ class Comparer {
     return ValueOf(TimedEngine::Make(model, EngineOptionsOf(new_tokens),
                                      {1, options_.prompt_tokens, new_tokens}));
   }
+
+  static double ResidentBytes() { return static_cast<double>(MeasureProcess().resident_bytes); }
 
   double CacheBytes(const engine::LoadedModel& model) const {
     const auto size = ValueOf(engine::ChooseCacheSize(model, EngineOptionsOf(options_.new_tokens)));
