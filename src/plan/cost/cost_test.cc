@@ -224,15 +224,17 @@ TEST(LatencyTest, ThisMachineDecodesAsFastAsItsProductsRead) {
   EXPECT_NEAR(decode.floor_seconds / decode.seconds, kProductShare * 0.9, 1e-6);
 }
 
-TEST(LatencyTest, FourBitWeightsHaveAShareOfTheirOwnWhereTheirProductsAreFaster) {
+TEST(LatencyTest, IntegersHaveSharesOfTheirOwnWhereFourBitProductsAreFaster) {
   const auto sustained = [](double int4) {
     const bench::LimitsSample limits = {
         .read_bandwidth = 100e9, .f32 = 2e11, .bf16 = 2e11, .int8 = 3e11, .int4 = int4};
     return MachineWith({.limits = limits, .product_bandwidth = 90e9, .sums = {}}, 2)
-        .device.sustained.int4;
+        .device.sustained;
   };
-  EXPECT_DOUBLE_EQ(sustained(3e11), kProcessorIntegerShare * 3e11);
-  EXPECT_DOUBLE_EQ(sustained(6e11), kProcessorNibbleShare * 6e11);
+  EXPECT_DOUBLE_EQ(sustained(3e11).int4, kProcessorIntegerShare * 3e11);
+  EXPECT_DOUBLE_EQ(sustained(3e11).int8, kProcessorIntegerShare * 3e11);
+  EXPECT_DOUBLE_EQ(sustained(4e11).int4, kProcessorNibbleShare * 4e11);
+  EXPECT_DOUBLE_EQ(sustained(4e11).int8, kProcessorByteShare * 3e11);
 }
 
 TEST(LatencyTest, AStageAloneReadsFasterThanItsShareOfTheMemory) {

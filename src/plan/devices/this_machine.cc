@@ -88,12 +88,13 @@ Host MachineWith(const MachineFigures& figures, int64_t num_devices) {
   host.device.source = "measured";
   host.device.memory_bytes = static_cast<double>(AvailableMemoryBytes());
   host.device.peak = limits;
-  const double nibble_share =
-      limits.int4 > kSameRate * limits.int8 ? kProcessorNibbleShare : kProcessorIntegerShare;
+  const bool has_faster_nibbles = limits.int4 > kSameRate * limits.int8;
+  const double byte_share = has_faster_nibbles ? kProcessorByteShare : kProcessorIntegerShare;
+  const double nibble_share = has_faster_nibbles ? kProcessorNibbleShare : kProcessorIntegerShare;
   host.device.sustained = {.read_bandwidth = kProductShare * figures.product_bandwidth,
                            .f32 = kProcessorFloatShare * limits.f32,
                            .bf16 = kProcessorFloatShare * limits.bf16,
-                           .int8 = kProcessorIntegerShare * limits.int8,
+                           .int8 = byte_share * limits.int8,
                            .int4 = nibble_share * limits.int4};
   host.link = figures.sums;
   return host;

@@ -15,8 +15,10 @@ namespace dray::plan {
 // prompts compute with 0.87 of the rate for floats, and with 0.68 to 0.85 of the rate for 8-bit integers.
 inline constexpr double kProcessorFloatShare = 0.87;
 inline constexpr double kProcessorIntegerShare = 0.77;
-// The same for 4-bit weights where the processor multiplies them faster than bytes (AVX2 without VNNI): the sums of
-// each group are widened and scaled in between. Prompts of 128 tokens reach 0.64 to 0.74 (bench/results/plan.md).
+// The same where the processor multiplies 4-bit weights faster than bytes (AVX2 without VNNI). Bytes: some activations
+// are multiplied apart, and products of 128 to 512 rows reach 0.66 to 0.70 (bench/results/avx2.md). 4-bit weights: the
+// sums of each group are widened and scaled in between; prompts of 128 tokens reach 0.64 to 0.74 (bench/results/plan.md).
+inline constexpr double kProcessorByteShare = 0.68;
 inline constexpr double kProcessorNibbleShare = 0.70;
 // The rates of 4-bit and 8-bit products are the same instruction's if they differ by less than this factor, which is
 // more than two measurements of one rate differ.
