@@ -2,8 +2,6 @@
 // error of an operation.
 #pragma once
 
-#include <algorithm>
-#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <utility>
@@ -11,6 +9,7 @@
 #include "base/status.h"
 #include "base/threads/thread_pool.h"
 #include "kernels/cpu/isa_kernels.h"
+#include "kernels/cpu/panel_shares.h"
 
 namespace dray::kernels {
 
@@ -33,14 +32,18 @@ class CpuTeam {
   // which touches `bytes` bytes in all, is too little to be worth waking the others.
   template <typename Body>
   void Split(int64_t count, int64_t bytes, const Body& body);
-  // Does the same with parts that the threads take one after the other, so that none waits long for one that must first
-  // get new memory from the system or whose processor does something else.
+  // Does the same with parts that the threads take one after the other, each from the front of its share of the items
+  // until nothing is left there, then from the back of another thread's share. So no thread waits long for one that must
+  // first get new memory from the system or whose processor does something else. Items next to each other may lie in one
+  // huge page of new memory. Two threads that write to such a page at the same time would both have the system clear a
+  // page, so threads do not take such items in turn.
   template <typename Body>
   void Distribute(int64_t count, int64_t bytes, const Body& body);
 
  private:
   const IsaKernels& isa_;
   std::unique_ptr<ThreadPool> pool_;
+  PanelShares shares_{pool_->max_threads()};  // of Distribute
   Status failure_;
 };
 
@@ -61,12 +64,11 @@ void CpuTeam::Split(int64_t count, int64_t bytes, const Body& body) {
 
 template <typename Body>
 void CpuTeam::Distribute(int64_t count, int64_t bytes, const Body& body) {
-  constexpr int64_t kPartsOfThread = 8;
-  const int64_t part = std::max<int64_t>(1, count / (pool_->num_threads() * kPartsOfThread));
-  std::atomic<int64_t> next{0};
-  Split(pool_->num_threads(), bytes, [&](Range) {
-    for (int64_t begin; (begin = next.fetch_add(part)) < count;) {
-      body(Range{begin, std::min(begin + part, count)});
+  const int num_threads = pool_->num_threads();
+  shares_.Reset(count, num_threads);
+  Split(num_threads, bytes, [&](Range threads) {
+    for (auto t = static_cast<int>(threads.begin); t < threads.end; ++t) {
+      for (Range part = shares_.Take(t); part.begin < part.end; part = shares_.Take(t)) body(part);
     }
   });
 }
