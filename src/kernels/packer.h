@@ -35,6 +35,9 @@ struct SquareSums {
   std::span<double> columns;  // [cols]: of each column
   std::span<double> rows;     // [rows]: of each row, whose weights are multiplied before by
   std::span<const float> column_sizes;  // [cols]
+  // Whether each weight of a column is first divided by the root of its row's sum (multiplied by the reciprocal, as f32).
+  // The source has whole rows without factors then, and `rows` is given. Weights of rows of zeros stay out.
+  bool columns_over_rows = false;
 };
 
 // Rows that a checkpoint holds as integers already, one in each byte: weight (r, c) is

@@ -183,6 +183,8 @@ void CpuPacker::AddSquares(const SourceRows& source, const SquareSums& sums) {
   const auto rows = static_cast<size_t>(source.rows), cols = static_cast<size_t>(source.cols);
   DRAY_CHECK(sums.columns.empty() || sums.columns.size() == cols);
   DRAY_CHECK(sums.rows.empty() || (sums.rows.size() == rows && sums.column_sizes.size() == cols));
+  DRAY_CHECK(!sums.columns_over_rows ||
+             !(sums.rows.empty() || sums.columns.empty() || source.has_factors()));
   SquareSummer summer(team_.isa(), source, sums);
   const int64_t bytes = source.rows * source.cols * 4;
   team_.Distribute(summer.blocks(), bytes, [&](Range blocks) { summer.AddBlocks(blocks); });

@@ -88,15 +88,20 @@ struct ReadTask {
 // Squares of a row are added up for so many columns at a time.
 inline constexpr int64_t kSquareCols = 64;
 
-// Adds up the squares of weights of one row.
+// Adds up the squares of weights of some rows.
 struct SquaresTask {
   DType dtype = DType::kF32;  // f32, f16, bf16 or f64
   const void* source = nullptr;
-  int64_t count = 0;
-  float row_factor = 1.0f;       // of each weight; the product is rounded to f32
-  double* columns = nullptr;     // [RoundUp(count, 16)]: gets the squares added; null: not
-  const float* sizes = nullptr;  // [RoundUp(count, 16)]: of the columns; null: the row has no sum
-  double row = 0;                // the row's sum so far
+  int64_t row_stride = 0;  // in elements
+  int64_t num_rows = 0;
+  int64_t count = 0;  // of columns
+  const float* row_factors =
+      nullptr;  // [num_rows]: of each weight, the product is rounded to f32; null: ones
+  // Null: not added up. [RoundUp(count, 16)]: gets the squares added, in the order of the rows.
+  double* columns = nullptr;
+  // Null: not added up. [num_rows]: gets the squares of the weights times their sizes added.
+  double* rows = nullptr;
+  const double* sizes = nullptr;  // [RoundUp(count, 16)]: of the columns
 };
 
 // Rounds weights to unsigned bytes: out = clamp(round(x * inverse_scale) + zero, 0, top).
@@ -229,9 +234,7 @@ struct IsaKernels {
   // of x. All instruction sets find the same sums, to the last bit.
   void (*rounding_errors)(const RoundingTask& task, float* errors);
   void (*read_weights)(const ReadTask& task);
-  // Adds the square of each weight to its column's sum. Returns the row's sum after adding the squares of the weights
-  // times their sizes.
-  double (*add_squares)(const SquaresTask& task);
+  void (*add_squares)(const SquaresTask& task);
   void (*norm)(const NormArgs& args, Range rows);
   // out[i] = activation(gates_and_values[i]) * gates_and_values[width + i]
   void (*gate)(Activation activation, const float* gates_and_values, int64_t width, float* out);

@@ -1,4 +1,6 @@
 // Packing and reading back: every source format and stride, parts of panels, the tied embedding.
+#include <cmath>
+
 #include "kernels/testing/backend_test.h"
 
 namespace dray::kernels {
@@ -181,6 +183,37 @@ TEST_P(PackTest, EachKindOfSquaresAloneIsAsBesideTheOther) {
     packer().AddSquares(source, {.columns = columns_alone, .rows = {}, .column_sizes = {}});
     EXPECT_EQ(rows_alone, rows);
     EXPECT_EQ(columns_alone, columns);
+  }
+}
+
+TEST_P(PackTest, SquaresOverTheRowsAreThoseOfTwoCalls) {
+  // More rows than a block has and more columns than are read at a time, and not a multiple of any.
+  constexpr int64_t kRows = 70, kCols = 2500;
+  std::vector<float> values = RandomFloats(kRows * kCols, 11);
+  const std::vector<float> sizes = RandomFloats(kCols, 12);
+  for (const bool is_transposed : {false, true}) {
+    SourceRows source = {values.data(), DType::kF32, kRows, kCols, kCols, 1};
+    if (is_transposed) {
+      source.row_stride = 1;
+      source.col_stride = kRows;
+    }
+    for (int64_t c = 0; c < kCols; ++c) {  // a row of zeros
+      values[static_cast<size_t>(33 * source.row_stride + c * source.col_stride)] = 0;
+    }
+    std::vector<double> rows(kRows), columns(kCols, 5.0), both_rows(kRows),
+        both_columns(kCols, 5.0);
+    packer().AddSquares(source, {.columns = {}, .rows = rows, .column_sizes = sizes});
+    std::vector<float> factors;
+    for (const double sum : rows) {
+      factors.push_back(static_cast<float>(sum > 0 ? 1 / std::sqrt(sum) : 0));
+    }
+    EXPECT_EQ(factors[33], 0.0f);
+    SourceRows scaled = source;
+    scaled.row_factors = factors.data();
+    packer().AddSquares(scaled, {.columns = columns, .rows = {}, .column_sizes = {}});
+    packer().AddSquares(source, {both_columns, both_rows, sizes, true});
+    EXPECT_EQ(both_rows, rows);
+    EXPECT_EQ(both_columns, columns);
   }
 }
 

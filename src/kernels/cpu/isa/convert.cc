@@ -77,61 +77,82 @@ void Widen(const float* from, Doubles& to) {
 #endif
 }
 
-void AddToColumns(const float* weights, double* columns) {
-  for (int v = 0; v < kDoubleVecs; ++v) {
-    Doubles x, sums;
-    Widen(weights + v * kDoubles, x);
-    std::memcpy(&sums, columns + v * kDoubles, sizeof(sums));
-    sums += x * x;
-    std::memcpy(columns + v * kDoubles, &sums, sizeof(sums));
-  }
-}
-
-void AddToRow(const float* weights, const float* sizes, Doubles (&parts)[kDoubleVecs]) {
-  for (int v = 0; v < kDoubleVecs; ++v) {
-    Doubles x, size;
-    Widen(weights + v * kDoubles, x);
-    Widen(sizes + v * kDoubles, size);
-    x *= size;
-    parts[v] += x * x;
-  }
-}
-
 double SumOf(const Doubles (&parts)[kDoubleVecs]) {
   const Doubles sum = (parts[0] + parts[2]) + (parts[1] + parts[3]);
   return (sum[0] + sum[2]) + (sum[1] + sum[3]);
 }
 
-// In f64, in which the square of a float is exact.
-template <typename From, bool kColumns, bool kRow>
-double AddSquaresTo(const SquaresTask& task) {
-  const auto* in = static_cast<const typename From::Type*>(task.source);
-  const float* const sizes = task.sizes;
-  double* const columns = task.columns;
-  const int64_t count = task.count;
-  const Vec factor = Set1(task.row_factor);
-  double row = task.row;
-  for (int64_t tile = 0; tile < count; tile += kSquareCols) {
-    const int64_t end = tile + kSquareCols < count ? tile + kSquareCols : count;
+// Reads the weights of a task, in f32.
+template <typename From>
+class SquaresReader {
+ public:
+  explicit SquaresReader(const SquaresTask& task) : task_(task) {}
+
+  // Reads kLanes weights of a row; those behind the last column are zero.
+  void Read(int64_t row, int64_t col, float* weights) const {
+    const auto* in = static_cast<const typename From::Type*>(task_.source) + row * task_.row_stride;
+    const Vec factor = Set1(task_.row_factors == nullptr ? 1.0f : task_.row_factors[row]);
+    Store(weights, LoadFirst<From>(in + col, task_.count - col) * factor);
+  }
+
+ private:
+  const SquaresTask& task_;
+};
+
+// Both in f64, in which the square of a float is exact.
+template <typename From>
+void AddToRow(const SquaresTask& task, int64_t row) {
+  const SquaresReader<From> reader(task);
+  for (int64_t tile = 0; tile < task.count; tile += kSquareCols) {
+    const int64_t end = tile + kSquareCols < task.count ? tile + kSquareCols : task.count;
     Doubles parts[kDoubleVecs] = {};
     for (int64_t i = tile; i < end; i += kLanes) {
       float weights[kLanes];
-      Store(weights, LoadFirst<From>(in + i, count - i) * factor);
-      if constexpr (kColumns) AddToColumns(weights, columns + i);
-      if constexpr (kRow) AddToRow(weights, sizes + i, parts);
+      reader.Read(row, i, weights);
+      for (int v = 0; v < kDoubleVecs; ++v) {
+        Doubles x, sizes;
+        Widen(weights + v * kDoubles, x);
+        std::memcpy(&sizes, task.sizes + i + v * kDoubles, sizeof(sizes));
+        x *= sizes;
+        parts[v] += x * x;
+      }
     }
-    if constexpr (kRow) row += SumOf(parts);
+    task.rows[row] += SumOf(parts);
   }
-  return row;
+}
+
+// The sums of columns are read and written once for kRows rows.
+template <typename From, int kRows>
+void AddToColumns(const SquaresTask& task, int64_t first_row) {
+  const SquaresReader<From> reader(task);
+  for (int64_t i = 0; i < task.count; i += kLanes) {
+    float weights[kRows][kLanes];
+    for (int r = 0; r < kRows; ++r) reader.Read(first_row + r, i, weights[r]);
+    for (int v = 0; v < kDoubleVecs; ++v) {
+      double* const columns = task.columns + i + v * kDoubles;
+      Doubles sums;
+      std::memcpy(&sums, columns, sizeof(sums));
+      for (int r = 0; r < kRows; ++r) {
+        Doubles x;
+        Widen(weights[r] + v * kDoubles, x);
+        sums += x * x;
+      }
+      std::memcpy(columns, &sums, sizeof(sums));
+    }
+  }
 }
 
 template <typename From>
-double AddSquaresOf(const SquaresTask& task) {
-  if (task.sizes == nullptr) {
-    return task.columns == nullptr ? task.row : AddSquaresTo<From, true, false>(task);
+void AddSquaresOf(const SquaresTask& task) {
+  if (task.rows != nullptr) {
+    for (int64_t r = 0; r < task.num_rows; ++r) AddToRow<From>(task, r);
   }
-  return task.columns == nullptr ? AddSquaresTo<From, false, true>(task)
-                                 : AddSquaresTo<From, true, true>(task);
+  if (task.columns == nullptr) return;
+  constexpr int kRowsAtOnce = 4;
+  int64_t r = 0;
+  for (; r + kRowsAtOnce <= task.num_rows; r += kRowsAtOnce)
+    AddToColumns<From, kRowsAtOnce>(task, r);
+  for (; r < task.num_rows; ++r) AddToColumns<From, 1>(task, r);
 }
 
 Vec RoundToWhole(Vec x) {
@@ -184,7 +205,7 @@ void ReadWeights(const ReadTask& task) {
   }
 }
 
-double AddSquares(const SquaresTask& task) {
+void AddSquares(const SquaresTask& task) {
   switch (task.dtype) {
     case DType::kF16:
       return AddSquaresOf<F16>(task);

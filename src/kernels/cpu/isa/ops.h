@@ -32,7 +32,7 @@ void ExtremesOf(const float* x, int64_t count, float& least, float& most);
 void Quantize(const QuantizeTask& task);
 void RoundingErrors(const RoundingTask& task, float* errors);
 void ReadWeights(const ReadTask& task);
-double AddSquares(const SquaresTask& task);
+void AddSquares(const SquaresTask& task);
 
 void NormRows(const NormArgs& args, Range rows);
 // Returns the row to pack: a row of the input or, if the task has a norm, the normalised row in the

@@ -1,6 +1,7 @@
 #include "kernels/cpu/pack/square_summer.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/checked_math.h"
 
@@ -29,53 +30,70 @@ SquareSummer::SquareSummer(const IsaKernels& isa, const SourceRows& source, cons
 }
 
 void SquareSummer::AddBlocks(Range blocks) {
+  for (int64_t b = blocks.begin; b < blocks.end; ++b) {
+    const Range rows{b * kBlockRows, std::min((b + 1) * kBlockRows, reader_.source().rows)};
+    if (!sums_.columns_over_rows) {
+      AddBlock(rows, {.rows = !sizes_.empty(), .columns = !block_sums_.empty()});
+      continue;
+    }
+    AddBlock(rows, {.rows = true});
+    float factors[kBlockRows];
+    for (int64_t r = rows.begin; r < rows.end; ++r) {
+      const double sum = sums_.rows[static_cast<size_t>(r)];
+      factors[r - rows.begin] = static_cast<float>(sum > 0 ? 1 / std::sqrt(sum) : 0);
+    }
+    // The block is in the second cache now.
+    AddBlock(rows, {.columns = true, .factors = factors});
+  }
+}
+
+void SquareSummer::AddBlock(Range rows, const Kinds& kinds) {
   const SourceRows& source = reader_.source();
   const bool is_direct = reader_.has_dense_rows() && source.column_factors == nullptr;
-  const int64_t direct_cols = sums_.columns.empty() ? padded_cols_ : kReadCols;
+  const int64_t direct_cols = kinds.columns ? kReadCols : padded_cols_;
   const int64_t cols_at_once = is_direct ? direct_cols : kSquareCols;
-  for (int64_t b = blocks.begin; b < blocks.end; ++b) {
-    const Range rows{b * kBlockRows, std::min((b + 1) * kBlockRows, source.rows)};
-    for (int64_t col = 0; col < source.cols; col += cols_at_once) {
-      const Range cols{col, std::min(col + cols_at_once, source.cols)};
-      if (is_direct) {
-        AddDenseRows(rows, cols);
-      } else {
-        AddTile(rows, cols);
-      }
+  for (int64_t col = 0; col < source.cols; col += cols_at_once) {
+    const Range cols{col, std::min(col + cols_at_once, source.cols)};
+    if (is_direct) {
+      AddDenseRows(rows, cols, kinds);
+    } else {
+      AddTile(rows, cols, kinds);
     }
   }
 }
 
-void SquareSummer::AddDenseRows(Range rows, Range cols) {
+void SquareSummer::AddDenseRows(Range rows, Range cols, const Kinds& kinds) {
   const SourceRows& source = reader_.source();
-  for (int64_t r = rows.begin; r < rows.end; ++r) {
-    const float factor = source.row_factors == nullptr ? 1.0f : source.row_factors[r];
-    AddRow(r, cols,
-           {.dtype = source.dtype, .source = reader_.Element(r, cols.begin), .row_factor = factor});
-  }
+  const float* factors = source.row_factors == nullptr ? nullptr : source.row_factors + rows.begin;
+  if (kinds.factors != nullptr) factors = kinds.factors;
+  Add(rows, cols, kinds,
+      {.dtype = source.dtype,
+       .source = reader_.Element(rows.begin, cols.begin),
+       .row_stride = source.row_stride,
+       .row_factors = factors});
 }
 
-void SquareSummer::AddTile(Range rows, Range cols) {
+void SquareSummer::AddTile(Range rows, Range cols, const Kinds& kinds) {
   float tile[kBlockRows * kSquareCols];
   reader_.Read(rows, cols, tile, kSquareCols);
-  for (int64_t r = rows.begin; r < rows.end; ++r) {
-    AddRow(r, cols, {.dtype = DType::kF32, .source = tile + (r - rows.begin) * kSquareCols});
-  }
+  Add(rows, cols, kinds,
+      {.dtype = DType::kF32,
+       .source = tile,
+       .row_stride = kSquareCols,
+       .row_factors = kinds.factors});
 }
 
-void SquareSummer::AddRow(int64_t row, Range cols, SquaresTask task) {
+void SquareSummer::Add(Range rows, Range cols, const Kinds& kinds, SquaresTask task) {
+  task.num_rows = rows.end - rows.begin;
   task.count = cols.end - cols.begin;
-  if (!block_sums_.empty()) {
-    task.columns = block_sums_.data() + row / kBlockRows * padded_cols_ + cols.begin;
+  if (kinds.columns) {
+    task.columns = block_sums_.data() + rows.begin / kBlockRows * padded_cols_ + cols.begin;
   }
-  if (sizes_.empty()) {
-    isa_.add_squares(task);
-    return;
+  if (kinds.rows) {
+    task.rows = sums_.rows.data() + rows.begin;
+    task.sizes = sizes_.data() + cols.begin;
   }
-  double& sum = sums_.rows[static_cast<size_t>(row)];
-  task.sizes = sizes_.data() + cols.begin;
-  task.row = sum;
-  sum = isa_.add_squares(task);
+  isa_.add_squares(task);
 }
 
 void SquareSummer::JoinColumns(Range columns) const {

@@ -21,12 +21,19 @@ class SquareSummer {
   void JoinColumns(Range columns) const;
 
  private:
-  // Add up some rows and columns of a block, which begin with a multiple of kSquareCols: rows that the source has one
-  // after the other straight from there, any others through a tile of kSquareCols columns.
-  void AddDenseRows(Range rows, Range cols);
-  void AddTile(Range rows, Range cols);
-  // Adds up columns of a row that the task's source holds.
-  void AddRow(int64_t row, Range cols, SquaresTask task);
+  // Which sums get the squares of a block of rows.
+  struct Kinds {
+    bool rows = false;
+    bool columns = false;
+    const float* factors = nullptr;  // [rows of the block]: of the weights; null: ones
+  };
+  void AddBlock(Range rows, const Kinds& kinds);
+  // Add up some columns of a block, which begin with a multiple of kSquareCols: rows that the source has one after the
+  // other straight from there, any others through a tile of kSquareCols columns.
+  void AddDenseRows(Range rows, Range cols, const Kinds& kinds);
+  void AddTile(Range rows, Range cols, const Kinds& kinds);
+  // Adds up what the task's source holds of a block.
+  void Add(Range rows, Range cols, const Kinds& kinds, SquaresTask task);
 
   const IsaKernels& isa_;
   SourceReader reader_;
@@ -34,7 +41,7 @@ class SquareSummer {
   int64_t blocks_;
   int64_t padded_cols_;
   // Empty if SquareSums has no rows; [padded_cols_]: SquareSums::column_sizes, then zeros.
-  std::vector<float> sizes_;
+  std::vector<double> sizes_;
   // Empty if SquareSums has no columns; [blocks_, padded_cols_]: of each column.
   std::vector<double> block_sums_;
 };

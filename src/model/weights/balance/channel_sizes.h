@@ -23,7 +23,7 @@ struct SlotSquares {
 // Asks the kernel to read the slot's matrix from the disk soon, for MeasureSlot.
 void PrefetchSlot(const PlannedSlot& slot);
 
-// Reads the slot's matrix twice with the threads of the packer's backend. `input_sizes` is [cols]. Measures
+// Reads the slot's matrix with the threads of the packer's backend. `input_sizes` is [cols]. Measures
 // nothing if a part of the matrix is stored as integers.
 SlotSquares MeasureSlot(const PlannedSlot& slot, const ModelConfig& config,
                         std::span<const float> input_sizes, kernels::Packer& packer);
