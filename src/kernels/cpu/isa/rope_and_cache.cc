@@ -9,6 +9,10 @@
 namespace dray::kernels::DRAY_ISA {
 namespace {
 
+// The numbers of a head lie far apart from token to token, too far for the processor to foresee. They are
+// prefetched so many tokens early.
+constexpr int64_t kTokensAhead = 8;
+
 // Rotates the pairs x[i], x[i + half] for i < half, by cos[i] and sin[i].
 void RotateHalf(float* x, const float* cos_sin, int64_t half) {
   for (int64_t i = 0; i < half; i += kLanes) {
@@ -142,8 +146,13 @@ void RopeAndCacheHeads(const RopeAndCacheArgs& args, Range heads) {
     const int64_t kv_head = h - args.num_heads;  // of keys, then values; negative: a query
     const bool is_value = kv_head >= kv_heads;
     const VectorNorm* norm = kv_head < 0 ? args.query_norm : is_value ? nullptr : args.key_norm;
+    if (kv_head < 0 && norm == nullptr && args.rotary_dim == 0) continue;
     for (int64_t t = 0; t < args.num_tokens; ++t) {
       float* x = args.qkv.as<float>() + t * args.qkv.stride + h * head_dim;
+      if (t + kTokensAhead < args.num_tokens) {
+        const float* later = x + kTokensAhead * args.qkv.stride;
+        for (int64_t d = 0; d < head_dim; d += kLanes) PrefetchNear(later + d);
+      }
       if (norm != nullptr) NormHead(*norm, head_dim, x);
       if (args.rotary_dim > 0 && !is_value) Rotate(args, t, x);
       if (kv_head >= 0) StoreInCache<Format>(args, t, kv_head % kv_heads, !is_value, x);

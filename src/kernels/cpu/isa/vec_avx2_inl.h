@@ -277,6 +277,9 @@ inline void PrefetchNear(const void* p) {
 inline void PrefetchFar(const void* p) {
   asm volatile("prefetcht1 %0" : : "m"(*static_cast<const char*>(p)));
 }
-inline void PrefetchForWrite(const void* p) { __builtin_prefetch(p, 1, 3); }
+// In assembly, because g++ 12 removes calls of functions that do nothing but prefetch by its builtin.
+inline void PrefetchForWrite(const void* p) {
+  asm volatile("prefetchw %0" : : "m"(*static_cast<const char*>(p)));
+}
 
 }  // namespace dray::kernels::DRAY_ISA
