@@ -18,6 +18,7 @@
 // halves the speed.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace dray::kernels::DRAY_ISA {
