@@ -11,6 +11,7 @@ namespace dray {
 
 Status HelperThreads::Start(std::string_view task, std::function<void()> body,
                             const std::vector<int>& cpus) {
+  threads_.reserve(threads_.size() + 1);  // what follows a thread's start cannot fail
   auto thread = StartThread(fmt::format("thread {} that helps {}", threads_.size() + 1, task),
                             std::move(body));
   DRAY_RETURN_IF_ERROR(thread.status());
