@@ -2,6 +2,7 @@
 use a compiler: the checks must run in a second, and also on files that do not compile yet."""
 
 import re
+from functools import lru_cache
 from pathlib import Path
 
 # Matches a raw string, an ordinary literal or a comment, whichever begins first.
@@ -77,3 +78,19 @@ def source_files(root, folders, suffixes):
         files += [p for p in (Path(root) / folder).rglob('*')
                   if p.name.endswith(tuple(suffixes)) and p.is_file()]
     return sorted(files)
+
+
+INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*(?:"([^"\n]+)"|<([^>\n]+)>)', re.M)
+
+
+@lru_cache(maxsize=None)
+def includes(root, path):
+    """Returns (headers of ours, other headers) that `path` names."""
+    ours, others = set(), set()
+    for quoted, angled in INCLUDE.findall(path.read_text(errors='replace')):
+        found = next((base / quoted for base in (root / 'src', path.parent, root) if (base / quoted).is_file()), None)
+        if quoted and found:
+            ours.add(found.resolve())
+        else:
+            others.add(quoted or angled)
+    return ours, others
