@@ -18,7 +18,7 @@ struct Int8Kernel {
   static constexpr Source kTwoBlocks = Source::kL2;
 
   static constexpr int64_t EvenFetches(int64_t cols) {
-    return cols / 4 / kStepsPerEvenFetch * kPanelVecs;
+    return cols / kLineCols * kEvenFetchesPerLine;
   }
 
   template <int kRows, Source kSource>

@@ -3,8 +3,9 @@
 //
 // With more than three rows, the registers cannot hold the sums of all 32 channels. The panel is then
 // computed in pieces, each with one line of activations (64 columns, 2 KiB of weights). The panel is
-// read once and in ascending order. While a piece lies in the first-level cache, groups of channels
-// take turns, and their sums wait in that cache.
+// read once and in ascending order. While a piece lies in the first-level cache, tiles of two rows and
+// 16 channels take turns, and their sums wait in that cache. On Zen 3 such tiles reach 3.7 thousand
+// million vectors of 32 products a second, and tiles of eight rows and eight channels 2.7.
 #pragma once
 
 #include <cstdint>
@@ -18,8 +19,8 @@ namespace {
 constexpr int kVecChannels = 8;
 constexpr int kPanelVecs = kPanelRows / kVecChannels;
 constexpr int64_t kVecBytes = 32;
-// Of each of the four turns.
-constexpr int kStepsPerEvenFetch = 4;
+// How often NextPanel::FetchOne is called for a line of activations.
+constexpr int kEvenFetchesPerLine = 16;
 
 // `Weights` is SignedBytes or PairedBytes.
 template <int kRows, typename Weights, Source kSource>
@@ -30,23 +31,30 @@ class StreamedPanel {
     StreamedPanel panel(args.next);
     const int64_t lines = kTurns == 1 ? args.x_lines : 1;  // of a piece
     for (int64_t line = 0; line < args.x_lines; line += lines) {
+      const std::byte* w = args.w + line * kLineWeightBytes;
+      const std::byte* x = args.x + line * kRows * kLineBytes;
 #pragma GCC unroll 1
       for (int turn = 0; turn < kTurns; ++turn) {
-        panel.AddPiece(args.w + line * kLineWeightBytes, args.x + line * kRows * kLineBytes, lines,
-                       turn);
+#pragma GCC unroll 1
+        for (int tile = 0; tile < kRows / kTileRows; ++tile) {
+          panel.AddPiece<kTileRows>(w, x, lines, turn, tile);
+        }
+        if constexpr (kRows % kTileRows != 0) {
+          panel.AddPiece<kRows % kTileRows>(w, x, lines, turn, kTiles - 1);
+        }
       }
     }
     panel.Finish(args);
   }
 
  private:
-  // A turn has at most twelve sums: the other registers hold the operands.
-  static constexpr int kVecs = kRows > 4 ? 1 : kRows > 3 ? 2 : 4;
+  // A tile has at most twelve sums: the other registers hold the operands. Where two rows a tile leave
+  // one over, it is the last tile.
+  static constexpr int kVecs = kRows > 3 ? 2 : 4;
   static constexpr int kTurns = kPanelVecs / kVecs;
+  static constexpr int kTileRows = kRows > 3 ? 2 : kRows;
+  static constexpr int kTiles = (kRows - 1) / kTileRows + 1;
   static constexpr int64_t kLineWeightBytes = kQuadsPerLine * kStepBytes;
-  // Each turn prefetches its share of the lines of a later piece, evenly over its steps.
-  static constexpr int kStepsPerFetch = kVecs == 1 ? 2 : 1;
-  static constexpr int kLinesPerFetch = kVecs == 4 ? 2 : 1;
 
   explicit StreamedPanel(const NextPanel& next) : next_(next) {
     for (auto& turn : sums_) {
@@ -56,51 +64,71 @@ class StreamedPanel {
     }
   }
 
-  // Adds the piece to the sums of the `turn`-th kVecs vectors of channels.
-  DRAY_INLINE void AddPiece(const std::byte* w, const std::byte* x, int64_t lines, int turn) {
-    __m256i acc[kRows][kVecs];
-    for (int r = 0; r < kRows; ++r) {
-      for (int v = 0; v < kVecs; ++v) acc[r][v] = sums_[turn][r][v];
+  // Adds the piece to the sums of the `turn`-th kVecs vectors of channels and of kSize rows, the
+  // first of which is the `tile`-th kTileRows-th. Its part of the weights that are prefetched begins at
+  // the usual distances from `fetched`.
+  template <int kSize>
+  DRAY_INLINE void AddPiece(const std::byte* w, const std::byte* x, int64_t lines, int turn,
+                            int tile) {
+    const std::byte* fetched = w + (turn * kTiles + tile) * kFetchedLines * kLineBytes;
+    w += turn * kVecs * kVecBytes;
+    x += tile * kTileRows * kLineBytes;
+    __m256i(*sums)[kVecs] = sums_[turn] + tile * kTileRows;
+    __m256i acc[kSize][kVecs];
+    for (int r = 0; r < kSize; ++r) {
+      for (int v = 0; v < kVecs; ++v) acc[r][v] = sums[r][v];
     }
     for (int64_t line = 0; line < lines; ++line) {
-      AddLine(w + turn * kVecs * kVecBytes, w + turn * (kLineWeightBytes / kTurns), x, acc);
+      AddLine(w, fetched, x, acc);
       w += kLineWeightBytes;
+      fetched += kLineWeightBytes;
       x += kRows * kLineBytes;
     }
-    for (int r = 0; r < kRows; ++r) {
-      for (int v = 0; v < kVecs; ++v) sums_[turn][r][v] = acc[r][v];
+    for (int r = 0; r < kSize; ++r) {
+      for (int v = 0; v < kVecs; ++v) sums[r][v] = acc[r][v];
     }
   }
 
-  // Adds one line of activations. Its part of the weights that are prefetched begins at the usual
-  // distances from `fetched`.
+  // Adds one line of activations.
+  template <int kSize>
   DRAY_INLINE void AddLine(const std::byte* w, const std::byte* fetched, const std::byte* x,
-                           __m256i (&acc)[kRows][kVecs]) {
-    // Else the compiler would compute the address of each activation once for all turns, which fills
-    // the registers.
-    asm("" : "+r"(x));
+                           __m256i (&acc)[kSize][kVecs]) {
+    // Else the compiler would compute the address of each activation once for all turns, and the numbers
+    // of SignedBytes once for all tiles, which fills the registers.
+    asm("" : "+r"(x), "+r"(w));
 #pragma GCC unroll kUnrolledSteps
     for (int s = 0; s < kQuadsPerLine; s += Weights::kSteps) {
-      for (int i = 0; i < Weights::kSteps; ++i) Fetch(s + i, fetched);
+      Fetch(s, fetched);
+      typename Weights::Inputs inputs[kSize];
+      for (int r = 0; r < kSize; ++r) {
+        inputs[r] = Weights::Spread(LoadInputs(x + r * kLineBytes + s * kQuadBytes));
+      }
       for (int v = 0; v < kVecs; ++v) {
         const auto weights = Weights::Load(w + v * kVecBytes);
-        for (int r = 0; r < kRows; ++r) {
-          weights.AddTo(acc[r][v], LoadInputs(x + r * kLineBytes + s * kQuadBytes));
-        }
+        for (int r = 0; r < kSize; ++r) weights.AddTo(acc[r][v], inputs[r]);
       }
       w += Weights::kSteps * kStepBytes;
     }
   }
 
-  DRAY_INLINE void Fetch(int step, const std::byte*& fetched) {
-    if (step % kStepsPerFetch != 0) return;
+  // The tiles of a piece prefetch as many lines of a later piece, and some of the next panel, each tile
+  // its share and that evenly over its steps. Three and five tiles fetch a few lines twice.
+  static constexpr int Share(int lines) { return (lines - 1) / (kTurns * kTiles) + 1; }
+  static constexpr int kFetchedLines = Share(kLineWeightBytes / kLineBytes);
+
+  // How many of `lines` come with the steps from `step` on.
+  static constexpr int AtStep(int step, int lines) {
+    return (step + Weights::kSteps) * lines / kQuadsPerLine - step * lines / kQuadsPerLine;
+  }
+
+  DRAY_INLINE void Fetch(int step, const std::byte* fetched) {
+    fetched += step * kFetchedLines / kQuadsPerLine * kLineBytes;
+    const int lines = AtStep(step, kFetchedLines);
     if constexpr (kSource == Source::kMemory) {
-      PrefetchStep<kSource, kRows * kByteRowCycles>(fetched, kLinesPerFetch);
-      fetched += kLinesPerFetch * kLineBytes;
+      PrefetchStep<kSource, kRows * kByteRowCycles>(fetched, lines);
     } else {
-      PrefetchNear(fetched + kNearAhead);
-      fetched += kLineBytes;
-      if (step % kStepsPerEvenFetch == 0) next_.FetchOne();
+      for (int i = 0; i < lines; ++i) PrefetchNear(fetched + i * kLineBytes + kNearAhead);
+      for (int i = 0; i < AtStep(step, Share(kEvenFetchesPerLine)); ++i) next_.FetchOne();
     }
   }
 

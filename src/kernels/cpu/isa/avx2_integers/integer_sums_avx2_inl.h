@@ -100,6 +100,7 @@ struct NibbleSum {
 // Four weights of each of eight channels.
 struct SignedBytes {
   static constexpr int kSteps = 1;
+  using Inputs = InputQuad;
   __m256i numbers, magnitudes;
 
   // `stored` holds q + 128. The magnitude of -128 is 128 as an unsigned number.
@@ -108,6 +109,7 @@ struct SignedBytes {
     return {q, _mm256_abs_epi8(q)};
   }
   static DRAY_INLINE SignedBytes Load(const std::byte* w) { return Of(LoadPairs(w)); }
+  static DRAY_INLINE Inputs Spread(InputQuad x) { return x; }
 
   DRAY_INLINE void AddTo(__m256i& sum, InputQuad x) const {
     __m256i products;
@@ -122,20 +124,30 @@ struct SignedBytes {
 // 128 * (sum of the activations) too large.
 struct PairedBytes {
   static constexpr int kSteps = 2;
+  struct Inputs {
+    __m256i first, second;
+  };
   __m256i first, second;
 
   static DRAY_INLINE PairedBytes Load(const std::byte* w) {
     return {LoadPairs(w), LoadPairs(w + kStepBytes)};
   }
 
-  // Adds the products with the quads x[0] and x[1], neither of which is loud beside the other.
-  DRAY_INLINE void AddTo(__m256i& sum, InputQuad x) const {
+  // The quads x[0] and x[1], neither of which is loud beside the other.
+  static DRAY_INLINE Inputs Spread(InputQuad x) {
+    Inputs inputs;
+    asm("vpbroadcastd %2, %0\n\tvpbroadcastd %3, %1"
+        : "=&x"(inputs.first), "=x"(inputs.second)
+        : "m"(x[0]), "m"(x[1]));
+    return inputs;
+  }
+
+  DRAY_INLINE void AddTo(__m256i& sum, const Inputs& x) const {
     __m256i products, others;
-    asm("vpbroadcastd %6, %0\n\tvpbroadcastd %7, %1\n\tvpmaddubsw %0, %3, %0\n\t"
-        "vpmaddubsw %1, %4, %1\n\tvpaddw %1, %0, %0\n\tvpmaddwd %5, %0, %0\n\t"
-        "vpaddd %0, %2, %2"
+    asm("vpmaddubsw %5, %3, %0\n\tvpmaddubsw %6, %4, %1\n\tvpaddw %1, %0, %0\n\t"
+        "vpmaddwd %7, %0, %0\n\tvpaddd %0, %2, %2"
         : "=&x"(products), "=&x"(others), "+x"(sum)
-        : "x"(first), "x"(second), "xm"(Ones16()), "m"(x[0]), "m"(x[1]));
+        : "x"(first), "x"(second), "x"(x.first), "x"(x.second), "xm"(Ones16()));
   }
 };
 
