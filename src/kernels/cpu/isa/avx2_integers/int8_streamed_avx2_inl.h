@@ -5,7 +5,8 @@
 // computed in pieces, each with one line of activations (64 columns, 2 KiB of weights). The panel is
 // read once and in ascending order. While a piece lies in the first-level cache, tiles of two rows and
 // 16 channels take turns, and their sums wait in that cache. On Zen 3 such tiles reach 3.7 thousand
-// million vectors of 32 products a second, and tiles of eight rows and eight channels 2.7.
+// million vectors of 32 products a second. Of larger tiles g++ 12 keeps sums in memory: eight rows and
+// eight channels reach 2.7 to 3.0.
 #pragma once
 
 #include <cstdint>
