@@ -91,6 +91,8 @@ int Main(int argc, char** argv) {
     Measure(*backend, limits, {DType::kF32, WeightFormat::kF32, order});
     Measure(*backend, limits, {DType::kF32, WeightFormat::kBF16, order});
     Measure(*backend, limits, {DType::kF16, WeightFormat::kBF16, order});
+    Measure(*backend, limits, {DType::kBF16, WeightFormat::kF16, order});
+    Measure(*backend, limits, {DType::kBF16, WeightFormat::kF32, order});
   }
   for (const WeightForm& form :
        {WeightForm{WeightFormat::kI8}, WeightForm{WeightFormat::kI8, 64},

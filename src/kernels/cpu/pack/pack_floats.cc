@@ -20,18 +20,45 @@ constexpr int64_t kColumnUnit = 32;
 
 typedef uint16_t Halves __attribute__((vector_size(16)));
 
-// Stores one step's words of four channels, from `channel` on, in the step's vector. In f16 panels
-// the two numbers of a word go to the two halves of the vector.
-void StoreChannels(WeightFormat format, Words words, std::byte* vector, int64_t channel) {
-  if (format != WeightFormat::kF16) {
-    std::memcpy(vector + channel * 4, &words, sizeof(words));
-    return;
+// Stores the words of sixteen rows as steps of f32 or bf16 panels. Four rows to their end: sixteen rows whose distance is a
+// power of two do not fit into the first cache.
+void StoreWordsOfRows(const std::byte* from, int64_t stride, int64_t words, std::byte* to) {
+  for (int64_t r = 0; r < kTileRows; r += 4) {
+    for (int64_t word = 0; word < words; word += 4) {
+      Words channels[4];
+      Transpose4(from + r * stride + word * 4, stride, channels);
+      for (int64_t i = 0; i < 4; ++i) {
+        std::memcpy(to + (word + i) * kStepBytes + r * 4, &channels[i], sizeof(Words));
+      }
+    }
   }
-  Halves pairs;
-  std::memcpy(&pairs, &words, sizeof(pairs));
-  const Halves split = __builtin_shufflevector(pairs, pairs, 0, 2, 4, 6, 1, 3, 5, 7);
-  std::memcpy(vector + channel * 2, &split, 8);
-  std::memcpy(vector + 32 + channel * 2, reinterpret_cast<const std::byte*>(&split) + 8, 8);
+}
+
+// Stores one step of an f16 panel: the first numbers of all pairs, then the second ones.
+void StorePairs(const Words (&pairs)[4], std::byte* vector) {
+  for (int64_t i = 0; i < 4; i += 2) {
+    Halves a, b;
+    std::memcpy(&a, &pairs[i], sizeof(a));
+    std::memcpy(&b, &pairs[i + 1], sizeof(b));
+    const Halves first = __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14);
+    const Halves second = __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15);
+    std::memcpy(vector + i * 8, &first, sizeof(first));
+    std::memcpy(vector + 32 + i * 8, &second, sizeof(second));
+  }
+}
+
+// Stores the pairs of sixteen rows as steps of an f16 panel. All rows of a step at once: four rows have 8 bytes of each
+// half, and so many small stores take twice the time.
+void StorePairsOfRows(const std::byte* from, int64_t stride, int64_t pairs, std::byte* to) {
+  for (int64_t pair = 0; pair < pairs; pair += 4) {
+    Words steps[4][4];
+    for (int64_t r = 0; r < 4; ++r) {
+      Words channels[4];
+      Transpose4(from + 4 * r * stride + pair * 4, stride, channels);
+      for (int64_t i = 0; i < 4; ++i) steps[i][r] = channels[i];
+    }
+    for (int64_t i = 0; i < 4; ++i) StorePairs(steps[i], to + (pair + i) * kStepBytes);
+  }
 }
 
 // Stores two columns of sixteen 16-bit numbers as sixteen pairs.
@@ -118,17 +145,8 @@ void FloatPacker::PackTile(int64_t row, Range cols) const {
     from = Source(row, cols.begin);
     stride = source_.row_stride * source_bytes_;
   }
-  std::byte* to = Vector(row, cols.begin);
-  // Four rows to their end: sixteen rows whose distance is a power of two do not fit into the first cache.
-  for (int64_t r = 0; r < kTileRows; r += 4) {
-    for (int64_t word = 0; word < count * element_bytes_ / 4; word += 4) {
-      Words channels[4];
-      Transpose4(from + r * stride + word * 4, stride, channels);
-      for (int64_t i = 0; i < 4; ++i) {
-        StoreChannels(layout_.format, channels[i], to + (word + i) * kStepBytes, r);
-      }
-    }
-  }
+  const auto store = layout_.format == WeightFormat::kF16 ? StorePairsOfRows : StoreWordsOfRows;
+  store(from, stride, count * element_bytes_ / 4, Vector(row, cols.begin));
 }
 
 // Does what StageRows does, with the source's factors.
