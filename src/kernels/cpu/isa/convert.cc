@@ -77,78 +77,111 @@ void Widen(const float* from, Doubles& to) {
 #endif
 }
 
-double SumOf(const Doubles (&parts)[kDoubleVecs]) {
-  const Doubles sum = (parts[0] + parts[2]) + (parts[1] + parts[3]);
-  return (sum[0] + sum[2]) + (sum[1] + sum[3]);
-}
-
-// Reads the weights of a task, in f32.
+// Reads the weights of a row of a task, in f32.
 template <typename From>
-class SquaresReader {
+class SquaresRow {
  public:
-  explicit SquaresReader(const SquaresTask& task) : task_(task) {}
+  SquaresRow(const SquaresTask& task, int64_t row)
+      : weights_(static_cast<const typename From::Type*>(task.source) + row * task.row_stride),
+        count_(task.count),
+        factor_(Set1(task.row_factors == nullptr ? 1.0f : task.row_factors[row])) {}
 
-  // Reads kLanes weights of a row; those behind the last column are zero.
-  void Read(int64_t row, int64_t col, float* weights) const {
-    const auto* in = static_cast<const typename From::Type*>(task_.source) + row * task_.row_stride;
-    const Vec factor = Set1(task_.row_factors == nullptr ? 1.0f : task_.row_factors[row]);
-    Store(weights, LoadFirst<From>(in + col, task_.count - col) * factor);
+  // Reads kLanes weights; those behind the last column are zero.
+  void Read(int64_t col, float* weights) const {
+    Store(weights, LoadFirst<From>(weights_ + col, count_ - col) * factor_);
   }
 
  private:
-  const SquaresTask& task_;
+  const typename From::Type* weights_;
+  int64_t count_;
+  Vec factor_;
 };
 
-// Both in f64, in which the square of a float is exact.
+// Adds up a row's squares of some columns, to four sums. All in f64, in which the square of a float is exact.
 template <typename From>
-void AddToRow(const SquaresTask& task, int64_t row) {
-  const SquaresReader<From> reader(task);
+void SquaresOfRow(const SquaresRow<From>& row, const double* sizes, int64_t begin, int64_t end,
+                  Doubles& sums) {
+  Doubles parts[kDoubleVecs] = {};
+  for (int64_t i = begin; i < end; i += kLanes) {
+    float weights[kLanes];
+    row.Read(i, weights);
+    for (int v = 0; v < kDoubleVecs; ++v) {
+      Doubles x, size;
+      Widen(weights + v * kDoubles, x);
+      std::memcpy(&size, sizes + i + v * kDoubles, sizeof(size));
+      x *= size;
+      parts[v] += x * x;
+    }
+  }
+  sums = (parts[0] + parts[2]) + (parts[1] + parts[3]);
+}
+
+// Joins the four sums of each of four rows, and adds them. To join those of a row by itself takes as long as to add them up:
+// each addition waits for the one before it.
+void AddJoined(const Doubles (&rows)[4], Doubles& sums) {
+  const Doubles even01 = __builtin_shufflevector(rows[0], rows[1], 0, 4, 2, 6);
+  const Doubles even23 = __builtin_shufflevector(rows[2], rows[3], 0, 4, 2, 6);
+  const Doubles odd01 = __builtin_shufflevector(rows[0], rows[1], 1, 5, 3, 7);
+  const Doubles odd23 = __builtin_shufflevector(rows[2], rows[3], 1, 5, 3, 7);
+  sums += (__builtin_shufflevector(even01, even23, 0, 1, 4, 5) +
+           __builtin_shufflevector(even01, even23, 2, 3, 6, 7)) +
+          (__builtin_shufflevector(odd01, odd23, 0, 1, 4, 5) +
+           __builtin_shufflevector(odd01, odd23, 2, 3, 6, 7));
+}
+
+// Adds the squares of up to four rows to their sums.
+template <typename From>
+void AddToRows(const SquaresTask& task, int64_t first_row, int64_t num_rows) {
+  // Rows that are not there are the last one once more.
+  const auto row = [&](int64_t r) {
+    return SquaresRow<From>(task, first_row + (r < num_rows ? r : num_rows - 1));
+  };
+  const SquaresRow<From> rows[4] = {row(0), row(1), row(2), row(3)};
+  const auto size_bytes = static_cast<size_t>(num_rows) * sizeof(double);
+  Doubles sums = {};
+  std::memcpy(&sums, task.rows + first_row, size_bytes);
   for (int64_t tile = 0; tile < task.count; tile += kSquareCols) {
     const int64_t end = tile + kSquareCols < task.count ? tile + kSquareCols : task.count;
-    Doubles parts[kDoubleVecs] = {};
-    for (int64_t i = tile; i < end; i += kLanes) {
-      float weights[kLanes];
-      reader.Read(row, i, weights);
-      for (int v = 0; v < kDoubleVecs; ++v) {
-        Doubles x, sizes;
-        Widen(weights + v * kDoubles, x);
-        std::memcpy(&sizes, task.sizes + i + v * kDoubles, sizeof(sizes));
-        x *= sizes;
-        parts[v] += x * x;
-      }
-    }
-    task.rows[row] += SumOf(parts);
+    Doubles parts[4];
+    for (int r = 0; r < 4; ++r) SquaresOfRow(rows[r], task.sizes, tile, end, parts[r]);
+    AddJoined(parts, sums);
   }
+  std::memcpy(task.rows + first_row, &sums, size_bytes);
 }
 
 // The sums of columns are read and written once for kRows rows.
 template <typename From, int kRows>
 void AddToColumns(const SquaresTask& task, int64_t first_row) {
-  const SquaresReader<From> reader(task);
-  for (int64_t i = 0; i < task.count; i += kLanes) {
+  const int64_t count = task.count;
+  double* const columns = task.columns;
+  const auto row = [&](int r) { return SquaresRow<From>(task, first_row + (r < kRows ? r : 0)); };
+  const SquaresRow<From> rows[4] = {row(0), row(1), row(2), row(3)};
+  for (int64_t i = 0; i < count; i += kLanes) {
     float weights[kRows][kLanes];
-    for (int r = 0; r < kRows; ++r) reader.Read(first_row + r, i, weights[r]);
+    for (int r = 0; r < kRows; ++r) rows[r].Read(i, weights[r]);
     for (int v = 0; v < kDoubleVecs; ++v) {
-      double* const columns = task.columns + i + v * kDoubles;
       Doubles sums;
-      std::memcpy(&sums, columns, sizeof(sums));
+      std::memcpy(&sums, columns + i + v * kDoubles, sizeof(sums));
       for (int r = 0; r < kRows; ++r) {
         Doubles x;
         Widen(weights[r] + v * kDoubles, x);
         sums += x * x;
       }
-      std::memcpy(columns, &sums, sizeof(sums));
+      std::memcpy(columns + i + v * kDoubles, &sums, sizeof(sums));
     }
   }
 }
 
 template <typename From>
 void AddSquaresOf(const SquaresTask& task) {
+  constexpr int64_t kRowsAtOnce = 4;
   if (task.rows != nullptr) {
-    for (int64_t r = 0; r < task.num_rows; ++r) AddToRow<From>(task, r);
+    for (int64_t r = 0; r < task.num_rows; r += kRowsAtOnce) {
+      const int64_t left = task.num_rows - r;
+      AddToRows<From>(task, r, left < kRowsAtOnce ? left : kRowsAtOnce);
+    }
   }
   if (task.columns == nullptr) return;
-  constexpr int kRowsAtOnce = 4;
   int64_t r = 0;
   for (; r + kRowsAtOnce <= task.num_rows; r += kRowsAtOnce)
     AddToColumns<From, kRowsAtOnce>(task, r);
