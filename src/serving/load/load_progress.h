@@ -44,6 +44,8 @@ class LoadDeadline {
 
   // For the loader.
   std::stop_token stop_token() const { return source_.get_token(); }
+  // Asks the loader to end; any thread may.
+  void Stop() { source_.request_stop(); }
   // Call this with what the loader tells.
   void Progress(uint64_t done_bytes, uint64_t total_bytes);
   // `status`, or if the limit has ended the load kDeadlineExceeded, which says how far it came.

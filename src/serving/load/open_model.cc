@@ -225,9 +225,10 @@ Result<std::shared_ptr<ServedModel>> OpenModel(const ModelSettings& settings,
       PrepareOffload(settings, open_options.budget, FolderOfModules(files.model), load, needed);
   if (!prepared.ok()) return deadline.Explain(prepared);
   setup.load.model_dir = load.model_dir;
-  // The tokenizer first: it is small, and a wrong one is told before gigabytes are read.
-  DRAY_ASSIGN_OR_RETURN(auto tokenizer, OpenTokenizer(needed.tokenizer));
+  // A wrong tokenizer ends the load of the weights, and is what is told.
+  TokenizerLoad opening(needed.tokenizer, [&deadline] { deadline.Stop(); });
   auto loaded = LoadParts(std::move(load), settings, needed, open_options.budget, options.name);
+  DRAY_ASSIGN_OR_RETURN(auto tokenizer, opening.Take());
   if (!loaded.ok()) return deadline.Explain(loaded.status());
   LoadedParts parts = std::move(*loaded);
   DRAY_ASSIGN_OR_RETURN(const bool is_encoder, IsEncoder(*parts.model, settings));

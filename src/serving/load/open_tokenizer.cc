@@ -1,7 +1,10 @@
 #include "serving/load/open_tokenizer.h"
 
+#include <utility>
+
 #include "base/file.h"
 #include "base/parse/json.h"
+#include "base/threads/start_thread.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/gguf/gguf_files.h"
 #include "checkpoint/weight_files.h"
@@ -38,6 +41,26 @@ Result<std::unique_ptr<tokenizer::Tokenizer>> OpenTokenizer(const std::filesyste
   auto tokenizer = tokenizer::Tokenizer::FromGguf(metadata);
   if (!tokenizer.ok()) return tokenizer.status().WithPrefix(path.string());
   return tokenizer;
+}
+
+TokenizerLoad::TokenizerLoad(std::filesystem::path path, std::function<void()> on_error) {
+  const auto open = std::make_shared<std::packaged_task<Opened()>>(
+      [path = std::move(path), on_error = std::move(on_error)] {
+        auto opened = OpenTokenizer(path);
+        if (!opened.ok()) on_error();
+        return opened;
+      });
+  opened_ = open->get_future();
+  auto thread = StartThread("the thread that opens a tokenizer", [open] { (*open)(); });
+  if (thread.ok()) {
+    thread_ = std::move(*thread);
+  } else {
+    (*open)();
+  }
+}
+
+TokenizerLoad::~TokenizerLoad() {
+  if (thread_.joinable()) thread_.join();
 }
 
 }  // namespace dray::serving
