@@ -104,6 +104,14 @@ Status CheckModel(const SentencePieceModel& model, const Specs& specs) {
   return OkStatus();
 }
 
+// As the sentencepiece library has it: the piece whose type says so, whatever trainer_spec.unk_id is.
+int32_t UnknownId(const SentencePieceModel& model, const Specs& specs) {
+  for (size_t id = 0; id < model.pieces.size(); ++id) {
+    if (model.pieces[id].type == SentencePiece::Type::kUnknown) return static_cast<int32_t>(id);
+  }
+  return static_cast<int32_t>(specs.unk_id);
+}
+
 }  // namespace
 
 Result<SentencePieceModel> ParseSentencePieceModel(std::string_view bytes) {
@@ -129,7 +137,7 @@ Result<SentencePieceModel> ParseSentencePieceModel(std::string_view bytes) {
     }
   }
   DRAY_RETURN_IF_ERROR(CheckModel(model, specs));
-  model.unk_id = static_cast<int32_t>(specs.unk_id);
+  model.unk_id = UnknownId(model, specs);
   return model;
 }
 

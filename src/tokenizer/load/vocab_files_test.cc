@@ -81,6 +81,13 @@ TEST(SpieceModelTest, OtherFieldsAreSkipped) {
   EXPECT_EQ(model->pieces[5].type, SentencePiece::Type::kUserDefined);
 }
 
+TEST(SpieceModelTest, TheUnknownPieceIsTheOneWhoseTypeSaysSo) {
+  const std::string bytes = SmallModel() + UnkId(3);
+  const auto model = ParseSentencePieceModel(bytes);
+  ASSERT_TRUE(model.ok()) << model.status().message();
+  EXPECT_EQ(model->unk_id, 2);
+}
+
 struct BadModel {
   std::string bytes;
   std::string_view message;  // a part of the error's
@@ -108,6 +115,12 @@ TEST(SpieceModelTest, DamagedFilesAreRefused) {
       {SmallModel() + BytesField(2, "\x08"), "trainer_spec"},
       {SmallModel() + BytesField(3, BytesField(2, "abc")), "precompiled_charsmap"},
       {SmallModel() + BytesField(3, BytesField(2, std::string(4, '\x7F'))), "declares a trie"},
+      {SmallModel() + BytesField(3, BytesField(2, std::string(4, '\0'))),
+       "declares a trie of 0 bytes"},
+      {SmallModel() + BytesField(3, BytesField(2, std::string("\4\0\0\0\2\0\0\x80"
+                                                              "ab",
+                                                              10))),
+       "its trie names the replacement at byte 2, but replacements have 2 bytes"},
       {SmallModel() + PieceField("▁<extra_id_0>", 0, 4), "set extra_ids to 0"},
   };
   for (const BadModel& one : cases) {

@@ -42,6 +42,7 @@ std::optional<std::string> DecodeBase64(std::string_view text) {
 }
 
 // A unit of the trie (the layout is the Darts-clone library's).
+bool IsValue(uint32_t unit) { return unit >> 31 == 1; }
 bool HasLeaf(uint32_t unit) { return ((unit >> 8) & 1) == 1; }
 uint32_t Value(uint32_t unit) { return unit & 0x7FFFFFFF; }
 uint32_t Label(uint32_t unit) { return unit & 0x800000FF; }
@@ -58,7 +59,7 @@ Result<Charsmap> Charsmap::FromBase64(std::string_view base64) {
 Result<Charsmap> Charsmap::FromBytes(std::string_view blob) {
   ByteReader reader(std::as_bytes(std::span(blob)), "character map");
   DRAY_ASSIGN_OR_RETURN(const uint32_t trie_bytes, reader.Read<uint32_t>());
-  if (trie_bytes % sizeof(uint32_t) != 0 || trie_bytes > reader.remaining()) {
+  if (trie_bytes == 0 || trie_bytes % sizeof(uint32_t) != 0 || trie_bytes > reader.remaining()) {
     return Status(StatusCode::kCorrupt,
                   fmt::format("declares a trie of {} bytes, but {} bytes follow", trie_bytes,
                               reader.remaining()));
@@ -72,6 +73,14 @@ Result<Charsmap> Charsmap::FromBytes(std::string_view blob) {
   DRAY_ASSIGN_OR_RETURN(const std::string_view replacements, reader.ReadText(reader.remaining()));
   if (!IsValidUtf8(replacements)) {
     return Status(StatusCode::kCorrupt, "its replacements are not UTF-8");
+  }
+  for (const uint32_t unit : map.trie_) {
+    if (IsValue(unit) && Value(unit) >= replacements.size()) {
+      return Status(
+          StatusCode::kCorrupt,
+          fmt::format("its trie names the replacement at byte {}, but replacements have {} bytes",
+                      Value(unit), replacements.size()));
+    }
   }
   map.replacements_ = replacements;
   return map;
