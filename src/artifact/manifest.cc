@@ -194,6 +194,15 @@ Result<std::string_view> CheckTail(std::string_view text, const std::string& whe
 
 bool IsArtifact(const std::filesystem::path& folder) { return HasEntry(folder / kManifestName); }
 
+Status CheckNotWithoutManifest(const std::filesystem::path& folder) {
+  if (IsArtifact(folder) || !HasEntry(folder / kDataName)) return OkStatus();
+  return {
+      StatusCode::kNotFound,
+      fmt::format("{}: there is no such file, and {} beside it cannot be read without it; copy the "
+                  "artifact once more, or make it again with dray partition",
+                  (folder / kManifestName).string(), kDataName)};
+}
+
 Json FormJson(const WeightForm& form) {
   Json json = Json::MakeObject({{"format", Name(form.format)}, {"group", form.group}});
   if (form.zero == kernels::ZeroPoint::kPerGroup) json.Set("zero_points", true);

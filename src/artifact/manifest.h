@@ -60,6 +60,8 @@ struct Manifest {
 
 // Whether the folder is an artifact: whether it has a manifest, of whatever content.
 bool IsArtifact(const std::filesystem::path& folder);
+// kNotFound, naming the manifest, if the folder has an artifact's data without it.
+Status CheckNotWithoutManifest(const std::filesystem::path& folder);
 
 std::string FormatManifest(const Manifest& manifest);
 // `where` is put before errors. kCorrupt if the text is not as FormatManifest wrote it, kUnsupported if

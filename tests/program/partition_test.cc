@@ -165,6 +165,21 @@ TEST_F(PartitionTest, DamageIsRefusedBeforeTheModelIsReady) {
   }
 }
 
+TEST_F(PartitionTest, TheFileThatIsMissingOrDamagedIsNamed) {
+  const fs::path artifact = Demo();
+  const auto expect_named = [&](const fs::path& file) {
+    const ProcessResult refused = Run({"generate", artifact, "-p", "x"});
+    EXPECT_EQ(refused.exit_code, 1);
+    EXPECT_NE(refused.errors.find(file.string()), std::string::npos) << refused.errors;
+  };
+  fs::rename(artifact / "dray-artifact.json", dir_ / "away");
+  expect_named(artifact / "dray-artifact.json");
+  fs::rename(dir_ / "away", artifact / "dray-artifact.json");
+  // Its reader finds a fault of its own.
+  std::ofstream(artifact / "tokenizer.json") << "{";
+  expect_named(artifact / "tokenizer.json");
+}
+
 // The request that meets the change fails; the process goes on, and says that the model is not well.
 TEST_F(PartitionTest, AFileThatIsCutShortWhileItServesLosesNoProcess) {
   const fs::path artifact = Demo();

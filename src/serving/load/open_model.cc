@@ -11,6 +11,8 @@
 #include <utility>
 #include <vector>
 
+#include "artifact/manifest.h"
+#include "artifact/mapped_artifact.h"
 #include "base/human.h"
 #include "base/log.h"
 #include "engine/partition.h"
@@ -169,6 +171,13 @@ Result<LoadedParts> LoadParts(engine::LoadModelOptions load, const ModelSettings
   return parts;
 }
 
+// In an artifact, a file that was changed since explains whatever the tokenizer's reader found wrong.
+Status WhyTokenizerFailed(const std::filesystem::path& model, const Status& status) {
+  if (!artifact::IsArtifact(model)) return status;
+  const auto intact = artifact::MappedArtifact::Open(model);
+  return intact.ok() ? status : intact.status();
+}
+
 // The workers that are there from the beginning.
 Result<std::vector<WorkerParts>> MakeWorkers(WorkerFactory& factory, const PoolOptions& pool) {
   std::vector<WorkerParts> workers;
@@ -228,7 +237,8 @@ Result<std::shared_ptr<ServedModel>> OpenModel(const ModelSettings& settings,
   // A wrong tokenizer ends the load of the weights, and is what is told.
   TokenizerLoad opening(needed.tokenizer, [&deadline] { deadline.Stop(); });
   auto loaded = LoadParts(std::move(load), settings, needed, open_options.budget, options.name);
-  DRAY_ASSIGN_OR_RETURN(auto tokenizer, opening.Take());
+  auto tokenizer = opening.Take();
+  if (!tokenizer.ok()) return WhyTokenizerFailed(setup.load.model_dir, tokenizer.status());
   if (!loaded.ok()) return deadline.Explain(loaded.status());
   LoadedParts parts = std::move(*loaded);
   DRAY_ASSIGN_OR_RETURN(const bool is_encoder, IsEncoder(*parts.model, settings));
@@ -241,7 +251,7 @@ Result<std::shared_ptr<ServedModel>> OpenModel(const ModelSettings& settings,
   if (is_encoder) {
     LimitToOneWorker(options.pool, options.name);
     DRAY_ASSIGN_OR_RETURN(auto encoder, OpenEncoder({.model = std::move(parts.model),
-                                                     .tokenizer = std::move(tokenizer),
+                                                     .tokenizer = std::move(*tokenizer),
                                                      .name = options.name,
                                                      .budget = open_options.budget,
                                                      .memory = memory.get()},
@@ -260,7 +270,7 @@ Result<std::shared_ptr<ServedModel>> OpenModel(const ModelSettings& settings,
       [factory](int64_t max_workers, const std::stop_token& stop) {
         return factory->Make(max_workers, stop);
       },
-      MakeTokenizerCodec(std::move(tokenizer)));
+      MakeTokenizerCodec(std::move(*tokenizer)));
 }
 
 }  // namespace dray::serving
