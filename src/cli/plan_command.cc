@@ -7,11 +7,13 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <limits>
 #include <ostream>
 #include <utility>
 
 #include "cli/bench/bench_lists.h"
 #include "cli/demo_model.h"
+#include "plan/cost/workload.h"
 #include "plan/devices/parse_machines.h"
 #include "plan/devices/quantity.h"
 #include "plan/devices/this_machine.h"
@@ -99,12 +101,25 @@ Result<plan::Machines> MachinesOf(const PlanArguments& arguments, const kernels:
   return machines;
 }
 
-int64_t ContextOf(const PlanArguments& arguments, const plan::ShapeFacts& facts) {
-  if (arguments.context) return *arguments.context;
-  const plan::Workload& work = arguments.workload;
-  const int64_t used = work.new_tokens + (facts.has_encoder() ? 0 : work.prompt_tokens);
-  if (facts.has_encoder()) return used;
-  return std::max(used, std::min(facts.max_positions, kUsualContext));
+// What was asked for; of what was not, the usual number or what the model has room for.
+plan::Workload WorkloadOf(const PlanArguments& arguments, const plan::ShapeFacts& facts) {
+  plan::Workload work;
+  work.batch = arguments.batch;
+  const int64_t room =
+      facts.has_encoder() ? std::numeric_limits<int64_t>::max() : facts.max_positions;
+  // Four fifths of the room, as of the usual request of 512 and 128 tokens.
+  const int64_t beside = arguments.new_tokens.value_or(room / 5);
+  work.prompt_tokens =
+      arguments.prompt.value_or(std::max<int64_t>(1, std::min(work.prompt_tokens, room - beside)));
+  work.new_tokens = arguments.new_tokens.value_or(
+      std::max<int64_t>(1, std::min(work.new_tokens, room - work.prompt_tokens)));
+  if (facts.has_encoder()) {
+    work.context_tokens = arguments.context.value_or(work.new_tokens);
+  } else {
+    work.context_tokens = arguments.context.value_or(std::max(
+        work.new_tokens + work.prompt_tokens, std::min(facts.max_positions, kUsualContext)));
+  }
+  return work;
 }
 
 Result<std::unique_ptr<plan::ModelShape>> ShapeOf(const std::string& model) {
@@ -127,8 +142,7 @@ Result<int> Run(const PlanArguments& arguments, std::ostream& out) {
   plan::PlanOptions options;
   DRAY_RETURN_IF_ERROR(SetFormats(arguments, options));
   DRAY_ASSIGN_OR_RETURN(const auto shape, ShapeOf(arguments.model));
-  options.workload = arguments.workload;
-  options.workload.context_tokens = ContextOf(arguments, shape->facts());
+  options.workload = WorkloadOf(arguments, shape->facts());
   options.tensor_degrees = arguments.tensor_degrees;
   options.pipeline_degrees = arguments.pipeline_degrees;
   const plan::Formats formats = ChooseFormats(shape->facts(), options);
@@ -185,24 +199,24 @@ void AddPlanOptions(Command command, PlanArguments& arguments) {
                .group = "Formats"});
   add_text("--kv-cache-dtype", arguments.kv_cache_dtype, "DTYPE", "Formats",
            "Of keys and values: fp32, fp16, bf16, int8");
-  const auto add_number = [&](const std::string& flag, int64_t& target, const std::string& help) {
-    command.Add({.names = flag,
-                 .target = &target,
-                 .help = help,
-                 .type = "N",
-                 .group = "Work",
-                 .shows_default = true});
-  };
-  add_number("--batch", arguments.workload.batch, "Sequences at a time");
-  add_number("--prompt", arguments.workload.prompt_tokens, "Tokens of a prompt");
-  add_number("--new-tokens", arguments.workload.new_tokens, "New tokens of a request");
-  command.Add({.names = "--context",
-               .target = &arguments.context,
-               .help =
-                   "Tokens of a sequence for which the cache has room; by default 2048, or what "
-                   "the model allows or the request has",
+  command.Add({.names = "--batch",
+               .target = &arguments.batch,
+               .help = "Sequences at a time",
                .type = "N",
-               .group = "Work"});
+               .group = "Work",
+               .shows_default = true});
+  const auto add_tokens = [&](const std::string& flag, std::optional<int64_t>& target,
+                              const std::string& help) {
+    command.Add({.names = flag, .target = &target, .help = help, .type = "N", .group = "Work"});
+  };
+  add_tokens("--prompt", arguments.prompt,
+             "Tokens of a prompt; by default 512, or what the model has room for");
+  add_tokens("--new-tokens", arguments.new_tokens,
+             "New tokens of a request; by default 128, or what the model has room for");
+  add_tokens(
+      "--context", arguments.context,
+      "Tokens of a sequence for which the cache has room; by default 2048, or what the model "
+      "allows or the request has");
   AddDegrees(command, "--tensor-parallel-degree", arguments.tensor_degrees,
              "Ranks of a stage; by default those that suit the machines");
   AddDegrees(command, "--pipeline-parallel-degree", arguments.pipeline_degrees,

@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "cli/flags/flags.h"
-#include "plan/cost/workload.h"
 
 namespace dray::cli {
 
@@ -19,9 +18,9 @@ struct PlanArguments {
   std::string quantize;
   std::string kv_cache_dtype;
   std::optional<int64_t> quantize_group_size;
-  plan::Workload workload;
-  std::optional<int64_t> context;
-  std::string disk, network;  // rates in place of those of the devices; ""
+  int64_t batch = 1;
+  std::optional<int64_t> prompt, new_tokens, context;  // tokens; null: as far as the model has room
+  std::string disk, network;                           // rates in place of those of the devices; ""
   std::vector<int64_t> tensor_degrees, pipeline_degrees;
   enum class Format { kTable, kJson } format = Format::kTable;
   std::string html;  // the file of the page, or of the picture if its name ends in .svg; "": none

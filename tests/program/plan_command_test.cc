@@ -1,6 +1,8 @@
 // `dray plan` as people run it: outputs, exit codes, errors.
 #include <gtest/gtest.h>
 
+#include <array>
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -110,6 +112,28 @@ TEST(PlanCommandTest, FlagsChangeThePlan) {
   EXPECT_GT(number(figures({"--batch", "64"}), "decode", "seconds"),
             number(plain, "decode", "seconds"));
   EXPECT_EQ(number(figures({"--disk", "1GB/s"}), "load_seconds", "disk"), 2 * 8.030261248);
+}
+
+TEST(PlanCommandTest, WorkThatIsNotGivenFitsAShortModel) {
+  const fs::path folder = fs::path(::testing::TempDir()) / "plan-short";
+  fs::create_directories(folder);
+  std::string config = *ReadFile("bench/shapes/llama-7b/config.json", 1 << 20);
+  const std::string positions = "\"max_position_embeddings\": 4096";
+  ASSERT_NE(config.find(positions), std::string::npos) << config;
+  config.replace(config.find(positions), positions.size(), "\"max_position_embeddings\": 512");
+  std::ofstream(folder / "config.json") << config;
+  const auto work = [&](const Words& more) {
+    Words words = {folder.string(), "--devices", "2xa10g"};
+    words.insert(words.end(), more.begin(), more.end());
+    const Json json = PlanJson(words);
+    const Json& workload = *json.Find("workload");
+    return std::array{*workload.Find("prompt_tokens")->AsInt64(),
+                      *workload.Find("new_tokens")->AsInt64(),
+                      *workload.Find("context_tokens")->AsInt64()};
+  };
+  EXPECT_EQ(work({}), (std::array<int64_t, 3>{410, 102, 512}));
+  EXPECT_EQ(work({"--prompt", "500"}), (std::array<int64_t, 3>{500, 12, 512}));
+  EXPECT_EQ(work({"--new-tokens", "200"}), (std::array<int64_t, 3>{312, 200, 512}));
 }
 
 TEST(PlanCommandTest, ErrorsNameTheValueAndWhatItMustBe) {
