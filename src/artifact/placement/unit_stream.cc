@@ -58,6 +58,7 @@ Status UnitStream::Begin(size_t user, int64_t unit) {
   // What could not be read is tried again.
   if (!failure_.ok()) {
     failure_ = OkStatus();
+    ++attempts_;
     changed_.notify_all();
   }
   while (true) {
@@ -99,7 +100,10 @@ void UnitStream::Work() {
 std::optional<UnitStream::Piece> UnitStream::Take(std::unique_lock<std::mutex>& lock) {
   while (!stops_) {
     EmptyUsed();
-    if (auto piece = NextPiece()) return piece;
+    if (auto piece = NextPiece()) {
+      piece->attempt = attempts_;
+      return piece;
+    }
     changed_.wait(lock);
   }
   return std::nullopt;
@@ -133,7 +137,8 @@ std::optional<UnitStream::Piece> UnitStream::NextPiece() {
 void UnitStream::Finish(const Piece& piece, const Status& status) {
   if (!status.ok()) {
     failed_.push_back(piece);
-    failure_ = status;
+    // A read that began before a user asked again says nothing about the file as it is now: it is only repeated.
+    if (piece.attempt == attempts_) failure_ = status;
   } else {
     --LeftOf(piece.position);
     bytes_read_ += piece.range.size();

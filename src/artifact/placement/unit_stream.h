@@ -57,6 +57,7 @@ class UnitStream {
   struct Piece {
     int64_t position = 0;
     ByteRange range;
+    int64_t attempt = 0;  // attempts_ when a thread took it
   };
 
   UnitStream(std::shared_ptr<const DataMemory> memory, Units units, size_t num_users);
@@ -87,6 +88,7 @@ class UnitStream {
   std::array<int64_t, kUnitsInMemory> left_ = {};  // pieces of a position that are not read
   std::vector<Piece> failed_;                      // to be read again
   Status failure_;                                 // of the last piece that could not be read
+  int64_t attempts_ = 0;  // how often users have asked again after a failure
   int64_t bytes_read_ = 0;
   bool stops_ = false;
   HelperThreads threads_;
