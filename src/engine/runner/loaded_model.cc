@@ -213,7 +213,6 @@ Result<std::unique_ptr<LoadedModel>> LoadFromArtifact(const LoadModelOptions& op
 
 // All but the time that it took.
 Result<std::unique_ptr<LoadedModel>> LoadFromCheckpoint(const LoadModelOptions& options) {
-  DRAY_RETURN_IF_ERROR(artifact::CheckNotWithoutManifest(options.model_dir));
   DRAY_ASSIGN_OR_RETURN(
       auto files,
       model::OpenModelFiles(options.model_dir, {.forbid_pickle = options.forbid_pickle}));

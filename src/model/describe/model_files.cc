@@ -3,6 +3,7 @@
 #include <utility>
 #include <vector>
 
+#include "artifact/manifest.h"
 #include "checkpoint/gguf/gguf_files.h"
 #include "checkpoint/weight_files.h"
 #include "model/describe/gguf_config.h"
@@ -55,6 +56,7 @@ Result<ModelDescription> DescribeModelFiles(const std::filesystem::path& path) {
 
 Result<ModelFiles> OpenModelFiles(const std::filesystem::path& path,
                                   const checkpoint::OpenOptions& options) {
+  DRAY_RETURN_IF_ERROR(artifact::CheckNotWithoutManifest(path));
   if (IsGguf(path)) return OpenGguf(path, options);
   DRAY_ASSIGN_OR_RETURN(ModelDescription model, ReadModelDescription(path));
   DRAY_ASSIGN_OR_RETURN(const auto split, UseNamesOfFiles(path, model));

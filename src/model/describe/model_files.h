@@ -17,7 +17,7 @@ struct ModelFiles {
 // `path` is a directory with config.json and weights, or a GGUF file, or a directory with one GGUF
 // file and no other weights. A GGUF file has its own description: of the files beside it only
 // generation_config.json is read, not config.json. tied_head.h settles whether the head is tied to
-// the token table.
+// the token table. The data of an artifact without its manifest is refused by name.
 Result<ModelFiles> OpenModelFiles(const std::filesystem::path& path,
                                   const checkpoint::OpenOptions& options = {});
 
