@@ -27,8 +27,8 @@ struct RowBlocks {
   int64_t Begin(int64_t block) const { return rows * block / count; }
 };
 
-// Four neighbouring activations of a row that are multiplied apart from the others, since sums of 16 bits
-// could not hold their products (docs/weight-packing.md).
+// What is multiplied apart of four neighbouring activations of a row, since sums of 16 bits could not hold
+// their products (docs/weight-packing.md). It may be all of them or a part of each.
 struct LoudQuad {
   int32_t weights;  // the offset of their step in the panel, in bytes from the first step
   int32_t x;

@@ -11,6 +11,7 @@
 
 #include <cstdint>
 
+#include "kernels/cpu/isa/avx2_integers/loud_quads_avx2_inl.h"
 #include "kernels/cpu/isa/integer_sums_inl.h"
 #include "kernels/cpu/isa/linear_loop_inl.h"
 
@@ -154,13 +155,18 @@ class StreamedPanel {
     const __m256i start = _mm256_set1_epi32(kByteWeightZero * args.input_sums[row]);
     for (__m256i& sum : sums) sum = _mm256_sub_epi32(sum, start);
     const int32_t* ends = args.loud.ends;
-    for (int32_t i = row > 0 ? ends[row - 1] : 0; i < ends[row]; ++i) {
-      const LoudQuad& quad = args.loud.quads[i];
-      const __m256i x = _mm256_set1_epi32(quad.x);
+    for (int32_t i = row > 0 ? ends[row - 1] : 0; i < ends[row]; i += kLoudQuadsAdded) {
+      const LoudQuad* const quads = args.loud.quads + i;
+      __m256i x[kLoudQuadsAdded];
+      for (int q = 0; q < kLoudQuadsAdded; ++q) x[q] = _mm256_set1_epi32(quads[q].x);
       for (int v = 0; v < kPanelVecs; ++v) {
-        const __m256i w = LoadPairs(args.w + quad.weights + v * kVecBytes);
-        sums[v] =
-            _mm256_add_epi32(sums[v], _mm256_madd_epi16(_mm256_maddubs_epi16(w, x), Ones16()));
+        const std::byte* const w = args.w + v * kVecBytes;
+        __m256i products = _mm256_maddubs_epi16(LoadPairs(w + quads[0].weights), x[0]);
+        for (int q = 1; q < kLoudQuadsAdded; ++q) {
+          products = _mm256_add_epi16(products,
+                                      _mm256_maddubs_epi16(LoadPairs(w + quads[q].weights), x[q]));
+        }
+        sums[v] = _mm256_add_epi32(sums[v], _mm256_madd_epi16(products, Ones16()));
       }
     }
   }

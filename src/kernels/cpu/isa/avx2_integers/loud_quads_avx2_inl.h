@@ -6,13 +6,15 @@
 // if neither the positive ones of the four activations nor the negative ones add up to more than 128
 // in magnitude, since 255 * 128 = 32640. Rounded activations are at most 127, most of them much less.
 //
-// The quads that break this rule are loud. They become zeros among the packed activations, and stand in
-// a list of their row (LoudQuads), from which they are multiplied one by one. There only two products
-// are added in 16 bits; where even these could be too large, two entries have one of the columns each.
+// Where they do, one quad of the two is loud: it keeps what the rule has room for beside the other, and the
+// rest of it, which is small in most cases, stands in a list of the row (LoudQuads). The list is multiplied on its
+// own, in groups of kLoudQuadsAdded whose sums obey the same rule, so that they are added in 16 bits too. Where
+// even the rest of one quad is too large, two entries have one of the columns each.
 #pragma once
 
 #include <immintrin.h>
 
+#include <bit>
 #include <cstdint>
 
 #include "kernels/cpu/isa/integer_sums_inl.h"
@@ -21,40 +23,74 @@
 namespace dray::kernels::DRAY_ISA {
 namespace {
 
+// How many entries of a row's list are added in 16 bits. Zeros fill a group that has no room for the next entry.
+constexpr int kLoudQuadsAdded = 4;
+// The most that the activations of one sign may add up to in 16 bits.
+constexpr int16_t kMostInputSum = 128;
+
+// Sums over two columns each: of the positive activations, and of the negative ones' magnitudes.
+struct ColumnSums {
+  __m256i ups, downs;
+
+  static DRAY_INLINE ColumnSums Of(__m256i bytes) {
+    const __m256i positive = _mm256_max_epi8(bytes, _mm256_setzero_si256());
+    return {Add(positive), Add(_mm256_sub_epi8(positive, bytes))};
+  }
+  // A bit for each byte: that one of its two columns' sums is too large.
+  DRAY_INLINE uint32_t Excess() const {
+    const __m256i most = _mm256_max_epi16(ups, downs);
+    return static_cast<uint32_t>(
+        _mm256_movemask_epi8(_mm256_cmpgt_epi16(most, _mm256_set1_epi16(kMostInputSum))));
+  }
+  DRAY_INLINE ColumnSums OfNeighbours() const {
+    return {_mm256_shuffle_epi32(ups, 0xB1), _mm256_shuffle_epi32(downs, 0xB1)};
+  }
+  DRAY_INLINE ColumnSums Plus(const ColumnSums& other) const {
+    return {_mm256_add_epi16(ups, other.ups), _mm256_add_epi16(downs, other.downs)};
+  }
+
+ private:
+  static DRAY_INLINE __m256i Add(__m256i bytes) {
+    return _mm256_maddubs_epi16(bytes, _mm256_set1_epi8(1));
+  }
+};
+
 // Eight quads, four neighbouring pairs of them.
 class QuadPairs {
  public:
-  explicit DRAY_INLINE QuadPairs(const std::byte* quads) {
-    const __m256i x = _mm256_load_si256(reinterpret_cast<const __m256i*>(quads));
-    const __m256i positive = _mm256_max_epi8(x, _mm256_setzero_si256());
-    // Of two columns each.
-    const __m256i ups = AddColumns(positive), downs = AddColumns(_mm256_sub_epi8(positive, x));
-    alone_ = ExceedLimit(_mm256_max_epi16(ups, downs));
-    together_ = ExceedLimit(_mm256_max_epi16(AddNeighbours(ups), AddNeighbours(downs)));
-    sums_ = _mm256_madd_epi16(_mm256_sub_epi16(ups, downs), Ones16());
-  }
+  explicit DRAY_INLINE QuadPairs(const int32_t* quads)
+      : quads_(_mm256_load_si256(reinterpret_cast<const __m256i*>(quads))),
+        columns_(ColumnSums::Of(quads_)) {}
 
   // A bit for each byte: that it belongs to a pair of quads one of which is loud, and that it belongs to
-  // two columns whose products are too large together.
-  uint32_t together() const { return together_; }
-  uint32_t alone() const { return alone_; }
+  // two columns whose products are too large without the other quad.
+  DRAY_INLINE uint32_t together() const { return columns_.Plus(columns_.OfNeighbours()).Excess(); }
+  DRAY_INLINE uint32_t alone() const { return columns_.Excess(); }
   // Of four columns each.
-  __m256i sums() const { return sums_; }
+  DRAY_INLINE __m256i sums() const {
+    return _mm256_madd_epi16(_mm256_sub_epi16(columns_.ups, columns_.downs), Ones16());
+  }
+  // [quad]: what has no room beside the other quad of its pair.
+  DRAY_INLINE __m256i Rests() const {
+    const ColumnSums beside = columns_.OfNeighbours();
+    const __m256i positive = _mm256_max_epi8(quads_, _mm256_setzero_si256());
+    const __m256i negative = _mm256_sub_epi8(positive, quads_);
+    return _mm256_sub_epi8(RestOf(positive, beside.ups), RestOf(negative, beside.downs));
+  }
 
  private:
-  static DRAY_INLINE __m256i AddColumns(__m256i bytes) {
-    return _mm256_maddubs_epi16(bytes, _mm256_set1_epi8(1));
-  }
-  static DRAY_INLINE __m256i AddNeighbours(__m256i sums) {
-    return _mm256_add_epi16(sums, _mm256_shuffle_epi32(sums, 0xB1));
-  }
-  static DRAY_INLINE uint32_t ExceedLimit(__m256i sums) {
-    return static_cast<uint32_t>(
-        _mm256_movemask_epi8(_mm256_cmpgt_epi16(sums, _mm256_set1_epi16(128))));
+  // The first of two columns has room before the second.
+  static DRAY_INLINE __m256i RestOf(__m256i magnitudes, __m256i beside) {
+    const __m256i room = _mm256_subs_epu16(_mm256_set1_epi16(kMostInputSum), beside);
+    const __m256i first = _mm256_and_si256(magnitudes, _mm256_set1_epi16(0xFF));
+    const __m256i second = _mm256_srli_epi16(magnitudes, 8);
+    const __m256i first_rest = _mm256_subs_epu16(first, room);
+    const __m256i second_rest = _mm256_subs_epu16(second, _mm256_subs_epu16(room, first));
+    return _mm256_or_si256(first_rest, _mm256_slli_epi16(second_rest, 8));
   }
 
-  uint32_t together_, alone_;
-  __m256i sums_;
+  __m256i quads_;
+  ColumnSums columns_;
 };
 
 // Sets the loud quads of a block of rows apart, or leaves the block as it is if there are too many.
@@ -84,9 +120,14 @@ class LoudQuadsOfBlock {
  private:
   static constexpr int64_t kLineCols = 4 * kQuadsPerLine;
   static constexpr int kVecQuads = 8;
+  static constexpr int32_t kFirstColumns = 0x00FF00FF;
 
   std::byte* Line(int64_t row, int64_t line) const {
     return packed_ + (line * rows_ + row) * kLineBytes;
+  }
+  int32_t* Quad(int64_t row, int64_t quad) const {
+    std::byte* const line = Line(row, quad / kQuadsPerLine);
+    return reinterpret_cast<int32_t*>(line + quad % kQuadsPerLine * kQuadBytes);
   }
 
   // Returns false if there is no room for the row's quads.
@@ -95,14 +136,13 @@ class LoudQuadsOfBlock {
     for (int64_t line = 0; line < lines_; ++line) {
       for (int q = 0; q < kQuadsPerLine; q += kVecQuads) {
         auto* quads = reinterpret_cast<int32_t*>(Line(row, line) + q * kQuadBytes);
-        const QuadPairs pairs(reinterpret_cast<std::byte*>(quads));
+        const QuadPairs pairs(quads);
         sum = _mm256_add_epi32(sum, pairs.sums());
         if (pairs.together() == 0) continue;
-        constexpr int64_t kMostEntries = 2 * kVecQuads;
-        if (count_ + kMostEntries > most_) return false;
-        SetPairsApart(pairs, quads, line * kQuadsPerLine + q);
+        if (!SetPairsApart(pairs, quads, line * kQuadsPerLine + q)) return false;
       }
     }
+    FillGroup();
     const __m128i four =
         _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
     const __m128i two = _mm_hadd_epi32(four, four);
@@ -111,39 +151,72 @@ class LoudQuadsOfBlock {
   }
 
   // `quads` are the `first`-th of the row and those that follow.
-  void SetPairsApart(const QuadPairs& pairs, int32_t* quads, int64_t first) {
+  bool SetPairsApart(const QuadPairs& pairs, int32_t* quads, int64_t first) {
     constexpr uint32_t kPairBits = 0xFF, kQuadBits = 0xF;
+    alignas(kLineBytes) int32_t rests[kVecQuads];
+    _mm256_store_si256(reinterpret_cast<__m256i*>(rests), pairs.Rests());
+    const uint32_t alone = pairs.alone();
     for (uint32_t left = pairs.together(); left != 0;) {
-      const int shift = __builtin_ctz(left) & ~7;
+      const int shift = std::countr_zero(left) & ~7;
       left &= ~(kPairBits << shift);
-      const uint32_t alone = pairs.alone() >> shift & kPairBits;
-      const bool first_alone = (alone & kQuadBits) != 0, second_alone = alone > kQuadBits;
+      const uint32_t alone_of_pair = alone >> shift & kPairBits;
+      const bool first_alone = (alone_of_pair & kQuadBits) != 0;
+      const bool second_alone = alone_of_pair > kQuadBits;
       const int64_t at = shift / 4;
-      if (first_alone) Move(quads[at], first + at, true);
-      if (second_alone || !first_alone) Move(quads[at + 1], first + at + 1, second_alone);
+      // Two quads that are too large each have no room beside each other: all of both stands apart.
+      if (first_alone && second_alone) {
+        if (!Move(quads[at], first + at, quads[at])) return false;
+        if (!Move(quads[at + 1], first + at + 1, quads[at + 1])) return false;
+        continue;
+      }
+      const int64_t loud = first_alone ? at : at + 1;
+      if (!Move(quads[loud], first + loud, rests[loud])) return false;
     }
+    return true;
   }
 
-  void Move(int32_t& x, int64_t quad, bool in_two) {
-    const auto weights = static_cast<int32_t>(quad * kStepBytes);
-    constexpr int32_t kEvenColumns = 0x00FF00FF;
-    if (in_two) {
-      quads_[count_++] = {weights, x & kEvenColumns};
-      quads_[count_++] = {weights, x & ~kEvenColumns};
-    } else {
-      quads_[count_++] = {weights, x};
+  // Takes `part` away from the quad x.
+  bool Move(int32_t& x, int64_t quad, int32_t part) {
+    if (ColumnSums::Of(_mm256_castsi128_si256(_mm_cvtsi32_si128(part))).Excess() == 0) {
+      return Append(x, quad, part);
     }
-    x = 0;
+    return Append(x, quad, part & kFirstColumns) && Append(x, quad, part & ~kFirstColumns);
   }
 
-  // Writes back the quads of all rows up to `last`.
+  bool Append(int32_t& x, int64_t quad, int32_t part) {
+    // The zeros that end this group and the next one.
+    if (count_ + 2 * kLoudQuadsAdded > most_) return false;
+    const uint64_t sums = SumsOf(part);
+    if (IsTooMuch(group_sums_ + sums)) FillGroup();
+    group_sums_ = count_ % kLoudQuadsAdded == 0 ? sums : group_sums_ + sums;
+    quads_[count_++] = {static_cast<int32_t>(quad * kStepBytes), part};
+    x = _mm_cvtsi128_si32(_mm_sub_epi8(_mm_cvtsi32_si128(x), _mm_cvtsi32_si128(part)));
+    return true;
+  }
+
+  // Ends the group that is begun.
+  void FillGroup() {
+    while (count_ % kLoudQuadsAdded != 0) quads_[count_++] = {0, 0};
+  }
+
+  // Four sums of 16 bits: ColumnSums of a quad.
+  static uint64_t SumsOf(int32_t quad) {
+    const ColumnSums sums = ColumnSums::Of(_mm256_castsi128_si256(_mm_cvtsi32_si128(quad)));
+    return static_cast<uint64_t>(
+        _mm_cvtsi128_si64(_mm256_castsi256_si128(_mm256_unpacklo_epi32(sums.ups, sums.downs))));
+  }
+  static bool IsTooMuch(uint64_t sums) {
+    constexpr uint64_t kEach = 0x0001'0001'0001'0001;
+    return ((sums + (INT16_MAX - kMostInputSum) * kEach) & (kEach << 15)) != 0;
+  }
+
+  // Adds what was taken from the rows up to `last` to their quads again.
   void Restore(int64_t last) {
     int32_t i = 0;
     for (int64_t r = 0; r <= last; ++r) {
       for (const int32_t end = r < last ? ends_[r] : count_; i < end; ++i) {
-        const int64_t quad = quads_[i].weights / kStepBytes;
-        *reinterpret_cast<int32_t*>(Line(r, quad / kQuadsPerLine) +
-                                    quad % kQuadsPerLine * kQuadBytes) |= quads_[i].x;
+        int32_t& x = *Quad(r, quads_[i].weights / kStepBytes);
+        x = _mm_cvtsi128_si32(_mm_add_epi8(_mm_cvtsi32_si128(x), _mm_cvtsi32_si128(quads_[i].x)));
       }
     }
   }
@@ -155,6 +228,7 @@ class LoudQuadsOfBlock {
   LoudQuad* const quads_;
   const int64_t most_;
   int32_t count_ = 0;
+  uint64_t group_sums_ = 0;  // SumsOf of the entries of the last group, together
 };
 
 DRAY_INLINE void SetLoudQuadsApart(const PackActivationsTask& task, int64_t block) {
