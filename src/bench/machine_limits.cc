@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cstdio>
 #include <exception>
+#include <vector>
 
 #include "base/machine/cpu_info.h"
 #if defined(__x86_64__)
@@ -28,11 +29,13 @@ std::atomic<float> sink{0};
 #define DRAY_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq")))
 #define DRAY_AVX2 __attribute__((target("avx2,fma")))
 
+// Reads with prefetches kAhead bytes ahead; 0: none.
+template <int64_t kAhead>
 DRAY_AVX512 float ReadAvx512(const char* p, int64_t bytes) {
   __m512i acc[4] = {};
   for (int64_t i = 0; i < bytes; i += 256) {
     for (int j = 0; j < 4; ++j) {
-      _mm_prefetch(p + i + j * 64 + 8192, _MM_HINT_T0);
+      if constexpr (kAhead > 0) _mm_prefetch(p + i + j * 64 + kAhead, _MM_HINT_T0);
       acc[j] = _mm512_xor_si512(acc[j], _mm512_load_si512(p + i + j * 64));
     }
   }
@@ -42,11 +45,14 @@ DRAY_AVX512 float ReadAvx512(const char* p, int64_t bytes) {
   return out[0];
 }
 
+template <int64_t kAhead>
 DRAY_AVX2 float ReadAvx2(const char* p, int64_t bytes) {
   __m256i acc[4] = {};
   for (int64_t i = 0; i < bytes; i += 128) {
     for (int j = 0; j < 4; ++j) {
-      if (j % 2 == 0) _mm_prefetch(p + i + j * 32 + 8192, _MM_HINT_T0);
+      if constexpr (kAhead > 0) {
+        if (j % 2 == 0) _mm_prefetch(p + i + j * 32 + kAhead, _MM_HINT_T0);
+      }
       const auto* at = reinterpret_cast<const __m256i*>(p + i + j * 32);
       acc[j] = _mm256_xor_si256(acc[j], _mm256_load_si256(at));
     }
@@ -170,19 +176,34 @@ MachineLimits::MachineLimits(int num_threads, std::string_view isa, int64_t buff
   });
 }
 
-double MachineLimits::ReadBandwidth() {
-  auto* read = &ReadPortable;
+namespace {
+
+using Reader = float (*)(const char* p, int64_t bytes);
+
+// Which is the fastest depends on the processor: without prefetches on Zen 3, with them on Zen 4.
+std::vector<Reader> Readers() {
 #if defined(__x86_64__)
-  if (DetectCpuFeatures().avx2) read = &ReadAvx2;
-  if (DetectCpuFeatures().avx512) read = &ReadAvx512;
+  constexpr int64_t kAhead = 8 << 10;
+  if (DetectCpuFeatures().avx512) return {&ReadAvx512<0>, &ReadAvx512<kAhead>};
+  if (DetectCpuFeatures().avx2) return {&ReadAvx2<0>, &ReadAvx2<kAhead>};
 #endif
-  const Stopwatch watch;
-  pool_.Run([&](int thread_idx) {
-    const auto [begin, end] = pool_.Share(buffer_bytes_ / kPageBytes, thread_idx);
-    sink = read(reinterpret_cast<const char*>(buffer_.data()) + begin * kPageBytes,
-                (end - begin) * kPageBytes);
-  });
-  return static_cast<double>(buffer_bytes_) / watch.Seconds();
+  return {&ReadPortable};
+}
+
+}  // namespace
+
+double MachineLimits::ReadBandwidth() {
+  double best = 0;
+  for (const Reader read : Readers()) {
+    const Stopwatch watch;
+    pool_.Run([&](int thread_idx) {
+      const auto [begin, end] = pool_.Share(buffer_bytes_ / kPageBytes, thread_idx);
+      sink = read(reinterpret_cast<const char*>(buffer_.data()) + begin * kPageBytes,
+                  (end - begin) * kPageBytes);
+    });
+    best = std::max(best, static_cast<double>(buffer_bytes_) / watch.Seconds());
+  }
+  return best;
 }
 
 namespace {

@@ -53,7 +53,7 @@ class MachineLimits {
   explicit MachineLimits(int num_threads, std::string_view isa = {},
                          int64_t buffer_bytes = kBufferBytes);
 
-  // Bytes a second in one pass over the buffer.
+  // Bytes a second in one pass over the buffer, by the fastest of the loops that read it.
   double ReadBandwidth();
   // Multiply-and-adds a second (each counts as two operations) between registers: of f32, of pairs
   // of bf16, of 8-bit integers, or of 4-bit with 8-bit integers. Zero if there is no instruction of
