@@ -211,7 +211,7 @@ TEST(LoadGeneratorTest, TheCommand) {
       {{"--url", url, "--insecure"}, "--ca and --insecure are for https"},
       {{"--url", "https://localhost", "--ca", "/no/such/file"}, "/no/such/file"},
       {{"--url", url, "--api", "grpc"}, "--api grpc: it must be one of openai"},
-      {{"--url", url, "--clients", "0"}, "0: it must be whole numbers from 1"},
+      {{"--url", url, "--clients", "0"}, "--clients: 0: it must be whole numbers from 1"},
       {{"--url", url, "--rate", "-1"}, "-1: it must be numbers above 0"},
       {{"--url", url, "--header", "nonsense"}, "header nonsense: it must be NAME: VALUE"},
       {{"--url", url, "--input", "1,2"}, "one number each"},

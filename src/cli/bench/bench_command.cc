@@ -54,7 +54,7 @@ Result<std::vector<bench::MicroKind>> ParseKinds(const std::string& text) {
       kinds.push_back(bench::MicroKind::kBatch);
     } else {
       return Status(StatusCode::kInvalidArgument,
-                    fmt::format("--run {}: it must be some of prompt, decode, batch", text));
+                    fmt::format("{}: it must be some of prompt, decode, batch", text));
     }
     begin = end + 1;
   }

@@ -6,14 +6,16 @@
 namespace dray::cli {
 namespace {
 
+constexpr int kExitFailed = 1;
+
 using TakeText = std::function<Status(const std::string&)>;
 
 CLI::Option* AddOption(CLI::App& app, const Flag& flag, const TakeText& take) {
   return app.add_option_function<std::string>(
       flag.names,
-      [take](const std::string& text) {
+      [take, name = flag.names.substr(flag.names.rfind(',') + 1)](const std::string& text) {
         const Status status = take(text);
-        if (!status.ok()) throw CLI::ValidationError(status.message());
+        if (!status.ok()) throw CLI::ValidationError(name, status.message());
       },
       flag.help);
 }
@@ -61,7 +63,8 @@ std::optional<int> ParseApp(CLI::App& app, int argc, const char* const* argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error);
+    // The library's own codes tell kinds of errors apart; every other error of a command is 1.
+    return app.exit(error) == 0 ? 0 : kExitFailed;
   }
   return std::nullopt;
 }

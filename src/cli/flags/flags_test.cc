@@ -97,11 +97,11 @@ TEST_F(FlagsTest, HelpAndVersionEndTheProgram) {
 }
 
 TEST_F(FlagsTest, ErrorsNameTheFlag) {
-  EXPECT_NE(Parse({}), 0);
+  EXPECT_EQ(Parse({}), 1);
   EXPECT_TRUE(IsPrinted("A subcommand is required")) << printed_;
-  EXPECT_NE(Parse({"run", "--nothing"}), 0);
+  EXPECT_EQ(Parse({"run", "--nothing"}), 1);
   EXPECT_TRUE(IsPrinted("--nothing")) << printed_;
-  EXPECT_NE(Parse({"run", "--count", "11"}), 0);
+  EXPECT_EQ(Parse({"run", "--count", "11"}), 1);
   EXPECT_TRUE(IsPrinted("--count: Value 11 not in range 1 to 10")) << printed_;
   EXPECT_NE(Parse({"run", "--least", "-1"}), 0);
   EXPECT_NE(Parse({"run", "--rate", "fast"}), 0);
@@ -110,9 +110,9 @@ TEST_F(FlagsTest, ErrorsNameTheFlag) {
   EXPECT_TRUE(IsPrinted("--quiet excludes --loud")) << printed_;
 }
 
-TEST_F(FlagsTest, AFunctionsErrorIsTheWholeMessage) {
-  EXPECT_NE(Parse({"run", "--even", "3"}), 0);
-  EXPECT_EQ(printed_.substr(0, printed_.find('\n')), "3: it must be even");
+TEST_F(FlagsTest, AFunctionsErrorFollowsTheFlagsName) {
+  EXPECT_EQ(Parse({"run", "--even", "3"}), 1);
+  EXPECT_EQ(printed_.substr(0, printed_.find('\n')), "--even: 3: it must be even");
 }
 
 // The flags of a program without commands: what the parse returned, and what the flags have set.
