@@ -41,7 +41,7 @@ enum class Source { kMemory, kShared, kL2 };
 // about 18 cycles (26 GB/s at 3.6 GHz).
 constexpr int kFewCycles = 12;
 // With so little arithmetic, lines are prefetched into L1. How far ahead is measured: on Zen 3, which has AVX2 alone, one
-// row of int8 reads at 0.94 of the bandwidth with 1 KiB and at 0.84 with 8 KiB, one of int4 at 0.91 and 0.82, since
+// row of int8 reads at 0.94 of the bandwidth with 1 KiB and at 0.83 with 8 KiB, one of int4 at 0.91 and 0.80, since
 // the processor's own prefetchers go on from there. On Zen 4 it is the distance of a loop that only reads.
 #ifdef __AVX512F__
 constexpr int64_t kReadingAhead = 8 << 10;
