@@ -24,7 +24,7 @@ DRAY_INLINE void AddColumn(const Vec (&weights)[kHalves], const std::byte* x, in
 
 // A step of each format: 16 channels' vectors of kHalves neighbouring 64-byte lines at `w`, and for
 // row r the activations at `x` + r * kLineBytes. Both lines take about kRowCycles for each row and
-// kWeightCycles to widen the weights.
+// kWeightCycles to widen the weights. With few rows, lines are prefetched kAhead bytes ahead.
 struct StepF32 {
   static constexpr int kStepsPerLine = 16;
   static constexpr int kColsPerStep = 1;
@@ -32,6 +32,7 @@ struct StepF32 {
   static constexpr int kTemporaries = 0;      // vectors beside accumulators and operands
   static constexpr int kRowCycles = 2;
   static constexpr int kWeightCycles = 0;
+  static constexpr int64_t kAhead = kOnlyReadingAhead;
   template <int kRows, int kHalves>
   static DRAY_INLINE void Run(const std::byte* w, const std::byte* x, Vec (&acc)[kRows][kHalves]) {
     Vec weights[kHalves];
@@ -51,6 +52,7 @@ struct StepWiden {
   static constexpr int kTemporaries = 1;
   static constexpr int kRowCycles = 4;
   static constexpr int kWeightCycles = 4;
+  static constexpr int64_t kAhead = kReadingAhead;
   template <int kRows, int kHalves>
   static DRAY_INLINE void Run(const std::byte* w, const std::byte* x, Vec (&acc)[kRows][kHalves]) {
     for (int k = 0; k < 2; ++k) {
@@ -96,6 +98,7 @@ struct StepBF16 {
   static constexpr int kTemporaries = 0;
   static constexpr int kRowCycles = 2;
   static constexpr int kWeightCycles = 0;
+  static constexpr int64_t kAhead = kReadingAhead;
   template <int kRows, int kHalves>
   static DRAY_INLINE void Run(const std::byte* w, const std::byte* x, Vec (&acc)[kRows][kHalves]) {
     __m512i weights[kHalves];
@@ -149,7 +152,7 @@ struct FloatKernel {
     for (int64_t line = 0; line < args.x_lines; ++line) {
 #pragma GCC unroll kUnrolledSteps
       for (int s = 0; s < Step::kStepsPerLine; ++s) {
-        PrefetchStep<kSource, kCycles>(w, kHalves);
+        PrefetchStep<kSource, kCycles, Step::kAhead>(w, kHalves);
         FetchNext<kSource>(next, s);
         Step::template Run<kRows, kHalves>(w, x + s * Step::kActivationBytes, acc);
         w += kStepBytes;
@@ -230,6 +233,7 @@ struct StepI8 {
   static constexpr int kTemporaries = 1;
   static constexpr int kRowCycles = 4;
   static constexpr int kWeightCycles = 10;
+  static constexpr int64_t kAhead = kReadingAhead;
   template <int kRows, int kHalves>
   static DRAY_INLINE void Run(const std::byte* w, const std::byte* x, Vec (&acc)[kRows][kHalves]) {
     __m512i weights[2][kHalves];
@@ -265,6 +269,7 @@ struct StepI8 {
     for (int h = 0; h < kHalves; ++h) weights[h] = ByteLess128<kByte>(bytes[h]);
     AddColumn(weights, x, kByte, acc);
   }
+  static constexpr int64_t kAhead = kReadingAhead;
   template <int kRows, int kHalves>
   static DRAY_INLINE void Run(const std::byte* w, const std::byte* x, Vec (&acc)[kRows][kHalves]) {
     ByteVec bytes[kHalves];
