@@ -180,7 +180,7 @@ namespace {
 
 using Reader = float (*)(const char* p, int64_t bytes);
 
-// Which is the fastest depends on the processor: without prefetches on Zen 3, with them on Zen 4.
+// Which is the fastest depends on the processor: on Zen 3 it is the one without prefetches.
 std::vector<Reader> Readers() {
 #if defined(__x86_64__)
   constexpr int64_t kAhead = 8 << 10;

@@ -40,7 +40,7 @@ enum class Source { kMemory, kShared, kL2 };
 // Arithmetic of at most so many cycles a step ends well before the step's two lines are read: that takes
 // about 18 cycles (26 GB/s at 3.6 GHz).
 constexpr int kFewCycles = 12;
-// With so little arithmetic, lines are prefetched into L1, f32 at the distance of a loop that only reads.
+// With so little arithmetic, lines are prefetched into L1. f32 has the distance of a loop that only reads and prefetches.
 constexpr int64_t kOnlyReadingAhead = 8 << 10;
 // The distance of the other formats is measured. On Zen 3, which has AVX2 alone, one row of int8 reads at 0.94 of the
 // bandwidth with 1 KiB and at 0.83 with 8 KiB, one of int4 at 0.91 and 0.80, since the processor's own prefetchers go on
